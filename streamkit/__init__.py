@@ -1,0 +1,1 @@
+"""streamkit: the oscilloscope for streaming HTTP."""

@@ -1,0 +1,101 @@
+"""Everything streamkit raises.
+
+Programmer errors raise; what goes wrong on the wire becomes an `Outcome` or a result value and is never
+thrown out of a stream. The one wire error that does raise, `LimitExceeded`, says how to go on.
+
+    StreamkitError
+     ├── PathSyntaxError       (ValueError)  a path or a condition that does not compile
+     ├── UnknownPreset         (LookupError) no preset of that name
+     ├── EncodeError           (ValueError)  an event that the SSE grammar cannot carry
+     ├── LimitExceeded                       a line or an event beyond its bound; the parser can go on
+     │    ├── LineTooLong
+     │    └── EventTooLarge
+     ├── ConfigError           (ValueError)  an option or environment variable that makes no sense
+     ├── ServerError           (RuntimeError) a server that could not be started or stopped
+     └── RecordingFormatError  (ValueError)  a file that is not a recording
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+__all__ = [
+    "ConfigError",
+    "EncodeError",
+    "EventTooLarge",
+    "LimitExceeded",
+    "LineTooLong",
+    "PathSyntaxError",
+    "RecordingFormatError",
+    "ServerError",
+    "StreamkitError",
+    "UnknownPreset",
+]
+
+
+class StreamkitError(Exception):
+    """Base of all errors raised by streamkit."""
+
+
+class PathSyntaxError(StreamkitError, ValueError):
+    """A path or condition that does not compile.
+
+    `source` is the whole expression, `position` the index (in characters) at which it went wrong; the
+    message draws a caret under that place.
+    """
+
+    def __init__(self, message: str, source: str, position: int) -> None:
+        super().__init__(f"{message}\n  {source}\n  {' ' * position}^")
+        self.source = source
+        self.position = position
+
+
+class UnknownPreset(StreamkitError, LookupError):
+    """No preset of that name; the message lists those that exist."""
+
+
+class EncodeError(StreamkitError, ValueError):
+    """An event that the event-stream grammar cannot carry, such as an `id` that holds a newline."""
+
+
+class LimitExceeded(StreamkitError):
+    """A line or an event grew beyond its bound (bytes).
+
+    `events` are the events that were complete before it in the same `feed`: nothing is lost. The oversized
+    event is dropped up to its end; `feed(b"")` or the next `feed` goes on behind it.
+    """
+
+    def __init__(self, limit: int, events: Sequence[Any] = ()) -> None:
+        super().__init__(
+            f"{self._what} is longer than {limit} bytes; it is dropped up to its end. "
+            f"The events before it are in .events; call feed() again to go on behind it, or close() to stop"
+        )
+        self.limit = limit
+        self.events = list(events)
+
+    _what = "an item"
+
+
+class LineTooLong(LimitExceeded):
+    """One line is longer than `max_line_bytes`."""
+
+    _what = "a line"
+
+
+class EventTooLarge(LimitExceeded):
+    """The lines of one event are together longer than `max_event_bytes`."""
+
+    _what = "an event"
+
+
+class ConfigError(StreamkitError, ValueError):
+    """An option or environment variable that makes no sense; the message names it."""
+
+
+class ServerError(StreamkitError, RuntimeError):
+    """A server that could not be started or stopped."""
+
+
+class RecordingFormatError(StreamkitError, ValueError):
+    """A file that is not a recording."""

@@ -1,0 +1,51 @@
+"""How a stream ended: one small vocabulary, the same in the relay's log, error bodies, recordings and plots."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+__all__ = ["Outcome", "OutcomeName"]
+
+OutcomeName = Literal["complete", "refused", "error_event", "truncated", "timeout", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a stream ended.
+
+    `complete` needs proof (an end marker, or clean framing where the provider has no marker). `refused` carries
+    the HTTP status, `error_event` the provider's or relay's code, `timeout` the name of the deadline that fired:
+    `str(Outcome("timeout", "idle")) == "timeout(idle)"`.
+    """
+
+    name: OutcomeName
+    detail: str | int | None = None
+
+    def __post_init__(self) -> None:
+        if self.name not in get_args(OutcomeName):
+            raise ValueError(f"expected one of {', '.join(get_args(OutcomeName))} as outcome, got {self.name!r}")
+
+    @property
+    def ok(self) -> bool:
+        """True for `complete` only."""
+        return self.name == "complete"
+
+    def __str__(self) -> str:
+        return self.name if self.detail is None else f"{self.name}({self.detail})"
+
+    @classmethod
+    def parse(cls, text: str) -> Outcome:
+        """The inverse of `str`; `refused(503)` gets its status back as an integer."""
+        name, bracket, rest = text.partition("(")
+        if not bracket:
+            return cls(_known(name))
+        detail: Any = rest.removesuffix(")")
+        return cls(_known(name), int(detail) if name == "refused" and detail.isdecimal() else detail)
+
+
+def _known(name: str) -> OutcomeName:
+    for known in get_args(OutcomeName):
+        if name == known:
+            return known  # type: ignore[no-any-return]  # get_args is untyped; the values are the Literal's own
+    raise ValueError(f"expected an outcome such as 'complete' or 'timeout(idle)', got {name!r}")
