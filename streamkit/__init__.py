@@ -1,1 +1,105 @@
-"""streamkit: the oscilloscope for streaming HTTP."""
+"""streamkit: the oscilloscope for streaming HTTP.
+
+    import streamkit as sk
+
+    with sk.serve(lambda: sk.create_upstream(sk.Script())) as llm:
+        with sk.serve(lambda: sk.create_app(upstream=llm.url, preset="seed")) as relay:
+            recording = sk.run(sk.record(f"{relay.url}/ans", data={"chat_history": "你好"}))
+    sk.plots.timeline(recording)
+
+Importing it loads next to nothing: each name below brings its own module when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from streamkit.app import create_app, create_blueprint
+    from streamkit.extractor import JSON, Extractor
+    from streamkit.lab import plots
+    from streamkit.lab.client import record
+    from streamkit.lab.notebook import run
+    from streamkit.lab.recording import Recording
+    from streamkit.lab.server import Server, serve, servers
+    from streamkit.lab.upstream import Script, create_upstream
+    from streamkit.outcome import Outcome
+    from streamkit.parser import NDJSONParser, ServerSentEvent, SSEParser, encode_event
+    from streamkit.presets import Preset, detect, preset
+    from streamkit.results import End, ExtractionError, Piece, ProviderError
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "End": "results",
+    "ExtractionError": "results",
+    "Extractor": "extractor",
+    "JSON": "extractor",
+    "NDJSONParser": "parser",
+    "Outcome": "outcome",
+    "Piece": "results",
+    "Preset": "presets",
+    "ProviderError": "results",
+    "Recording": "lab.recording",
+    "SSEParser": "parser",
+    "Script": "lab.upstream",
+    "Server": "lab.server",
+    "ServerSentEvent": "parser",
+    "create_app": "app",
+    "create_blueprint": "app",
+    "create_upstream": "lab.upstream",
+    "detect": "presets",
+    "encode_event": "parser",
+    "preset": "presets",
+    "record": "lab.client",
+    "run": "lab.notebook",
+    "serve": "lab.server",
+    "servers": "lab.server",
+}
+_MODULES = {"errors": "errors", "plots": "lab.plots"}
+
+__all__ = [
+    "JSON",
+    "End",
+    "ExtractionError",
+    "Extractor",
+    "NDJSONParser",
+    "Outcome",
+    "Piece",
+    "Preset",
+    "ProviderError",
+    "Recording",
+    "SSEParser",
+    "Script",
+    "Server",
+    "ServerSentEvent",
+    "create_app",
+    "create_blueprint",
+    "create_upstream",
+    "detect",
+    "encode_event",
+    "errors",
+    "plots",
+    "preset",
+    "record",
+    "run",
+    "serve",
+    "servers",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """PEP 562: the first use of a name imports its module."""
+    if name in _MODULES:
+        value: Any = import_module(f"{__name__}.{_MODULES[name]}")
+    elif name in _HOME:
+        value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

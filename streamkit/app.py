@@ -1,0 +1,243 @@
+"""The relay as a Sanic app: `POST /ans` streams an LLM's answer, `GET /health` tells that it lives.
+
+    sanic streamkit.app:create_app --factory       # configured by environment variables
+    streamkit serve --upstream URL --preset openai # configured by options
+    app.blueprint(create_blueprint(upstream=URL))  # in an app of your own
+
+A route is a source plus a delivery; nothing else knows about routes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
+from typing import Any, Final, cast
+
+import httpx2
+import orjson
+from sanic import Blueprint, HTTPResponse, Request, Sanic
+from sanic.exceptions import SanicException
+from sanic.response import json
+
+from streamkit.asking import UpstreamRequest
+from streamkit.config import settings_from
+from streamkit.deadline import Watch
+from streamkit.delivery import Answer, deliver, negotiate, problem
+from streamkit.errors import ConfigError
+from streamkit.forms import BadRequest, read_chat_history
+from streamkit.httpclient import make_transport, split_unix_url
+from streamkit.outcome import Outcome
+from streamkit.presets import Preset
+from streamkit.presets import preset as find_preset
+from streamkit.sources import Failure, llm
+
+__all__ = ["Relay", "create_app", "create_blueprint"]
+
+log = logging.getLogger("streamkit.relay")
+_serial = itertools.count(1)
+NEVER_S: Final = 10 * 365 * 24 * 3600.0
+
+
+class Relay:
+    """What one relay knows: its upstream, its limits, and how many streams are running."""
+
+    def __init__(
+        self,
+        *,
+        upstream: str | None = None,
+        preset: str | Preset | None = None,
+        key: str | None = None,
+        model: str | None = None,
+        extra: Mapping[str, object] | None = None,
+        reasoning: bool = False,
+        transport: httpx2.AsyncBaseTransport | None = None,
+        **settings: float | None,
+    ) -> None:
+        env = os.environ
+        upstream = upstream or env.get("STREAMKIT_UPSTREAM")
+        if not upstream:
+            raise ConfigError("no upstream: pass upstream=URL, --upstream URL, or set STREAMKIT_UPSTREAM")
+        self._url, self._unix = split_unix_url(upstream)
+        self._preset = find_preset(preset or env.get("STREAMKIT_PRESET") or "seed", reasoning=reasoning)
+        self._key = key or env.get("UPSTREAM_API_KEY")
+        self._model = model or env.get("STREAMKIT_MODEL")
+        self._extra = dict(extra or {})
+        self._given_transport = transport
+        self._transport: httpx2.AsyncBaseTransport | None = None
+        self.deadlines, self.limits = settings_from(settings, env)
+        self.live = 0
+        self.served = 0
+        self._ask("a question")  # what the preset lacks, such as a model, is said at start-up
+
+    def __repr__(self) -> str:
+        return f"<Relay preset={self._preset.name!r} live={self.live} served={self.served}>"
+
+    async def open(self) -> None:
+        """Make the transport: its connections belong to the running loop."""
+        self._transport = self._given_transport or make_transport(self._unix, self.limits.max_streams)
+
+    async def close(self) -> None:
+        """Close every upstream connection."""
+        if self._transport is not None:
+            await self._transport.aclose()
+            self._transport = None
+
+    async def answer(self, request: Request) -> HTTPResponse | None:
+        """`POST /ans`: one stream, from its request to its log line."""
+        stream_id = secrets.token_hex(8)
+        started_ns = time.monotonic_ns()
+        outcome = Outcome("cancelled")
+        if self.live >= self.limits.max_streams:
+            return problem(BUSY, stream_id)
+        self.live += 1
+        try:
+            with ours_decide(request):
+                outcome, response = await self._run(request, stream_id)
+        finally:
+            self.live -= 1
+            self.served += 1
+            _write_log(stream_id, outcome, time.monotonic_ns() - started_ns)
+        return response
+
+    async def _run(self, request: Request, stream_id: str) -> tuple[Outcome, HTTPResponse | None]:
+        assert self._transport is not None, "the relay is not open"  # noqa: S101  # listeners run before requests
+        try:
+            ask = self._ask(await self._chat_history(request))
+        except BadRequest as error:
+            failure = Failure(error.outcome, error.code, error.status, error.detail)
+            return failure.outcome, problem(failure, stream_id)
+        answer = Answer(request, negotiate(request), stream_id)
+        watch = Watch(self.deadlines, answer.unsent_bytes)
+        source = llm(self._transport, self._url, ask, self._preset, self.limits, self.deadlines.connect_s)
+        return await deliver(source, answer, watch)
+
+    def _ask(self, chat_history: str) -> UpstreamRequest:
+        return self._preset.request(chat_history, key=self._key, model=self._model, extra=self._extra)
+
+    async def _chat_history(self, request: Request) -> str:
+        """The request's body, read under its deadline and its bound, and the one field out of it."""
+        body = bytearray()
+        stream: Any = request.stream  # Sanic types it wider than what a route with stream=True gets
+        try:
+            async with asyncio.timeout(self.deadlines.body_s or None):
+                async for data in stream:
+                    body += data
+                    if len(body) > self.limits.max_body_bytes:
+                        raise BadRequest(413, "body_too_large", f"send at most {self.limits.max_body_bytes} bytes")
+        except TimeoutError:
+            raise BadRequest(408, "timeout_body", f"send the body within {self.deadlines.body_s:g} s") from None
+        return read_chat_history(request.headers.getone("content-type", ""), bytes(body))
+
+
+@contextlib.contextmanager
+def ours_decide(request: Request) -> Iterator[None]:
+    """Keep Sanic's response timer from firing while a stream runs: it is an idle timer that any stray byte resets,
+    and it cuts at 1.0 to 1.5 times its value. Other routes of the connection keep it.
+    """
+    protocol: Any = request.protocol
+    theirs = protocol.response_timeout
+    protocol.response_timeout = NEVER_S
+    try:
+        yield
+    finally:
+        protocol.response_timeout = theirs
+
+
+def _write_log(stream_id: str, outcome: Outcome, duration_ns: int) -> None:
+    record = {"stream_id": stream_id, "outcome": str(outcome), "duration_ms": round(duration_ns / 1e6, 3)}
+    log.info("%s", orjson.dumps(record).decode())
+
+
+def create_blueprint(*, name: str = "streamkit", **relay: Any) -> Blueprint:
+    """The relay's routes, `POST /ans` and `GET /health`, for an app of your own.
+
+    Takes what `create_app` takes. Sanic's timers of the app stay as they are for its other routes.
+    """
+    kept = Relay(**relay)
+    blueprint = Blueprint(name)
+    blueprint.ctx.relay = kept
+
+    @blueprint.before_server_start
+    async def open_relay(_: Sanic[Any, Any]) -> None:
+        await kept.open()
+
+    @blueprint.after_server_stop
+    async def close_relay(_: Sanic[Any, Any]) -> None:
+        await kept.close()
+
+    @blueprint.post("/ans", stream=True)
+    async def ans(request: Request) -> HTTPResponse | None:
+        return await kept.answer(request)
+
+    @blueprint.get("/health")
+    async def health(_: Request) -> HTTPResponse:
+        return json({"status": "ok", "live": kept.live, "served": kept.served})
+
+    return blueprint
+
+
+def create_app(
+    *,
+    upstream: str | None = None,
+    preset: str | Preset | None = None,
+    key: str | None = None,
+    model: str | None = None,
+    extra: Mapping[str, object] | None = None,
+    reasoning: bool = False,
+    transport: httpx2.AsyncBaseTransport | None = None,
+    name: str | None = None,
+    **settings: float | None,
+) -> Sanic[Any, Any]:
+    """A Sanic app that relays an LLM's stream: `POST /ans`, `GET /health`.
+
+    `upstream` is the provider's full endpoint, `preset` (a name or a `Preset`) how it is asked and read, `key` goes
+    where that provider wants it, `extra` joins the request body, `reasoning=True` passes thinking on. `settings` are
+    the fields of `Deadlines` and `Limits`, such as `idle_s=2` or `max_streams=100`. What is not given comes from the
+    environment: `STREAMKIT_UPSTREAM`, `STREAMKIT_PRESET`, `STREAMKIT_MODEL`, `UPSTREAM_API_KEY`, `STREAMKIT_IDLE_S`, …
+
+    Each call makes a new app under a new name (a Sanic app cannot be started twice). Keyword-only, so that
+    `sanic streamkit.app:create_app --factory`, which offers its own arguments first, gets an app and not a confusion.
+    Raises ConfigError for settings that make no sense, UnknownPreset for an unknown preset.
+    """
+    blueprint = create_blueprint(
+        upstream=upstream,
+        preset=preset,
+        key=key,
+        model=model,
+        extra=extra,
+        reasoning=reasoning,
+        transport=transport,
+        **cast("Any", settings),
+    )
+    kept: Relay = blueprint.ctx.relay
+    app: Sanic[Any, Any] = Sanic(name or f"streamkit_{next(_serial)}", configure_logging=False)
+    app.config.TOUCHUP = False  # with it, the second app of a process fails
+    app.config.REQUEST_TIMEOUT = kept.deadlines.head_s or NEVER_S
+    app.config.GRACEFUL_SHUTDOWN_TIMEOUT = kept.deadlines.grace_s
+    app.ctx.relay = kept
+    app.blueprint(blueprint)
+    app.exception(SanicException)(_as_problem)
+    return app
+
+
+async def _as_problem(_: Request, error: SanicException) -> HTTPResponse:
+    """Sanic's own refusals (404, 405, a malformed head …) in the same shape as ours."""
+    status = error.status_code or 500
+    code = re.sub(r"(?<!^)(?=[A-Z])", "_", type(error).__name__).lower()
+    failure = Failure(Outcome("refused", status), code, status, HTTPStatus(status).phrase)
+    response = problem(failure, secrets.token_hex(8))
+    response.headers.update(error.headers)
+    return response
+
+
+BUSY: Final = Failure(
+    Outcome("refused", 503), "too_many_streams", 503, "as many streams are running as are allowed", retry_after_s=1
+)

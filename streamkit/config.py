@@ -1,0 +1,125 @@
+"""Every deadline and limit of the relay: a field here, an option on the command line, an environment variable.
+
+`Deadlines.idle_s` is `--idle-s 2` and `STREAMKIT_IDLE_S=2`; `Limits.max_streams` is `--max-streams 100` and
+`STREAMKIT_MAX_STREAMS=100`. The options and variables are derived from the fields, so the three cannot drift apart.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from streamkit.errors import ConfigError
+
+__all__ = ["Deadlines", "Limits", "Option", "options", "settings_from"]
+
+ENV_PREFIX = "STREAMKIT_"
+
+
+def _seconds(default: float, help_text: str) -> Any:
+    return field(default=default, metadata={"help": help_text})
+
+
+def _bound(default: int, help_text: str) -> Any:
+    return field(default=default, metadata={"help": help_text})
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """How long each phase of a stream may take, in seconds of monotonic time; 0 switches a deadline off.
+
+    All are whole-phase: a peer that drips one byte a second does not keep one from firing, which it does with the
+    idle timers of Sanic (RESPONSE_TIMEOUT) and httpx (read timeout). `idle_s` counts events, not bytes: comments and
+    heartbeats do not reset it, and time spent waiting for a slow client is not counted against the upstream.
+
+    Raises ConfigError for a negative or non-finite number.
+    """
+
+    head_s: float = _seconds(10.0, "client: until its request head is complete")
+    body_s: float = _seconds(30.0, "client: until its request body is complete")
+    connect_s: float = _seconds(10.0, "upstream: until the connection stands (TLS included)")
+    first_piece_s: float = _seconds(60.0, "upstream: from asking to the first piece of text")
+    idle_s: float = _seconds(30.0, "upstream: between two events")
+    write_stall_s: float = _seconds(30.0, "client: no byte taken off the connection although some are waiting")
+    total_s: float = _seconds(600.0, "the whole answer, from the complete request to its end")
+    grace_s: float = _seconds(10.0, "shutdown: how long running streams may still take")
+
+    def __post_init__(self) -> None:
+        for name, value in _items(self):
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+                raise ConfigError(f"expected {name} as seconds >= 0 (0 = off), got {value!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a stream or a client may make the relay hold, in bytes or counts.
+
+    Raises ConfigError for anything but a positive integer.
+    """
+
+    max_streams: int = _bound(10_000, "streams at once; the next one gets 503 with Retry-After")
+    max_body_bytes: int = _bound(1 << 20, "request body; beyond it 413")
+    max_line_bytes: int = _bound(1 << 20, "one line of the upstream's answer")
+    max_event_bytes: int = _bound(1 << 20, "one event of the upstream's answer")
+
+    def __post_init__(self) -> None:
+        for name, value in _items(self):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ConfigError(f"expected {name} as an integer >= 1, got {value!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One field as seen from outside: `flag` for the command line, `env` for the environment."""
+
+    name: str
+    kind: type[int | float]
+    default: float
+    help: str
+
+    @property
+    def flag(self) -> str:
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def env(self) -> str:
+        return ENV_PREFIX + self.name.upper()
+
+
+def options() -> Iterator[Option]:
+    """Every field of `Deadlines` and `Limits` as an option."""
+    for settings in (Deadlines, Limits):
+        for each in fields(settings):
+            default: Any = each.default
+            yield Option(each.name, type(default), default, each.metadata["help"])
+
+
+def settings_from(given: Mapping[str, float | None], env: Mapping[str, str]) -> tuple[Deadlines, Limits]:
+    """Deadlines and limits from what is given (None counts as not given), then the environment, then the defaults.
+
+    Raises TypeError for a name that is no field, ConfigError for a value that makes no sense.
+    """
+    known = {option.name: option for option in options()}
+    if unknown := set(given) - set(known):
+        raise TypeError(f"unknown setting {min(unknown)!r}; expected one of {', '.join(known)}")
+    chosen: dict[str, Any] = {name: _number(o, env[o.env]) for name, o in known.items() if o.env in env}
+    chosen |= {name: value for name, value in given.items() if value is not None}
+    return tuple(
+        settings(**{each.name: chosen[each.name] for each in fields(settings) if each.name in chosen})
+        for settings in (Deadlines, Limits)
+    )  # type: ignore[return-value]  # one of each, in this order
+
+
+def _number(option: Option, text: str) -> float:
+    try:
+        return option.kind(text)
+    except ValueError:
+        wanted = "seconds" if option.kind is float else "an integer"
+        raise ConfigError(f"expected {option.env} as {wanted}, got {text!r}") from None
+
+
+def _items(settings: Deadlines | Limits) -> Iterator[tuple[str, Any]]:
+    for each in fields(settings):
+        yield each.name, getattr(settings, each.name)

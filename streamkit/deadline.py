@@ -1,0 +1,108 @@
+"""One timer for all the deadlines of a stream.
+
+A timer per read, set and cancelled again, costs a heap entry an event. Here `enter()` stores two numbers; the one timer
+looks at them when it rings, and sets itself again if it came too early.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final, Literal, Self
+
+from streamkit.config import Deadlines
+
+__all__ = ["Phase", "Watch"]
+
+Phase = Literal["first_piece", "idle", "write_stall"]
+
+STALL_SAMPLES: Final = 10
+"""How often a blocked write is looked at within its deadline, which therefore fires at most a tenth late."""
+
+
+class Watch:
+    """Cancels the block it guards when the present phase, or the whole, has taken too long.
+
+    `async with Watch(deadlines) as watch:` raises TimeoutError out of the block; `watch.fired` then names the deadline.
+    `unsent` gives the bytes that still wait for the client (None where that cannot be known): while their number falls,
+    the client is slow but alive, and `write_stall` does not fire. A look at `send()` alone would cut honest readers: at
+    10 kB/s a TCP window opens in steps of many seconds.
+    """
+
+    def __init__(self, deadlines: Deadlines, unsent: Callable[[], int | None] = lambda: None) -> None:
+        self.fired: str | None = None
+        self._limits: dict[Phase, float] = {
+            "first_piece": deadlines.first_piece_s,
+            "idle": deadlines.idle_s,
+            "write_stall": deadlines.write_stall_s,
+        }
+        self._total_s = deadlines.total_s
+        self._unsent = unsent
+        self._least_unsent: int | None = None
+        self.phase: Phase = "first_piece"
+        self._since = self._started = 0.0
+        self._rings_at = float("inf")
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        self._since = self._started = self._loop.time()
+        self._scope = asyncio.timeout(None)
+        await self._scope.__aenter__()
+        self._set_timer()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        await self._scope.__aexit__(kind, error, trace)
+
+    def enter(self, phase: Phase) -> None:
+        """`phase` begins now."""
+        self.phase, self._since = phase, self._loop.time()
+        self._least_unsent = None
+        if self._next_look() < self._rings_at:
+            self._set_timer()
+
+    def _due(self) -> tuple[float, str]:
+        """When which deadline fires if nothing happens until then."""
+        limit = self._limits[self.phase]
+        phase_due = self._since + limit if limit else float("inf")
+        total_due = self._started + self._total_s if self._total_s else float("inf")
+        return min((phase_due, str(self.phase)), (total_due, "total"))
+
+    def _next_look(self) -> float:
+        limit = self._limits[self.phase]
+        if self.phase == "write_stall" and limit:
+            return min(self._due()[0], self._loop.time() + limit / STALL_SAMPLES)
+        return self._due()[0]
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._rings_at = self._next_look()
+        if self._rings_at < float("inf"):
+            self._timer = self._loop.call_at(self._rings_at, self._ring)
+
+    def _ring(self) -> None:
+        if self.phase == "write_stall":
+            self._note_progress()
+        due, name = self._due()
+        if self._loop.time() < due:
+            self._set_timer()
+            return
+        self.fired = name
+        self._scope.reschedule(self._loop.time())
+
+    def _note_progress(self) -> None:
+        """A client that takes bytes starts the stall deadline anew."""
+        unsent = self._unsent()
+        if unsent is None:
+            return
+        if self._least_unsent is not None and unsent < self._least_unsent:
+            self._since = self._loop.time()
+        self._least_unsent = unsent

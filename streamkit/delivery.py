@@ -1,0 +1,245 @@
+"""How pieces leave: the answer's format, its end, and what a client sees when there is none.
+
+The status line waits for the first piece, so whatever fails before it gets a true status and a problem+json body
+(RFC 9457). Afterwards a broken stream must not look whole: SSE and NDJSON end with an error event, text/plain without
+its final chunk. No error prose is ever written into the content.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any, Final, Protocol, cast
+
+import orjson
+from sanic import HTTPResponse, Request
+
+from streamkit.deadline import Watch
+from streamkit.outcome import Outcome
+from streamkit.parser import ServerSentEvent, encode_event
+from streamkit.results import Piece
+from streamkit.sockets import unsent_bytes
+from streamkit.sources import Failure, SourceFailed
+
+__all__ = ["Answer", "Format", "deliver", "negotiate", "problem"]
+
+ANTI_BUFFERING: Final = {
+    "cache-control": "no-cache, no-transform",  # proxies neither keep nor compress it
+    "x-accel-buffering": "no",  # nginx passes it on at once
+}
+LAST_WORDS_S: Final = 1.0
+"""How long a failed stream may take to hand its last bytes to the client before it is cut."""
+
+
+class Format(Protocol):
+    """One media type: pieces in, bytes out. No I/O."""
+
+    content_type: str
+
+    def pieces(self, pieces: list[Piece]) -> bytes:
+        """The pieces of one read as one write; empty if this format shows nothing of them."""
+
+    def done(self) -> bytes:
+        """What proves completion, beside the final chunk."""
+
+    def error(self, failure: Failure) -> bytes | None:
+        """The error event, or None if this format has none and must be cut."""
+
+
+class PlainText:
+    """`text/plain`: the text and nothing else."""
+
+    content_type = "text/plain; charset=utf-8"
+
+    def pieces(self, pieces: list[Piece]) -> bytes:
+        return "".join([piece.text for piece in pieces]).encode()
+
+    def done(self) -> bytes:
+        return b""
+
+    def error(self, failure: Failure) -> bytes | None:  # noqa: ARG002  # the Format protocol
+        return None
+
+
+class EventStream:
+    """`text/event-stream`: unnamed events `{"text": …}` with ids from 1, then `event: done` or `event: error`."""
+
+    content_type = "text/event-stream; charset=utf-8"
+
+    def __init__(self) -> None:
+        self._sent = 0
+
+    def pieces(self, pieces: list[Piece]) -> bytes:
+        lines = []
+        for piece in pieces:
+            self._sent += 1
+            lines.append(b"id: %d\ndata: %b\n\n" % (self._sent, orjson.dumps(_shown(piece))))
+        return b"".join(lines)
+
+    def done(self) -> bytes:
+        return self._last("done", {"outcome": "complete", "pieces": self._sent})
+
+    def error(self, failure: Failure) -> bytes | None:
+        return self._last("error", _told(failure))
+
+    def _last(self, event: str, data: dict[str, Any]) -> bytes:
+        return encode_event(ServerSentEvent(event, orjson.dumps(data).decode(), str(self._sent or "")))
+
+
+class JSONLines:
+    """`application/x-ndjson`: `{"text": …}` lines, then `{"done": …}` or `{"error": …}`."""
+
+    content_type = "application/x-ndjson"
+
+    def __init__(self) -> None:
+        self._sent = 0
+
+    def pieces(self, pieces: list[Piece]) -> bytes:
+        self._sent += len(pieces)
+        return b"".join([orjson.dumps(_shown(piece), option=orjson.OPT_APPEND_NEWLINE) for piece in pieces])
+
+    def done(self) -> bytes:
+        return orjson.dumps({"done": {"outcome": "complete", "pieces": self._sent}}, option=orjson.OPT_APPEND_NEWLINE)
+
+    def error(self, failure: Failure) -> bytes | None:
+        return orjson.dumps({"error": _told(failure)}, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _shown(piece: Piece) -> dict[str, str]:
+    return {"text": piece.text, "reasoning": piece.reasoning} if piece.reasoning else {"text": piece.text}
+
+
+def _told(failure: Failure) -> dict[str, str]:
+    return {"code": failure.code, "outcome": str(failure.outcome), "detail": failure.detail}
+
+
+def negotiate(request: Request) -> Format:
+    """The format that the client's Accept ranks highest (RFC 9110 §12.5.1); text/plain on a tie or without a match."""
+    chosen = request.accept.match("text/plain", "text/event-stream", "application/x-ndjson")
+    match chosen.mime if chosen else "text/plain":
+        case "text/event-stream":
+            return EventStream()
+        case "application/x-ndjson":
+            return JSONLines()
+    return PlainText()
+
+
+def problem(failure: Failure, stream_id: str) -> HTTPResponse:
+    """A failure before the first piece, as RFC 9457 problem details with a stable `code` and the stream's id."""
+    body = {
+        "type": "about:blank",
+        "title": failure.code.replace("_", " ").capitalize(),
+        "status": failure.status,
+        "detail": failure.detail,
+        "code": failure.code,
+        "outcome": str(failure.outcome),
+        "stream_id": stream_id,
+    }
+    headers = {"x-stream-id": stream_id, **ANTI_BUFFERING}
+    if failure.retry_after_s is not None:
+        headers["retry-after"] = str(failure.retry_after_s)
+    return HTTPResponse(orjson.dumps(body), failure.status, headers, "application/problem+json")
+
+
+class Answer:
+    """The client's side of one stream: starts with the first bytes, and ends exactly once."""
+
+    def __init__(self, request: Request, form: Format, stream_id: str) -> None:
+        self._request = request
+        self._transport: asyncio.WriteTransport = cast("Any", request.transport)  # Sanic's own type names too little
+        self._form = form
+        self._stream_id = stream_id
+        self._response: HTTPResponse | None = None
+
+    @property
+    def started(self) -> bool:
+        """Whether the status line has left."""
+        return self._response is not None
+
+    def unsent_bytes(self) -> int | None:
+        """Bytes that wait for the client; None where that cannot be known."""
+        return unsent_bytes(self._transport)
+
+    async def send(self, pieces: list[Piece]) -> None:
+        """Hand the pieces of one read to the connection, as one write; waits while the client is behind."""
+        if data := self._form.pieces(pieces):
+            response = self._response or await self._start()
+            await response.send(data)
+
+    async def finish(self) -> None:
+        """The stream is complete: say so."""
+        response = self._response or await self._start()
+        await response.send(self._form.done(), end_stream=True)
+
+    async def fail(self, failure: Failure) -> HTTPResponse | None:
+        """End a broken stream visibly; what is returned still has to be sent as the whole answer."""
+        if self._response is None:
+            return problem(failure, self._stream_id)
+        last_words = self._form.error(failure)
+        try:
+            async with asyncio.timeout(LAST_WORDS_S):
+                if last_words is not None:
+                    await self._response.send(last_words, end_stream=True)
+                    return None
+                await self._flushed()
+        except TimeoutError:
+            pass  # a client that takes nothing gets nothing more
+        self.cut()
+        return None
+
+    def cut(self) -> None:
+        """Drop the connection without the final chunk. `abort`, because after `close` Sanic could still add it."""
+        self._transport.abort()
+
+    async def _start(self) -> HTTPResponse:
+        response: HTTPResponse = await self._request.respond(
+            status=200,
+            headers={**ANTI_BUFFERING, "x-stream-id": self._stream_id},
+            content_type=self._form.content_type,
+        )
+        self._response = response
+        return response
+
+    async def _flushed(self) -> None:
+        """Until all that was sent is in the kernel's hands: `abort` drops what is not."""
+        while self._transport.get_write_buffer_size():  # noqa: ASYNC110  # transports have no such event
+            await asyncio.sleep(0.01)
+
+
+async def deliver(
+    source: AsyncGenerator[list[Piece], None], answer: Answer, watch: Watch
+) -> tuple[Outcome, HTTPResponse | None]:
+    """Run `source` into `answer` under the deadlines of `watch`; returns how it ended and what is still to be sent.
+
+    Reading waits for writing, so a slow client holds the upstream: nothing piles up between them. CancelledError (the
+    client left) passes through, after the source is closed.
+    """
+    try:
+        async with watch, aclosing(source) as batches:
+            async for pieces in batches:
+                if pieces:
+                    watch.enter("write_stall")
+                    await answer.send(pieces)
+                elif watch.phase == "first_piece":
+                    continue
+                watch.enter("idle")
+            watch.enter("write_stall")
+            await answer.finish()
+    except SourceFailed as error:
+        failure = error.failure
+    except TimeoutError:
+        if watch.fired is None:
+            raise
+        failure = timed_out(watch.fired)
+    else:
+        return Outcome("complete"), None
+    if watch.fired == "write_stall":
+        answer.cut()
+        return failure.outcome, None
+    return failure.outcome, await answer.fail(failure)
+
+
+def timed_out(deadline: str) -> Failure:
+    """The failure for a deadline that fired."""
+    return Failure(Outcome("timeout", deadline), f"timeout_{deadline}", 504, f"the deadline {deadline!r} passed")

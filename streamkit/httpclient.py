@@ -1,0 +1,64 @@
+"""How the relay asks its upstream."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import unquote, urlsplit
+
+import httpx2
+
+from streamkit import __version__
+from streamkit.asking import UpstreamRequest
+from streamkit.errors import ConfigError
+
+__all__ = ["make_transport", "post", "split_unix_url"]
+
+UNIX_SCHEME = "http+unix"
+
+
+def split_unix_url(url: str) -> tuple[httpx2.URL, str | None]:
+    """`http+unix://%2Ftmp%2Fs.sock/ans` as the URL `http://localhost/ans` and the socket's path; others unchanged.
+
+    Raises ConfigError for a URL without scheme or host; its text is not repeated, it may hold a secret.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https", UNIX_SCHEME} or not parts.netloc:
+        raise ConfigError("expected a full URL such as http://127.0.0.1:8000/ans or http+unix://%2Ftmp%2Fs.sock/ans")
+    if parts.scheme != UNIX_SCHEME:
+        return httpx2.URL(url), None
+    query = f"?{parts.query}" if parts.query else ""
+    return httpx2.URL(f"http://localhost{parts.path or '/'}{query}"), unquote(parts.netloc)
+
+
+def make_transport(unix: str | None = None, max_connections: int = 100) -> httpx2.AsyncBaseTransport:
+    """httpx2's transport alone, without its client.
+
+    The client would log the URL, follow the environment to proxies and .netrc, and keep cookies; a relay wants none of
+    that. `trust_env=False`: no variable decides where a key is sent.
+    """
+    limits = httpx2.Limits(max_connections=max_connections, max_keepalive_connections=max_connections)
+    return httpx2.AsyncHTTPTransport(uds=unix, trust_env=False, limits=limits)
+
+
+@asynccontextmanager
+async def post(
+    transport: httpx2.AsyncBaseTransport, url: httpx2.URL, ask: UpstreamRequest, connect_s: float
+) -> AsyncIterator[httpx2.Response]:
+    """POST `ask` and give the response with its body unread; leaving closes it.
+
+    The one timer is connecting (with the wait for a pool slot); every other deadline is the caller's.
+    """
+    connect = connect_s or None
+    request = httpx2.Request(
+        "POST",
+        url.copy_merge_params(ask.params) if ask.params else url,
+        headers={"user-agent": f"streamkit/{__version__}", **ask.headers},
+        content=ask.content,
+        extensions={"timeout": {"connect": connect, "pool": connect, "read": None, "write": None}},
+    )
+    response = await transport.handle_async_request(request)
+    try:
+        yield response
+    finally:
+        await response.aclose()

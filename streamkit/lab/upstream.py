@@ -1,0 +1,179 @@
+"""The scripted upstream: an LLM that does exactly what a script says, in any provider's wire format.
+
+It is paced open-loop: every event has a due time counted from the request, fixed beforehand. An upstream that waits a
+gap *after* each send grows slower when it is late and hides its own lateness (coordinated omission: G. Tene, "How NOT
+to Measure Latency"); this one keeps its schedule and records how late each send was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+import time
+from array import array
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from sanic import HTTPResponse, Request, Sanic
+from sanic.response import json
+
+from streamkit.lab.wire import Wire, wire
+
+__all__ = ["Script", "SentLog", "Step", "create_upstream", "plan"]
+
+POEM: Final = (
+    "床前明月光，疑是地上霜。举头望明月，低头思故乡。\n"
+    "Before my bed the moon shines bright; I take it for the frost of night. "
+    "I raise my head: the moon; I bow, and think of home.\n"
+)
+REMEMBERED_STREAMS: Final = 1000
+_serial = itertools.count(1)
+
+
+def split_text(text: str, seed: int = 0, longest: int = 6) -> tuple[str, ...]:
+    """Cut `text` into pieces of 1 to `longest` characters, as a tokenizer might; the same for the same seed."""
+    chance = random.Random(seed)  # noqa: S311  # a replayable script, no cryptography
+    cuts = itertools.accumulate(itertools.chain([0], (chance.randint(1, longest) for _ in text)))
+    edges = [*itertools.takewhile(lambda cut: cut < len(text), cuts), len(text)]
+    return tuple(text[start:end] for start, end in itertools.pairwise(edges))
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What the scripted LLM says, and when.
+
+    `pieces` are the text's pieces (a str is cut by `split_text`); the first is due `first_piece_ms` after the complete
+    request, each further one `gap_ms` after the one before, moved by up to ± `jitter_ms` (uniform, from `seed`), never
+    before its predecessor. `preset` names the wire format. Two scripts with equal fields do the same to the byte.
+
+    Raises ValueError for negative times or an empty piece, UnknownPreset for an unknown wire format.
+    """
+
+    pieces: Sequence[str] = POEM
+    first_piece_ms: float = 300.0
+    gap_ms: float = 50.0
+    jitter_ms: float = 0.0
+    preset: str = "seed"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        pieces = split_text(self.pieces, self.seed) if isinstance(self.pieces, str) else tuple(self.pieces)
+        object.__setattr__(self, "pieces", pieces)
+        for name in ("first_piece_ms", "gap_ms", "jitter_ms"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"expected {name} as milliseconds >= 0, got {getattr(self, name)!r}")
+        if not all(isinstance(piece, str) and piece for piece in pieces):
+            raise ValueError("expected pieces as non-empty strings: an LLM sends no empty text")
+        wire(self.preset)
+
+    @property
+    def text(self) -> str:
+        """All that it says."""
+        return "".join(self.pieces)
+
+    def due_ns(self) -> list[int]:
+        """When each piece is due, in ns after the complete request; never decreasing."""
+        chance = random.Random(self.seed)  # noqa: S311  # a replayable script, no cryptography
+        moved = (
+            self.first_piece_ms + index * self.gap_ms + chance.uniform(-self.jitter_ms, self.jitter_ms)
+            for index in range(len(self.pieces))
+        )
+        return [int(due_ms * 1e6) for due_ms in itertools.accumulate(moved, max, initial=0.0)][1:]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One event to send: when it is due (ns after the complete request), what it is, its bytes."""
+
+    due_ns: int
+    kind: Literal["open", "piece", "close"]
+    data: bytes
+
+
+def plan(script: Script) -> list[Step]:
+    """The whole stream, event by event: what the provider sends first, the pieces, and its end.
+
+    Faults belong here: each turns one list of steps into another, addressed by event number.
+    """
+    form: Wire = wire(script.preset)
+    due_ns = script.due_ns()
+    last_ns = due_ns[-1] if due_ns else int(script.first_piece_ms * 1e6)
+    return [
+        *(Step(0, "open", data) for data in form.open()),
+        *(
+            Step(due, "piece", form.piece(text, index))
+            for index, (due, text) in enumerate(zip(due_ns, script.pieces, strict=True))
+        ),
+        *(Step(last_ns, "close", data) for data in form.close()),
+    ]
+
+
+@dataclass(slots=True)
+class SentLog:
+    """What one stream really sent: due and sent times in monotonic ns, one pair per event, in order."""
+
+    started_ns: int
+    asked: bytes
+    due_ns: array[int] = field(default_factory=lambda: array("q"))
+    sent_ns: array[int] = field(default_factory=lambda: array("q"))
+    finished: bool = False
+
+    def lateness_ms(self) -> list[float]:
+        """How late each event was, sent − due: large values mean that the upstream, not the network, was slow."""
+        return [(sent - due) / 1e6 for due, sent in zip(self.due_ns, self.sent_ns, strict=True)]
+
+    def __repr__(self) -> str:
+        worst_ms = max(self.lateness_ms(), default=0.0)
+        state = "finished" if self.finished else "unfinished"
+        return f"<SentLog {state}: {len(self.sent_ns)} events, at most {worst_ms:.1f} ms late>"
+
+
+def create_upstream(script: Script | None = None, *, name: str | None = None) -> Sanic[Any, Any]:
+    """A Sanic app that answers every POST, whatever its path, with `script`; `GET /sent` tells due and sent times.
+
+    The logs of the last streams are `app.ctx.sent`, newest last.
+    """
+    steps = plan(script or Script())
+    content_type = wire((script or Script()).preset).content_type
+    app: Sanic[Any, Any] = Sanic(name or f"streamkit_upstream_{next(_serial)}", configure_logging=False)
+    app.config.TOUCHUP = False  # with it, the second app of a process fails
+    app.config.RESPONSE_TIMEOUT = 24 * 3600.0  # a script may be silent for as long as it likes
+    app.ctx.sent = deque(maxlen=REMEMBERED_STREAMS)
+
+    @app.get("/sent")
+    async def sent(_: Request) -> HTTPResponse:
+        return json([_told(log) for log in app.ctx.sent])
+
+    @app.post("/")
+    @app.post("/<path:path>")
+    async def speak(request: Request, path: str = "") -> None:  # noqa: ARG001  # any path is this LLM's
+        log = SentLog(time.monotonic_ns(), request.body)
+        app.ctx.sent.append(log)
+        response: HTTPResponse = await request.respond(content_type=content_type)
+        for step in steps:
+            await _until(log.started_ns + step.due_ns)
+            await response.send(step.data)
+            log.due_ns.append(log.started_ns + step.due_ns)
+            log.sent_ns.append(time.monotonic_ns())
+        await response.send(end_stream=True)
+        log.finished = True
+
+    return app
+
+
+async def _until(due_ns: int) -> None:
+    wait_ns = due_ns - time.monotonic_ns()
+    if wait_ns > 0:
+        await asyncio.sleep(wait_ns / 1e9)
+
+
+def _told(log: SentLog) -> dict[str, Any]:
+    return {
+        "started_ns": log.started_ns,
+        "due_ns": log.due_ns.tolist(),
+        "sent_ns": log.sent_ns.tolist(),
+        "finished": log.finished,
+    }

@@ -1,0 +1,250 @@
+"""Where the pieces come from. A source is an async generator of lists: what one read brought, handed on together.
+
+A source that fails raises `SourceFailed`, which holds a `Failure`: how the stream ended, and what a client may be told.
+It never leaves the relay as an exception.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import AsyncGenerator, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+import httpx2
+
+from streamkit.asking import UpstreamRequest
+from streamkit.config import Limits
+from streamkit.errors import LimitExceeded
+from streamkit.httpclient import post
+from streamkit.outcome import Outcome
+from streamkit.parser import NDJSONParser, ServerSentEvent, SSEParser
+from streamkit.presets import Preset
+from streamkit.results import End, ExtractionError, Piece, ProviderError
+
+__all__ = ["Failure", "SourceFailed", "llm"]
+
+MAX_RETRY_AFTER_S: Final = 60
+MAX_ERROR_BODY_BYTES: Final = 64 * 1024
+PASSED_ON: Final = frozenset({429, 503})
+FOREIGN_TYPES: Final = frozenset({"text/html", "application/xhtml+xml", "text/xml", "application/xml"})
+"""Refused under a 200. Anything else is tried: some providers stream as text/plain, or name no type at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How a stream failed: its outcome, a stable `code` for clients, and the status if no byte has left yet."""
+
+    outcome: Outcome
+    code: str
+    status: int
+    detail: str
+    retry_after_s: int | None = None
+
+
+class SourceFailed(Exception):
+    """Carries a `Failure` out of a source."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.code)
+        self.failure = failure
+
+
+async def llm(
+    transport: httpx2.AsyncBaseTransport,
+    url: httpx2.URL,
+    ask: UpstreamRequest,
+    preset: Preset,
+    limits: Limits,
+    connect_s: float,
+) -> AsyncGenerator[list[Piece], None]:
+    """The pieces of an LLM's streamed answer.
+
+    Yields one list for each read that completed an event: its pieces, perhaps none (comments complete no event).
+    Returns when the stream is complete by the preset's own proof: its end marker, or clean framing where it has none.
+    Raises SourceFailed for everything else. Closing the generator closes the upstream connection.
+    """
+    with _wire_errors_become_failures():
+        async with post(transport, url, ask, connect_s) as response:
+            await _check_head(response, preset)
+            reading = _Reading(preset, limits)
+            async for data in response.aiter_raw():
+                pieces = reading.feed(data)
+                if reading.saw_event:
+                    yield pieces
+                if reading.failure is not None:
+                    raise SourceFailed(reading.failure)
+                if reading.complete:
+                    return
+            if rest := reading.close():
+                yield rest
+            reading.check_end(clean=framing_proves_end(response))
+
+
+class _Reading:
+    """One answer being read: bytes in, pieces out, and what is known of its end. No I/O."""
+
+    def __init__(self, preset: Preset, limits: Limits) -> None:
+        if preset.framing == "ndjson":
+            self._parser: SSEParser | NDJSONParser = NDJSONParser(max_line_bytes=limits.max_line_bytes)
+        else:
+            self._parser = SSEParser(max_line_bytes=limits.max_line_bytes, max_event_bytes=limits.max_event_bytes)
+        self._read = preset.read
+        self._has_end_marker = preset.has_end_marker
+        self._finish_sign = False
+        self.complete = False
+        self.saw_event = False
+        self.failure: Failure | None = None
+
+    def feed(self, data: bytes) -> list[Piece]:
+        try:
+            events = self._parser.feed(data)
+        except LimitExceeded as error:
+            events = error.events
+            self.failure = Failure(
+                Outcome("error_event", "upstream_too_large"),
+                "upstream_too_large",
+                502,
+                f"the upstream sent a line or event beyond {error.limit} bytes",
+            )
+        return self._extract(events)
+
+    def close(self) -> list[Piece]:
+        """A last line that needs no terminator (NDJSON)."""
+        return self._extract(self._parser.close())
+
+    def _extract(self, events: list[ServerSentEvent]) -> list[Piece]:
+        self.saw_event = bool(events)
+        pieces: list[Piece] = []
+        for event in events:
+            result = self._read(event)
+            if isinstance(result, Piece):
+                pieces.append(result)
+                self._note_end(result.end)
+            elif isinstance(result, End):
+                self._note_end(result)
+            elif isinstance(result, ProviderError):
+                self.failure = _provider_failure(result)
+            if self.complete or result is self.failure is not None:
+                break
+        return pieces
+
+    def _note_end(self, end: End | None) -> None:
+        if end is not None:
+            self.complete = self.complete or end.conclusive
+            self._finish_sign = True
+
+    def check_end(self, *, clean: bool) -> None:
+        """The body is over: raise SourceFailed unless that was the whole answer."""
+        if self.failure is not None:
+            raise SourceFailed(self.failure)
+        if not (self.complete or (clean and (self._finish_sign or not self._has_end_marker))):
+            raise SourceFailed(TRUNCATED)
+
+
+TRUNCATED: Final = Failure(
+    Outcome("truncated"), "upstream_truncated", 502, "the upstream's answer broke off before its end"
+)
+UNREACHABLE: Final = Failure(
+    Outcome("refused", "connect"), "upstream_unreachable", 502, "no connection to the upstream could be made"
+)
+CONNECT_TIMEOUT: Final = Failure(
+    Outcome("timeout", "connect"), "timeout_connect", 504, "the connection to the upstream took too long"
+)
+
+
+@contextlib.contextmanager
+def _wire_errors_become_failures() -> Iterator[None]:
+    """httpx2's exceptions, whose texts may hold addresses, end here."""
+    try:
+        yield
+    except (httpx2.ConnectTimeout, httpx2.PoolTimeout):
+        raise SourceFailed(CONNECT_TIMEOUT) from None
+    except (httpx2.ConnectError, httpx2.UnsupportedProtocol, httpx2.ProxyError):
+        raise SourceFailed(UNREACHABLE) from None
+    except httpx2.TransportError:
+        raise SourceFailed(TRUNCATED) from None
+
+
+def framing_proves_end(response: httpx2.Response) -> bool:
+    """Whether the end of this body, reached without an error, was announced by its framing (RFC 9112 §6.3, §8).
+
+    A body that just ends when the connection closes proves nothing: so does a broken one.
+    """
+    if response.http_version == "HTTP/2":
+        return True
+    headers = response.headers
+    return "content-length" in headers or "chunked" in headers.get("transfer-encoding", "").lower()
+
+
+async def _check_head(response: httpx2.Response, preset: Preset) -> None:
+    """Raise SourceFailed unless a stream follows."""
+    status = response.status_code
+    if status in PASSED_ON:
+        code = "upstream_rate_limited" if status == 429 else "upstream_overloaded"
+        raise SourceFailed(
+            Failure(
+                Outcome("refused", status),
+                code,
+                status,
+                f"the upstream answered {status}",
+                retry_after_s=retry_after_s(response.headers.get("retry-after"), datetime.now(UTC)),
+            )
+        )
+    if status != 200:
+        raise SourceFailed(
+            Failure(Outcome("refused", status), "upstream_refused", 502, f"the upstream answered {status}")
+        )
+    if response.headers.get("content-encoding", "identity").lower() not in {"identity", ""}:
+        raise SourceFailed(_unusable("upstream_content_encoding", "the upstream compressed its answer unasked"))
+    media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type in FOREIGN_TYPES:
+        raise SourceFailed(_unusable("upstream_content_type", f"the upstream answered with {media_type}"))
+    if media_type == "application/json" and preset.framing != "ndjson":
+        raise SourceFailed(await _json_instead_of_a_stream(response, preset))
+
+
+async def _json_instead_of_a_stream(response: httpx2.Response, preset: Preset) -> Failure:
+    """Many providers answer an error with 200 and a JSON body: name it by its own code."""
+    body = b""
+    async for data in response.aiter_raw():
+        body += data
+        if len(body) > MAX_ERROR_BODY_BYTES:
+            break
+    result = preset.read(ServerSentEvent(data=body.decode("utf-8", "replace")))
+    if isinstance(result, ProviderError) and not isinstance(result, ExtractionError):
+        return _provider_failure(result)
+    return _unusable("upstream_content_type", "the upstream answered with application/json instead of a stream")
+
+
+def _unusable(code: str, detail: str) -> Failure:
+    return Failure(Outcome("error_event", code), code, 502, detail)
+
+
+def _provider_failure(error: ProviderError) -> Failure:
+    """The provider's own words stay in the lab; clients get its code."""
+    if isinstance(error, ExtractionError):
+        return Failure(
+            Outcome("error_event", error.code),
+            "upstream_malformed",
+            502,
+            "the upstream sent an event that is malformed",
+        )
+    return Failure(Outcome("error_event", error.code), "upstream_error", 502, "the upstream reported an error")
+
+
+def retry_after_s(value: str | None, now: datetime) -> int | None:
+    """Retry-After as seconds from `now`: delay or HTTP-date (RFC 9110 §10.2.3), capped at 60 s; None if unusable."""
+    if value is None:
+        return None
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        return MAX_RETRY_AFTER_S if len(value) > 3 else min(int(value), MAX_RETRY_AFTER_S)
+    try:
+        seconds = math.ceil((parsedate_to_datetime(value) - now).total_seconds())
+    except (ValueError, TypeError):  # TypeError: a date without a zone
+        return None
+    return max(0, min(seconds, MAX_RETRY_AFTER_S))
