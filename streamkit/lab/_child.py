@@ -1,0 +1,117 @@
+"""The process behind `serve(..., process=True)`: `python -m streamkit.lab._child`, started by the parent only.
+
+The pipe at stdin carries the order (length, then pickle) and afterwards one float64 per request to stop: the seconds of
+grace. When it ends, the parent is gone, however it died, and this process ends too. One line of JSON on the report pipe
+says that the server is ready, or why it is not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+import traceback
+from contextlib import suppress
+from typing import TypedDict
+
+from streamkit.listener import Listener
+from streamkit.running import StopRequest, build, run_app
+
+LENGTH = struct.Struct("!Q")
+GRACE = struct.Struct("!d")
+LAST_WORDS_S = 3.0  # from the parent's death to the hard end: for a handler that blocks the loop
+
+
+class Order(TypedDict):
+    """What the parent wants served."""
+
+    factory: bytes  # pickled on its own: it can be read only once sys_path is set
+    sys_path: list[str]
+    sock: tuple[int, int, int, int]  # fd, family, type, proto
+    unix: str | None
+    inode: int | None
+    own_folder: bool
+    report: int  # fd
+    loop: str
+    grace_s: float
+
+
+def main() -> int:
+    """Serve what the order says; the exit code is 0 after a stop, 1 after a failed start."""
+    _ignore_sigint()
+    lifeline = _take_stdin()
+    order: Order = pickle.loads(_read(lifeline, LENGTH.unpack(_read(lifeline, LENGTH.size))[0]))  # noqa: S301  # from our parent
+    for fd in (order["report"], order["sock"][0]):
+        os.set_inheritable(fd, False)
+    stop = StopRequest()
+    signal.signal(signal.SIGTERM, lambda _number, _frame: stop.ask(order["grace_s"]))
+    threading.Thread(target=_follow, args=(lifeline, stop), name="streamkit parent watch", daemon=True).start()
+    return _serve(order, stop)
+
+
+def _serve(order: Order, stop: StopRequest) -> int:
+    def report(**said: object) -> None:
+        with suppress(OSError):  # the parent has given up on us, or we have reported already
+            os.write(order["report"], json.dumps(said).encode() + b"\n")
+            os.close(order["report"])
+
+    fd, *kind = order["sock"]
+    listener = Listener(
+        socket.socket(*kind, fileno=fd), "", 0, order["unix"], order["inode"], own_folder=order["own_folder"]
+    )
+    try:
+        sys.path[:] = order["sys_path"]
+        app = build(pickle.loads(order["factory"]))  # noqa: S301  # from our parent
+        run_app(app, listener, stop, loop=order["loop"], on_ready=lambda: report(ready=True))
+    except BaseException as error:  # noqa: BLE001  # whatever it is, the parent wants to know
+        listener.close()
+        report(error=f"{type(error).__name__}: {error}", traceback=traceback.format_exc())
+        return 1
+    return 0
+
+
+def _ignore_sigint() -> None:
+    """Interrupting a cell sends SIGINT to the whole process group; the parent has blocked it until here."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def _take_stdin() -> int:
+    """Keep the pipe for ourselves: what the app reads from stdin, or starts, must not touch it."""
+    lifeline = os.dup(0)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    return lifeline
+
+
+def _read(fd: int, size: int) -> bytes:
+    """Exactly `size` bytes, or SystemExit when the parent is gone. Unbuffered: a lock of stdin's would block our exit."""
+    parts: list[bytes] = []
+    while size:
+        part = os.read(fd, min(size, 1 << 20))
+        if not part:
+            raise SystemExit(1)
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def _follow(lifeline: int, stop: StopRequest) -> None:
+    try:
+        while True:
+            stop.ask(GRACE.unpack(_read(lifeline, GRACE.size))[0])
+    except SystemExit:
+        stop.ask(0)
+        time.sleep(LAST_WORDS_S)
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""run(): asynchronous code from a plain, synchronous cell or script."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+__all__ = ["run"]
+
+T = TypeVar("T")
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end and return its result: `recording = sk.run(sk.record(url, data=...))`.
+
+    In a script it is `asyncio.run`. Where a loop is running already, as in Jupyter, that loop is made
+    re-entrant with nest-asyncio2, at the first such call and never before, and runs the coroutine inside the
+    current one; top-level `await` does without. Exceptions come out as they are. Ctrl-C (or "interrupt kernel")
+    cancels the coroutine, waits until it has cleaned up, and raises KeyboardInterrupt.
+
+    Limits. Making a loop re-entrant changes asyncio for the whole process, for good, and slows it: nest-asyncio2
+    patches the class of the loop, and before Python 3.14 puts tasks written in Python in the place of those written
+    in C. A uvloop cannot be changed: RuntimeError. Nested calls end in the reverse order of their beginning.
+
+    Raises TypeError for anything but a coroutine.
+    """
+    _check_coroutine(coroutine)
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        # Not asyncio.run: once a loop has been made re-entrant, that name belongs to nest-asyncio2.
+        with asyncio.Runner() as runner:
+            return runner.run(coroutine)
+    _make_reentrant(loop, coroutine)
+    return _run_inside(loop, coroutine)
+
+
+def _check_coroutine(given: object) -> None:
+    if inspect.iscoroutine(given):
+        return
+    hint = "; call the function: run(function(...))" if inspect.iscoroutinefunction(given) else ""
+    raise TypeError(f"expected a coroutine, as in sk.run(sk.record(...)), got {type(given).__name__}{hint}")
+
+
+def _make_reentrant(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> None:
+    import nest_asyncio2  # type: ignore[import-untyped]  # it brings no types
+
+    if not isinstance(loop, asyncio.BaseEventLoop):  # checked here, for apply() would notice after half its changes
+        coroutine.close()
+        kind = f"{type(loop).__module__}.{type(loop).__qualname__}"
+        raise RuntimeError(  # noqa: TRY004  no argument is of a wrong type: the surroundings are
+            f"run() cannot work inside a running {kind}: only asyncio's own loops can be made re-entrant. "
+            f"Write `await` instead, or call run() from a thread without a loop"
+        )
+    nest_asyncio2.apply(loop, run_close_loop=True)
+
+
+def _run_inside(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> T:
+    task = loop.create_task(coroutine)
+    try:
+        return loop.run_until_complete(task)
+    except BaseException:
+        if not task.done():
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                loop.run_until_complete(task)
+        raise

@@ -1,0 +1,240 @@
+"""The one language of all figures: colours, line styles, hatches, sizes, and how numbers and names are written.
+
+Imported by the plotting modules only; it brings in matplotlib. Nothing here touches rcParams or pyplot's state, and
+pyplot itself is loaded only by `new_axes`, so drawing onto somebody's own Axes works without it.
+
+Colours follow Okabe and Ito ("Color Universal Design", 2008) for the taps. Recordings side by side start with the
+client's green; the others were chosen so that any two stay apart (CIE76 distance over 20) for normal vision and for
+the three colour-vision deficiencies as simulated by Machado, Oliveira and Fernandes (2009). Colour is never the only
+difference: line style, hatch, shape or a word says the same.
+"""
+
+from __future__ import annotations
+
+import textwrap
+import unicodedata
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from matplotlib import rcParams
+from matplotlib.font_manager import FontProperties, fontManager, get_font
+from matplotlib.textpath import text_to_path
+from matplotlib.ticker import FuncFormatter
+from matplotlib.transforms import Affine2D, ScaledTranslation, Transform
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = [
+    "FRAME_PT",
+    "GRID",
+    "INK",
+    "LABEL_PT",
+    "LINE_PT",
+    "MUTED",
+    "NOTE_PT",
+    "RECORDING_COLOURS",
+    "RECORDING_LINES",
+    "STALL_FILL",
+    "TAPS",
+    "TICK_PT",
+    "TITLE_PT",
+    "WAIT_FILL",
+    "WAIT_HATCH",
+    "WAIT_LINE",
+    "WIDTH_IN",
+    "Stroke",
+    "dress",
+    "legible",
+    "new_axes",
+    "plain_numbers",
+    "points_from",
+    "recording_stroke",
+    "settle",
+    "size_pt",
+    "width_pt",
+]
+
+INK: Final = "#222222"  # what must be read
+MUTED: Final = "#6B6B6B"  # axes, small print: 5.3 : 1 on white
+GRID: Final = "#E3E3E3"
+
+WAIT_FILL: Final = "#F5F5F5"
+WAIT_LINE: Final = "#D2D2D2"
+WAIT_HATCH: Final = "//"
+STALL_FILL: Final = "#F7DFA0"
+
+TITLE_PT: Final = 10.5
+LABEL_PT: Final = 9.0
+TICK_PT: Final = 8.5
+NOTE_PT: Final = 8.0  # nothing is smaller
+LINE_PT: Final = 12.0  # one line of notes
+FRAME_PT: Final = 66.0  # about what title, ticks and axis label take above and below the frame
+WIDTH_IN: Final = 8.0  # a notebook's column
+
+
+class Stroke(NamedTuple):
+    """A colour and a line style, as matplotlib takes them."""
+
+    colour: str
+    line: str | tuple[int, tuple[int, ...]]
+
+
+# Where a place has two taps (relay.read and relay.event), one is a darker or lighter sister of the other, dashed.
+TAPS: Final[dict[str, Stroke]] = {
+    "upstream.due": Stroke("#8C8C8C", ":"),
+    "upstream.sent": Stroke("#0072B2", "-"),
+    "relay.read": Stroke("#E69F00", "-"),
+    "relay.event": Stroke("#A87400", "--"),
+    "relay.send": Stroke("#F0884B", "--"),
+    "relay.sent": Stroke("#D55E00", "-"),
+    "client.read": Stroke("#009E73", "-"),
+    "client.event": Stroke("#00664A", "--"),
+}
+
+# Five colours and four line styles have no common factor: twenty recordings before a pair comes back.
+RECORDING_COLOURS: Final = (TAPS["client.read"].colour, "#332288", "#BB5599", "#333333", "#808F00")
+RECORDING_LINES: Final = ("-", (0, (5, 2)), (0, (1, 1)), (0, (6, 2, 1, 2)))
+
+# Common on Windows, macOS, Linux and in notebook images; the first that is installed and has the signs is used.
+_CJK_FAMILIES: Final = (
+    "Noto Sans CJK SC",
+    "Noto Sans SC",
+    "Source Han Sans SC",
+    "Microsoft YaHei",
+    "PingFang SC",
+    "Hiragino Sans GB",
+    "Heiti TC",
+    "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei",
+    "SimHei",
+    "Droid Sans Fallback",
+    "Arial Unicode MS",
+)
+
+
+def recording_stroke(index: int) -> Stroke:
+    """Colour and line style of the recording at `index` (from 0) among those side by side."""
+    return Stroke(
+        RECORDING_COLOURS[index % len(RECORDING_COLOURS)],
+        RECORDING_LINES[index % len(RECORDING_LINES)],
+    )
+
+
+def legible(text: str, limit: int = 24) -> tuple[str, list[str]]:
+    """A user's text as it can be drawn here: what to write, and the font families to write it with.
+
+    Longer than `limit` signs it is cut with "…". Signs that no installed font has are written as `\\u4f60`, because
+    matplotlib would draw a box and warn at every rendering, which is long after this call; so are control characters.
+    """
+    families = list(rcParams["font.family"])
+    missing = {c for c in text if not _plain(c)} - _signs(families)
+    if missing:
+        helper = next((f for f in _installed(_CJK_FAMILIES) if missing <= _signs([f])), None)
+        if helper is not None:
+            families, missing = [*families, helper], set()
+    signs = [c.encode("unicode_escape").decode() if c in missing or _control(c) else c for c in text]
+    return _cut(signs, limit), families
+
+
+def width_pt(text: str, size: float = NOTE_PT) -> float:
+    """How wide `text` is when drawn in points, with a little to spare (it is used to keep texts apart)."""
+    return _width_pt(text, size, tuple(legible(text, limit=len(text) + 1)[1]))
+
+
+def new_axes(width_in: float, height_in: float) -> Axes:
+    """Fresh Axes on a pyplot figure (which is what makes a notebook show it), in inches, with constrained layout."""
+    import matplotlib.pyplot as plt
+
+    _, ax = plt.subplots(figsize=(width_in, height_in), layout="constrained")
+    return ax
+
+
+def size_pt(ax: Axes) -> tuple[float, float]:
+    """Width and height of the Axes' frame, in points, as its figure is laid out now."""
+    box = ax.get_window_extent()
+    scale = 72 / ax.figure.dpi
+    return box.width * scale, box.height * scale
+
+
+def points_from(ax: Axes, x: float, y: float) -> Transform:
+    """Coordinates in points, counted from the place (`x`, `y`) given as a fraction of the Axes."""
+    inches = ax.figure.dpi_scale_trans
+    return Affine2D().scale(1 / 72) + inches + ScaledTranslation(x, y, ax.transAxes)  # type: ignore[arg-type]  # affine, typed wider
+
+
+def dress(ax: Axes, title: str, spines: Iterable[str]) -> None:
+    _tidy(ax, spines)
+    ax.xaxis.label.set_fontsize(LABEL_PT)
+    ax.xaxis.set_major_formatter(plain_numbers())
+    shown, families = legible(title, limit=240)
+    width, _ = size_pt(ax)
+    lines = textwrap.wrap(shown, max(24, int(width / (0.55 * TITLE_PT))))
+    ax.set_title(
+        "\n".join(lines), loc="left", fontsize=TITLE_PT, color=INK, pad=7, fontfamily=families, parse_math=False
+    )
+
+
+def plain_numbers() -> FuncFormatter:
+    """Ticks as `0.5`, `50` and `20,000`, on linear and log scales alike."""
+    return FuncFormatter(lambda x, _: f"{x:,g}")
+
+
+def settle(ax: Axes) -> None:
+    """Let the figure's layout engine, if it has one, place the frame, so that sizes in points can be relied on."""
+    figure = ax.figure.figure  # of a SubFigure: the Figure
+    if figure.get_layout_engine() is not None:
+        figure.draw_without_rendering()
+
+
+def _tidy(ax: Axes, spines: Iterable[str] = ("left", "bottom")) -> None:
+    """No frame but the named spines; small muted ticks."""
+    kept = set(spines)
+    for side, spine in ax.spines.items():
+        spine.set_visible(side in kept)
+        spine.set_color(MUTED)
+    ax.tick_params(labelsize=TICK_PT, color=MUTED, labelcolor=INK)
+
+
+def _cut(signs: list[str], limit: int) -> str:
+    if sum(map(len, signs)) <= limit:
+        return "".join(signs)
+    room = limit - 1
+    kept: list[str] = []
+    for sign in signs:  # an escaped sign stays whole or goes
+        room -= len(sign)
+        if room < 0:
+            break
+        kept.append(sign)
+    return "".join(kept).rstrip() + "…"
+
+
+def _plain(sign: str) -> bool:
+    return " " <= sign <= "~"
+
+
+def _control(sign: str) -> bool:
+    return unicodedata.category(sign)[0] == "C" or sign in "\u2028\u2029"
+
+
+@lru_cache(maxsize=1024)
+def _width_pt(text: str, size: float, families: tuple[str, ...]) -> float:
+    font = FontProperties(family=list(families), size=size)
+    width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
+    return 1.03 * float(width)
+
+
+def _installed(families: Iterable[str]) -> list[str]:
+    known = {entry.name for entry in fontManager.ttflist}
+    return [family for family in families if family in known]
+
+
+def _signs(families: Iterable[str]) -> set[str]:
+    return set().union(*(_signs_of(family) for family in families))
+
+
+@lru_cache(maxsize=32)
+def _signs_of(family: str) -> frozenset[str]:
+    path = fontManager.findfont(FontProperties(family=[family]))
+    return frozenset(map(chr, get_font(path).get_charmap()))

@@ -1,0 +1,399 @@
+"""Recorder: takes what the wire brings, read by read, and makes a Recording of it. No sockets: times are handed in.
+
+    recorder = Recorder(url)
+    recorder.head(200, headers)
+    recorder.feed(read, at_ns, b"data: ...")      # False: a bound was reached, hang up
+    recorder.finish()                             # the Recording; with a Failure where the wire failed
+
+How the outcome is found, first match wins:
+ 1. no answer (connecting failed, timed out)            `refused(connect)`, `timeout(...)`; the recorder is told
+ 2. a status other than 2xx                             `refused(status)`
+ 3. an error event, before any final end marker         `error_event(code)`
+ 4. a final end marker or terminal event                `complete`, whatever the connection does afterwards
+ 5. a bound of ours, so that we hung up                 `cancelled(max_events)`, `cancelled(max_bytes)`, ...
+ 6. the wire failed: cut, or a timer fired              `truncated`, `timeout(...)`
+ 7. a body ended by nothing but the end of connection   `truncated`: that proves nothing (RFC 9112, section 8)
+ 8. a provider that marks its end, and no mark came     `truncated`
+ 9. otherwise, the framing being clean                  `complete`
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+import time
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from streamkit.errors import LimitExceeded, LineTooLong
+from streamkit.lab import origin
+from streamkit.lab.recording import Events, Reads, Recording, Stamps
+from streamkit.outcome import Outcome
+from streamkit.parser import NDJSONParser, ServerSentEvent, SSEParser
+from streamkit.presets import Preset, detect
+from streamkit.presets import preset as preset_of
+from streamkit.results import End, ExtractionError, Piece, ProviderError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["Failure", "Recorder"]
+
+NDJSON_TYPES: Final = frozenset(
+    f"application/{name}"
+    for name in ("x-ndjson", "ndjson", "jsonl", "x-jsonl", "jsonlines", "x-jsonlines", "stream+json", "json-seq+ndjson")
+)
+# Cookies and credentials, and addresses that may hold tokens: a recording is made to be shown around.
+SECRET_HEADERS: Final = frozenset(
+    ("set-cookie", "set-cookie2", "authentication-info", "proxy-authentication-info", "location", "refresh", "link")
+)
+DETECT_WITHIN: Final = 32  # events; a provider's shape shows in the first few
+MAX_PROBLEM_BYTES: Final = 64 * 1024
+_CODE: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How the wire failed: the outcome it gives unless the stream itself says better, and why, in our words."""
+
+    outcome: Outcome
+    error: str
+
+
+class Recorder:
+    """Collects one answer. Times passed in and out are nanoseconds of `clock`; stored ones count from `started_ns`.
+
+    `on_piece` is called with each piece of text as it is decoded. `keep_bytes` bounds the body bytes that are kept
+    (whole reads only). `max_events` and `max_bytes` bound what is taken at all.
+    """
+
+    def __init__(
+        self,
+        *,
+        url: str = "",
+        label: str = "",
+        method: str = "POST",
+        preset: str | Preset | None = None,
+        reasoning: bool = False,
+        on_piece: Callable[[str], object] | None = None,
+        keep_bytes: int = 8 << 20,
+        max_events: int = 1_000_000,
+        max_bytes: int = 64 << 20,
+        stamps: Stamps = "socket",
+        clock: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self.url = url
+        self.label = label
+        self.stamps = stamps
+        self.connected_ns: int | None = None
+        self.sent_ns: int | None = None
+        self.head_ns: int | None = None
+        self.ended_ns: int | None = None
+        self.status: int | None = None
+        self.final = False  # an end marker or an error event was read: nothing that comes can change the outcome
+        self._reader = _PieceReader(preset, reasoning)
+        self._on_piece = on_piece
+        self._keeping = keep_bytes > 0
+        self._room_to_keep = keep_bytes
+        self._room_for_bytes = max_bytes
+        self._room_for_events = max_events
+        self._method = method
+        self._headers: dict[str, str] = {}
+        self._content_type: str | None = None
+        self._http: str | None = None
+        self._decode: Callable[[bytes], None] = self._ignore
+        self._parser: SSEParser | NDJSONParser | None = None
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+        self._reads = Reads()
+        self._events = Events()
+        self._read = -1  # the number that the wire gave to the read in progress
+        self._data: list[bytes] = []  # its bytes so far
+        self._problem = bytearray()
+        self._reached: str | None = None  # the bound that was reached
+        self._notes: list[str] = []
+        self._meta = origin.describe(method)
+        self._clock = clock
+        self.started_ns = clock()
+
+    @property
+    def started(self) -> bool:
+        """Body bytes have come."""
+        return bool(self._reads)
+
+    def now(self) -> int:
+        """Nanoseconds since the start of this recording."""
+        return self._clock() - self.started_ns
+
+    def head(self, status: int, headers: Mapping[str, str], http_version: str | None = "HTTP/1.1") -> None:
+        """The response head. `http_version` None: no HTTP of its own (a test transport); its end is taken as clean."""
+        self.status = status
+        self._headers = {name.lower(): value for name, value in headers.items()}
+        self._http = http_version
+        self._content_type = self._headers.get("content-type")
+        if self.head_ns is None:
+            self.head_ns = self.now()
+        self._choose_decoder()
+
+    def feed(self, read: int, at_ns: int, data: bytes) -> bool:
+        """Body bytes that came with the socket read numbered `read`, at `at_ns`. False: enough, hang up."""
+        if self._reached is None and data:
+            if len(data) > self._room_for_bytes:
+                self._reached, data = "max_bytes", data[: self._room_for_bytes]
+            self._room_for_bytes -= len(data)
+            self._take_read(read, at_ns - self.started_ns, data)
+            self._decode(data)
+        return self._reached is None
+
+    def finish(self, failure: Failure | None = None) -> Recording:
+        """The recording. `failure` says how the wire failed; None: the body ended by the rules of its framing."""
+        if self.final and failure is not None:
+            self._notes.append("the connection stayed open, or was cut, behind the end of the stream")
+            self.ended_ns = self._reads.at_ns[-1]
+        elif self.ended_ns is None:
+            self.ended_ns = self.now()
+        self._flush()
+        self._keep_read()
+        outcome, error = self._outcome(failure)
+        meta = {**self._meta, "framing": self._framing(), "notes": [*self._notes, *self._reader.notes()]}
+        return Recording(
+            reads=self._reads,
+            events=self._events,
+            outcome=outcome,
+            error=error,
+            status=self.status,
+            headers={name: value for name, value in self._headers.items() if name not in SECRET_HEADERS},
+            content_type=self._content_type,
+            preset=None if self._parser is None else self._reader.name,
+            url=self.url,
+            label=self.label,
+            started_ns=self.started_ns,
+            connected_ns=self.connected_ns,
+            sent_ns=self.sent_ns,
+            head_ns=self.head_ns,
+            ended_ns=self.ended_ns,
+            stamps=self.stamps,
+            meta=meta,
+        )
+
+    # -- from bytes to events ------------------------------------------------------------------------------------
+
+    def _choose_decoder(self) -> None:
+        media_type = (self._content_type or "").partition(";")[0].strip().lower()
+        encoding = self._headers.get("content-encoding", "identity").strip().lower()
+        if not self._accepted():
+            self._decode = self._collect_problem
+        elif encoding not in ("", "identity"):
+            self._notes.append("the body is compressed although that was not asked for; its bytes are kept undecoded")
+        elif media_type == "text/event-stream":
+            self._parser, self._decode = SSEParser(), self._parse
+        elif media_type in NDJSON_TYPES:
+            self._parser, self._decode = NDJSONParser(), self._parse
+        else:
+            self._decode = self._take_text
+            self._notes.append("the body has no event borders: each event here is what one read brought")
+
+    def _take_read(self, read: int, at_ns: int, data: bytes) -> None:
+        if read != self._read:
+            self._keep_read()
+            self._read = read
+            self._reads.append(at_ns, 0, None)
+        self._reads.size[-1] += len(data)
+        self._data.append(data)
+
+    def _keep_read(self) -> None:
+        size = sum(map(len, self._data))
+        self._room_to_keep -= size
+        if self._keeping and self._room_to_keep < 0:
+            self._keeping = False
+            self._notes.append(f"the bytes of read {len(self._reads) - 1} and of those after it were not kept")
+        if self._keeping and self._data:
+            self._reads.data[-1] = b"".join(self._data)
+        self._data.clear()
+
+    def _ignore(self, data: bytes) -> None:
+        """Encoded bytes, and those before any head: counted, not decoded."""
+
+    def _collect_problem(self, data: bytes) -> None:
+        self._problem += data[: MAX_PROBLEM_BYTES - len(self._problem)]
+
+    def _parse(self, data: bytes) -> None:
+        assert self._parser is not None  # noqa: S101  set together with this method
+        try:
+            wire_events = self._parser.feed(data)
+        except LimitExceeded as error:
+            wire_events = error.events
+            self._reached = "max_line_bytes" if isinstance(error, LineTooLong) else "max_event_bytes"
+        for wire_event in wire_events:
+            self._take_event(wire_event)
+
+    def _take_event(self, wire_event: ServerSentEvent) -> None:
+        if self._room_for_events <= 0:
+            self._reached = "max_events"
+            return
+        self._room_for_events -= 1
+        pieces = self._reader.read(wire_event)
+        text, reasoning = pieces.pop()
+        first = len(self._events) - len(pieces)
+        for index, (late_text, late_reasoning) in enumerate(pieces, start=first):
+            self._events.text[index], self._events.reasoning[index] = late_text, late_reasoning
+            self._tell(late_text)
+        self._append(wire_event, text, reasoning, len(wire_event.data.encode("utf-8", "replace")))
+        self.final = self._reader.final
+        self._tell(text)
+
+    def _take_text(self, data: bytes) -> None:
+        text = self._utf8.decode(data)
+        if self._events and self._events.read[-1] == len(self._reads) - 1:
+            self._events.text[-1] += text
+            self._events.size[-1] += len(data)
+        elif self._room_for_events <= 0:
+            self._reached = "max_events"
+            return
+        else:
+            self._room_for_events -= 1
+            self._append(_NO_EVENT, text, "", len(data))
+        self._tell(text)
+
+    def _append(self, wire_event: ServerSentEvent, text: str, reasoning: str, size: int) -> None:
+        self._events.append(
+            wire_event,
+            at_ns=self._reads.at_ns[-1],
+            handed_ns=self.now(),
+            read=len(self._reads) - 1,
+            text=text,
+            reasoning=reasoning,
+            size=size,
+        )
+
+    def _tell(self, text: str) -> None:
+        if text and self._on_piece is not None:
+            self._on_piece(text)
+
+    def _flush(self) -> None:
+        """The body is over: what still waits in the decoders."""
+        if self._parser is not None:
+            for wire_event in self._parser.close() if self._reads and self._reached is None else []:
+                self._take_event(wire_event)
+            if self._parser.unfinished is not None:
+                self._notes.append("the stream ended inside an event; that event was dropped")
+        if (rest := self._utf8.decode(b"", final=True)) and self._events:
+            self._events.text[-1] += rest
+            self._notes.append("the text ended inside a character")
+            self._tell(rest)
+
+    # -- how it ended --------------------------------------------------------------------------------------------
+
+    def _accepted(self) -> bool:
+        return self.status is not None and 200 <= self.status < 300
+
+    def _framing(self) -> str:
+        """What ends the body: RFC 9112, section 6.3."""
+        codings = self._headers.get("transfer-encoding", "").lower().replace(" ", "").split(",")
+        if self.status is None:
+            return "none"
+        if self._http is None or not self._http.startswith("HTTP/1"):
+            return "transport"
+        if self.status in (204, 304) or self._method.upper() == "HEAD":
+            return "no body"
+        if codings[-1] == "chunked":
+            return "chunked"
+        if codings == [""] and "content-length" in self._headers:
+            return "length"
+        return "close"
+
+    def _outcome(self, failure: Failure | None) -> tuple[Outcome, str | None]:
+        reader = self._reader
+        if self.status is not None and not self._accepted():
+            code = self._problem_code()
+            said = f": {code}" if code else ""
+            return Outcome("refused", self.status), f"the server answered with status {self.status}{said}"
+        if reader.error is not None:
+            return Outcome("error_event", reader.error), "the stream reported an error"
+        if reader.final:
+            return Outcome("complete"), None
+        if self._reached is not None:
+            return Outcome("cancelled", self._reached), f"the recorder hung up: its bound {self._reached} was reached"
+        if failure is not None:
+            return failure.outcome, failure.error
+        if self._framing() == "close":
+            return Outcome("truncated"), "the body ended with the connection, which does not prove that it was whole"
+        if self._parser is not None and reader.lacks_end:
+            return Outcome("truncated"), f"the end marker of preset {reader.name!r} did not come"
+        return Outcome("complete"), None
+
+    def _problem_code(self) -> str | None:
+        """The stable `code` of a problem+json body (RFC 9457), if it is one and the code is harmless to show."""
+        try:
+            code = json.loads(self._problem).get("code")
+        except (ValueError, RecursionError, AttributeError):
+            return None
+        if not isinstance(code, str) or not _CODE.fullmatch(code):
+            return None
+        self._meta["problem_code"] = code
+        return code
+
+
+class _PieceReader:
+    """Events in, text out: by the preset given, or by one guessed from the first events."""
+
+    def __init__(self, preset: str | Preset | None, reasoning: bool) -> None:
+        self.error: str | None = None
+        self.final = False
+        self._reasoning = reasoning
+        self._preset = None if preset is None else preset_of(preset, reasoning=reasoning)
+        self._waiting: list[ServerSentEvent] = []  # seen before a preset was found
+        self._guessing = preset is None
+        self._ended = False
+        self._unread: Counter[str] = Counter()
+
+    @property
+    def name(self) -> str | None:
+        return None if self._preset is None else self._preset.name
+
+    @property
+    def lacks_end(self) -> bool:
+        """The provider marks its end, and no mark was seen."""
+        return self._preset is not None and self._preset.has_end_marker and not self._ended
+
+    def read(self, event: ServerSentEvent) -> list[tuple[str, str]]:
+        """(text, reasoning) of this event, last in the list; before it those of earlier events, if they show now."""
+        if not self._guessing:
+            return [self._read(event)]
+        self._waiting.append(event)
+        found = detect(self._waiting)
+        if found is None:
+            self._guessing = len(self._waiting) < DETECT_WITHIN
+            return [("", "")]
+        self._guessing = False
+        self._preset = preset_of(found, reasoning=self._reasoning)
+        return [self._read(waiting) for waiting in self._waiting]
+
+    def notes(self) -> list[str]:
+        notes = [f"events that could not be read ({code}): {count}" for code, count in sorted(self._unread.items())]
+        if self._preset is None and self._waiting:
+            notes.append("no preset fits the events, so there is no text; name one with preset=")
+        return notes
+
+    def _read(self, event: ServerSentEvent) -> tuple[str, str]:
+        result = self._preset.read(event) if self._preset is not None else None
+        if isinstance(result, ExtractionError):
+            self._unread[result.code] += 1
+        elif isinstance(result, ProviderError):
+            if not self.final:
+                self.error, self.final = result.code, True
+        elif isinstance(result, Piece):
+            self._end(result.end)
+            return result.text, result.reasoning
+        else:
+            self._end(result)
+        return "", ""
+
+    def _end(self, end: End | None) -> None:
+        if end is not None:
+            self._ended = True
+            self.final = self.final or end.conclusive
+
+
+_NO_EVENT: Final = ServerSentEvent(event="", data="", id="")

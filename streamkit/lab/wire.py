@@ -1,0 +1,419 @@
+"""How each provider writes its stream: the inverse of the presets, for upstreams that follow a script.
+
+    form = wire("openai")
+    [*form.open(), form.piece("你", 0), form.piece("好", 1), *form.close(2)]     # one event per item
+
+The quirks are the providers' own: Gemini's CRLF, DashScope's and Coze's missing space, Replicate's text on several
+data lines, OpenRouter's comments. Everything is deterministic, times and ids included.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import orjson
+
+from streamkit.errors import EncodeError
+from streamkit.presets import preset
+
+__all__ = ["Wire", "wire"]
+
+SSE_TYPE = "text/event-stream; charset=utf-8"
+NDJSON_TYPE = "application/x-ndjson"
+
+Build: TypeAlias = Callable[[str, int], bytes]
+Close: TypeAlias = Callable[[int], list[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """One provider's wire format. Every bytes object is one whole event (or one comment).
+
+    `name` is the preset that reads it, `content_type` the media type of the answer.
+    """
+
+    name: str
+    content_type: str
+    _opening: tuple[bytes, ...]
+    _piece: Build
+    _closing: Close
+    _error: Callable[[str], bytes]
+
+    def open(self) -> list[bytes]:
+        """What stands before the first piece: role chunks, `message_start`, comments; none of it carries text."""
+        return list(self._opening)
+
+    def piece(self, text: str, index: int) -> bytes:
+        """The event that carries `text` as piece number `index` (from 0).
+
+        Raises EncodeError for what this format cannot carry: half a surrogate pair anywhere, a CR in Replicate's
+        plain-text data (the grammar reads it as a line end), an empty text (no provider sends one as a piece).
+        """
+        if not text:
+            raise EncodeError("expected text in a piece, got ''")
+        try:
+            return self._piece(text, index)
+        except (TypeError, UnicodeEncodeError):
+            raise EncodeError(f"expected text that UTF-8 can carry, got {text[:40]!r}") from None
+
+    def close(self, index: int = 0) -> list[bytes]:
+        """The finish events and the end marker; `index` (the number of pieces before) only numbers them."""
+        return self._closing(index)
+
+    def error(self, code: str) -> bytes:
+        """The event by which this provider reports an error in mid-stream; `code` is a word of its own, or a number."""
+        return self._error(code)
+
+    def __repr__(self) -> str:
+        return f"<Wire {self.name}, {self.content_type}>"
+
+
+def wire(name: str) -> Wire:
+    """The wire format of a preset (or an alias of one). Raises UnknownPreset."""
+    return _WIRES[preset(name).name]
+
+
+def _dumps(value: Mapping[str, Any]) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _sse(data: str | Mapping[str, Any], *, event: str = "", id: str = "", colon: str = ": ", end: str = "\n") -> bytes:  # noqa: A002  # the field's name
+    """One event, its fields in the order in which most providers send them."""
+    text = data if isinstance(data, str) else _dumps(data)
+    fields = [f"event{colon}{event}"] if event else []
+    fields += [f"id{colon}{id}"] if id else []
+    fields += [f"data{colon}{line}" for line in text.split("\n")]
+    return (end.join(fields) + end * 2).encode()
+
+
+def _line(value: Mapping[str, Any]) -> bytes:
+    return orjson.dumps(value) + b"\n"
+
+
+_DONE = _sse("[DONE]")
+
+
+# --- the source article: a chat message's JSON, as a string inside of JSON; no end marker
+
+
+def _seed_piece(text: str, _: int) -> bytes:
+    message = {"MessageBody": {"DirectMessageBody": {"SentenceList": [{"Content": text}]}}}
+    return _sse({"data": [{"value": _dumps(message)}]})
+
+
+def _error_event(code: str) -> bytes:
+    return _sse({"error": {"code": code, "message": "scripted error"}}, event="error")
+
+
+# --- OpenAI's two, and those who speak the first
+
+
+def _chunk(delta: Mapping[str, Any], finish_reason: str | None = None, **fields: Any) -> bytes:
+    choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+    head = {"id": "chatcmpl-script", "object": "chat.completion.chunk", "created": 1700000000, "model": "script"}
+    return _sse({**head, "choices": [choice], **fields})
+
+
+def _openai_close(_: int) -> list[bytes]:
+    usage = {"prompt_tokens": 9, "completion_tokens": 9, "total_tokens": 18}
+    head = {"id": "chatcmpl-script", "object": "chat.completion.chunk", "created": 1700000000, "model": "script"}
+    return [_chunk({}, "stop"), _sse({**head, "choices": [], "usage": usage}), _DONE]
+
+
+def _openai_error(code: str) -> bytes:
+    return _sse({"error": {"message": "scripted error", "type": "server_error", "param": None, "code": code}})
+
+
+_OPENAI = Wire(
+    "openai",
+    SSE_TYPE,
+    (_chunk({"role": "assistant", "content": "", "refusal": None}),),
+    lambda text, _: _chunk({"content": text}),
+    _openai_close,
+    _openai_error,
+)
+
+_FILTERED = {"prompt_index": 0, "content_filter_results": {"hate": {"filtered": False, "severity": "safe"}}}
+_AZURE = replace(
+    _OPENAI,
+    name="azure",
+    _opening=(_sse({"choices": [], "id": "", "object": "", "prompt_filter_results": [_FILTERED]}), *_OPENAI.open()),
+)
+
+
+def _response(kind: str, **fields: Any) -> bytes:
+    return _sse({"type": kind, **fields}, event=kind)
+
+
+def _response_state(status: str, **fields: Any) -> dict[str, Any]:
+    return {"id": "resp_script", "object": "response", "status": status, "error": None, "model": "script", **fields}
+
+
+_RESPONSES = Wire(
+    "openai-responses",
+    SSE_TYPE,
+    (
+        _response("response.created", response=_response_state("in_progress")),
+        _response("response.output_item.added", output_index=0, item={"id": "msg_script", "type": "message"}),
+    ),
+    lambda text, _: _response("response.output_text.delta", item_id="msg_script", output_index=0, delta=text),
+    lambda _: [
+        _response("response.output_text.done", item_id="msg_script", output_index=0, text="…"),
+        _response("response.completed", response=_response_state("completed")),
+    ],
+    lambda code: _response(
+        "response.failed", response=_response_state("failed", error={"code": code, "message": "scripted error"})
+    ),
+)
+
+_MISTRAL = Wire(
+    "mistral",
+    SSE_TYPE,
+    (_chunk({"role": "assistant", "content": ""}, p="abcdefgh"),),
+    lambda text, index: _chunk({"content": text}, p="abcdefghijklmnopqrstuvwxyz"[: 1 + index % 26]),
+    lambda _: [_chunk({"content": ""}, "stop", p="abcd"), _DONE],
+    lambda code: _sse({"object": "error", "message": "scripted error", "error": {"type": "error", "code": code}}),
+)
+
+
+# --- Anthropic
+
+
+def _anthropic(kind: str, **fields: Any) -> bytes:
+    return _sse({"type": kind, **fields}, event=kind)
+
+
+_ANTHROPIC = Wire(
+    "anthropic",
+    SSE_TYPE,
+    (
+        _anthropic("message_start", message={"id": "msg_script", "role": "assistant", "content": []}),
+        _anthropic("content_block_start", index=0, content_block={"type": "text", "text": ""}),
+        _anthropic("ping"),
+    ),
+    lambda text, _: _anthropic("content_block_delta", index=0, delta={"type": "text_delta", "text": text}),
+    lambda _: [
+        _anthropic("content_block_stop", index=0),
+        _anthropic("message_delta", delta={"stop_reason": "end_turn", "stop_sequence": None}),
+        _anthropic("message_stop"),
+    ],
+    lambda code: _anthropic("error", error={"type": code, "message": "scripted error"}),
+)
+
+
+# --- Gemini: CRLF, spaces in its JSON, no end marker
+
+
+def _gemini(value: Mapping[str, Any]) -> bytes:
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ": "))
+    return _sse(text, end="\r\n")
+
+
+def _candidate(text: str, **fields: Any) -> dict[str, Any]:
+    content = {"parts": [{"text": text}], "role": "model"}
+    return {"candidates": [{"content": content, "index": 0, **fields}], "modelVersion": "script"}
+
+
+_GEMINI = Wire(
+    "gemini",
+    "text/event-stream",
+    (),
+    lambda text, _: _gemini(_candidate(text)),
+    lambda _: [_gemini(_candidate("", finishReason="STOP"))],
+    lambda code: _gemini({"error": {"code": 503, "message": "scripted error", "status": code}}),
+)
+
+
+# --- Ollama: one JSON value per line
+
+
+def _ollama(text: str, **fields: Any) -> bytes:
+    head = {"model": "script", "created_at": "2024-01-01T00:00:00Z"}
+    return _line({**head, "message": {"role": "assistant", "content": text}, **({"done": False} | fields)})
+
+
+_OLLAMA = Wire(
+    "ollama",
+    NDJSON_TYPE,
+    (),
+    lambda text, _: _ollama(text),
+    lambda index: [_ollama("", done=True, done_reason="stop", total_duration=1, eval_count=index)],
+    lambda code: _line({"error": code}),
+)
+
+
+# --- Cohere: two end markers
+
+
+def _cohere(kind: str, **fields: Any) -> bytes:
+    return _sse({"type": kind, **fields}, event=kind)
+
+
+_COHERE = Wire(
+    "cohere",
+    SSE_TYPE,
+    (
+        _cohere("message-start", id="script", delta={"message": {"role": "assistant", "content": []}}),
+        _cohere("content-start", index=0, delta={"message": {"content": {"type": "text", "text": ""}}}),
+    ),
+    lambda text, _: _cohere("content-delta", index=0, delta={"message": {"content": {"text": text}}}),
+    lambda _: [
+        _cohere("content-end", index=0),
+        _cohere("message-end", delta={"finish_reason": "COMPLETE"}),
+        _DONE,
+    ],
+    _error_event,
+)
+
+
+# --- DashScope: no space after the colon, a comment with the status, the end within the last event
+
+
+def _dashscope(value: Mapping[str, Any], index: int, event: str = "result", status: int = 200) -> bytes:
+    data = _dumps({**value, "request_id": "script"})
+    return f"id:{index + 1}\nevent:{event}\n:HTTP_STATUS/{status}\ndata:{data}\n\n".encode()
+
+
+_DASHSCOPE = Wire(
+    "dashscope",
+    "text/event-stream;charset=UTF-8",
+    (),
+    lambda text, index: _dashscope({"output": {"finish_reason": "null", "text": text}}, index),
+    lambda index: [_dashscope({"output": {"finish_reason": "stop", "text": ""}}, index)],
+    lambda code: _dashscope({"code": code, "message": "scripted error"}, 0, "error", 400),
+)
+
+
+# --- Replicate: the data is the text itself
+
+
+def _replicate_piece(text: str, index: int) -> bytes:
+    if "\r" in text:
+        raise EncodeError(f"expected text without CR, which event data cannot carry, got {text[:40]!r}")
+    return _sse(text, event="output", id=f"1700000000:{index}")
+
+
+_REPLICATE = Wire(
+    "replicate",
+    "text/event-stream",
+    (b": hi\n\n",),
+    _replicate_piece,
+    lambda index: [_sse("{}", event="done", id=f"1700000000:{index}")],
+    lambda code: _sse({"code": code, "detail": "scripted error"}, event="error"),
+)
+
+
+# --- Coze: no space after the colon, and a last block that no blank line ends, so that the grammar drops it
+
+
+def _coze(kind: str, value: Mapping[str, Any]) -> bytes:
+    return _sse({"id": "1", "conversation_id": "2", **value}, event=kind, colon=":")
+
+
+def _coze_chat(kind: str, code: int | str = 0) -> bytes:
+    state = kind.rpartition(".")[2]
+    return _coze(kind, {"status": state, "last_error": {"code": code, "msg": "scripted error" if code else ""}})
+
+
+def _coze_message(kind: str, text: str) -> bytes:
+    return _coze(kind, {"role": "assistant", "type": "answer", "content": text, "content_type": "text"})
+
+
+_COZE = Wire(
+    "coze",
+    "text/event-stream",
+    (_coze_chat("conversation.chat.created"), _coze_chat("conversation.chat.in_progress")),
+    lambda text, _: _coze_message("conversation.message.delta", text),
+    lambda _: [
+        _coze_message("conversation.message.completed", "…"),
+        _coze_chat("conversation.chat.completed"),
+        b'event:done\ndata:"[DONE]"',
+    ],
+    lambda code: _coze_chat("conversation.chat.failed", int(code) if code.isdecimal() else code),
+)
+
+
+# --- watsonx: no end marker
+
+
+def _watsonx(text: str, index: int, stop_reason: str) -> bytes:
+    result = {"generated_text": text, "generated_token_count": index + 1, "stop_reason": stop_reason}
+    return _sse({"model_id": "script", "results": [result]}, event="message", id=str(index + 1))
+
+
+_WATSONX = Wire(
+    "watsonx",
+    SSE_TYPE,
+    (b"id: 0\nevent: message\n\n",),
+    lambda text, index: _watsonx(text, index, "not_finished"),
+    lambda index: [_watsonx("", index, "eos_token")],
+    lambda code: _sse({"errors": [{"code": code, "message": "scripted error"}], "trace": "script"}, event="error"),
+)
+
+
+# --- Text Generation Inference: the last token, a special one, brings the whole text again
+
+
+def _huggingface(text: str, index: int, *, last: bool = False) -> bytes:
+    token = {"id": index, "text": text, "logprob": -0.1, "special": last}
+    details = {"finish_reason": "eos_token", "generated_tokens": index} if last else None
+    return _sse(
+        {"index": index, "token": token, "generated_text": "…" if last else None, "details": details}, colon=":"
+    )
+
+
+_HUGGINGFACE = Wire(
+    "huggingface",
+    "text/event-stream",
+    (),
+    _huggingface,
+    lambda index: [_huggingface("</s>", index, last=True)],
+    lambda code: _sse({"error": "scripted error", "error_type": code}, colon=":"),
+)
+
+
+# --- our own relay, in both of its framings
+
+_STREAMKIT = Wire(
+    "streamkit",
+    SSE_TYPE,
+    (),
+    lambda text, index: _sse({"text": text}, id=str(index + 1)),
+    lambda _: [_sse({"outcome": "complete"}, event="done")],
+    lambda code: _sse({"code": code, "outcome": f"error_event({code})"}, event="error"),
+)
+_STREAMKIT_NDJSON = Wire(
+    "streamkit-ndjson",
+    NDJSON_TYPE,
+    (),
+    lambda text, _: _line({"text": text}),
+    lambda _: [_line({"done": {"outcome": "complete"}})],
+    lambda code: _line({"error": {"code": code, "outcome": f"error_event({code})"}}),
+)
+
+_SEED = Wire("seed", SSE_TYPE, (), _seed_piece, lambda _: [], _error_event)
+
+_WIRES = {
+    form.name: form
+    for form in (
+        _SEED,
+        _OPENAI,
+        _RESPONSES,
+        _AZURE,
+        _MISTRAL,
+        _ANTHROPIC,
+        _GEMINI,
+        _OLLAMA,
+        _COHERE,
+        _DASHSCOPE,
+        _REPLICATE,
+        _COZE,
+        _WATSONX,
+        _HUGGINGFACE,
+        _STREAMKIT,
+        _STREAMKIT_NDJSON,
+    )
+}

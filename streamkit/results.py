@@ -1,0 +1,53 @@
+"""What reading one event can give: a piece, an end, an error, or nothing (None)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["End", "ExtractionError", "Piece", "ProviderError"]
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The provider says that the stream is over.
+
+    `conclusive`: the provider's own last word (`[DONE]`, `message_stop`, …). Where it is False, the sign (such as
+    OpenAI's `finish_reason`) proves completion only together with clean framing: the final HTTP chunk, or the full
+    Content-Length. `reason` is the provider's word for why it stopped, where it gives one.
+    """
+
+    reason: str | None = None
+    conclusive: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The text that one event adds to the answer, and the reasoning where it was asked for; one of both may be "".
+
+    `end` is set when this very event also ends the stream, so that joining the texts of all pieces loses nothing.
+    """
+
+    text: str
+    reasoning: str = ""
+    end: End | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderError:
+    """An error that the provider reports inside its stream, after its status line said 200.
+
+    `code` is the provider's own code or type: at most 64 printable characters without white space. `message` (at most
+    200 characters) comes from the wire and is meant for the laboratory, never for a client.
+    """
+
+    code: str
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractionError(ProviderError):
+    """A payload that is not what it should be. `message` says where, and quotes nothing of the payload.
+
+    Codes: `malformed_json`, `too_deep` (1024 levels), `number_too_large` (beyond a double), `lone_surrogate` (half of
+    a character in an escape), `invalid_utf8`.
+    """

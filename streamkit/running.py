@@ -1,0 +1,465 @@
+"""Run one Sanic app on one socket: the start and the stop that `serve()` and the command line share.
+
+    factory -> build() -> app -+
+                               +-> run_app(app, listener, stop)      blocks until StopRequest.ask()
+    host, port, unix -> listen() -+
+
+`run_app` does what Sanic's own runner does, with three differences that a notebook needs: it works in any
+thread, it can be done again with a new app in the same process, and a stream that is still open at the end of the
+grace is cut so that the client can see the cut (no final chunk).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import inspect
+import logging
+import os
+import signal
+import threading
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+from streamkit.errors import ConfigError, ServerError
+from streamkit.listener import BACKLOG, Listener, listen
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Awaitable, Callable, Iterator
+    from types import FrameType
+
+    from sanic import Sanic
+
+    App: TypeAlias = Sanic[Any, Any]
+    Factory: TypeAlias = Callable[[], App] | str
+
+__all__ = ["StopRequest", "build", "check_factory", "run_app", "run_forever"]
+
+_log = logging.getLogger("streamkit.server")
+
+LISTENER_S = 5.0  # the longest that one phase of an app's stop listeners may take
+LEFTOVER_S = 0.5  # the longest that cancelled tasks may take to end
+_POLL_S = 0.01
+
+
+# --- From a factory to an app ---------------------------------------------------------------------------------------
+
+_building = threading.RLock()
+_ours: list[App] = []  # apps built here and not yet forgotten, oldest first
+
+
+def check_factory(factory: object) -> None:
+    """Raise TypeError (ConfigError for a malformed import string) unless `factory` could be one; calls nothing."""
+    from sanic import Sanic
+
+    if isinstance(factory, str):
+        module, colon, name = factory.partition(":")
+        if not (module and colon and name):
+            raise ConfigError(f'expected an import string such as "package.module:make_app", got {factory!r}')
+    elif isinstance(factory, Sanic):
+        raise TypeError(
+            "expected a factory, got a Sanic app: an app can be started only once, so pass a function that makes "
+            "a new one each time (def make_app(): app = Sanic(...); ...; return app) and serve(make_app)"
+        )
+    elif not callable(factory):
+        raise TypeError(
+            "expected a factory, that is a callable without arguments that returns a new sanic.Sanic, or an import "
+            f'string such as "package.module:make_app"; got {_kind(factory)}'
+        )
+
+
+def build(factory: Factory) -> App:
+    """Call the factory and prepare the app it returns for `run_app`; `forget` is the inverse.
+
+    Raises TypeError for what is no factory, ServerError when the factory raises (chained) or returns anything but a
+    Sanic app that has not been started yet. After an error no app of it is left in Sanic's registry.
+    """
+    from sanic import Sanic
+
+    check_factory(factory)
+    with _building:
+        before = dict(Sanic._app_registry)
+        try:
+            app = _new_app(_call(_resolve(factory)))
+        except BaseException:
+            for left in [app for name, app in Sanic._app_registry.items() if before.get(name) is not app]:
+                Sanic.unregister_app(left)
+            Sanic._app_registry.update(before)
+            raise
+        _ours.append(app)
+    _prepare(app)
+    return app
+
+
+def forget(app: App) -> None:
+    """Take an app that has ended out of Sanic's registry, so that its name is free again."""
+    from sanic import Sanic
+
+    with _building:
+        if app in _ours:
+            _ours.remove(app)
+        if Sanic._app_registry.get(app.name) is app:
+            Sanic.unregister_app(app)
+        for other in _ours:
+            Sanic._app_registry.setdefault(other.name, other)
+
+
+def _resolve(factory: Factory) -> Callable[[], object]:
+    if not isinstance(factory, str):
+        return factory
+    module_name, _, path = factory.partition(":")
+    try:
+        found: Any = importlib.import_module(module_name)
+        for name in path.split("."):
+            found = getattr(found, name)
+    except Exception as error:
+        raise ServerError(f"the factory {factory!r} cannot be imported: {_told(error)}") from error
+    check_factory(found)
+    return cast("Callable[[], object]", found)
+
+
+def _call(make: Callable[[], object]) -> object:
+    from sanic.exceptions import SanicException
+
+    try:
+        try:
+            return make()
+        except SanicException as error:
+            if not _free_name(error):
+                raise
+            return make()
+    except Exception as error:
+        raise ServerError(f"the factory raised {_told(error)}") from error
+
+
+def _free_name(error: Exception) -> bool:
+    """Let a factory with a fixed app name have several apps alive at once.
+
+    Sanic refuses a name that is in its registry. Serving does not need the registry (only `Sanic.get_app(name)`
+    does), so an app of ours makes room: `get_app` then finds the newest of that name.
+    """
+    from sanic import Sanic
+
+    for app in _ours:
+        if f'"{app.name}" already in use' in str(error) and Sanic._app_registry.get(app.name) is app:
+            Sanic.unregister_app(app)
+            return True
+    return False
+
+
+def _new_app(made: object) -> App:
+    from sanic import Sanic
+
+    if inspect.iscoroutine(made):
+        made.close()
+        raise ServerError("expected a Sanic app from the factory, got a coroutine: make it a plain `def`")
+    if not isinstance(made, Sanic):
+        raise ServerError(f"expected a Sanic app from the factory, got {_kind(made)}: does it end in `return app`?")
+    if made in _ours or made.state.is_started:
+        raise ServerError(
+            f"the factory returned the app {made.name!r} a second time: an app can be started only once, "
+            "so the factory has to make a new one in each call"
+        )
+    return made
+
+
+def _prepare(app: App) -> None:
+    # TouchUp compiles one app's signals into Sanic's classes: the second app in the process would crash.
+    app.config.TOUCHUP = False
+    app.config.MOTD = False
+    os.environ.setdefault("SANIC_IGNORE_PRODUCTION_WARNING", "true")
+    if not app.debug and app.configure_logging:
+        for name in ("sanic.root", "sanic.server"):  # back at INFO with every new Sanic(); warnings stay
+            logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _kind(value: object) -> str:
+    """The type, never the repr: a partial's repr shows its arguments, and a key may be among them."""
+    return "None" if value is None else f"a value of type {type(value).__name__!r}"
+
+
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+# --- Asking to stop -------------------------------------------------------------------------------------------------
+
+
+class StopRequest:
+    """Asks a running app to stop; from any thread, a signal handler or a finalizer.
+
+    `ask` never blocks and takes no lock. Asking again can only shorten the grace.
+    """
+
+    def __init__(self) -> None:
+        self._deadline: float | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._asked: asyncio.Event | None = None
+
+    def ask(self, grace_s: float) -> None:
+        """Stop within `grace_s` seconds, counted from now."""
+        deadline = time.monotonic() + max(0.0, grace_s)
+        self._deadline = deadline if self._deadline is None else min(deadline, self._deadline)
+        loop, asked = self._loop, self._asked
+        if loop is not None and asked is not None:
+            with suppress(RuntimeError):  # the loop is closed: it has stopped
+                loop.call_soon_threadsafe(asked.set)
+
+    @property
+    def asked(self) -> bool:
+        """True from the first `ask` on."""
+        return self._deadline is not None
+
+    def remaining_s(self) -> float:
+        """Seconds of grace that are left; 0 or less when it is over."""
+        return 0.0 if self._deadline is None else self._deadline - time.monotonic()
+
+    async def wait(self) -> None:
+        """Return when somebody has asked."""
+        self._asked = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        if not self.asked:  # looked at after the loop is known, as ask() looks at the loop after the deadline
+            await self._asked.wait()
+
+
+# --- Start and stop -------------------------------------------------------------------------------------------------
+
+
+def run_app(
+    app: App, listener: Listener, stop: StopRequest, *, loop: str = "auto", on_ready: Callable[[], None] | None = None
+) -> None:
+    """Serve an app from `build` in the calling thread, on a loop of its own, until `stop` is asked; then clean up.
+
+    `on_ready` is called on that loop once requests are answered. Raises what the app's start listeners raise.
+    At the end the socket is closed, the loop too, and the app is forgotten.
+    """
+    escaped: BaseException | None = None
+    try:
+        runner = _new_loop(loop)
+        asyncio.set_event_loop(runner)
+        try:
+            main = runner.create_task(_serve_until(app, listener, stop, on_ready or _nothing))
+            while not main.done():
+                try:
+                    runner.run_until_complete(main)
+                except RuntimeError as error:
+                    if not main.done() and "Event loop stopped" not in str(error):
+                        raise
+                    stop.ask(LEFTOVER_S)  # somebody called loop.stop(), as app.stop() does: an honest way to end
+                except (SystemExit, KeyboardInterrupt) as error:  # out of a handler: asyncio lets these two through
+                    escaped = error
+                    stop.ask(0)
+            main.result()
+        finally:
+            asyncio.set_event_loop(None)
+            runner.close()
+    finally:
+        listener.close()
+        forget(app)
+    if escaped is not None:
+        raise escaped
+
+
+def _nothing() -> None:
+    """Do nothing."""
+
+
+def _new_loop(kind: str) -> asyncio.AbstractEventLoop:
+    if kind not in ("auto", "asyncio", "uvloop"):
+        raise ConfigError(f"expected loop='auto', 'asyncio' or 'uvloop', got {kind!r}")
+    if kind != "asyncio":
+        try:
+            import uvloop
+        except ImportError:
+            if kind == "uvloop":
+                raise ConfigError("loop='uvloop' needs the package uvloop: install it, or pass loop='auto'") from None
+        else:
+            return uvloop.new_event_loop()
+    return asyncio.new_event_loop()
+
+
+async def _serve_until(app: App, listener: Listener, stop: StopRequest, on_ready: Callable[[], None]) -> None:
+    running = _RunningApp(app, listener.sock)
+    asked = asyncio.ensure_future(stop.wait())
+    starting = asyncio.ensure_future(running.start())
+    try:
+        await asyncio.wait({asked, starting}, return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            return
+        starting.result()
+        on_ready()
+        await asked
+        await running.stop(stop)
+    finally:
+        running.close()
+        await _end_tasks(asyncio.all_tasks() - {asyncio.current_task()})
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.get_running_loop().shutdown_asyncgens(), LEFTOVER_S)
+
+
+class _RunningApp:
+    """A Sanic app on the running loop."""
+
+    def __init__(self, app: App, sock: socket.socket) -> None:
+        self._app = app
+        self._sock = sock
+        self._server: Any = None  # Sanic's AsyncioServer, whose methods carry no types
+
+    async def start(self) -> None:
+        from sanic.application.constants import ServerStage
+        from sanic.application.state import ApplicationServerInfo
+
+        app = self._app
+        server: Any = await app.create_server(
+            sock=self._sock,
+            backlog=BACKLOG,
+            asyncio_server_kwargs={"start_serving": False},  # no request before the start listeners have run
+        )
+        self._server = server
+        # Makes app.loop, app.add_task() and app.stop() work; create_server() alone leaves the app "stopped".
+        app.state.server_info.append(ApplicationServerInfo({}, stage=ServerStage.SERVING, server=server))
+        await server.startup()
+        await server.before_start()
+        await server.start_serving()
+        app.set_serving(True)
+        await server.after_start()
+
+    async def stop(self, stop: StopRequest) -> None:
+        """Stop listening, let open responses go on for the grace, cut the rest, run the app's stop listeners."""
+        server = self._server
+        await _bounded(server.before_stop(), "before_server_stop")
+        server.server.close()
+        while self._close_idle() and stop.remaining_s() > 0:  # noqa: ASYNC110  # Sanic tells nobody when one has gone
+            await asyncio.sleep(_POLL_S)
+        await self._cut()
+        self._app.shutdown_tasks(timeout=0)
+        await _end_tasks(set(self._app.tasks))
+        await _bounded(server.after_stop(), "after_server_stop")
+
+    def close(self) -> None:
+        """What has to be done however the run ended."""
+        self._app.set_serving(False)
+        self._app.state.server_info.clear()
+        if self._server is not None:
+            self._server.server.close()
+            self._abort()
+
+    def _close_idle(self) -> bool:
+        """Close connections that wait for a request; True while any connection is open."""
+        connections: set[Any] = self._server.connections
+        for connection in tuple(connections):
+            connection.close_if_idle()
+        return bool(connections)
+
+    async def _cut(self) -> None:
+        """Abort what is open, without a final chunk, and wait until the handlers have seen it."""
+        tasks = {task for connection in self._server.connections if (task := connection._task) is not None}
+        self._abort()
+        await _end_tasks(tasks, cancel=False)
+
+    def _abort(self) -> None:
+        for connection in tuple(self._server.connections):
+            # The transport's abort, not the protocol's: after that one Sanic logs each request, or trips over it.
+            if connection.transport is not None:
+                connection.transport.abort()
+
+
+async def _bounded(listeners: Awaitable[None], event: str) -> None:
+    """Run an app's stop listeners; what they raise, or that they hang, is logged and does not keep the app alive."""
+    try:
+        await asyncio.wait_for(listeners, LISTENER_S)
+    except TimeoutError:
+        _log.error("a %s listener took longer than %g s and was cancelled", event, LISTENER_S)
+    except Exception:  # noqa: BLE001  # somebody else's code, which must not keep the socket open
+        _log.exception("a %s listener failed", event)
+
+
+async def _end_tasks(tasks: set[asyncio.Task[Any]], *, cancel: bool = True) -> None:
+    if not tasks:
+        return
+    if cancel:
+        for task in tasks:
+            task.cancel()
+    _, stuck = await asyncio.wait(tasks, timeout=LEFTOVER_S)
+    if stuck:
+        _log.warning("%d tasks did not end within %g s of their cancellation", len(stuck), LEFTOVER_S)
+
+
+# --- In the foreground ----------------------------------------------------------------------------------------------
+
+
+def run_forever(
+    factory: Factory,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    unix: str | os.PathLike[str] | bool | None = None,
+    *,
+    grace_s: float = 10.0,
+    loop: str = "auto",
+    on_ready: Callable[[str], None] | None = None,
+) -> None:
+    """Serve in the main thread until SIGTERM or SIGINT, then return: the normal end, exit code 0.
+
+    Streams that are open then have `grace_s` seconds to finish; the rest is cut, visibly. A second SIGINT ends at
+    once. `on_ready` gets the URL when requests are answered. Raises ServerError when called from another thread or
+    inside a running loop (`serve()` is for those), when the address is taken, or when the factory fails.
+    """
+    if threading.current_thread() is not threading.main_thread() or _in_loop():
+        raise ServerError("run_forever() needs the main thread and no running loop; in a notebook or thread use serve()")
+    check_factory(factory)
+    stop = StopRequest()
+    with _signals_ask(stop, grace_s) as signals:
+        listener = listen(host, port, unix)
+        try:
+            app = build(factory)
+        except BaseException:
+            listener.close()
+            raise
+        signals.serving = True
+        run_app(app, listener, stop, loop=loop, on_ready=lambda: on_ready(listener.url) if on_ready else None)
+
+
+def _in_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+class _Signals:
+    def __init__(self, stop: StopRequest, grace_s: float) -> None:
+        self.serving = False
+        self._stop = stop
+        self._grace_s = grace_s
+        self._bell: threading.Timer | None = None
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        if not self.serving:
+            raise SystemExit(0)
+        again = self._stop.asked
+        self._stop.ask(self._grace_s)
+        if again and number == signal.SIGINT and self._bell is None:
+            self._stop.ask(0)
+            self._bell = threading.Timer(1.0, os._exit, (128 + number,))  # for a handler that blocks the loop
+            self._bell.daemon = True
+            self._bell.start()
+
+    def over(self) -> None:
+        if self._bell is not None:
+            self._bell.cancel()
+
+
+@contextmanager
+def _signals_ask(stop: StopRequest, grace_s: float) -> Iterator[_Signals]:
+    signals = _Signals(stop, grace_s)
+    before = {number: signal.signal(number, signals) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield signals
+    finally:
+        signals.over()
+        for number, handler in before.items():
+            signal.signal(number, handler)

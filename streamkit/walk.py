@@ -1,0 +1,224 @@
+"""How a compiled path is followed through decoded JSON. Nothing here raises for what stands on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from enum import Enum
+from typing import Any, Final, TypeAlias
+
+import orjson
+
+from streamkit.paths import EVERY, Condition, Path, Special, Step
+from streamkit.results import ExtractionError
+
+__all__ = ["MISSING", "collector", "condition_test", "decode", "finder", "first_key", "needed_key"]
+
+Find: TypeAlias = Callable[[Any], Any]
+Collect: TypeAlias = Callable[[Any, list[Any]], None]
+
+
+class _Missing(Enum):
+    MISSING = "missing"
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+# What a path finds where there is nothing; JSON's null is None.
+MISSING: Final = _Missing.MISSING
+
+
+def decode(data: str | bytes) -> Any:
+    """The JSON value of `data`; an ExtractionError where it is malformed; MISSING where it is blank (a keep-alive).
+
+    Nesting is bounded at 1024 levels and numbers at the range of a double (larger whole numbers lose digits, as in
+    JavaScript); of duplicate keys the last one counts.
+    """
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        if not isinstance(data, (str, bytes)):
+            raise TypeError(f"expected the data of an event as str or bytes, got {type(data).__name__}") from None
+        return MISSING if not data.strip() else _malformed(data, error)
+
+
+def _malformed(data: str | bytes, error: orjson.JSONDecodeError) -> ExtractionError:
+    reason = error.msg.lower()
+    where = f"at character {error.pos}"
+    if "depth" in reason or "recursion" in reason:
+        return ExtractionError("too_deep", f"expected JSON of at most 1024 levels, got a deeper one {where}")
+    if "infinity" in reason:
+        return ExtractionError("number_too_large", f"expected a number within the range of a double {where}")
+    if "surrogate in string" in reason or ("utf-8" in reason and isinstance(data, str)):
+        return ExtractionError("lone_surrogate", f"expected whole characters, got half a surrogate pair {where}")
+    if "utf-8" in reason:
+        return ExtractionError("invalid_utf8", "expected UTF-8")
+    return ExtractionError("malformed_json", f"expected JSON, got something else {where}")
+
+
+def needed_key(condition: Condition) -> str | None:
+    """The key of the outermost object without which the condition cannot hold; None if there is no such key."""
+    if condition.path.root != "json" or condition.or_absent or condition.operator not in {"==", "exists"}:
+        return None
+    return first_key(condition.path)
+
+
+def first_key(path: Path) -> str | None:
+    """The key of the outermost object at which the path begins; None if it begins in another way."""
+    first = path.steps[0] if path.root == "json" and path.steps else None
+    return first if isinstance(first, str) else None
+
+
+def condition_test(condition: Condition) -> Callable[[Any], bool]:
+    """A test of the value from which the path's steps start."""
+    simple = _one_key_equals(condition)
+    if simple is not None:
+        return simple
+    matches = _matcher(condition)
+    negated = condition.operator in {"!=", "absent"}
+    if condition.path.plain:
+        find = finder(condition.path.steps)
+        if negated:
+            return lambda value: not matches(find(value))
+        return lambda value: matches(find(value))
+    collect = collector(condition.path.steps)
+
+    def some(value: Any) -> bool:
+        found: list[Any] = []
+        collect(value, found)
+        if not found and condition.or_absent:
+            return True
+        return any(matches(item) for item in found) is not negated
+
+    return some
+
+
+def _one_key_equals(condition: Condition) -> Callable[[Any], bool] | None:
+    """The most frequent condition by far, `key == "text"` or `key == number`, in one call instead of three."""
+    steps, literal = condition.path.steps, condition.literal
+    if len(steps) != 1 or not isinstance(steps[0], str) or condition.operator != "==":
+        return None
+    key = steps[0]
+    if condition.or_absent:
+        if isinstance(literal, bool) or literal is None:
+            return None
+        return lambda value: (
+            type(value) is not dict or ((found := value.get(key, literal)) == literal and type(found) is not bool)
+        )
+    if isinstance(literal, str):
+        return lambda value: type(value) is dict and value.get(key) == literal
+    if isinstance(literal, (int, float)) and not isinstance(literal, bool):
+        return lambda value: type(value) is dict and (found := value.get(key)) == literal and type(found) is not bool
+    return None
+
+
+def _matcher(condition: Condition) -> Callable[[Any], bool]:
+    """Strict equality with the literal, or mere presence. What a path finds may also be MISSING or malformed."""
+    literal = condition.literal
+    if condition.or_absent:
+        same = _matcher(replace(condition, or_absent=False))
+        return lambda found: found is MISSING or same(found)
+    if condition.operator in {"exists", "absent"}:
+        return lambda found: found is not MISSING and type(found) is not ExtractionError
+    if literal is None or isinstance(literal, bool):
+        return lambda found: found is literal
+    if isinstance(literal, str):
+        return lambda found: bool(found == literal)
+    return lambda found: (type(found) is int or type(found) is float) and found == literal
+
+
+def finder(steps: Sequence[Step]) -> Find:
+    """A function that walks along keys and indices and returns what stands there, or MISSING."""
+    if len(steps) == 1 and isinstance(steps[0], str):
+        key = steps[0]
+        return lambda value: value.get(key, MISSING) if type(value) is dict else MISSING
+    path = tuple(steps)
+    if not path:
+        return lambda value: value
+
+    def find(value: Any) -> Any:
+        for step in path:
+            if type(step) is str:
+                if type(value) is not dict:
+                    return MISSING
+                value = value.get(step, MISSING)
+            elif type(value) is list and -len(value) <= step < len(value):  # type: ignore[operator]  # only indices are left
+                value = value[step]  # type: ignore[index]
+            else:
+                return MISSING
+        return value
+
+    return find
+
+
+def collector(steps: Sequence[Step], guards: Sequence[Condition] = ()) -> Collect:
+    """A function (value, found) that appends every value at the end of the path to `found`.
+
+    `guards` are conditions whose paths start where `steps` start. One that shares this path through its next
+    special step is tested behind that step, on the same element; the others are tested here. A string that should
+    be JSON and is not appends its ExtractionError.
+    """
+    special = next((number for number, step in enumerate(steps) if isinstance(step, Special)), len(steps))
+    shared = tuple(steps[: special + 1])
+    behind, here = [], []
+    for guard in guards:
+        if special < len(steps) and guard.path.steps[: special + 1] == shared:
+            rest = Path(guard.path.root, guard.path.steps[special + 1 :])
+            behind.append(replace(guard, path=rest))
+        else:
+            here.append(condition_test(guard))
+    find = finder(steps[:special])
+    if special == len(steps):
+        walk = _leaf(find)
+    else:
+        follow = collector(steps[special + 1 :], behind)
+        walk = _every(find, follow) if steps[special] is EVERY else _hop(find, follow)
+    return _guarded(here, walk) if here else walk
+
+
+def _guarded(tests: Sequence[Callable[[Any], bool]], walk: Collect) -> Collect:
+    first, *others = tests
+
+    def guarded(value: Any, found: list[Any]) -> None:
+        if first(value) and all(test(value) for test in others):
+            walk(value, found)
+
+    def guarded_once(value: Any, found: list[Any]) -> None:
+        if first(value):
+            walk(value, found)
+
+    return guarded if others else guarded_once
+
+
+def _leaf(find: Find) -> Collect:
+    def leaf(value: Any, found: list[Any]) -> None:
+        item = find(value)
+        if item is not MISSING:
+            found.append(item)
+
+    return leaf
+
+
+def _every(find: Find, follow: Collect) -> Collect:
+    def every(value: Any, found: list[Any]) -> None:
+        items = find(value)
+        if type(items) is list:
+            for item in items:
+                follow(item, found)
+
+    return every
+
+
+def _hop(find: Find, follow: Collect) -> Collect:
+    def hop(value: Any, found: list[Any]) -> None:
+        text = find(value)
+        if type(text) is not str:
+            return
+        inner = decode(text)
+        if type(inner) is ExtractionError:
+            found.append(inner)
+        else:
+            follow(inner, found)
+
+    return hop

@@ -1,0 +1,100 @@
+"""environment.yml and pyproject.toml ask for the same packages."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+EXTRAS = ("notebooks", "pandas", "test")
+PYPI_NAMES = {"matplotlib-base": "matplotlib"}
+"""What conda-forge calls differently."""
+
+# Always there: jupyterlab needs jupyter_server, which needs jupyter_events, which needs PyYAML. It has no type hints
+# of its own, so it is imported by name.
+yaml: Any = import_module("yaml")
+
+
+def bounds(requirements: list[str]) -> dict[str, str]:
+    """`name>=1.2` as {name: ">=1.2"}; any other form is refused, as conda and pip write it differently."""
+    found = {}
+    for requirement in requirements:
+        match = re.fullmatch(r"([A-Za-z0-9._-]+)(>=[0-9.]+)", requirement)
+        assert match, f"expected a requirement such as numpy>=2.0, got {requirement!r}"
+        found[match[1].lower()] = match[2]
+    return found
+
+
+def pyproject() -> dict[str, Any]:
+    project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return project
+
+
+def wanted() -> dict[str, str]:
+    """What pyproject.toml asks for, with the extras of a notebook user and a tester."""
+    project = pyproject()
+    own, extras = project["dependencies"], project["optional-dependencies"]
+    listed = [requirement for name in EXTRAS for requirement in extras[name]]
+    return bounds([*own, *(requirement for requirement in listed if not requirement.startswith("streamkit["))])
+
+
+def environment() -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    return content
+
+
+def conda_packages() -> list[str]:
+    return [entry for entry in environment()["dependencies"] if isinstance(entry, str)]
+
+
+def pip_packages() -> list[str]:
+    (section,) = [entry["pip"] for entry in environment()["dependencies"] if isinstance(entry, dict)]
+    return list(section)
+
+
+def differences(pyproject: dict[str, str], environment: dict[str, str]) -> list[str]:
+    """One line for each package that the two files do not agree on."""
+    return [
+        f"{name}: pyproject.toml has {pyproject.get(name, 'none')}, environment.yml has {environment.get(name, 'none')}"
+        for name in sorted(pyproject.keys() | environment.keys())
+        if pyproject.get(name) != environment.get(name)
+    ]
+
+
+def test_both_files_ask_for_the_same_packages_with_the_same_lower_bounds() -> None:
+    conda = [entry for entry in conda_packages() if entry != "pip" and not entry.startswith("python>")]
+    found = bounds(conda + [entry for entry in pip_packages() if entry != "-e ."])
+    found = {PYPI_NAMES.get(name, name): bound for name, bound in found.items()}
+    assert differences(wanted(), found) == []
+
+
+def test_a_difference_is_named_with_both_sides() -> None:
+    assert differences(
+        {"numpy": ">=2.0", "tqdm": ">=4.66"}, {"numpy": ">=1.26", "sanic": ">=25.3", "tqdm": ">=4.66"}
+    ) == [
+        "numpy: pyproject.toml has >=2.0, environment.yml has >=1.26",
+        "sanic: pyproject.toml has none, environment.yml has >=25.3",
+    ]
+
+
+def test_an_upper_bound_is_refused_because_this_comparison_would_not_see_it() -> None:
+    with pytest.raises(AssertionError, match=r"got 'numpy>=2\.0,<3'"):
+        bounds(["numpy>=2.0,<3"])
+
+
+def test_both_files_ask_for_the_same_python() -> None:
+    assert f"python{pyproject()['requires-python']}" in conda_packages()
+
+
+def test_the_environment_comes_from_conda_forge_alone() -> None:
+    assert environment()["channels"] == ["conda-forge"]
+
+
+def test_the_checkout_itself_is_installed_editable_and_last() -> None:
+    assert "pip" in conda_packages(), "without it conda warns and picks one"
+    assert pip_packages()[-1] == "-e ."
