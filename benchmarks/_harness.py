@@ -3,8 +3,9 @@
     seconds = compare({"ours": lambda: ..., "peer": lambda: ...})   # median seconds of one call, per case
     print(table([["scenario", "ours"], ["batch", "1.2 ms"]]))       # the first row is the head
 
-Rounds are interleaved (every case once, then every case once again), so that a neighbour who takes the
-machine for a second slows all cases alike. Only ratios within one `compare` mean anything.
+CPU time is what is taken, so that waiting for a busy machine does not count; and rounds are interleaved (every case
+once, then every case once again), so that what a neighbour does to the caches slows all cases alike. Only ratios within
+one `compare` mean anything.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ __all__ = ["compare", "show_seconds", "table"]
 
 
 def compare(cases: Mapping[str, Callable[[], object]], *, rounds: int = 15, min_s: float = 0.01) -> dict[str, float]:
-    """Median seconds of one call of each case; `rounds` measurements each, interleaved between the cases.
+    """Median CPU seconds of one call of each case; `rounds` measurements each, interleaved between the cases.
 
     One measurement repeats the call until about `min_s` seconds have passed, so that a call of a few
     microseconds is not lost in the clock. The garbage collector stays on: it is part of what objects cost; only
@@ -48,10 +49,10 @@ def _compare(cases: Mapping[str, Callable[[], object]], rounds: int, min_s: floa
 
 def _measure(case: Callable[[], object], repeats: int) -> float:
     gc.collect()
-    begin = time.perf_counter()
+    begin = time.process_time()
     for _ in range(repeats):
         case()
-    return (time.perf_counter() - begin) / repeats
+    return (time.process_time() - begin) / repeats
 
 
 def _repeats(case: Callable[[], object], min_s: float) -> int:

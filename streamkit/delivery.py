@@ -17,7 +17,6 @@ from sanic import HTTPResponse, Request
 
 from streamkit.deadline import Watch
 from streamkit.outcome import Outcome
-from streamkit.parser import ServerSentEvent, encode_event
 from streamkit.results import Piece
 from streamkit.sockets import unsent_bytes
 from streamkit.sources import Failure, SourceFailed
@@ -84,7 +83,7 @@ class EventStream:
         return self._last("error", _told(failure))
 
     def _last(self, event: str, data: dict[str, Any]) -> bytes:
-        return encode_event(ServerSentEvent(event, orjson.dumps(data).decode(), str(self._sent or "")))
+        return b"event: %b\ndata: %b\n\n" % (event.encode(), orjson.dumps(data))
 
 
 class JSONLines:

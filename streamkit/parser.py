@@ -46,7 +46,7 @@ class ServerSentEvent(NamedTuple):
     """One dispatched event; a tuple, because that is the cheapest object Python can make.
 
     `event` is the type ("message" unless the stream says otherwise), `data` the data lines joined by newlines,
-    `id` the last event id in force when it was dispatched (the standard's `lastEventId`): an earlier event may have set it.
+    `id` the last event id in force when it was dispatched (the standard's `lastEventId`), which may be an earlier one.
     """
 
     event: str = "message"
@@ -57,7 +57,7 @@ class ServerSentEvent(NamedTuple):
 class _Wire:
     """What both grammars share: the BOM in front, the line in progress, what waits behind an oversized item."""
 
-    unfinished: ServerSentEvent | None = None
+    unfinished: ServerSentEvent | None = None  # until close() finds something cut
 
     def __init__(self) -> None:
         self._head: bytes | None = b""  # a BOM that may still be coming; None: decided
@@ -65,9 +65,6 @@ class _Wire:
         self._waiting: tuple[bytes, int] | None = None  # behind an oversized item: bytes, and where to go on
         self._skipping = False  # dropping an oversized item
         self._closed = False
-
-    def close(self) -> list[ServerSentEvent]:
-        raise NotImplementedError
 
     def _end(self) -> None:
         self._closed = True
@@ -192,22 +189,25 @@ class SSEParser(_Wire):
             pos = self._skip(data, pos)
         events: list[ServerSentEvent] = []
         while pos < stop:
+            newline = data.find(b"\n", pos)  # a search for one byte costs a tenth of one for two, so it goes first
             between = not self._size and not self._line
-            end = data.rfind(b"\n\n", pos, pos + self._batch_bytes) + 2 if between else 1
-            if end > 1:
-                self._batch(data[pos:end], events)
+            batch_end = data.rfind(b"\n\n", newline, pos + self._batch_bytes) + 2 if between and newline >= 0 else 1
+            if batch_end > 1:
+                self._batch(data[pos:batch_end], events)
+                pos = batch_end
             else:
-                end = self._event_end(data, pos) or stop
+                end = self._event_end(data, pos, newline)
                 self._lines(data, pos, end, events)
-            pos = end
+                pos = end
         self._idle = not (self._size or self._line or self._skipping or self._after_cr or self._head is not None)
         return events
 
-    def _event_end(self, data: bytes, pos: int) -> int:
-        """Where the event in progress ends: behind its blank line, or at the end of the bytes."""
-        if not self._line and data[pos] == _LF:
+    @staticmethod
+    def _event_end(data: bytes, pos: int, newline: int) -> int:
+        """Where to look for whole events again: behind a blank line, which may be the very first."""
+        if newline == pos:
             return pos + 1
-        end = data.find(b"\n\n", pos)
+        end = data.find(b"\n\n", newline) if newline >= 0 else -1
         return end + 2 if end >= 0 else len(data)
 
     def _lines(self, data: bytes, pos: int, stop: int, events: list[ServerSentEvent]) -> None:
@@ -336,7 +336,8 @@ def _only_data_lines(data: bytes, last_event_id: str, events: list[ServerSentEve
     if "\n" in "".join(parts):
         return False
     fields = zip(repeat("message"), parts, repeat(last_event_id))
-    events += starmap(_new_tuple, zip(repeat(ServerSentEvent), fields))  # all in C: the objects are most of the cost
+    # The objects are most of the cost: `starmap` hands each argument tuple on as it is, `map` would make its own (5 %).
+    events += starmap(_new_tuple, zip(repeat(ServerSentEvent), fields))  # noqa: RUF058
     return True
 
 
@@ -476,7 +477,7 @@ def _checked_retry(retry_ms: int) -> int:
     if type(retry_ms) is not int:
         raise TypeError(f"expected retry_ms as an int (milliseconds), got {type(retry_ms).__name__}")
     if not 0 <= retry_ms <= MAX_RETRY_MS:
-        raise EncodeError(f"expected retry_ms from 0 to 2**63 - 1 milliseconds, got {retry_ms:e}")
+        raise EncodeError(f"expected retry_ms from 0 to 2**63 - 1 milliseconds, got {hex(retry_ms):.40}")
     return retry_ms
 
 

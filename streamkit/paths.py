@@ -67,7 +67,7 @@ ConditionSpec: TypeAlias = str | tuple[PathSpec, str, object]
 MAX_STEPS = 100
 
 _ENVELOPE = {"@data": "data", "@event": "event", "@id": "id"}
-_PLAIN_KEY = re.compile(r"""[^\s.\[\]|"'=!@*][^\s.\[\]|"'=!]*""")
+_PLAIN_KEY = re.compile(r"""[^\s.\[\]|"'=!*@][^\s.\[\]|"'=!*]*""")
 _INDEX = re.compile(r"-[1-9][0-9]{0,8}|0|[1-9][0-9]{0,8}")
 _SPACE = re.compile(r"\s*")
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")

@@ -152,7 +152,7 @@ _TABLE = (
                 reason=Extractor("output.choices[0].finish_reason", where="output.choices[0].finish_reason != 'null'")
             ),
         ),
-        errors=(*COMMON_ERRORS, ErrorMark(at="code")),
+        errors=(ErrorMark(at="code"), *COMMON_ERRORS),
         signs=(("output exists", "request_id exists"),),
         ask=asking.dashscope,
     ),
@@ -182,7 +182,7 @@ _TABLE = (
     Preset(
         name="watsonx",
         text="results[0].generated_text",
-        errors=(*COMMON_ERRORS, ErrorMark(at="errors", code="errors[*].code", message="errors[*].message")),
+        errors=(ErrorMark(at="errors", code="errors[*].code", message="errors[*].message"), *COMMON_ERRORS),
         signs=("results[0].generated_text exists",),
         ask=asking.watsonx,
     ),

@@ -80,7 +80,9 @@ class EndMark:
 
     def read(self, document: Document) -> End | ProviderError | None:
         """The end that an event means for which `where` holds; the failure; or None."""
-        reason = next(filter(None, (extractor.text(document) for extractor in self._reason)), "")
+        reason = ""
+        for extractor in self._reason:
+            reason = reason or extractor.text(document)
         if not reason and not self.where:
             return None
         if reason in self.failures:
@@ -227,7 +229,7 @@ class Preset:
         reasoning (which holds the end, if the same event also ends the stream), an end, or None.
         """
         document = Document(event.data, event.event, event.id)
-        value = document.json if self._looks_at_keys else None
+        value = document.load() if self._looks_at_keys else None
         keys = value if type(value) is dict else ()
         for key, error_mark in self._errors:
             if (key is None or key in keys) and error_mark.applies.holds(document):

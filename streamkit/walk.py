@@ -9,10 +9,10 @@ from typing import Any, Final, TypeAlias
 
 import orjson
 
-from streamkit.paths import EVERY, Condition, Path, Special, Step
+from streamkit.paths import EVERY, JSON, Condition, Path, Special, Step
 from streamkit.results import ExtractionError
 
-__all__ = ["MISSING", "collector", "condition_test", "decode", "finder", "first_key", "needed_key"]
+__all__ = ["MISSING", "collector", "condition_test", "decode", "finder", "first_key", "needed_key", "straight"]
 
 Find: TypeAlias = Callable[[Any], Any]
 Collect: TypeAlias = Callable[[Any, list[Any]], None]
@@ -133,6 +133,8 @@ def finder(steps: Sequence[Step]) -> Find:
     if len(steps) == 1 and isinstance(steps[0], str):
         key = steps[0]
         return lambda value: value.get(key, MISSING) if type(value) is dict else MISSING
+    if len(steps) == 2 and isinstance(steps[0], str) and isinstance(steps[1], str):
+        return _two_keys(steps[0], steps[1])
     path = tuple(steps)
     if not path:
         return lambda value: value
@@ -150,6 +152,53 @@ def finder(steps: Sequence[Step]) -> Find:
         return value
 
     return find
+
+
+def _two_keys(outer: str, inner: str) -> Find:
+    def find(value: Any) -> Any:
+        if type(value) is dict:
+            value = value.get(outer)
+            if type(value) is dict:
+                return value.get(inner, MISSING)
+        return MISSING
+
+    return find
+
+
+def straight(steps: Sequence[Step]) -> Callable[[str | bytes], str | None] | None:
+    """One function for the whole way from data to text, or None for a path that it does not suit.
+
+    It uses Python's own indexing, which agrees with ours but for one case: an index into a string is a character. Where
+    a key follows, that fails as it should, for strings have no keys; so each stretch of the path must end in a key.
+    """
+    stretches: list[list[Any]] = [[]]
+    for step in steps:
+        if step is JSON:
+            stretches.append([])
+        else:
+            stretches[-1].append(step)
+    if any((stretch and not isinstance(stretch[-1], str)) or EVERY in stretch for stretch in stretches):
+        return None
+    first, *behind_hops = map(tuple, stretches)
+
+    def text(data: str | bytes) -> str | None:
+        try:
+            value = orjson.loads(data)
+            for step in first:
+                value = value[step]
+            for stretch in behind_hops:
+                if type(value) is not str:
+                    return None
+                value = orjson.loads(value)
+                for step in stretch:
+                    value = value[step]
+        except (LookupError, TypeError, orjson.JSONDecodeError):
+            if isinstance(data, (str, bytes)):
+                return None
+            raise TypeError(f"expected the data of an event as str or bytes, got {type(data).__name__}") from None
+        return value if type(value) is str and value else None
+
+    return text
 
 
 def collector(steps: Sequence[Step], guards: Sequence[Condition] = ()) -> Collect:

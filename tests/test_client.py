@@ -365,7 +365,12 @@ class TestDeadlines:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(client_module, "END_GRACE_S", 0.05)
-        recording = recorded(open_after_its_end, timeout=30.0)
+
+        async def main() -> Recording:
+            async with serving(open_after_its_end) as (url, _):
+                return await asyncio.wait_for(record(url), 10)
+
+        recording = asyncio.run(main())
         assert (str(recording.outcome), recording.error) == ("complete", None)
         assert "stayed open" in recording.meta["notes"][0]
         assert recording.ended_ns == recording.reads.at_ns[-1]
@@ -490,6 +495,10 @@ class TestProgrammersErrors:
     def test_a_url_that_is_not_a_full_one_raises(self, url: str) -> None:
         with pytest.raises(ConfigError, match="full URL"):
             asyncio.run(record(url))
+
+    def test_a_port_that_cannot_be_raises(self) -> None:
+        with pytest.raises(ConfigError, match=r"port up to 65535 .* got 99999"):
+            asyncio.run(record("http://127.0.0.1:99999/"))
 
     def test_two_bodies_raise(self) -> None:
         with pytest.raises(TypeError, match="one body, got data and json"):

@@ -135,9 +135,15 @@ def test_pieces_are_events_with_text_and_events_are_counted_where_there_is_none(
 
 
 def test_a_stall_before_the_first_piece_is_said_to_be_there() -> None:
-    times = [100 * MS, 900 * MS]
-    recording = Recording(reads=Reads(times, size=[1, 1]), events=Events(times, text=["", "a"]))
+    times = [100 * MS, 900 * MS, 950 * MS, 1000 * MS]
+    recording = Recording(reads=Reads(times, size=[1] * 4), events=Events(times, text=["", "a", "b", "c"]))
     assert finding(recording) == "A stall of 800 ms before the first piece"
+
+
+def test_one_piece_between_events_without_text_is_the_only_one() -> None:
+    times = [100 * MS, 150 * MS, 200 * MS]
+    recording = Recording(reads=Reads(times, size=[1] * 3), events=Events(times, text=["", "a", ""]))
+    assert finding(recording) == "The only piece after 150 ms"
 
 
 def test_waiting_is_counted_from_when_the_request_had_left() -> None:
@@ -187,4 +193,4 @@ def test_what_is_not_a_recording_is_refused_by_its_type() -> None:
 
 def test_findings_need_no_matplotlib() -> None:
     code = "import sys, streamkit.lab.findings; sys.exit('matplotlib' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0  # noqa: S603  our own words
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -7,8 +7,10 @@ import json
 import pkgutil
 import subprocess
 import sys
+import tomllib
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -54,9 +56,10 @@ print(json.dumps([name for name in before if after.get(name) != before[name]]))
 """
 
 
-def python(code: str, *arguments: str) -> Any:
-    """What the code, in a fresh interpreter, prints as JSON."""
-    answer = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+def python(code: str, *arguments: str, folder: Path | None = None) -> Any:
+    """What the code, in a fresh interpreter that can import from the folder, prints as JSON."""
+    command = [sys.executable, "-c", code, *arguments]
+    answer = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stderr
     assert answer.stderr == ""
     return json.loads(answer.stdout)
@@ -93,6 +96,18 @@ def test_importing_streamkit_has_no_side_effects() -> None:
     assert python(CHANGES, "streamkit") == []
 
 
+def test_side_effects_would_be_seen(tmp_path: Path) -> None:
+    """Otherwise the tests around this one could not fail."""
+    (tmp_path / "rude.py").write_text(
+        "import asyncio, logging, nest_asyncio2, os\n"
+        "nest_asyncio2.apply(asyncio.new_event_loop())\n"
+        "logging.basicConfig()\n"
+        "os.environ['RUDE'] = '1'\n"
+    )
+    seen = python(CHANGES, "rude", folder=tmp_path)
+    assert {"asyncio.run", "root log handlers", "environment"} <= set(seen)
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_importing_a_module_has_no_side_effects(name: str) -> None:
     assert python(CHANGES, name) == []
@@ -100,40 +115,58 @@ def test_importing_a_module_has_no_side_effects(name: str) -> None:
 
 def test_importing_everything_changes_no_matplotlib_style_and_patches_no_loop() -> None:
     code = """
-import json, sys
-import matplotlib, matplotlib.style
-before = dict(matplotlib.rcParams)
+import asyncio, json, sys
+import matplotlib
+def style():  # not through rcParams[...], which loads pyplot to look for a backend
+    return {key: repr(dict.__getitem__(matplotlib.rcParams, key)) for key in matplotlib.rcParams}
+before = style()
 for name in sys.argv[1:]:
     __import__(name)
-import asyncio
-changed = [key for key, value in matplotlib.rcParams.items() if before[key] != value and key != "backend"]
-print(json.dumps([changed, hasattr(asyncio, "_nest_patched"), "matplotlib.pyplot" in sys.modules]))
+print(json.dumps([style() == before, hasattr(asyncio, "_nest_patched"), "matplotlib.pyplot" in sys.modules]))
 """
-    assert python(code, *MODULES) == [[], False, False]
+    assert python(code, *MODULES) == [True, False, False]
 
 
-@pytest.mark.parametrize("name", ["streamkit", *MODULES])
+@pytest.mark.parametrize("name", [name for name in MODULES if not name.rpartition(".")[2].startswith("_")])
 def test_all_is_sorted_without_repetition_and_true(name: str) -> None:
     module = import_module(name)
-    assert list(module.__all__) == sorted(set(module.__all__), key=ruff_order)
-    assert [listed for listed in module.__all__ if not hasattr(module, listed)] == []
+    if defines_something(module):
+        assert is_sorted(module.__all__)
+        assert [listed for listed in module.__all__ if not hasattr(module, listed)] == []
 
 
-def ruff_order(name: str) -> tuple[int, str]:
-    """Constants, then classes, then functions: the order that ruff's RUF022 keeps."""
-    if name.isupper():
-        return 0, name
-    return (1 if name[:1].isupper() else 2), name
+def defines_something(module: ModuleType) -> bool:
+    return any(isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) for node in syntax(module).body)
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_all_names_every_public_function_and_class_of_its_module(name: str) -> None:
-    module = import_module(name)
-    tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
-    defined = {
-        node.name for node in tree.body if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
+def syntax(module: ModuleType) -> ast.Module:
+    return ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
+
+
+def is_sorted(names: list[str]) -> bool:
+    """Without repetition, and constants, classes, functions in this order, each sorted: as ruff's RUF022 does."""
+    return names == sorted(set(names), key=lambda name: (not name.isupper(), not name[:1].isupper(), name))
+
+
+def test_every_public_name_of_the_package_resolves_to_what_a_type_checker_sees() -> None:
+    promised = {
+        listed.asname or listed.name: f"{node.module}"
+        for block in syntax(streamkit).body
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for listed in node.names
     }
-    assert {public for public in defined if not public.startswith("_")} - set(module.__all__) == set()
+    assert is_sorted(streamkit.__all__)
+    assert set(promised) | {"errors"} == set(streamkit.__all__)
+    for name, home in promised.items():
+        found = getattr(streamkit, name)
+        assert found is (getattr(import_module(home), name, None) or import_module(f"{home}.{name}")), name
+
+
+def test_the_version_is_the_one_in_pyproject() -> None:
+    content = tomllib.loads((Path(__file__).resolve().parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
+    assert streamkit.__version__ == content["project"]["version"]
 
 
 def test_dir_shows_the_public_names_before_they_are_used() -> None:
@@ -142,4 +175,4 @@ def test_dir_shows_the_public_names_before_they_are_used() -> None:
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'recrod'"):
-        _ = streamkit.recrod  # type: ignore[attr-defined]
+        _ = streamkit.recrod

@@ -119,7 +119,7 @@ def test_an_interrupt_cancels_the_coroutine_and_waits_for_its_clean_up(start: st
         async def record():
             asyncio.get_running_loop().call_later(0.05, os.kill, os.getpid(), signal.SIGINT)
             try:
-                await asyncio.sleep(30)
+                await asyncio.Event().wait()
             finally:
                 await asyncio.sleep(0)
                 told.append("cleaned up")

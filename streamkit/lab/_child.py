@@ -8,6 +8,7 @@ says that the server is ready, or why it is not.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import pickle
 import signal
@@ -22,6 +23,8 @@ from typing import TypedDict
 
 from streamkit.listener import Listener
 from streamkit.running import StopRequest, build, run_app
+
+_log = logging.getLogger("streamkit.server")
 
 LENGTH = struct.Struct("!Q")
 GRACE = struct.Struct("!d")
@@ -56,24 +59,43 @@ def main() -> int:
 
 
 def _serve(order: Order, stop: StopRequest) -> int:
-    def report(**said: object) -> None:
-        with suppress(OSError):  # the parent has given up on us, or we have reported already
-            os.write(order["report"], json.dumps(said).encode() + b"\n")
-            os.close(order["report"])
-
-    fd, *kind = order["sock"]
-    listener = Listener(
-        socket.socket(*kind, fileno=fd), "", 0, order["unix"], order["inode"], own_folder=order["own_folder"]
-    )
+    fd, family, kind, proto = order["sock"]
+    sock = socket.socket(family, kind, proto, fileno=fd)
+    listener = Listener(sock, "", 0, order["unix"], order["inode"], own_folder=order["own_folder"])
+    report = _Report(order["report"])
     try:
         sys.path[:] = order["sys_path"]
         app = build(pickle.loads(order["factory"]))  # noqa: S301  # from our parent
-        run_app(app, listener, stop, loop=order["loop"], on_ready=lambda: report(ready=True))
+        run_app(app, listener, stop, loop=order["loop"], on_ready=report.ready)
     except BaseException as error:  # noqa: BLE001  # whatever it is, the parent wants to know
         listener.close()
-        report(error=f"{type(error).__name__}: {error}", traceback=traceback.format_exc())
+        report.failed(error)
         return 1
     return 0
+
+
+class _Report:
+    """Says one thing to the parent; what fails after that goes to the log."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd: int | None = fd
+
+    def ready(self) -> None:
+        self._say({"ready": True})
+
+    def failed(self, error: BaseException) -> None:
+        if self._fd is None:
+            _log.error("the server process failed", exc_info=error)
+        else:
+            told = f"{type(error).__name__}: {error}"
+            self._say({"error": told, "traceback": "".join(traceback.format_exception(error))})
+
+    def _say(self, said: dict[str, object]) -> None:
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            with suppress(BrokenPipeError):  # the parent is gone, and its pipe says so too
+                os.write(fd, json.dumps(said).encode() + b"\n")
+            os.close(fd)
 
 
 def _ignore_sigint() -> None:
@@ -92,7 +114,10 @@ def _take_stdin() -> int:
 
 
 def _read(fd: int, size: int) -> bytes:
-    """Exactly `size` bytes, or SystemExit when the parent is gone. Unbuffered: a lock of stdin's would block our exit."""
+    """Exactly `size` bytes, or SystemExit when the parent is gone.
+
+    Unbuffered: an interpreter that ends while a thread reads a buffered stream dies of that stream's lock.
+    """
     parts: list[bytes] = []
     while size:
         part = os.read(fd, min(size, 1 << 20))

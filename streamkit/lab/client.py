@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import httpcore2
 import httpx2
 
+from streamkit.errors import ConfigError
 from streamkit.httpclient import split_unix_url
 from streamkit.lab.recorder import Failure, Recorder
 from streamkit.outcome import Outcome
@@ -38,6 +39,7 @@ __all__ = ["DEFAULT_TIMEOUT", "record"]
 DEFAULT_TIMEOUT: Final = httpx2.Timeout(300.0, connect=10.0)
 """Seconds, per operation, as httpx counts them: the read timeout is the longest silence between two reads."""
 
+MAX_PORT: Final = 65535
 MAX_KEPT_BYTES: Final = 8 << 20
 END_GRACE_S: Final = 1.0  # how long a server may take to end the body after the stream's own end marker
 
@@ -236,6 +238,8 @@ def _own_connection(
     Without httpx2's client: that would log the URL, keys in its query included. Errors are httpcore2's own.
     """
     target, unix = split_unix_url(url)
+    if target.port is not None and target.port > MAX_PORT:
+        raise ConfigError(f"expected a port up to {MAX_PORT} in the URL, got {target.port}")
     request = httpx2.Request(method, target, **arguments)
     if not isinstance(request.stream, httpx2.AsyncByteStream):
         raise TypeError("expected bytes, text or an asynchronous iterator as content, got a synchronous iterator")

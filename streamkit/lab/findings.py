@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Ints = npt.NDArray[np.int64]
 
-__all__ = ["Recordings", "Trace", "duration", "finding", "gaps_finding", "traces"]
+__all__ = ["Recordings", "Trace", "describe", "describe_gaps", "duration", "finding", "gaps_finding", "traces"]
 
 Recordings: TypeAlias = Recording | Iterable[Recording] | Mapping[str, Recording]
 
@@ -37,7 +37,7 @@ APART_NS: Final = 5_000_000  # … and by more than a shared machine's noise
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Trace:
-    """One recording as figures see it: names, and columns as int64 arrays (views, never written to).
+    """One recording as figures see it: names, and columns as int64 arrays (copies).
 
     `characters[i]` is the length of event i's text, `bytes[i]` the size of its data; `stalls` has shape (k, 2) and
     holds the gaps longer than `threshold_ns`.
@@ -131,13 +131,21 @@ def finding(recordings: Recordings, stall_ms: float | None = None) -> str:
 
     In this order: streams that did not complete, stalls, and the pace; of several recordings what sets them apart.
     """
-    shown = traces(recordings, stall_ms)
-    return _one(shown[0]) if len(shown) == 1 else _several(shown)
+    return describe(traces(recordings, stall_ms))
 
 
 def gaps_finding(recordings: Recordings) -> str:
     """The most important thing to see in the distribution of gaps, as a sentence."""
-    shown = traces(recordings)
+    return describe_gaps(traces(recordings))
+
+
+def describe(shown: list[Trace]) -> str:
+    """`finding` of what is already a list of traces."""
+    return _one(shown[0]) if len(shown) == 1 else _several(shown)
+
+
+def describe_gaps(shown: list[Trace]) -> str:
+    """`gaps_finding` of what is already a list of traces."""
     measured = [trace for trace in shown if trace.gaps.size]
     if not measured:
         return "No gap to measure: it takes events in two reads"
@@ -185,7 +193,7 @@ def _trace(recording: Recording, name: str, stall_ms: float | None) -> Trace:
 
 
 def _column(values: Sequence[int]) -> Ints:
-    return np.asarray(values, dtype=np.int64)
+    return np.array(values, dtype=np.int64)  # a copy: a view that lingers keeps array('q') from growing
 
 
 def _one(trace: Trace) -> str:
@@ -219,9 +227,9 @@ def _stalls(trace: Trace) -> str:
 
 def _pace(trace: Trace) -> str:
     wait = duration(trace.wait_ns or 0)
+    if trace.count == 1:
+        return f"The only {trace.noun} after {wait}"
     if not trace.gaps.size:
-        if trace.count == 1:
-            return f"The only {trace.noun} after {wait}"
         return f"All {_many(trace.count, trace.noun)} in one read after {wait}"
     every = duration(_percentile(trace, 50))
     if trace.shared >= CROWDED:

@@ -94,7 +94,7 @@ TAPS: Final[dict[str, Stroke]] = {
 }
 
 # Five colours and four line styles have no common factor: twenty recordings before a pair comes back.
-RECORDING_COLOURS: Final = (TAPS["client.read"].colour, "#332288", "#BB5599", "#333333", "#808F00")
+RECORDING_COLOURS: Final = (TAPS["client.read"].colour, "#332288", "#BB5599", "#484848", "#808F00")
 RECORDING_LINES: Final = ("-", (0, (5, 2)), (0, (1, 1)), (0, (6, 2, 1, 2)))
 
 # Common on Windows, macOS, Linux and in notebook images; the first that is installed and has the signs is used.

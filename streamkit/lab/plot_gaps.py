@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
 from streamkit.lab import palette
-from streamkit.lab.findings import Recordings, Trace, duration, gaps_finding, traces
+from streamkit.lab.findings import Recordings, Trace, describe_gaps, duration, traces
 from streamkit.lab.metrics import percentile_ns
 from streamkit.lab.palette import FRAME_PT, INK, LABEL_PT, LINE_PT, MUTED, NOTE_PT, WIDTH_IN, width_pt
 
@@ -38,7 +38,7 @@ def gaps(recordings: Recordings, ax: Axes | None = None, *, title: str | None = 
         ax = palette.new_axes(WIDTH_IN, max(3.2, (FRAME_PT + (len(shown) + 2) * LINE_PT) / 72))
     ax.set_xlabel(f"gap between reads (ms, log scale){_sharing(shown)}")
     ax.set_ylabel("gaps at most this long (%)", fontsize=LABEL_PT)
-    palette.dress(ax, gaps_finding(recordings) if title is None else title, spines=["left", "bottom"])
+    palette.dress(ax, describe_gaps(shown) if title is None else title, spines=["left", "bottom"])
     if not any(trace.gaps.size for trace in shown):
         return _no_gaps(ax, shown)
     ax.set_ylim(0, 104)
@@ -238,7 +238,7 @@ def _name_curves(ax: Axes, shown: list[Trace], width: float) -> None:
         left = pt(trace, 50) + 8
         right = left + width_pt(palette.legible(trace.name)[0])
         others = [other for other in measured if other is not trace]
-        if len(measured) > 4 or any(pt(other, 30) - 8 < right and left < pt(other, 60) + 8 for other in others):
+        if len(measured) > 4 or any(pt(other, 30) - 8 < right and left < pt(other, 60) + 12 for other in others):
             return
     for trace in measured:
         name, families = palette.legible(trace.name)

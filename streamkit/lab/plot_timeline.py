@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from streamkit.lab import palette
-from streamkit.lab.findings import SECONDS_FROM_MS, Recordings, Trace, duration, finding, traces
+from streamkit.lab.findings import SECONDS_FROM_MS, Recordings, Trace, describe, duration, traces
 from streamkit.lab.palette import FRAME_PT, INK, LINE_PT, MUTED, NOTE_PT, WIDTH_IN, width_pt
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def timeline(
         ax = palette.new_axes(WIDTH_IN, (FRAME_PT + 2 * LINE_PT + len(lanes) * lane_pt) / 72)
     unit, unit_ns = ("s", 1e9) if max(lane.end_ns for lane in lanes) >= SECONDS_FROM_MS * 1e6 else ("ms", 1e6)
     ax.set_xlabel(f"{unit} since the request was {'sent' if sent else 'made'}")
-    palette.dress(ax, finding(recordings, stall_ms) if title is None else title, spines=["bottom"])
+    palette.dress(ax, describe(shown) if title is None else title, spines=["bottom"])
     plan = _plan(ax, lanes, unit_ns)
     for index, lane in enumerate(lanes):
         _draw_lane(plan, index, lane)

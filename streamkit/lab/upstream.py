@@ -147,8 +147,8 @@ def create_upstream(script: Script | None = None, *, name: str | None = None) ->
     async def sent(_: Request) -> HTTPResponse:
         return json([_told(log) for log in app.ctx.sent])
 
-    @app.post("/")
-    @app.post("/<path:path>")
+    @app.post("/", name="speak_at_root")
+    @app.post("/<path:path>", name="speak")
     async def speak(request: Request, path: str = "") -> None:  # noqa: ARG001  # any path is this LLM's
         log = SentLog(time.monotonic_ns(), request.body)
         app.ctx.sent.append(log)
