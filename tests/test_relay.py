@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
@@ -18,9 +19,9 @@ from typing import Any
 import httpx2
 import pytest
 from sanic import Sanic
-from streamkit.lab.server import Server, serve
 
 from streamkit.app import create_app, create_blueprint
+from streamkit.lab.server import Server, serve
 from streamkit.lab.upstream import Script, create_upstream
 from streamkit.lab.wire import wire
 from tests.rawsockets import LAST_CHUNK, SSE_HEAD, WAIT_S, RawServer, chunk, connected, exchange, is_whole, request
@@ -275,7 +276,7 @@ def test_a_reader_that_stops_reading_is_cut_when_the_write_stalls(relay: Callabl
     def flood(connection: socket.socket) -> None:
         connection.sendall(SSE_HEAD)
         while True:  # until the relay leaves
-            connection.sendall(chunk(SEED_EVENT * 500))
+            connection.sendall(chunk(wire("seed").piece("床" * 20_000, 0)))
 
     with RawServer(flood) as upstream:
         server = relay(upstream.url, write_stall_s=0.5)
@@ -379,32 +380,51 @@ def test_the_key_goes_to_the_upstream_and_nowhere_else(
         assert upstream.url not in text
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        [sys.executable, "-m", "streamkit", "serve", "--port", "{port}", "--idle-s", "5"],
-        [sys.executable, "-m", "sanic", "streamkit.app:create_app", "--factory", "--port", "{port}"],
-    ],
-    ids=["streamkit serve", "sanic --factory"],
-)
-def test_it_runs_from_the_command_line_until_sigterm(up: Callable[..., Server], command: list[str]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    env = {**os.environ, "STREAMKIT_UPSTREAM": up(partial(create_upstream, QUICK)).url}
-    process = subprocess.Popen(
-        [part.format(port=port) for part in command], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    try:
-        url = f"http://127.0.0.1:{port}"
+@pytest.fixture
+def from_shell(up: Callable[..., Server]) -> Iterator[Callable[..., tuple[subprocess.Popen[bytes], str]]]:
+    """Start a command that serves a relay; gives the process and its URL. All of it is gone after the test."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(*command: str) -> tuple[subprocess.Popen[bytes], str]:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command, "--port", str(port)],
+            env={**os.environ, "STREAMKIT_UPSTREAM": up(partial(create_upstream, QUICK)).url},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        started.append(process)
         until_listening(port, process)
-        answer = httpx2.post(f"{url}/ans", data={"chat_history": "x"}, trust_env=False, timeout=WAIT_S)
-        assert answer.text == TEXT
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(WAIT_S) == 0
-    finally:
-        process.kill()
-        output, _ = process.communicate()
+        return process, f"http://127.0.0.1:{port}"
+
+    yield start
+    for process in started:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # with its workers, which hold the pipe too
+        output, _ = process.communicate(timeout=WAIT_S)
         assert b"Traceback" not in output
+
+
+def ask(url: str) -> str:
+    return httpx2.post(f"{url}/ans", data={"chat_history": "x"}, trust_env=False, timeout=WAIT_S).text
+
+
+def test_streamkit_serve_runs_until_sigterm(
+    from_shell: Callable[..., tuple[subprocess.Popen[bytes], str]],
+) -> None:
+    process, url = from_shell("streamkit", "serve", "--idle-s", "5")
+    assert ask(url) == TEXT
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(WAIT_S) == 0
+
+
+def test_sanics_own_command_runs_the_factory(
+    from_shell: Callable[..., tuple[subprocess.Popen[bytes], str]],
+) -> None:
+    _, url = from_shell("sanic", "streamkit.app:create_app", "--factory")
+    assert ask(url) == TEXT
 
 
 def until_listening(port: int, process: subprocess.Popen[bytes]) -> None:
