@@ -71,6 +71,7 @@ def _demo(arguments: argparse.Namespace) -> int:
     from streamkit.app import create_app
     from streamkit.lab.client import record
     from streamkit.lab.server import serve
+    from streamkit.lab.summary import timetable
     from streamkit.lab.upstream import Script, create_upstream
 
     script = Script(
@@ -87,7 +88,7 @@ def _demo(arguments: argparse.Namespace) -> int:
         print(f"a scripted LLM speaks the {arguments.wire!r} format; the relay in front of it is {relay.url}/ans\n")
         form = {"chat_history": arguments.question}
         recording = asyncio.run(record(f"{relay.url}/ans", data=form, on_piece=_show, label="text/plain"))
-    print(f"\n\n{recording.summary()}\n")
+    print(f"\n\n{timetable(recording)}\n\n{recording.summary()}\n")
     _draw([recording], "timeline", arguments.out)
     return 0 if recording.outcome.ok else 1
 

@@ -134,10 +134,18 @@ def test_pieces_are_events_with_text_and_events_are_counted_where_there_is_none(
     assert finding(none) == "Cut after 4 events: truncated"
 
 
-def test_a_stall_before_the_first_piece_is_said_to_be_there() -> None:
+def test_silence_between_an_event_without_text_and_the_first_piece_is_the_wait_for_it() -> None:
     times = [100 * MS, 900 * MS, 950 * MS, 1000 * MS]
     recording = Recording(reads=Reads(times, size=[1] * 4), events=Events(times, text=["", "a", "b", "c"]))
-    assert finding(recording) == "A stall of 800 ms before the first piece"
+    assert finding(recording) == "First piece after 900 ms, then one every 50 ms"
+
+
+def test_an_event_without_text_does_not_end_a_stall_and_the_end_marker_makes_no_gap() -> None:
+    times = [100 * MS, 150 * MS, 500 * MS, 900 * MS, 901 * MS]
+    texts = ["a", "b", "", "c", ""]
+    recording = Recording(reads=Reads(times, size=[1] * 5), events=Events(times, text=texts))
+    assert finding(recording) == "A stall of 750 ms after piece 2"
+    assert recording.summary().gaps == 2
 
 
 def test_one_piece_between_events_without_text_is_the_only_one() -> None:

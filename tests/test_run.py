@@ -202,4 +202,4 @@ def test_it_records_inside_a_running_loop() -> None:
 
         print(asyncio.run(cell()))
     """
-    assert in_a_process_of_its_own(code) == "<Recording complete: 1 event in 1 read, 2 characters>"
+    assert in_a_process_of_its_own(code) == "<Recording complete: 2 characters>"

@@ -63,7 +63,7 @@ class Trace:
     @property
     def counted(self) -> npt.NDArray[np.bool_]:
         """Which events count as a `noun`."""
-        return self.characters > 0 if self.noun == "piece" else np.ones(self.at_ns.size, dtype=np.bool_)
+        return metrics.pieces(self.characters)
 
     @property
     def count(self) -> int:
@@ -174,7 +174,9 @@ def duration(ns: float, unit: bool = True) -> str:
 def _trace(recording: Recording, name: str, stall_ms: float | None) -> Trace:
     events = recording.events
     at_ns, read = _column(events.at_ns), _column(events.read)
-    gaps = metrics.gaps_ns(at_ns, read)
+    characters = np.fromiter(map(len, events.text), dtype=np.int64, count=len(events))
+    counted = metrics.pieces(characters)
+    gaps = metrics.gaps_ns(at_ns[counted], read[counted])
     threshold_ns = metrics.stall_threshold_ns(gaps) if stall_ms is None else round(stall_ms * 1e6)
     last_seen = max((recording.head_ns or 0, *recording.reads.at_ns[-1:]))
     return Trace(
@@ -182,12 +184,12 @@ def _trace(recording: Recording, name: str, stall_ms: float | None) -> Trace:
         outcome=recording.outcome,
         at_ns=at_ns,
         read=read,
-        characters=np.fromiter(map(len, events.text), dtype=np.int64, count=len(events)),
+        characters=characters,
         bytes=_column(events.size),
         sent_ns=recording.sent_ns,
         end_ns=last_seen if recording.ended_ns is None else recording.ended_ns,
         gaps=gaps,
-        stalls=metrics.stalls_ns(at_ns, read, threshold_ns),
+        stalls=metrics.stalls_ns(at_ns[counted], read[counted], threshold_ns),
         threshold_ns=threshold_ns,
     )
 
@@ -219,7 +221,7 @@ def _nothing(trace: Trace) -> str:
 def _stalls(trace: Trace) -> str:
     start, end = trace.longest_stall or (0, 0)
     before = int(np.count_nonzero(trace.counted & (trace.at_ns <= start)))
-    where = f"after {trace.noun} {before}" if before else f"before the first {trace.noun}"
+    where = f"after {trace.noun} {before}"
     if len(trace.stalls) == 1:
         return f"A stall of {duration(end - start)} {where}"
     return f"{len(trace.stalls)} stalls, the longest {duration(end - start)} {where}"

@@ -4,7 +4,7 @@ Arguments are anything that `np.asarray` takes as int64: `array('q')`, lists, ar
 read and `read[i]` the number of the read that completed it, both ascending. A number that is not defined (a gap of
 a single event) is None, never 0 or NaN.
 
-Gaps are counted **between reads that brought events**. Events that share a read have no measured gap: one socket
+Gaps are counted **between reads that brought pieces** (see `pieces`). Pieces that share a read have no measured gap: one socket
 read handed them over together, and when they were sent cannot be told from the client's side. Counting zeros for them
 would pull every percentile down (five events in one write: a p50 of 0 ms at a true pace of 50 ms).
 """
@@ -27,6 +27,7 @@ __all__ = [
     "coalesced_share",
     "gaps_ns",
     "percentile_ns",
+    "pieces",
     "stall_threshold_ns",
     "stalls_ns",
     "throughput_per_s",
@@ -45,6 +46,16 @@ def ttft_ns(at_ns: npt.ArrayLike, characters: npt.ArrayLike, origin_ns: int = 0)
     """
     with_text = _ints(at_ns)[_ints(characters) > 0]
     return int(with_text[0]) - origin_ns if with_text.size else None
+
+
+def pieces(characters: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Which events a reader waits for: those with text, or all of them where none has any.
+
+    `characters[i]` is the length of event i's text. The others (role chunks, pings, `done`) carry nothing to read: a
+    ping in the middle of a stall does not end it, and the moment between the last piece and its `done` is no gap.
+    """
+    with_text = _ints(characters) > 0
+    return with_text if with_text.any() else np.ones_like(with_text)
 
 
 def gaps_ns(at_ns: npt.ArrayLike, read: npt.ArrayLike) -> Ints:

@@ -150,7 +150,7 @@ class Events(Sequence[RecordedEvent]):
         n = len(self.at_ns)
         self.read = array("q", _numbered(self.at_ns) if read is None else read)
         self.handed_ns = array("q", self.at_ns if handed_ns is None else handed_ns)
-        self.event = _strings(event, n)
+        self.event = _strings(event, n, "message")
         self.data = _strings(data, n)
         self.id = _strings(id, n)
         self.text = _strings(text, n)
@@ -327,13 +327,10 @@ class Recording:
         return f"<Recording {self.outcome}: {self._counts()}>"
 
     def _counts(self) -> str:
-        characters = sum(map(len, self.events.text))
-        return ", ".join(
-            (
-                f"{_plural(len(self.events), 'event')} in {_plural(len(self.reads), 'read')}",
-                _plural(characters, "character"),
-            )
-        )
+        """What does not change from run to run: the number of reads does, and without event borders that of events."""
+        characters = _plural(sum(map(len, self.events.text)), "character")
+        without_borders = len(self.events) > 0 and not any(self.events.event)
+        return characters if without_borders else f"{_plural(len(self.events), 'event')}, {characters}"
 
     def _repr_html_(self) -> str:
         title = f"{self.label}: {self.outcome}" if self.label else str(self.outcome)
@@ -349,8 +346,8 @@ def _plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def _strings(given: Iterable[str] | None, length: int) -> list[str]:
-    return [""] * length if given is None else list(given)
+def _strings(given: Iterable[str] | None, length: int, default: str = "") -> list[str]:
+    return [default] * length if given is None else list(given)
 
 
 def _numbered(at_ns: Sequence[int]) -> Iterator[int]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from streamkit.lab.recording import Recording
     from streamkit.outcome import Outcome
 
-__all__ = ["Summary", "summarize"]
+__all__ = ["Summary", "summarize", "timetable"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,11 +26,11 @@ class Summary(Mapping[str, Any]):
     ttft_ms                   the first event with text, from when the request's last byte had left (from the call
                               where that is not known: see `notes`)
     duration_ms               the end of the stream, from the same moment
-    gaps                      how many gaps there are between reads that brought events
+    gaps                      how many gaps there are between reads that brought pieces (`metrics.pieces`)
     gap_p50_ms, gap_p95_ms, gap_p99_ms, max_gap_ms   over those gaps; percentiles by nearest rank
     stalls                    how many of those gaps are longer than `stall_threshold_ms`
     coalesced_share           share of the events that came in the same read as an earlier one (0 to 1)
-    throughput_events_per_s, throughput_chars_per_s   after the first read that brought an event
+    throughput_events_per_s, throughput_chars_per_s   pieces and their characters, after the first read that brought any
     notes                     what has to be known to read the numbers rightly
     """
 
@@ -107,7 +107,9 @@ def summarize(recording: Recording) -> Summary:
     events = recording.events
     characters = np.fromiter(map(len, events.text), dtype=np.int64, count=len(events))
     origin_ns = recording.sent_ns or 0
-    gaps = metrics.gaps_ns(events.at_ns, events.read)
+    pieces = metrics.pieces(characters)
+    at_ns, read = np.asarray(events.at_ns)[pieces], np.asarray(events.read)[pieces]
+    gaps = metrics.gaps_ns(at_ns, read)
     threshold_ns = metrics.stall_threshold_ns(gaps)
     return Summary(
         outcome=recording.outcome,
@@ -122,11 +124,11 @@ def summarize(recording: Recording) -> Summary:
         gap_p95_ms=_in_ms(metrics.percentile_ns(gaps, 95)),
         gap_p99_ms=_in_ms(metrics.percentile_ns(gaps, 99)),
         max_gap_ms=_in_ms(metrics.percentile_ns(gaps, 100)),
-        stalls=len(metrics.stalls_ns(events.at_ns, events.read, threshold_ns)),
+        stalls=len(metrics.stalls_ns(at_ns, read, threshold_ns)),
         stall_threshold_ms=threshold_ns / 1e6,
         coalesced_share=metrics.coalesced_share(events.read),
-        throughput_events_per_s=metrics.throughput_per_s(events.at_ns, events.read, np.ones_like(characters)),
-        throughput_chars_per_s=metrics.throughput_per_s(events.at_ns, events.read, characters),
+        throughput_events_per_s=metrics.throughput_per_s(at_ns, read, np.ones_like(read)),
+        throughput_chars_per_s=metrics.throughput_per_s(at_ns, read, characters[pieces]),
         notes=_notes(recording, metrics.coalesced_share(events.read)),
     )
 
@@ -154,3 +156,23 @@ def _ms(value: float | None) -> str:
 
 def _rate(value: float | None) -> str:
     return "–" if value is None else f"{value:.1f} /s"
+
+
+def timetable(recording: Recording, rows: int = 12) -> str:
+    """When each piece came, as text: ms since the request was sent, the gap before it, the number of its read, itself.
+
+    Pieces are the events with text; beyond `rows` of them the middle is left out and counted. The gap is to the piece
+    before it, so pieces of one read show 0.0.
+    """
+    origin_ns = recording.sent_ns or 0
+    pieces = [event for event in recording.events if event.text]
+    earlier = [None, *(event.at_ns for event in pieces)]
+    lines = [
+        f"{(event.at_ns - origin_ns) / 1e6:>9.1f}  "
+        f"{'' if before is None else f'{(event.at_ns - before) / 1e6:.1f}':>8}  {event.read:>5}  {event.text!r}"
+        for before, event in zip(earlier, pieces, strict=False)
+    ]
+    if len(lines) > rows:
+        head = rows // 2
+        lines[head : len(lines) - (rows - head)] = [f"{'…':>9}  {len(lines) - rows} more pieces"]
+    return "\n".join([f"{'at ms':>9}  {'gap ms':>8}  {'read':>5}  piece", *lines])

@@ -165,8 +165,8 @@ def create_upstream(script: Script | None = None, *, name: str | None = None) ->
 
 
 async def _until(due_ns: int) -> None:
-    wait_ns = due_ns - time.monotonic_ns()
-    if wait_ns > 0:
+    """Never early: uvloop rounds delays to whole milliseconds, so one sleep may end half a millisecond too soon."""
+    while (wait_ns := due_ns - time.monotonic_ns()) > 0:
         await asyncio.sleep(wait_ns / 1e9)
 
 
