@@ -202,3 +202,15 @@ def test_what_is_not_a_recording_is_refused_by_its_type() -> None:
 def test_findings_need_no_matplotlib() -> None:
     code = "import sys, streamkit.lab.findings; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_pieces_that_came_together_beside_pieces_that_came_apart_are_named() -> None:
+    apart = Recording.from_pieces([(100 * MS + i * 50 * MS, "a") for i in range(6)], label="paced")
+    together = Recording.from_pieces([(100 * MS, "a")] * 6, label="burst")
+    assert finding([apart, together]) == "burst: all 6 pieces in one read, paced: one every 50 ms"
+
+
+def test_reads_that_bring_several_pieces_beside_single_ones_are_named() -> None:
+    apart = Recording.from_pieces([(100 * MS + i * 50 * MS, "a") for i in range(6)], label="paced")
+    by_threes = Recording.from_pieces([(100 * MS, "a")] * 3 + [(250 * MS, "a")] * 3, label="by threes")
+    assert finding([apart, by_threes]) == "by threes: 3 events per read, paced: one every 50 ms"

@@ -256,13 +256,24 @@ def _several(shown: list[Trace]) -> str:
     if _apart(low.wait_ns or 0, high.wait_ns or 0):
         later = duration((high.wait_ns or 0) - (low.wait_ns or 0))
         return f"{_short(high.name)}: first piece {later} later than {_short(low.name)}"
-    paced = [trace for trace in shown if trace.gaps.size]
+    crowded = [trace for trace in shown if trace.count > 1 and trace.shared >= CROWDED]
+    paced = [trace for trace in shown if trace.gaps.size and trace.shared < CROWDED]
+    if crowded and paced:
+        most = max(crowded, key=lambda trace: trace.shared)
+        every = duration(_percentile(paced[0], 50))
+        return f"{_short(most.name)}: {_together(most)}, {_short(paced[0].name)}: one every {every}"
     if paced:
         low, high = _extremes(paced, [_percentile(trace, 50) for trace in paced])
         fast, slow = _percentile(low, 50), _percentile(high, 50)
         if _apart(fast, slow):
             return f"{_short(high.name)}: a read every {duration(slow)}, {_short(low.name)} every {duration(fast)}"
     return f"{_all(len(shown))} alike: {_lower(_pace(shown[0]))}"
+
+
+def _together(trace: Trace) -> str:
+    if not trace.gaps.size:
+        return f"all {_many(trace.count, trace.noun)} in one read"
+    return f"{_ratio(trace)} events per read"
 
 
 def _worst_stall_ns(trace: Trace) -> int:
