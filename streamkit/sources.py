@@ -75,10 +75,10 @@ async def llm(
                 pieces = reading.feed(data)
                 if reading.saw_event:
                     yield pieces
-                if reading.failure is not None:
-                    raise SourceFailed(reading.failure)
                 if reading.complete:
                     return
+                if reading.failure is not None:
+                    raise SourceFailed(reading.failure)
             if rest := reading.close():
                 yield rest
             reading.check_end(clean=framing_proves_end(response))
@@ -128,7 +128,8 @@ class _Reading:
                 self._note_end(result)
             elif isinstance(result, ProviderError):
                 self.failure = _provider_failure(result)
-            if self.complete or result is self.failure is not None:
+                break
+            if self.complete:
                 break
         return pieces
 
@@ -139,9 +140,11 @@ class _Reading:
 
     def check_end(self, *, clean: bool) -> None:
         """The body is over: raise SourceFailed unless that was the whole answer."""
+        if self.complete:
+            return
         if self.failure is not None:
             raise SourceFailed(self.failure)
-        if not (self.complete or (clean and (self._finish_sign or not self._has_end_marker))):
+        if not (clean and (self._finish_sign or not self._has_end_marker)):
             raise SourceFailed(TRUNCATED)
 
 

@@ -92,6 +92,7 @@ def test_is_refused(case: str) -> None:
 @given(st.sampled_from([FORM, JSON, BOUNDARY]), st.binary(max_size=300))
 def test_any_bytes_are_read_or_refused_and_nothing_else(content_type: str, body: bytes) -> None:
     try:
-        assert read_chat_history(content_type, body).strip()
+        outcome: str | int = read_chat_history(content_type, body)
     except BadRequest as refused:
-        assert refused.status in {400, 415, 422}
+        outcome = refused.status
+    assert outcome in {400, 415, 422} or (isinstance(outcome, str) and outcome.strip())

@@ -1,4 +1,4 @@
-"""The notebooks as a reader runs them: JupyterLab's "Run All Cells" queues every cell at once, which nbval never does."""
+"""The notebooks as readers run them: JupyterLab's "Run All Cells" queues every cell at once, nbval never does."""
 
 from __future__ import annotations
 

@@ -134,12 +134,18 @@ def test_a_finish_reason_and_clean_framing_are_enough_for_openai() -> None:
 
 
 def test_what_comes_after_the_end_marker_is_not_read() -> None:
-    after = [
+    after: list[Chunk] = [
         *stream("openai", "a"),
         b'data: {"choices": [{"index": 0, "delta": {"content": "b"}}]}\n\n',
         httpx2.ReadError("x"),
     ]
     batches, failure = relay(Upstream(after))
+    assert (joined(batches), failure) == ("a", None)
+
+
+def test_a_stream_that_is_complete_stays_so_whatever_follows_in_the_same_read() -> None:
+    behind = b"".join(stream("openai", "a")) + b"data: " + b"x" * 5000 + b"\n\n"
+    batches, failure = relay(Upstream([behind]), limits=Limits(max_line_bytes=1000))
     assert (joined(batches), failure) == ("a", None)
 
 

@@ -4,9 +4,9 @@ Arguments are anything that `np.asarray` takes as int64: `array('q')`, lists, ar
 read and `read[i]` the number of the read that completed it, both ascending. A number that is not defined (a gap of
 a single event) is None, never 0 or NaN.
 
-Gaps are counted **between reads that brought pieces** (see `pieces`). Pieces that share a read have no measured gap: one socket
-read handed them over together, and when they were sent cannot be told from the client's side. Counting zeros for them
-would pull every percentile down (five events in one write: a p50 of 0 ms at a true pace of 50 ms).
+Gaps are counted **between reads that brought pieces** (see `pieces`). Pieces that share a read have no measured gap:
+one socket read handed them over together, and when they were sent cannot be told from the client's side. Counting
+zeros for them would pull every percentile down (five events in one write: a p50 of 0 ms at a true pace of 50 ms).
 """
 
 from __future__ import annotations

@@ -166,7 +166,7 @@ def create_upstream(script: Script | None = None, *, name: str | None = None) ->
 
 async def _until(due_ns: int) -> None:
     """Never early: uvloop rounds delays to whole milliseconds, so one sleep may end half a millisecond too soon."""
-    while (wait_ns := due_ns - time.monotonic_ns()) > 0:
+    while (wait_ns := due_ns - time.monotonic_ns()) > 0:  # noqa: ASYNC110  # a clock, not a condition, is waited for
         await asyncio.sleep(wait_ns / 1e9)
 
 
