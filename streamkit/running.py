@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     App: TypeAlias = Sanic[Any, Any]
     Factory: TypeAlias = Callable[[], App] | str
 
-__all__ = ["StopRequest", "build", "check_factory", "check_loop", "forget", "run_app", "run_forever"]
+__all__ = ["StopRequest", "after_fork", "build", "check_factory", "check_loop", "forget", "run_app", "run_forever"]
 
 _log = logging.getLogger("streamkit.server")
 
@@ -108,6 +108,12 @@ def forget(app: App) -> None:
             Sanic.unregister_app(app)
         for other in _ours:
             Sanic._app_registry.setdefault(other.name, other)
+
+
+def after_fork() -> None:
+    """In a forked child: the thread that held the lock may not exist here."""
+    global _building
+    _building = threading.RLock()
 
 
 def _resolve(factory: Factory) -> Callable[[], object]:

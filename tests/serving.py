@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
+import select
 import socket
 import subprocess
 import sys
@@ -117,7 +118,7 @@ def python(code: str, *arguments: str) -> subprocess.Popen[str]:
 
 def read_line(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
-    line = process.stdout.readline().strip()
-    if not line:
-        pytest.fail(f"the script said nothing: {process.communicate()[1]}")
-    return line
+    if select.select([process.stdout], [], [], WAIT_S)[0] and (line := process.stdout.readline().strip()):
+        return line
+    process.kill()
+    pytest.fail(f"the script said nothing: {process.communicate(timeout=WAIT_S)[1]}")

@@ -89,7 +89,7 @@ class TestForever:
                 return script.poll() is not None
 
             assert eventually(interrupted_again)
-        script.communicate()
+        script.communicate(timeout=WAIT_S)
         assert script.returncode == 128 + signal.SIGINT
 
     def test_elsewhere_than_in_the_main_thread_it_names_serve(self) -> None:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from streamkit.errors import ServerError
 from streamkit.lab._runner import ProcessRunner, Runner, ThreadRunner, pickled
-from streamkit.running import check_factory, check_loop
+from streamkit.running import after_fork, check_factory, check_loop
 
 if TYPE_CHECKING:
     import subprocess
@@ -225,6 +225,7 @@ def _at_exit() -> None:
 def _in_forked_child() -> None:
     global _lock
     _lock = threading.RLock()  # the thread that held it may not exist here
+    after_fork()
     for runner in _entries:
         runner.leave_to_parent()
     _entries.clear()
