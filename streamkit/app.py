@@ -101,6 +101,9 @@ class Relay:
         try:
             with ours_decide(request):
                 outcome, response = await self._run(request, stream_id)
+        except SanicException as error:  # a malformed body or Accept; the app's error handler answers
+            outcome = Outcome("refused", error.status_code or 500)
+            raise
         finally:
             self.live -= 1
             self.served += 1

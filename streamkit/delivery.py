@@ -8,8 +8,11 @@ its final chunk. No error prose is ever written into the content.
 from __future__ import annotations
 
 import asyncio
+import logging
+import traceback
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
 import orjson
@@ -23,6 +26,7 @@ from streamkit.sources import Failure, SourceFailed
 
 __all__ = ["Answer", "Format", "deliver", "negotiate", "problem"]
 
+log = logging.getLogger("streamkit.relay")
 ANTI_BUFFERING: Final = {
     "cache-control": "no-cache, no-transform",  # proxies neither keep nor compress it
     "x-accel-buffering": "no",  # nginx passes it on at once
@@ -227,16 +231,23 @@ async def deliver(
             await answer.finish()
     except SourceFailed as error:
         failure = error.failure
-    except TimeoutError:
-        if watch.fired is None:
-            raise
-        failure = timed_out(watch.fired)
+    except TimeoutError as error:
+        failure = timed_out(watch.fired) if watch.fired else _internal(error)
+    except Exception as error:  # noqa: BLE001  # whatever went wrong here, Sanic would end the answer as if it were whole
+        failure = _internal(error)
     else:
         return Outcome("complete"), None
     if watch.fired == "write_stall":
         answer.cut()
         return failure.outcome, None
     return failure.outcome, await answer.fail(failure)
+
+
+def _internal(error: Exception) -> Failure:
+    """A bug of ours. Its type and place are logged, not its text: that may hold addresses and keys."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    log.error("internal error: %s at %s:%s", type(error).__name__, Path(place.filename).name, place.lineno)
+    return Failure(Outcome("error_event", "internal_error"), "internal_error", 500, "the relay failed")
 
 
 def timed_out(deadline: str) -> Failure:

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -330,6 +330,61 @@ def test_a_client_that_leaves_frees_the_upstream_within_half_a_second(
             while not upstream.left_at_ns:
                 time.sleep(0.005)
     assert (upstream.left_at_ns[0] - left_ns) / 1e6 < 500
+
+
+# --- What should not happen ------------------------------------------------------------------------------------------
+
+
+class BrokenBody(httpx2.AsyncByteStream):
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield SEED_EVENT
+        raise RuntimeError(f"a bug, and in its text {KEY}")
+
+
+class Buggy(httpx2.AsyncBaseTransport):
+    """A transport that fails in a way that no transport should."""
+
+    def __init__(self, when: str) -> None:
+        self._when = when
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        if self._when == "before":
+            raise RuntimeError(f"a bug, and in its text {KEY}")
+        return httpx2.Response(200, headers={"transfer-encoding": "chunked"}, stream=BrokenBody(), request=request)
+
+
+def test_a_bug_before_the_first_piece_is_a_500_that_tells_nothing(
+    relay: Callable[..., Server], caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = post(relay("http://unused.test", transport=Buggy("before")))
+    assert problem(answer) == (500, "internal_error")
+    assert "RuntimeError at test_relay.py" in caplog.text
+    assert KEY not in answer.text + caplog.text
+
+
+def test_a_bug_in_mid_stream_is_a_visible_break(relay: Callable[..., Server], caplog: pytest.LogCaptureFixture) -> None:
+    server = relay("http://unused.test", transport=Buggy("after"))
+    assert not is_whole(exchange(server.url, ASK))
+    assert '"code":"internal_error"' in post(server, "text/event-stream").text
+    assert KEY not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"GARBAGE\r\n\r\n", b"400 Bad Request"),
+        (request("/ans", b"chat_history=x", accept="@@@"), b"400 Bad Request"),
+        (request("/ans", b"zz\r\nchat", content_length="", transfer_encoding="chunked"), b"400 Bad Request"),
+    ],
+)
+def test_malformed_http_is_a_problem_and_the_next_request_works(
+    relay: Callable[..., Server], sent: bytes, status: bytes
+) -> None:
+    server = relay()
+    answer = exchange(server.url, sent)
+    assert answer.startswith(b"HTTP/1.1 " + status)
+    assert b"application/problem+json" in answer
+    assert post(server).text == TEXT
 
 
 # --- Around it ------------------------------------------------------------------------------------------------------
