@@ -1,8 +1,13 @@
-"""What all tests share: settings of hypothesis that do not depend on how busy the machine is."""
+"""What all tests share: settings of hypothesis that do not depend on how busy the machine is, and a clean end."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.serving import leaves_nothing
 
 settings.register_profile(
     "streamkit",
@@ -11,3 +16,10 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("streamkit")
+
+
+@pytest.fixture
+def nothing_left() -> Iterator[None]:
+    """The test leaves no server, no server thread and no app behind."""
+    with leaves_nothing():
+        yield

@@ -6,7 +6,6 @@ import asyncio
 import select
 import signal
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,18 +17,12 @@ from tests.server_apps import TICK_S, make_app
 from tests.serving import (
     QUICK_S,
     eventually,
-    leaves_nothing,
     python,
     read_line,
     rest_of,
 )
 
-
-@pytest.fixture(autouse=True)
-def nothing_left() -> Iterator[None]:
-    """Each test leaves no server, no server thread and no app behind."""
-    with leaves_nothing():
-        yield
+pytestmark = pytest.mark.usefixtures("nothing_left")
 
 
 class TestForever:

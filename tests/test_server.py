@@ -8,7 +8,6 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,19 +27,13 @@ from tests.serving import (
     about,
     eventually,
     free_port,
-    leaves_nothing,
     open_stream,
     python,
     refused,
     rest_of,
 )
 
-
-@pytest.fixture(autouse=True)
-def nothing_left() -> Iterator[None]:
-    """Each test leaves no server, no server thread and no app behind."""
-    with leaves_nothing():
-        yield
+pytestmark = pytest.mark.usefixtures("nothing_left")
 
 
 class TestStart:

@@ -10,7 +10,6 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,6 @@ from tests.serving import (
     alive,
     connect,
     eventually,
-    leaves_nothing,
     open_stream,
     python,
     read_line,
@@ -37,12 +35,7 @@ from tests.serving import (
     rest_of,
 )
 
-
-@pytest.fixture(autouse=True)
-def nothing_left() -> Iterator[None]:
-    """Each test leaves no server, no server thread and no app behind."""
-    with leaves_nothing():
-        yield
+pytestmark = pytest.mark.usefixtures("nothing_left")
 
 
 class TestStop:
