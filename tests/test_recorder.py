@@ -196,6 +196,7 @@ class TestPresets:
         recording = taken([HELLO, b"data: {broken\n\n", b"data: {again\n\n", DONE])
         assert recording.text == "hello"
         assert recording.meta["notes"] == ["events that could not be read (malformed_json): 2"]
+        assert str(recording.outcome) == "error_event(malformed_json)", "text is missing: that is not complete"
 
 
 class TestOutcomes:

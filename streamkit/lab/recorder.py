@@ -15,6 +15,7 @@ How the outcome is found, first match wins:
  7. a body ended by nothing but the end of connection   `truncated`: that proves nothing (RFC 9112, section 8)
  8. a provider that marks its end, and no mark came     `truncated`
  9. otherwise, the framing being clean                  `complete`
+What would be `complete` although an event could not be read, so that text is missing, is `error_event(code)`.
 """
 
 from __future__ import annotations
@@ -156,6 +157,8 @@ class Recorder:
         self._flush()
         self._keep_read()
         outcome, error = self._outcome(failure)
+        if outcome.ok and (code := self._reader.unread_code):
+            outcome, error = Outcome("error_event", code), "an event could not be read, so text is missing"
         meta = {**self._meta, "framing": self._framing(), "notes": [*self._notes, *self._reader.notes()]}
         return Recording(
             reads=self._reads,
@@ -351,6 +354,11 @@ class _PieceReader:
     @property
     def name(self) -> str | None:
         return None if self._preset is None else self._preset.name
+
+    @property
+    def unread_code(self) -> str | None:
+        """Why the first event that could not be read could not; None if all could."""
+        return next(iter(self._unread), None)
 
     @property
     def lacks_end(self) -> bool:
