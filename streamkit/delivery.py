@@ -155,11 +155,6 @@ class Answer:
         self._stream_id = stream_id
         self._response: HTTPResponse | None = None
 
-    @property
-    def started(self) -> bool:
-        """Whether the status line has left."""
-        return self._response is not None
-
     def unsent_bytes(self) -> int | None:
         """Bytes that wait for the client; None where that cannot be known."""
         return unsent_bytes(self._transport)
