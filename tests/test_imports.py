@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
+import importlib.metadata
 import json
 import pkgutil
 import subprocess
 import sys
-import tomllib
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -164,9 +164,8 @@ def test_every_public_name_of_the_package_resolves_to_what_a_type_checker_sees()
         assert found is (getattr(import_module(home), name, None) or import_module(f"{home}.{name}")), name
 
 
-def test_the_version_is_the_one_in_pyproject() -> None:
-    content = tomllib.loads((Path(__file__).resolve().parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
-    assert streamkit.__version__ == content["project"]["version"]
+def test_the_installed_version_is_the_packages_own() -> None:
+    assert importlib.metadata.version("streamkit") == streamkit.__version__
 
 
 def test_dir_shows_the_public_names_before_they_are_used() -> None:
