@@ -66,6 +66,8 @@ class Relay:
         if not upstream:
             raise ConfigError("no upstream: pass upstream=URL, --upstream URL, or set STREAMKIT_UPSTREAM")
         self._url, self._unix = split_unix_url(upstream)
+        if self._url.userinfo:
+            raise ConfigError("the upstream's URL holds a user name or password: put the key into UPSTREAM_API_KEY")
         self._preset = find_preset(preset or env.get("STREAMKIT_PRESET") or "seed", reasoning=reasoning)
         self._key = key or env.get("UPSTREAM_API_KEY")
         self._model = model or env.get("STREAMKIT_MODEL")

@@ -22,11 +22,16 @@ def split_unix_url(url: str) -> tuple[httpx2.URL, str | None]:
 
     Raises ConfigError for a URL without scheme or host; its text is not repeated, it may hold a secret.
     """
-    parts = urlsplit(url)
+    wanted = ConfigError("expected a full URL such as http://127.0.0.1:8000/ans or http+unix://%2Ftmp%2Fs.sock/ans")
+    try:
+        parts = urlsplit(url)
+        plain = httpx2.URL(url)
+    except (ValueError, httpx2.InvalidURL):
+        raise wanted from None
     if parts.scheme not in {"http", "https", UNIX_SCHEME} or not parts.netloc:
-        raise ConfigError("expected a full URL such as http://127.0.0.1:8000/ans or http+unix://%2Ftmp%2Fs.sock/ans")
+        raise wanted
     if parts.scheme != UNIX_SCHEME:
-        return httpx2.URL(url), None
+        return plain, None
     query = f"?{parts.query}" if parts.query else ""
     return httpx2.URL(f"http://localhost{parts.path or '/'}{query}"), unquote(parts.netloc)
 

@@ -19,11 +19,12 @@ raises, except a line or an event beyond its bound:
 from __future__ import annotations
 
 from itertools import repeat, starmap
-from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import orjson
 
-from streamkit.errors import EncodeError, EventTooLarge, LineTooLong
+from streamkit.errors import EventTooLarge, LineTooLong
+from streamkit.events import MAX_RETRY_MS, ServerSentEvent, encode_event
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -32,26 +33,11 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_RETRY_MS", "NDJSONParser", "SSEParser", "ServerSentEvent", "encode_event"]
 
-MAX_RETRY_MS: Final = 2**63 - 1
-"""A longer `retry` counts as this many milliseconds (292 million years): any number of digits is allowed there."""
-
 _BOM: Final = b"\xef\xbb\xbf"
 _LF: Final = 0x0A
 _CR: Final = 0x0D
 _COLON: Final = 0x3A
 _new_tuple = tuple.__new__
-
-
-class ServerSentEvent(NamedTuple):
-    """One dispatched event; a tuple, because that is the cheapest object Python can make.
-
-    `event` is the type ("message" unless the stream says otherwise), `data` the data lines joined by newlines,
-    `id` the last event id in force when it was dispatched (the standard's `lastEventId`), which may be an earlier one.
-    """
-
-    event: str = "message"
-    data: str = ""
-    id: str = ""
 
 
 class _Wire:
@@ -424,61 +410,6 @@ class NDJSONParser(_Wire):
         text = self._line.decode("utf-8", "replace").removesuffix("\r")
         self._line.clear()
         return [ServerSentEvent(data=text)] if text.strip(" \t\r") else []
-
-
-def encode_event(
-    event: ServerSentEvent | str, *, last_event_id: str | None = None, retry_ms: int | None = None
-) -> bytes:
-    """The event as bytes of an event stream, LF only, blank line included; the inverse of `SSEParser`.
-
-    Events encoded one after the other parse as the same list, whatever ids they have: an id stays in force until
-    another one comes, so each event states its own, the empty one too (`id:`). A writer that knows the id in force
-    at the reader passes it as `last_event_id` ("" for a fresh reader); the line is then left out where it would change
-    nothing. A plain string is a "message" event which leaves the id as it is: no `id` line.
-
-    `retry_ms` also asks the reader to wait so long before it reconnects.
-
-    Raises EncodeError for what the grammar cannot carry: CR anywhere, LF or an empty string as `event`, LF or NUL in
-    `id`, a lone surrogate, a `retry_ms` below 0 or above MAX_RETRY_MS.
-    """
-    if isinstance(event, str):
-        event, last_event_id = ServerSentEvent(data=event), ""
-    elif not isinstance(event, ServerSentEvent):
-        raise TypeError(f"expected a ServerSentEvent or a str, got {type(event).__name__}")
-    _check_carried(event)
-    lines = [] if retry_ms is None else [f"retry: {_checked_retry(retry_ms)}"]
-    if event.event != "message":
-        lines.append(f"event: {event.event}")
-    if event.id != last_event_id:
-        lines.append(f"id: {event.id}" if event.id else "id:")
-    lines += [f"data: {line}" for line in event.data.split("\n")]
-    try:
-        return ("\n".join(lines) + "\n\n").encode()
-    except UnicodeEncodeError as error:
-        bad = error.object[error.start]
-        raise EncodeError(
-            f"expected text that UTF-8 can carry, got the lone surrogate {bad!r}; replace it first"
-        ) from None
-
-
-def _check_carried(event: ServerSentEvent) -> None:
-    """Raise EncodeError for a field that would come back as something else."""
-    for field, value, forbidden in zip(event._fields, event, ("\r\n", "\r", "\r\n\0"), strict=True):
-        if not isinstance(value, str):
-            raise TypeError(f"expected a str as {field}, got {type(value).__name__}")
-        for char in forbidden:
-            if char in value:
-                raise EncodeError(f"expected {field} without {char!r}, got {value!r:.80}; the grammar cannot carry it")
-    if not event.event:
-        raise EncodeError("expected a non-empty event type, got ''; it would come back as 'message', so say that")
-
-
-def _checked_retry(retry_ms: int) -> int:
-    if type(retry_ms) is not int:
-        raise TypeError(f"expected retry_ms as an int (milliseconds), got {type(retry_ms).__name__}")
-    if not 0 <= retry_ms <= MAX_RETRY_MS:
-        raise EncodeError(f"expected retry_ms from 0 to 2**63 - 1 milliseconds, got {hex(retry_ms):.40}")
-    return retry_ms
 
 
 def _is_whole_json(text: str) -> bool:
