@@ -12,10 +12,11 @@ import orjson
 from streamkit.paths import EVERY, JSON, Condition, Path, Special, Step
 from streamkit.results import ExtractionError
 
-__all__ = ["MISSING", "collector", "condition_test", "decode", "finder", "first_key", "needed_key", "straight"]
+__all__ = ["MISSING", "collector", "condition_test", "decode", "finder", "first_key", "needed_key", "straight", "texter"]
 
 Find: TypeAlias = Callable[[Any], Any]
 Collect: TypeAlias = Callable[[Any, list[Any]], None]
+Text: TypeAlias = Callable[[Any], str]
 
 
 class _Missing(Enum):
@@ -208,15 +209,7 @@ def collector(steps: Sequence[Step], guards: Sequence[Condition] = ()) -> Collec
     special step is tested behind that step, on the same element; the others are tested here. A string that should
     be JSON and is not appends its ExtractionError.
     """
-    special = next((number for number, step in enumerate(steps) if isinstance(step, Special)), len(steps))
-    shared = tuple(steps[: special + 1])
-    behind, here = [], []
-    for guard in guards:
-        if special < len(steps) and guard.path.steps[: special + 1] == shared:
-            rest = Path(guard.path.root, guard.path.steps[special + 1 :])
-            behind.append(replace(guard, path=rest))
-        else:
-            here.append(condition_test(guard))
+    special, here, behind = _split(steps, guards)
     find = finder(steps[:special])
     if special == len(steps):
         walk = _leaf(find)
@@ -224,6 +217,22 @@ def collector(steps: Sequence[Step], guards: Sequence[Condition] = ()) -> Collec
         follow = collector(steps[special + 1 :], behind)
         walk = _every(find, follow) if steps[special] is EVERY else _hop(find, follow)
     return _guarded(here, walk) if here else walk
+
+
+def _split(
+    steps: Sequence[Step], guards: Sequence[Condition]
+) -> tuple[int, list[Callable[[Any], bool]], list[Condition]]:
+    """Where the first special step is (or the end), the guards to be tested before it, and those behind it."""
+    special = next((number for number, step in enumerate(steps) if isinstance(step, Special)), len(steps))
+    shared = tuple(steps[: special + 1])
+    here, behind = [], []
+    for guard in guards:
+        if special < len(steps) and guard.path.steps[: special + 1] == shared:
+            rest = Path(guard.path.root, guard.path.steps[special + 1 :])
+            behind.append(replace(guard, path=rest))
+        else:
+            here.append(condition_test(guard))
+    return special, here, behind
 
 
 def _guarded(tests: Sequence[Callable[[Any], bool]], walk: Collect) -> Collect:
@@ -271,3 +280,91 @@ def _hop(find: Find, follow: Collect) -> Collect:
             follow(inner, found)
 
     return hop
+
+
+def texter(steps: Sequence[Step], guards: Sequence[Condition] = ()) -> Text:
+    """As `collector`, but quicker: returns the strings joined, and passes over what is malformed.
+
+    Meant for the common case, in which a path leads through lists of one element to one string.
+    """
+    special, here, behind = _split(steps, guards)
+    if special == len(steps):
+        walk = _text_leaf(steps)
+    else:
+        follow = texter(steps[special + 1 :], behind)
+        walk = _text_every(steps[:special], follow) if steps[special] is EVERY else _text_hop(steps[:special], follow)
+    for test in reversed(here):
+        walk = _text_if(test, walk)
+    return walk
+
+
+def _text_if(test: Callable[[Any], bool], walk: Text) -> Text:
+    return lambda value: walk(value) if test(value) else ""
+
+
+def _text_leaf(steps: Sequence[Step]) -> Text:
+    if len(steps) == 1 and isinstance(steps[0], str):
+        key = steps[0]
+        return lambda value: found if type(value) is dict and type(found := value.get(key)) is str else ""
+    if len(steps) == 2 and isinstance(steps[0], str) and isinstance(steps[1], str):
+        return _text_two_keys(steps[0], steps[1])
+    find = _reach(steps)
+    return lambda value: found if type(found := find(value)) is str else ""
+
+
+def _text_two_keys(outer: str, inner: str) -> Text:
+    def text(value: Any) -> str:
+        if type(value) is dict:
+            value = value.get(outer)
+            if type(value) is dict:
+                found = value.get(inner)
+                if type(found) is str:
+                    return found
+        return ""
+
+    return text
+
+
+def _text_every(steps: Sequence[Step], follow: Text) -> Text:
+    find = _reach(steps)
+
+    def text(value: Any) -> str:
+        items = find(value)
+        if type(items) is not list:
+            return ""
+        return follow(items[0]) if len(items) == 1 else "".join(map(follow, items))
+
+    return text
+
+
+def _text_hop(steps: Sequence[Step], follow: Text) -> Text:
+    find = _reach(steps)
+
+    def text(value: Any) -> str:
+        inner = find(value)
+        if type(inner) is not str:
+            return ""
+        try:
+            value = orjson.loads(inner)
+        except orjson.JSONDecodeError:
+            return ""
+        return follow(value)
+
+    return text
+
+
+def _reach(steps: Sequence[Step]) -> Find:
+    """As `finder`; quicker on long paths that lead somewhere, by Python's own indexing (see `straight`)."""
+    if len(steps) < 3 or not isinstance(steps[-1], str):
+        return finder(steps)
+    path: tuple[Any, ...] = tuple(steps)
+
+    def reach(value: Any) -> Any:
+        try:
+            for step in path:
+                value = value[step]
+        except (LookupError, TypeError):
+            return MISSING
+        return value
+
+    return reach
