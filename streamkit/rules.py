@@ -213,7 +213,10 @@ class Preset:
         object.__setattr__(self, "_plans", Plans(self._plan))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (type(self), {item.name: getattr(self, item.name) for item in fields(self) if item.init},)
+        return _restore, (
+            type(self),
+            {item.name: getattr(self, item.name) for item in fields(self) if item.init},
+        )
 
     def __repr__(self) -> str:
         return f"<Preset {self.name}, {self.framing}{', with reasoning' * self.show_reasoning}>"
@@ -238,6 +241,8 @@ class Preset:
         An error (an ExtractionError for data that is malformed and would have been needed), a piece of text or
         reasoning (which holds the end, if the same event also ends the stream), an end, or None.
         """
+        if not self._looks_at_keys:
+            return self._read_by_rules(event)
         kind, data, _ = event
         try:
             value = orjson.loads(data)
@@ -258,7 +263,9 @@ class Preset:
     def _plan(self, shape: Shape) -> Plan:
         """The short way for events of one shape: to texts only. What may be an error or an end is read by the rules."""
         text, reasoning = _extractors(self.text), _extractors(self.reasoning if self.show_reasoning else ())
-        reasons = [extractor for mark in self.ends if not mark.applies.conditions for extractor in _extractors(mark.reason)]
+        reasons = [
+            extractor for mark in self.ends if not mark.applies.conditions for extractor in _extractors(mark.reason)
+        ]
         signs = [shape.left(mark.applies.conditions) for mark in self.ends if mark.applies.conditions]
         signs += [shape.left(mark.applies.conditions) for mark in self.errors if mark.at is None]
         places = [Path.of(mark.at) for mark in self.errors if mark.at is not None]

@@ -7,16 +7,17 @@ the events of one shape is compiled once, into a `Plan`, and remembered in `Plan
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from streamkit.extractor import Extractor
 from streamkit.paths import JSON, Condition, Path
-from streamkit.walk import MISSING, collector, condition_test, decode, finder, first_key, texter
+from streamkit.walk import MISSING, all_hold, collector, condition_test, decode, finder, first_key, texter
 
 __all__ = ["Alarm", "Plan", "Plans", "Shape", "Text", "Undecided", "any_alarm", "hops", "standing", "text_of"]
 
 Alarm: TypeAlias = Callable[[Any], object]
 Text: TypeAlias = Callable[[Any], str]
+T = TypeVar("T")
 
 # Bounds against streams in which every event has another shape.
 MAX_PLANS = 256
@@ -56,9 +57,8 @@ class Shape(NamedTuple):
         root, literal = condition.path.root, condition.literal
         if root == "event":
             return condition_test(condition)(self.kind)
-        if root == "data" and condition.operator == "==" and isinstance(literal, str):
-            # The data is an object; so where the literal is none, they differ.
-            return None if type(decode(literal)) is dict else False
+        if root == "data" and condition.operator == "==" and type(decode(str(literal))) is not dict:
+            return False  # the data is an object, so it is not spelled like that
         return None if self.has(condition.path) else condition_test(condition)({})
 
 
@@ -98,20 +98,7 @@ class Plans(dict[tuple[str, ...], Plan | None]):
 def text_of(extractors: Iterable[Extractor], shape: Shape) -> Text | None:
     """The first text that the extractors find in such an event; None where none of them can."""
     texts = [text for extractor in extractors for text in _texts(extractor, shape)]
-    if len(texts) < 2:
-        return texts[0] if texts else None
-    first, *others = texts
-
-    def text(value: Any) -> str:
-        found = first(value)
-        if not found:
-            for other in others:
-                found = other(value)
-                if found:
-                    break
-        return found
-
-    return text
+    return _first_of(texts) if texts else None
 
 
 def _texts(extractor: Extractor, shape: Shape) -> list[Text]:
@@ -156,15 +143,18 @@ def any_alarm(wheres: Iterable[Sequence[Condition]], places: Iterable[Alarm], re
         if key and isinstance(literal, str) and [*where] == [Condition(Path("json", (key,)), "==", literal)]:
             words.setdefault(key, set()).add(literal)
         else:
-            alarms.append(_all([condition_test(condition) for condition in where]))
+            alarms.append(all_hold(where))
     alarms += [_one_of(key, frozenset(literals)) for key, literals in words.items()]
-    if len(alarms) < 2:
-        return alarms[0] if alarms else None
-    return lambda value: any([alarm(value) for alarm in alarms])
+    return _first_of(alarms) if alarms else None
 
 
-def _all(tests: list[Callable[[Any], bool]]) -> Alarm:
-    return tests[0] if len(tests) == 1 else lambda value: all([test(value) for test in tests])
+def _first_of(several: Sequence[Callable[[Any], T]]) -> Callable[[Any], T]:
+    """What the first of them finds that finds anything."""
+    first, *others = several
+    if not others:
+        return first
+    other = _first_of(others)
+    return lambda value: first(value) or other(value)
 
 
 def _one_of(key: str, words: frozenset[str]) -> Alarm:

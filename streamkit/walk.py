@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from enum import Enum
+from functools import reduce
 from typing import Any, Final, TypeAlias
 
 import orjson
@@ -12,10 +13,22 @@ import orjson
 from streamkit.paths import EVERY, JSON, Condition, Path, Special, Step
 from streamkit.results import ExtractionError
 
-__all__ = ["MISSING", "collector", "condition_test", "decode", "finder", "first_key", "needed_key", "straight", "texter"]
+__all__ = [
+    "MISSING",
+    "all_hold",
+    "collector",
+    "condition_test",
+    "decode",
+    "finder",
+    "first_key",
+    "needed_key",
+    "straight",
+    "texter",
+]
 
 Find: TypeAlias = Callable[[Any], Any]
 Collect: TypeAlias = Callable[[Any, list[Any]], None]
+Test: TypeAlias = Callable[[Any], bool]
 Text: TypeAlias = Callable[[Any], str]
 
 
@@ -79,7 +92,11 @@ def condition_test(condition: Condition) -> Callable[[Any], bool]:
     matches = _matcher(condition)
     negated = condition.operator in {"!=", "absent"}
     if condition.path.plain:
-        find = finder(condition.path.steps)
+        find, literal = finder(condition.path.steps), condition.literal
+        if isinstance(literal, str) and condition.operator == "==" and not condition.or_absent:
+            return lambda value: bool(find(value) == literal)
+        if isinstance(literal, str) and condition.operator == "!=":
+            return lambda value: bool(find(value) != literal)
         if negated:
             return lambda value: not matches(find(value))
         return lambda value: matches(find(value))
@@ -172,15 +189,10 @@ def straight(steps: Sequence[Step]) -> Callable[[str | bytes], str | None] | Non
     It uses Python's own indexing, which agrees with ours but for one case: an index into a string is a character. Where
     a key follows, that fails as it should, for strings have no keys; so each stretch of the path must end in a key.
     """
-    stretches: list[list[Any]] = [[]]
-    for step in steps:
-        if step is JSON:
-            stretches.append([])
-        else:
-            stretches[-1].append(step)
-    if any((stretch and not isinstance(stretch[-1], str)) or EVERY in stretch for stretch in stretches):
+    stretches = _stretches(steps)
+    if EVERY in steps or not all(map(_ends_in_key, stretches)):
         return None
-    first, *behind_hops = map(tuple, stretches)
+    first, *behind_hops = stretches
 
     def text(data: str | bytes) -> str | None:
         try:
@@ -200,6 +212,21 @@ def straight(steps: Sequence[Step]) -> Callable[[str | bytes], str | None] | Non
         return value if type(value) is str and value else None
 
     return text
+
+
+def _stretches(steps: Sequence[Step]) -> list[tuple[Any, ...]]:
+    """The steps between the hops."""
+    stretches: list[list[Any]] = [[]]
+    for step in steps:
+        if step is JSON:
+            stretches.append([])
+        else:
+            stretches[-1].append(step)
+    return [tuple(stretch) for stretch in stretches]
+
+
+def _ends_in_key(stretch: tuple[Any, ...]) -> bool:
+    return not stretch or isinstance(stretch[-1], str)
 
 
 def collector(steps: Sequence[Step], guards: Sequence[Condition] = ()) -> Collect:
@@ -288,44 +315,80 @@ def texter(steps: Sequence[Step], guards: Sequence[Condition] = ()) -> Text:
     Meant for the common case, in which a path leads through lists of one element to one string.
     """
     special, here, behind = _split(steps, guards)
+    test = _all_of(here)
     if special == len(steps):
-        walk = _text_leaf(steps)
-    else:
-        follow = texter(steps[special + 1 :], behind)
-        walk = _text_every(steps[:special], follow) if steps[special] is EVERY else _text_hop(steps[:special], follow)
-    for test in reversed(here):
-        walk = _text_if(test, walk)
-    return walk
+        return _text_leaf(steps, test)
+    if test is None and EVERY not in steps and all(map(_ends_in_key, _stretches(steps))):
+        return _text_straight(steps)
+    follow = texter(steps[special + 1 :], behind)
+    walk = _text_every(steps[:special], follow) if steps[special] is EVERY else _text_hop(steps[:special], follow)
+    return walk if test is None else lambda value: walk(value) if test(value) else ""
 
 
-def _text_if(test: Callable[[Any], bool], walk: Text) -> Text:
-    return lambda value: walk(value) if test(value) else ""
+def all_hold(where: Sequence[Condition]) -> Test:
+    """A test of all conditions, of which there is at least one."""
+    return reduce(_both, map(condition_test, where))
 
 
-def _text_leaf(steps: Sequence[Step]) -> Text:
+def _all_of(tests: Sequence[Test]) -> Test | None:
+    return reduce(_both, tests) if tests else None
+
+
+def _both(one: Test, other: Test) -> Test:
+    return lambda value: one(value) and other(value)
+
+
+def _text_leaf(steps: Sequence[Step], test: Test | None) -> Text:
+    """The test comes last: mostly it holds, and mostly there is no text where it would not."""
+    if len(steps) == 2 and isinstance(steps[0], str) and isinstance(steps[1], str):
+        return _text_two_keys(steps[0], steps[1], test)
+    find = _reach(steps)
     if len(steps) == 1 and isinstance(steps[0], str):
         key = steps[0]
-        return lambda value: found if type(value) is dict and type(found := value.get(key)) is str else ""
-    if len(steps) == 2 and isinstance(steps[0], str) and isinstance(steps[1], str):
-        return _text_two_keys(steps[0], steps[1])
-    find = _reach(steps)
-    return lambda value: found if type(found := find(value)) is str else ""
+        return lambda value: (
+            found
+            if type(value) is dict and type(found := value.get(key)) is str and (test is None or test(value))
+            else ""
+        )
+    return lambda value: found if type(found := find(value)) is str and (test is None or test(value)) else ""
 
 
-def _text_two_keys(outer: str, inner: str) -> Text:
+def _text_two_keys(outer: str, inner: str, test: Test | None) -> Text:
     def text(value: Any) -> str:
         if type(value) is dict:
-            value = value.get(outer)
-            if type(value) is dict:
-                found = value.get(inner)
-                if type(found) is str:
+            within = value.get(outer)
+            if type(within) is dict:
+                found = within.get(inner)
+                if type(found) is str and (test is None or test(value)):
                     return found
         return ""
 
     return text
 
 
+def _text_straight(steps: Sequence[Step]) -> Text:
+    first, *behind_hops = _stretches(steps)
+
+    def text(value: Any) -> str:
+        try:
+            for step in first:
+                value = value[step]
+            for stretch in behind_hops:
+                if type(value) is not str:
+                    return ""
+                value = orjson.loads(value)
+                for step in stretch:
+                    value = value[step]
+        except (LookupError, TypeError, orjson.JSONDecodeError):
+            return ""
+        return value if type(value) is str else ""
+
+    return text
+
+
 def _text_every(steps: Sequence[Step], follow: Text) -> Text:
+    if len(steps) == 1 and isinstance(steps[0], str):
+        return _text_every_at(steps[0], follow)
     find = _reach(steps)
 
     def text(value: Any) -> str:
@@ -333,6 +396,17 @@ def _text_every(steps: Sequence[Step], follow: Text) -> Text:
         if type(items) is not list:
             return ""
         return follow(items[0]) if len(items) == 1 else "".join(map(follow, items))
+
+    return text
+
+
+def _text_every_at(key: str, follow: Text) -> Text:
+    def text(value: Any) -> str:
+        if type(value) is dict:
+            items = value.get(key)
+            if type(items) is list:
+                return follow(items[0]) if len(items) == 1 else "".join(map(follow, items))
+        return ""
 
     return text
 

@@ -1,0 +1,209 @@
+"""Reading by the shape of an event gives what reading by every rule gives, for all presets and in bounded memory."""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamkit import shape
+from streamkit.extractor import Document, Extractor
+from streamkit.lab.wire import wire
+from streamkit.parser import NDJSONParser, ServerSentEvent, SSEParser
+from streamkit.presets import PRESETS, preset
+from streamkit.results import End, Piece, ProviderError
+from streamkit.rules import EndMark, ErrorMark, Preset
+
+
+def odd(*text: Any, reasoning: Any = (), ends: Any = (), errors: Any = ()) -> Preset:
+    return Preset(name="odd", text=text or "text", reasoning=reasoning, ends=ends, errors=errors)
+
+
+# What the built-in presets do not use, one by one: a rule without a shortcut bars them all.
+ODD = {
+    "unlike": odd(Extractor("text", where=("@event != 'ping'", "type absent", "delta != 'x'", "code exists"))),
+    "or absent": odd(Extractor("delta", "text", where="type == 'delta' or absent")),
+    "every": odd(Extractor("choices[*].text", "choices[*].index", where="choices[*].done != true")),
+    "every in every": odd(Extractor("parts[*].parts[*]", "text", where=("parts[*].parts[*] exists", "type absent"))),
+    "last": odd("parts[-1]", Extractor("parts[*][0].text", where="parts[0] != 'x'"), "delta.content.text[0]"),
+    "hop": odd(Extractor("value | json | text", "text", where="value | json | type != 'x'"), reasoning="done | json"),
+    "hops": odd("parts[*] | json | text", "text"),
+    "raw": odd(ends=(EndMark(where="@data == '{\"done\": true}'"), EndMark(where="@data == '[1]'"))),
+    "raw hop": odd(Extractor("text", where="@data | json | type exists"), reasoning="@data | json | value | json"),
+    "id": odd(Extractor("@id", where="code == 1"), "text"),
+    "id end": odd(ends=(EndMark(where=("@id == '7'", "done == true"), conclusive=False),)),
+    "kind": odd("text", reasoning=Extractor("@event", where=("@event == 'x'", "type exists"))),
+    "reason": odd(ends=(EndMark(reason=Extractor("output", where="output != 'x'"), failures=("error",)),)),
+    "reason hop": odd(ends=(EndMark(reason="message | json | code"),)),
+    "where and reason": odd(ends=(EndMark(where=("done == true", "type != 'x'"), reason=("stop", "code")),)),
+    "every end": odd(ends=(EndMark(where="parts[*].done == true", reason="type"), EndMark(where="done absent"))),
+    "words": odd(ends=(EndMark(where="type == 'x'"), EndMark(where="type == 'stop'"), EndMark(where="type == 1"))),
+    "error": odd(
+        errors=(ErrorMark(where=("@event == 'error'", "type == 'error' or absent")), ErrorMark(at="parts[*]"))
+    ),
+    "error at": odd(errors=(ErrorMark(where="type == 'x'", at="error[*].code"), ErrorMark(where="value == null"))),
+    "list": odd("text", reasoning=Extractor((0, "text"), where=("code != 1", "index absent"))),
+}
+
+
+def by_every_rule(rules: Any, event: ServerSentEvent) -> object:
+    """`read` as it is promised, with no thought for time: every rule is tried, and the JSON always decoded."""
+    document = Document.of(event)
+    if any(rule.needed_key for several in (rules.errors, rules.text, rules.reasoning, rules.ends) for rule in several):
+        document.load()  # if only to know whether it is malformed
+    for error_mark in rules.errors:
+        if error_mark.applies.holds(document):
+            error = error_mark.read(document)
+            if error is not None:
+                return error
+    extractors = (rules.text, rules.reasoning if rules.show_reasoning else ())
+    text, reasoning = (next(filter(None, [one.text(document) for one in several]), "") for several in extractors)
+    ends = [mark.read(document) for mark in rules.ends if mark.applies.holds(document)]
+    end = next((end for end in ends if end is not None), None)
+    if isinstance(end, ProviderError):
+        return end
+    return Piece(text, reasoning, end) if text or reasoning else end or document.problem
+
+
+def on_the_wire(name: str) -> list[ServerSentEvent]:
+    form = wire(name)
+    parser = NDJSONParser() if preset(name).framing == "ndjson" else SSEParser()
+    items = [*form.open(), form.piece("a", 0), form.piece("你", 1), form.error("busy"), *form.close(2)]
+    return [*parser.feed(b"".join(items)), *parser.close()]
+
+
+WIRE = {name: on_the_wire(name) for name in PRESETS}
+REAL = [event for events in WIRE.values() for event in events]
+KINDS = sorted({event.event for event in REAL} | {"message", "ping", "x"})
+WORDS = ["error", "stop", "null", "delta", "x", "", "[DONE]", "{}", '{"text":"a","code":"b"}', "{", "[1]", '"a"']
+
+
+def _keys(value: object) -> set[str]:
+    if isinstance(value, dict):
+        return set(value) | {key for item in value.values() for key in _keys(item)}
+    return {key for item in value for key in _keys(item)} if isinstance(value, list) else set()
+
+
+def _decoded(event: ServerSentEvent) -> Any:
+    try:
+        return json.loads(event.data)
+    except ValueError:
+        return event.data
+
+
+OWN_KEYS = ["value", "done", "text", "output", "parts", "code", "type", "thinking", "reasoning", "reasoning_content"]
+KEYS = sorted({key for event in REAL for key in _keys(_decoded(event))} | set(OWN_KEYS))
+LEAVES = st.none() | st.booleans() | st.sampled_from([0, 1, 1.0, -1, 7]) | st.sampled_from(WORDS)
+VALUES = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4)
+)
+
+
+def _places(value: Any) -> list[tuple[Any, Any]]:
+    """Every (container, key) in a JSON value."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [place for key, item in items for place in ((value, key), *_places(item))]
+
+
+@st.composite
+def mutated(draw: st.DrawFn, events: list[ServerSentEvent]) -> ServerSentEvent:
+    """A real event with up to three things dropped, replaced, doubled or added."""
+    kind, data, name = draw(st.sampled_from(events))
+    try:
+        value = json.loads(data)
+    except ValueError:
+        value = draw(VALUES)
+    for _ in range(draw(st.integers(0, 3))):
+        places = _places(value)
+        if not places or not draw(st.integers(0, 9)):
+            value = draw(VALUES)
+            continue
+        inside, key = draw(st.sampled_from(places))
+        match draw(st.sampled_from(["drop", "replace", "add", "double", "move"])):
+            case "drop":
+                del inside[key]
+            case "replace":
+                inside[key] = draw(VALUES)
+            case "add" if isinstance(value, dict):
+                value[draw(st.sampled_from(KEYS))] = draw(VALUES)
+            case "double":
+                inside[key] = [deepcopy(inside[key]), draw(VALUES)]
+            case "move" if isinstance(inside, dict):
+                inside[draw(st.sampled_from(KEYS))] = inside.pop(key)
+    text = json.dumps(value) if draw(st.integers(0, 9)) else draw(st.sampled_from([data, *WORDS]))
+    return ServerSentEvent(draw(st.sampled_from([kind, kind, *KINDS])), text, draw(st.sampled_from([name, "7"])))
+
+
+# Few keys, all of which the odd presets look at.
+ODD_KEYS = st.sampled_from(
+    ["text", "type", "done", "code", "parts", "value", "delta", "message", "output", "error", "choices"]
+)
+ODD_VALUES = LEAVES | st.lists(LEAVES | st.dictionaries(ODD_KEYS, LEAVES, max_size=3), max_size=2)
+ODD_EVENTS = st.builds(
+    ServerSentEvent,
+    st.sampled_from(["message", "message", "error", "ping", "x"]),
+    st.dictionaries(ODD_KEYS, ODD_VALUES, max_size=4).map(lambda value: json.dumps({"text": "a"} | value))
+    | st.sampled_from(['{"done": true}', "[1]", '{"text": "a", "code": 1}', '{"text": "a", "value": "{"}']),
+    st.sampled_from(["", "7"]),
+)
+
+
+@pytest.mark.parametrize("reasoning", [False, True])
+@pytest.mark.parametrize("name", sorted(ODD))
+@given(event=ODD_EVENTS)
+def test_every_kind_of_rule_reads_as_by_every_rule(name: str, reasoning: bool, event: ServerSentEvent) -> None:
+    rules = preset(ODD[name], reasoning=reasoning)
+    assert rules.read(event) == by_every_rule(rules, event)
+
+
+@pytest.mark.parametrize("reasoning", [False, True])
+@pytest.mark.parametrize("name", sorted(PRESETS))
+@given(data=st.data())
+def test_a_mutated_event_reads_as_by_every_rule(name: str, reasoning: bool, data: st.DataObject) -> None:
+    rules = preset(name, reasoning=reasoning)
+    # Mostly its own events; of all others, some look much like its own.
+    event = data.draw(mutated(WIRE[name]) | mutated(REAL))
+    expected = by_every_rule(rules, event)
+    assert rules.read(event) == expected
+    assert type(rules.read(event)) is type(expected)
+
+
+@pytest.mark.parametrize("name", sorted(WIRE))
+def test_every_event_on_the_wire_reads_as_by_every_rule(name: str) -> None:
+    for event in REAL:
+        for reasoning in (False, True):
+            rules = preset(name, reasoning=reasoning)
+            assert rules.read(event) == by_every_rule(rules, event)
+
+
+def test_a_rule_beyond_the_shortcuts_is_obeyed() -> None:
+    assert ODD["id"].read(ServerSentEvent("message", '{"code": 1}', "5")) == Piece("5")
+    seven = ServerSentEvent("message", '{"text": "a", "done": true}', "7")
+    assert ODD["id end"].read(seven) == Piece("a", end=End(conclusive=False))
+
+
+def test_malformed_json_within_json_is_told_where_nothing_else_is_found() -> None:
+    read = preset("seed").read(ServerSentEvent(data='{"data": [{"value": "{"}]}'))
+    assert isinstance(read, ProviderError)
+    assert read.code == "malformed_json"
+
+
+def test_memory_is_bounded_when_every_event_has_another_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shape, "MAX_PLANS", 8)
+    plans = shape.Plans(lambda _: shape.Plan(None, None, None, sure=True))
+    for number in range(100):
+        assert plans["message", str(number)] is not None
+        assert len(plans) <= 8
+
+
+def test_events_of_many_or_long_keys_are_not_remembered_and_read_all_the_same() -> None:
+    rules = Preset(name="x", text="text")
+    plans: Any = rules._plans
+    for keys in (map(str, range(shape.MAX_KEYS)), ["k" * shape.MAX_KEY_CHARACTERS]):
+        event = ServerSentEvent(data=json.dumps(dict.fromkeys(keys) | {"text": "a"}))
+        assert rules.read(event) == Piece("a")
+    assert not plans
