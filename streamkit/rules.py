@@ -23,7 +23,6 @@ __all__ = ["COMMON_ERRORS", "EndMark", "ErrorMark", "Preset"]
 
 MAX_MESSAGE = 200
 _CODE = re.compile(r"[!-~]{1,64}")
-
 _new_tuple = tuple.__new__
 
 Extractors: TypeAlias = str | Extractor | Iterable[str | Extractor]
@@ -213,10 +212,8 @@ class Preset:
         object.__setattr__(self, "_plans", Plans(self._plan))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (
-            type(self),
-            {item.name: getattr(self, item.name) for item in fields(self) if item.init},
-        )
+        # Only what it was made of: the plans are functions, which cannot be pickled.
+        return _restore, (type(self), {item.name: getattr(self, item.name) for item in fields(self) if item.init})
 
     def __repr__(self) -> str:
         return f"<Preset {self.name}, {self.framing}{', with reasoning' * self.show_reasoning}>"
@@ -241,6 +238,7 @@ class Preset:
         An error (an ExtractionError for data that is malformed and would have been needed), a piece of text or
         reasoning (which holds the end, if the same event also ends the stream), an end, or None.
         """
+        # The short way, for all but errors, ends, and what is no JSON object; it gives what `_read_by_rules` would.
         if not self._looks_at_keys:
             return self._read_by_rules(event)
         kind, data, _ = event
@@ -281,7 +279,7 @@ class Preset:
         )
 
     def _read_by_rules(self, event: ServerSentEvent) -> Piece | End | ProviderError | None:
-        """`read`, without any shortcut."""
+        """`read` without plans: all that an event can mean is decided here."""
         document = Document(event.data, event.event, event.id)
         value = document.load() if self._looks_at_keys else None
         keys = value if type(value) is dict else ()

@@ -428,7 +428,7 @@ def _text_hop(steps: Sequence[Step], follow: Text) -> Text:
 
 
 def _reach(steps: Sequence[Step]) -> Find:
-    """As `finder`; quicker on long paths that lead somewhere, by Python's own indexing (see `straight`)."""
+    """As `finder`, by Python's own indexing (see `straight`): quicker on long paths, if they lead somewhere."""
     if len(steps) < 3 or not isinstance(steps[-1], str):
         return finder(steps)
     path: tuple[Any, ...] = tuple(steps)

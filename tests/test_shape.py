@@ -207,3 +207,19 @@ def test_events_of_many_or_long_keys_are_not_remembered_and_read_all_the_same() 
         event = ServerSentEvent(data=json.dumps(dict.fromkeys(keys) | {"text": "a"}))
         assert rules.read(event) == Piece("a")
     assert not plans
+
+
+def test_a_piece_is_a_value_that_equals_no_other_result() -> None:
+    piece: Any = Piece("a", end=End())
+    assert repr(piece) == "Piece(text='a', reasoning='', end=End(reason=None, conclusive=True))"
+    assert piece == Piece("a", "", End())
+    assert piece != Piece("a")
+    assert Piece("a", "b") not in [End("a"), ProviderError("a", "b")]
+    assert bool(Piece(""))
+    match piece:
+        case Piece(text="a", end=End(conclusive=True)):
+            pass
+        case _:
+            pytest.fail("expected the pattern to match")
+    with pytest.raises(AttributeError):
+        piece.text = "b"  # type: ignore[misc]  # that is the claim
