@@ -23,6 +23,8 @@ T = TypeVar("T")
 MAX_PLANS = 256
 MAX_KEYS = 64
 MAX_KEY_CHARACTERS = 2048
+# Making a plan costs as much as reading some 20 events by the rules: it is made for shapes that have come this often.
+PATIENCE = 16
 
 
 class Undecided(Exception):
@@ -76,14 +78,21 @@ class Plan(NamedTuple):
 
 
 class Plans(dict[tuple[str, ...], Plan | None]):
-    """Plans by an event's type and top-level keys, in one tuple, made when first needed; None where there is none."""
+    """Plans by an event's type and top-level keys, in one tuple, made when often needed; else None."""
 
     def __init__(self, make: Callable[[Shape], Plan]) -> None:
         super().__init__()
         self._make = make
+        self._seen: dict[tuple[str, ...], int] = {}
 
     def __missing__(self, key: tuple[str, ...]) -> Plan | None:
         if len(key) > MAX_KEYS or sum(map(len, key)) > MAX_KEY_CHARACTERS:
+            return None
+        times = self._seen.pop(key, 0) + 1
+        if times < PATIENCE:
+            if len(self._seen) >= MAX_PLANS:
+                self._seen.clear()
+            self._seen[key] = times
             return None
         try:
             plan = self._make(Shape(key[0], frozenset(key[1:])))
