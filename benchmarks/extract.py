@@ -88,7 +88,9 @@ def openai_sdk(reads: Sequence[bytes], client: openai.OpenAI) -> str:
 
 
 def measure(name: str, shape: str, reads: Sequence[bytes], client: openai.OpenAI) -> list[list[str]]:
-    """Two rows of the table: by an Extractor, which looks for text only, and by a preset, as the relay reads."""
+    """Two rows of the table: by an Extractor, which looks for text only, as the peers do, and has a goal; and by a
+    preset, which looks for errors and ends as well.
+    """
     cases: dict[str, Callable[[], str]] = {
         "extractor": lambda: ours(name, reads),
         "preset": lambda: ours_with_preset(name, reads),
@@ -100,14 +102,17 @@ def measure(name: str, shape: str, reads: Sequence[bytes], client: openai.OpenAI
     for case, run in cases.items():
         assert run() == expected, f"{case} extracts another text from {name} {shape}"
     seconds = compare(cases)
-    return [_row(f"{name}, {shape}", case, seconds, GOALS[shape]) for case in ("extractor", "preset")]
+    return [
+        _row(f"{name}, {shape}", "extractor", seconds, GOALS[shape]),
+        _row(f"{name}, {shape}", "preset", seconds, None),
+    ]
 
 
-def _row(what: str, case: str, seconds: dict[str, float], goal: float) -> list[str]:
+def _row(what: str, case: str, seconds: dict[str, float], goal: float | None) -> list[str]:
     ratio = seconds["httpx-sse"] / seconds[case]
     peers = [show_seconds(seconds[peer] / EVENTS) if peer in seconds else "–" for peer in PEERS]
-    verdict = "ok" if ratio >= goal else "MISSED"
-    return [what, case, show_seconds(seconds[case] / EVENTS), *peers, f"{ratio:.2f} ×", f"≥ {goal} ×", verdict]
+    judged = ["–", ""] if goal is None else [f"≥ {goal} ×", "ok" if ratio >= goal else "MISSED"]
+    return [what, case, show_seconds(seconds[case] / EVENTS), *peers, f"{ratio:.2f} ×", *judged]
 
 
 PEERS = ("httpx-sse", "openai SDK")
