@@ -19,6 +19,7 @@ import httpx2
 from streamkit.asking import UpstreamRequest
 from streamkit.config import Limits
 from streamkit.errors import LimitExceeded
+from streamkit.framing import framing
 from streamkit.httpclient import post
 from streamkit.outcome import Outcome
 from streamkit.parser import NDJSONParser, ServerSentEvent, SSEParser
@@ -81,7 +82,7 @@ async def llm(
                     raise SourceFailed(reading.failure)
             if rest := reading.close():
                 yield rest
-            reading.check_end(clean=framing_proves_end(response))
+            reading.check_end(clean=framing(response.headers, response.http_version) != "close")
 
 
 class _Reading:
@@ -170,17 +171,6 @@ def _wire_errors_become_failures() -> Iterator[None]:
         raise SourceFailed(UNREACHABLE) from None
     except httpx2.TransportError:
         raise SourceFailed(TRUNCATED) from None
-
-
-def framing_proves_end(response: httpx2.Response) -> bool:
-    """Whether the end of this body, reached without an error, was announced by its framing (RFC 9112 §6.3, §8).
-
-    A body that just ends when the connection closes proves nothing: so does a broken one.
-    """
-    if response.http_version == "HTTP/2":
-        return True
-    headers = response.headers
-    return "content-length" in headers or "chunked" in headers.get("transfer-encoding", "").lower()
 
 
 async def _check_head(response: httpx2.Response, preset: Preset) -> None:

@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from streamkit.errors import LimitExceeded, LineTooLong
+from streamkit.framing import framing
 from streamkit.lab import origin
 from streamkit.lab.recording import Events, Reads, Recording, Stamps
 from streamkit.outcome import Outcome
@@ -292,19 +293,12 @@ class Recorder:
         return self.status is not None and 200 <= self.status < 300
 
     def _framing(self) -> str:
-        """What ends the body: RFC 9112, section 6.3."""
-        codings = self._headers.get("transfer-encoding", "").lower().replace(" ", "").split(",")
+        """What ends the body, if there is one."""
         if self.status is None:
             return "none"
-        if self._http is None or not self._http.startswith("HTTP/1"):
-            return "transport"
         if self.status in (204, 304) or self._method.upper() == "HEAD":
             return "no body"
-        if codings[-1] == "chunked":
-            return "chunked"
-        if codings == [""] and "content-length" in self._headers:
-            return "length"
-        return "close"
+        return framing(self._headers, self._http)
 
     def _outcome(self, failure: Failure | None) -> tuple[Outcome, str | None]:
         reader = self._reader
