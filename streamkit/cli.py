@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from streamkit import __version__
 from streamkit.config import options
 from streamkit.errors import StreamkitError
+from streamkit.presets import presets
 
 if TYPE_CHECKING:
     from streamkit.lab.recording import Recording
@@ -98,13 +99,16 @@ def _add_serve(commands: Any) -> None:
         "serve",
         help="run the relay until Ctrl-C or SIGTERM",
         description="Run the relay: POST /ans, GET /health. The key is read from the environment: UPSTREAM_API_KEY. "
-        "Every option below is also an environment variable: --idle-s 2 is STREAMKIT_IDLE_S=2.",
+        "Every deadline and limit is also an environment variable (--idle-s 2 is STREAMKIT_IDLE_S=2), and so are the "
+        "upstream, the preset and the model (STREAMKIT_UPSTREAM, …).",
     )
     serve.add_argument("--host", default="127.0.0.1", help="address to bind (default: %(default)s)")
     serve.add_argument("--port", type=int, default=8000, help="port to bind, 0 for a free one (default: %(default)s)")
     serve.add_argument("--unix", metavar="PATH", help="a unix socket instead of host and port")
     serve.add_argument("--upstream", metavar="URL", help="the provider's full endpoint")
-    serve.add_argument("--preset", metavar="NAME", help="how it is asked and read (default: seed)")
+    serve.add_argument(
+        "--preset", metavar="NAME", help=f"how it is asked and read: {', '.join(presets())} (default: seed)"
+    )
     serve.add_argument("--model", metavar="NAME", help="the model to ask for")
     serve.add_argument(
         "--extra",
@@ -119,7 +123,7 @@ def _add_serve(commands: Any) -> None:
             option.flag,
             type=option.kind,
             metavar="S" if option.kind is float else "N",
-            help=f"{option.help} ({unit}; default: {option.default:g})",
+            help=f"{option.help} ({unit}; default: {option.default:.10g})",
         )
     serve.set_defaults(command=_serve)
 

@@ -30,14 +30,15 @@ def _bound(default: int, help_text: str) -> Any:
 class Deadlines:
     """How long each phase of a stream may take, in seconds of monotonic time; 0 switches a deadline off.
 
-    All are whole-phase: a peer that drips one byte a second does not keep one from firing, which it does with the
-    idle timers of Sanic (RESPONSE_TIMEOUT) and httpx (read timeout). `idle_s` counts events, not bytes: comments and
-    heartbeats do not reset it, and time spent waiting for a slow client is not counted against the upstream.
+    All but `head_s`, which is Sanic's REQUEST_TIMEOUT, are whole-phase: a peer that drips one byte a second does not
+    keep one from firing, which it does with the idle timers of Sanic (RESPONSE_TIMEOUT) and httpx (read timeout).
+    `idle_s` counts events, not bytes: comments and heartbeats do not reset it, and time spent waiting for a slow client
+    is not counted against the upstream.
 
     Raises ConfigError for a negative or non-finite number.
     """
 
-    head_s: float = _seconds(10.0, "client: until its request head is complete")
+    head_s: float = _seconds(10.0, "client: the longest silence within its request head (Sanic's timer)")
     body_s: float = _seconds(30.0, "client: until its request body is complete")
     connect_s: float = _seconds(10.0, "upstream: until the connection stands (TLS included)")
     first_piece_s: float = _seconds(60.0, "upstream: from asking to the first piece of text")
