@@ -37,6 +37,8 @@ class Watch:
             "idle": deadlines.idle_s,
             "write_stall": deadlines.write_stall_s,
         }
+        self._look_after = {phase: limit or float("inf") for phase, limit in self._limits.items()}
+        self._look_after["write_stall"] /= STALL_SAMPLES
         self._total_s = deadlines.total_s
         self._unsent = unsent
         self._least_unsent: int | None = None
@@ -64,7 +66,7 @@ class Watch:
         """`phase` begins now."""
         self.phase, self._since = phase, self._loop.time()
         self._least_unsent = None
-        if self._next_look() < self._rings_at:
+        if self._since + self._look_after[phase] < self._rings_at:
             self._set_timer()
 
     def _due(self) -> tuple[float, str]:
@@ -74,17 +76,11 @@ class Watch:
         total_due = self._started + self._total_s if self._total_s else float("inf")
         return min((phase_due, str(self.phase)), (total_due, "total"))
 
-    def _next_look(self) -> float:
-        limit = self._limits[self.phase]
-        if self.phase == "write_stall" and limit:
-            return min(self._due()[0], self._loop.time() + limit / STALL_SAMPLES)
-        return self._due()[0]
-
     def _set_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
-        self._rings_at = self._next_look()
+        self._timer = None
+        self._rings_at = min(self._due()[0], self._loop.time() + self._look_after[self.phase])
         if self._rings_at < float("inf"):
             self._timer = self._loop.call_at(self._rings_at, self._ring)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import islice
 
 from streamkit import asking
@@ -194,22 +195,8 @@ _TABLE = (
         ask=asking.huggingface,
     ),
     _OPENAI,
-    Preset(
-        name="openai-responses",
-        text=_OPENAI.text,
-        reasoning=_OPENAI.reasoning,
-        ends=_OPENAI.ends,
-        errors=_OPENAI.errors,
-        ask=asking.openai_responses,
-    ),
-    Preset(
-        name="azure",
-        text=_OPENAI.text,
-        reasoning=_OPENAI.reasoning,
-        ends=_OPENAI.ends,
-        errors=_OPENAI.errors,
-        ask=asking.azure,
-    ),
+    replace(_OPENAI, name="openai-responses", signs=(), ask=asking.openai_responses),
+    replace(_OPENAI, name="azure", signs=(), ask=asking.azure),
     Preset(
         name="streamkit",
         text="text",

@@ -136,8 +136,9 @@ def create_upstream(script: Script | None = None, *, name: str | None = None) ->
 
     The logs of the last streams are `app.ctx.sent`, newest last.
     """
-    steps = plan(script or Script())
-    content_type = wire((script or Script()).preset).content_type
+    script = script or Script()
+    steps = plan(script)
+    content_type = wire(script.preset).content_type
     app: Sanic[Any, Any] = Sanic(name or f"streamkit_upstream_{next(_serial)}", configure_logging=False)
     app.config.TOUCHUP = False  # with it, the second app of a process fails
     app.config.RESPONSE_TIMEOUT = 24 * 3600.0  # a script may be silent for as long as it likes
