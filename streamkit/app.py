@@ -18,6 +18,7 @@ import re
 import secrets
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, Final, cast
 
@@ -28,7 +29,7 @@ from sanic.exceptions import SanicException
 from sanic.response import json
 
 from streamkit.asking import UpstreamRequest
-from streamkit.config import settings_from
+from streamkit.config import flag, settings_from
 from streamkit.deadline import Watch
 from streamkit.delivery import Answer, deliver, negotiate, problem
 from streamkit.errors import ConfigError
@@ -38,6 +39,7 @@ from streamkit.outcome import Outcome
 from streamkit.presets import Preset
 from streamkit.presets import preset as find_preset
 from streamkit.sources import Failure, llm
+from streamkit.taps import STREAM_ID_HEADER, StreamTaps, TapLog
 
 __all__ = ["Relay", "create_app", "create_blueprint"]
 
@@ -58,6 +60,7 @@ class Relay:
         model: str | None = None,
         extra: Mapping[str, object] | None = None,
         reasoning: bool = False,
+        trace: bool | None = None,
         transport: httpx2.AsyncBaseTransport | None = None,
         **settings: float | None,
     ) -> None:
@@ -72,6 +75,7 @@ class Relay:
         self._key = key or env.get("UPSTREAM_API_KEY")
         self._model = model or env.get("STREAMKIT_MODEL")
         self._extra = dict(extra or {})
+        self.taps = TapLog() if (flag(env, "STREAMKIT_TRACE") if trace is None else trace) else None
         self._given_transport = transport
         self._transport: httpx2.AsyncBaseTransport | None = None
         self.deadlines, self.limits = settings_from(settings, env)
@@ -100,20 +104,27 @@ class Relay:
         if self.live >= self.limits.max_streams:
             return problem(BUSY, stream_id)
         self.live += 1
+        taps = self.taps.open(stream_id) if self.taps is not None else None
         try:
             with ours_decide(request):
-                outcome, response = await self._run(request, stream_id)
+                outcome, response = await self._run(request, stream_id, taps)
         except SanicException as error:  # a malformed body or Accept; the app's error handler answers
             outcome = Outcome("refused", error.status_code or 500)
             raise
         finally:
             self.live -= 1
             self.served += 1
+            if self.taps is not None and taps is not None:
+                self.taps.close(taps)
             _write_log(stream_id, outcome, time.monotonic_ns() - started_ns)
         return response
 
-    async def _run(self, request: Request, stream_id: str) -> tuple[Outcome, HTTPResponse | None]:
+    async def _run(
+        self, request: Request, stream_id: str, taps: StreamTaps | None
+    ) -> tuple[Outcome, HTTPResponse | None]:
         assert self._transport is not None, "the relay is not open"  # noqa: S101  # listeners run before requests
+        if taps is not None:
+            taps.mark("relay.asked", time.monotonic_ns())
         try:
             ask = self._ask(await self._chat_history(request))
         except BadRequest as error:
@@ -121,8 +132,11 @@ class Relay:
             return failure.outcome, problem(failure, stream_id)
         answer = Answer(request, negotiate(request), stream_id)
         watch = Watch(self.deadlines, answer.unsent_bytes)
-        source = llm(self._transport, self._url, ask, self._preset, self.limits, self.deadlines.connect_s)
-        return await deliver(source, answer, watch)
+        if taps is not None:
+            ask = replace(ask, headers={**ask.headers, STREAM_ID_HEADER: stream_id})
+            taps.mark("relay.asking", time.monotonic_ns())
+        source = llm(self._transport, self._url, ask, self._preset, self.limits, self.deadlines.connect_s, taps)
+        return await deliver(source, answer, watch, taps)
 
     def _ask(self, chat_history: str) -> UpstreamRequest:
         return self._preset.request(chat_history, key=self._key, model=self._model, extra=self._extra)
@@ -186,6 +200,13 @@ def create_blueprint(*, name: str = "streamkit", **relay: Any) -> Blueprint:
     async def health(_: Request) -> HTTPResponse:
         return json({"status": "ok", "live": kept.live, "served": kept.served})
 
+    if (tap_log := kept.taps) is not None:
+
+        @blueprint.get("/streams/<stream_id:str>/taps")
+        async def taps(_: Request, stream_id: str) -> HTTPResponse:
+            found = tap_log.get(stream_id)
+            return problem(UNKNOWN_STREAM, secrets.token_hex(8)) if found is None else json(found.as_dict())
+
     return blueprint
 
 
@@ -197,6 +218,7 @@ def create_app(
     model: str | None = None,
     extra: Mapping[str, object] | None = None,
     reasoning: bool = False,
+    trace: bool | None = None,
     transport: httpx2.AsyncBaseTransport | None = None,
     name: str | None = None,
     **settings: float | None,
@@ -204,9 +226,12 @@ def create_app(
     """A Sanic app that relays an LLM's stream: `POST /ans`, `GET /health`.
 
     `upstream` is the provider's full endpoint, `preset` (a name or a `Preset`) how it is asked and read, `key` goes
-    where that provider wants it, `extra` joins the request body, `reasoning=True` passes thinking on. `settings` are
-    the fields of `Deadlines` and `Limits`, such as `idle_s=2` or `max_streams=100`. What is not given comes from the
-    environment: `STREAMKIT_UPSTREAM`, `STREAMKIT_PRESET`, `STREAMKIT_MODEL`, `UPSTREAM_API_KEY`, `STREAMKIT_IDLE_S`, …
+    where that provider wants it, `extra` joins the request body, `reasoning=True` passes thinking on. `trace=True`
+    keeps the times of each stream's events (`streamkit.taps`); `GET /streams/<id>/taps` tells them, and the upstream is
+    given the stream's id. `transport` is an httpx2 transport instead of our own. `settings` are the fields of
+    `Deadlines` and `Limits`, such as `idle_s=2` or `max_streams=100`. What is not given comes from the environment:
+    `STREAMKIT_UPSTREAM`, `STREAMKIT_PRESET`, `STREAMKIT_MODEL`, `UPSTREAM_API_KEY`, `STREAMKIT_TRACE`,
+    `STREAMKIT_IDLE_S`, …
 
     Each call makes a new app under a new name (a Sanic app cannot be started twice). Keyword-only, so that
     `sanic streamkit.app:create_app --factory`, which offers its own arguments first, gets an app and not a confusion.
@@ -219,6 +244,7 @@ def create_app(
         model=model,
         extra=extra,
         reasoning=reasoning,
+        trace=trace,
         transport=transport,
         **cast("Any", settings),
     )
@@ -243,6 +269,7 @@ async def _as_problem(_: Request, error: SanicException) -> HTTPResponse:
     return response
 
 
+UNKNOWN_STREAM: Final = Failure(Outcome("refused", 404), "unknown_stream", 404, "no stream of this id is remembered")
 BUSY: Final = Failure(
     Outcome("refused", 503), "too_many_streams", 503, "as many streams are running as are allowed", retry_after_s=1
 )

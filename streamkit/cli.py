@@ -117,6 +117,12 @@ def _add_serve(commands: Any) -> None:
         help="further fields of the request, such as '{\"temperature\": 0}'",
     )
     serve.add_argument("--reasoning", action="store_true", help="pass the model's reasoning on as well")
+    serve.add_argument(
+        "--trace",
+        action="store_true",
+        default=None,
+        help="keep the times of each stream's events: GET /streams/<id>/taps (environment: STREAMKIT_TRACE=1)",
+    )
     for option in options():
         unit = "seconds, 0 = off" if option.kind is float else "a number"
         serve.add_argument(
@@ -134,7 +140,7 @@ def _serve(arguments: argparse.Namespace) -> int:
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
     relay: dict[str, Any] = {
-        name: getattr(arguments, name) for name in ("upstream", "preset", "model", "extra", "reasoning")
+        name: getattr(arguments, name) for name in ("upstream", "preset", "model", "extra", "reasoning", "trace")
     }
     relay |= {option.name: getattr(arguments, option.name) for option in options()}
     grace_s = Relay(**relay).deadlines.grace_s  # also says now what is wrong with the settings

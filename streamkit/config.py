@@ -13,7 +13,7 @@ from typing import Any
 
 from streamkit.errors import ConfigError
 
-__all__ = ["Deadlines", "Limits", "Option", "options", "settings_from"]
+__all__ = ["Deadlines", "Limits", "Option", "flag", "options", "settings_from"]
 
 ENV_PREFIX = "STREAMKIT_"
 
@@ -111,6 +111,14 @@ def settings_from(given: Mapping[str, float | None], env: Mapping[str, str]) -> 
         settings(**{each.name: chosen[each.name] for each in fields(settings) if each.name in chosen})
         for settings in (Deadlines, Limits)
     )  # type: ignore[return-value]  # one of each, in this order
+
+
+def flag(env: Mapping[str, str], name: str) -> bool:
+    """The switch `name` of the environment; not set is off. Raises ConfigError for anything but 0, 1, true or false."""
+    value = env.get(name, "").lower()
+    if value not in {"", "0", "1", "false", "true"}:
+        raise ConfigError(f"expected {name} as 0, 1, true or false, got {env[name]!r}")
+    return value in {"1", "true"}
 
 
 def _number(option: Option, text: str) -> float:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import traceback
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
@@ -20,9 +22,10 @@ from sanic import HTTPResponse, Request
 
 from streamkit.deadline import Watch
 from streamkit.outcome import Outcome
-from streamkit.results import Piece
+from streamkit.results import Piece, weigh
 from streamkit.sockets import unsent_bytes
 from streamkit.sources import Failure, SourceFailed
+from streamkit.taps import STREAM_ID_HEADER, StreamTaps
 
 __all__ = ["Answer", "Format", "deliver", "negotiate", "problem"]
 
@@ -139,7 +142,7 @@ def problem(failure: Failure, stream_id: str) -> HTTPResponse:
         "outcome": str(failure.outcome),
         "stream_id": stream_id,
     }
-    headers = {"x-stream-id": stream_id, **ANTI_BUFFERING}
+    headers = {STREAM_ID_HEADER: stream_id, **ANTI_BUFFERING}
     if failure.retry_after_s is not None:
         headers["retry-after"] = str(failure.retry_after_s)
     return HTTPResponse(orjson.dumps(body), failure.status, headers, "application/problem+json")
@@ -193,7 +196,7 @@ class Answer:
     async def _start(self) -> HTTPResponse:
         response: HTTPResponse = await self._request.respond(
             status=200,
-            headers={**ANTI_BUFFERING, "x-stream-id": self._stream_id},
+            headers={**ANTI_BUFFERING, STREAM_ID_HEADER: self._stream_id},
             content_type=self._form.content_type,
         )
         self._response = response
@@ -206,19 +209,21 @@ class Answer:
 
 
 async def deliver(
-    source: AsyncGenerator[list[Piece], None], answer: Answer, watch: Watch
+    source: AsyncGenerator[list[Piece], None], answer: Answer, watch: Watch, taps: StreamTaps | None = None
 ) -> tuple[Outcome, HTTPResponse | None]:
     """Run `source` into `answer` under the deadlines of `watch`; returns how it ended and what is still to be sent.
 
     Reading waits for writing, so a slow client holds the upstream: nothing piles up between them. CancelledError (the
-    client left) passes through, after the source is closed.
+    client left) passes through, after the source is closed. `taps` get a step at `relay.send` and `relay.sent` for each
+    write of text.
     """
+    send = answer.send if taps is None else partial(_tapped, answer.send, taps)
     try:
         async with watch, aclosing(source) as batches:
             async for pieces in batches:
                 if pieces:
                     watch.enter("write_stall")
-                    await answer.send(pieces)
+                    await send(pieces)
                 elif watch.phase == "first_piece":
                     continue
                 watch.enter("idle")
@@ -236,6 +241,13 @@ async def deliver(
         answer.cut()
         return failure.outcome, None
     return failure.outcome, await answer.fail(failure)
+
+
+async def _tapped(send: Callable[[list[Piece]], Awaitable[None]], taps: StreamTaps, pieces: list[Piece]) -> None:
+    events, size = weigh(pieces)
+    taps.stamp("relay.send", time.monotonic_ns(), events, size)
+    await send(pieces)
+    taps.stamp("relay.sent", time.monotonic_ns(), events, size)
 
 
 def _internal(error: Exception) -> Failure:

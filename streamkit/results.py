@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-__all__ = ["End", "ExtractionError", "Piece", "ProviderError"]
+__all__ = ["End", "ExtractionError", "Piece", "ProviderError", "weigh"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,12 @@ class Piece(NamedTuple):
     text: str
     reasoning: str = ""
     end: End | None = None
+
+
+def weigh(pieces: Sequence[Piece]) -> tuple[int, int]:
+    """How many of the pieces carry text, and that text's bytes in UTF-8: what the taps count."""
+    texts = [piece.text for piece in pieces if piece.text]
+    return len(texts), len("".join(texts).encode())
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import time
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,7 +25,8 @@ from streamkit.httpclient import post
 from streamkit.outcome import Outcome
 from streamkit.parser import NDJSONParser, ServerSentEvent, SSEParser
 from streamkit.presets import Preset
-from streamkit.results import End, ExtractionError, Piece, ProviderError
+from streamkit.results import End, ExtractionError, Piece, ProviderError, weigh
+from streamkit.taps import StreamTaps
 
 __all__ = ["Failure", "SourceFailed", "llm"]
 
@@ -61,19 +63,24 @@ async def llm(
     preset: Preset,
     limits: Limits,
     connect_s: float,
+    taps: StreamTaps | None = None,
 ) -> AsyncGenerator[list[Piece], None]:
     """The pieces of an LLM's streamed answer.
 
     Yields one list for each read that completed an event: its pieces, perhaps none (comments complete no event).
     Returns when the stream is complete by the preset's own proof: its end marker, or clean framing where it has none.
-    Raises SourceFailed for everything else. Closing the generator closes the upstream connection.
+    Raises SourceFailed for everything else. Closing the generator closes the upstream connection. `taps` get a step at
+    `relay.read` and `relay.event` for each read that brought text.
     """
     with _wire_errors_become_failures():
         async with post(transport, url, ask, connect_s) as response:
             await _check_head(response, preset)
             reading = _Reading(preset, limits)
             async for data in response.aiter_raw():
+                read_ns = time.monotonic_ns() if taps is not None else 0
                 pieces = reading.feed(data)
+                if taps is not None and pieces:
+                    _stamp(taps, read_ns, pieces)
                 if reading.saw_event:
                     yield pieces
                 if reading.complete:
@@ -83,6 +90,12 @@ async def llm(
             if rest := reading.close():
                 yield rest
             reading.check_end(clean=framing(response.headers, response.http_version) != "close")
+
+
+def _stamp(taps: StreamTaps, read_ns: int, pieces: list[Piece]) -> None:
+    events, size = weigh(pieces)
+    taps.stamp("relay.read", read_ns, events, size)
+    taps.stamp("relay.event", time.monotonic_ns(), events, size)
 
 
 class _Reading:

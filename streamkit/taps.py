@@ -142,7 +142,7 @@ class StreamTaps:
 
     @classmethod
     def from_dict(cls, told: Mapping[str, Any]) -> Self:
-        """What `as_dict` gave, perhaps on another machine. Raises ValueError, TypeError or KeyError for anything else."""
+        """What `as_dict` gave, perhaps elsewhere. Raises ValueError, TypeError or KeyError for anything else."""
         taps = cls(told["stream_id"])
         taps.origin = told["origin"]
         taps.finished = told["finished"]

@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+import re
+import secrets
 import time
 from array import array
 from collections import deque
@@ -21,6 +23,7 @@ from sanic import HTTPResponse, Request, Sanic
 from sanic.response import json
 
 from streamkit.lab.wire import Wire, wire
+from streamkit.taps import STREAM_ID_HEADER, StreamTaps
 
 __all__ = ["Script", "SentLog", "Step", "create_upstream", "plan"]
 
@@ -30,6 +33,7 @@ POEM: Final = (
     "I raise my head: the moon; I bow, and think of home.\n"
 )
 REMEMBERED_STREAMS: Final = 1000
+STREAM_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _serial = itertools.count(1)
 
 
@@ -86,11 +90,12 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One event to send: when it is due (ns after the complete request), what it is, its bytes."""
+    """One event to send: when it is due (ns after the complete request), what it is, its bytes, those of its text."""
 
     due_ns: int
     kind: Literal["open", "piece", "close"]
     data: bytes
+    text_bytes: int = 0
 
 
 def plan(script: Script) -> list[Step]:
@@ -104,7 +109,7 @@ def plan(script: Script) -> list[Step]:
     return [
         *(Step(0, "open", data) for data in form.open()),
         *(
-            Step(due, "piece", form.piece(text, index))
+            Step(due, "piece", form.piece(text, index), len(text.encode()))
             for index, (due, text) in enumerate(zip(due_ns, script.pieces, strict=True))
         ),
         *(Step(last_ns, "close", data) for data in form.close()),
@@ -113,10 +118,15 @@ def plan(script: Script) -> list[Step]:
 
 @dataclass(slots=True)
 class SentLog:
-    """What one stream really sent: due and sent times in monotonic ns, one pair per event, in order."""
+    """What one stream really sent: due and sent times in monotonic ns, one pair per event, in order.
+
+    `stream_id` is the asker's (header X-Stream-Id), or one of our own that the answer's head tells.
+    """
 
     started_ns: int
     asked: bytes
+    stream_id: str = ""
+    steps: Sequence[Step] = ()
     due_ns: array[int] = field(default_factory=lambda: array("q"))
     sent_ns: array[int] = field(default_factory=lambda: array("q"))
     finished: bool = False
@@ -124,6 +134,22 @@ class SentLog:
     def lateness_ms(self) -> list[float]:
         """How late each event was, sent − due: large values mean that the upstream, not the network, was slow."""
         return [(sent - due) / 1e6 for due, sent in zip(self.due_ns, self.sent_ns, strict=True)]
+
+    def taps(self) -> StreamTaps:
+        """`upstream.due`, the whole schedule whatever came of it, and `upstream.sent`; events are pieces of text.
+
+        The mark `upstream.asked` is when the request was complete.
+        """
+        taps = StreamTaps(self.stream_id)
+        taps.finished = self.finished
+        taps.mark("upstream.asked", self.started_ns)
+        for step in self.steps:
+            if step.kind == "piece":
+                taps.stamp("upstream.due", self.started_ns + step.due_ns, 1, step.text_bytes)
+        for step, sent_ns in zip(self.steps, self.sent_ns[:], strict=False):  # a copy: it may be growing
+            if step.kind == "piece":
+                taps.stamp("upstream.sent", sent_ns, 1, step.text_bytes)
+        return taps
 
     def __repr__(self) -> str:
         worst_ms = max(self.lateness_ms(), default=0.0)
@@ -134,7 +160,7 @@ class SentLog:
 def create_upstream(script: Script | None = None, *, name: str | None = None) -> Sanic[Any, Any]:
     """A Sanic app that answers every POST, whatever its path, with `script`; `GET /sent` tells due and sent times.
 
-    The logs of the last streams are `app.ctx.sent`, newest last.
+    The logs of the last streams are `app.ctx.sent`, newest last; `GET /streams/<id>/taps` tells one of them as taps.
     """
     script = script or Script()
     steps = plan(script)
@@ -148,12 +174,19 @@ def create_upstream(script: Script | None = None, *, name: str | None = None) ->
     async def sent(_: Request) -> HTTPResponse:
         return json([_told(log) for log in app.ctx.sent])
 
+    @app.get("/streams/<stream_id:str>/taps")
+    async def taps(_: Request, stream_id: str) -> HTTPResponse:
+        found = next((log for log in reversed(app.ctx.sent) if log.stream_id == stream_id), None)
+        return json({"code": "unknown_stream"}, 404) if found is None else json(found.taps().as_dict())
+
     @app.post("/", name="speak_at_root")
     @app.post("/<path:path>", name="speak")
     async def speak(request: Request, path: str = "") -> None:  # noqa: ARG001  # any path is this LLM's
-        log = SentLog(time.monotonic_ns(), request.body)
+        log = SentLog(time.monotonic_ns(), request.body, _stream_id(request), steps)
         app.ctx.sent.append(log)
-        response: HTTPResponse = await request.respond(content_type=content_type)
+        response: HTTPResponse = await request.respond(
+            content_type=content_type, headers={STREAM_ID_HEADER: log.stream_id}
+        )
         for step in steps:
             await _until(log.started_ns + step.due_ns)
             await response.send(step.data)
@@ -163,6 +196,11 @@ def create_upstream(script: Script | None = None, *, name: str | None = None) ->
         log.finished = True
 
     return app
+
+
+def _stream_id(request: Request) -> str:
+    given = request.headers.get(STREAM_ID_HEADER) or ""
+    return given if STREAM_ID.fullmatch(given) else secrets.token_hex(8)
 
 
 async def _until(due_ns: int) -> None:
