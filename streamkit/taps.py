@@ -16,6 +16,7 @@ Times are `time.monotonic_ns()`: one clock for all processes of a Linux machine.
 from __future__ import annotations
 
 import itertools
+import operator
 from array import array
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Self
@@ -58,7 +59,7 @@ class Tap:
             raise ValueError(f"expected columns at_ns, events and bytes of equal length, got {lengths}")
         for name in self.__slots__:
             column = getattr(self, name)
-            if any(after < before for before, after in itertools.pairwise(column)):
+            if not all(map(operator.le, column, itertools.islice(column, 1, None))):
                 raise ValueError(f"expected {name} in ascending order: a staircase never falls")
 
     def stamp(self, at_ns: int, events: int, size: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamkit.lab import metrics
+from streamkit.lab.recording import Recording
+from streamkit.outcome import Outcome, OutcomeName
 
 MS = 1_000_000
 
@@ -45,6 +48,27 @@ def test_columns_of_array_are_taken_as_they_are() -> None:
     assert metrics.gaps_ns(array("q", [0, 9]), array("q", [0, 1])).dtype == np.int64
 
 
+def test_by_the_rule_divided_each_event_of_a_read_gets_its_part_of_the_gap() -> None:
+    at_ns, read = [0, 0, 50, 50, 50, 70], [0, 0, 1, 1, 1, 2]
+    assert metrics.gaps_ns(at_ns, read, "divided").tolist() == [17, 17, 16, 20]
+
+
+def test_by_the_rule_replicated_the_first_event_of_a_read_gets_it_all() -> None:
+    at_ns, read = [0, 0, 50, 50, 50, 70], [0, 0, 1, 1, 1, 2]
+    assert metrics.gaps_ns(at_ns, read, "replicated").tolist() == [0, 50, 0, 0, 20]
+
+
+def test_five_events_a_write_show_what_each_rule_makes_of_a_true_pace_of_50_ms() -> None:
+    at_ns, read = np.repeat(np.arange(20), 5) * 250 * MS, np.repeat(np.arange(20), 5)
+    medians = {rule: metrics.percentile_ns(metrics.gaps_ns(at_ns, read, rule), 50) for rule in get_args(metrics.Rule)}
+    assert medians == {"per_read": 250 * MS, "divided": 50 * MS, "replicated": 0}
+
+
+def test_an_unknown_rule_is_a_programmers_error() -> None:
+    with pytest.raises(ValueError, match="expected rule 'per_read', 'divided' or 'replicated', got 'mean'"):
+        metrics.gaps_ns([1], [0], "mean")  # type: ignore[arg-type]  # the claim
+
+
 @pytest.mark.parametrize(
     ("q", "expected"), [(1, 10), (50, 20), (51, 30), (75, 30), (76, 40), (95, 40), (99, 40), (100, 40)]
 )
@@ -58,6 +82,12 @@ def test_the_99th_of_a_hundred_values_is_the_99th() -> None:
 
 def test_no_values_have_no_percentile() -> None:
     assert metrics.percentile_ns([], 50) is None
+    assert metrics.percentiles_ns([], (50, 99)) == [None, None]
+
+
+@given(st.lists(st.integers(0, 2**62)), st.lists(st.integers(1, 100)))
+def test_several_percentiles_at_once_are_those_one_by_one(values: list[int], qs: list[int]) -> None:
+    assert metrics.percentiles_ns(values, qs) == [metrics.percentile_ns(values, q) for q in qs]
 
 
 @pytest.mark.parametrize("q", [0, -1, 101])
@@ -97,6 +127,13 @@ def test_stalls_are_given_as_begin_and_end() -> None:
     assert (metrics.stalls_ns(at_ns, [0, 1, 2, 3, 4, 4]) / MS).tolist() == [[40, 540]]
 
 
+def test_a_stall_has_a_place_the_number_of_events_before_it() -> None:
+    at_ns = np.array([0, 0, 20, 520, 540, 1040]) * MS
+    read = [0, 0, 1, 2, 3, 4]
+    assert metrics.stall_places(at_ns, read).tolist() == [3, 5]
+    assert (metrics.stalls_ns(at_ns, read) / MS).tolist() == [[20, 520], [540, 1040]]
+
+
 def test_a_gap_as_long_as_the_threshold_is_no_stall() -> None:
     assert metrics.stalls_ns([0, 100], [0, 1], threshold_ns=100).shape == (0, 2)
 
@@ -131,4 +168,101 @@ def test_gaps_add_up_to_the_time_between_the_first_and_the_last_read(steps: list
             now, number = now + step, number + 1
         at_ns.append(now)
         read.append(number)
-    assert metrics.gaps_ns(at_ns, read).sum() == (at_ns[-1] - at_ns[0] if at_ns else 0)
+    for rule in get_args(metrics.Rule):
+        assert metrics.gaps_ns(at_ns, read, rule).sum() == (at_ns[-1] - at_ns[0] if at_ns else 0)
+    divided = metrics.gaps_ns(at_ns, read, "divided")
+    assert divided.size == (len(read) - read.count(read[0]) if read else 0)
+    for number in {*read} - {*read[:1]}:
+        shares = divided[np.array(read)[-divided.size :] == number]
+        assert shares.max() - shares.min() <= 1
+
+
+def test_what_was_lost_doubled_or_disordered_is_counted_event_by_event() -> None:
+    found = metrics.loss_and_duplication(list("abcdef"), list("abbdcax"))
+    assert found._asdict() == {"lost": 2, "duplicated": 2, "out_of_order": 1, "unknown": 1}
+
+
+def test_a_stream_that_came_as_it_was_sent_lost_nothing() -> None:
+    assert metrics.loss_and_duplication(range(9), range(9)) == (0, 0, 0, 0)
+    assert metrics.loss_and_duplication([], []) == (0, 0, 0, 0)
+    assert metrics.loss_and_duplication([1, 2], []) == (2, 0, 0, 0)
+
+
+def test_ids_that_are_not_distinct_cannot_be_counted_by() -> None:
+    with pytest.raises(ValueError, match="got 1 different ones for 2 events sent"):
+        metrics.loss_and_duplication(["", ""], [""])
+
+
+@given(st.integers(0, 9), st.lists(st.integers(0, 12), max_size=30))
+def test_losses_are_those_of_a_slow_and_simple_count(sent: int, received: list[int]) -> None:
+    seen: list[int] = []
+    disordered = 0
+    for number in received:
+        if number < sent and number not in seen:
+            disordered += any(number < earlier for earlier in seen)
+            seen.append(number)
+    known = sum(number < sent for number in received)
+    expected = (sent - len(seen), known - len(seen), disordered, len(received) - known)
+    assert metrics.loss_and_duplication(range(sent), received) == expected
+
+
+class TestGoodput:
+    slo = metrics.SLO(ttft_ms=100, gap_ms=50)
+
+    def stream(self, *at_ms: int, **fields: Any) -> Recording:
+        return Recording.from_pieces([(ms * MS, "x") for ms in at_ms], ended_ns=max(at_ms, default=0) * MS, **fields)
+
+    @pytest.mark.parametrize(
+        ("at_ms", "outcome", "failed"),
+        [
+            ((100, 150, 200), "complete", ()),
+            ((101, 150), "complete", ("ttft",)),
+            ((100, 151), "complete", ("gap",)),
+            ((101, 152), "truncated", ("outcome", "ttft", "gap")),
+            ((), "complete", ("ttft",)),
+        ],
+    )
+    def test_a_stream_says_which_part_of_the_objective_it_failed(
+        self, at_ms: tuple[int, ...], outcome: OutcomeName, failed: tuple[str, ...]
+    ) -> None:
+        assert self.stream(*at_ms, outcome=Outcome(outcome)).slo_failures(self.slo) == failed
+
+    def test_the_wait_counts_from_when_the_request_had_left(self) -> None:
+        assert self.stream(120, sent_ns=20 * MS).slo_failures(self.slo) == ()
+
+    def test_a_ping_does_not_end_a_gap(self) -> None:
+        recording = self.stream(10, 50, 90)
+        recording.events.text[1] = ""
+        assert recording.slo_failures(self.slo) == ("gap",)
+
+    def test_without_a_limit_nothing_is_late(self) -> None:
+        assert self.stream(10**9, 2 * 10**9).slo_failures(metrics.SLO()) == ()
+
+    def test_many_streams_have_a_share_and_a_rate(self) -> None:
+        """From the first request at 0 to the last end at 2 s."""
+        streams = [self.stream(50, started_ns=0), self.stream(500, started_ns=1_500 * MS), self.stream(90)]
+        assert metrics.goodput(streams, self.slo) == (2, 3, 2 / 3, 1.0)
+
+    def test_one_stream_has_a_share_of_events(self) -> None:
+        at_ms = (50, 50, 100, 300, 300, 340, 390, 400)
+        assert metrics.goodput(self.stream(*at_ms), self.slo, "events") == (6, 8, 0.75, 15.0)
+
+    def test_events_that_share_a_read_share_its_lateness(self) -> None:
+        good = metrics.on_time(np.array([50, 101, 101, 150]) * MS, [0, 1, 1, 2], self.slo)
+        assert good.tolist() == [True, False, False, True]
+
+    def test_streams_of_different_clocks_have_a_share_and_no_rate(self) -> None:
+        streams = [self.stream(50, meta={"origin": name}) for name in ("boot-1", "boot-2")]
+        assert metrics.goodput(streams, self.slo) == (2, 2, 1.0, None)
+
+    def test_of_nothing_there_is_no_share(self) -> None:
+        assert metrics.goodput([], self.slo) == (0, 0, None, None)
+
+    @pytest.mark.parametrize("limit", [0, -1, float("nan")])
+    def test_a_limit_is_above_zero(self, limit: float) -> None:
+        with pytest.raises(ValueError, match="expected gap_ms above 0 ms"):
+            metrics.SLO(gap_ms=limit)
+
+    def test_only_streams_and_events_are_counted(self) -> None:
+        with pytest.raises(ValueError, match="'streams' or 'events', got 'tokens'"):
+            metrics.goodput([], self.slo, "tokens")  # type: ignore[arg-type]  # the claim

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from streamkit.errors import RecordingFormatError
 from streamkit.lab.recording import Events, Reads, Recording
 from streamkit.outcome import Outcome
+from streamkit.taps import Tap
 
 MS = 1_000_000
 
@@ -106,9 +107,31 @@ class TestColumns:
         with pytest.raises(ValueError, match="columns of equal length"):
             Reads([1, 2], size=[1])
 
+    def test_of_a_read_it_is_known_how_wrong_and_how_late_its_time_is(self) -> None:
+        reads = Reads([1, 2], size=[9, 9], error_ns=[5, -1], late_ns=[7, 0])
+        reads.append(3, 9, None, error_ns=4, late_ns=6)
+        reads.append(8, 9, None)
+        assert [(read.error_ns, read.late_ns) for read in reads] == [(5, 7), (-1, 0), (4, 6), (-1, 0)]
+        assert Reads([1]) != Reads([1], late_ns=[1])
+
+    def test_columns_of_numpy_are_taken_too(self) -> None:
+        assert Events(np.array([3, 3, 9]), text=["a", "b", "c"]) == Events([3, 3, 9], text=["a", "b", "c"])
+        assert Reads(np.array([3, 9], dtype=np.int32)) == Reads([3, 9])
+
+    @given(st.lists(st.text(max_size=5) | st.just("\ud800")))
+    def test_the_size_of_a_text_is_that_of_its_utf8(self, texts: list[str]) -> None:
+        sizes = Events(range(len(texts)), text=texts).size
+        assert sizes.tolist() == [len(text.encode("utf-8", "replace")) for text in texts]
+
+    @pytest.mark.parametrize("name", ["client.read", "relay.red"])
+    def test_a_tap_without_a_place_on_the_way_to_the_client_is_refused(self, name: str) -> None:
+        with pytest.raises(ValueError, match=f"expected taps out of upstream.due, .*, got {name}"):
+            Recording(taps={name: Tap()})
+
     @pytest.mark.parametrize(
         ("reads", "events", "complaint"),
         [
+            (Reads([1], error_ns=[-2]), Events(), "errors of 0 ns or more, or -1 for an unknown one, got -2"),
             (Reads([2, 1]), Events(), "ascending order, got 2 before 1 at index 1"),
             (Reads([1, 2]), Events([2, 1], read=[1, 0]), "events.read in ascending order"),
             (Reads([1]), Events([1], read=[1]), "event 0 names read 1, but there are 1 reads"),
@@ -172,6 +195,10 @@ class TestShown:
             "characters": 4,
             "ttft_ms": 100.0,
             "duration_ms": 600.0,
+            "waited_ms": None,
+            "connecting_ms": None,
+            "tls_ms": None,
+            "sending_ms": 19.0,
             "gaps": 2,
             "gap_p50_ms": 50.0,
             "gap_p95_ms": 430.0,
@@ -179,7 +206,14 @@ class TestShown:
             "max_gap_ms": 430.0,
             "stalls": 1,
             "stall_threshold_ms": 250.0,
+            "longest_stall_ms": 430.0,
+            "longest_stall_after": 2,
             "coalesced_share": 0.25,
+            "hops": (),
+            "stamps": "socket",
+            "error_p99_ms": None,
+            "late_p99_ms": None,
+            "trust": str(small().trust),
             "notes": ("gaps are between reads; 25% of the events shared a read with an earlier one", "said so"),
         }
 
@@ -194,9 +228,18 @@ class TestShown:
             summary.events = 3  # type: ignore[misc]  # the claim
 
     def test_the_summary_prints_as_an_aligned_table_with_units(self) -> None:
-        lines = [line for line in str(small().summary()).splitlines() if not line.startswith("*")]
+        lines = str(Recording.from_pieces([(100 * MS, "a"), (150 * MS, "b")]).summary()).splitlines()[
+            :-3
+        ]  # below them stand stamps, verdict and note, in words
         assert len({len(line) for line in lines}) == 1
         assert any(re.fullmatch(r"time to first piece +100\.0 ms", line) for line in lines)
+
+    def test_a_sentence_in_the_table_does_not_push_the_numbers_away(self) -> None:
+        lines = str(small().summary()).splitlines()
+        assert any(
+            re.fullmatch(r"stalls \(gaps above 250 ms\)  1, longest 430 ms after event 2", line) for line in lines
+        )
+        assert any(re.fullmatch(r"time to first piece {8,20}100\.0 ms", line) for line in lines)
 
     def test_what_is_not_defined_is_shown_as_a_dash(self) -> None:
         summary = Recording().summary()
@@ -253,13 +296,18 @@ def change(path: Path, line: int, **fields: Any) -> None:
 
 texts = st.text(max_size=12)
 times = st.integers(0, 2**40)
+taps = st.lists(st.tuples(times, times, times), max_size=4).map(
+    lambda steps: Tap(*(sorted(column) for column in zip(*steps, strict=True))) if steps else Tap()
+)
 
 
 @st.composite
 def recordings(draw: st.DrawFn) -> Recording:
     at_ns = sorted(draw(st.lists(times, max_size=6)))
     data = [draw(st.none() | st.binary(max_size=20)) for _ in at_ns]
-    reads = Reads(at_ns, [len(kept) if kept is not None else 7 for kept in data], data)
+    sizes = [len(kept) if kept is not None else 7 for kept in data]
+    errors, late = [draw(st.integers(-1, 2**40)) for _ in at_ns], [draw(times) for _ in at_ns]
+    reads = Reads(at_ns, sizes, data, errors, late)
     read = sorted(draw(st.lists(st.integers(0, len(at_ns) - 1), max_size=8))) if at_ns else []
     columns: dict[str, Any] = {
         name: [draw(texts) for _ in read] for name in ("text", "event", "data", "id", "reasoning")
@@ -277,11 +325,15 @@ def recordings(draw: st.DrawFn) -> Recording:
         url=draw(texts),
         label=draw(texts),
         started_ns=draw(st.integers(0, 2**62)),
+        acquired_ns=draw(st.none() | times),
         connected_ns=draw(st.none() | times),
+        tls_ns=draw(st.none() | times),
         sent_ns=draw(st.none() | times),
         head_ns=draw(st.none() | times),
         ended_ns=draw(st.none() | times),
-        stamps=draw(st.sampled_from(["socket", "piece"])),
+        stamps=draw(st.sampled_from(["kernel", "socket", "piece"])),
+        taps=draw(st.dictionaries(st.sampled_from(["upstream.due", "relay.sent"]), taps)),
+        marks=draw(st.dictionaries(texts, times, max_size=3)),
         meta=draw(st.dictionaries(texts.filter(lambda key: key != "notes"), st.none() | texts | times, max_size=3)),
     )
 
@@ -299,7 +351,7 @@ class TestFiles:
 
     def test_each_line_is_json_with_one_read_and_its_events(self, file: Path) -> None:
         header, *reads, footer = map(json.loads, file.read_text("utf-8").splitlines())
-        assert (header["streamkit"], header["version"]) == ("recording", 1)
+        assert (header["streamkit"], header["version"]) == ("recording", 2)
         assert [len(read["events"]) for read in reads] == [1, 2, 1]
         assert (footer["reads"], footer["events"], footer["outcome"]) == (3, 4, ["complete", None])
 
@@ -322,6 +374,14 @@ class TestFiles:
         Recording(label="new").save(file)
         assert Recording.load(file) == Recording(label="new")
         assert list(file.parent.iterdir()) == [file]
+
+    def test_a_file_of_version_1_has_the_defaults_of_what_it_did_not_know(self, file: Path) -> None:
+        change(file, 0, version=1, acquired_ns=..., tls_ns=..., marks=...)
+        for line in (1, 2, 3):
+            change(file, line, error_ns=..., late_ns=...)
+        change(file, 4, taps=...)
+        assert b"error_ns" not in file.read_bytes()
+        assert Recording.load(file) == small()
 
     @pytest.mark.parametrize(
         "content",
@@ -346,8 +406,8 @@ class TestFiles:
             Recording.load(tmp_path / "none.jsonl")
 
     def test_a_newer_format_says_what_to_do(self, file: Path) -> None:
-        change(file, 0, version=2)
-        with pytest.raises(RecordingFormatError, match=r"format 2, .* update streamkit"):
+        change(file, 0, version=3)
+        with pytest.raises(RecordingFormatError, match=r"format 3, .* update streamkit"):
             Recording.load(file)
 
 
@@ -423,17 +483,65 @@ class TestDamagedFiles:
         assert recording == small()
         assert len(recording.damage) == 5
 
+    def test_a_tap_that_went_missing_is_noticed_and_the_others_are_kept(self, tmp_path: Path) -> None:
+        path = tmp_path / "r"
+        kept = {"upstream.sent": Tap([1, 2], [1, 3], [4, 9])}
+        Recording(taps={"relay.read": Tap([3], [1], [4]), **kept}).save(path)
+        lines = path.read_bytes().split(b"\n")
+        assert b"relay.read" in lines.pop(1)
+        path.write_bytes(b"\n".join(lines))
+        recording = load_damaged(path)
+        assert recording.taps == kept
+        assert recording.damage == ("1 of 2 taps were kept",)
+
+    @pytest.mark.parametrize(
+        ("fields", "complaint"),
+        [
+            ({"tap": "client.read"}, "line 2: has a 'tap' of the wrong kind (str)"),
+            ({"tap": ["relay.read"]}, "line 2: has a 'tap' of the wrong kind (list)"),
+            ({"at_ns": [2, 1]}, "line 2: holds columns that make no staircase for the tap relay.read"),
+            ({"bytes": [1]}, "line 2: holds columns that make no staircase for the tap relay.read"),
+            ({"events": [1, True]}, "line 2: has a 'events' of the wrong kind (list)"),
+            ({"events": ...}, "line 2: has no 'events'"),
+        ],
+    )
+    def test_a_tap_of_the_wrong_kind_is_left_out_and_named(
+        self, tmp_path: Path, fields: dict[str, Any], complaint: str
+    ) -> None:
+        path = tmp_path / "r"
+        Recording(taps={"relay.read": Tap([3, 4], [1, 2], [4, 5])}).save(path)
+        change(path, 1, **fields)
+        recording = load_damaged(path)
+        assert recording.taps == {}
+        assert recording.damage == (complaint, "0 of 1 taps were kept")
+
+    def test_a_repeated_tap_is_left_out(self, tmp_path: Path) -> None:
+        path = tmp_path / "r"
+        whole = Recording(taps={"relay.read": Tap([3], [1], [4])})
+        whole.save(path)
+        lines = path.read_bytes().split(b"\n")
+        path.write_bytes(b"\n".join([lines[0], lines[1], *lines[1:]]))
+        recording = load_damaged(path)
+        assert recording == whole
+        assert recording.damage == ("line 3: holds the tap relay.read once more",)
+
     @pytest.mark.parametrize(
         ("line", "fields", "complaint"),
         [
             (0, {"status": "200"}, "line 1: has a 'status' of the wrong kind (str)"),
+            (0, {"marks": {"relay.asked": "1"}}, "line 1: has a 'marks' of the wrong kind (dict)"),
+            (0, {"tls_ns": 1.5}, "line 1: has a 'tls_ns' of the wrong kind (float)"),
+            (0, {"acquired_ns": ...}, "line 1: has no 'acquired_ns'"),
+            (0, {"version": True}, "line 1: is not the header of a recording in format 1 to 2"),
+            (1, {"error_ns": -2}, "line 2: read 0 has an error of -2 ns"),
+            (1, {"late_ns": None}, "line 2: has a 'late_ns' of the wrong kind (NoneType)"),
             (0, {"meta": []}, "line 1: has a 'meta' of the wrong kind (list)"),
             (0, {"meta": {"notes": "one"}}, "line 1: has a 'meta' of the wrong kind (dict)"),
             (0, {"headers": {"a": 1}}, "line 1: has a 'headers' of the wrong kind (dict)"),
             (0, {"stamps": "guessed"}, "line 1: has a 'stamps' of the wrong kind (str)"),
             (0, {"started_ns": 2**63}, "line 1: has a 'started_ns' of the wrong kind (int)"),
             (0, {"url": ...}, "line 1: has no 'url'"),
-            (0, {"streamkit": "taps"}, "line 1: is not the header of a recording in format 1"),
+            (0, {"streamkit": "taps"}, "line 1: is not the header of a recording in format 1 to 2"),
             (1, {"n": True}, "line 2: has a 'n' of the wrong kind (bool)"),
             (1, {"at_ns": 1.5}, "line 2: has a 'at_ns' of the wrong kind (float)"),
             (1, {"data": "?"}, "line 2: holds bytes that are not base64"),
@@ -444,7 +552,7 @@ class TestDamagedFiles:
             (1, {"events": [[]]}, "line 2: holds an event that is not a JSON object"),
             (1, {"events": [{}]}, "line 2: has no 'handed_ns'"),
             (2, {"at_ns": 1}, "line 3: read 1 is earlier than the one before it"),
-            (2, {"n": ...}, "line 3: is neither a header, a read nor a footer"),
+            (2, {"n": ...}, "line 3: is neither a header, a read, a tap nor a footer"),
             (2, {"streamkit": "recording"}, "line 3: is the header of a recording, in the middle of another"),
             (4, {"outcome": ["perfect", None]}, "line 5: has a 'outcome' of the wrong kind (list)"),
             (4, {"outcome": ["refused", True]}, "line 5: has a 'outcome' of the wrong kind (list)"),

@@ -2,40 +2,94 @@
 
 Arguments are anything that `np.asarray` takes as int64: `array('q')`, lists, arrays. `at_ns[i]` is when event i was
 read and `read[i]` the number of the read that completed it, both ascending. A number that is not defined (a gap of
-a single event) is None, never 0 or NaN.
+a single event) is None, never 0 or NaN. All of it costs linear time, or n log n where something must be sorted.
 
 Gaps are counted **between reads that brought pieces** (see `pieces`). Pieces that share a read have no measured gap:
 one socket read handed them over together, and when they were sent cannot be told from the client's side. Counting
 zeros for them would pull every percentile down (five events in one write: a p50 of 0 ms at a true pace of 50 ms).
+Other tools divide such a gap or count the zeros; `gaps_ns` does so too when the rule is named.
+
+What is read off cumulative curves (delay, backlog, the budget of an event) and the goodput against an SLO have modules
+of their own and stand here under their names, so that `metrics` has them all.
 """
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
+from streamkit.lab.budget import Budget, Part, budget
+from streamkit.lab.columns import pieces
+from streamkit.lab.curves import (
+    Backlog,
+    Curve,
+    Hop,
+    Unit,
+    backlog,
+    count_at,
+    curve,
+    curve_of,
+    delay_ns,
+    hops,
+    max_backlog,
+    mean_backlog,
+    time_of,
+)
+from streamkit.lab.goodput import SLO, Goodput, goodput, on_time, slo_failures
+from streamkit.lab.percentile import percentile_ns, percentiles_ns
+
 if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
     import numpy.typing as npt
 
     Ints = npt.NDArray[np.int64]
 
 __all__ = [
     "MIN_STALL_NS",
+    "SLO",
     "STALL_FACTOR",
+    "Backlog",
+    "Budget",
+    "Curve",
+    "Goodput",
+    "Hop",
+    "Losses",
+    "Part",
+    "Rule",
+    "Unit",
+    "backlog",
+    "budget",
     "coalesced_share",
+    "count_at",
+    "curve",
+    "curve_of",
+    "delay_ns",
     "gaps_ns",
+    "goodput",
+    "hops",
+    "loss_and_duplication",
+    "max_backlog",
+    "mean_backlog",
+    "on_time",
     "percentile_ns",
+    "percentiles_ns",
     "pieces",
+    "slo_failures",
+    "stall_places",
     "stall_threshold_ns",
     "stalls_ns",
     "throughput_per_s",
+    "time_of",
     "ttft_ns",
 ]
 
 MIN_STALL_NS = 250_000_000
 STALL_FACTOR = 5
+
+Rule = Literal["per_read", "divided", "replicated"]
+"""What becomes of the gap before a read that completed several events; see `gaps_ns`."""
 
 
 def ttft_ns(at_ns: npt.ArrayLike, characters: npt.ArrayLike, origin_ns: int = 0) -> int | None:
@@ -48,38 +102,38 @@ def ttft_ns(at_ns: npt.ArrayLike, characters: npt.ArrayLike, origin_ns: int = 0)
     return int(with_text[0]) - origin_ns if with_text.size else None
 
 
-def pieces(characters: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-    """Which events a reader waits for: those with text, or all of them where none has any.
+def gaps_ns(at_ns: npt.ArrayLike, read: npt.ArrayLike, rule: Rule = "per_read") -> Ints:
+    """Gaps, by a rule for events that share a read. With g the time between a read that brought events and the one
+    before it, and k the events it brought:
 
-    `characters[i]` is the length of event i's text. The others (role chunks, pings, `done`) carry nothing to read: a
-    ping in the middle of a stall does not end it, and the moment between the last piece and its `done` is no gap.
+    per_read     g once: counts reads (r reads give r - 1 gaps). What was measured, and nothing else.
+    divided      g / k for each of the k: counts the events behind the first read. What the gaps may have been, had the
+                 events been sent evenly. Whole nanoseconds: the first g mod k of them get one more, so that they add
+                 up to g.
+    replicated   g for the first of the k, 0 for each other: counts events (n events give n - 1 gaps). What tools show
+                 that stamp every event by itself; the zeros are artefacts.
+
+    By each rule the gaps add up to the time from the first read to the last. Raises ValueError for another rule.
     """
-    with_text = _ints(characters) > 0
-    return with_text if with_text.any() else np.ones_like(with_text)
+    times = _ints(at_ns)
+    first = _first_of_read(read)
+    if rule == "per_read":
+        return np.diff(times[first])
+    if rule == "replicated":
+        return np.diff(times)
+    if rule == "divided":
+        return _divided(times, first)
+    raise ValueError(f"expected rule 'per_read', 'divided' or 'replicated', got {rule!r}")
 
 
-def gaps_ns(at_ns: npt.ArrayLike, read: npt.ArrayLike) -> Ints:
-    """Gaps between consecutive reads that brought events: `diff` over one time per read.
-
-    Counts reads: r reads that brought events give r - 1 gaps, however many events they held.
-    """
-    return np.diff(_ints(at_ns)[_first_of_read(read)])
-
-
-def percentile_ns(values: npt.ArrayLike, q: int) -> int | None:
-    """The q-th percentile by the nearest-rank rule: the value at rank `ceil(n * q / 100)` of the sorted values.
-
-    It is always a value that occurred (numpy calls this rule "inverted_cdf"); interpolation would report latencies
-    that nobody saw. For n < 100 the 99th percentile is therefore the largest value. None for no values.
-    Raises ValueError unless 0 < q <= 100.
-    """
-    if not 0 < q <= 100:
-        raise ValueError(f"expected a percentile above 0 and up to 100, got {q!r}")
-    numbers = _ints(values)
-    if not numbers.size:
-        return None
-    rank = math.ceil(numbers.size * q / 100) - 1
-    return int(np.partition(numbers, rank)[rank])
+def _divided(times: Ints, first: npt.NDArray[np.bool_]) -> Ints:
+    starts = np.flatnonzero(first)
+    if starts.size < 2:
+        return np.zeros(0, dtype=np.int64)
+    events = np.diff(starts, append=times.size)[1:]
+    share, left_over = np.divmod(np.diff(times[starts]), events)
+    place = np.arange(starts[1], times.size) - np.repeat(starts[1:], events)  # in its read, from 0
+    return np.repeat(share, events) + (place < np.repeat(left_over, events))
 
 
 def stall_threshold_ns(gaps: npt.ArrayLike) -> int:
@@ -97,10 +151,20 @@ def stalls_ns(at_ns: npt.ArrayLike, read: npt.ArrayLike, threshold_ns: int | Non
     Counts gaps between reads (see `gaps_ns`) longer than `threshold_ns` (default: `stall_threshold_ns` of them). The
     wait for the first event and the silence after the last are not gaps and not counted.
     """
-    times = _ints(at_ns)[_first_of_read(read)]
-    gaps = np.diff(times)
-    above = gaps > (stall_threshold_ns(gaps) if threshold_ns is None else threshold_ns)
-    return np.column_stack((times[:-1][above], times[1:][above]))
+    times = _ints(at_ns)
+    before = stall_places(at_ns, read, threshold_ns)
+    return np.column_stack((times[before - 1], times[before]))
+
+
+def stall_places(at_ns: npt.ArrayLike, read: npt.ArrayLike, threshold_ns: int | None = None) -> Ints:
+    """Where the stalls are that `stalls_ns` gives: after how many events, in the same order.
+
+    Counts events as the columns do: stall i begins after event number `stall_places[i]`, counted from 1.
+    """
+    times = _ints(at_ns)
+    starts = np.flatnonzero(_first_of_read(read))
+    gaps = np.diff(times[starts])
+    return starts[1:][gaps > (stall_threshold_ns(gaps) if threshold_ns is None else threshold_ns)]
 
 
 def coalesced_share(read: npt.ArrayLike) -> float | None:
@@ -126,6 +190,43 @@ def throughput_per_s(at_ns: npt.ArrayLike, read: npt.ArrayLike, amount: npt.Arra
     span_ns = int(times[-1] - times[0])
     later = _ints(read) > _ints(read)[0]
     return float(_ints(amount)[later].sum() / (span_ns / 1e9)) if span_ns > 0 else None
+
+
+class Losses(NamedTuple):
+    """What became of the events on their way, in numbers of events; see `loss_and_duplication`."""
+
+    lost: int
+    duplicated: int
+    out_of_order: int
+    unknown: int
+
+
+def loss_and_duplication(sent_ids: Sequence[Hashable], received_ids: Sequence[Hashable]) -> Losses:
+    """What arrived of what was sent, event by event.
+
+    lost           ids that were sent and never received
+    duplicated     receptions of an id beyond its first
+    out_of_order   first receptions of an id that was sent before one already received: the reordered packets of
+                   RFC 4737, section 3
+    unknown        receptions of an id that was never sent
+
+    Counts events by their ids, which must be distinct where they are sent; strings or numbers. Raises ValueError if
+    they are not.
+    """
+    place = {sent: index for index, sent in enumerate(sent_ids)}
+    if len(place) != len(sent_ids):
+        raise ValueError(f"expected distinct ids, got {len(place)} different ones for {len(sent_ids)} events sent")
+    places = np.fromiter((place.get(id_, -1) for id_ in received_ids), dtype=np.int64, count=len(received_ids))
+    known = places[places >= 0]
+    _, first = np.unique(known, return_index=True)
+    arrived = known[np.sort(first)]
+    latest = np.maximum.accumulate(arrived)
+    return Losses(
+        lost=len(place) - arrived.size,
+        duplicated=known.size - arrived.size,
+        out_of_order=int(np.count_nonzero(arrived < latest)),
+        unknown=places.size - known.size,
+    )
 
 
 def _ints(values: npt.ArrayLike) -> Ints:

@@ -2,7 +2,7 @@
 
 Columns, not objects, lie underneath: integers in `array('q')`, so `np.asarray(recording.reads.at_ns)` is a view, and
 strings in lists. All times are integer nanoseconds counted from the call of `record()` (`started_ns`, on the
-monotonic clock named in `meta`).
+monotonic clock named in `meta`), those of the taps too that others kept of the same stream.
 
 A **read** is what one socket read returned, an **event** one SSE event or NDJSON line, a **piece** the text
 extracted from one event. Events that were completed by the same read share its number and its time: they are
@@ -15,31 +15,46 @@ import html
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
+import numpy as np
+
+from streamkit.lab.columns import check_ascending, check_at_least, check_lengths, int_column, numbered, utf8_sizes
 from streamkit.outcome import Outcome
+from streamkit.taps import TAPS, Tap
 
 if TYPE_CHECKING:
     import os
 
     import pandas as pd  # type: ignore[import-untyped]  # pandas brings no types
 
+    from streamkit.lab.curves import Curve, Unit
+    from streamkit.lab.goodput import SLO
     from streamkit.lab.summary import Summary
+    from streamkit.lab.trust import Trust
 
-__all__ = ["Events", "Read", "Reads", "RecordedEvent", "Recording"]
+__all__ = ["FOREIGN_TAPS", "Events", "Read", "Reads", "RecordedEvent", "Recording", "Stamps"]
 
-Stamps = Literal["socket", "piece"]
+Stamps = Literal["kernel", "socket", "piece"]
+FOREIGN_TAPS = tuple(name for name in TAPS if not name.startswith("client."))
+"""The taps that others keep: a client's own follow from its reads and events."""
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """One socket read: its number, its time, the bytes of body it brought, and those bytes if they were kept."""
+    """One socket read: its number, its time, the bytes of body it brought, and those bytes if they were kept.
+
+    `error_ns` is how wrong the time can be, -1 where that is not known. `late_ns` is how much later than its time the
+    read returned in Python: what a tool without the kernel's stamps would have been wrong by. It is 0 where the time
+    is that of the return itself.
+    """
 
     index: int
     at_ns: int
     size: int
     data: bytes | None = None
+    error_ns: int = -1
+    late_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,30 +89,37 @@ class _WireEvent(Protocol):
 
 
 class Reads(Sequence[Read]):
-    """The socket reads that brought body bytes, as parallel columns `at_ns`, `size` and `data`.
+    """The socket reads that brought body bytes, as parallel columns named like the fields of `Read`.
 
     A read that brought only a response head or chunk framing is not listed. `data` holds None for a read whose
     bytes were not kept.
     """
 
-    __slots__ = ("at_ns", "data", "size")
+    __slots__ = ("at_ns", "data", "error_ns", "late_ns", "size")
 
     def __init__(
         self,
         at_ns: Iterable[int] = (),
         size: Iterable[int] | None = None,
         data: Iterable[bytes | None] | None = None,
+        error_ns: Iterable[int] | None = None,
+        late_ns: Iterable[int] | None = None,
     ) -> None:
-        self.at_ns = array("q", at_ns)
-        self.data: list[bytes | None] = [None] * len(self.at_ns) if data is None else list(data)
-        self.size = array("q", (len(kept or b"") for kept in self.data) if size is None else size)
-        _check_lengths("Reads", at_ns=self.at_ns, size=self.size, data=self.data)
+        self.at_ns = int_column(at_ns)
+        n = len(self.at_ns)
+        self.data: list[bytes | None] = [None] * n if data is None else list(data)
+        self.size = int_column((len(kept or b"") for kept in self.data) if size is None else size)
+        self.error_ns = array("q", [-1]) * n if error_ns is None else int_column(error_ns)
+        self.late_ns = array("q", [0]) * n if late_ns is None else int_column(late_ns)
+        check_lengths("Reads", **{name: getattr(self, name) for name in self.__slots__})
 
-    def append(self, at_ns: int, size: int, data: bytes | None) -> None:
+    def append(self, at_ns: int, size: int, data: bytes | None, error_ns: int = -1, late_ns: int = 0) -> None:
         """Add one read; times are nanoseconds from the start of the recording."""
         self.at_ns.append(at_ns)
         self.size.append(size)
         self.data.append(data)
+        self.error_ns.append(error_ns)
+        self.late_ns.append(late_ns)
 
     def __len__(self) -> int:
         return len(self.at_ns)
@@ -110,7 +132,7 @@ class Reads(Sequence[Read]):
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         i = range(len(self))[index]
-        return Read(i, self.at_ns[i], self.size[i], self.data[i])
+        return Read(i, **{name: getattr(self, name)[i] for name in self.__slots__})
 
     def __iter__(self) -> Iterator[Read]:
         return (self[i] for i in range(len(self)))
@@ -118,7 +140,7 @@ class Reads(Sequence[Read]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Reads):
             return NotImplemented
-        return (self.at_ns, self.size, self.data) == (other.at_ns, other.size, other.data)
+        return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
 
     def __repr__(self) -> str:
         return f"<Reads: {len(self)} reads, {sum(self.size)} bytes>"
@@ -146,18 +168,18 @@ class Events(Sequence[RecordedEvent]):
         reasoning: Iterable[str] | None = None,
         size: Iterable[int] | None = None,
     ) -> None:
-        self.at_ns = array("q", at_ns)
+        self.at_ns = int_column(at_ns)
         n = len(self.at_ns)
-        self.read = array("q", _numbered(self.at_ns) if read is None else read)
-        self.handed_ns = array("q", self.at_ns if handed_ns is None else handed_ns)
+        self.read = int_column(numbered(self.at_ns) if read is None else read)
+        self.handed_ns = int_column(self.at_ns if handed_ns is None else handed_ns)
         self.event = _strings(event, n, "message")
         self.data = _strings(data, n)
         self.id = _strings(id, n)
         self.text = _strings(text, n)
         self.reasoning = _strings(reasoning, n)
         bodies = self.text if data is None else self.data
-        self.size = array("q", (len(body.encode("utf-8", "replace")) for body in bodies) if size is None else size)
-        _check_lengths("Events", **{name: getattr(self, name) for name in self.__slots__})
+        self.size = int_column(utf8_sizes(bodies) if size is None else size)
+        check_lengths("Events", **{name: getattr(self, name) for name in self.__slots__})
 
     def append(
         self, wire: _WireEvent, *, at_ns: int, handed_ns: int, read: int, text: str, reasoning: str, size: int
@@ -209,17 +231,22 @@ class Recording:
     preset          the provider shape by which text was extracted, None when none fitted or none was needed
     url             scheme, host and path of the request; no user info, no query
     started_ns      the monotonic clock at the call; all other times are relative to it
-    connected_ns    the connection (TLS included) stood; None when unknown, as on a reused connection
+    acquired_ns     a slot for a connection was free (a limit on connections may make a request wait); None when unknown
+    connected_ns    the connection stood; None when unknown, as on a reused connection
+    tls_ns          the TLS handshake was done; None without TLS, on a reused connection, or if connected_ns includes it
     sent_ns         the request's last byte had left; None when unknown
     head_ns         the response head had arrived
     ended_ns        the body ended, was cut, or was given up
-    stamps          "socket": each socket read was stamped; "piece": each piece given by somebody else's client
+    stamps          "kernel": reads have the kernel's own receive time; "socket": the time at which the read returned;
+                    "piece": the time at which somebody else's client gave a piece
+    taps            what others saw of the same stream: `upstream.…`, `relay.…` (see `streamkit.taps.TAPS`)
+    marks           single moments of others by name, such as `relay.asked`, `upstream.asked`
     meta            clock and its origin (numbers of different origins must never be subtracted), start by the wall
                     clock, platform, versions, framing, `notes`; JSON values only
     damage          what was lost when the recording was loaded from a damaged file; empty otherwise
 
     Raises ValueError if the columns do not fit together: reads and events must be in the order of time, and an
-    event's time must be its read's.
+    event's time must be its read's. Likewise for a tap whose place on the way is not known, or is the client's own.
     """
 
     reads: Reads = field(default_factory=Reads)
@@ -233,27 +260,27 @@ class Recording:
     url: str = ""
     label: str = ""
     started_ns: int = 0
+    acquired_ns: int | None = None
     connected_ns: int | None = None
+    tls_ns: int | None = None
     sent_ns: int | None = None
     head_ns: int | None = None
     ended_ns: int | None = None
     stamps: Stamps = "socket"
+    taps: Mapping[str, Tap] = field(default_factory=dict)
+    marks: Mapping[str, int] = field(default_factory=dict)
     meta: Mapping[str, Any] = field(default_factory=dict)
     damage: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
-        _check_order("reads.at_ns", self.reads.at_ns)
-        _check_order("events.read", self.events.read)
-        if any(size < 0 for size in self.reads.size) or any(size < 0 for size in self.events.size):
-            raise ValueError("expected sizes of 0 bytes or more, got a negative one")
-        for index, (read, at_ns) in enumerate(zip(self.events.read, self.events.at_ns, strict=True)):
-            if not 0 <= read < len(self.reads):
-                raise ValueError(f"event {index} names read {read}, but there are {len(self.reads)} reads (from 0)")
-            if at_ns != self.reads.at_ns[read]:
-                raise ValueError(
-                    f"event {index} has at_ns={at_ns}, but its read {read} has {self.reads.at_ns[read]}; "
-                    f"an event's time is that of the read that completed it"
-                )
+        check_ascending("reads.at_ns", self.reads.at_ns)
+        check_ascending("events.read", self.events.read)
+        check_at_least(0, self.reads.size, "sizes of 0 bytes or more")
+        check_at_least(0, self.events.size, "sizes of 0 bytes or more")
+        check_at_least(-1, self.reads.error_ns, "errors of 0 ns or more, or -1 for an unknown one")
+        _check_reads_of_events(self.reads, self.events)
+        if unknown := self.taps.keys() - set(FOREIGN_TAPS):
+            raise ValueError(f"expected taps out of {', '.join(FOREIGN_TAPS)}, got {', '.join(sorted(unknown))}")
 
     @classmethod
     def from_pieces(cls, pieces: Iterable[tuple[int, str]], **fields: Any) -> Recording:
@@ -290,6 +317,34 @@ class Recording:
 
         return summarize(self)
 
+    def curves(self, unit: Unit = "events") -> dict[str, Curve]:
+        """All taps as cumulative curves, in the order of the way: `taps`, then `client.read` and `client.event`.
+
+        Events are those with text (`metrics.pieces`), bytes are those of their text in UTF-8, as everywhere in taps.
+        Where the wire had no event borders, the client's events are found by bytes, against the foreign tap that saw
+        most borders; if there is none, the client's own events count (one for each read).
+        Raises ValueError for an unknown unit.
+        """
+        from streamkit.lab.tap_curves import tap_curves
+
+        return tap_curves(self, unit)
+
+    def slo_failures(self, slo: SLO) -> tuple[str, ...]:
+        """By which parts of an objective this stream failed, out of `outcome`, `ttft`, `gap`; empty if it kept it.
+
+        `metrics.goodput` does the same for many.
+        """
+        from streamkit.lab.goodput import failures_of
+
+        return failures_of(self, slo)
+
+    @property
+    def trust(self) -> Trust:
+        """How far the numbers can be trusted; `str()` of it is the verdict."""
+        from streamkit.lab.trust import judge
+
+        return judge(self)
+
     def to_pandas(self) -> pd.DataFrame:
         """One row per event, times in ns as recorded; `coalesced` marks events that share a read with an earlier one.
 
@@ -300,8 +355,9 @@ class Recording:
         except ImportError:
             raise ImportError("to_pandas() needs pandas: pip install 'streamkit[pandas]'") from None
         events = self.events
-        names = ("at_ns", "handed_ns", "read", "size", "event", "id", "data", "text", "reasoning")
-        frame = pd.DataFrame({name: list(getattr(events, name)) for name in names})
+        numbers = {name: np.array(getattr(events, name)) for name in ("at_ns", "handed_ns", "read", "size")}
+        strings = {name: getattr(events, name) for name in ("event", "id", "data", "text", "reasoning")}
+        frame = pd.DataFrame({**numbers, **strings})
         frame["coalesced"] = frame["read"].duplicated()
         frame.index.name = "n"
         return frame
@@ -350,22 +406,17 @@ def _strings(given: Iterable[str] | None, length: int, default: str = "") -> lis
     return [default] * length if given is None else list(given)
 
 
-def _numbered(at_ns: Sequence[int]) -> Iterator[int]:
-    number = -1
-    previous = None
-    for at in at_ns:
-        number += at != previous
-        previous = at
-        yield number
-
-
-def _check_lengths(name: str, **columns: Sequence[Any]) -> None:
-    lengths = {column: len(values) for column, values in columns.items()}
-    if len(set(lengths.values())) > 1:
-        raise ValueError(f"expected {name} columns of equal length, got {lengths}")
-
-
-def _check_order(name: str, column: Sequence[int]) -> None:
-    for index, (before, after) in enumerate(pairwise(column)):
-        if after < before:
-            raise ValueError(f"expected {name} in ascending order, got {before} before {after} at index {index + 1}")
+def _check_reads_of_events(reads: Reads, events: Events) -> None:
+    """Each event must name a read that there is, and have its time. Raises ValueError for the first that does not."""
+    read, at_ns = np.asarray(events.read), np.asarray(events.at_ns)
+    missing = (read < 0) | (read >= len(reads))
+    if missing.any():
+        index = int(missing.argmax())
+        raise ValueError(f"event {index} names read {read[index]}, but there are {len(reads)} reads (from 0)")
+    differs = at_ns != np.asarray(reads.at_ns)[read]
+    if differs.any():
+        index = int(differs.argmax())
+        raise ValueError(
+            f"event {index} has at_ns={at_ns[index]}, but its read {read[index]} has {reads.at_ns[read[index]]}; "
+            f"an event's time is that of the read that completed it"
+        )

@@ -1,13 +1,18 @@
 """Recordings as files: JSON Lines, one line per read with the events it completed.
 
-    {"streamkit": "recording", "version": 1, "url": …, …, "crc32": "9a1b2c3d"}      the header
-    {"n": 0, "at_ns": …, "size": …, "data": base64 or null, "events": […], "crc32": …}
+    {"streamkit": "recording", "version": 2, "url": …, …, "crc32": "9a1b2c3d"}      the header
+    {"n": 0, "at_ns": …, "size": …, "data": base64 or null, …, "events": […], "crc32": …}
     …
-    {"reads": 40, "events": 42, "outcome": ["complete", null], …, "crc32": …}       the footer
+    {"tap": "relay.read", "at_ns": […], "events": […], "bytes": […], "crc32": …}
+    …
+    {"reads": 40, "events": 42, "taps": 1, "outcome": ["complete", null], …, "crc32": …}    the footer
 
 An event stands in the line of the read that completed it, so no line needs another to make sense. Each line ends in
 the CRC-32 of what stands before it: a flipped bit inside a text would otherwise load as a different text. What is
 not whole is left out and named; nothing is guessed.
+
+Version 1 knew neither taps nor marks, nor how wrong or late a stamp is, nor when a slot was free and TLS stood. Such
+files are read, with the fields' defaults; version 2 is written.
 """
 
 from __future__ import annotations
@@ -24,20 +29,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from streamkit.errors import RecordingFormatError
-from streamkit.lab.recording import Events, Reads, Recording, Stamps
+from streamkit.lab.recording import FOREIGN_TAPS, Events, Reads, Recording, Stamps
 from streamkit.outcome import Outcome, OutcomeName
+from streamkit.taps import Tap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 __all__ = ["VERSION", "load", "save"]
 
-VERSION = 1
+VERSION = 2
 
 _CRC = re.compile(rb',"crc32":"([0-9a-f]{8})"}\Z')
 _INT64 = range(-(2**63), 2**63)
 _HEADER = ("status", "headers", "content_type", "preset", "url", "label", "stamps", "meta")
 _TIMES = ("started_ns", "connected_ns", "sent_ns", "head_ns")
+_SINCE_2 = ("acquired_ns", "tls_ns", "marks")
+_TAP = ("at_ns", "events", "bytes")
+_STAMP = {"error_ns": -1, "late_ns": 0}  # unknown in files of version 1
 _EVENT = ("handed_ns", "event", "data", "id", "text", "reasoning", "size")
 
 
@@ -80,8 +89,9 @@ def _lines(recording: Recording) -> Iterator[dict[str, Any]]:
     yield {
         "streamkit": "recording",
         "version": VERSION,
-        **{name: getattr(recording, name) for name in (*_HEADER, *_TIMES)},
+        **{name: getattr(recording, name) for name in (*_HEADER, *_TIMES, *_SINCE_2)},
         "headers": dict(recording.headers),
+        "marks": dict(recording.marks),
         "meta": dict(recording.meta),
     }
     event = 0
@@ -91,11 +101,22 @@ def _lines(recording: Recording) -> Iterator[dict[str, Any]]:
             completed.append({name: getattr(events, name)[event] for name in _EVENT})
             event += 1
         data = None if read.data is None else base64.b64encode(read.data).decode("ascii")
-        yield {"n": read.index, "at_ns": read.at_ns, "size": read.size, "data": data, "events": completed}
+        yield {
+            "n": read.index,
+            "at_ns": read.at_ns,
+            "size": read.size,
+            "data": data,
+            "error_ns": read.error_ns,
+            "late_ns": read.late_ns,
+            "events": completed,
+        }
+    for name, tap in recording.taps.items():
+        yield {"tap": name, **{column: getattr(tap, column).tolist() for column in _TAP}}
     outcome = recording.outcome
     yield {
         "reads": len(reads),
         "events": len(events),
+        "taps": len(recording.taps),
         "outcome": [outcome.name, outcome.detail],
         "error": recording.error,
         "ended_ns": recording.ended_ns,
@@ -133,6 +154,7 @@ class _Reader:
         self.whole = 0
         self._reads = Reads()
         self._events: dict[str, list[Any]] = {name: [] for name in ("at_ns", "read", *_EVENT)}
+        self._taps: dict[str, Tap] = {}
         self._header: dict[str, Any] | None = None
         self._footer: dict[str, Any] | None = None
         self._next_read = 0
@@ -154,13 +176,16 @@ class _Reader:
             self._header = _header(record)
         elif "n" in record:
             self._take_read(record, number)
+        elif "tap" in record:
+            self._take_tap(record)
         elif "outcome" in record:
             self._footer = _footer(record)
         else:
-            raise _BadLineError("is neither a header, a read nor a footer")
+            raise _BadLineError("is neither a header, a read, a tap nor a footer")
 
     def _take_read(self, record: dict[str, Any], number: int) -> None:
         n, at_ns, size = (_get(record, name, _is_int) for name in ("n", "at_ns", "size"))
+        error_ns, late_ns = (_get({name: default, **record}, name, _is_int) for name, default in _STAMP.items())
         data, events = _base64(_get(record, "data", _optional(_is_str))), _get(record, "events", _is_list)
         completed = [_event(event) for event in events]
         if n < self._next_read:
@@ -169,13 +194,25 @@ class _Reader:
             raise _BadLineError(f"read {n} is earlier than the one before it")
         if size < 0 or (data is not None and len(data) != size):
             raise _BadLineError(f"read {n} has {size} bytes by its size, but not by its data")
+        if error_ns < -1:
+            raise _BadLineError(f"read {n} has an error of {error_ns} ns")
         if n > self._next_read:
             self.damage.append(f"before line {number}: {_span(self._next_read, n)} missing")
         self._next_read = n + 1
         for event in completed:
             for name, value in (("at_ns", at_ns), ("read", len(self._reads)), *event.items()):
                 self._events[name].append(value)
-        self._reads.append(at_ns, size, data)
+        self._reads.append(at_ns, size, data, error_ns, late_ns)
+
+    def _take_tap(self, record: dict[str, Any]) -> None:
+        name = _get(record, "tap", lambda value: value in FOREIGN_TAPS)
+        columns = {column: _get(record, column, _is_column) for column in _TAP}
+        if name in self._taps:
+            raise _BadLineError(f"holds the tap {name} once more")
+        try:
+            self._taps[name] = Tap(**columns)
+        except ValueError:
+            raise _BadLineError(f"holds columns that make no staircase for the tap {name}") from None
 
     def recording(self) -> Recording:
         self._compare_counts()
@@ -186,19 +223,26 @@ class _Reader:
             self.damage.append("no footer: how the stream ended is lost; it stands as truncated, for want of proof")
             footer = {"outcome": Outcome("truncated"), "error": "the file holds no end of the recording"}
         return Recording(
-            reads=self._reads, events=Events(**self._events), **header, **footer, damage=tuple(self.damage)
+            reads=self._reads,
+            events=Events(**self._events),
+            taps=self._taps,
+            **header,
+            **footer,
+            damage=tuple(self.damage),
         )
 
     def _compare_counts(self) -> None:
         if self._footer is None:
             return
-        reads, events = self._footer.pop("reads"), self._footer.pop("events")
+        reads, events, taps = (self._footer.pop(name) for name in ("reads", "events", "taps"))
         if self._next_read < reads:
             self.damage.append(f"before the footer: {_span(self._next_read, reads)} missing")
         if (reads, events) != (len(self._reads), len(self._events["read"])):
             self.damage.append(
                 f"{len(self._reads)} of {reads} reads and {len(self._events['read'])} of {events} events were kept"
             )
+        if taps != len(self._taps):
+            self.damage.append(f"{len(self._taps)} of {taps} taps were kept")
 
 
 def _decode(line: bytes) -> dict[str, Any]:
@@ -217,8 +261,9 @@ def _decode(line: bytes) -> dict[str, Any]:
 
 
 def _header(record: dict[str, Any]) -> dict[str, Any]:
-    if record["streamkit"] != "recording" or record.get("version") != VERSION:
-        raise _BadLineError(f"is not the header of a recording in format {VERSION}")
+    version = record.get("version")
+    if record["streamkit"] != "recording" or type(version) is not int or not 1 <= version <= VERSION:
+        raise _BadLineError(f"is not the header of a recording in format 1 to {VERSION}")
     kinds: dict[str, Callable[[Any], bool]] = {
         "status": _optional(_is_int),
         "headers": _is_headers,
@@ -229,8 +274,10 @@ def _header(record: dict[str, Any]) -> dict[str, Any]:
         "stamps": lambda value: value in get_args(Stamps),
         "meta": _is_meta,
         "started_ns": _is_int,
+        "marks": _is_marks,
     }
-    return {name: _get(record, name, kinds.get(name, _optional(_is_int))) for name in (*_HEADER, *_TIMES)}
+    known = (*_HEADER, *_TIMES, *(_SINCE_2 if version >= 2 else ()))
+    return {name: _get(record, name, kinds.get(name, _optional(_is_int))) for name in known}
 
 
 def _event(record: Any) -> dict[str, Any]:
@@ -247,6 +294,7 @@ def _footer(record: dict[str, Any]) -> dict[str, Any]:
     return {
         "reads": _get(record, "reads", _is_int),
         "events": _get(record, "events", _is_int),
+        "taps": _get({"taps": 0, **record}, "taps", _is_int),
         "outcome": Outcome(name, detail),
         "error": _get(record, "error", _optional(_is_str)),
         "ended_ns": _get(record, "ended_ns", _optional(_is_int)),
@@ -271,6 +319,14 @@ def _is_str(value: Any) -> bool:
 
 def _is_list(value: Any) -> bool:
     return isinstance(value, list)
+
+
+def _is_column(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_int, value))
+
+
+def _is_marks(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_int, value.values()))
 
 
 def _is_headers(value: Any) -> bool:

@@ -1,0 +1,194 @@
+"""Cumulative curves: staircases that say how much had passed a place by when, and all that is read off two of them.
+
+A `Curve` is a right-continuous staircase A(t): the number of units (events, or bytes of text) that have passed by time
+t, the step at t included. Of two curves, `before` and `after`, at consecutive places of a stream:
+
+    backlog at time t    A_before(t) - A_after(t)               the vertical distance: what is held between the places
+    delay of unit n      time_of(after, n) - time_of(before, n) the horizontal distance: how long it was held
+
+This is the picture of G. F. Newell, *Applications of Queueing Theory* (2nd ed. 1982), ch. 1, and of Le Boudec & Thiran,
+*Network Calculus* (2001), section 1.1 (backlog and virtual delay, definition 1.1.1). The horizontal distance is the
+delay of unit n if units pass in order, as on one connection they do.
+
+Neither is ever clipped: where two places were stamped by clocks of different quality (the kernel's receive time
+against `send` returned), an event may seem to arrive before it had left. A negative delay says so; zero would hide it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Literal, NamedTuple, overload
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from streamkit.taps import Tap
+
+__all__ = [
+    "Backlog",
+    "Curve",
+    "Hop",
+    "Unit",
+    "backlog",
+    "count_at",
+    "curve",
+    "curve_of",
+    "delay_ns",
+    "hops",
+    "max_backlog",
+    "mean_backlog",
+    "time_of",
+]
+
+Ints = npt.NDArray[np.int64]
+Unit = Literal["events", "bytes"]
+
+
+class Curve(NamedTuple):
+    """A staircase: by `at_ns[i]`, `count[i]` units had passed in all. Both columns are int64 and never fall."""
+
+    at_ns: Ints
+    count: Ints  # type: ignore[assignment]  # hides tuple.count(), of which a pair of columns has no use
+
+    @property
+    def total(self) -> int:
+        """How many units have passed in all."""
+        return int(self.count[-1]) if self.count.size else 0
+
+
+class Backlog(NamedTuple):
+    """From `at_ns[i]` until `at_ns[i + 1]`, `held[i]` units were between two places. Times ascend, `held` may not."""
+
+    at_ns: Ints
+    held: Ints
+
+
+class Hop(NamedTuple):
+    """The way from one place to the next one known: `delays_ns[n - 1]` is how long unit n took."""
+
+    before: str
+    after: str
+    delays_ns: Ints
+
+    @property
+    def name(self) -> str:
+        """As a label: `relay.sent → client.read`."""
+        return f"{self.before} → {self.after}"
+
+
+def curve(at_ns: npt.ArrayLike, amount: npt.ArrayLike | None = None) -> Curve:
+    """The staircase of single passings: A(t) = sum of `amount[i]` over all i with `at_ns[i] <= t`.
+
+    `amount[i]` is what passing i counts for: 1 (the default) for events, its size for bytes. Times in disorder are
+    sorted. Raises ValueError for a negative amount: what has passed does not come back.
+    """
+    times = np.array(at_ns, dtype=np.int64)
+    amounts = np.ones_like(times) if amount is None else np.asarray(amount, dtype=np.int64)
+    if times.shape != amounts.shape or times.ndim != 1:
+        raise ValueError(
+            f"expected at_ns and amount as columns of one length, got shapes {times.shape}, {amounts.shape}"
+        )
+    if amounts.size and amounts.min() < 0:
+        raise ValueError(f"expected amounts of 0 or more, got {amounts.min()}")
+    if np.any(times[1:] < times[:-1]):
+        order = np.argsort(times, kind="stable")
+        times, amounts = times[order], amounts[order]
+    return Curve(times, np.cumsum(amounts))
+
+
+def curve_of(tap: Tap, unit: Unit = "events") -> Curve:
+    """The curve of a tap, in events or in bytes of text: copies, so that the tap can go on growing."""
+    steps = len(tap)
+    column = tap.events if unit == "events" else tap.bytes
+    return Curve(np.array(tap.at_ns[:steps], dtype=np.int64), np.array(column[:steps], dtype=np.int64))
+
+
+@overload
+def count_at(curve: Curve, t_ns: int) -> int: ...
+@overload
+def count_at(curve: Curve, t_ns: Ints | Sequence[int]) -> Ints: ...
+def count_at(curve: Curve, t_ns: int | Ints | Sequence[int]) -> int | Ints:
+    """A(t): how many units had passed by `t_ns`, those at `t_ns` included. An array of times gives an array."""
+    steps = np.searchsorted(curve.at_ns, np.asarray(t_ns, dtype=np.int64), side="right")
+    counts = np.concatenate((_ZERO, curve.count))[steps]
+    return counts if np.ndim(t_ns) else int(counts)
+
+
+def time_of(curve: Curve, n: int) -> int | None:
+    """When unit n (from 1) had passed: the first t with A(t) >= n; None if fewer than n ever did.
+
+    It is the lower pseudo-inverse of A: `time_of(n) <= t` exactly if `n <= count_at(t)`. Raises ValueError for n < 1.
+    """
+    if n < 1:
+        raise ValueError(f"expected the number of a unit, from 1, got {n!r}")
+    step = int(np.searchsorted(curve.count, n, side="left"))
+    return int(curve.at_ns[step]) if step < curve.count.size else None
+
+
+def delay_ns(before: Curve, after: Curve) -> Ints:
+    """The horizontal distance: `time_of(after, n) - time_of(before, n)` for n = 1 … min(total before, total after).
+
+    Counts the curves' units; what has not passed both places has no delay. It takes 8 bytes of memory per unit, also
+    where the unit is a byte.
+    """
+    units = min(before.total, after.total)
+    return _times(after, units) - _times(before, units)
+
+
+def backlog(before: Curve, after: Curve) -> Backlog:
+    """The vertical distance: `count_at(before, t) - count_at(after, t)` at every t at which either of them steps."""
+    times = _merged(before.at_ns, after.at_ns)
+    return Backlog(times, count_at(before, times) - count_at(after, times))
+
+
+def max_backlog(before: Curve, after: Curve) -> int:
+    """The most that was ever held: `max(A_before(t) - A_after(t))` over all t, at least the 0 from before the stream.
+
+    Only the steps of `before` are looked at: in between the distance can only shrink.
+    """
+    if not before.at_ns.size:
+        return 0
+    return max(0, int((before.count - count_at(after, before.at_ns)).max()))
+
+
+def mean_backlog(before: Curve, after: Curve) -> float | None:
+    """The backlog's mean over time: `∫ (A_before - A_after) dt / span`, from the first step of either to the last.
+
+    None where no time passed. (Little's law: it is the throughput times the mean delay, if all units pass both places.)
+    """
+    times, held = backlog(before, after)
+    if times.size < 2:
+        return None
+    widths = np.diff(times)
+    return float(np.dot(held[:-1].astype(np.float64), widths) / widths.sum())  # a product of int64 could overflow
+
+
+def hops(curves: Mapping[str, Curve]) -> list[Hop]:
+    """The delays between each curve and the next, in the order given; a place that is missing merges its two hops.
+
+    For the units that passed all places the hops' delays add up to `delay_ns(first, last)`, exactly.
+    """
+    times = [(name, _times(one, one.total)) for name, one in curves.items()]
+    found = []
+    for (before, left), (after, right) in itertools.pairwise(times):
+        units = min(left.size, right.size)
+        found.append(Hop(before, after, right[:units] - left[:units]))
+    return found
+
+
+_ZERO = np.zeros(1, dtype=np.int64)
+
+
+def _times(curve: Curve, units: int) -> Ints:
+    """`time_of(curve, n)` for n = 1 … units, of which there are at least so many: each step's time, once per unit."""
+    upto = np.minimum(curve.count, units)
+    return np.repeat(curve.at_ns, np.diff(upto, prepend=0))
+
+
+def _merged(left: Ints, right: Ints) -> Ints:
+    """The distinct values of two ascending columns. The stable sort (a merge sort) takes linear time for two runs."""
+    both = np.sort(np.concatenate((left, right)), kind="stable")
+    return both[np.diff(both, prepend=both[:1] - 1) != 0] if both.size else both
