@@ -1,6 +1,8 @@
-"""What the benchmarks share: interleaved medians, and a table.
+"""What the benchmarks share: interleaved medians, processes and what they use, and a table.
 
     seconds = compare({"ours": lambda: ..., "peer": lambda: ...})   # median seconds of one call, per case
+    with started([sys.executable, "-m", "server"]) as it:  # a server of its own process
+        cpu_s(it.pid), memory_bytes(it.pid)
     print(table([["scenario", "ours"], ["batch", "1.2 ms"]]))       # the first row is the head
 
 CPU time is what is taken, so that waiting for a busy machine does not count; and rounds are interleaved (every case
@@ -11,14 +13,28 @@ one `compare` mean anything.
 from __future__ import annotations
 
 import gc
+import os
+import re
+import select
+import socket
 import statistics
+import subprocess
+import tempfile
 import time
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-__all__ = ["compare", "show_seconds", "table"]
+__all__ = ["ROOT", "Started", "compare", "cpu_s", "memory_bytes", "show_seconds", "started", "table"]
+
+ROOT = Path(__file__).parent.parent
+START_S = 20.0
+STOP_S = 5.0
 
 
 def compare(cases: Mapping[str, Callable[[], object]], *, rounds: int = 15, min_s: float = 0.01) -> dict[str, float]:
@@ -58,6 +74,90 @@ def _measure(case: Callable[[], object], repeats: int) -> float:
 def _repeats(case: Callable[[], object], min_s: float) -> int:
     case()  # warm: imports, caches, the specialising interpreter
     return max(1, round(min_s / max(_measure(case, 1), 1e-9)))
+
+
+@dataclass(frozen=True)
+class Started:
+    """A server in a process of its own."""
+
+    pid: int
+    url: str
+
+
+@contextmanager
+def started(command: Sequence[str]) -> Iterator[Started]:
+    """Run a server until the block ends: `command` prints its URL on a line with the word "ready" and then serves.
+
+    What it writes into its temporary folder goes with it. Raises RuntimeError, with the end of what it said on stderr,
+    when it does not accept connections within `START_S` seconds.
+    """
+    with tempfile.TemporaryDirectory(prefix="streamkit-benchmark-") as folder, tempfile.TemporaryFile() as said:
+        environment = os.environ | {"TMPDIR": folder}
+        with subprocess.Popen(  # noqa: S603  # commands of ours
+            command, stdout=subprocess.PIPE, stderr=said, env=environment, cwd=ROOT
+        ) as process:
+            try:
+                yield Started(process.pid, _ready(process))
+            except _NotReady as error:
+                said.seek(0)
+                told = said.read().decode(errors="replace")[-2000:]
+                raise RuntimeError(f"{' '.join(command)} did not start: {error}\n{told}") from None
+            finally:
+                _end(process)
+
+
+class _NotReady(Exception):
+    pass
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _ready(process: subprocess.Popen[bytes]) -> str:
+    deadline = time.monotonic() + START_S
+    out: IO[bytes] | None = process.stdout
+    assert out is not None
+    line = b""
+    while b"ready" not in line:
+        if not select.select([out], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            raise _NotReady("it was not ready in time")
+        line = out.readline()
+        if not line:
+            raise _NotReady("it ended")
+    found = re.search(rb"http://[^ \n]+", line)
+    if found is None:
+        raise _NotReady(f"expected a URL, got {line!r}")
+    url = found[0].decode()
+    parts = urlsplit(url)
+    while True:
+        try:
+            socket.create_connection((parts.hostname or "", parts.port or 80), 1).close()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise _NotReady("it accepts no connection") from None
+            time.sleep(0.02)
+        else:
+            return url
+
+
+def cpu_s(pid: int) -> float:
+    """CPU seconds that a process has used until now, user and system, all its threads (proc_pid_stat(5), Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def memory_bytes(pid: int) -> int:
+    """Memory of a process: PSS, pages it shares counted in proportion (proc_pid_smaps(5), Linux)."""
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    found = re.search(r"^Pss: +(\d+) kB$", rollup, re.MULTILINE)
+    assert found is not None, "expected a line Pss: in smaps_rollup"
+    return int(found[1]) * 1024
 
 
 def show_seconds(seconds: float) -> str:

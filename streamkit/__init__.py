@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from streamkit.app import create_app, create_blueprint
     from streamkit.extractor import JSON, Extractor
     from streamkit.lab import plots
+    from streamkit.lab.calibration import Calibration, calibrate
     from streamkit.lab.client import record
+    from streamkit.lab.goodput import SLO, goodput
+    from streamkit.lab.lab import Lab
     from streamkit.lab.notebook import run
     from streamkit.lab.recording import Recording
     from streamkit.lab.server import Server, serve, servers
@@ -28,29 +31,36 @@ if TYPE_CHECKING:
     from streamkit.parser import NDJSONParser, ServerSentEvent, SSEParser, encode_event
     from streamkit.presets import Preset, detect, preset
     from streamkit.results import End, ExtractionError, Piece, ProviderError
+    from streamkit.transport import StreamTransport
 
 __version__ = "0.1.0"
 
 _HOME = {
+    "Calibration": "lab.calibration",
     "End": "results",
     "ExtractionError": "results",
     "Extractor": "extractor",
     "JSON": "extractor",
+    "Lab": "lab.lab",
     "NDJSONParser": "parser",
     "Outcome": "outcome",
     "Piece": "results",
     "Preset": "presets",
     "ProviderError": "results",
     "Recording": "lab.recording",
+    "SLO": "lab.goodput",
     "SSEParser": "parser",
     "Script": "lab.upstream",
     "Server": "lab.server",
     "ServerSentEvent": "parser",
+    "StreamTransport": "transport",
+    "calibrate": "lab.calibration",
     "create_app": "app",
     "create_blueprint": "app",
     "create_upstream": "lab.upstream",
     "detect": "presets",
     "encode_event": "parser",
+    "goodput": "lab.goodput",
     "preset": "presets",
     "record": "lab.client",
     "run": "lab.notebook",
@@ -61,9 +71,12 @@ _MODULES = {"errors": "errors", "plots": "lab.plots"}
 
 __all__ = [
     "JSON",
+    "SLO",
+    "Calibration",
     "End",
     "ExtractionError",
     "Extractor",
+    "Lab",
     "NDJSONParser",
     "Outcome",
     "Piece",
@@ -74,12 +87,15 @@ __all__ = [
     "Script",
     "Server",
     "ServerSentEvent",
+    "StreamTransport",
+    "calibrate",
     "create_app",
     "create_blueprint",
     "create_upstream",
     "detect",
     "encode_event",
     "errors",
+    "goodput",
     "plots",
     "preset",
     "record",

@@ -15,7 +15,6 @@ import itertools
 import logging
 import os
 import re
-import secrets
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -34,12 +33,13 @@ from streamkit.deadline import Watch
 from streamkit.delivery import Answer, deliver, negotiate, problem
 from streamkit.errors import ConfigError
 from streamkit.forms import BadRequest, read_chat_history
-from streamkit.httpclient import make_transport, split_unix_url
+from streamkit.httpclient import split_unix_url
 from streamkit.outcome import Outcome
 from streamkit.presets import Preset
 from streamkit.presets import preset as find_preset
 from streamkit.sources import Failure, llm
-from streamkit.taps import STREAM_ID_HEADER, StreamTaps, TapLog
+from streamkit.taps import STREAM_ID_HEADER, StreamTaps, TapLog, new_stream_id, stream_id_from
+from streamkit.transport import StreamTransport
 
 __all__ = ["Relay", "create_app", "create_blueprint"]
 
@@ -88,7 +88,9 @@ class Relay:
 
     async def open(self) -> None:
         """Make the transport: its connections belong to the running loop."""
-        self._transport = self._given_transport or make_transport(self._unix, self.limits.max_streams)
+        self._transport = self._given_transport or StreamTransport(
+            unix=self._unix, max_connections=self.limits.max_streams
+        )
 
     async def close(self) -> None:
         """Close every upstream connection."""
@@ -98,7 +100,7 @@ class Relay:
 
     async def answer(self, request: Request) -> HTTPResponse | None:
         """`POST /ans`: one stream, from its request to its log line."""
-        stream_id = secrets.token_hex(8)
+        stream_id = self._name(request)
         started_ns = time.monotonic_ns()
         outcome = Outcome("cancelled")
         if self.live >= self.limits.max_streams:
@@ -137,6 +139,13 @@ class Relay:
             taps.mark("relay.asking", time.monotonic_ns())
         source = llm(self._transport, self._url, ask, self._preset, self.limits, self.deadlines.connect_s, taps)
         return await deliver(source, answer, watch, taps)
+
+    def _name(self, request: Request) -> str:
+        """The stream's id: where it is traced, the client may have named it, unless another one is called so."""
+        if self.taps is None:
+            return new_stream_id()
+        name = stream_id_from(request.headers.get(STREAM_ID_HEADER))
+        return name if self.taps.get(name) is None else new_stream_id()
 
     def _ask(self, chat_history: str) -> UpstreamRequest:
         return self._preset.request(chat_history, key=self._key, model=self._model, extra=self._extra)
@@ -205,7 +214,7 @@ def create_blueprint(*, name: str = "streamkit", **relay: Any) -> Blueprint:
         @blueprint.get("/streams/<stream_id:str>/taps")
         async def taps(_: Request, stream_id: str) -> HTTPResponse:
             found = tap_log.get(stream_id)
-            return problem(UNKNOWN_STREAM, secrets.token_hex(8)) if found is None else json(found.as_dict())
+            return problem(UNKNOWN_STREAM, new_stream_id()) if found is None else json(found.as_dict())
 
     return blueprint
 
@@ -264,7 +273,7 @@ async def _as_problem(_: Request, error: SanicException) -> HTTPResponse:
     status = error.status_code or 500
     code = re.sub(r"(?<!^)(?=[A-Z])", "_", type(error).__name__).lower()
     failure = Failure(Outcome("refused", status), code, status, HTTPStatus(status).phrase)
-    response = problem(failure, secrets.token_hex(8))
+    response = problem(failure, new_stream_id())
     response.headers.update(error.headers)
     return response
 

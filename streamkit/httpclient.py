@@ -12,7 +12,7 @@ from streamkit import __version__
 from streamkit.asking import UpstreamRequest
 from streamkit.errors import ConfigError
 
-__all__ = ["make_transport", "post", "split_unix_url"]
+__all__ = ["post", "split_unix_url"]
 
 UNIX_SCHEME = "http+unix"
 
@@ -36,21 +36,14 @@ def split_unix_url(url: str) -> tuple[httpx2.URL, str | None]:
     return httpx2.URL(f"http://localhost{parts.path or '/'}{query}"), unquote(parts.netloc)
 
 
-def make_transport(unix: str | None = None, max_connections: int = 100) -> httpx2.AsyncBaseTransport:
-    """httpx2's transport alone, without its client.
-
-    The client would log the URL, follow the environment to proxies and .netrc, and keep cookies; a relay wants none of
-    that. `trust_env=False`: no variable decides where a key is sent.
-    """
-    limits = httpx2.Limits(max_connections=max_connections, max_keepalive_connections=max_connections)
-    return httpx2.AsyncHTTPTransport(uds=unix, trust_env=False, limits=limits)
-
-
 @asynccontextmanager
 async def post(
     transport: httpx2.AsyncBaseTransport, url: httpx2.URL, ask: UpstreamRequest, connect_s: float
 ) -> AsyncIterator[httpx2.Response]:
     """POST `ask` and give the response with its body unread; leaving closes it.
+
+    Through a transport alone, without httpx2's client: that would log the URL, follow the environment to proxies and
+    .netrc, and keep cookies; a relay wants none of that.
 
     The one timer is connecting (with the wait for a pool slot); every other deadline is the caller's.
     """

@@ -297,7 +297,7 @@ def _new_loop(kind: str) -> asyncio.AbstractEventLoop:
 
 
 async def _serve_until(app: App, listener: Listener, stop: StopRequest, on_ready: Callable[[], None]) -> None:
-    running = _RunningApp(app, listener.sock)
+    running = RunningApp(app, listener.sock)
     asked = asyncio.ensure_future(stop.wait())
     starting = asyncio.ensure_future(running.start())
     try:
@@ -315,7 +315,7 @@ async def _serve_until(app: App, listener: Listener, stop: StopRequest, on_ready
             await asyncio.wait_for(asyncio.get_running_loop().shutdown_asyncgens(), LEFTOVER_S)
 
 
-class _RunningApp:
+class RunningApp:
     """A Sanic app on the running loop."""
 
     def __init__(self, app: App, sock: socket.socket) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -27,6 +27,7 @@ from streamkit.parser import NDJSONParser, ServerSentEvent, SSEParser
 from streamkit.presets import Preset
 from streamkit.results import End, ExtractionError, Piece, ProviderError, weigh
 from streamkit.taps import StreamTaps
+from streamkit.transport import Body
 
 __all__ = ["Failure", "SourceFailed", "llm"]
 
@@ -75,21 +76,33 @@ async def llm(
     with _wire_errors_become_failures():
         async with post(transport, url, ask, connect_s) as response:
             await _check_head(response, preset)
+            body: Body | None = response.extensions.get("stamps")  # None: a transport of somebody else's
             reading = _Reading(preset, limits)
-            async for data in response.aiter_raw():
-                read_ns = time.monotonic_ns() if taps is not None else 0
+            async for data in _as_it_comes(response):
+                read_ns = time.monotonic_ns() if taps is not None and body is None else 0
                 pieces = reading.feed(data)
                 if taps is not None and pieces:
-                    _stamp(taps, read_ns, pieces)
+                    _stamp(taps, read_ns if body is None else body.at_ns, pieces)
                 if reading.saw_event:
                     yield pieces
                 if reading.complete:
+                    if body is not None:
+                        body.park()
                     return
                 if reading.failure is not None:
                     raise SourceFailed(reading.failure)
             if rest := reading.close():
+                if taps is not None:
+                    _stamp(taps, time.monotonic_ns() if body is None else body.at_ns, rest)
                 yield rest
             reading.check_end(clean=framing(response.headers, response.http_version) != "close")
+
+
+def _as_it_comes(response: httpx2.Response) -> AsyncIterable[bytes]:
+    """The body as the transport gives it: `aiter_raw` would add three layers of generators to each read."""
+    stream = response.stream
+    assert isinstance(stream, httpx2.AsyncByteStream)  # noqa: S101  # an AsyncBaseTransport gives no other
+    return stream
 
 
 def _stamp(taps: StreamTaps, read_ns: int, pieces: list[Piece]) -> None:

@@ -17,15 +17,18 @@ from __future__ import annotations
 
 import itertools
 import operator
+import re
+import secrets
 from array import array
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Self
 
 from streamkit.clock import clock_origin
 
-__all__ = ["STREAM_ID_HEADER", "TAPS", "StreamTaps", "Tap", "TapLog"]
+__all__ = ["STREAM_ID_HEADER", "TAPS", "StreamTaps", "Tap", "TapLog", "new_stream_id", "stream_id_from"]
 
 STREAM_ID_HEADER: Final = "x-stream-id"
+STREAM_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 TAPS: Final = (
     "upstream.due",  # when the script meant to send
     "upstream.sent",
@@ -40,6 +43,16 @@ TAPS: Final = (
 
 MAX_STEPS: Final = 1_000_000
 MAX_FINISHED: Final = 10_000
+
+
+def new_stream_id() -> str:
+    """A name for a stream that nobody can guess."""
+    return secrets.token_hex(8)
+
+
+def stream_id_from(given: str | None) -> str:
+    """What a request's X-Stream-Id header says, or a new name where it says nothing or nothing that can be a name."""
+    return given if given is not None and STREAM_ID.fullmatch(given) else new_stream_id()
 
 
 class Tap:

@@ -1,38 +1,37 @@
 """record(): send a request, stamp every read of the answer, return a Recording.
 
-The way of the bytes: socket → `_Stream` (one stamp per socket read) → httpcore2 (HTTP) → `Recorder` (events, pieces,
-outcome). httpcore2 yields one piece per HTTP chunk; chunks that arrived in one socket read get that read's number and
-time, because nothing more is known about them.
-
-What is stamped is the moment at which the event loop handed the read to this task. A loop that is busy with other
-work stamps late, and what piles up meanwhile comes as one larger read.
+The way of the bytes: socket → `StreamTransport` (one stamp for each socket read) → `Recorder` (events, outcome).
+On Linux the stamps of plain TCP are the kernel's own receive times: they do not move when Python is late. Elsewhere
+(TLS, unix sockets, other systems) a stamp is the moment at which the read returned; a loop that is busy with other work
+stamps late, and what piles up meanwhile comes as one larger read.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 import time
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
-import httpcore2
 import httpx2
 
 from streamkit.errors import ConfigError
 from streamkit.httpclient import split_unix_url
+from streamkit.lab import calibration
+from streamkit.lab.looplag import watch_loop
 from streamkit.lab.recorder import Failure, Recorder
 from streamkit.outcome import Outcome
+from streamkit.transport import StreamTransport, Timings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
     from contextlib import AbstractAsyncContextManager
 
     from streamkit.lab.recording import Recording
     from streamkit.presets import Preset
 
-    _Answer: TypeAlias = Callable[["_Trace"], AbstractAsyncContextManager[Any]]
+    _Answer: TypeAlias = AbstractAsyncContextManager[httpx2.Response]
 
 __all__ = ["DEFAULT_TIMEOUT", "record"]
 
@@ -44,7 +43,7 @@ MAX_KEPT_BYTES: Final = 8 << 20
 END_GRACE_S: Final = 1.0  # how long a server may take to end the body after the stream's own end marker
 
 _LIBRARIES: Final = frozenset(("httpx", "httpx2", "httpcore", "httpcore2"))
-_CONNECTED: Final = ("connect_tcp.complete", "connect_unix_socket.complete", "start_tls.complete")
+_CONNECTED: Final = ("connect_tcp.complete", "connect_unix_socket.complete")
 
 
 async def record(
@@ -76,9 +75,10 @@ async def record(
     (`http+unix://%2Ftmp%2Fs.sock/ans`) go to that unix socket.
 
     Without `client`, a new connection is made, the environment (proxies, .netrc) is not consulted, redirects are not
-    followed, and **socket reads** are stamped. With an async client of yours, httpx2's or httpx's, the request goes
-    through it as it is (its own timeouts too, unless `timeout` is given), and the pieces it hands out are stamped:
-    `stamps == "piece"`.
+    followed, and **socket reads** are stamped: by the kernel for plain TCP on Linux (`stamps == "kernel"`), otherwise
+    as they return (`"socket"`). With an async client of yours, httpx2's or httpx's, the request goes through it as it
+    is (its own timeouts too, unless `timeout` is given), and the pieces it hands out are stamped (`"piece"`), unless
+    its transport is a `StreamTransport`.
 
     preset      name or Preset by which text is found in events; None: guessed from the first events
     reasoning   thinking pieces are recorded too, apart from the text
@@ -99,16 +99,9 @@ async def record(
     closes the connection and lets the cancellation through.
     """
     _check_body(data=data, json=json, content=content, files=files)
-    stamper = _Stamper()
     arguments = {"data": data, "json": json, "content": content, "files": files, "params": params}
     arguments["headers"] = _unencoded(headers)
-    if client is None:
-        answer = _own_connection(method, str(url), httpx2.Timeout(timeout), arguments, stamper)
-        await httpcore2.AnyIOBackend().sleep(0)  # its first use imports for 20 ms: before the clock runs
-    else:
-        if timeout is not DEFAULT_TIMEOUT:
-            arguments["timeout"] = timeout
-        answer = _your_client(client, method, str(url), arguments)
+    timings = Timings()
     recorder = Recorder(
         url=_public(str(url)),
         label=label,
@@ -119,50 +112,83 @@ async def record(
         keep_bytes=_bytes_to_keep(keep_bytes),
         max_events=max_events,
         max_bytes=max_bytes,
-        stamps="socket" if client is None else "piece",
+        calibration=calibration.latest(),
     )
+    if client is None:
+        answer = _own_connection(method, str(url), httpx2.Timeout(timeout), arguments, timings)
+    else:
+        if timeout is not DEFAULT_TIMEOUT:
+            arguments["timeout"] = timeout
+        answer = _your_client(client, method, str(url), arguments, timings)
     failure = None
     deadline = asyncio.timeout(total_s)
-    try:
-        async with deadline, answer(_Trace(recorder, stamper)) as response:
-            await _follow(response, recorder, stamper, deadline)
-    except TimeoutError:
-        if not deadline.expired():
-            raise
-        failure = Failure(Outcome("timeout", "total"), f"all of it took longer than {total_s} s")
-    except Exception as error:
-        failure = _failure(error, recorder, stamper)
-        if failure is None:
-            raise
+    recorder.start()
+    with watch_loop() as lag:
+        try:
+            async with deadline, answer as response:
+                recorder.timed(timings)
+                await _follow(response, recorder, deadline, own=client is None)
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            failure = Failure(Outcome("timeout", "total"), f"all of it took longer than {total_s} s")
+        except Exception as error:
+            failure = _failure(error, recorder, own=client is None)
+            if failure is None:
+                raise
+    recorder.timed(timings)
+    recorder.loop_lag_ns = lag.worst_ns
     return recorder.finish(failure)
 
 
-async def _follow(response: Any, recorder: Recorder, stamper: _Stamper, deadline: asyncio.Timeout) -> None:
+async def _follow(response: Any, recorder: Recorder, deadline: asyncio.Timeout, *, own: bool) -> None:
     """Feed the answer to the recorder until it ends, fails, or is enough."""
     version = response.extensions.get("http_version")
     recorder.head(response.status_code, response.headers, None if version is None else version.decode("ascii"))
-    if recorder.stamps == "piece":
+    if not own:
         recorder.url = _public(str(response.url))
+    stamps = response.extensions.get("stamps") or _Pieces(recorder)
     try:
-        async with contextlib.aclosing(_undecoded(response)) as pieces:
-            async for piece in pieces:
-                if recorder.stamps == "piece":
-                    stamper.stamp(recorder.now() + recorder.started_ns)
-                was_final = recorder.final
-                if not recorder.feed(stamper.reads, stamper.at_ns, piece):
-                    break
-                if recorder.final and not was_final:
-                    _hurry(deadline)
+        async for piece in response.stream if own else _undecoded(response):
+            was_final = recorder.final
+            if not recorder.feed(
+                stamps.read, stamps.at_ns, piece, stamps.kind, stamps.error_ns, stamps.read_ns - stamps.at_ns
+            ):
+                break
+            if recorder.final and not was_final:
+                _hurry(deadline)
     finally:
         recorder.ended_ns = recorder.now()
 
 
-def _undecoded(response: Any) -> AsyncGenerator[bytes]:
+class _Pieces:
+    """Stamps of the pieces that somebody else's client gives: all that is known is when it gave them."""
+
+    kind: Final = "piece"
+    error_ns: Final = -1
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._count = 0
+        self.read_ns = 0
+
+    @property
+    def read(self) -> int:
+        self._count += 1
+        return self._count
+
+    @property
+    def at_ns(self) -> int:
+        self.read_ns = self._recorder.started_ns + self._recorder.now()
+        return self.read_ns
+
+
+def _undecoded(response: Any) -> AsyncIterator[bytes]:
     """The body as it came: what a compressed one grows to has no bound, and is not what the wire brought.
 
     A test transport may give a response that was read before; its content is all there is.
     """
-    pieces: AsyncGenerator[bytes] = response.aiter_bytes() if response.is_stream_consumed else response.aiter_raw()
+    pieces: AsyncIterator[bytes] = response.aiter_bytes() if response.is_stream_consumed else response.aiter_raw()
     return pieces
 
 
@@ -172,75 +198,18 @@ def _hurry(deadline: asyncio.Timeout) -> None:
     deadline.reschedule(grace_ends if planned is None else min(planned, grace_ends))
 
 
-class _Stamper:
-    """Counts socket reads and knows the time of the last one (monotonic, ns)."""
-
-    def __init__(self, clock: Callable[[], int] = time.monotonic_ns) -> None:
-        self.clock = clock
-        self.reads = 0
-        self.at_ns = 0
-        self.ended = False
-
-    def stamp(self, at_ns: int) -> None:
-        self.reads += 1
-        self.at_ns = at_ns
-
-
-class _Stream(httpcore2.AsyncNetworkStream):
-    """A network stream whose every read is stamped as it returns."""
-
-    def __init__(self, inner: httpcore2.AsyncNetworkStream, stamper: _Stamper) -> None:
-        self._inner = inner
-        self._stamper = stamper
-
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109  httpcore2's interface
-        data = await self._inner.read(max_bytes, timeout)
-        self._stamper.stamp(self._stamper.clock())
-        self._stamper.ended = not data
-        return data
-
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109  httpcore2's interface
-        await self._inner.write(buffer, timeout)
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-
-    async def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109  httpcore2's interface
-    ) -> httpcore2.AsyncNetworkStream:
-        return _Stream(await self._inner.start_tls(ssl_context, server_hostname, timeout), self._stamper)
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._inner.get_extra_info(info)
-
-
-class _Backend(httpcore2.AnyIOBackend):
-    """httpcore2's own backend, its streams stamped."""
-
-    def __init__(self, stamper: _Stamper) -> None:
-        self._stamper = stamper
-
-    async def connect_tcp(self, *args: Any, **options: Any) -> httpcore2.AsyncNetworkStream:
-        return _Stream(await super().connect_tcp(*args, **options), self._stamper)
-
-    async def connect_unix_socket(self, *args: Any, **options: Any) -> httpcore2.AsyncNetworkStream:
-        return _Stream(await super().connect_unix_socket(*args, **options), self._stamper)
-
-
 def _own_connection(
-    method: str, url: str, timeout: httpx2.Timeout, arguments: dict[str, Any], stamper: _Stamper
+    method: str, url: str, timeout: httpx2.Timeout, arguments: dict[str, Any], timings: Timings
 ) -> _Answer:
-    """One request on one fresh HTTP/1.1 connection whose reads are stamped.
+    """One request on one fresh HTTP/1.1 connection.
 
-    Without httpx2's client: that would log the URL, keys in its query included. Errors are httpcore2's own.
+    Without httpx2's client: that would log the URL, keys in its query included.
     """
     target, unix = split_unix_url(url)
     if target.port is not None and target.port > MAX_PORT:
         raise ConfigError(f"expected a port up to {MAX_PORT} in the URL, got {target.port}")
-    request = httpx2.Request(method, target, **arguments)
+    extensions = {"timeout": timeout.as_dict(), "timings": timings}
+    request = httpx2.Request(method, target, extensions=extensions, **arguments)
     if not isinstance(request.stream, httpx2.AsyncByteStream):
         raise TypeError("expected bytes, text or an asynchronous iterator as content, got a synchronous iterator")
     if target.userinfo:
@@ -249,37 +218,17 @@ def _own_connection(
     tls = httpx2.create_ssl_context(trust_env=False) if target.scheme == "https" else None
 
     @contextlib.asynccontextmanager
-    async def answer(trace: _Trace) -> AsyncIterator[httpx2.Response]:
-        backend = _Backend(stamper)
-        async with httpcore2.AsyncConnectionPool(ssl_context=tls, uds=unix, network_backend=backend) as pool:
-            response = await pool.handle_async_request(
-                httpcore2.Request(
-                    method=request.method,
-                    url=httpcore2.URL(
-                        scheme=target.raw_scheme,
-                        host=target.raw_host,
-                        port=target.port,
-                        target=request.url.raw_path,
-                    ),
-                    headers=request.headers.raw,
-                    content=request.stream,
-                    extensions={"timeout": timeout.as_dict(), "trace": trace},
-                )
-            )
-            try:
-                yield httpx2.Response(
-                    response.status,
-                    headers=response.headers,
-                    stream=_Body(response.stream),
-                    extensions=response.extensions,
-                )
-            finally:
-                await response.aclose()
+    async def answer() -> AsyncIterator[httpx2.Response]:
+        transport = StreamTransport(unix=unix, ssl_context=tls, max_connections=1, keepalive_s=0, stamps="kernel")
+        async with contextlib.aclosing(transport):
+            response = await transport.handle_async_request(request)
+            async with contextlib.aclosing(response):
+                yield response
 
-    return answer
+    return answer()
 
 
-def _your_client(client: Any, method: str, url: str, arguments: dict[str, Any]) -> _Answer:
+def _your_client(client: Any, method: str, url: str, arguments: dict[str, Any], timings: Timings) -> _Answer:
     """The same through somebody else's client, httpx2's or httpx's."""
     if not (hasattr(client, "stream") and hasattr(client, "__aenter__")):
         raise TypeError(f"expected an async client of httpx2 or httpx as client, got {type(client).__name__}")
@@ -288,53 +237,43 @@ def _your_client(client: Any, method: str, url: str, arguments: dict[str, Any]) 
             "a client of your own does not know http+unix URLs: give it a transport with uds=..., "
             "and record() the URL http://localhost/..."
         )
-    return lambda trace: client.stream(method, url, extensions={"trace": trace}, **arguments)
-
-
-class _Body(httpx2.AsyncByteStream):
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._stream.__aiter__()  # type: ignore[no-any-return]  # httpcore2 types it as sync or async
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
+    answer: _Answer = client.stream(method, url, extensions={"trace": _Trace(timings), "timings": timings}, **arguments)
+    return answer
 
 
 class _Trace:
-    """httpcore's trace extension: when the connection stood, the request had left, the head had come."""
+    """httpcore's trace extension: what it tells of the timings that a `StreamTransport` would fill in itself."""
 
-    def __init__(self, recorder: Recorder, stamper: _Stamper) -> None:
-        self._recorder = recorder
-        self._stamper = stamper
+    def __init__(self, timings: Timings) -> None:
+        self._timings = timings
 
     async def __call__(self, event: str, _info: object) -> None:
-        recorder = self._recorder
         if event.endswith(_CONNECTED):
-            recorder.connected_ns = recorder.now()
+            self._timings.connected_ns = time.monotonic_ns()
+        elif event.endswith("start_tls.complete"):
+            self._timings.tls_ns = time.monotonic_ns()
         elif event.endswith("send_request_body.complete"):
-            recorder.sent_ns = recorder.now()
+            self._timings.sent_ns = time.monotonic_ns()
         elif event.endswith("receive_response_headers.complete"):
-            by_socket = recorder.stamps == "socket"
-            recorder.head_ns = self._stamper.at_ns - recorder.started_ns if by_socket else recorder.now()
+            self._timings.head_ns = time.monotonic_ns()
 
 
-def _failure(error: Exception, recorder: Recorder, stamper: _Stamper) -> Failure | None:
+def _failure(error: Exception, recorder: Recorder, *, own: bool) -> Failure | None:
     """What an exception of the wire means; None for every other exception.
 
-    By the names of its classes, which httpx, httpx2 and their cores share, so that none of them has to be imported.
+    By the names of its classes, which httpx and httpx2 share, so that httpx need not be imported. The texts of our own
+    transport hold no address; those of others may.
     """
     names = {kind.__name__ for kind in type(error).__mro__ if kind.__module__.partition(".")[0] in _LIBRARIES}
     if names & {"UnsupportedProtocol", "LocalProtocolError"}:
         return None
     if "TimeoutException" in names:
         which = _which_timeout(names, recorder)
-        return Failure(Outcome("timeout", which), f"the client's {which} timeout fired")
+        return Failure(Outcome("timeout", which), str(error) if own else f"the client's {which} timeout fired")
     if "ConnectError" in names:
-        return Failure(Outcome("refused", "connect"), "no connection could be made (refused, unknown host, or TLS)")
-    if names & {"NetworkError", "ProtocolError", "RequestError"} or isinstance(error, ssl.SSLError):
-        return Failure(Outcome("truncated"), _how_broken(names, recorder, stamper))
+        return Failure(Outcome("refused", "connect"), str(error) if own else "no connection could be made")
+    if names & {"NetworkError", "ProtocolError", "RequestError"}:
+        return Failure(Outcome("truncated"), str(error) if own else "the connection ended before the answer did")
     return None
 
 
@@ -342,13 +281,6 @@ def _which_timeout(names: set[str], recorder: Recorder) -> str:
     if "ReadTimeout" in names:
         return "idle" if recorder.started else "first_piece"
     return next((name.removesuffix("Timeout").lower() for name in names if name.endswith("Timeout")), "client")
-
-
-def _how_broken(names: set[str], recorder: Recorder, stamper: _Stamper) -> str:
-    where = "before the head of an answer was whole" if recorder.status is None else "inside the body"
-    if "RemoteProtocolError" in names and recorder.stamps == "socket" and not stamper.ended:
-        return f"the answer broke the rules of HTTP {where}"
-    return f"the connection ended {where}"
 
 
 def _unencoded(headers: Any) -> list[tuple[bytes, bytes]]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FRAME_PT",
     "GRID",
+    "HOPS",
     "INK",
     "LABEL_PT",
     "LINE_PT",
@@ -44,10 +45,12 @@ __all__ = [
     "WAIT_HATCH",
     "WAIT_LINE",
     "WIDTH_IN",
+    "Fill",
     "Stroke",
     "dress",
     "legible",
     "new_axes",
+    "note_below",
     "plain_numbers",
     "points_from",
     "recording_stroke",
@@ -81,6 +84,14 @@ class Stroke(NamedTuple):
     line: str | tuple[int, tuple[int, ...]]
 
 
+class Fill(NamedTuple):
+    """A shade, its hatch as matplotlib takes it ("" for none), and the hatch's colour."""
+
+    colour: str
+    hatch: str
+    line: str
+
+
 # Where a place has two taps (relay.read and relay.event), one is a darker or lighter sister of the other, dashed.
 TAPS: Final[dict[str, Stroke]] = {
     "upstream.due": Stroke("#8C8C8C", ":"),
@@ -91,6 +102,17 @@ TAPS: Final[dict[str, Stroke]] = {
     "relay.sent": Stroke("#D55E00", "-"),
     "client.read": Stroke("#009E73", "-"),
     "client.event": Stroke("#00664A", "--"),
+}
+
+# What is held on a hop, by the tap at which it ends: pale sisters of the taps, told apart in grey by the hatch alone.
+HOPS: Final[dict[str, Fill]] = {
+    "upstream.sent": Fill("#EDEDED", "..", "#B4B4B4"),
+    "relay.read": Fill("#DCEBF6", "\\\\\\\\", "#A3C8E2"),
+    "relay.event": Fill("#F6EBD3", "---", "#D3B878"),
+    "relay.send": Fill("#FBDFCB", "xxx", "#E9B58F"),
+    "relay.sent": Fill("#F8E6BD", "", "#E69F00"),
+    "client.read": Fill("#D2EEE5", "///", "#8CCFBA"),
+    "client.event": Fill("#CBDDD6", "|||", "#7FA99A"),
 }
 
 # Five colours and four line styles have no common factor: twenty recordings before a pair comes back.
@@ -170,9 +192,39 @@ def dress(ax: Axes, title: str, spines: Iterable[str]) -> None:
     ax.xaxis.set_major_formatter(plain_numbers())
     shown, families = legible(title, limit=240)
     width, _ = size_pt(ax)
-    lines = textwrap.wrap(shown, max(24, int(width / (0.55 * TITLE_PT))))
+    lines = _wrapped(shown, TITLE_PT, width)
     ax.set_title(
         "\n".join(lines), loc="left", fontsize=TITLE_PT, color=INK, pad=7, fontfamily=families, parse_math=False
+    )
+
+
+def note_below(ax: Axes, text: str) -> None:
+    """Small print below the axis at the right: beside the axis label, which makes room to the left where it has to, or,
+    where both are too long for that, in a line below it.
+
+    To be called when the axis has its label. The artist is labelled `_note`.
+    """
+    width, _ = size_pt(ax)
+    shown, families = legible(text, limit=max(24, int(width / (0.5 * NOTE_PT))))
+    label = ax.xaxis.label
+    room = width - width_pt(label.get_text(), LABEL_PT) - 14
+    beside = width_pt(shown) <= room
+    if beside and width_pt(shown) > room / 2:
+        ax.set_xlabel(label.get_text(), loc="left")
+    ax.annotate(
+        shown,
+        xy=(1, 0),
+        xycoords=("axes fraction", label),
+        xytext=(0, 0 if beside else -2),
+        textcoords="offset points",
+        ha="right",
+        va="bottom" if beside else "top",
+        fontsize=NOTE_PT,
+        color=MUTED,
+        fontfamily=families,
+        parse_math=False,
+        annotation_clip=False,
+        label="_note",
     )
 
 
@@ -186,6 +238,14 @@ def settle(ax: Axes) -> None:
     figure = ax.figure.figure  # of a SubFigure: the Figure
     if figure.get_layout_engine() is not None:
         figure.draw_without_rendering()
+
+
+def _wrapped(text: str, size: float, width: float) -> list[str]:
+    """Lines of at most `width` points, or of 24 signs where the width is too small for that."""
+    signs = max(24, int(width / (0.4 * size)))
+    while signs > 24 and any(width_pt(line, size) > width for line in textwrap.wrap(text, signs)):
+        signs -= 1
+    return textwrap.wrap(text, signs)
 
 
 def _tidy(ax: Axes, spines: Iterable[str] = ("left", "bottom")) -> None:

@@ -1,11 +1,27 @@
 """Figures. Every function takes `ax=None` and returns the Axes it drew on; without `ax` it makes a pyplot figure.
 
-The title states the finding (`finding`, `gaps_finding`); `title=` replaces it, and `title=""` leaves it out. No style
-is set, nothing is shown or saved, and an Axes that is given is the only thing drawn on.
+The title states the finding (`finding`, `gaps_finding`, `journey_finding`, `backlog_finding`, `hops_finding`); `title=`
+replaces it, and `title=""` leaves it out. No style is set, nothing is shown or saved, and an Axes that is given is the
+only thing drawn on.
 """
 
 from streamkit.lab.findings import finding, gaps_finding
+from streamkit.lab.journey_findings import backlog_finding, hops_finding, journey_finding
+from streamkit.lab.plot_backlog import backlog
 from streamkit.lab.plot_gaps import gaps
+from streamkit.lab.plot_hops import hops
+from streamkit.lab.plot_journey import journey
 from streamkit.lab.plot_timeline import timeline
 
-__all__ = ["finding", "gaps", "gaps_finding", "timeline"]
+__all__ = [
+    "backlog",
+    "backlog_finding",
+    "finding",
+    "gaps",
+    "gaps_finding",
+    "hops",
+    "hops_finding",
+    "journey",
+    "journey_finding",
+    "timeline",
+]

@@ -1,6 +1,7 @@
 """Recorder: takes what the wire brings, read by read, and makes a Recording of it. No sockets: times are handed in.
 
-    recorder = Recorder(url)
+    recorder = Recorder(url=url)
+    recorder.start()
     recorder.head(200, headers)
     recorder.feed(read, at_ns, b"data: ...")      # False: a bound was reached, hang up
     recorder.finish()                             # the Recording; with a Failure where the wire failed
@@ -37,9 +38,12 @@ from streamkit.parser import NDJSONParser, ServerSentEvent, SSEParser
 from streamkit.presets import Preset, detect
 from streamkit.presets import preset as preset_of
 from streamkit.results import End, ExtractionError, Piece, ProviderError
+from streamkit.wires import Timings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from streamkit.lab.calibration import Calibration
 
 __all__ = ["Failure", "Recorder"]
 
@@ -83,14 +87,12 @@ class Recorder:
         keep_bytes: int = 8 << 20,
         max_events: int = 1_000_000,
         max_bytes: int = 64 << 20,
-        stamps: Stamps = "socket",
+        calibration: Calibration | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.url = url
         self.label = label
-        self.stamps = stamps
-        self.connected_ns: int | None = None
-        self.sent_ns: int | None = None
+        self.loop_lag_ns: int | None = None
         self.head_ns: int | None = None
         self.ended_ns: int | None = None
         self.status: int | None = None
@@ -116,8 +118,16 @@ class Recorder:
         self._reached: str | None = None  # the bound that was reached
         self._notes: list[str] = []
         self._meta = origin.describe(method)
+        if calibration is not None:
+            self._meta["calibration"] = calibration.as_dict()
+        self._stamps: Stamps | None = None  # that of the first read
+        self._timings = Timings()
         self._clock = clock
         self.started_ns = clock()
+
+    def start(self) -> None:
+        """Now is the moment from which times count."""
+        self.started_ns = self._clock()
 
     @property
     def started(self) -> bool:
@@ -127,6 +137,14 @@ class Recorder:
     def now(self) -> int:
         """Nanoseconds since the start of this recording."""
         return self._clock() - self.started_ns
+
+    def timed(self, timings: Timings) -> None:
+        """What is known of the request's way: absolute times of the same clock."""
+        self._timings = timings
+        self.head_ns = self._relative(timings.head_ns)
+
+    def _relative(self, at_ns: int | None) -> int | None:
+        return None if at_ns is None else at_ns - self.started_ns
 
     def head(self, status: int, headers: Mapping[str, str], http_version: str | None = "HTTP/1.1") -> None:
         """The response head. `http_version` None: no HTTP of its own (a test transport); its end is taken as clean."""
@@ -138,13 +156,22 @@ class Recorder:
             self.head_ns = self.now()
         self._choose_decoder()
 
-    def feed(self, read: int, at_ns: int, data: bytes) -> bool:
-        """Body bytes that came with the socket read numbered `read`, at `at_ns`. False: enough, hang up."""
+    def feed(
+        self, read: int, at_ns: int, data: bytes, kind: Stamps = "socket", error_ns: int = -1, late_ns: int = 0
+    ) -> bool:
+        """Body bytes that came with the socket read numbered `read`, at `at_ns`. False: enough, hang up.
+
+        `kind` and `error_ns` say what sort of stamp that is and how wrong it can be (-1: unknown), `late_ns` how much
+        later the read returned.
+        """
         if self._reached is None and data:
             if len(data) > self._room_for_bytes:
                 self._reached, data = "max_bytes", data[: self._room_for_bytes]
             self._room_for_bytes -= len(data)
-            self._take_read(read, at_ns - self.started_ns, data)
+            if read != self._read:
+                self._begin_read(read, at_ns - self.started_ns, kind, error_ns, late_ns)
+            self._reads.size[-1] += len(data)
+            self._data.append(data)
             self._decode(data)
         return self._reached is None
 
@@ -160,6 +187,8 @@ class Recorder:
         outcome, error = self._outcome(failure)
         if outcome.ok and (code := self._reader.unread_code):
             outcome, error = Outcome("error_event", code), "an event could not be read, so text is missing"
+        if self.loop_lag_ns is not None:
+            self._meta["loop_lag_ns"] = self.loop_lag_ns
         meta = {**self._meta, "framing": self._framing(), "notes": [*self._notes, *self._reader.notes()]}
         return Recording(
             reads=self._reads,
@@ -173,11 +202,13 @@ class Recorder:
             url=self.url,
             label=self.label,
             started_ns=self.started_ns,
-            connected_ns=self.connected_ns,
-            sent_ns=self.sent_ns,
+            acquired_ns=self._relative(self._timings.acquired_ns),
+            connected_ns=self._relative(self._timings.connected_ns),
+            tls_ns=self._relative(self._timings.tls_ns),
+            sent_ns=self._relative(self._timings.sent_ns),
             head_ns=self.head_ns,
             ended_ns=self.ended_ns,
-            stamps=self.stamps,
+            stamps=self._stamps or "socket",
             meta=meta,
         )
 
@@ -198,13 +229,20 @@ class Recorder:
             self._decode = self._take_text
             self._notes.append("the body has no event borders: each event here is what one read brought")
 
-    def _take_read(self, read: int, at_ns: int, data: bytes) -> None:
-        if read != self._read:
-            self._keep_read()
-            self._read = read
-            self._reads.append(at_ns, 0, None)
-        self._reads.size[-1] += len(data)
-        self._data.append(data)
+    def _begin_read(self, read: int, at_ns: int, kind: Stamps, error_ns: int, late_ns: int) -> None:
+        self._keep_read()
+        self._read = read
+        self._reads.append(at_ns, 0, None, error_ns, late_ns)
+        if kind != self._stamps:
+            self._note_kind(kind)
+
+    def _note_kind(self, kind: Stamps) -> None:
+        """The kernel may have no time for single reads (behind a step of the wall clock): theirs is the read's own."""
+        if self._stamps is None:
+            self._stamps = kind
+        else:
+            self._stamps = "socket"
+            self._notes.append(f"from read {len(self._reads) - 1} on, the stamps are of another kind: {kind}")
 
     def _keep_read(self) -> None:
         size = sum(map(len, self._data))

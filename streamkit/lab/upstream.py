@@ -10,8 +10,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-import re
-import secrets
 import time
 from array import array
 from collections import deque
@@ -23,7 +21,7 @@ from sanic import HTTPResponse, Request, Sanic
 from sanic.response import json
 
 from streamkit.lab.wire import Wire, wire
-from streamkit.taps import STREAM_ID_HEADER, StreamTaps
+from streamkit.taps import STREAM_ID_HEADER, StreamTaps, stream_id_from
 
 __all__ = ["Script", "SentLog", "Step", "create_upstream", "plan"]
 
@@ -33,7 +31,6 @@ POEM: Final = (
     "I raise my head: the moon; I bow, and think of home.\n"
 )
 REMEMBERED_STREAMS: Final = 1000
-STREAM_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _serial = itertools.count(1)
 
 
@@ -120,7 +117,8 @@ def plan(script: Script) -> list[Step]:
 class SentLog:
     """What one stream really sent: due and sent times in monotonic ns, one pair per event, in order.
 
-    `stream_id` is the asker's (header X-Stream-Id), or one of our own that the answer's head tells.
+    `stream_id` is the asker's (header X-Stream-Id), or one of our own that the answer's head tells. `finished`: all of
+    it was sent; `ended`: nothing more will be, since it is finished or the asker has left.
     """
 
     started_ns: int
@@ -130,6 +128,7 @@ class SentLog:
     due_ns: array[int] = field(default_factory=lambda: array("q"))
     sent_ns: array[int] = field(default_factory=lambda: array("q"))
     finished: bool = False
+    ended: bool = False
 
     def lateness_ms(self) -> list[float]:
         """How late each event was, sent − due: large values mean that the upstream, not the network, was slow."""
@@ -141,7 +140,7 @@ class SentLog:
         The mark `upstream.asked` is when the request was complete.
         """
         taps = StreamTaps(self.stream_id)
-        taps.finished = self.finished
+        taps.finished = self.ended
         taps.mark("upstream.asked", self.started_ns)
         for step in self.steps:
             if step.kind == "piece":
@@ -182,25 +181,33 @@ def create_upstream(script: Script | None = None, *, name: str | None = None) ->
     @app.post("/", name="speak_at_root")
     @app.post("/<path:path>", name="speak")
     async def speak(request: Request, path: str = "") -> None:  # noqa: ARG001  # any path is this LLM's
-        log = SentLog(time.monotonic_ns(), request.body, _stream_id(request), steps)
+        stream_id = stream_id_from(request.headers.get(STREAM_ID_HEADER))
+        log = SentLog(time.monotonic_ns(), request.body, stream_id, steps)
         app.ctx.sent.append(log)
-        response: HTTPResponse = await request.respond(
-            content_type=content_type, headers={STREAM_ID_HEADER: log.stream_id}
-        )
-        for step in steps:
-            await _until(log.started_ns + step.due_ns)
-            await response.send(step.data)
-            log.due_ns.append(log.started_ns + step.due_ns)
-            log.sent_ns.append(time.monotonic_ns())
-        await response.send(end_stream=True)
-        log.finished = True
+        try:
+            response: HTTPResponse = await request.respond(
+                content_type=content_type, headers={STREAM_ID_HEADER: stream_id}
+            )
+            for step in steps:
+                await _until(log.started_ns + step.due_ns)
+                await _writable(request)
+                log.due_ns.append(log.started_ns + step.due_ns)
+                log.sent_ns.append(time.monotonic_ns())
+                await response.send(step.data)
+            await response.send(end_stream=True)
+            log.finished = True
+        finally:
+            log.ended = True
 
     return app
 
 
-def _stream_id(request: Request) -> str:
-    given = request.headers.get(STREAM_ID_HEADER) or ""
-    return given if STREAM_ID.fullmatch(given) else secrets.token_hex(8)
+async def _writable(request: Request) -> None:
+    """Until the connection takes the next event. What is waited for here is back-pressure, and lies before `sent_ns`;
+    the write itself lies behind it, because the reader's kernel has the bytes before the write returns.
+    """
+    protocol: Any = request.protocol
+    await protocol._can_write.wait()  # what Sanic's own send waits for
 
 
 async def _until(due_ns: int) -> None:

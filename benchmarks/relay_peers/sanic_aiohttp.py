@@ -1,0 +1,41 @@
+"""Sanic and aiohttp's client: the lines of `response.content`, one send per event."""
+
+from __future__ import annotations
+
+import json
+import socket
+from typing import Any
+
+import aiohttp
+from sanic import Request, Sanic
+
+from benchmarks.relay_peers import question, run
+
+
+def relay(upstream: str, listener: socket.socket) -> None:
+    app: Sanic[Any, Any] = Sanic("sanic_aiohttp", configure_logging=False)
+
+    @app.before_server_start
+    async def open_client(app: Sanic[Any, Any]) -> None:
+        app.ctx.client = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=None)
+        )
+
+    @app.post("/ans")
+    async def ans(request: Request) -> None:
+        response = await request.respond(content_type="text/plain; charset=utf-8")
+        form = request.form
+        body = question(str(form.get("chat_history") if form else None))
+        async with app.ctx.client.post(upstream, json=body) as answer:
+            async for line in answer.content:
+                if not line.startswith(b"data: ") or line.startswith(b"data: [DONE]"):
+                    continue
+                if content := json.loads(line[6:])["choices"][0]["delta"].get("content"):
+                    await response.send(content)
+        await response.eof()
+
+    app.run(sock=listener, single_process=True, access_log=False, motd=False)
+
+
+if __name__ == "__main__":
+    run(relay)

@@ -1,0 +1,337 @@
+"""One request and its response on one connection: what is sent, what has come and waits, and how it ends.
+
+wire ──take()──▶ Inbox ──pending──▶ transport.Body
+wire ◀──write()── Exchange ◀── Outgoing
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterable, Callable
+from typing import Final, Literal
+
+import httpx2
+
+from streamkit.http1 import LAST_CHUNK, ResponseParser, WireError, chunk, request_bytes
+from streamkit.kernelclock import Kind
+from streamkit.wires import Timings, Wire
+
+__all__ = ["Entry", "Exchange", "Fate", "Inbox", "Outgoing"]
+
+HIGH_WATER_BYTES: Final = 65_536
+LOW_WATER_BYTES: Final = 16_384
+PIECE_BYTES: Final = 256
+"""What a pending piece costs beside its bytes (tuple, numbers, headers of objects): many small ones are not free."""
+WRITE_BYTES: Final = 65_536
+IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})  # RFC 9110 section 9.2.2
+
+Entry = tuple[bytes, int, int, Kind, int, int]
+"""A piece with `read`, `at_ns`, `kind`, `error_ns` and `read_ns`: what `transport.Body` says of it."""
+Fate = Literal["reuse", "park", "close"]
+"""What is to become of the connection."""
+_MakeError = Callable[[], BaseException]
+
+
+class Inbox:
+    """What has come of one response and waits to be taken. The receiver of a wire that is in use."""
+
+    __slots__ = (
+        "_feed",
+        "_limit_s",
+        "_loop",
+        "_since",
+        "_timer",
+        "_waiter",
+        "_wire",
+        "ended",
+        "error",
+        "head_ns",
+        "held",
+        "parser",
+        "paused",
+        "pending",
+        "reads",
+    )
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, wire: Wire, parser: ResponseParser) -> None:
+        self._loop = loop
+        self._wire = wire
+        self._feed = parser.feed
+        self._waiter: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._limit_s = self._since = 0.0
+        self.parser = parser
+        self.pending: deque[Entry] = deque()
+        self.held = 0  # bytes pending, see PIECE_BYTES
+        self.paused = False
+        self.reads = 0
+        self.head_ns: int | None = None
+        self.ended = False
+        self.error: _MakeError | None = None
+
+    def take(self, data: bytes, at_ns: int, kind: Kind, error_ns: int, read_ns: int) -> None:
+        self.reads = read = self.reads + 1
+        try:
+            piece = self._feed(data)
+        except WireError as error:
+            piece = error.body
+            self.fail(_maker(httpx2.RemoteProtocolError, str(error)))
+        if self.head_ns is None and self.parser.status is not None:
+            self.head_ns = at_ns
+        if piece:
+            self.pending.append((piece, read, at_ns, kind, error_ns, read_ns))
+            self.held += len(piece) + PIECE_BYTES
+            if self.held > HIGH_WATER_BYTES and not self.paused:
+                self.paused = True
+                self._wire.pause()
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def eof(self) -> None:
+        self.ended = True
+        try:
+            self.parser.eof()
+        except WireError as error:
+            self.fail(_maker(httpx2.RemoteProtocolError, str(error)))
+        self.wake()
+
+    def lost(self, error: Exception | None) -> None:
+        reason = "reset" if isinstance(error, ConnectionError) else "broken"
+        self.fail(_maker(httpx2.ReadError, f"the connection was {reason} before the answer was complete"))
+
+    def fail(self, error: _MakeError) -> None:
+        """Nothing more will come; what is pending can still be taken. The first error counts."""
+        if self.error is None and not self.parser.complete:
+            self.error = error
+        self.wake()
+
+    @property
+    def over(self) -> bool:
+        """Nothing more will be pending."""
+        return self.parser.complete or self.error is not None
+
+    def wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def more(self, limit_s: float | None) -> asyncio.Future[None]:
+        """To be awaited: done with the next read, at the end, or after `limit_s`, with httpx2.ReadTimeout."""
+        if self._waiter is not None and not self._waiter.done():
+            raise RuntimeError("two tasks read the same response")
+        if limit_s is not None:
+            self._since, self._limit_s = self._loop.time(), limit_s
+            if self._timer is None:
+                self._timer = self._loop.call_later(limit_s, self._ring)
+        self._waiter = waiter = self._loop.create_future()
+        return waiter
+
+    def _ring(self) -> None:
+        """One timer is moved on when it rings too early, instead of one set and cancelled for each read."""
+        self._timer = None
+        if self._waiter is None or self._waiter.done():
+            return
+        due = self._since + self._limit_s
+        if self._loop.time() < due:
+            self._timer = self._loop.call_at(due, self._ring)
+        else:
+            self.error = self.error or _maker(httpx2.ReadTimeout, f"nothing was received for {self._limit_s:g} s")
+            self._waiter.set_result(None)
+
+    def shrink(self, size: int) -> None:
+        """A piece of `size` bytes was taken."""
+        self.held -= size + PIECE_BYTES
+        if self.paused and self.held < LOW_WATER_BYTES:
+            self.resume()
+
+    def resume(self) -> None:
+        self.paused = False
+        self._wire.resume()
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+class _Broken(Exception):
+    """The server takes no more of the request."""
+
+
+class Exchange:
+    """One request on one connection: sending it, the wait for the head, and what becomes of the connection."""
+
+    def __init__(
+        self, wire: Wire, request: Outgoing, max_head_bytes: int, done: Callable[[Exchange, Fate], None]
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._done = done
+        self._request = request
+        self._sender: asyncio.Task[None] | None = None
+        self._sent = self._broken = False
+        self.wire = wire
+        self.inbox = Inbox(self._loop, wire, ResponseParser(request.method, max_head_bytes=max_head_bytes))
+        self.finished = False
+        wire.receiver = self.inbox
+
+    async def head(self, timings: Timings, write_s: float | None, read_s: float | None) -> None:
+        """Send the request and wait for the head of the response, which may come first."""
+        request, inbox = self._request, self.inbox
+        if self.wire.closed:
+            raise httpx2.ReadError("the connection was closed before the request was sent")
+        if request.small and self.wire.write(request.head + request.content):
+            self._note_sent(timings)
+        else:
+            self._sender = self._loop.create_task(self._send(timings, write_s))
+            self._sender.add_done_callback(self._sender_done)
+        while inbox.parser.status is None:
+            if inbox.error is not None:
+                raise self._why(inbox.error())
+            sending = self._sender is not None and not self._sender.done()
+            await inbox.more(None if sending else read_s)
+        timings.head_ns = inbox.head_ns
+        if self._sender is not None and (inbox.parser.status >= 400 or inbox.over):
+            # RFC 9112 section 9.5: cease sending when the answer shows that the server does not want the rest. Below
+            # 400 it may answer what has come so far, and the rest is sent beside it.
+            self._sender.cancel()
+
+    def finish(self, *, park: bool = False) -> None:
+        """The caller is done with the response; `park`: and knows that no more of it will come than its end."""
+        if self.finished:
+            return
+        self.stop()
+        fate: Fate = "close"
+        if self._sent and not (self.wire.closed or self._request.close):
+            if self.inbox.parser.complete:
+                fate = "reuse" if self.inbox.parser.reusable else "close"
+            elif park and self.inbox.error is None:
+                fate = "park"
+        self._done(self, fate)
+
+    def stop(self) -> None:
+        """No more timers, nothing more is sent."""
+        self.finished = True
+        self.inbox.close()
+        if self._sender is not None:
+            self._sender.cancel()
+
+    async def _send(self, timings: Timings, write_s: float | None) -> None:
+        """Everything, by pieces of which each has `write_s`: slow is not stuck."""
+        if self._request.small:
+            await self._flush(write_s)
+        else:
+            async with contextlib.aclosing(self._request.parts()) as parts:
+                async for part in parts:
+                    view = memoryview(part)
+                    for start in range(0, len(view), WRITE_BYTES):
+                        if not self.wire.write(view[start : start + WRITE_BYTES]):
+                            await self._flush(write_s)
+        self._note_sent(timings)
+
+    async def _flush(self, write_s: float | None) -> None:
+        try:
+            async with asyncio.timeout(write_s):
+                await self.wire.flush()
+        except TimeoutError:
+            raise httpx2.WriteTimeout(f"the server took nothing of the request for {write_s:g} s") from None
+        except ConnectionError:
+            raise _Broken from None
+
+    def _note_sent(self, timings: Timings) -> None:
+        self._sent = True
+        timings.sent_ns = self.wire.sent_ns
+
+    def _sender_done(self, sender: asyncio.Task[None]) -> None:
+        error = None if sender.cancelled() else sender.exception()
+        if isinstance(error, _Broken):
+            self._broken = True  # the server may have answered first, so the reading side has the last word
+        elif error is not None:
+            self.inbox.fail(lambda: error)
+        self.inbox.wake()
+
+    def _why(self, error: BaseException) -> BaseException:
+        if self._broken and self.untouched and isinstance(error, httpx2.ReadError):
+            return httpx2.WriteError("the connection was broken while the request was sent")
+        return error
+
+    @property
+    def untouched(self) -> bool:
+        """Not a byte of an answer has come."""
+        return self.inbox.reads == 0
+
+
+class Outgoing:
+    """A request as bytes. Raises httpx2.LocalProtocolError for one that cannot be sent as it is."""
+
+    def __init__(self, request: httpx2.Request) -> None:
+        headers = request.headers
+        if request.method == "CONNECT":
+            raise httpx2.LocalProtocolError("expected a method whose answer is a message, got CONNECT: no tunnels here")
+        if "host" not in headers:
+            raise httpx2.LocalProtocolError("expected a Host header (RFC 9112 section 3.2)")
+        try:
+            self.head = request_bytes(request.method, request.url.raw_path, headers.raw)
+        except ValueError as error:
+            raise httpx2.LocalProtocolError(str(error)) from None
+        self.method = request.method
+        self.close = "close" in headers.get("connection", "").lower()
+        self._chunked = "transfer-encoding" in headers
+        self._length = self._declared_length(headers)
+        self._stream: AsyncIterable[bytes] | None = None
+        self.content = b""
+        try:
+            self.content = request.content
+        except httpx2.RequestNotRead:
+            if not isinstance(request.stream, httpx2.AsyncByteStream):
+                raise RuntimeError(  # noqa: TRY004  # as httpx2's client does
+                    "expected an asynchronous body; an AsyncClient cannot send a synchronous one"
+                ) from None
+            self._stream = request.stream
+        if self._stream is None and not self._chunked and len(self.content) != self._length:
+            raise self._wrong_length(len(self.content))
+        self.small = self._stream is None and not self._chunked and len(self.content) <= WRITE_BYTES
+
+    @property
+    def replayable(self) -> bool:
+        """Whether it may be sent a second time when nobody knows what became of the first."""
+        return self._stream is None and self.method in IDEMPOTENT
+
+    async def parts(self) -> AsyncGenerator[bytes, None]:
+        """What goes on the wire, in the pieces in which the caller gives them."""
+        yield self.head
+        if self._stream is None:
+            yield chunk(self.content) + LAST_CHUNK if self._chunked else self.content
+            return
+        sent = 0
+        async for part in self._stream:
+            sent += len(part)
+            if not self._chunked and sent > self._length:
+                raise self._wrong_length(sent)
+            if part:
+                yield chunk(part) if self._chunked else part
+        if not self._chunked and sent != self._length:
+            raise self._wrong_length(sent)
+        if self._chunked:
+            yield LAST_CHUNK
+
+    def _declared_length(self, headers: httpx2.Headers) -> int:
+        if not self._chunked:
+            value = headers.get("content-length", "0")
+            if value.isascii() and value.isdigit():
+                return int(value)
+        elif headers["transfer-encoding"].lower() == "chunked" and "content-length" not in headers:
+            return 0
+        raise httpx2.LocalProtocolError(
+            "expected either one Content-Length, or Transfer-Encoding: chunked (RFC 9112 section 6)"
+        )
+
+    def _wrong_length(self, length: int) -> Exception:
+        return httpx2.LocalProtocolError(
+            f"the body has {'at least ' if self._stream else ''}{length} bytes, its Content-Length says {self._length}"
+        )
+
+
+def _maker(kind: type[httpx2.TransportError], text: str) -> _MakeError:
+    return lambda: kind(text)

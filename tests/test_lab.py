@@ -1,0 +1,411 @@
+"""Lab: upstream, relay and client together, on real sockets; the taps of all three joined."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import gc
+import os
+import signal
+import threading
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+from streamkit.errors import ConfigError, ServerError, UnknownPreset
+from streamkit.lab import lab as lab_module
+from streamkit.lab.lab import Lab, Roles
+from streamkit.lab.notebook import run
+from streamkit.lab.recording import FOREIGN_TAPS, Recording
+from streamkit.lab.server import serve, servers
+from streamkit.lab.upstream import Script, create_upstream
+from tests.server_apps import make_app
+from tests.serving import QUICK_S, alive, eventually
+from tests.test_server import FakeShell, shell  # noqa: F401  # a fixture
+
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
+SCRIPT = Script(["床前", "明月光，", "疑", "是地上霜。"] * 3, first_piece_ms=20, gap_ms=4)
+SIZE = len(SCRIPT.text.encode())
+EVERYWHERE = pytest.mark.parametrize("roles", ["threads", "processes", "one loop"])
+IN_PROCESS = pytest.mark.parametrize("roles", ["threads", "one loop"])
+
+ASK = functools.partial(Lab.post, chat_history="你好")
+
+
+def slow_tap() -> Script:
+    """A stream of a minute, to be left before its end."""
+    return Script(["x"] * 1000, first_piece_ms=0, gap_ms=60)
+
+
+# --- The join -------------------------------------------------------------------------------------------------------
+
+
+@EVERYWHERE
+def test_every_tap_has_every_piece_whatever_is_spoken(roles: Roles) -> None:
+    with Lab(SCRIPT, roles=roles) as lab:
+        recordings = [run(ASK(lab, accept=accept)) for accept in (None, "text", "sse", "ndjson")]
+    for recording in recordings:
+        assert recording.outcome.ok
+        assert recording.text == SCRIPT.text
+        assert recording.taps.keys() == set(FOREIGN_TAPS)
+        assert {curve.total for curve in recording.curves("bytes").values()} == {SIZE}
+        assert {curve.total for curve in recording.curves("events").values()} == {len(SCRIPT.pieces)}
+        assert {"relay.asked", "relay.asking", "upstream.asked"} <= recording.marks.keys()
+        assert not [note for note in recording.meta["notes"] if "taps" in note]
+    spoken = [str(recording.content_type).partition(";")[0] for recording in recordings]
+    assert spoken == ["text/plain", "text/plain", "text/event-stream", "application/x-ndjson"]
+
+
+# A send is stamped when it has returned; by then the other end may have read. So these orders, and no others, are sure.
+ORDERS = (
+    ("upstream.due", "upstream.sent"),
+    ("upstream.due", "relay.read"),
+    ("relay.read", "relay.event"),
+    ("relay.event", "relay.send"),
+    ("relay.send", "relay.sent"),
+    ("relay.send", "client.read"),
+    ("client.read", "client.event"),
+)
+
+
+@EVERYWHERE
+def test_no_event_is_seen_before_it_was_there(roles: Roles) -> None:
+    with Lab(SCRIPT, roles=roles) as lab:
+        recording = run(ASK(lab, accept="sse"))
+    curves = recording.curves("events")
+    for before, after in ORDERS:
+        passed = np.repeat(curves[before].at_ns, np.diff(curves[before].count, prepend=0))
+        seen = np.repeat(curves[after].at_ns, np.diff(curves[after].count, prepend=0))
+        assert (passed <= seen).all(), f"{after} saw an event that {before} had not"
+    marks = recording.marks
+    assert 0 < marks["relay.asked"] <= marks["relay.asking"] <= marks["upstream.asked"]
+    assert marks["upstream.asked"] <= curves["upstream.due"].at_ns[0]
+
+
+@IN_PROCESS
+def test_streams_side_by_side_get_their_own_taps(roles: Roles) -> None:
+    async def main(lab: Lab) -> list[Recording]:
+        return await asyncio.gather(*(ASK(lab, accept="sse", label=str(number)) for number in range(5)))
+
+    with Lab(SCRIPT, roles=roles) as lab:
+        recordings = run(main(lab))
+    assert len({recording.headers["x-stream-id"] for recording in recordings}) == 5
+    assert {curve.total for recording in recordings for curve in recording.curves().values()} == {len(SCRIPT.pieces)}
+
+
+@EVERYWHERE
+def test_a_stream_that_the_client_leaves_keeps_the_taps_there_are(roles: Roles) -> None:
+    with Lab(slow_tap(), roles=roles) as lab:
+        recording = run(ASK(lab, accept="sse", max_events=3))
+    assert str(recording.outcome) == "cancelled(max_events)"
+    assert recording.taps["upstream.due"].events[-1] == 1000
+    assert 3 <= recording.taps["upstream.sent"].events[-1] < 1000
+    assert recording.taps["relay.sent"].events[-1] >= 3
+
+
+@EVERYWHERE
+def test_a_refused_request_has_the_relays_marks_and_says_what_is_missing(roles: Roles) -> None:
+    with Lab(SCRIPT, roles=roles) as lab:
+        recording = run(lab.post("/ans", data={"another_field": "x"}))
+    assert recording.outcome.name == "refused"
+    assert recording.marks.keys() == {"relay.asked"}
+    assert recording.meta["notes"] == ["no taps of this stream: upstream"]
+
+
+def test_a_stream_that_never_answered_has_the_way_of_its_request() -> None:
+    with Lab(Script(["a"], first_piece_ms=60_000)) as lab:
+        recording = run(ASK(lab, total_s=0.2))
+    assert str(recording.outcome) == "timeout(total)"
+    assert recording.taps.keys() == {"upstream.due"}
+    assert recording.marks.keys() == {"relay.asked", "relay.asking", "upstream.asked"}
+    assert len(recording.meta["notes"]) == 0
+
+
+def test_the_wait_for_taps_is_bounded_and_what_is_missing_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lab_module, "TAPS_WAIT_S", 0.05)
+    with Lab(SCRIPT) as lab:
+        recording = run(ASK(lab))
+        assert lab.upstream is not None
+        assert lab.upstream.app is not None
+        lab.upstream.app.ctx.sent[-1].ended = False
+        stream_id = recording.headers["x-stream-id"]
+        found = run(_fetch(lab, stream_id))
+    assert not found["upstream"].finished
+    assert found["relay"].finished
+
+
+async def _fetch(lab: Lab, stream_id: str) -> dict[str, Any]:
+    async with lab._place.open() as (_, sources):
+        return await lab_module._finished_taps(sources, stream_id)
+
+
+def test_with_tracing_off_the_client_is_alone() -> None:
+    with Lab(SCRIPT, trace=False) as lab:
+        recording = run(ASK(lab))
+    assert recording.text == SCRIPT.text
+    assert not recording.taps
+
+
+# --- One loop -------------------------------------------------------------------------------------------------------
+
+
+def busy(seconds: float) -> Any:
+    """A reader that computes for so long over each piece."""
+    return lambda _: time.sleep(seconds)
+
+
+def test_on_one_loop_a_busy_client_makes_the_upstream_late_and_the_verdict_says_so() -> None:
+    script = Script(["x"] * 40, first_piece_ms=20, gap_ms=5)
+    worst = {}
+    trust = {}
+    roles: Roles
+    for roles in ("one loop", "processes"):
+        with Lab(script, roles=roles) as lab:
+            recording = run(ASK(lab, accept="sse", on_piece=busy(0.02)))
+        late_ns = np.asarray(recording.taps["upstream.sent"].at_ns) - np.asarray(recording.taps["upstream.due"].at_ns)
+        worst[roles], trust[roles] = int(np.median(late_ns)), recording.trust
+    assert worst["one loop"] > 2 * worst["processes"]
+    assert trust["one loop"].level != "good"
+    assert any("the upstream sent" in reason for reason in trust["one loop"].reasons)
+
+
+def test_on_one_loop_nothing_runs_between_two_posts() -> None:
+    with Lab(SCRIPT, roles="one loop") as lab:
+
+        async def main() -> tuple[Recording, set[asyncio.Task[Any]]]:
+            recording = await ASK(lab)
+            return recording, asyncio.all_tasks() - {asyncio.current_task()}
+
+        for _ in range(2):  # each run() is a loop of its own
+            recording, tasks = run(main())
+            assert recording.outcome.ok
+            assert tasks == set()
+        assert (lab.relay, lab.upstream) == (None, None)
+
+
+def test_on_one_loop_a_cancelled_post_takes_its_servers_along() -> None:
+    async def main(lab: Lab) -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(ASK(lab), 0.3)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        assert not lab._place._pairs  # type: ignore[union-attr]  # one loop
+
+    with Lab(slow_tap(), roles="one loop") as lab:
+        run(main(lab))
+
+
+def test_on_one_loop_a_server_that_cannot_start_leaves_nothing() -> None:
+    async def main(lab: Lab) -> None:
+        with pytest.raises(ServerError, match="ConfigError"):
+            await ASK(lab)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    with Lab(SCRIPT, roles="one loop", idle_s=-1) as lab:
+        run(main(lab))
+
+
+# --- What goes in ---------------------------------------------------------------------------------------------------
+
+
+def test_the_relay_reads_what_the_script_speaks() -> None:
+    with Lab(Script("床前明月光", first_piece_ms=0, gap_ms=1, preset="openai"), model="m") as lab:
+        assert run(ASK(lab)).text == "床前明月光"
+    with Lab(Script("床前明月光", first_piece_ms=0, gap_ms=1, preset="openai"), model="m", preset="anthropic") as lab:
+        assert not run(ASK(lab)).outcome.ok
+
+
+def test_settings_are_the_relays() -> None:
+    with Lab(Script(["a"], first_piece_ms=60_000), first_piece_s=0.1) as lab:
+        assert str(run(ASK(lab)).outcome) == "refused(504)"
+
+
+def test_options_of_record_and_form_fields_go_where_they_belong() -> None:
+    heard: list[str] = []
+    with Lab(SCRIPT) as lab:
+        recording = run(
+            lab.post(chat_history="你好", label="first", on_piece=heard.append, headers={"accept": "text/plain"})
+        )
+        assert lab.upstream is not None
+        assert lab.upstream.app is not None
+        assert lab.upstream.app.ctx.sent[-1].asked
+        as_json = run(lab.post(json={"chat_history": "你好"}))
+    assert recording.label == "first"
+    assert "".join(heard) == SCRIPT.text
+    assert as_json.outcome.ok
+
+
+def test_an_upstream_of_ones_own_may_be_a_factory_or_run_elsewhere() -> None:
+    make = functools.partial(create_upstream, SCRIPT)
+    with Lab(upstream=make) as lab:
+        assert lab.script is None
+        assert repr(lab) == "<Lab running, threads: an upstream of its own>"
+        assert run(ASK(lab)).taps.keys() == set(FOREIGN_TAPS)
+    with serve(make) as elsewhere, Lab(upstream=elsewhere.url) as lab:
+        assert lab.upstream is None
+        recording = run(ASK(lab))
+        assert recording.text == SCRIPT.text
+        assert {name.partition(".")[0] for name in recording.taps} == {"relay"}
+        lab.stop()
+        assert elsewhere.running
+
+
+@pytest.mark.parametrize("isolated", [False, True])
+def test_an_upstream_that_keeps_no_taps_is_no_fault(isolated: bool) -> None:
+    with Lab(upstream=make_app, isolated=isolated) as lab:
+        recording = run(ASK(lab))
+    assert recording.outcome.name == "refused"
+    assert recording.meta["notes"] == ["no taps of this stream: upstream"]
+
+
+def test_taps_of_another_clock_are_left_out_and_the_recording_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a monotonic clock is each process's own, as outside Linux, there is nothing to subtract."""
+    with Lab(SCRIPT, isolated=True) as lab:
+        monkeypatch.setattr("streamkit.lab.origin.clock_origin", lambda: "process-0123456789abcdef")
+        recording = run(ASK(lab))
+    assert recording.text == SCRIPT.text
+    assert not recording.taps
+    assert [note.partition(": ")[0] for note in recording.meta["notes"][-2:]] == [
+        "the taps of upstream cannot be joined",
+        "the taps of relay cannot be joined",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "text"),
+    [
+        ({"roles": "fibres"}, ConfigError, "expected roles as 'threads', 'processes' or 'one loop'"),
+        ({"roles": "one loop", "isolated": True}, TypeError, "isolated=True is short for"),
+        ({"roles": "one loop", "loop": "uvloop"}, ConfigError, "expected no loop="),
+        ({"loop": "libev"}, ConfigError, "expected loop="),
+        ({"script": SCRIPT, "upstream": make_app}, TypeError, "got both"),
+        ({"upstream": 5}, TypeError, "expected a factory"),
+        (
+            {"isolated": True, "transport": threading.Lock()},
+            TypeError,
+            "expected transport as a value that can be given",
+        ),
+        ({"idle_s": -1}, ServerError, "expected idle_s as seconds"),
+        ({"preset": "opnai"}, ServerError, "opnai"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_and_leaves_nothing(
+    arguments: dict[str, Any], error: type[Exception], text: str
+) -> None:
+    with pytest.raises(error, match=text):
+        Lab(**arguments)
+    assert servers() == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "text"),
+    [
+        ({"path": "ans"}, ValueError, "expected the path"),
+        ({"accept": "json"}, ValueError, "expected accept as a media type, or one of text, sse, ndjson"),
+        ({"on_peice": print}, TypeError, "expected the form field 'on_peice' as text or a number"),
+        ({"method": print}, TypeError, "method"),
+        ({"preset": "opnai"}, UnknownPreset, "opnai"),
+    ],
+)
+def test_a_post_that_makes_no_sense_is_refused(arguments: dict[str, Any], error: type[Exception], text: str) -> None:
+    with Lab(SCRIPT) as lab, pytest.raises(error, match=text):
+        run(lab.post(**arguments))
+
+
+# --- Its life -------------------------------------------------------------------------------------------------------
+
+
+@EVERYWHERE
+def test_after_stop_it_says_what_to_do(roles: Roles) -> None:
+    lab = Lab(SCRIPT, roles=roles)
+    lab.stop()
+    lab.stop()
+    with pytest.raises(ServerError, match="this Lab was stopped: make a new one"):
+        run(ASK(lab))
+    assert repr(lab) == f"<Lab stopped, {roles}: a script of 12 pieces>"
+
+
+def test_isolated_is_a_process_for_each_server() -> None:
+    with Lab(SCRIPT, isolated=True) as lab:
+        assert lab.roles == "processes"
+        pids = [server.process.pid for server in (lab.upstream, lab.relay) if server is not None and server.process]
+        assert len(set(pids) - {os.getpid()}) == 2
+    assert not any(alive(pid) for pid in pids)
+
+
+def test_several_labs_live_side_by_side() -> None:
+    other = Script(["another"], first_piece_ms=0)
+    with Lab(SCRIPT) as one, Lab(other) as two:
+        assert (run(ASK(one)).text, run(ASK(two)).text) == (SCRIPT.text, "another")
+
+
+@pytest.mark.parametrize("isolated", [False, True])
+def test_a_lab_that_nobody_keeps_stops(isolated: bool) -> None:
+    Lab(SCRIPT, isolated=isolated)
+    gc.collect()
+    assert eventually(lambda: servers() == [])
+    assert eventually(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("streamkit")])
+
+
+def test_a_cell_run_again_replaces_its_lab(shell: FakeShell) -> None:  # noqa: F811  # the fixture
+    shell.user_ns["Lab"] = Lab
+    for _ in range(3):
+        shell.run("lab = Lab(); kept.append(lab)")
+    labs: list[Lab] = shell.user_ns["kept"]
+    assert [lab.relay.running for lab in labs if lab.relay] == [False, False, True]
+    assert [lab.upstream.running for lab in labs if lab.upstream] == [False, False, True]
+    shell.run("kept.append(Lab())  # another cell")
+    assert len(servers()) == 4
+
+
+def test_it_works_with_async_with_and_inside_a_running_loop() -> None:
+    async def main() -> Recording:
+        async with Lab(SCRIPT) as lab:
+            return await ASK(lab)
+
+    assert run(main()).text == SCRIPT.text
+    assert servers() == []
+
+
+def test_ctrl_c_during_the_start_of_the_relay_stops_the_upstream(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    whole = serve
+    calls = iter([whole, interrupted])
+    monkeypatch.setattr(lab_module, "serve", lambda *args, **options: next(calls)(*args, **options))
+    with pytest.raises(KeyboardInterrupt):
+        Lab(SCRIPT)
+    assert servers() == []
+
+
+def test_ctrl_c_during_a_stop_still_stops_both() -> None:
+    lab = Lab(slow_tap())
+    assert lab.relay is not None
+    stop_relay = lab.relay.stop
+
+    def interrupted(grace_s: float | None = None) -> None:
+        stop_relay(grace_s)
+        signal.raise_signal(signal.SIGINT)
+
+    lab.relay.stop = interrupted  # type: ignore[method-assign]  # Ctrl-C in the middle of it
+    with pytest.raises(KeyboardInterrupt):
+        lab.stop()
+    assert servers() == []
+
+
+def test_a_stop_cuts_the_streams_that_are_open() -> None:
+    async def main(lab: Lab) -> Recording:
+        asking = asyncio.create_task(ASK(lab, accept="sse"))
+        await asyncio.sleep(0.3)
+        await asyncio.to_thread(lab.stop, 0)
+        return await asking
+
+    lab = Lab(slow_tap())
+    begin = time.monotonic()
+    recording = run(main(lab))
+    assert time.monotonic() - begin < QUICK_S
+    assert recording.outcome.name == "truncated"
+    assert recording.taps["relay.sent"].events[-1] > 0
