@@ -13,13 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 from streamkit import __version__
 from streamkit.config import options
-from streamkit.errors import StreamkitError
+from streamkit.errors import ConfigError, StreamkitError
 from streamkit.presets import presets
 
 if TYPE_CHECKING:
     from streamkit.lab.recording import Recording
 
 __all__ = ["main"]
+
+SIDE_BY_SIDE = ("timeline", "gaps", "hops")
+OF_ONE = ("journey", "backlog")
+"""The figures, by whether they take several recordings."""
 
 INTERRUPTED = 130
 """128 + SIGINT, what a shell expects of a command ended by Ctrl-C."""
@@ -227,7 +231,7 @@ def _record(arguments: argparse.Namespace) -> int:
 def _add_plot(commands: Any) -> None:
     plot = commands.add_parser("plot", help="draw saved recordings side by side")
     plot.add_argument("recordings", nargs="+", type=Path, metavar="FILE")
-    plot.add_argument("--kind", choices=("timeline", "gaps"), default="timeline")
+    plot.add_argument("--kind", choices=(*SIDE_BY_SIDE, *OF_ONE), default="timeline")
     plot.add_argument("--out", type=Path, default=Path("streamkit.png"), help="the picture (default: %(default)s)")
     plot.set_defaults(command=_plot)
 
@@ -235,6 +239,8 @@ def _add_plot(commands: Any) -> None:
 def _plot(arguments: argparse.Namespace) -> int:
     from streamkit.lab.recording import Recording
 
+    if arguments.kind in OF_ONE and len(arguments.recordings) != 1:
+        raise ConfigError(f"expected one recording for --kind {arguments.kind}, got {len(arguments.recordings)}")
     _draw([Recording.load(path) for path in arguments.recordings], arguments.kind, arguments.out)
     return 0
 
@@ -250,6 +256,6 @@ def _draw(recordings: list[Recording], kind: str, path: Path) -> None:
     mpl.use("agg")
     from streamkit.lab import plots
 
-    axes = getattr(plots, kind)(recordings)
+    axes = getattr(plots, kind)(recordings[0] if kind in OF_ONE else recordings)
     axes.figure.savefig(path, dpi=150)
     print(f"picture: {path.resolve()}")

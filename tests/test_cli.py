@@ -114,3 +114,19 @@ def test_plotting_a_file_that_is_no_recording_says_so(tmp_path: Path, capsys: py
     file.write_text("hello\n")
     assert main(["plot", str(file)]) == 2
     assert "streamkit: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["timeline", "gaps", "hops", "journey", "backlog"])
+def test_each_figure_can_be_drawn_from_a_file(tmp_path: Path, kind: str) -> None:
+    file, picture = tmp_path / "x.jsonl", tmp_path / "x.png"
+    Recording.from_pieces([(1_000_000, "a"), (2_000_000, "b")]).save(file)
+    assert main(["plot", str(file), "--kind", kind, "--out", str(picture)]) == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("kind", ["journey", "backlog"])
+def test_a_figure_of_one_recording_takes_no_two(tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "x.jsonl"
+    Recording.from_pieces([(1_000_000, "a")]).save(file)
+    assert main(["plot", str(file), str(file), "--kind", kind]) == 2
+    assert f"expected one recording for --kind {kind}, got 2" in capsys.readouterr().err

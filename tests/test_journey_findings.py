@@ -159,7 +159,7 @@ def test_pressure_that_the_relay_feels_in_send_needs_no_other_sign() -> None:
 def test_a_reader_that_takes_its_time_is_named_without_other_taps() -> None:
     handed = [at + 20 * i for i, at in enumerate(DUE)]
     assert journey_finding(way({}, DUE, handed=handed)) == (
-        "The client held up to 12 events, up to 780 ms: client.read → client.event"
+        "From event 1 on the reader is slow: it holds up to 12 events, up to 780 ms"
     )
 
 

@@ -136,7 +136,12 @@ def drawn(ax: Axes) -> list[tuple[str, Bbox]]:
 
 
 def inside(ax: Axes) -> list[str]:
-    return [text.get_text() for text in ax.texts]
+    return [text.get_text() for text in ax.texts if text.get_label() != "_note"]
+
+
+def note(ax: Axes) -> str:
+    (text,) = [text.get_text() for text in ax.texts if text.get_label() == "_note"]
+    return text
 
 
 def legend_of(ax: Axes) -> list[str]:
@@ -152,6 +157,17 @@ def labelled(ax: Axes, label: str) -> list[Any]:
 
 def bars(ax: Axes, label: str) -> int:
     return sum(len(lines.get_segments()) for lines in labelled(ax, label))
+
+
+@both_figures
+def test_how_far_to_trust_it_stands_small_below(figure: str) -> None:
+    draw = getattr(plots, figure)
+    recording = made()
+    assert note(draw(recording)) == f"trust: {recording.trust}"
+    joined = made(8, per_read=4)
+    worst = f"trust, the worst of 2: {joined.trust}"
+    assert joined.trust < recording.trust
+    assert note(draw([recording, joined])).removesuffix("…").rstrip() in worst
 
 
 @both_figures

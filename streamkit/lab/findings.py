@@ -19,6 +19,7 @@ from streamkit.lab.recording import Recording
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from streamkit.lab.trust import Trust
     from streamkit.outcome import Outcome
 
     Ints = npt.NDArray[np.int64]
@@ -45,6 +46,7 @@ class Trace:
 
     name: str
     outcome: Outcome
+    trust: Trust
     at_ns: Ints
     read: Ints
     characters: Ints
@@ -182,6 +184,7 @@ def _trace(recording: Recording, name: str, stall_ms: float | None) -> Trace:
     return Trace(
         name=name,
         outcome=recording.outcome,
+        trust=recording.trust,
         at_ns=at_ns,
         read=read,
         characters=characters,

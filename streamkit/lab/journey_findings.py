@@ -257,15 +257,19 @@ def _pressure(journey: Journey) -> str | None:
     since_ns = _since_ns(journey, slow)
     follows = [hop for hop in journey.hops if hop.holds and hop not in reading and _since_ns(journey, hop) >= since_ns]
     at_upstream = [_since_ns(journey, hop) for hop in follows if hop.before.startswith("upstream.")]
+    since = f"From {_numbered(slow.on_time, journey)} on" if slow.on_time else "From the start"
     if at_upstream:
         later = duration(min(at_upstream) - since_ns)
-        since = f"From {_numbered(slow.on_time, journey)} on" if slow.on_time else "From the start"
         return f"{since} the reader is slow: the pressure reaches the upstream {later} later"
     in_relay = [hop for hop in (*follows, *reading) if hop.place == "the relay"]
     if in_relay:
         most = max(in_relay, key=lambda hop: hop.most)
         held = f"{spell(most.most, journey.unit)} for {duration(most.longest_ns)}"
         return f"The relay held {held}: the client reads too slowly"
+    own = max(reading, key=lambda hop: hop.longest_ns)
+    if own.after == "client.event":  # what waits unread meanwhile seems to be on its way: it shares a late read
+        held = f"up to {spell(own.most, journey.unit)}, up to {duration(own.longest_ns)}"
+        return f"{since} the reader is slow: it holds {held}"
     return None
 
 

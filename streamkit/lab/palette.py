@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import textwrap
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -25,6 +25,8 @@ from matplotlib.transforms import Affine2D, ScaledTranslation, Transform
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from streamkit.lab.trust import Trust
 
 __all__ = [
     "FRAME_PT",
@@ -56,6 +58,7 @@ __all__ = [
     "recording_stroke",
     "settle",
     "size_pt",
+    "trust_below",
     "width_pt",
 ]
 
@@ -196,6 +199,12 @@ def dress(ax: Axes, title: str, spines: Iterable[str]) -> None:
     ax.set_title(
         "\n".join(lines), loc="left", fontsize=TITLE_PT, color=INK, pad=7, fontfamily=families, parse_math=False
     )
+
+
+def trust_below(ax: Axes, verdicts: Sequence[Trust]) -> None:
+    """How far to trust what the figure shows: the verdict on its recording, or the worst of them. See `note_below`."""
+    of_several = "" if len(verdicts) == 1 else f", the worst of {len(verdicts)}"
+    note_below(ax, f"trust{of_several}: {min(verdicts)}")
 
 
 def note_below(ax: Axes, text: str) -> None:

@@ -53,7 +53,7 @@ def backlog(recording: Recording, ax: Axes | None = None, *, title: str | None =
     ax.set_xlim(left / unit_ns, right / unit_ns)
     palette.settle(ax)  # the frame's width, for title and note; then its height, with both
     palette.dress(ax, describe_backlog(shown) if title is None else title, spines=["left", "bottom"])
-    palette.note_below(ax, f"trust: {shown.trust}")
+    palette.trust_below(ax, [shown.trust])
     palette.settle(ax)
     width, height = palette.size_pt(ax)
     head_pt = (len(held) + bool(others)) * (LINE_PT + 1) + LINE_PT + 14

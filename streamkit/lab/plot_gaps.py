@@ -39,6 +39,8 @@ def gaps(recordings: Recordings, ax: Axes | None = None, *, title: str | None = 
     ax.set_xlabel(f"gap between reads (ms, log scale){_sharing(shown)}")
     ax.set_ylabel("gaps at most this long (%)", fontsize=LABEL_PT)
     palette.dress(ax, describe_gaps(shown) if title is None else title, spines=["left", "bottom"])
+    palette.settle(ax)
+    palette.trust_below(ax, [trace.trust for trace in shown])
     if not any(trace.gaps.size for trace in shown):
         return _no_gaps(ax, shown)
     ax.set_ylim(0, 104)

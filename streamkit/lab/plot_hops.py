@@ -55,8 +55,7 @@ def hops(recordings: Recordings, ax: Axes | None = None, *, title: str | None = 
     _name_rows(ax, groups)
     palette.settle(ax)
     palette.dress(ax, describe_hops(shown) if title is None else title, spines=["bottom"])
-    worst = min(journey.trust for journey in shown)
-    palette.note_below(ax, f"trust{'' if len(shown) == 1 else f', the worst of {len(shown)}'}: {worst}")
+    palette.trust_below(ax, [journey.trust for journey in shown])
     if not groups:
         return _nothing(ax, shown)
     palette.settle(ax)

@@ -113,7 +113,7 @@ def _dress(ax: Axes, shown: Journey, title: str) -> None:
     ax.set_ylim(0, most)
     palette.settle(ax)  # the frame's width, for title and note; then its height, with both
     palette.dress(ax, title, spines=["left", "bottom"])
-    palette.note_below(ax, f"trust: {shown.trust}")
+    palette.trust_below(ax, [shown.trust])
     palette.settle(ax)
 
 

@@ -169,6 +169,8 @@ def _plan(ax: Axes, lanes: list[_Lane], unit_ns: float) -> _Plan:
     ax.set_xlim(left, widest)
     _name_lanes(ax, lanes, [i + 0.5 for i in range(len(lanes))])
     palette.settle(ax)
+    palette.trust_below(ax, [lane.trace.trust for lane in lanes])
+    palette.settle(ax)
     width, height = palette.size_pt(ax)
     right = widest
     for lane, end in zip(lanes, ends, strict=True):
