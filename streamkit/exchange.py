@@ -1,6 +1,6 @@
 """One request and its response on one connection: what is sent, what has come and waits, and how it ends.
 
-wire ──take()──▶ Inbox ──pending──▶ transport.Body
+wire ──take()──▶ Inbox ──pending──▶ transport.Body    or    Inbox ──sink()──▶ whoever asked for it
 wire ◀──write()── Exchange ◀── Outgoing
 """
 
@@ -18,7 +18,7 @@ from streamkit.http1 import LAST_CHUNK, ResponseParser, WireError, chunk, reques
 from streamkit.kernelclock import Kind
 from streamkit.wires import Timings, Wire
 
-__all__ = ["Entry", "Exchange", "Fate", "Inbox", "Outgoing"]
+__all__ = ["Entry", "Exchange", "Fate", "Inbox", "Outgoing", "Sink"]
 
 HIGH_WATER_BYTES: Final = 65_536
 LOW_WATER_BYTES: Final = 16_384
@@ -29,6 +29,8 @@ IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE
 
 Entry = tuple[bytes, int, int, Kind, int, int]
 """A piece with `read`, `at_ns`, `kind`, `error_ns` and `read_ns`: what `transport.Body` says of it."""
+Sink = Callable[[Entry], bool]
+"""Takes a piece in the callback that reads it; False: enough."""
 Fate = Literal["reuse", "park", "close"]
 """What is to become of the connection."""
 _MakeError = Callable[[], BaseException]
@@ -46,6 +48,7 @@ class Inbox:
         "_waiter",
         "_wire",
         "ended",
+        "enough",
         "error",
         "head_ns",
         "held",
@@ -53,6 +56,7 @@ class Inbox:
         "paused",
         "pending",
         "reads",
+        "sink",
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, wire: Wire, parser: ResponseParser) -> None:
@@ -70,6 +74,8 @@ class Inbox:
         self.head_ns: int | None = None
         self.ended = False
         self.error: _MakeError | None = None
+        self.sink: Sink | None = None
+        self.enough = False  # said the sink
 
     def take(self, data: bytes, at_ns: int, kind: Kind, error_ns: int, read_ns: int) -> None:
         self.reads = read = self.reads + 1
@@ -80,7 +86,13 @@ class Inbox:
             self.fail(_maker(httpx2.RemoteProtocolError, str(error)))
         if self.head_ns is None and self.parser.status is not None:
             self.head_ns = at_ns
-        if piece:
+        if self.sink is not None:
+            self._since = self._loop.time()
+            if piece and not self.enough:
+                self._pour(self.sink, (piece, read, at_ns, kind, error_ns, read_ns))
+            if not self.over:
+                return
+        elif piece:
             self.pending.append((piece, read, at_ns, kind, error_ns, read_ns))
             self.held += len(piece) + PIECE_BYTES
             if self.held > HIGH_WATER_BYTES and not self.paused:
@@ -89,6 +101,12 @@ class Inbox:
         waiter = self._waiter
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
+
+    def _pour(self, sink: Sink, entry: Entry) -> None:
+        try:
+            self.enough = not sink(entry)
+        except Exception as error:  # noqa: BLE001  # it is raised where the sink was given
+            self.enough, self.error = True, _again(error)
 
     def eof(self) -> None:
         self.ended = True
@@ -110,8 +128,8 @@ class Inbox:
 
     @property
     def over(self) -> bool:
-        """Nothing more will be pending."""
-        return self.parser.complete or self.error is not None
+        """Nothing more will be pending, or is wanted."""
+        return self.parser.complete or self.error is not None or self.enough
 
     def wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -331,6 +349,10 @@ class Outgoing:
         return httpx2.LocalProtocolError(
             f"the body has {'at least ' if self._stream else ''}{length} bytes, its Content-Length says {self._length}"
         )
+
+
+def _again(error: Exception) -> _MakeError:
+    return lambda: error
 
 
 def _maker(kind: type[httpx2.TransportError], text: str) -> _MakeError:

@@ -134,12 +134,12 @@ class Steady:
 
     async def _main(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        tasks: set[asyncio.Task[None]] = set()
+        tasks: dict[asyncio.Task[None], asyncio.WriteTransport] = {}
 
         def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.create_task(self._serve(reader, writer))
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
+            tasks[task] = writer.transport
+            task.add_done_callback(tasks.pop)
 
         if "path" in self._listen:
             server = await asyncio.start_unix_server(serve, **self._listen)
@@ -149,12 +149,14 @@ class Steady:
             self.url = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
         self._ready.set()
         await self._stop.wait()
+        await asyncio.sleep(
+            0.02
+        )  # asyncio 3.11 drops, unclosed, what it accepted in the turn in which it stops listening
         server.close()
-        await asyncio.sleep(0.01)  # what was just accepted becomes a task …
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.sleep(0.01)  # … and aborted transports close their sockets
+        for _ in range(3):  # aborted transports are closed in the next turns
+            await asyncio.sleep(0.01)
+            for transport in tasks.values():
+                transport.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -169,7 +171,7 @@ class Steady:
                     writer.write(chunk(b"data: %d\n\n" % number))
                     await writer.drain()
                 writer.write(LAST_CHUNK)
-        except (OSError, asyncio.IncompleteReadError):
+        except (OSError, ValueError, asyncio.IncompleteReadError):  # the client left
             pass
         finally:
             writer.transport.abort()

@@ -1,4 +1,4 @@
-"""How bytes move: which address wins, and that a wire of either kind holds on to nothing. Socket pairs and fake time."""
+"""How bytes move: which address wins, and that a wire of either kind keeps nothing. Socket pairs and fake time."""
 
 from __future__ import annotations
 
@@ -119,6 +119,11 @@ async def wired(kind: str) -> tuple[Wire, socket.socket]:
     return wire, theirs
 
 
+async def until(claim: Callable[[], bool]) -> None:
+    while not claim():  # noqa: ASYNC110  # there is no event for it; `run` bounds the wait
+        await asyncio.sleep(0)
+
+
 KINDS = pytest.mark.parametrize("kind", ["protocol", "kernel"])
 
 
@@ -139,8 +144,7 @@ def test_a_paused_wire_reads_nothing_and_goes_on_where_it_was(kind: str) -> None
             assert notes.data == b""
             wire.resume()
             wire.resume()
-            while notes.data != b"one":
-                await asyncio.sleep(0)
+            await until(lambda: notes.data == b"one")
             wire.abort()
 
     run(main())
@@ -152,8 +156,7 @@ def test_the_end_is_told_once_and_the_wire_is_closed(kind: str) -> None:
         wire, theirs = await wired(kind)
         wire.receiver = notes = Notes()
         theirs.close()
-        while not wire.closed:
-            await asyncio.sleep(0)
+        await until(lambda: wire.closed)
         await asyncio.sleep(0.01)
         assert notes.happened == ["eof"]
         assert wire.write(b"late") is False
@@ -212,8 +215,7 @@ def test_a_server_that_speaks_before_it_is_asked_is_left(kind: str) -> None:
         wire, theirs = await wired(kind)
         with theirs:
             theirs.send(b"HTTP/1.1 200 OK\r\n\r\n")
-            while not wire.closed:
-                await asyncio.sleep(0)
+            await until(lambda: wire.closed)
             await asyncio.sleep(0.01)
 
     run(main())

@@ -22,14 +22,17 @@ from streamkit.lab import calibration
 from streamkit.lab.looplag import watch_loop
 from streamkit.lab.recorder import Failure, Recorder
 from streamkit.outcome import Outcome
-from streamkit.transport import StreamTransport, Timings
+from streamkit.transport import Body, StreamTransport, Timings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
     from contextlib import AbstractAsyncContextManager
 
-    from streamkit.lab.recording import Recording
+    from streamkit.lab.recording import Recording, Stamps
     from streamkit.presets import Preset
+
+    Entry: TypeAlias = tuple[bytes, int, int, Stamps, int, int]
+    """`exchange.Entry`, or the same of a piece that somebody else's client gave."""
 
     _Answer: TypeAlias = AbstractAsyncContextManager[httpx2.Response]
 
@@ -147,40 +150,38 @@ async def _follow(response: Any, recorder: Recorder, deadline: asyncio.Timeout, 
     recorder.head(response.status_code, response.headers, None if version is None else version.decode("ascii"))
     if not own:
         recorder.url = _public(str(response.url))
-    stamps = response.extensions.get("stamps") or _Pieces(recorder)
+
+    def take(entry: Entry) -> bool:
+        piece, read, at_ns, kind, error_ns, read_ns = entry
+        was_final = recorder.final
+        more = recorder.feed(read, at_ns, piece, kind, error_ns, read_ns - at_ns)
+        if recorder.final and not was_final:
+            _hurry(deadline)
+        return more
+
     try:
-        async for piece in response.stream if own else _undecoded(response):
-            was_final = recorder.final
-            if not recorder.feed(
-                stamps.read, stamps.at_ns, piece, stamps.kind, stamps.error_ns, stamps.read_ns - stamps.at_ns
-            ):
-                break
-            if recorder.final and not was_final:
-                _hurry(deadline)
+        if own:
+            await response.stream.pour(take)
+        else:
+            await _read_pieces(response, recorder, take)
     finally:
         recorder.ended_ns = recorder.now()
 
 
-class _Pieces:
-    """Stamps of the pieces that somebody else's client gives: all that is known is when it gave them."""
-
-    kind: Final = "piece"
-    error_ns: Final = -1
-
-    def __init__(self, recorder: Recorder) -> None:
-        self._recorder = recorder
-        self._count = 0
-        self.read_ns = 0
-
-    @property
-    def read(self) -> int:
-        self._count += 1
-        return self._count
-
-    @property
-    def at_ns(self) -> int:
-        self.read_ns = self._recorder.started_ns + self._recorder.now()
-        return self.read_ns
+async def _read_pieces(response: Any, recorder: Recorder, take: Callable[[Entry], bool]) -> None:
+    """What somebody else's client gives, and when; that is all that is known, unless its transport is one of ours."""
+    stamps: Body | None = response.extensions.get("stamps")
+    number = 0
+    async for piece in _undecoded(response):
+        number += 1
+        entry: Entry
+        if stamps is not None:
+            entry = (piece, stamps.read, stamps.at_ns, stamps.kind, stamps.error_ns, stamps.read_ns)
+        else:
+            now_ns = recorder.started_ns + recorder.now()
+            entry = (piece, number, now_ns, "piece", -1, now_ns)
+        if not take(entry):
+            return
 
 
 def _undecoded(response: Any) -> AsyncIterator[bytes]:
