@@ -30,16 +30,14 @@ class Watch:
     10 kB/s a TCP window opens in steps of many seconds.
     """
 
+    __slots__ = (
+        *("_deadlines", "_least_unsent", "_loop", "_now", "_rings_at", "_scope", "_since", "_started"),
+        *("_timer", "_unsent", "fired", "phase"),
+    )
+
     def __init__(self, deadlines: Deadlines, unsent: Callable[[], int | None] = lambda: None) -> None:
         self.fired: str | None = None
-        self._limits: dict[Phase, float] = {
-            "first_piece": deadlines.first_piece_s,
-            "idle": deadlines.idle_s,
-            "write_stall": deadlines.write_stall_s,
-        }
-        self._look_after = {phase: limit or float("inf") for phase, limit in self._limits.items()}
-        self._look_after["write_stall"] /= STALL_SAMPLES
-        self._total_s = deadlines.total_s
+        self._deadlines = deadlines
         self._unsent = unsent
         self._least_unsent: int | None = None
         self.phase: Phase = "first_piece"
@@ -49,7 +47,8 @@ class Watch:
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
-        self._since = self._started = self._loop.time()
+        self._now = self._loop.time
+        self._since = self._started = self._now()
         self._scope = asyncio.timeout(None)
         await self._scope.__aenter__()
         self._set_timer()
@@ -64,23 +63,32 @@ class Watch:
 
     def enter(self, phase: Phase) -> None:
         """`phase` begins now."""
-        self.phase, self._since = phase, self._loop.time()
+        self._since = self._now()
         self._least_unsent = None
-        if self._since + self._look_after[phase] < self._rings_at:
-            self._set_timer()
+        if phase != self.phase:  # the same phase anew is due later than the timer rings
+            self.phase = phase
+            if self._since + self._look_after_s() < self._rings_at:
+                self._set_timer()
+
+    def _limit_s(self) -> float:
+        """How long the present phase may take."""
+        limit_s: float = getattr(self._deadlines, f"{self.phase}_s")
+        return limit_s or float("inf")
+
+    def _look_after_s(self) -> float:
+        """How soon after its beginning the present phase is to be looked at."""
+        return self._limit_s() / (STALL_SAMPLES if self.phase == "write_stall" else 1)
 
     def _due(self) -> tuple[float, str]:
         """When which deadline fires if nothing happens until then."""
-        limit = self._limits[self.phase]
-        phase_due = self._since + limit if limit else float("inf")
-        total_due = self._started + self._total_s if self._total_s else float("inf")
-        return min((phase_due, str(self.phase)), (total_due, "total"))
+        total_due = self._started + (self._deadlines.total_s or float("inf"))
+        return min((self._since + self._limit_s(), str(self.phase)), (total_due, "total"))
 
     def _set_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = None
-        self._rings_at = min(self._due()[0], self._loop.time() + self._look_after[self.phase])
+        self._rings_at = min(self._due()[0], self._now() + self._look_after_s())
         if self._rings_at < float("inf"):
             self._timer = self._loop.call_at(self._rings_at, self._ring)
 
@@ -88,11 +96,11 @@ class Watch:
         if self.phase == "write_stall":
             self._note_progress()
         due, name = self._due()
-        if self._loop.time() < due:
+        if self._now() < due:
             self._set_timer()
             return
         self.fired = name
-        self._scope.reschedule(self._loop.time())
+        self._scope.reschedule(self._now())
 
     def _note_progress(self) -> None:
         """A client that takes bytes starts the stall deadline anew."""
@@ -100,5 +108,5 @@ class Watch:
         if unsent is None:
             return
         if self._least_unsent is not None and unsent < self._least_unsent:
-            self._since = self._loop.time()
+            self._since = self._now()
         self._least_unsent = unsent

@@ -13,12 +13,15 @@ import time
 import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
 import orjson
-from sanic import HTTPResponse, Request
+from sanic import HTTPResponse, Request, Sanic
+from sanic.headers import parse_accept
+from sanic.http import Http
+from sanic_routing.exceptions import NotFound
 
 from streamkit.deadline import Watch
 from streamkit.outcome import Outcome
@@ -122,13 +125,24 @@ def _told(failure: Failure) -> dict[str, str]:
 
 def negotiate(request: Request) -> Format:
     """The format that the client's Accept ranks highest (RFC 9110 §12.5.1); text/plain on a tie or without a match."""
-    chosen = request.accept.match("text/plain", "text/event-stream", "application/x-ndjson")
-    match chosen.mime if chosen else "text/plain":
-        case "text/event-stream":
-            return EventStream()
-        case "application/x-ndjson":
-            return JSONLines()
-    return PlainText()
+    return FORMATS[_ranked_highest(request.headers.get("accept"))]()
+
+
+FORMATS: Final[dict[str, Callable[[], Format]]] = {
+    "text/plain": PlainText,
+    "text/event-stream": EventStream,
+    "application/x-ndjson": JSONLines,
+}
+
+
+@lru_cache(maxsize=64)
+def _ranked_highest(accept: str | None) -> str:
+    """The key of FORMATS. Remembered, because clients say few different things and parsing takes longer than a write.
+
+    Raises sanic.exceptions.InvalidHeader.
+    """
+    chosen = parse_accept(accept).match(*FORMATS)
+    return chosen.mime if chosen else "text/plain"
 
 
 def problem(failure: Failure, stream_id: str) -> HTTPResponse:
@@ -149,7 +163,13 @@ def problem(failure: Failure, stream_id: str) -> HTTPResponse:
 
 
 class Answer:
-    """The client's side of one stream: starts with the first bytes, and ends exactly once."""
+    """The client's side of one stream: starts with the first bytes, and ends exactly once.
+
+    Sanic sends the head with the first piece, and the end, which its keep-alive hangs on. The chunks between them take
+    its signal router and four coroutines each, more than all the rest of a piece's way: `write` goes past that.
+    """
+
+    __slots__ = ("_form", "_request", "_response", "_stream_id", "_transport", "_writable")
 
     def __init__(self, request: Request, form: Format, stream_id: str) -> None:
         self._request = request
@@ -157,16 +177,34 @@ class Answer:
         self._form = form
         self._stream_id = stream_id
         self._response: HTTPResponse | None = None
+        self._writable = _never
 
     def unsent_bytes(self) -> int | None:
         """Bytes that wait for the client; None where that cannot be known."""
         return unsent_bytes(self._transport)
 
-    async def send(self, pieces: list[Piece]) -> None:
-        """Hand the pieces of one read to the connection, as one write; waits while the client is behind."""
+    def write(self, pieces: list[Piece]) -> bool:
+        """Hand the pieces of one read to the connection, as one chunk, now; False, and nothing done, where only `send`
+        can: before the first piece, while the client is behind, after it has left.
+        """
+        if not self._writable() or self._transport.is_closing():
+            return False
         if data := self._form.pieces(pieces):
-            response = self._response or await self._start()
-            await response.send(data)
+            self._transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+        return True
+
+    async def send(self, pieces: list[Piece]) -> None:
+        """The same by way of Sanic; waits while the client is behind. Raises CancelledError when it has left."""
+        if not (data := self._form.pieces(pieces)):
+            return
+        if self._response is not None:
+            await self._response.send(data)
+            return
+        response = await self._start()
+        await response.send(data)
+        if _is_chunked(self._request) and not _is_listened_to(self._request.app):
+            protocol: Any = self._request.protocol
+            self._writable = protocol._can_write.is_set
 
     async def finish(self) -> None:
         """The stream is complete: say so."""
@@ -208,6 +246,25 @@ class Answer:
             await asyncio.sleep(0.01)
 
 
+def _never() -> bool:
+    return False
+
+
+def _is_chunked(request: Request) -> bool:
+    """Sanic sends this answer in HTTP/1.1's chunks: not under ASGI or HTTP/3, nor if a middleware gave it a length."""
+    stream = request.stream
+    return isinstance(stream, Http) and stream.response_func == stream.http1_response_chunked
+
+
+def _is_listened_to(app: Sanic[Any, Any]) -> bool:
+    """Somebody wants Sanic's signal of each send."""
+    try:
+        app.signal_router.get("http.lifecycle.send")
+    except NotFound:
+        return False
+    return True
+
+
 async def deliver(
     source: AsyncGenerator[list[Piece], None], answer: Answer, watch: Watch, taps: StreamTaps | None = None
 ) -> tuple[Outcome, HTTPResponse | None]:
@@ -217,12 +274,13 @@ async def deliver(
     client left) passes through, after the source is closed. `taps` get a step at `relay.send` and `relay.sent` for each
     write of text.
     """
-    send = answer.send if taps is None else partial(_tapped, answer.send, taps)
+    send = partial(_hand_over, answer, watch)
+    if taps is not None:
+        send = partial(_tapped, send, taps)
     try:
         async with watch, aclosing(source) as batches:
             async for pieces in batches:
                 if pieces:
-                    watch.enter("write_stall")
                     await send(pieces)
                 elif watch.phase == "first_piece":
                     continue
@@ -241,6 +299,12 @@ async def deliver(
         answer.cut()
         return failure.outcome, None
     return failure.outcome, await answer.fail(failure)
+
+
+async def _hand_over(answer: Answer, watch: Watch, pieces: list[Piece]) -> None:
+    if not answer.write(pieces):
+        watch.enter("write_stall")
+        await answer.send(pieces)
 
 
 async def _tapped(send: Callable[[list[Piece]], Awaitable[None]], taps: StreamTaps, pieces: list[Piece]) -> None:

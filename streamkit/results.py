@@ -38,7 +38,7 @@ class Piece(NamedTuple):
 
 def weigh(pieces: Sequence[Piece]) -> tuple[int, int]:
     """How many of the pieces carry text, and that text's bytes in UTF-8: what the taps count."""
-    texts = [piece.text for piece in pieces if piece.text]
+    texts = [text for piece in pieces if (text := piece.text)]
     return len(texts), len("".join(texts).encode())
 
 

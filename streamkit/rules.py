@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
+from operator import length_hint
 from typing import Any, Literal, TypeAlias
 
 import orjson
@@ -16,14 +17,28 @@ from streamkit.extractor import Document, Extractor, Values, Where
 from streamkit.parser import ServerSentEvent
 from streamkit.paths import Path, WhereSpec, conditions
 from streamkit.results import End, Piece, ProviderError
-from streamkit.shape import Plan, Plans, Shape, any_alarm, hops, standing, text_of
+from streamkit.shape import (
+    BY_RULES,
+    Envelope,
+    Plan,
+    Plans,
+    Shape,
+    any_alarm,
+    hops,
+    opaque,
+    standing,
+    text_of,
+    text_unless,
+)
 from streamkit.walk import first_key
 
 __all__ = ["COMMON_ERRORS", "EndMark", "ErrorMark", "Preset"]
 
 MAX_MESSAGE = 200
 _CODE = re.compile(r"[!-~]{1,64}")
-_new_tuple = tuple.__new__
+_new_tuple = tuple.__new__  # half the cost of Piece(…)
+# Finding an envelope costs about half of reading an event: it is tried at most once for so many events.
+EVENTS_PER_TRY = 10
 
 Extractors: TypeAlias = str | Extractor | Iterable[str | Extractor]
 
@@ -238,25 +253,49 @@ class Preset:
         An error (an ExtractionError for data that is malformed and would have been needed), a piece of text or
         reasoning (which holds the end, if the same event also ends the stream), an end, or None.
         """
-        # The short way, for all but errors, ends, and what is no JSON object; it gives what `_read_by_rules` would.
-        if not self._looks_at_keys:
-            return self._read_by_rules(event)
-        kind, data, _ = event
-        try:
-            value = orjson.loads(data)
-        except orjson.JSONDecodeError:
-            return self._read_by_rules(event)
-        plan = self._plans[(kind, *value)] if type(value) is dict else None
-        if plan is None:
-            return self._read_by_rules(event)
-        alarm, text_in, reasoning_in, sure = plan
-        if alarm is not None and alarm(value):
-            return self._read_by_rules(event)
-        text = text_in(value) if text_in is not None else ""
-        reasoning = reasoning_in(value) if reasoning_in is not None else ""
-        if text or reasoning:
-            return _new_tuple(Piece, (text, reasoning, None))  # half the cost of Piece(…)
-        return None if sure else self._read_by_rules(event)
+        pieces: list[Piece] = []
+        end = self.read_pieces(iter((event,)), pieces)
+        return pieces[0] if pieces else end
+
+    def read_pieces(self, events: Iterator[ServerSentEvent], pieces: list[Piece]) -> End | ProviderError | None:
+        """Append the pieces of the events to `pieces`, up to the first that ends the stream or is an error.
+
+        Returns that end or error; what follows it is left in `events`. None: all events are read. It gives what `read`
+        gives for each event (an end that came with text is also in its piece), and takes less time for many.
+        """
+        # Here only texts are found, as `_read_by_rules` would find them; on errors, ends and all else it decides.
+        plans, plan, planned = self._plans, BY_RULES, None
+        envelope, tries = None, length_hint(events) // EVENTS_PER_TRY
+        while (event := next(events, None) if envelope is None else envelope.follow(events, pieces)) is not None:
+            envelope = None
+            kind, data, _ = event
+            try:
+                value = orjson.loads(data) if self._looks_at_keys else None
+            except orjson.JSONDecodeError:
+                value = None
+            if type(value) is dict:
+                shape = [kind, *value]  # a list: the quickest to make and to compare
+                if shape != planned:
+                    plan = plans[tuple(shape)]
+                    planned = shape if plan is not BY_RULES else None
+                text = plan.text(value)
+                if text is not None:
+                    reasoning = plan.reasoning(value) if plan.reasoning is not None else ""
+                    if text or reasoning:
+                        pieces.append(_new_tuple(Piece, (text, reasoning, None)))
+                        if tries and text:
+                            tries -= 1
+                            envelope = Envelope.of(event, text, plan)
+                        continue
+                    if plan.sure:
+                        continue
+            result = self._read_by_rules(event)
+            if isinstance(result, Piece):
+                pieces.append(result)
+                result = result.end
+            if result is not None:
+                return result
+        return None
 
     def _plan(self, shape: Shape) -> Plan:
         """The short way for events of one shape: to texts only. What may be an error or an end is read by the rules."""
@@ -266,16 +305,14 @@ class Preset:
         ]
         signs = [shape.left(mark.applies.conditions) for mark in self.ends if mark.applies.conditions]
         signs += [shape.left(mark.applies.conditions) for mark in self.errors if mark.at is None]
+        left = [conditions for conditions in signs if conditions is not None]
         places = [Path.of(mark.at) for mark in self.errors if mark.at is not None]
+        alarm = any_alarm(left, [standing(path) for path in places if shape.has(path)])
         return Plan(
-            any_alarm(
-                [left for left in signs if left is not None],
-                [standing(path) for path in places if shape.has(path)],
-                text_of(reasons, shape),
-            ),
-            text_of(text, shape),
+            text_unless(alarm, reasons, text, shape),
             text_of(reasoning, shape),
             sure=not hops([*text, *reasoning, *reasons]),
+            opaque=opaque(text, [*reasoning, *reasons], left, places),
         )
 
     def _read_by_rules(self, event: ServerSentEvent) -> Piece | End | ProviderError | None:

@@ -2,21 +2,46 @@
 
 The events of a stream come in a handful of shapes, and most rules cannot apply to most shapes. What is left to do for
 the events of one shape is compiled once, into a `Plan`, and remembered in `Plans`.
+
+Most events of one read differ in nothing but their text: `Envelope`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import chain
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
+
+import orjson
 
 from streamkit.extractor import Extractor
-from streamkit.paths import JSON, Condition, Path
+from streamkit.parser import ServerSentEvent
+from streamkit.paths import EVERY, JSON, Condition, Path, Step
+from streamkit.results import Piece
 from streamkit.walk import MISSING, all_hold, collector, condition_test, decode, finder, first_key, texter
 
-__all__ = ["Alarm", "Plan", "Plans", "Shape", "Text", "Undecided", "any_alarm", "hops", "standing", "text_of"]
+__all__ = [
+    "BY_RULES",
+    "Alarm",
+    "Envelope",
+    "Plan",
+    "Plans",
+    "Shape",
+    "Text",
+    "Undecided",
+    "any_alarm",
+    "hops",
+    "opaque",
+    "standing",
+    "text_of",
+    "text_unless",
+]
 
 Alarm: TypeAlias = Callable[[Any], object]
 Text: TypeAlias = Callable[[Any], str]
+Way: TypeAlias = tuple[tuple[Step, ...], list[Condition]]
 T = TypeVar("T")
 
 # Bounds against streams in which every event has another shape.
@@ -25,6 +50,10 @@ MAX_KEYS = 64
 MAX_KEY_CHARACTERS = 2048
 # Making a plan costs as much as reading some 20 events by the rules: it is made for shapes that have come this often.
 PATIENCE = 16
+
+
+PROBE: Final = secrets.token_hex(16)  # random, so that no stream can contain it
+_new_tuple = tuple.__new__
 
 
 class Undecided(Exception):
@@ -67,55 +96,175 @@ class Shape(NamedTuple):
 class Plan(NamedTuple):
     """How an event of one shape is read, from its decoded JSON.
 
-    `alarm` is true where a rule for errors or ends may apply (None: none can). `sure` is False where having found
-    nothing may mean that something was malformed.
+    `text` gives None where a rule for errors or ends may apply. `sure` is False where having found nothing may mean
+    that something was malformed. `opaque` is True where the text, unless it is empty, is only handed on: nothing
+    depends on what it says.
     """
 
-    alarm: Alarm | None
-    text: Text | None
+    text: Callable[[Any], str | None]
     reasoning: Text | None
     sure: bool
+    opaque: bool
 
 
-class Plans(dict[tuple[str, ...], Plan | None]):
-    """Plans by an event's type and top-level keys, in one tuple, made when often needed; else None."""
+BY_RULES: Final = Plan(lambda _: None, None, sure=False, opaque=False)
+
+
+class Plans(dict[tuple[str, ...], Plan]):
+    """Plans by an event's type and top-level keys, in one tuple, made when often needed; else `BY_RULES`."""
 
     def __init__(self, make: Callable[[Shape], Plan]) -> None:
         super().__init__()
         self._make = make
         self._seen: dict[tuple[str, ...], int] = {}
 
-    def __missing__(self, key: tuple[str, ...]) -> Plan | None:
+    def __missing__(self, key: tuple[str, ...]) -> Plan:
         if len(key) > MAX_KEYS or sum(map(len, key)) > MAX_KEY_CHARACTERS:
-            return None
+            return BY_RULES
         times = self._seen.pop(key, 0) + 1
         if times < PATIENCE:
             if len(self._seen) >= MAX_PLANS:
                 self._seen.clear()
             self._seen[key] = times
-            return None
+            return BY_RULES
         try:
             plan = self._make(Shape(key[0], frozenset(key[1:])))
         except Undecided:
-            plan = None
+            plan = BY_RULES
         if len(self) >= MAX_PLANS:
             self.clear()
         self[key] = plan
         return plan
 
 
+class Envelope:
+    """What stands around the text of an event. Where the next event has the same, only its text need be decoded.
+
+    JSON is compositional: whatever string stands between `head` and `tail`, all around it is the same value, and gives
+    the same (the text is `opaque`). That it is this string, whole and alone, that makes the text, is tried out with one
+    that occurs nowhere else.
+    """
+
+    __slots__ = ("_head", "_kind", "_tail")
+
+    def __init__(self, kind: str, head: str, tail: str) -> None:
+        self._kind, self._head, self._tail = kind, head, tail
+
+    @classmethod
+    def of(cls, event: ServerSentEvent, text: str, plan: Plan) -> Envelope | None:
+        """The envelope of an event that gave this text by this plan; None where none is found."""
+        head, found, tail = event.data.rpartition(f'"{text}"')
+        if not found or not plan.opaque:
+            return None
+        try:
+            value = orjson.loads(f'{head}"{PROBE}"{tail}')
+        except orjson.JSONDecodeError:
+            return None
+        if plan.text(value) != PROBE or (plan.reasoning is not None and plan.reasoning(value)):
+            return None
+        return cls(event.event, head, tail)
+
+    def follow(self, events: Iterator[ServerSentEvent], pieces: list[Piece]) -> ServerSentEvent | None:
+        """Append the pieces of the events in this envelope; returns the first that is in another, None at the end."""
+        add, loads, kind, head, tail = pieces.append, orjson.loads, self._kind, self._head, self._tail
+        start, stop = len(head), -len(tail)
+        for event in events:
+            if not (event[0] == kind and event[1].startswith(head) and event[1].endswith(tail)):
+                return event
+            try:
+                text = loads(event[1][start:stop])
+            except orjson.JSONDecodeError:
+                return event
+            if type(text) is not str or not text:
+                return event
+            add(_new_tuple(Piece, (text, "", None)))
+        return None
+
+
 def text_of(extractors: Iterable[Extractor], shape: Shape) -> Text | None:
     """The first text that the extractors find in such an event; None where none of them can."""
-    texts = [text for extractor in extractors for text in _texts(extractor, shape)]
+    return _first_text(_ways(extractors, shape))
+
+
+def text_unless(
+    alarm: Alarm | None, reasons: Iterable[Extractor], texts: Iterable[Extractor], shape: Shape
+) -> Callable[[Any], str | None]:
+    """As `text_of`, but None where the alarm is true or one of `reasons` finds a text."""
+    to_reasons, to_texts = _ways(reasons, shape), _ways(texts, shape)
+    reason, text = _first_text(to_reasons), _first_text(to_texts) or (lambda _: "")
+    alarms = [one for one in (alarm, reason) if one is not None]
+    if not alarms:
+        return text
+    alarming = _first_of(alarms)
+
+    def at_large(value: Any) -> str | None:
+        return None if alarming(value) else text(value)
+
+    return at_large if alarm else _in_one_element(to_reasons, to_texts, at_large)
+
+
+def _ways(extractors: Iterable[Extractor], shape: Shape) -> list[Way]:
+    """The paths on which the extractors can find something in such an event, with the conditions left to test."""
+    ways: list[Way] = []
+    for extractor in extractors:
+        guards = shape.left(condition for condition in extractor.where if condition.path.plain)
+        if guards is not None:
+            guards += [condition for condition in extractor.where if not condition.path.plain]
+            ways += [(path.steps, guards) for path in extractor.paths if shape.has(path)]
+    return ways
+
+
+def _first_text(ways: Iterable[Way]) -> Text | None:
+    texts = [texter(steps, guards) for steps, guards in ways]
     return _first_of(texts) if texts else None
 
 
-def _texts(extractor: Extractor, shape: Shape) -> list[Text]:
-    left = shape.left(condition for condition in extractor.where if condition.path.plain)
-    if left is None:
-        return []
-    guards = left + [condition for condition in extractor.where if not condition.path.plain]
-    return [texter(path.steps, guards) for path in extractor.paths if shape.has(path)]
+def _in_one_element(
+    to_reasons: list[Way], to_texts: list[Way], at_large: Callable[[Any], str | None]
+) -> Callable[[Any], str | None]:
+    """`at_large`; but where all ways lead to the same list, and that has one element, they go there only once."""
+    starts = {steps[:2] for steps, _ in [*to_reasons, *to_texts]}
+    starts |= {guard.path.steps[:2] for _, guards in [*to_reasons, *to_texts] for guard in guards}
+    start = starts.pop()
+    if starts or start[1:] != (EVERY,) or not isinstance(start[0], str):
+        return at_large
+    key = start[0]
+    reason, text = _first_text(map(_behind_two, to_reasons)), _first_text(map(_behind_two, to_texts))
+    if reason is None or text is None:
+        return at_large
+
+    def in_one_element(value: Any) -> str | None:
+        items = value.get(key)
+        if type(items) is not list or len(items) != 1:
+            return at_large(value)
+        return None if reason(items[0]) else text(items[0])
+
+    return in_one_element
+
+
+def _behind_two(way: Way) -> Way:
+    steps, guards = way
+    return steps[2:], [replace(guard, path=Path(guard.path.root, guard.path.steps[2:])) for guard in guards]
+
+
+def opaque(
+    texts: Sequence[Extractor],
+    others: Iterable[Extractor],
+    signs: Iterable[Iterable[Condition]],
+    places: Iterable[Path],
+) -> bool:
+    """True where nothing depends on what a text says: it is not compared with a string, nor decoded.
+
+    That it is a string, and not empty, others may know. What may be compared with it stands at the end of a path, so it
+    is under the same key.
+    """
+    extractors = [*texts, *others]
+    conditions = [*chain(*(extractor.where for extractor in extractors), *signs)]
+    paths = chain(*(extractor.paths for extractor in extractors), (condition.path for condition in conditions), places)
+    ends = {path.steps[-1:] for extractor in texts for path in extractor.paths}
+    compared = {condition.path.steps[-1:] for condition in conditions if isinstance(condition.literal, str)}
+    under_keys = all(end and isinstance(end[0], str) for end in ends)
+    return under_keys and not ends & compared and not any(JSON in path.steps for path in paths)
 
 
 def hops(extractors: Iterable[Extractor]) -> bool:
@@ -138,13 +287,13 @@ def standing(path: Path) -> Alarm:
     return any_standing
 
 
-def any_alarm(wheres: Iterable[Sequence[Condition]], places: Iterable[Alarm], reason: Text | None) -> Alarm | None:
+def any_alarm(wheres: Iterable[Sequence[Condition]], places: Iterable[Alarm]) -> Alarm | None:
     """True where all conditions of one of `wheres` hold, or something is found by the others; None for nothing at all.
 
     Raises Undecided where one of `wheres` is empty, and so always true.
     """
     words: dict[str, set[str]] = {}
-    alarms = [*places, reason] if reason else [*places]
+    alarms = [*places]
     for where in wheres:
         if not where:
             raise Undecided

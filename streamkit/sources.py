@@ -25,7 +25,7 @@ from streamkit.httpclient import post
 from streamkit.outcome import Outcome
 from streamkit.parser import NDJSONParser, ServerSentEvent, SSEParser
 from streamkit.presets import Preset
-from streamkit.results import End, ExtractionError, Piece, ProviderError, weigh
+from streamkit.results import ExtractionError, Piece, ProviderError, weigh
 from streamkit.taps import StreamTaps
 from streamkit.transport import Body
 
@@ -119,7 +119,7 @@ class _Reading:
             self._parser: SSEParser | NDJSONParser = NDJSONParser(max_line_bytes=limits.max_line_bytes)
         else:
             self._parser = SSEParser(max_line_bytes=limits.max_line_bytes, max_event_bytes=limits.max_event_bytes)
-        self._read = preset.read
+        self._read_pieces = preset.read_pieces
         self._has_end_marker = preset.has_end_marker
         self._finish_sign = False
         self.complete = False
@@ -146,24 +146,14 @@ class _Reading:
     def _extract(self, events: list[ServerSentEvent]) -> list[Piece]:
         self.saw_event = bool(events)
         pieces: list[Piece] = []
-        for event in events:
-            result = self._read(event)
-            if isinstance(result, Piece):
-                pieces.append(result)
-                self._note_end(result.end)
-            elif isinstance(result, End):
-                self._note_end(result)
-            elif isinstance(result, ProviderError):
-                self.failure = _provider_failure(result)
+        run = iter(events)
+        while not self.complete and (end := self._read_pieces(run, pieces)) is not None:
+            if isinstance(end, ProviderError):
+                self.failure = _provider_failure(end)
                 break
-            if self.complete:
-                break
-        return pieces
-
-    def _note_end(self, end: End | None) -> None:
-        if end is not None:
-            self.complete = self.complete or end.conclusive
+            self.complete = end.conclusive
             self._finish_sign = True
+        return pieces
 
     def check_end(self, *, clean: bool) -> None:
         """The body is over: raise SourceFailed unless that was the whole answer."""

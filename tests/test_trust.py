@@ -259,7 +259,7 @@ def test_a_delay_of_the_loop_that_could_pass_for_a_stall_is_named() -> None:
 def test_late_python_limits_the_times_of_handing_over_and_never_the_kernels() -> None:
     assert judge(paced(late_ms=4)).level == "good"
     assert str(judge(paced(late_ms=300))) == (
-        "limited: Python took the reads 300 ms late (p95): their times stand, those of client.event include it"
+        "limited: Python was 300 ms late (p95): read times stand, client.event includes it"
     )
 
 

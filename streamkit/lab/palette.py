@@ -203,8 +203,12 @@ def dress(ax: Axes, title: str, spines: Iterable[str]) -> None:
 
 def trust_below(ax: Axes, verdicts: Sequence[Trust]) -> None:
     """How far to trust what the figure shows: the verdict on its recording, or the worst of them. See `note_below`."""
-    of_several = "" if len(verdicts) == 1 else f", the worst of {len(verdicts)}"
-    note_below(ax, f"trust{of_several}: {min(verdicts)}")
+    worst = min(verdicts)
+    about = "trust" if len(verdicts) == 1 else f"trust, the worst of {len(verdicts)}"
+    note = f"{about}: {worst}"
+    if len(worst.reasons) > 1 and width_pt(note) > size_pt(ax)[0]:
+        note = f"{about}: {worst.level}: {worst.reasons[0]}; and {len(worst.reasons) - 1} more"
+    note_below(ax, note)
 
 
 def note_below(ax: Axes, text: str) -> None:

@@ -215,7 +215,7 @@ def _reads_taken_late(recording: Recording, gap_ns: int | None) -> _Finding | No
     if recording.stamps != "kernel":
         return None
     late_ns = metrics.percentile_ns(recording.reads.late_ns, 95) or 0
-    text = f"Python took the reads {_ms(late_ns)} late (p95): their times stand, those of client.event include it"
+    text = f"Python was {_ms(late_ns)} late (p95): read times stand, client.event includes it"
     return ("limited", text) if _weighed(late_ns, gap_ns, text) is not None else None
 
 
