@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import logging
 import sys
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ __all__ = ["main"]
 SIDE_BY_SIDE = ("timeline", "gaps", "hops")
 OF_ONE = ("journey", "backlog")
 """The figures, by whether they take several recordings."""
+KINDS = (*SIDE_BY_SIDE, *OF_ONE)
 
 INTERRUPTED = 130
 """128 + SIGINT, what a shell expects of a command ended by Ctrl-C."""
@@ -66,18 +68,19 @@ def _add_demo(commands: Any) -> None:
     demo.add_argument("--first-piece-ms", type=float, default=300.0, help="time to the first piece (default: 300)")
     demo.add_argument("--gap-ms", type=float, default=50.0, help="time between pieces (default: 50)")
     demo.add_argument("--jitter-ms", type=float, default=15.0, help="each piece is moved by up to this (default: 15)")
+    demo.add_argument("--accept", choices=("text", "sse", "ndjson"), default="text", help="the answer's form")
+    demo.add_argument("--reader-ms", type=float, default=0.0, help="what the reader takes for each piece (default: 0)")
+    demo.add_argument("--kind", choices=KINDS, default="timeline", help="what to draw (default: %(default)s)")
     demo.add_argument("--seed", type=int, default=0, help="another seed, other pieces and jitter (default: 0)")
     demo.add_argument("--out", type=Path, default=Path("streamkit-demo.png"), help="the picture (default: %(default)s)")
     demo.set_defaults(command=_demo)
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    """The first notebook's experiment."""
-    from streamkit.app import create_app
-    from streamkit.lab.client import record
-    from streamkit.lab.server import serve
+    """The first notebook's experiment; with a slow reader, the third one's."""
+    from streamkit.lab.lab import Lab
     from streamkit.lab.summary import timetable
-    from streamkit.lab.upstream import Script, create_upstream
+    from streamkit.lab.upstream import Script
 
     script = Script(
         first_piece_ms=arguments.first_piece_ms,
@@ -86,15 +89,18 @@ def _demo(arguments: argparse.Namespace) -> int:
         preset=arguments.wire,
         seed=arguments.seed,
     )
-    with (
-        serve(partial(create_upstream, script)) as llm,
-        serve(partial(create_app, upstream=llm.url, preset=arguments.wire, model="scripted")) as relay,
-    ):
-        print(f"a scripted LLM speaks the {arguments.wire!r} format; the relay in front of it is {relay.url}/ans\n")
-        form = {"chat_history": arguments.question}
-        recording = asyncio.run(record(f"{relay.url}/ans", data=form, on_piece=_show, label="text/plain"))
+
+    def read(text: str) -> None:
+        _show(text)
+        time.sleep(arguments.reader_ms / 1e3)
+
+    with Lab(script, model="scripted") as lab:
+        url = lab.relay.url if lab.relay is not None else ""
+        print(f"a scripted LLM speaks the {arguments.wire!r} format; the relay in front of it is {url}/ans\n")
+        asked = lab.post(chat_history=arguments.question, accept=arguments.accept, on_piece=read)
+        recording = asyncio.run(asked)
     print(f"\n\n{timetable(recording)}\n\n{recording.summary()}\n")
-    _draw([recording], "timeline", arguments.out)
+    _draw([recording], arguments.kind, arguments.out)
     return 0 if recording.outcome.ok else 1
 
 
@@ -231,7 +237,7 @@ def _record(arguments: argparse.Namespace) -> int:
 def _add_plot(commands: Any) -> None:
     plot = commands.add_parser("plot", help="draw saved recordings side by side")
     plot.add_argument("recordings", nargs="+", type=Path, metavar="FILE")
-    plot.add_argument("--kind", choices=(*SIDE_BY_SIDE, *OF_ONE), default="timeline")
+    plot.add_argument("--kind", choices=KINDS, default="timeline")
     plot.add_argument("--out", type=Path, default=Path("streamkit.png"), help="the picture (default: %(default)s)")
     plot.set_defaults(command=_plot)
 
