@@ -78,6 +78,7 @@ def loaded_by(statement: str) -> set[str]:
         "import streamkit.errors",
         "import streamkit.outcome",
         "import streamkit.parser",
+        "import streamkit.taps",
         "import streamkit.extractor",
         "import streamkit.presets",
         "import streamkit; streamkit.SSEParser, streamkit.Extractor, streamkit.preset",

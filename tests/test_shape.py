@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from copy import deepcopy
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -46,6 +47,10 @@ ODD = {
         errors=(ErrorMark(where=("@event == 'error'", "type == 'error' or absent")), ErrorMark(at="parts[*]"))
     ),
     "error at": odd(errors=(ErrorMark(where="type == 'x'", at="error[*].code"), ErrorMark(where="value == null"))),
+    "compared": odd(Extractor("text", where=("text != 'x'", "message.text != 'x'")), "message.text", "value"),
+    "decoded": odd(Extractor("text", where="text | json | code != 'b'"), Extractor("value", where="value exists")),
+    "decoded place": odd(errors=(ErrorMark(at="text | json | code"),)),
+    "compared end": odd(ends=(EndMark(where="text == 'stop'"), EndMark(where="code == 'x'", reason="text"))),
     "list": odd("text", reasoning=Extractor((0, "text"), where=("code != 1", "index absent"))),
 }
 
@@ -75,6 +80,22 @@ def read(rules: Preset, event: ServerSentEvent) -> object:
     assert others == [first] * shape.PATIENCE
     assert type(others[-1]) is type(first)
     return others[-1]
+
+
+def read_run(rules: Preset, events: list[ServerSentEvent]) -> list[object]:
+    """What a run of events gives: pieces, ends and errors; an end that stands in a piece only there."""
+    results: list[object] = []
+    left = iter(events)
+    with patch("streamkit.rules.EVENTS_PER_TRY", 1):
+        while True:
+            pieces: list[Piece] = []
+            end = rules.read_pieces(left, pieces)
+            results += pieces
+            assert [piece.end for piece in pieces if piece.end is not None] in ([], [end])
+            if end is None:
+                return results
+            if not pieces or pieces[-1].end is not end:
+                results.append(end)
 
 
 def on_the_wire(name: str) -> list[ServerSentEvent]:
@@ -146,6 +167,23 @@ def mutated(draw: st.DrawFn, events: list[ServerSentEvent]) -> ServerSentEvent:
     return ServerSentEvent(draw(st.sampled_from([kind, kind, *KINDS])), text, draw(st.sampled_from([name, "7"])))
 
 
+@st.composite
+def runs(draw: st.DrawFn, events: st.SearchStrategy[ServerSentEvent]) -> list[ServerSentEvent]:
+    """The same event again and again, but for one string in it, as in one read; among them another."""
+    event, other = draw(events), draw(events)
+    value = _decoded(event)
+    strings = [place for place in _places(value) if isinstance(place[0][place[1]], str)]
+    if not strings:
+        return [event, other, event]
+    run = []
+    inside, key = draw(st.sampled_from(strings))
+    for text in [inside[key], *draw(st.lists(st.sampled_from(WORDS) | st.text(max_size=2), min_size=2, max_size=5))]:
+        inside[key] = text
+        run.append(event._replace(data=json.dumps(value, ensure_ascii=draw(st.booleans()))))
+    run.insert(draw(st.integers(0, len(run))), other)
+    return run
+
+
 # Few keys, all of which the odd presets look at.
 ODD_KEYS = st.sampled_from(
     ["text", "type", "done", "code", "parts", "value", "delta", "message", "output", "error", "choices"]
@@ -180,6 +218,119 @@ def test_a_mutated_event_reads_as_by_every_rule(name: str, reasoning: bool, data
     assert type(read(rules, event)) is type(expected)
 
 
+def read_one_by_one(rules: Preset, events: list[ServerSentEvent]) -> list[object]:
+    for event in events:
+        read(rules, event)  # makes its shape known
+    return [result for event in events if (result := by_every_rule(rules, event)) is not None]
+
+
+@pytest.mark.parametrize("reasoning", [False, True])
+@pytest.mark.parametrize("name", sorted(ODD))
+@given(events=runs(ODD_EVENTS))
+def test_a_run_reads_as_its_events_by_every_kind_of_rule(
+    name: str, reasoning: bool, events: list[ServerSentEvent]
+) -> None:
+    rules = preset(ODD[name], reasoning=reasoning)
+    assert read_one_by_one(rules, events) == read_run(rules, events)
+
+
+@pytest.mark.parametrize("reasoning", [False, True])
+@pytest.mark.parametrize("name", sorted(PRESETS))
+@given(data=st.data())
+def test_a_run_reads_as_its_events(name: str, reasoning: bool, data: st.DataObject) -> None:
+    rules = preset(name, reasoning=reasoning)
+    events = data.draw(runs(st.sampled_from(WIRE[name]) | mutated(WIRE[name])))
+    assert read_one_by_one(rules, events) == read_run(rules, events)
+
+
+def test_what_follows_an_end_or_an_error_is_left() -> None:
+    a, stop, b = (ServerSentEvent(data=data) for data in ('{"text": "a"}', '{"text": "!", "stop": 1}', '{"text": "b"}'))
+    rules = odd(ends=(EndMark(where="stop exists"),))
+    left, pieces = iter([a, stop, b]), []
+    assert rules.read_pieces(left, pieces) == End()
+    assert pieces == [Piece("a"), Piece("!", end=End())]
+    assert [*left] == [b]
+
+
+# --- what stands around the text
+
+OPENAI = preset("openai")
+
+
+def delta(text: str, more: str = "") -> ServerSentEvent:
+    """An event with `text` spelled as given."""
+    data = f'{{"id": "b", "choices": [{{"index": 0, "delta": {{"content": {text}}}, "finish_reason": null{more}}}]}}'
+    return ServerSentEvent(data=data)
+
+
+def envelope_of(event: ServerSentEvent, rules: Preset = OPENAI) -> shape.Envelope | None:
+    piece = rules.read(event)
+    assert isinstance(piece, Piece)
+    plan = rules._plan(shape.Shape(event.event, frozenset(json.loads(event.data))))
+    return shape.Envelope.of(event, piece.text, plan)
+
+
+def followed(events: list[ServerSentEvent]) -> tuple[list[str], ServerSentEvent | None]:
+    envelope, pieces = envelope_of(delta('"a"')), []
+    assert envelope is not None
+    other = envelope.follow(iter(events), pieces)
+    return [piece.text for piece in pieces], other
+
+
+def test_events_in_one_envelope_are_followed_to_their_end_however_their_text_is_spelled() -> None:
+    texts = ["b", "index", " ", '"', "\\", "\n", "你", "\u2028", "😀", "x" * 1000]
+    spelled = [delta(json.dumps(text, ensure_ascii=ascii_only)) for text in texts for ascii_only in (False, True)]
+    assert followed(spelled) == ([text for text in texts for _ in range(2)], None)
+
+
+@pytest.mark.parametrize(
+    "text", ['""', "null", "0", '["a"]', '{"a": "b"}', '"a', '"a"b"', '"a", "role": "b"', r'"\ud83d"', "", "\n"]
+)
+def test_what_is_not_one_string_is_in_another_envelope(text: str) -> None:
+    others = [delta(text), delta('"c"')]
+    assert followed([delta('"b"'), *others]) == (["b"], others[0])
+    assert read_run(OPENAI, [delta('"b"')] * 20 + others) == [
+        result for event in [delta('"b"')] * 20 + others if (result := by_every_rule(OPENAI, event)) is not None
+    ]
+
+
+def test_an_envelope_is_the_type_and_all_else_of_the_data() -> None:
+    for other in (delta('"b"', ', "logprobs": null'), delta('"b"')._replace(event="x"), ServerSentEvent(data="[DONE]")):
+        assert followed([other]) == ([], other)
+    short = delta("")
+    cut = short._replace(data=short.data.replace('"content": }', '"content": '))
+    assert followed([cut]) == ([], cut)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        delta(r'"\u0061"'),  # spelled otherwise
+        delta(r'"\u0062"'),  # stands elsewhere too, and only there as it is
+        delta(r'"\u0063hoices"'),  # stands elsewhere as a key
+        delta('"a"', ', "like": "a"'),  # the last one is another
+        delta('[{"text": "a"}, {"text": "b"}]'),  # of two
+        delta(r'"\u002c "', ', "more": ["x", "y"]'),  # what stands between two strings
+    ],
+)
+def test_no_envelope_is_found_where_the_text_is_not_surely_that_string(event: ServerSentEvent) -> None:
+    assert envelope_of(event) is None
+
+
+@pytest.mark.parametrize("name", ["compared", "decoded", "decoded place", "compared end", "hop"])
+def test_no_envelope_is_found_where_something_may_depend_on_what_the_text_says(name: str) -> None:
+    assert envelope_of(ServerSentEvent(data='{"text": "a", "choices": [{"text": "a"}]}'), ODD[name]) is None
+
+
+@pytest.mark.parametrize("name", ["anthropic", "openai", "openai-responses", "gemini", "mistral", "ollama", "cohere"])
+def test_the_texts_of_most_providers_have_an_envelope(name: str) -> None:
+    texts = [
+        event for event in WIRE[name] if isinstance(piece := PRESETS[name].read(event), Piece) and piece.text == "a"
+    ]
+    assert texts
+    assert all(envelope_of(event, PRESETS[name]) for event in texts)
+
+
 @pytest.mark.parametrize("name", sorted(WIRE))
 def test_every_event_on_the_wire_reads_as_by_every_rule(name: str) -> None:
     for event in REAL:
@@ -202,13 +353,13 @@ def test_malformed_json_within_json_is_told_where_nothing_else_is_found() -> Non
 
 def test_memory_is_bounded_when_every_event_has_another_shape(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shape, "MAX_PLANS", 8)
-    plans = shape.Plans(lambda _: shape.Plan(None, None, None, sure=True))
+    plans = shape.Plans(lambda _: shape.Plan(lambda _: "", None, sure=True, opaque=True))
     for number in range(100):
         for times in range(1, shape.PATIENCE + 1):
-            assert (plans["message", str(number)] is not None) is (times == shape.PATIENCE)
+            assert (plans["message", str(number)] is not shape.BY_RULES) is (times == shape.PATIENCE)
         assert len(plans) <= 8
     for number in range(100):
-        assert plans["x", str(number)] is None
+        assert plans["x", str(number)] is shape.BY_RULES
         assert len(plans._seen) <= 8
 
 
