@@ -8,12 +8,15 @@ difference; brackets that overlap bound it together, ever closer; one that does 
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import struct
 import time
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Final, Literal, NamedTuple
 
-__all__ = ["Kind", "ReceiveTimes", "Stamp", "WallClock"]
+__all__ = ["Kind", "ReceiveTimes", "Stamp", "WallClock", "keep_stamping"]
 
 Kind = Literal["kernel", "socket"]
 """Of a stamp: the kernel's receive time, or the time at which our read returned."""
@@ -24,6 +27,7 @@ TIMESPEC: Final = struct.Struct("@ll")
 DRIFT_NS: Final = 1_000
 """Brackets that miss each other by less are clocks read on two cores, or rounding; more is a step."""
 FIRST_BRACKETS: Final = 5
+WARM_UP_TRIES: Final = 50
 UNKNOWN: Final = -1
 
 
@@ -114,6 +118,26 @@ class ReceiveTimes:
             error_ns, at_ns = max(error_ns, self._last_ns - at_ns), self._last_ns
         self._last_ns = at_ns
         return Stamp(at_ns, "kernel", error_ns, read_ns)
+
+
+@cache
+def keep_stamping() -> None:
+    """Have the kernel stamp what arrives, from now on and for as long as this process lives. At most 50 ms, once.
+
+    It does so while any socket asks for it, and begins some time after the first has asked: net_enable_timestamp()
+    leaves that to a work queue, so the first read of the first connection might have no stamp. One end of a connection
+    to ourselves is therefore kept, after a byte has come over it with a stamp.
+    """
+    with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", 0)) as listener:
+        receiver = socket.create_connection(listener.getsockname())
+        receiver.setsockopt(SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        with listener.accept()[0] as sender:
+            for _ in range(WARM_UP_TRIES):
+                sender.send(b".")
+                if _receive_time(receiver.recvmsg(1, socket.CMSG_SPACE(TIMESPEC.size))[1]) is not None:
+                    break
+                time.sleep(0.001)
+        receiver.detach()  # nobody closes it, and no object is left that would complain of that
 
 
 def _receive_time(ancillary: Iterable[tuple[int, int, bytes]]) -> int | None:

@@ -22,7 +22,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeAlias, cast
 
 import httpx2
 
-from streamkit.kernelclock import SO_TIMESTAMPNS, Kind, ReceiveTimes, WallClock
+from streamkit.kernelclock import SO_TIMESTAMPNS, Kind, ReceiveTimes, WallClock, keep_stamping
 
 __all__ = ["Dialer", "KernelWire", "Origin", "ProtocolWire", "Receiver", "SocketOption", "Timings", "Wire"]
 
@@ -295,7 +295,10 @@ class Dialer:
         self._unix = unix
         self._ssl_context = ssl_context
         self._socket_options = tuple(socket_options)
-        self._clock = WallClock() if kernel_stamps and sys.platform == "linux" and unix is None else None
+        self._clock: WallClock | None = None
+        if kernel_stamps and sys.platform == "linux" and unix is None:
+            keep_stamping()
+            self._clock = WallClock()
 
     async def dial(self, origin: Origin, timings: Timings) -> Wire:
         """A wire to `origin`. Raises httpx2.ConnectError; the time limit is the caller's."""

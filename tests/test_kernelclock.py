@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import struct
+import sys
 import time
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streamkit.kernelclock import SO_TIMESTAMPNS, SOL_SOCKET, ReceiveTimes, WallClock
+from tests.rawsockets import WAIT_S
+from tests.serving import python
 
 S = 1_000_000_000
 EPOCH = 1_700_000_000 * S
@@ -144,3 +147,35 @@ def test_the_clocks_of_this_machine_keep_their_difference() -> None:
         time.sleep(0.001)
     assert clock.steps == 0
     assert clock.high_ns - clock.low_ns < 1_000_000
+
+
+def test_the_first_read_of_a_process_has_a_stamp_already() -> None:
+    """The kernel begins to stamp a moment after the first socket has asked, so one asks beforehand, and stays."""
+    code = """
+        import asyncio, socket, threading
+        import httpx2
+        from streamkit.transport import StreamTransport
+
+        def answer(listener):
+            connection, _ = listener.accept()
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 1\\r\\n\\r\\nx")
+            connection.close()
+
+        async def main(url):
+            transport = StreamTransport(stamps="kernel")
+            response = await transport.handle_async_request(httpx2.Request("GET", url))
+            body = response.extensions["stamps"]
+            async for _ in body:
+                print(body.kind)
+            await transport.aclose()
+
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            thread = threading.Thread(target=answer, args=[listener])
+            thread.start()
+            asyncio.run(main(f"http://127.0.0.1:{listener.getsockname()[1]}/"))
+            thread.join()
+    """
+    process = python(code)
+    out, err = process.communicate(timeout=WAIT_S)
+    assert (out.split(), err) == (["kernel" if sys.platform == "linux" else "socket"], "")

@@ -177,6 +177,7 @@ def test_on_one_loop_nothing_runs_between_two_posts() -> None:
 
         async def main() -> tuple[Recording, set[asyncio.Task[Any]]]:
             recording = await ASK(lab)
+            await asyncio.sleep(0.05)  # closed connections see their end in the loop's next turns
             return recording, asyncio.all_tasks() - {asyncio.current_task()}
 
         for _ in range(2):  # each run() is a loop of its own

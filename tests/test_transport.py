@@ -23,6 +23,7 @@ import httpx2
 import pytest
 import uvloop
 
+from streamkit.kernelclock import keep_stamping
 from streamkit.transport import Body, StreamTransport, Timings
 from tests.rawsockets import LAST_CHUNK, SSE_HEAD, WAIT_S, RawServer, chunk
 from tests.serving import eventually
@@ -41,6 +42,7 @@ def run(request: pytest.FixtureRequest) -> Iterator[Run[Any]]:
     factory = uvloop.new_event_loop if request.param == "uvloop" else asyncio.new_event_loop
     logged: list[dict[str, Any]] = []
     gc.collect()
+    keep_stamping()  # the one socket that stays
     before = open_sockets()
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.get_loop().set_exception_handler(lambda _, context: logged.append(context))
