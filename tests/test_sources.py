@@ -133,6 +133,22 @@ def test_a_finish_reason_and_clean_framing_are_enough_for_openai() -> None:
     assert relay(Upstream(without_done))[1] is None
 
 
+@pytest.mark.parametrize("name", ["openai", "anthropic", "seed", "replicate"])
+def test_many_events_in_one_read_give_what_they_give_one_by_one(name: str) -> None:
+    events = stream(name, *("你好\n" if i % 7 else '"' for i in range(100)))
+    texts = [text for batch in relay(Upstream(events), name)[0] for text in batch]
+    assert relay(Upstream([b"".join(events)]), name) == ([texts], None)
+
+
+def test_the_pieces_before_an_error_are_handed_on_with_it_in_one_read() -> None:
+    form = wire("openai")
+    events = [*(form.piece("a", i) for i in range(100)), form.error("busy"), form.piece("b", 0)]
+    batches, failure = relay(Upstream([b"".join(events)]))
+    assert batches == [["a"] * 100]
+    assert failure is not None
+    assert failure.outcome.name == "error_event"
+
+
 def test_what_comes_after_the_end_marker_is_not_read() -> None:
     after: list[Chunk] = [
         *stream("openai", "a"),
