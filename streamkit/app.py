@@ -16,7 +16,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, Final, cast
@@ -138,6 +138,7 @@ class Relay:
             ask = replace(ask, headers={**ask.headers, STREAM_ID_HEADER: stream_id})
             taps.mark("relay.asking", time.monotonic_ns())
         source = llm(self._transport, self._url, ask, self._preset, self.limits, self.deadlines.connect_s, taps)
+        del ask  # a long conversation is not held for as long as its answer takes
         return await deliver(source, answer, watch, taps)
 
     def _name(self, request: Request) -> str:
@@ -202,8 +203,8 @@ def create_blueprint(*, name: str = "streamkit", **relay: Any) -> Blueprint:
         await kept.close()
 
     @blueprint.post("/ans", stream=True)
-    async def ans(request: Request) -> HTTPResponse | None:
-        return await kept.answer(request)
+    def ans(request: Request) -> Awaitable[HTTPResponse | None]:  # awaited by Sanic: one frame less on each event's way
+        return kept.answer(request)
 
     @blueprint.get("/health")
     async def health(_: Request) -> HTTPResponse:

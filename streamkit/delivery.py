@@ -21,7 +21,6 @@ import orjson
 from sanic import HTTPResponse, Request, Sanic
 from sanic.headers import parse_accept
 from sanic.http import Http
-from sanic_routing.exceptions import NotFound
 
 from streamkit.deadline import Watch
 from streamkit.outcome import Outcome
@@ -37,6 +36,7 @@ ANTI_BUFFERING: Final = {
     "cache-control": "no-cache, no-transform",  # proxies neither keep nor compress it
     "x-accel-buffering": "no",  # nginx passes it on at once
 }
+SEND_SIGNALS: Final = frozenset({"http.lifecycle.send", "http.lifecycle.*"})
 LAST_WORDS_S: Final = 1.0
 """How long a failed stream may take to hand its last bytes to the client before it is cut."""
 
@@ -257,12 +257,8 @@ def _is_chunked(request: Request) -> bool:
 
 
 def _is_listened_to(app: Sanic[Any, Any]) -> bool:
-    """Somebody wants Sanic's signal of each send."""
-    try:
-        app.signal_router.get("http.lifecycle.send")
-    except NotFound:
-        return False
-    return True
+    """Somebody wants Sanic's signal of each send; by its name, or with all others of its kind."""
+    return any(signal.name in SEND_SIGNALS for signal in app.signal_router.routes)
 
 
 async def deliver(

@@ -15,6 +15,7 @@ from streamkit.errors import ConfigError
 __all__ = ["post", "split_unix_url"]
 
 UNIX_SCHEME = "http+unix"
+USER_AGENT = f"streamkit/{__version__}"
 
 
 def split_unix_url(url: str) -> tuple[httpx2.URL, str | None]:
@@ -47,16 +48,19 @@ async def post(
 
     The one timer is connecting (with the wait for a pool slot); every other deadline is the caller's.
     """
-    connect = connect_s or None
-    request = httpx2.Request(
-        "POST",
-        url.copy_merge_params(ask.params) if ask.params else url,
-        headers={"user-agent": f"streamkit/{__version__}", **ask.headers},
-        content=ask.content,
-        extensions={"timeout": {"connect": connect, "pool": connect, "read": None, "write": None}},
-    )
-    response = await transport.handle_async_request(request)
+    response = await transport.handle_async_request(_request(url, ask, connect_s or None))
+    del ask  # its content is sent, and may be large
     try:
         yield response
     finally:
         await response.aclose()
+
+
+def _request(url: httpx2.URL, ask: UpstreamRequest, connect_s: float | None) -> httpx2.Request:
+    return httpx2.Request(
+        "POST",
+        url.copy_merge_params(ask.params) if ask.params else url,
+        headers={"user-agent": USER_AGENT, **ask.headers},
+        content=ask.content,
+        extensions={"timeout": {"connect": connect_s, "pool": connect_s, "read": None, "write": None}},
+    )

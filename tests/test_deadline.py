@@ -9,7 +9,7 @@ import pytest
 
 from streamkit.config import Deadlines
 from streamkit.deadline import Watch
-from tests.fakes import run_in_fake_time
+from tests.fakes import FakeTimeLoop, run_in_fake_time
 
 OFF: dict[str, float] = dict.fromkeys(("first_piece_s", "idle_s", "write_stall_s", "total_s"), 0.0)
 
@@ -116,6 +116,24 @@ def test_where_the_queue_cannot_be_seen_the_stall_deadline_counts_from_the_write
         await asyncio.sleep(1000)
 
     assert watched(blocked, unsent=lambda: None, write_stall_s=10) == ("write_stall", 10)
+
+
+def test_events_in_a_row_set_no_timers(monkeypatch: pytest.MonkeyPatch) -> None:
+    rings: list[float] = []
+    call_at = FakeTimeLoop.call_at
+
+    def counted(loop: FakeTimeLoop, when: float, *args: Any, **kwargs: Any) -> asyncio.TimerHandle:
+        rings.append(when)
+        return call_at(loop, when, *args, **kwargs)
+
+    async def thousand_events(watch: Watch) -> None:
+        watch.enter("idle")
+        monkeypatch.setattr(FakeTimeLoop, "call_at", counted)
+        for _ in range(1000):
+            watch.enter("idle")
+
+    assert watched(thousand_events, first_piece_s=60, idle_s=30) == (None, 0)
+    assert rings == []
 
 
 def test_nothing_fires_after_the_block() -> None:

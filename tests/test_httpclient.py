@@ -1,12 +1,17 @@
-"""URLs of upstreams: plain ones, unix sockets, and the ones that are refused."""
+"""How the upstream is asked, and its URLs: plain ones, unix sockets, and the ones that are refused."""
 
 from __future__ import annotations
 
+import asyncio
+import weakref
+
+import httpx2
 import pytest
 
 from streamkit.app import create_app
+from streamkit.asking import UpstreamRequest
 from streamkit.errors import ConfigError
-from streamkit.httpclient import split_unix_url
+from streamkit.httpclient import post, split_unix_url
 
 
 def test_a_plain_url_stays_as_it_is() -> None:
@@ -36,3 +41,36 @@ def test_a_password_in_the_upstreams_url_is_refused_and_not_shown() -> None:
     with pytest.raises(ConfigError, match="UPSTREAM_API_KEY") as refused:
         create_app(upstream="https://user:secret@api.test/v1")
     assert "secret" not in str(refused.value)
+
+
+class Answering(httpx2.AsyncBaseTransport):
+    """Answers 200 to everything; knows what it was asked as long as somebody else does."""
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        self.asked = weakref.ref(request)
+        self.seen = (str(request.url), request.headers, request.content, request.extensions["timeout"])
+        return httpx2.Response(200, content=b"")
+
+
+def asked(ask: UpstreamRequest) -> Answering:
+    async def main() -> Answering:
+        transport = Answering()
+        async with post(transport, httpx2.URL("http://api.test/v1?x=1"), ask, 7.0):
+            assert transport.asked() is None, "the question is held while its answer streams"
+        return transport
+
+    return asyncio.run(main())
+
+
+def test_what_is_asked_goes_out_whole_and_only_connecting_is_timed() -> None:
+    url, headers, content, timeout = asked(UpstreamRequest({"accept": "a/b"}, b"{}", {"alt": "sse"})).seen
+    assert (url, content) == ("http://api.test/v1?x=1&alt=sse", b"{}")
+    assert headers["host"] == "api.test"
+    assert headers["accept"] == "a/b"
+    assert headers["content-length"] == "2"
+    assert headers["user-agent"].startswith("streamkit/")
+    assert timeout == {"connect": 7.0, "pool": 7.0, "read": None, "write": None}
+
+
+def test_the_question_is_let_go_when_its_answer_begins() -> None:
+    assert asked(UpstreamRequest({}, b"x" * 1_000_000)).asked() is None

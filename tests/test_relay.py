@@ -24,7 +24,18 @@ from streamkit.app import create_app, create_blueprint
 from streamkit.lab.server import Server, serve
 from streamkit.lab.upstream import Script, create_upstream
 from streamkit.lab.wire import wire
-from tests.rawsockets import LAST_CHUNK, SSE_HEAD, WAIT_S, RawServer, chunk, connected, exchange, is_whole, request
+from tests.rawsockets import (
+    LAST_CHUNK,
+    SSE_HEAD,
+    WAIT_S,
+    RawServer,
+    chunk,
+    connected,
+    exchange,
+    is_whole,
+    read_answer,
+    request,
+)
 
 QUICK = Script(["床前", "明月", "光"], first_piece_ms=1, gap_ms=1)
 TEXT = "床前明月光"
@@ -298,6 +309,58 @@ def until_idle(server: Server) -> None:
     wait_until(lambda: (told := health(server))["served"] and not told["live"])
 
 
+class Flood:
+    """An upstream that sends as much as is taken, until somebody stops it; notes what it sent, and when it was held."""
+
+    PIECE = "床" * 20_000
+    MAX_PIECES = 1_000  # 60 MB, far more than the sockets between hold: who gets there was not held
+
+    def __init__(self) -> None:
+        self.pieces = 0
+        self.held = self.stop = False
+
+    def __call__(self, connection: socket.socket) -> None:
+        connection.sendall(SSE_HEAD)
+        while not self.stop and self.pieces < self.MAX_PIECES:
+            left = memoryview(chunk(wire("seed").piece(self.PIECE, 0)))
+            self.pieces += 1
+            while left:
+                if not select.select([], [connection], [], 0.5)[1]:
+                    self.held = True
+                left = left[connection.send(left) :]
+        connection.sendall(LAST_CHUNK)
+
+
+def test_a_reader_that_waits_holds_the_upstream_and_then_gets_everything(relay: Callable[..., Server]) -> None:
+    flood = Flood()
+    with RawServer(flood) as upstream, connected(relay(upstream.url).url) as client:
+        client.sendall(ASK)
+        wait_until(lambda: flood.held)
+        flood.stop = True
+        tail, text_bytes = b"", 0
+        while not tail.endswith(b"\r\n" + LAST_CHUNK):
+            data = client.recv(1 << 20)
+            assert data, "the connection closed before the answer was whole"
+            text_bytes += sum(data.count(byte) for byte in set("床".encode()))
+            tail = (tail + data)[-16:]
+    assert text_bytes == flood.pieces * len(flood.PIECE.encode())
+    assert flood.pieces < flood.MAX_PIECES, "the upstream was never held"
+
+
+def test_a_client_that_leaves_while_it_is_waited_for_is_cancelled_as_any_other(
+    relay: Callable[..., Server], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "streamkit.relay")
+    flood = Flood()
+    with RawServer(flood) as upstream:
+        server = relay(upstream.url)
+        with connected(server.url) as client:
+            client.sendall(ASK)
+            wait_until(lambda: flood.held)
+        until_idle(server)
+    assert '"outcome":"cancelled"' in caplog.text
+
+
 # --- A client that leaves -------------------------------------------------------------------------------------------
 
 
@@ -411,6 +474,55 @@ def test_the_blueprint_works_in_somebody_elses_app(up: Callable[..., Server]) ->
     server = up(theirs)
     answer = httpx2.post(f"{server.url}/llm/ans", data={"chat_history": "x"}, trust_env=False)
     assert answer.text == TEXT
+
+
+@pytest.mark.parametrize("signal_name", ["http.lifecycle.send", "http.lifecycle.<what>"])
+def test_an_app_that_listens_to_sanics_sends_is_told_of_each(up: Callable[..., Server], signal_name: str) -> None:
+    llm = up(partial(create_upstream, QUICK))
+    told: list[bytes] = []
+
+    def listening() -> Sanic[Any, Any]:
+        app = create_app(upstream=llm.url, preset="seed")
+
+        @app.signal(signal_name)
+        async def note(data: bytes = b"", **_: object) -> None:
+            told.append(data)
+
+        return app
+
+    assert exchange(up(listening).url, ASK) == b"".join(told)
+
+
+def test_a_client_of_http_1_0_gets_the_whole_text_and_then_the_close(relay: Callable[..., Server]) -> None:
+    with connected(relay().url) as client:
+        client.sendall(ASK.replace(b"HTTP/1.1", b"HTTP/1.0"))
+        answer = b"".join(iter(partial(client.recv, 65536), b""))
+    assert b"connection: close" in answer.lower()
+    assert all(piece.encode() in answer for piece in QUICK.pieces)
+    assert answer.endswith(LAST_CHUNK)
+
+
+def test_a_length_set_by_a_middleware_is_kept_to(up: Callable[..., Server]) -> None:
+    llm = up(partial(create_upstream, QUICK))
+
+    def with_length() -> Sanic[Any, Any]:
+        app = create_app(upstream=llm.url, preset="seed")
+
+        async def set_length(_: Any, response: Any) -> None:
+            response.headers["content-length"] = str(len(TEXT.encode()))
+
+        app.register_middleware(set_length, "response")
+        return app
+
+    answer = exchange(up(with_length).url, ASK)
+    assert answer.partition(b"\r\n\r\n")[2] == TEXT.encode(), "chunks where none were announced"
+
+
+def test_the_connection_serves_one_answer_after_another(relay: Callable[..., Server]) -> None:
+    with connected(relay().url) as client:
+        for _ in range(3):
+            client.sendall(ASK)
+            assert is_whole(read_answer(client))
 
 
 def test_an_upstream_on_a_unix_socket(up: Callable[..., Server]) -> None:

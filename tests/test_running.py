@@ -7,11 +7,14 @@ import select
 import signal
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sanic import Sanic
+from sanic.application.constants import Mode
 
 from streamkit.errors import ServerError
-from streamkit.running import run_forever
+from streamkit.running import build, forget, run_forever
 from tests.rawsockets import LAST_CHUNK, WAIT_S, request
 from tests.server_apps import TICK_S, make_app
 from tests.serving import (
@@ -23,6 +26,22 @@ from tests.serving import (
 )
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
+
+
+@pytest.mark.parametrize(
+    ("alone", "debug", "compiled"), [(True, False, True), (True, True, False), (False, False, False)]
+)
+def test_an_app_is_compiled_only_alone_in_its_process_and_not_in_debug_mode(
+    *, alone: bool, debug: bool, compiled: bool
+) -> None:
+    def make() -> Sanic[Any, Any]:
+        app = make_app()
+        app.state.mode = Mode.DEBUG if debug else Mode.PRODUCTION
+        return app
+
+    app = build(make, alone=alone)
+    forget(app)
+    assert app.config.TOUCHUP is compiled
 
 
 class TestForever:
@@ -109,15 +128,35 @@ class TestForever:
     def test_the_process_is_compiled_for_its_app_as_by_sanic_itself(self) -> None:
         script = python(
             """
+            from functools import partial
             from signal import SIGTERM, raise_signal
             from sanic.server.protocols.http_protocol import HttpProtocol
+            from streamkit.app import create_app
             from streamkit.running import run_forever
-            from tests.server_apps import make_app
-            run_forever(make_app, on_ready=lambda _: raise_signal(SIGTERM))
+            relay = partial(create_app, upstream="http://upstream.test", preset="seed")
+            run_forever(relay, on_ready=lambda _: raise_signal(SIGTERM))
             print(HttpProtocol.__touched__)
             """
         )
         assert script.communicate(timeout=WAIT_S) == ("True\n", "")
+
+    def test_garbage_is_collected_seldom_while_it_serves_and_as_before_afterwards(self) -> None:
+        script = python(
+            """
+            import gc
+            from signal import SIGTERM, raise_signal
+            from streamkit.running import GC_OBJECTS, run_forever
+            from tests.server_apps import make_app
+            before = gc.get_threshold()
+            seen = []
+            def ready(_):
+                seen.extend([gc.isenabled(), gc.get_threshold()[0] == GC_OBJECTS, gc.get_freeze_count() > 0])
+                raise_signal(SIGTERM)
+            run_forever(make_app, on_ready=ready)
+            print(seen, gc.get_threshold() == before, gc.get_freeze_count())
+            """
+        )
+        assert script.communicate(timeout=WAIT_S) == ("[True, True, True] True 0\n", "")
 
     def stream(self, url: str, ticks: bytes = b"") -> socket.socket:
         connection = self.post(url, "/ticks", ticks)
