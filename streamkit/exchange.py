@@ -210,6 +210,8 @@ class Exchange:
             sending = self._sender is not None and not self._sender.done()
             await inbox.more(None if sending else read_s)
         timings.head_ns = inbox.head_ns
+        if self._sent:
+            request.let_go()
         if self._sender is not None and (inbox.parser.status >= 400 or inbox.over):
             # RFC 9112 section 9.5: cease sending when the answer shows that the server does not want the rest. Below
             # 400 it may answer what has come so far, and the rest is sent beside it.
@@ -315,6 +317,10 @@ class Outgoing:
     def replayable(self) -> bool:
         """Whether it may be sent a second time when nobody knows what became of the first."""
         return self._stream is None and self.method in IDEMPOTENT
+
+    def let_go(self) -> None:
+        """It is sent and answered: a long conversation is not held for as long as its answer takes."""
+        self.head = self.content = b""
 
     async def parts(self) -> AsyncGenerator[bytes, None]:
         """What goes on the wire, in the pieces in which the caller gives them."""

@@ -75,6 +75,7 @@ async def llm(
     """
     with _wire_errors_become_failures():
         async with post(transport, url, ask, connect_s) as response:
+            del ask  # sent, and perhaps large: not held for as long as the answer takes
             await _check_head(response, preset)
             body: Body | None = response.extensions.get("stamps")  # None: a transport of somebody else's
             reading = _Reading(preset, limits)
