@@ -30,7 +30,7 @@ from sanic.response import json
 from streamkit.asking import UpstreamRequest
 from streamkit.config import flag, settings_from
 from streamkit.deadline import Watch
-from streamkit.delivery import Answer, deliver, negotiate, problem
+from streamkit.delivery import Answer, at_once, deliver, negotiate, problem
 from streamkit.errors import ConfigError
 from streamkit.forms import BadRequest, read_chat_history
 from streamkit.httpclient import split_unix_url
@@ -137,7 +137,8 @@ class Relay:
         if taps is not None:
             ask = replace(ask, headers={**ask.headers, STREAM_ID_HEADER: stream_id})
             taps.mark("relay.asking", time.monotonic_ns())
-        source = llm(self._transport, self._url, ask, self._preset, self.limits, self.deadlines.connect_s, taps)
+        take = at_once(answer, watch, taps)
+        source = llm(self._transport, self._url, ask, self._preset, self.limits, self.deadlines.connect_s, taps, take)
         del ask  # a long conversation is not held for as long as its answer takes
         return await deliver(source, answer, watch, taps)
 

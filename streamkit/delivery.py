@@ -11,9 +11,9 @@ import asyncio
 import logging
 import time
 import traceback
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
@@ -26,10 +26,10 @@ from streamkit.deadline import Watch
 from streamkit.outcome import Outcome
 from streamkit.results import Piece, weigh
 from streamkit.sockets import unsent_bytes
-from streamkit.sources import Failure, SourceFailed
+from streamkit.sources import AtOnce, Failure, SourceFailed
 from streamkit.taps import STREAM_ID_HEADER, StreamTaps
 
-__all__ = ["Answer", "Format", "deliver", "negotiate", "problem"]
+__all__ = ["Answer", "Format", "at_once", "deliver", "negotiate", "problem"]
 
 log = logging.getLogger("streamkit.relay")
 ANTI_BUFFERING: Final = {
@@ -261,6 +261,24 @@ def _is_listened_to(app: Sanic[Any, Any]) -> bool:
     return any(signal.name in SEND_SIGNALS for signal in app.signal_router.routes)
 
 
+def at_once(answer: Answer, watch: Watch, taps: StreamTaps | None = None) -> AtOnce:
+    """What a source may call, from any callback of the loop, to hand over pieces without waking `deliver`."""
+
+    def take(pieces: list[Piece]) -> bool:
+        now_ns = time.monotonic_ns() if taps is not None else 0
+        if pieces and not answer.write(pieces):
+            return False
+        if pieces or watch.phase != "first_piece":
+            watch.enter("idle")
+        if taps is not None and pieces:
+            events, size = weigh(pieces)
+            taps.stamp("relay.send", now_ns, events, size)
+            taps.stamp("relay.sent", time.monotonic_ns(), events, size)
+        return True
+
+    return take
+
+
 async def deliver(
     source: AsyncGenerator[list[Piece], None], answer: Answer, watch: Watch, taps: StreamTaps | None = None
 ) -> tuple[Outcome, HTTPResponse | None]:
@@ -270,17 +288,14 @@ async def deliver(
     client left) passes through, after the source is closed. `taps` get a step at `relay.send` and `relay.sent` for each
     write of text.
     """
-    send = partial(_hand_over, answer, watch)
-    if taps is not None:
-        send = partial(_tapped, send, taps)
+    take = at_once(answer, watch, taps)
     try:
         async with watch, aclosing(source) as batches:
             async for pieces in batches:
-                if pieces:
-                    await send(pieces)
-                elif watch.phase == "first_piece":
-                    continue
-                watch.enter("idle")
+                if not take(pieces):
+                    watch.enter("write_stall")
+                    await _send(answer, pieces, taps)
+                    watch.enter("idle")
             watch.enter("write_stall")
             await answer.finish()
     except SourceFailed as error:
@@ -297,16 +312,13 @@ async def deliver(
     return failure.outcome, await answer.fail(failure)
 
 
-async def _hand_over(answer: Answer, watch: Watch, pieces: list[Piece]) -> None:
-    if not answer.write(pieces):
-        watch.enter("write_stall")
+async def _send(answer: Answer, pieces: list[Piece], taps: StreamTaps | None) -> None:
+    if taps is None:
         await answer.send(pieces)
-
-
-async def _tapped(send: Callable[[list[Piece]], Awaitable[None]], taps: StreamTaps, pieces: list[Piece]) -> None:
+        return
     events, size = weigh(pieces)
     taps.stamp("relay.send", time.monotonic_ns(), events, size)
-    await send(pieces)
+    await answer.send(pieces)
     taps.stamp("relay.sent", time.monotonic_ns(), events, size)
 
 

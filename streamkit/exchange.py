@@ -57,6 +57,7 @@ class Inbox:
         "pending",
         "reads",
         "sink",
+        "spilled",
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, wire: Wire, parser: ResponseParser) -> None:
@@ -75,7 +76,8 @@ class Inbox:
         self.ended = False
         self.error: _MakeError | None = None
         self.sink: Sink | None = None
-        self.enough = False  # said the sink
+        self.enough = False  # said the sink: what comes now is pending again
+        self.spilled: Exception | None = None  # what the sink raised
 
     def take(self, data: bytes, at_ns: int, kind: Kind, error_ns: int, read_ns: int) -> None:
         self.reads = read = self.reads + 1
@@ -86,9 +88,9 @@ class Inbox:
             self.fail(_maker(httpx2.RemoteProtocolError, str(error)))
         if self.head_ns is None and self.parser.status is not None:
             self.head_ns = at_ns
-        if self.sink is not None:
+        if self.sink is not None and not self.enough:
             self._since = self._loop.time()
-            if piece and not self.enough:
+            if piece:
                 self._pour(self.sink, (piece, read, at_ns, kind, error_ns, read_ns))
             if not self.over:
                 return
@@ -106,7 +108,7 @@ class Inbox:
         try:
             self.enough = not sink(entry)
         except Exception as error:  # noqa: BLE001  # it is raised where the sink was given
-            self.enough, self.error = True, _again(error)
+            self.enough, self.spilled = True, error
 
     def eof(self) -> None:
         self.ended = True
@@ -355,10 +357,6 @@ class Outgoing:
         return httpx2.LocalProtocolError(
             f"the body has {'at least ' if self._stream else ''}{length} bytes, its Content-Length says {self._length}"
         )
-
-
-def _again(error: Exception) -> _MakeError:
-    return lambda: error
 
 
 def _maker(kind: type[httpx2.TransportError], text: str) -> _MakeError:

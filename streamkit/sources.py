@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import httpx2
 
@@ -29,7 +30,10 @@ from streamkit.results import ExtractionError, Piece, ProviderError, weigh
 from streamkit.taps import StreamTaps
 from streamkit.transport import Body
 
-__all__ = ["Failure", "SourceFailed", "llm"]
+if TYPE_CHECKING:
+    from streamkit.exchange import Entry
+
+__all__ = ["AtOnce", "Failure", "SourceFailed", "llm"]
 
 MAX_RETRY_AFTER_S: Final = 60
 MAX_ERROR_BODY_BYTES: Final = 64 * 1024
@@ -57,6 +61,10 @@ class SourceFailed(Exception):
         self.failure = failure
 
 
+AtOnce: TypeAlias = Callable[[list[Piece]], bool]
+"""Takes pieces in the very callback that reads them; False, and nothing done, where they have to wait."""
+
+
 async def llm(
     transport: httpx2.AsyncBaseTransport,
     url: httpx2.URL,
@@ -65,10 +73,14 @@ async def llm(
     limits: Limits,
     connect_s: float,
     taps: StreamTaps | None = None,
+    at_once: AtOnce = lambda _: False,
 ) -> AsyncGenerator[list[Piece], None]:
     """The pieces of an LLM's streamed answer.
 
-    Yields one list for each read that completed an event: its pieces, perhaps none (comments complete no event).
+    One list for each read that completed an event: its pieces, perhaps none (comments complete no event). It is offered
+    to `at_once`, and yielded if that refuses. So most of them never wake the task that iterates, which costs more than
+    all else that is done with them; our own transport is needed for that.
+
     Returns when the stream is complete by the preset's own proof: its end marker, or clean framing where it has none.
     Raises SourceFailed for everything else. Closing the generator closes the upstream connection. `taps` get a step at
     `relay.read` and `relay.event` for each read that brought text.
@@ -78,48 +90,55 @@ async def llm(
             del ask  # sent, and perhaps large: not held for as long as the answer takes
             await _check_head(response, preset)
             body: Body | None = response.extensions.get("stamps")  # None: a transport of somebody else's
-            reading = _Reading(preset, limits)
-            async for data in _as_it_comes(response):
-                read_ns = time.monotonic_ns() if taps is not None and body is None else 0
-                pieces = reading.feed(data)
-                if taps is not None and pieces:
-                    _stamp(taps, read_ns if body is None else body.at_ns, pieces)
-                if reading.saw_event:
+            reading = _Reading(preset, limits, taps)
+            late = _iterated(response, reading) if body is None else _poured(body, reading, at_once)
+            async with aclosing(late):
+                async for pieces in late:
                     yield pieces
-                if reading.complete:
-                    if body is not None:
-                        body.park()
-                    return
-                if reading.failure is not None:
-                    raise SourceFailed(reading.failure)
-            if rest := reading.close():
-                if taps is not None:
-                    _stamp(taps, time.monotonic_ns() if body is None else body.at_ns, rest)
-                yield rest
+            if not reading.over and (pieces := reading.close()):
+                yield pieces
             reading.check_end(clean=framing(response.headers, response.http_version) != "close")
+            if body is not None:
+                body.park()
 
 
-def _as_it_comes(response: httpx2.Response) -> AsyncIterable[bytes]:
-    """The body as the transport gives it: `aiter_raw` would add three layers of generators to each read."""
-    stream = response.stream
-    assert isinstance(stream, httpx2.AsyncByteStream)  # noqa: S101  # an AsyncBaseTransport gives no other
-    return stream
+async def _poured(body: Body, reading: _Reading, at_once: AtOnce) -> AsyncGenerator[list[Piece], None]:
+    """The lists that `at_once` refused; reading waits for each of them to be taken."""
+    refused: list[list[Piece]] = []
+
+    def take(entry: Entry) -> bool:
+        pieces = reading.feed(entry[0], entry[2])
+        if reading.saw_event and not at_once(pieces):
+            refused.append(pieces)
+        return not (refused or reading.over)
+
+    while not reading.over:
+        await body.pour(take)
+        if not refused:
+            return
+        yield refused.pop()
 
 
-def _stamp(taps: StreamTaps, read_ns: int, pieces: list[Piece]) -> None:
-    events, size = weigh(pieces)
-    taps.stamp("relay.read", read_ns, events, size)
-    taps.stamp("relay.event", time.monotonic_ns(), events, size)
+async def _iterated(response: httpx2.Response, reading: _Reading) -> AsyncGenerator[list[Piece], None]:
+    """All lists, from a transport that hands its pieces out."""
+    async for data in response.aiter_raw():
+        pieces = reading.feed(data, time.monotonic_ns())
+        if reading.saw_event:
+            yield pieces
+        if reading.over:
+            return
 
 
 class _Reading:
     """One answer being read: bytes in, pieces out, and what is known of its end. No I/O."""
 
-    def __init__(self, preset: Preset, limits: Limits) -> None:
+    def __init__(self, preset: Preset, limits: Limits, taps: StreamTaps | None) -> None:
         if preset.framing == "ndjson":
             self._parser: SSEParser | NDJSONParser = NDJSONParser(max_line_bytes=limits.max_line_bytes)
         else:
             self._parser = SSEParser(max_line_bytes=limits.max_line_bytes, max_event_bytes=limits.max_event_bytes)
+        self._taps = taps
+        self._read_ns = 0
         self._read_pieces = preset.read_pieces
         self._has_end_marker = preset.has_end_marker
         self._finish_sign = False
@@ -127,7 +146,14 @@ class _Reading:
         self.saw_event = False
         self.failure: Failure | None = None
 
-    def feed(self, data: bytes) -> list[Piece]:
+    @property
+    def over(self) -> bool:
+        """Nothing that comes can change what is known of its end."""
+        return self.complete or self.failure is not None
+
+    def feed(self, data: bytes, read_ns: int) -> list[Piece]:
+        """The pieces of what was read at `read_ns`."""
+        self._read_ns = read_ns
         try:
             events = self._parser.feed(data)
         except LimitExceeded as error:
@@ -154,6 +180,10 @@ class _Reading:
                 break
             self.complete = end.conclusive
             self._finish_sign = True
+        if self._taps is not None and pieces:
+            texts, size = weigh(pieces)
+            self._taps.stamp("relay.read", self._read_ns, texts, size)
+            self._taps.stamp("relay.event", time.monotonic_ns(), texts, size)
         return pieces
 
     def check_end(self, *, clean: bool) -> None:

@@ -84,11 +84,12 @@ class Body(httpx2.AsyncByteStream):
     async def pour(self, sink: Sink) -> None:
         """Hand each piece to `sink` in the very callback that reads it, until the end, or until it returns False.
 
-        For who measures: nothing lies between the read and the taking, and a future and a turn of the loop are saved
-        for each read. `sink` gets what iteration would give, as an `exchange.Entry`, and must not wait. Raises what
-        iteration raises, and what `sink` raises.
+        Nothing lies between the read and the taking, and a future and a turn of the loop are saved for each read.
+        `sink` gets what iteration would give, as an `exchange.Entry`, and must not wait; what comes after its False can
+        be poured or iterated later. Raises what iteration raises, and what `sink` raises.
         """
         inbox = self._inbox
+        inbox.enough = False
         inbox.sink = sink
         try:
             while self._pending and not inbox.enough:  # what came with the head
@@ -99,13 +100,15 @@ class Body(httpx2.AsyncByteStream):
                 await inbox.more(self._read_s)
         finally:
             inbox.sink = None
+        if inbox.spilled is not None:
+            raise inbox.spilled
         if self._closed:
             raise httpx2.StreamClosed
+        if inbox.enough:
+            return
+        self._exchange.finish()
         if inbox.error is not None:
-            self._exchange.finish()
             raise inbox.error()
-        if inbox.parser.complete:
-            self._exchange.finish()
 
     def _end(self) -> NoReturn:
         self._exchange.finish()
