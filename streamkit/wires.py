@@ -29,7 +29,7 @@ __all__ = ["Dialer", "KernelWire", "Origin", "ProtocolWire", "Receiver", "Socket
 SocketOption: TypeAlias = tuple[int, int, int | bytes]
 Address: TypeAlias = tuple[Any, ...]  # family, type, protocol, name, socket address: what getaddrinfo(3) gives
 
-READ_BYTES: Final = 65_536  # as uvloop; asyncio's own transport takes up to 256 KiB at once
+READ_BYTES: Final = 16_384  # of the kernel wire: room for all that waits would cost more than a second read
 ANCILLARY_BYTES: Final = 64  # one SCM_TIMESTAMPNS takes 32
 STAGGER_S: Final = 0.25  # RFC 8305 §5: the delay before the next address is tried beside the first
 TLS_SHUTDOWN_S: Final = 1.0

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from streamkit.errors import UnknownPreset
 from streamkit.lab.recorder import Failure, Recorder
-from streamkit.lab.recording import Recording
+from streamkit.lab.recording import Events, Recording
 from streamkit.outcome import Outcome
 from streamkit.presets import preset
 
@@ -334,3 +337,63 @@ class TestMetadata:
         assert meta["clock"] == "time.monotonic_ns"
         assert meta["origin"] == taken([]).meta["origin"]
         assert meta["framing"] == "chunked"
+
+
+class TestBatches:
+    """Decoding later changes nothing but `handed_ns`."""
+
+    @given(
+        body=st.lists(st.sampled_from([HELLO, CHAT, b": ping\n\n", b"data: x", b"\n\n", DONE]), max_size=60).map(
+            b"".join
+        ),
+        cuts=st.lists(st.integers(0, 2000), max_size=60),
+        headers=st.sampled_from([SSE, NDJSON, TEXT]),
+        bounds=st.sampled_from([{}, {"max_events": 3}, {"max_bytes": 100}]),
+        failure=st.sampled_from([None, CUT]),
+    )
+    def test_whatever_the_reads_the_recording_is_the_same(
+        self, body: bytes, cuts: list[int], headers: dict[str, str], bounds: dict[str, Any], failure: Failure | None
+    ) -> None:
+        edges = sorted({0, len(body), *(cut for cut in cuts if cut < len(body))})
+        reads = [body[start:stop] for start, stop in pairwise(edges)]
+        live = taken(reads, headers, failure=failure, **bounds)
+        later = taken(reads, headers, failure=failure, in_batches=True, **bounds)
+        assert (later.text, later.outcome, later.error, later.preset) == (
+            live.text,
+            live.outcome,
+            live.error,
+            live.preset,
+        )
+        columns = [name for name in Events.__slots__ if name != "handed_ns"]
+        assert [getattr(later.events, name) for name in columns] == [getattr(live.events, name) for name in columns]
+        if not bounds:
+            assert later.reads == live.reads
+
+    def test_an_event_was_handed_on_when_its_read_returned(self) -> None:
+        clock = Clock()
+        recorder = Recorder(clock=clock, in_batches=True)
+        recorder.head(200, SSE)
+        recorder.feed(1, 1_010, HELLO, "kernel", 1, late_ns=7)
+        waiting = recorder.waiting
+        clock.now = 5_000
+        recorder.decode()
+        assert (waiting, recorder.waiting) == (True, False)
+        assert recorder.finish().events.handed_ns.tolist() == [17]
+
+    def test_what_waits_is_bounded(self) -> None:
+        recorder = Recorder(clock=Clock(), in_batches=True)
+        recorder.head(200, SSE)
+        waiting = []
+        for number in range(40):
+            recorder.feed(number, 1_010 + number, HELLO)
+            waiting.append(recorder.waiting)
+        assert waiting.count(False) == 2
+        assert recorder.finish(CUT).text == "hello" * 40
+
+    def test_a_bound_that_decoding_reaches_ends_it(self) -> None:
+        recorder = Recorder(clock=Clock(), in_batches=True, max_events=1)
+        recorder.head(200, SSE)
+        assert recorder.feed(1, 1_010, HELLO * 2)
+        recorder.decode()
+        assert recorder.enough
+        assert str(recorder.finish().outcome) == "cancelled(max_events)"

@@ -43,6 +43,7 @@ DEFAULT_TIMEOUT: Final = httpx2.Timeout(300.0, connect=10.0)
 
 MAX_PORT: Final = 65535
 MAX_KEPT_BYTES: Final = 8 << 20
+SWEEP_S: Final = 0.1
 END_GRACE_S: Final = 1.0  # how long a server may take to end the body after the stream's own end marker
 
 _LIBRARIES: Final = frozenset(("httpx", "httpx2", "httpcore", "httpcore2"))
@@ -85,7 +86,9 @@ async def record(
 
     preset      name or Preset by which text is found in events; None: guessed from the first events
     reasoning   thinking pieces are recorded too, apart from the text
-    on_piece    called with each piece of text as it is decoded; what it takes is time in which nothing is read
+    on_piece    called with each piece of text as it is decoded; what it takes is time in which nothing is read.
+                Without it nobody waits for the text, so it is decoded in batches, which takes less time; an event's
+                `handed_ns` is then when its read returned
     keep_bytes  keep the body's bytes, up to 8 MiB or up to the number given
     timeout     httpx's, per operation; seconds. Its read timeout gives `timeout(first_piece)` before the first byte of
                 the body and `timeout(idle)` after it; it counts bytes, so heartbeats reset it
@@ -116,6 +119,7 @@ async def record(
         max_events=max_events,
         max_bytes=max_bytes,
         calibration=calibration.latest(),
+        in_batches=on_piece is None,
     )
     if client is None:
         answer = _own_connection(method, str(url), httpx2.Timeout(timeout), arguments, timings)
@@ -153,12 +157,11 @@ async def _follow(response: Any, recorder: Recorder, deadline: asyncio.Timeout, 
 
     def take(entry: Entry) -> bool:
         piece, read, at_ns, kind, error_ns, read_ns = entry
-        was_final = recorder.final
         more = recorder.feed(read, at_ns, piece, kind, error_ns, read_ns - at_ns)
-        if recorder.final and not was_final:
-            _hurry(deadline)
+        sweep.follow()
         return more
 
+    sweep = _Sweep(recorder, deadline)
     try:
         if own:
             await response.stream.pour(take)
@@ -166,6 +169,41 @@ async def _follow(response: Any, recorder: Recorder, deadline: asyncio.Timeout, 
             await _read_pieces(response, recorder, take)
     finally:
         recorder.ended_ns = recorder.now()
+        sweep.stop()
+
+
+class _Sweep:
+    """Has what waits undecoded decoded every 100 ms, and ends the recording soon after the stream's own end."""
+
+    def __init__(self, recorder: Recorder, deadline: asyncio.Timeout) -> None:
+        self._recorder = recorder
+        self._deadline = deadline
+        self._hurried = False
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def follow(self) -> None:
+        """Something was fed."""
+        if self._recorder.final and not self._hurried:
+            self._hurried = True
+            self._end_within(END_GRACE_S)
+        if self._timer is None and self._recorder.waiting:
+            self._timer = self._loop.call_later(SWEEP_S, self._ring)
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _ring(self) -> None:
+        self._timer = None
+        self._recorder.decode()
+        if self._recorder.enough:
+            self._end_within(0)  # no read may come any more whose `feed` could say so
+        self.follow()
+
+    def _end_within(self, seconds: float) -> None:
+        ends, planned = self._loop.time() + seconds, self._deadline.when()
+        self._deadline.reschedule(ends if planned is None else min(planned, ends))
 
 
 async def _read_pieces(response: Any, recorder: Recorder, take: Callable[[Entry], bool]) -> None:
@@ -191,12 +229,6 @@ def _undecoded(response: Any) -> AsyncIterator[bytes]:
     """
     pieces: AsyncIterator[bytes] = response.aiter_bytes() if response.is_stream_consumed else response.aiter_raw()
     return pieces
-
-
-def _hurry(deadline: asyncio.Timeout) -> None:
-    grace_ends = asyncio.get_running_loop().time() + END_GRACE_S
-    planned = deadline.when()
-    deadline.reschedule(grace_ends if planned is None else min(planned, grace_ends))
 
 
 def _own_connection(

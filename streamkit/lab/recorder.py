@@ -56,6 +56,7 @@ SECRET_HEADERS: Final = frozenset(
     ("set-cookie", "set-cookie2", "authentication-info", "proxy-authentication-info", "location", "refresh", "link")
 )
 DETECT_WITHIN: Final = 32  # events; a provider's shape shows in the first few
+BATCH_READS: Final = 16
 MAX_PROBLEM_BYTES: Final = 64 * 1024
 _CODE: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
@@ -73,6 +74,9 @@ class Recorder:
 
     `on_piece` is called with each piece of text as it is decoded. `keep_bytes` bounds the body bytes that are kept
     (whole reads only). `max_events` and `max_bytes` bound what is taken at all.
+
+    `in_batches`: bytes are decoded when 16 reads of them wait, or `decode()` is called. It takes half the time, because
+    a decoder that runs once for each event finds the caches cold; `handed_ns` is then when the read returned.
     """
 
     def __init__(
@@ -88,6 +92,7 @@ class Recorder:
         max_events: int = 1_000_000,
         max_bytes: int = 64 << 20,
         calibration: Calibration | None = None,
+        in_batches: bool = False,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.url = url
@@ -114,6 +119,10 @@ class Recorder:
         self._events = Events()
         self._read = -1  # the number that the wire gave to the read in progress
         self._data: list[bytes] = []  # its bytes so far
+        self._batch = BATCH_READS if in_batches else 1
+        self._undecoded: list[tuple[int, bytes, int]] = []  # index of the read, bytes, when they were handed on
+        self._index = 0  # of the read that is decoded
+        self._handed_ns: int | None = None
         self._problem = bytearray()
         self._reached: str | None = None  # the bound that was reached
         self._notes: list[str] = []
@@ -133,6 +142,16 @@ class Recorder:
     def started(self) -> bool:
         """Body bytes have come."""
         return bool(self._reads)
+
+    @property
+    def enough(self) -> bool:
+        """A bound of ours was reached."""
+        return self._reached is not None
+
+    @property
+    def waiting(self) -> bool:
+        """Something has come and is not decoded yet."""
+        return bool(self._undecoded)
 
     def now(self) -> int:
         """Nanoseconds since the start of this recording."""
@@ -172,11 +191,25 @@ class Recorder:
                 self._begin_read(read, at_ns - self.started_ns, kind, error_ns, late_ns)
             self._reads.size[-1] += len(data)
             self._data.append(data)
+            self._undecoded.append((len(self._reads) - 1, data, at_ns + late_ns - self.started_ns))
+            if len(self._undecoded) >= self._batch or self._reached is not None:
+                self.decode()
+        return not self.enough
+
+    def decode(self) -> None:
+        """Decode what has come."""
+        reached = self._reached
+        for index, data, handed_ns in self._undecoded:
+            self._index = index
+            self._handed_ns = None if self._batch == 1 else handed_ns
             self._decode(data)
-        return self._reached is None
+            if self._reached != reached:
+                break
+        self._undecoded.clear()
 
     def finish(self, failure: Failure | None = None) -> Recording:
         """The recording. `failure` says how the wire failed; None: the body ended by the rules of its framing."""
+        self.decode()
         if self.final and failure is not None:
             self._notes.append("the connection stayed open, or was cut, behind the end of the stream")
             self.ended_ns = self._reads.at_ns[-1]
@@ -287,7 +320,7 @@ class Recorder:
 
     def _take_text(self, data: bytes) -> None:
         text = self._utf8.decode(data)
-        if self._events and self._events.read[-1] == len(self._reads) - 1:
+        if self._events and self._events.read[-1] == self._index:
             self._events.text[-1] += text
             self._events.size[-1] += len(data)
         elif self._room_for_events <= 0:
@@ -301,9 +334,9 @@ class Recorder:
     def _append(self, wire_event: ServerSentEvent, text: str, reasoning: str, size: int) -> None:
         self._events.append(
             wire_event,
-            at_ns=self._reads.at_ns[-1],
-            handed_ns=self.now(),
-            read=len(self._reads) - 1,
+            at_ns=self._reads.at_ns[self._index],
+            handed_ns=self.now() if self._handed_ns is None else self._handed_ns,
+            read=self._index,
             text=text,
             reasoning=reasoning,
             size=size,

@@ -62,9 +62,10 @@ class RecordedEvent:
     """One event.
 
     `at_ns` is when its last byte was read (the stamp of the read numbered `read`), `handed_ns` when it was decoded
-    and handed on. `text` is the piece extracted from it ("" if none), `reasoning` the thinking piece where that was
-    asked for. `size` counts the bytes of its data in UTF-8, without framing. Where the wire has no event borders
-    (text/plain) one event stands for what one read brought: `event` and `data` are empty and `size` is the read's.
+    and handed on, or, where nobody listened, when that read returned. `text` is the piece extracted from it ("" if
+    none), `reasoning` the thinking piece where that was asked for. `size` counts the bytes of its data in UTF-8,
+    without framing. Where the wire has no event borders (text/plain) one event stands for what one read brought:
+    `event` and `data` are empty and `size` is the read's.
     """
 
     index: int
