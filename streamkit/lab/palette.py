@@ -56,6 +56,7 @@ __all__ = [
     "plain_numbers",
     "points_from",
     "recording_stroke",
+    "say_instead",
     "settle",
     "size_pt",
     "trust_below",
@@ -239,6 +240,25 @@ def note_below(ax: Axes, text: str) -> None:
         annotation_clip=False,
         label="_note",
     )
+
+
+def say_instead(ax: Axes, reasons: Sequence[tuple[str, str]]) -> None:
+    """Where there is nothing to draw: names (may be "") and why, one below the other in the middle of the frame."""
+    ax.set_xticks([])
+    for index, (name, why) in enumerate(reasons):
+        shown, families = legible(f"{name}: " if name else "")
+        ax.text(
+            0.5,
+            0.5 + (len(reasons) / 2 - index - 0.5) * 0.12,
+            f"{shown}{why}",
+            transform=ax.transAxes,
+            ha="center",
+            va="center",
+            fontsize=LABEL_PT,
+            color=MUTED,
+            fontfamily=families,
+            parse_math=False,
+        )
 
 
 def plain_numbers() -> FuncFormatter:

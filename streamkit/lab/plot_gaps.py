@@ -73,22 +73,8 @@ def _sharing(shown: list[Trace]) -> str:
 
 
 def _no_gaps(ax: Axes, shown: list[Trace]) -> Axes:
-    ax.set_xticks([])
     ax.set_yticks([])
-    for index, trace in enumerate(shown):
-        name, families = palette.legible(f"{trace.name}: " if trace.name else "")
-        ax.text(
-            0.5,
-            0.5 + (len(shown) / 2 - index - 0.5) * 0.12,
-            f"{name}{_why_no_gap(trace)}",
-            transform=ax.transAxes,
-            ha="center",
-            va="center",
-            fontsize=LABEL_PT,
-            color=MUTED,
-            fontfamily=families,
-            parse_math=False,
-        )
+    palette.say_instead(ax, [(trace.name, _why_no_gap(trace)) for trace in shown])
     return ax
 
 

@@ -17,7 +17,7 @@ from streamkit.lab import palette
 from streamkit.lab.findings import Recordings, duration
 from streamkit.lab.journey_findings import HopFacts, Journey, describe_hops, journeys
 from streamkit.lab.metrics import percentile_ns
-from streamkit.lab.palette import FRAME_PT, INK, LABEL_PT, LINE_PT, MUTED, NOTE_PT, WIDTH_IN, width_pt
+from streamkit.lab.palette import FRAME_PT, INK, LINE_PT, MUTED, NOTE_PT, WIDTH_IN, width_pt
 from streamkit.lab.plot_journey import fill_style
 from streamkit.taps import TAPS
 
@@ -197,19 +197,8 @@ def _explain(ax: Axes, shown: Sequence[Journey]) -> None:
 
 
 def _nothing(ax: Axes, shown: Sequence[Journey]) -> Axes:
-    ax.set_xticks([])
-    for index, journey in enumerate(shown):
-        name, families = palette.legible(f"{journey.name}: " if journey.name else "")
-        ax.text(
-            0.5,
-            0.5 + (len(shown) / 2 - index - 0.5) * 0.12,
-            f"{name}no delay ({journey.trace.count or 'no'} {journey.trace.noun}s, {journey.trace.outcome})",
-            transform=ax.transAxes,
-            ha="center",
-            va="center",
-            fontsize=LABEL_PT,
-            color=MUTED,
-            fontfamily=families,
-            parse_math=False,
-        )
+    def why(journey: Journey) -> str:
+        return f"no delay ({journey.trace.count or 'no'} {journey.trace.noun}s, {journey.trace.outcome})"
+
+    palette.say_instead(ax, [(journey.name, why(journey)) for journey in shown])
     return ax
