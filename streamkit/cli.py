@@ -146,7 +146,7 @@ def _add_serve(commands: Any) -> None:
 
 def _serve(arguments: argparse.Namespace) -> int:
     from streamkit.app import Relay, create_app
-    from streamkit.running import run_forever
+    from streamkit.forever import run_forever
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
     relay: dict[str, Any] = {

@@ -14,7 +14,8 @@ from sanic import Sanic
 from sanic.application.constants import Mode
 
 from streamkit.errors import ServerError
-from streamkit.running import build, forget, run_forever
+from streamkit.forever import run_forever
+from streamkit.running import build, forget
 from tests.rawsockets import LAST_CHUNK, WAIT_S, request
 from tests.server_apps import TICK_S, make_app
 from tests.serving import (
@@ -49,7 +50,7 @@ class TestForever:
         import sys
         from functools import partial
         from pathlib import Path
-        from streamkit.running import run_forever
+        from streamkit.forever import run_forever
         from tests.server_apps import make_app
         run_forever(partial(make_app, Path(sys.argv[1])), loop=sys.argv[2], grace_s=float(sys.argv[3]),
                     on_ready=lambda url: print(url, flush=True))
@@ -115,7 +116,7 @@ class TestForever:
         script = python(
             """
             from signal import SIGINT, SIGTERM, getsignal, raise_signal
-            from streamkit.running import run_forever
+            from streamkit.forever import run_forever
             from tests.server_apps import make_app
             before = getsignal(SIGINT), getsignal(SIGTERM)
             for _ in range(2):
@@ -132,7 +133,7 @@ class TestForever:
             from signal import SIGTERM, raise_signal
             from sanic.server.protocols.http_protocol import HttpProtocol
             from streamkit.app import create_app
-            from streamkit.running import run_forever
+            from streamkit.forever import run_forever
             relay = partial(create_app, upstream="http://upstream.test", preset="seed")
             run_forever(relay, on_ready=lambda _: raise_signal(SIGTERM))
             print(HttpProtocol.__touched__)
@@ -145,7 +146,7 @@ class TestForever:
             """
             import gc
             from signal import SIGTERM, raise_signal
-            from streamkit.running import GC_OBJECTS, run_forever
+            from streamkit.forever import GC_OBJECTS, run_forever
             from tests.server_apps import make_app
             before = gc.get_threshold()
             seen = []
