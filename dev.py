@@ -70,7 +70,7 @@ def test(arguments: list[str]) -> int:
     """run the unit tests, then the notebooks; with arguments: pytest with just those"""
     if arguments:
         return run(PYTHON, "-m", "pytest", *arguments)
-    code = run(PYTHON, "-m", "pytest", "tests")
+    code = run(PYTHON, "-m", "pytest", "tests", "-n", "2")
     if code:
         say(f"FAILED: the unit tests (exit code {code}); the notebooks were not run")
         return code
