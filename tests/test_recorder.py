@@ -15,6 +15,7 @@ from streamkit.lab.recorder import Failure, Recorder
 from streamkit.lab.recording import Events, Recording
 from streamkit.outcome import Outcome
 from streamkit.presets import preset
+from streamkit.wires import Timings
 
 SSE = {"content-type": "text/event-stream", "transfer-encoding": "chunked"}
 NDJSON = {"content-type": "application/x-ndjson; charset=utf-8", "transfer-encoding": "chunked"}
@@ -337,6 +338,16 @@ class TestMetadata:
         assert meta["clock"] == "time.monotonic_ns"
         assert meta["origin"] == taken([]).meta["origin"]
         assert meta["framing"] == "chunked"
+
+
+def test_the_head_has_a_time_although_the_client_tells_none() -> None:
+    clock = Clock()
+    recorder = Recorder(clock=clock)
+    recorder.timed(Timings())
+    clock.now = 1_005
+    recorder.head(200, SSE)
+    recorder.timed(Timings())
+    assert recorder.finish().head_ns == 5
 
 
 class TestBatches:

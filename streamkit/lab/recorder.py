@@ -160,7 +160,8 @@ class Recorder:
     def timed(self, timings: Timings) -> None:
         """What is known of the request's way: absolute times of the same clock."""
         self._timings = timings
-        self.head_ns = self._relative(timings.head_ns)
+        if timings.head_ns is not None:  # a client that does not tell leaves what `head` has noted
+            self.head_ns = self._relative(timings.head_ns)
 
     def _relative(self, at_ns: int | None) -> int | None:
         return None if at_ns is None else at_ns - self.started_ns
