@@ -28,18 +28,24 @@ from sanic.exceptions import SanicException
 from sanic.response import json
 
 from streamkit.asking import UpstreamRequest
-from streamkit.config import flag, settings_from
+from streamkit.config import Buffers, Deadlines, flag, settings_from
 from streamkit.deadline import Watch
-from streamkit.delivery import Answer, at_once, deliver, negotiate, problem
+from streamkit.delivery import Answer, deliver, problem
 from streamkit.errors import ConfigError
+from streamkit.formats import Format, negotiate
 from streamkit.forms import BadRequest, read_chat_history
+from streamkit.gauges import Gauges, Sampler, Values
 from streamkit.httpclient import split_unix_url
 from streamkit.outcome import Outcome
+from streamkit.outlet import Outlet
+from streamkit.policies import Policy, preferred, queue
+from streamkit.policies import policy as find_policy
 from streamkit.presets import Preset
 from streamkit.presets import preset as find_preset
+from streamkit.sockets import resident_bytes, set_buffers
 from streamkit.sources import Failure, llm
 from streamkit.taps import STREAM_ID_HEADER, StreamTaps, TapLog, new_stream_id, stream_id_from
-from streamkit.transport import StreamTransport
+from streamkit.transport import Body, StreamTransport
 
 __all__ = ["Relay", "create_app", "create_blueprint"]
 
@@ -61,6 +67,7 @@ class Relay:
         extra: Mapping[str, object] | None = None,
         reasoning: bool = False,
         trace: bool | None = None,
+        policy: str | Policy | None = None,
         transport: httpx2.AsyncBaseTransport | None = None,
         **settings: float | None,
     ) -> None:
@@ -78,7 +85,11 @@ class Relay:
         self.taps = TapLog() if (flag(env, "STREAMKIT_TRACE") if trace is None else trace) else None
         self._given_transport = transport
         self._transport: httpx2.AsyncBaseTransport | None = None
-        self.deadlines, self.limits = settings_from(settings, env)
+        self.policy = find_policy(policy or env.get("STREAMKIT_POLICY") or "pause")
+        self.deadlines, self.limits, self._buffers, tracing = settings_from(settings, env)
+        if tracing.gauge_ms and self.taps is None:
+            raise ConfigError("gauge_ms needs trace: the queues are kept with a stream's taps")
+        self._sampler = Sampler(int(tracing.gauge_ms * 1e6)) if tracing.gauge_ms else None
         self.live = 0
         self.served = 0
         self._ask("a question")  # what the preset lacks, such as a model, is said at start-up
@@ -89,7 +100,10 @@ class Relay:
     async def open(self) -> None:
         """Make the transport: its connections belong to the running loop."""
         self._transport = self._given_transport or StreamTransport(
-            unix=self._unix, max_connections=self.limits.max_streams
+            unix=self._unix,
+            max_connections=self.limits.max_streams,
+            read_ahead_bytes=self._buffers.read_ahead_bytes,
+            receive_buffer_bytes=self._buffers.receive_buffer_bytes,
         )
 
     async def close(self) -> None:
@@ -132,15 +146,53 @@ class Relay:
         except BadRequest as error:
             failure = Failure(error.outcome, error.code, error.status, error.detail)
             return failure.outcome, problem(failure, stream_id)
-        answer = Answer(request, negotiate(request), stream_id)
-        watch = Watch(self.deadlines, answer.unsent_bytes)
+        form = negotiate(request)
+        chosen, applied = self._policy(request, form)
+        answer = Answer(request, form.content_type, stream_id, applied)
+        watch = Watch(self._deadlines(chosen), answer.unsent_bytes)
+        outlet = Outlet(answer, form, queue(chosen, self.limits.max_pending_bytes), watch, taps)
+        queues = _Queues(answer, outlet)
         if taps is not None:
             ask = replace(ask, headers={**ask.headers, STREAM_ID_HEADER: stream_id})
             taps.mark("relay.asking", time.monotonic_ns())
-        take = at_once(answer, watch, taps)
-        source = llm(self._transport, self._url, ask, self._preset, self.limits, self.deadlines.connect_s, taps, take)
+        source = llm(
+            self._transport,
+            self._url,
+            ask,
+            self._preset,
+            self.limits,
+            self.deadlines.connect_s,
+            taps,
+            outlet.take,
+            queues.opened,
+        )
         del ask  # a long conversation is not held for as long as its answer takes
-        return await deliver(source, answer, watch, taps)
+        if self._buffers != Buffers():
+            set_buffers(
+                cast("Any", request.transport),  # as in delivery.Answer
+                send_buffer_bytes=self._buffers.send_buffer_bytes,
+                write_buffer_bytes=self._buffers.write_buffer_bytes,
+            )
+        with self._gauged(taps, queues):
+            return await deliver(source, outlet, watch)
+
+    def _policy(self, request: Request, form: Format) -> tuple[Policy, Policy | None]:
+        """The policy of this stream, and the same again if the request asked for one."""
+        wish = preferred(request.headers.get("prefer", ""))
+        wish = wish and wish.within(self.limits.max_pending_bytes, self.deadlines.write_stall_s)
+        chosen = wish or self.policy
+        if chosen.name == "latest" and not form.tells_drops:
+            return Policy("pause"), None
+        return chosen, wish
+
+    def _deadlines(self, chosen: Policy) -> Deadlines:
+        return self.deadlines if chosen.after_s is None else replace(self.deadlines, write_stall_s=chosen.after_s)
+
+    def _gauged(self, taps: StreamTaps | None, queues: _Queues) -> contextlib.AbstractContextManager[None]:
+        if taps is None or self._sampler is None:
+            return contextlib.nullcontext()
+        taps.gauges = Gauges(self._sampler.every_ns)
+        return self._sampler.watch(taps.gauges, queues.read)
 
     def _name(self, request: Request) -> str:
         """The stream's id: where it is traced, the client may have named it, unless another one is called so."""
@@ -165,6 +217,31 @@ class Relay:
         except TimeoutError:
             raise BadRequest(408, "timeout_body", f"send the body within {self.deadlines.body_s:g} s") from None
         return read_chat_history(request.headers.getone("content-type", ""), bytes(body))
+
+
+class _Queues:
+    """What waits where, of one stream, as seen from the relay; by the names of `streamkit.gauges`."""
+
+    def __init__(self, answer: Answer, outlet: Outlet) -> None:
+        self._answer = answer
+        self._outlet = outlet
+        self._body: Body | None = None
+
+    def opened(self, body: Body) -> None:
+        """The upstream answers."""
+        self._body = body
+
+    def read(self) -> Values:
+        body, (buffer, unsent) = self._body, self._answer.send_queue()
+        return {
+            "relay.unread": None if body is None else body.unread_bytes(),
+            "relay.inbox": None if body is None else body.waiting_bytes,
+            "relay.pending": self._outlet.pending_bytes,
+            "relay.buffer": buffer,
+            "relay.unsent": unsent,
+            "relay.wrote": self._answer.wrote,
+            "relay.rss": resident_bytes(),
+        }
 
 
 @contextlib.contextmanager
@@ -230,6 +307,7 @@ def create_app(
     extra: Mapping[str, object] | None = None,
     reasoning: bool = False,
     trace: bool | None = None,
+    policy: str | Policy | None = None,
     transport: httpx2.AsyncBaseTransport | None = None,
     name: str | None = None,
     **settings: float | None,
@@ -239,10 +317,12 @@ def create_app(
     `upstream` is the provider's full endpoint, `preset` (a name or a `Preset`) how it is asked and read, `key` goes
     where that provider wants it, `extra` joins the request body, `reasoning=True` passes thinking on. `trace=True`
     keeps the times of each stream's events (`streamkit.taps`); `GET /streams/<id>/taps` tells them, and the upstream is
-    given the stream's id. `transport` is an httpx2 transport instead of our own. `settings` are the fields of
-    `Deadlines` and `Limits`, such as `idle_s=2` or `max_streams=100`. What is not given comes from the environment:
+    given the stream's id. `policy` says what is done for a client that cannot keep up (`streamkit.policies`); a request
+    may ask for another one (`Prefer: backpressure=latest`), within `max_pending_bytes` and `write_stall_s`.
+    `transport` is an httpx2 transport instead of our own. `settings` are the fields of `Deadlines`, `Limits`,
+    `Buffers` and `Tracing`, such as `idle_s=2` or `max_streams=100`. What is not given comes from the environment:
     `STREAMKIT_UPSTREAM`, `STREAMKIT_PRESET`, `STREAMKIT_MODEL`, `UPSTREAM_API_KEY`, `STREAMKIT_TRACE`,
-    `STREAMKIT_IDLE_S`, …
+    `STREAMKIT_POLICY`, `STREAMKIT_IDLE_S`, …
 
     Each call makes a new app under a new name (a Sanic app cannot be started twice). Keyword-only, so that
     `sanic streamkit.app:create_app --factory`, which offers its own arguments first, gets an app and not a confusion.
@@ -256,6 +336,7 @@ def create_app(
         extra=extra,
         reasoning=reasoning,
         trace=trace,
+        policy=policy,
         transport=transport,
         **cast("Any", settings),
     )

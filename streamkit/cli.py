@@ -133,13 +133,19 @@ def _add_serve(commands: Any) -> None:
         default=None,
         help="keep the times of each stream's events: GET /streams/<id>/taps (environment: STREAMKIT_TRACE=1)",
     )
+    serve.add_argument(
+        "--policy",
+        metavar="NAME",
+        help="what is done for a client that cannot keep up: pause, buffer(BYTES), coalesce(BYTES), latest or "
+        "disconnect(S) (default: pause; environment: STREAMKIT_POLICY)",
+    )
     for option in options():
-        unit = "seconds, 0 = off" if option.kind is float else "a number"
+        off = "" if option.kind is int else ", 0 = off"
         serve.add_argument(
             option.flag,
             type=option.kind,
-            metavar="S" if option.kind is float else "N",
-            help=f"{option.help} ({unit}; default: {option.default:.10g})",
+            metavar={"seconds": "S", "milliseconds": "MS"}.get(option.unit, "N"),
+            help=f"{option.help} ({option.unit}{off}; default: {option.default:.10g})",
         )
     serve.set_defaults(command=_serve)
 
@@ -150,7 +156,8 @@ def _serve(arguments: argparse.Namespace) -> int:
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
     relay: dict[str, Any] = {
-        name: getattr(arguments, name) for name in ("upstream", "preset", "model", "extra", "reasoning", "trace")
+        name: getattr(arguments, name)
+        for name in ("upstream", "preset", "model", "extra", "reasoning", "trace", "policy")
     }
     relay |= {option.name: getattr(arguments, option.name) for option in options()}
     grace_s = Relay(**relay).deadlines.grace_s  # also says now what is wrong with the settings

@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from streamkit.errors import ConfigError
 
-__all__ = ["Deadlines", "Limits", "Option", "flag", "options", "settings_from"]
+__all__ = ["Buffers", "Deadlines", "Limits", "Option", "Settings", "Tracing", "flag", "options", "settings_from"]
 
 ENV_PREFIX = "STREAMKIT_"
 
@@ -64,11 +64,44 @@ class Limits:
     max_body_bytes: int = _bound(1 << 20, "request body; beyond it 413")
     max_line_bytes: int = _bound(1 << 20, "one line of the upstream's answer")
     max_event_bytes: int = _bound(1 << 20, "one event of the upstream's answer")
+    max_pending_bytes: int = _bound(1 << 17, "output that a policy may hold back for one slow client")
 
     def __post_init__(self) -> None:
         for name, value in _items(self):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ConfigError(f"expected {name} as an integer >= 1, got {value!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Buffers:
+    """How much may wait in the buffers of each connection, in bytes, before back-pressure is felt.
+
+    The two of the kernel are 0 by default: its own choice, which is megabytes for each TCP connection (tcp(7),
+    `tcp_wmem` and `tcp_rmem`). What it makes of a number is its own choice too: Linux doubles it for its bookkeeping.
+
+    Raises ConfigError for anything but an integer >= 0.
+    """
+
+    send_buffer_bytes: int = _bound(0, "client: its connection's SO_SNDBUF; 0 = the kernel's choice")
+    write_buffer_bytes: int = _bound(65_536, "client: what the relay writes ahead of the kernel before it waits")
+    receive_buffer_bytes: int = _bound(0, "upstream: its connection's SO_RCVBUF; 0 = the kernel's choice")
+    read_ahead_bytes: int = _bound(65_536, "upstream: what is read from it while the client cannot take it yet")
+
+    def __post_init__(self) -> None:
+        for name, value in _items(self):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+                raise ConfigError(f"expected {name} as an integer >= 0, got {value!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Tracing:
+    """What is kept of a traced stream beside its taps. Raises ConfigError for a negative or non-finite number."""
+
+    gauge_ms: float = field(default=0.0, metadata={"help": "traced streams: how often their queues are looked at"})
+
+    def __post_init__(self) -> None:
+        if isinstance(self.gauge_ms, bool) or not 0 <= self.gauge_ms < math.inf:
+            raise ConfigError(f"expected gauge_ms as milliseconds >= 0 (0 = off), got {self.gauge_ms!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +121,36 @@ class Option:
     def env(self) -> str:
         return ENV_PREFIX + self.name.upper()
 
+    @property
+    def unit(self) -> str:
+        """In words, for help and errors."""
+        if self.kind is int:
+            return "an integer"
+        return "milliseconds" if self.name.endswith("_ms") else "seconds"
+
+
+class Settings(NamedTuple):
+    """All of them."""
+
+    deadlines: Deadlines
+    limits: Limits
+    buffers: Buffers
+    tracing: Tracing
+
+
+KINDS: Final = (Deadlines, Limits, Buffers, Tracing)
+
 
 def options() -> Iterator[Option]:
-    """Every field of `Deadlines` and `Limits` as an option."""
-    for settings in (Deadlines, Limits):
+    """Every field of every kind of settings as an option."""
+    for settings in KINDS:
         for each in fields(settings):
             default: Any = each.default
             yield Option(each.name, type(default), default, each.metadata["help"])
 
 
-def settings_from(given: Mapping[str, float | None], env: Mapping[str, str]) -> tuple[Deadlines, Limits]:
-    """Deadlines and limits from what is given (None counts as not given), then the environment, then the defaults.
+def settings_from(given: Mapping[str, float | None], env: Mapping[str, str]) -> Settings:
+    """The settings from what is given (None counts as not given), then the environment, then the defaults.
 
     Raises TypeError for a name that is no field, ConfigError for a value that makes no sense.
     """
@@ -107,10 +159,10 @@ def settings_from(given: Mapping[str, float | None], env: Mapping[str, str]) -> 
         raise TypeError(f"unknown setting {min(unknown)!r}; expected one of {', '.join(known)}")
     chosen: dict[str, Any] = {name: _number(o, env[o.env]) for name, o in known.items() if o.env in env}
     chosen |= {name: value for name, value in given.items() if value is not None}
-    return tuple(
-        settings(**{each.name: chosen[each.name] for each in fields(settings) if each.name in chosen})
-        for settings in (Deadlines, Limits)
-    )  # type: ignore[return-value]  # one of each, in this order
+    made: list[Any] = [
+        kind(**{each.name: chosen[each.name] for each in fields(kind) if each.name in chosen}) for kind in KINDS
+    ]
+    return Settings(*made)
 
 
 def flag(env: Mapping[str, str], name: str) -> bool:
@@ -125,10 +177,9 @@ def _number(option: Option, text: str) -> float:
     try:
         return option.kind(text)
     except ValueError:
-        wanted = "seconds" if option.kind is float else "an integer"
-        raise ConfigError(f"expected {option.env} as {wanted}, got {text!r}") from None
+        raise ConfigError(f"expected {option.env} as {option.unit}, got {text!r}") from None
 
 
-def _items(settings: Deadlines | Limits) -> Iterator[tuple[str, Any]]:
+def _items(settings: Deadlines | Limits | Buffers) -> Iterator[tuple[str, Any]]:
     for each in fields(settings):
         yield each.name, getattr(settings, each.name)

@@ -18,10 +18,10 @@ from streamkit.http1 import LAST_CHUNK, ResponseParser, WireError, chunk, reques
 from streamkit.kernelclock import Kind
 from streamkit.wires import Timings, Wire
 
-__all__ = ["Entry", "Exchange", "Fate", "Inbox", "Outgoing", "Sink"]
+__all__ = ["READ_AHEAD_BYTES", "Entry", "Exchange", "Fate", "Inbox", "Outgoing", "Sink"]
 
-HIGH_WATER_BYTES: Final = 65_536
-LOW_WATER_BYTES: Final = 16_384
+READ_AHEAD_BYTES: Final = 65_536
+"""How much of an answer is read before somebody takes it, by default; reading goes on at a quarter of it."""
 PIECE_BYTES: Final = 256
 """What a pending piece costs beside its bytes (tuple, numbers, headers of objects): many small ones are not free."""
 WRITE_BYTES: Final = 65_536
@@ -41,6 +41,7 @@ class Inbox:
 
     __slots__ = (
         "_feed",
+        "_high",
         "_limit_s",
         "_loop",
         "_since",
@@ -60,9 +61,12 @@ class Inbox:
         "spilled",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, wire: Wire, parser: ResponseParser) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, wire: Wire, parser: ResponseParser, read_ahead_bytes: int
+    ) -> None:
         self._loop = loop
         self._wire = wire
+        self._high = read_ahead_bytes
         self._feed = parser.feed
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -97,7 +101,7 @@ class Inbox:
         elif piece:
             self.pending.append((piece, read, at_ns, kind, error_ns, read_ns))
             self.held += len(piece) + PIECE_BYTES
-            if self.held > HIGH_WATER_BYTES and not self.paused:
+            if self.held > self._high and not self.paused:
                 self.paused = True
                 self._wire.pause()
         waiter = self._waiter
@@ -163,7 +167,7 @@ class Inbox:
     def shrink(self, size: int) -> None:
         """A piece of `size` bytes was taken."""
         self.held -= size + PIECE_BYTES
-        if self.paused and self.held < LOW_WATER_BYTES:
+        if self.paused and self.held <= self._high // 4:
             self.resume()
 
     def resume(self) -> None:
@@ -184,7 +188,12 @@ class Exchange:
     """One request on one connection: sending it, the wait for the head, and what becomes of the connection."""
 
     def __init__(
-        self, wire: Wire, request: Outgoing, max_head_bytes: int, done: Callable[[Exchange, Fate], None]
+        self,
+        wire: Wire,
+        request: Outgoing,
+        max_head_bytes: int,
+        read_ahead_bytes: int,
+        done: Callable[[Exchange, Fate], None],
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._done = done
@@ -192,7 +201,8 @@ class Exchange:
         self._sender: asyncio.Task[None] | None = None
         self._sent = self._broken = False
         self.wire = wire
-        self.inbox = Inbox(self._loop, wire, ResponseParser(request.method, max_head_bytes=max_head_bytes))
+        parser = ResponseParser(request.method, max_head_bytes=max_head_bytes)
+        self.inbox = Inbox(self._loop, wire, parser, read_ahead_bytes)
         self.finished = False
         wire.receiver = self.inbox
 

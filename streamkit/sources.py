@@ -74,6 +74,7 @@ async def llm(
     connect_s: float,
     taps: StreamTaps | None = None,
     at_once: AtOnce = lambda _: False,
+    opened: Callable[[Body], None] = lambda _: None,
 ) -> AsyncGenerator[list[Piece], None]:
     """The pieces of an LLM's streamed answer.
 
@@ -83,7 +84,8 @@ async def llm(
 
     Returns when the stream is complete by the preset's own proof: its end marker, or clean framing where it has none.
     Raises SourceFailed for everything else. Closing the generator closes the upstream connection. `taps` get a step at
-    `relay.read` and `relay.event` for each read that brought text.
+    `relay.read` and `relay.event` for each read that brought text. `opened` is given the body of the upstream's answer
+    when it begins, for a look at what waits there.
     """
     with _wire_errors_become_failures():
         async with post(transport, url, ask, connect_s) as response:
@@ -91,6 +93,8 @@ async def llm(
             await _check_head(response, preset)
             body: Body | None = response.extensions.get("stamps")  # None: a transport of somebody else's
             reading = _Reading(preset, limits, taps)
+            if body is not None:
+                opened(body)
             late = _iterated(response, reading) if body is None else _poured(body, reading, at_once)
             async with aclosing(late):
                 async for pieces in late:

@@ -8,7 +8,8 @@
 A step says: by `at_ns` so many events, with so many bytes of text, had passed here in all. Counted are the events that
 carry text (the pieces a reader waits for) and the UTF-8 bytes of that text, not what a wire format wraps around them:
 the same at every tap of a stream, whatever is spoken there. So event n of one tap is event n of every other, and where
-a wire has no event borders, byte b of one is byte b of every other.
+a wire has no event borders, byte b of one is byte b of every other. Pieces that a policy leaves out for a slow client
+(`latest`) count as passed when the one that took their place does.
 
 Times are `time.monotonic_ns()`: one clock for all processes of a Linux machine. `origin` names it.
 """
@@ -24,6 +25,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, Self
 
 from streamkit.clock import clock_origin
+from streamkit.gauges import Gauges
 
 __all__ = ["STREAM_ID_HEADER", "TAPS", "StreamTaps", "Tap", "TapLog", "new_stream_id", "stream_id_from"]
 
@@ -105,7 +107,8 @@ class Tap:
 
 
 class StreamTaps:
-    """The taps of one stream, and its `marks`: single moments by name, such as `relay.asked`.
+    """The taps of one stream; its `marks`, single moments by name, such as `relay.asked`; and its `counts`, single
+    numbers by name, such as `relay.dropped_pieces`. `gauges` are the queues on its way, where they are sampled.
 
     `finished` becomes True when the stream has ended, `dropped` counts steps for which there was no room. The columns
     of `taps` grow while the stream runs; read them by `Tap.copy`.
@@ -115,6 +118,8 @@ class StreamTaps:
         self.stream_id = stream_id
         self.taps: dict[str, Tap] = {}
         self.marks: dict[str, int] = {}
+        self.counts: dict[str, int] = {}
+        self.gauges: Gauges | None = None
         self.origin = clock_origin()
         self.finished = False
         self.dropped = 0
@@ -134,6 +139,10 @@ class StreamTaps:
         """The moment `name` was at `at_ns`."""
         self.marks[name] = at_ns
 
+    def count(self, name: str, number: int) -> None:
+        """The number `name` is `number` by now."""
+        self.counts[name] = number
+
     @property
     def steps(self) -> int:
         """How many steps all its taps have together."""
@@ -148,6 +157,8 @@ class StreamTaps:
             "finished": self.finished,
             "dropped": self.dropped,
             "marks": dict(self.marks),
+            "counts": dict(self.counts),
+            "gauges": None if self.gauges is None else self.gauges.as_dict(),
             "taps": {
                 name: {"at_ns": tap.at_ns.tolist(), "events": tap.events.tolist(), "bytes": tap.bytes.tolist()}
                 for name, tap in columns.items()
@@ -162,6 +173,8 @@ class StreamTaps:
         taps.finished = told["finished"]
         taps.dropped = told["dropped"]
         taps.marks = {str(name): int(at_ns) for name, at_ns in told["marks"].items()}
+        taps.counts = {str(name): int(number) for name, number in told["counts"].items()}
+        taps.gauges = None if told["gauges"] is None else Gauges.from_dict(told["gauges"])
         taps.taps = {str(name): Tap(**columns) for name, columns in told["taps"].items()}
         return taps
 

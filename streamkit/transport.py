@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 import time
 import warnings
@@ -19,7 +20,7 @@ from typing import Final, Literal, NoReturn
 
 import httpx2
 
-from streamkit.exchange import Exchange, Fate, Inbox, Outgoing, Sink
+from streamkit.exchange import READ_AHEAD_BYTES, Exchange, Fate, Inbox, Outgoing, Sink
 from streamkit.http1 import WireError
 from streamkit.kernelclock import Kind
 from streamkit.pool import Pool, WhenFull
@@ -116,6 +117,15 @@ class Body(httpx2.AsyncByteStream):
             raise self._inbox.error()
         raise StopAsyncIteration
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of it that were read and that nobody has taken yet."""
+        return sum(len(entry[0]) for entry in self._pending)
+
+    def unread_bytes(self) -> int | None:
+        """Bytes that the kernel holds and that were not read yet; None where that is not known."""
+        return self._exchange.wire.unread_bytes()
+
     def park(self) -> None:
         """The caller knows that its stream is over, though the message is not.
 
@@ -145,6 +155,8 @@ class StreamTransport(httpx2.AsyncBaseTransport):
     `max_connections`, `when_full`, `max_waiting`, `keepalive_s`: see `pool.Pool`. `socket_options`: (level, name,
     value), set before connecting. `stamps="kernel"`: the kernel's receive times, where there are such (plain TCP on
     Linux); elsewhere the time of the read, as `Body.kind` says. `max_head_bytes`: of the answer's heads together.
+    `read_ahead_bytes`: how much of an answer is read before somebody takes it. `receive_buffer_bytes`: SO_RCVBUF of
+    each connection, 0 for the kernel's choice.
 
     `request.extensions["timeout"]` is httpx's dict of seconds: `pool`, `connect` (name, connection and TLS together),
     `write` (each 64 KiB), `read` (until the next bytes). `request.extensions["timings"]` may be a `Timings`, which is
@@ -165,9 +177,13 @@ class StreamTransport(httpx2.AsyncBaseTransport):
         socket_options: Sequence[SocketOption] = (),
         stamps: Literal["kernel", "socket"] = "socket",
         max_head_bytes: int = 65_536,
+        read_ahead_bytes: int = READ_AHEAD_BYTES,
+        receive_buffer_bytes: int = 0,
     ) -> None:
         if stamps not in ("kernel", "socket"):
             raise ValueError(f"expected stamps 'kernel' or 'socket', got {stamps!r}")
+        if receive_buffer_bytes:  # before connecting: the window is agreed on with the first packets (tcp(7))
+            socket_options = [*socket_options, (socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)]
         self._dialer = Dialer(
             unix=unix, ssl_context=ssl_context, socket_options=socket_options, kernel_stamps=stamps == "kernel"
         )
@@ -179,6 +195,7 @@ class StreamTransport(httpx2.AsyncBaseTransport):
             keepalive_s=keepalive_s,
         )
         self._max_head_bytes = max_head_bytes
+        self._read_ahead_bytes = read_ahead_bytes
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self._running: set[Exchange] = set()
@@ -254,7 +271,9 @@ class StreamTransport(httpx2.AsyncBaseTransport):
         while True:
             if wire is None or wire.closed:
                 wire = await self._dial(origin, timings, limits.get("connect"))
-            exchange = Exchange(wire, outgoing, self._max_head_bytes, partial(self._done, origin))
+            exchange = Exchange(
+                wire, outgoing, self._max_head_bytes, self._read_ahead_bytes, partial(self._done, origin)
+            )
             self._running.add(exchange)
             try:
                 await exchange.head(timings, limits.get("write"), limits.get("read"))

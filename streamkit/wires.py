@@ -23,6 +23,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeAlias, cast
 import httpx2
 
 from streamkit.kernelclock import SO_TIMESTAMPNS, Kind, ReceiveTimes, WallClock, keep_stamping
+from streamkit.sockets import unread_bytes
 
 __all__ = ["Dialer", "KernelWire", "Origin", "ProtocolWire", "Receiver", "SocketOption", "Timings", "Wire"]
 
@@ -128,6 +129,10 @@ class Wire:
     def resume(self) -> None:
         raise NotImplementedError
 
+    def unread_bytes(self) -> int | None:
+        """Bytes that the kernel holds for us; None where that is not known, and of a closed wire."""
+        raise NotImplementedError
+
     def abort(self) -> None:
         """Close at once; what was written and not sent is dropped. The receiver is not told: who aborts knows."""
         raise NotImplementedError
@@ -191,6 +196,9 @@ class ProtocolWire(Wire, asyncio.Protocol):
     def resume(self) -> None:
         if not self.closed:
             self._transport.resume_reading()
+
+    def unread_bytes(self) -> int | None:
+        return None if self.closed else unread_bytes(self._transport.get_extra_info("socket"))
 
     def abort(self) -> None:
         if not self.closed:
@@ -267,6 +275,9 @@ class KernelWire(Wire):
         if not (self._reading or self.closed):
             self._reading = True
             self._loop.add_reader(self._sock, self._readable)
+
+    def unread_bytes(self) -> int | None:
+        return None if self.closed else unread_bytes(self._sock)
 
     def abort(self) -> None:
         if not self.closed:

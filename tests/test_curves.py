@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from bisect import bisect_right
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamkit.lab import metrics
-from streamkit.lab.curves import Curve
+from streamkit.lab.curves import Curve, delay_ns
 from streamkit.lab.recording import Events, Reads, Recording
 from streamkit.taps import TAPS, Tap
 
@@ -205,6 +206,32 @@ class TestBudget:
             ("unexplained", "0.000 ms", "0.000 ms"),
         ]
         assert str(found).splitlines()[1].split() == ["request", "→", "relay.asked", "2.000", "ms", "2.000", "ms"]
+
+
+class TestWherePiecesWereLeftOut:
+    """The policy `latest`: five states came, the client got the first, the fourth and the fifth."""
+
+    data = ('{"text":"a"}', '{"text":"dddd","dropped":2}', '{"text":"e"}', '{"outcome":"complete","dropped":2}')
+    recording = Recording(
+        reads=Reads([10, 50, 60]),
+        events=Events([10, 50, 60, 60], text=["a", "dddd", "e", ""], data=data, read=[0, 1, 2, 2]),
+        taps={"relay.event": Tap([1, 2, 3, 4, 5], [1, 2, 3, 4, 5], [1, 3, 6, 10, 11])}
+        | {"relay.sent": Tap([2, 40, 41], [1, 4, 5], [1, 10, 11])},
+        counts={"relay.dropped_pieces": 2},
+    )
+
+    def test_they_count_as_passed_so_that_event_n_is_event_n_at_every_tap(self) -> None:
+        curves = self.recording.curves()
+        assert [curve.count.tolist() for curve in curves.values()] == [[1, 2, 3, 4, 5], *[[1, 4, 5]] * 3]
+        assert delay_ns(curves["relay.event"], curves["client.read"]).tolist() == [9, 48, 47, 46, 55]
+
+    def test_so_do_their_bytes_which_the_relay_knows(self) -> None:
+        curves = self.recording.curves("bytes")
+        assert curves["client.read"].count.tolist() == [1, 10, 11, 11]
+
+    def test_only_the_relay_is_believed(self) -> None:
+        curves = replace(self.recording, counts={}).curves()
+        assert curves["client.read"].count.tolist() == [1, 2, 3]
 
 
 class TestWithoutEventBorders:

@@ -73,8 +73,10 @@ def test_a_short_phase_after_a_long_one_fires_on_time() -> None:
 
 def test_waiting_for_the_client_does_not_count_as_upstream_silence() -> None:
     async def blocked_write_then_events(watch: Watch) -> None:
-        watch.enter("write_stall")
+        watch.enter("held")
+        watch.behind()
         await asyncio.sleep(20)
+        watch.caught_up()
         watch.enter("idle")
         await asyncio.sleep(4)
 
@@ -83,7 +85,8 @@ def test_waiting_for_the_client_does_not_count_as_upstream_silence() -> None:
 
 def test_a_blocked_write_without_progress_is_a_stall() -> None:
     async def blocked(watch: Watch) -> None:
-        watch.enter("write_stall")
+        watch.enter("held")
+        watch.behind()
         await asyncio.sleep(1000)
 
     assert watched(blocked, unsent=lambda: 4096, write_stall_s=10) == ("write_stall", 10)
@@ -93,7 +96,8 @@ def test_a_slow_reader_that_takes_a_byte_now_and_then_is_not_a_stall() -> None:
     waiting = iter(range(10_000, 0, -1))
 
     async def blocked(watch: Watch) -> None:
-        watch.enter("write_stall")
+        watch.enter("held")
+        watch.behind()
         await asyncio.sleep(300)
 
     assert watched(blocked, unsent=lambda: next(waiting), write_stall_s=10) == (None, 300)
@@ -101,7 +105,8 @@ def test_a_slow_reader_that_takes_a_byte_now_and_then_is_not_a_stall() -> None:
 
 def test_a_reader_that_stops_after_progress_is_cut_at_most_a_tenth_late() -> None:
     async def blocked(watch: Watch) -> None:
-        watch.enter("write_stall")
+        watch.enter("held")
+        watch.behind()
         await asyncio.sleep(1000)
 
     left = iter([9000, 8000, 7000])
@@ -110,9 +115,39 @@ def test_a_reader_that_stops_after_progress_is_cut_at_most_a_tenth_late() -> Non
     assert 13 <= after_s <= 14, "the last progress was seen in the third second"
 
 
+def test_client_and_upstream_are_watched_side_by_side() -> None:
+    async def kept_for_the_client(watch: Watch, seconds_between: float) -> None:
+        watch.behind()
+        while True:
+            watch.enter("idle")
+            await asyncio.sleep(seconds_between)
+
+    async def lively_upstream(watch: Watch) -> None:
+        await kept_for_the_client(watch, 1)
+
+    async def silent_upstream(watch: Watch) -> None:
+        await kept_for_the_client(watch, 1000)
+
+    assert watched(lively_upstream, unsent=lambda: 9, idle_s=5, write_stall_s=10) == ("write_stall", 10)
+    assert watched(silent_upstream, unsent=lambda: 9, idle_s=5, write_stall_s=10) == ("idle", 5)
+
+
+def test_each_write_that_the_client_takes_starts_its_deadline_anew() -> None:
+    async def taken_every_nine_seconds(watch: Watch) -> None:
+        watch.enter("held")
+        for _ in range(10):
+            watch.behind()
+            await asyncio.sleep(9)
+        watch.caught_up()
+        await asyncio.sleep(1000)
+
+    assert watched(taken_every_nine_seconds, unsent=lambda: 9, write_stall_s=10) == (None, 1090)
+
+
 def test_where_the_queue_cannot_be_seen_the_stall_deadline_counts_from_the_write() -> None:
     async def blocked(watch: Watch) -> None:
-        watch.enter("write_stall")
+        watch.enter("held")
+        watch.behind()
         await asyncio.sleep(1000)
 
     assert watched(blocked, unsent=lambda: None, write_stall_s=10) == ("write_stall", 10)

@@ -1,83 +1,28 @@
-"""What leaves the relay: three formats, each of which a client can tell whole from broken; and by which way."""
+"""What leaves the relay, by which way, and what its ends look like."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import orjson
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from sanic import HTTPResponse, Request
 from sanic.http import Http
 
 from streamkit.config import Deadlines
 from streamkit.deadline import Watch
-from streamkit.delivery import Answer, EventStream, Format, JSONLines, PlainText, deliver, problem, timed_out
+from streamkit.delivery import Answer, deliver, problem
+from streamkit.formats import PlainText
 from streamkit.outcome import Outcome
-from streamkit.parser import NDJSONParser, SSEParser
-from streamkit.presets import preset
-from streamkit.results import End, Piece, ProviderError
+from streamkit.outlet import Outlet
+from streamkit.policies import policy as find_policy
+from streamkit.policies import queue
+from streamkit.results import Piece
 from streamkit.sources import Failure
 from tests.fakes import run_in_fake_time
-
-BROKEN = Failure(Outcome("truncated"), "upstream_truncated", 502, "broke off")
-texts = st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), max_size=20)
-
-
-@given(texts)
-def test_plain_text_is_the_text_and_nothing_else(pieces: list[str]) -> None:
-    form = PlainText()
-    assert form.pieces([Piece(text) for text in pieces]).decode() == "".join(pieces)
-    assert form.done() == b""
-    assert form.error(BROKEN) is None, "text/plain has no way to say it: the connection must be cut"
-
-
-@pytest.mark.parametrize(("form", "parser"), [(EventStream, SSEParser), (JSONLines, NDJSONParser)])
-@given(pieces=texts)
-def test_our_own_preset_reads_back_what_we_send(
-    form: type[EventStream | JSONLines], parser: type[SSEParser | NDJSONParser], pieces: list[str]
-) -> None:
-    writer: Format = form()
-    wire = b"".join(writer.pieces([Piece(text)]) for text in pieces)
-    read = preset("streamkit").read
-    whole = [read(event) for event in parser().feed(wire + writer.done())]
-    assert [result.text for result in whole if isinstance(result, Piece)] == pieces
-    assert isinstance(whole[-1], End)
-    assert whole[-1].conclusive
-    broken = [read(event) for event in parser().feed(wire + (writer.error(BROKEN) or b""))]
-    assert isinstance(broken[-1], ProviderError)
-    assert broken[-1].code == "upstream_truncated"
-
-
-def test_events_are_unnamed_and_numbered_from_one_over_several_reads() -> None:
-    form = EventStream()
-    events = SSEParser().feed(form.pieces([Piece("a"), Piece("b")]) + form.pieces([Piece("c")]) + form.done())
-    assert [(event.event, event.id) for event in events] == [
-        ("message", "1"),
-        ("message", "2"),
-        ("message", "3"),
-        ("done", "3"),
-    ]
-
-
-def test_the_error_event_names_code_and_outcome() -> None:
-    (event,) = SSEParser().feed(EventStream().error(timed_out("idle")) or b"")
-    assert event.event == "error"
-    told = orjson.loads(event.data)
-    assert (told["code"], told["outcome"]) == ("timeout_idle", "timeout(idle)")
-
-
-@pytest.mark.parametrize("form", [EventStream(), JSONLines()])
-def test_reasoning_is_a_field_of_its_own(form: Format) -> None:
-    assert b'{"text":"a","reasoning":"b"}' in form.pieces([Piece("a", "b")])
-
-
-def test_reasoning_never_gets_into_plain_text() -> None:
-    assert PlainText().pieces([Piece("", "thinking")]) == b""
 
 
 def test_a_problem_names_code_outcome_and_stream() -> None:
@@ -99,26 +44,32 @@ def test_a_problem_names_code_outcome_and_stream() -> None:
 
 
 class Client:
-    """An `Answer` that notes what is done with it; `behind` are the seconds that each `send` waits for the reader."""
+    """An `Answer` that notes what is done with it. `keeps_up` says whether it can be written to at once, `behind` are
+    the seconds that each `send` and each wait for room takes otherwise.
+    """
 
-    def __init__(self, *, writable: bool, behind: float = 0.0) -> None:
+    started = True
+    wrote = 0
+
+    def __init__(self, *, keeps_up: bool, behind: float = 0.0) -> None:
         self.done: list[str] = []
-        self._writable = writable
+        self.writable = lambda: keeps_up
         self._behind = behind
 
-    def write(self, pieces: list[Piece]) -> bool:
-        if self._writable:
-            self.done.append("write " + "".join(piece.text for piece in pieces))
-        return self._writable
+    def write(self, data: bytes) -> None:
+        self.done.append("write " + data.decode())
 
-    async def send(self, pieces: list[Piece]) -> None:
-        self.done.append("send " + "".join(piece.text for piece in pieces))
+    async def room(self) -> None:
         await asyncio.sleep(self._behind)
 
-    async def finish(self) -> None:
-        self.done.append("finish")
+    async def send(self, data: bytes) -> None:
+        self.done.append("send " + data.decode())
+        await asyncio.sleep(self._behind)
 
-    async def fail(self, failure: Failure) -> HTTPResponse | None:
+    async def finish(self, data: bytes) -> None:
+        self.done.append("finish " + data.decode())
+
+    async def fail(self, failure: Failure, *_: object) -> HTTPResponse | None:
         self.done.append(f"fail {failure.code}")
         return None
 
@@ -133,33 +84,46 @@ async def two_reads_a_second_apart() -> AsyncGenerator[list[Piece], None]:
     yield [Piece("c")]
 
 
-def delivered(client: Client, **limits: float) -> Outcome:
+def delivered(client: Client, policy: str = "pause", **limits: float) -> Outcome:
     async def main() -> Outcome:
         watch = Watch(Deadlines(**{**dict.fromkeys(("first_piece_s", "idle_s", "total_s"), 0.0), **limits}))
-        return (await deliver(two_reads_a_second_apart(), cast("Answer", cast("Any", client)), watch))[0]
+        outlet = Outlet(cast("Answer", client), PlainText(), queue(find_policy(policy), 1000), watch)
+        return (await deliver(two_reads_a_second_apart(), outlet, watch))[0]
 
     return run_in_fake_time(main())
 
 
 def test_while_the_client_keeps_up_each_read_is_one_write_and_nothing_waits() -> None:
-    client = Client(writable=True)
+    client = Client(keeps_up=True)
     assert delivered(client) == Outcome("complete")
-    assert client.done == ["write ab", "write c", "finish"]
+    assert client.done == ["write ab", "write c", "finish "]
 
 
 def test_while_the_client_is_behind_reading_waits_for_sending() -> None:
-    client = Client(writable=False, behind=5.0)
+    client = Client(keeps_up=False, behind=5.0)
     assert delivered(client, write_stall_s=6.0) == Outcome("complete")
-    assert client.done == ["send ab", "send c", "finish"]
+    assert client.done == ["send ab", "send c", "finish "]
 
 
 def test_only_waiting_for_the_client_is_a_write_stall() -> None:
-    client = Client(writable=False, behind=7.0)
+    client = Client(keeps_up=False, behind=7.0)
     assert delivered(client, write_stall_s=6.0) == Outcome("timeout", "write_stall")
     assert client.done == ["send ab", "cut"]
-    assert delivered(Client(writable=True), write_stall_s=0.5) == Outcome("complete"), (
+    assert delivered(Client(keeps_up=True), write_stall_s=0.5) == Outcome("complete"), (
         "the upstream was silent, for 1 s"
     )
+
+
+def test_a_stalled_client_is_cut_also_where_its_pieces_are_kept_and_the_upstream_goes_on() -> None:
+    client = Client(keeps_up=False, behind=100.0)
+    assert delivered(client, "buffer", write_stall_s=6.0) == Outcome("timeout", "write_stall")
+    assert client.done == ["cut"]
+
+
+def test_a_silent_upstream_is_noticed_while_pieces_wait_for_the_client() -> None:
+    client = Client(keeps_up=False, behind=0.6)
+    assert delivered(client, "buffer", idle_s=0.5, write_stall_s=6.0) == Outcome("timeout", "idle")
+    assert client.done == ["send ab", "fail timeout_idle"], "what waited still leaves, before the failure is told"
 
 
 class Connection:
@@ -186,47 +150,38 @@ class Connection:
 
 
 def test_sanic_sends_the_first_piece_and_the_end_and_we_the_chunks_between() -> None:
-    async def main() -> list[tuple[str, bytes]]:
+    async def main() -> tuple[list[tuple[str, bytes]], int]:
         connection = Connection()
-        answer = Answer(cast("Request", connection), PlainText(), "s1")
-        for text in ("one", "two", "three"):
-            if not answer.write([Piece(text)]):
-                await answer.send([Piece(text)])
-        await answer.finish()
-        return connection.sent
+        answer = Answer(cast("Request", connection), "text/plain", "s1")
+        for text in (b"one", b"two", b"three"):
+            if answer.writable():
+                answer.write(text)
+            else:
+                await answer.send(text)
+        await answer.finish(b"")
+        return connection.sent, answer.wrote
 
-    assert asyncio.run(main()) == [
+    sent, wrote = asyncio.run(main())
+    assert sent == [
         ("Sanic", b"one"),
         ("us", b"3\r\ntwo\r\n"),
         ("us", b"5\r\nthree\r\n"),
         ("Sanic, the end", b""),
     ]
-
-
-def test_a_read_without_anything_to_show_writes_nothing_since_an_empty_chunk_would_be_the_end() -> None:
-    async def main() -> list[tuple[str, bytes]]:
-        connection = Connection()
-        answer = Answer(cast("Request", connection), PlainText(), "s1")
-        await answer.send([Piece("one")])
-        assert answer.write([Piece("", "thinking")])
-        return connection.sent
-
-    assert asyncio.run(main()) == [("Sanic", b"one")]
+    assert wrote == len(b"3\r\none\r\n" + b"3\r\ntwo\r\n" + b"5\r\nthree\r\n"), "as it is on the wire, whoever sends it"
 
 
 @pytest.mark.parametrize("why", ["full", "closing"])
 def test_a_connection_that_is_full_or_closing_is_left_to_sanic(why: str) -> None:
-    async def main() -> list[tuple[str, bytes]]:
+    async def main() -> None:
         connection = Connection()
-        answer = Answer(cast("Request", connection), EventStream(), "s1")
-        await answer.send([Piece("one")])
-        assert answer.write([Piece("two")])
+        answer = Answer(cast("Request", connection), "text/plain", "s1")
+        assert not answer.writable(), "nothing has left yet, and so no head"
+        await answer.send(b"one")
+        assert answer.writable()
         connection.closing = why == "closing"
         if why == "full":
             connection.room.clear()
-        assert not answer.write([Piece("three")])
-        await answer.send([Piece("three")])
-        return connection.sent
+        assert not answer.writable()
 
-    *_, (sender, data) = asyncio.run(main())
-    assert (sender, data.split(b"\n")[0]) == ("Sanic", b"id: 3"), "the refused write has used up a number"
+    asyncio.run(main())

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
 import numpy as np
 
+from streamkit.gauges import COUNTERS, GAUGES, PROCESS, Gauge
 from streamkit.lab.columns import check_ascending, check_at_least, check_lengths, int_column, numbered, utf8_sizes
 from streamkit.outcome import Outcome
 from streamkit.taps import TAPS, Tap
@@ -38,6 +39,7 @@ __all__ = ["FOREIGN_TAPS", "Events", "Read", "Reads", "RecordedEvent", "Recordin
 Stamps = Literal["kernel", "socket", "piece"]
 FOREIGN_TAPS = tuple(name for name in TAPS if not name.startswith("client."))
 """The taps that others keep: a client's own follow from its reads and events."""
+ALL_GAUGES = (*GAUGES, *COUNTERS, *PROCESS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,12 +244,16 @@ class Recording:
                     "piece": the time at which somebody else's client gave a piece
     taps            what others saw of the same stream: `upstream.…`, `relay.…` (see `streamkit.taps.TAPS`)
     marks           single moments of others by name, such as `relay.asked`, `upstream.asked`
+    counts          single numbers that others told, such as `relay.dropped_pieces`
+    gauges          how much lay in each queue on the way, sampled (see `streamkit.gauges.GAUGES`, `COUNTERS`); a queue
+                    that cannot be seen here is there with `NOT_KNOWN` in every row, or not at all
     meta            clock and its origin (numbers of different origins must never be subtracted), start by the wall
                     clock, platform, versions, framing, `notes`; JSON values only
     damage          what was lost when the recording was loaded from a damaged file; empty otherwise
 
     Raises ValueError if the columns do not fit together: reads and events must be in the order of time, and an
-    event's time must be its read's. Likewise for a tap whose place on the way is not known, or is the client's own.
+    event's time must be its read's. Likewise for a tap whose place on the way is not known, or is the client's own, and
+    for a gauge of an unknown name.
     """
 
     reads: Reads = field(default_factory=Reads)
@@ -270,6 +276,8 @@ class Recording:
     stamps: Stamps = "socket"
     taps: Mapping[str, Tap] = field(default_factory=dict)
     marks: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+    gauges: Mapping[str, Gauge] = field(default_factory=dict)
     meta: Mapping[str, Any] = field(default_factory=dict)
     damage: tuple[str, ...] = field(default=(), compare=False)
 
@@ -282,6 +290,8 @@ class Recording:
         _check_reads_of_events(self.reads, self.events)
         if unknown := self.taps.keys() - set(FOREIGN_TAPS):
             raise ValueError(f"expected taps out of {', '.join(FOREIGN_TAPS)}, got {', '.join(sorted(unknown))}")
+        if unknown := self.gauges.keys() - set(ALL_GAUGES):
+            raise ValueError(f"expected gauges out of {', '.join(ALL_GAUGES)}, got {', '.join(sorted(unknown))}")
 
     @classmethod
     def from_pieces(cls, pieces: Iterable[tuple[int, str]], **fields: Any) -> Recording:

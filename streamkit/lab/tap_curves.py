@@ -3,10 +3,14 @@
 Events are joined by their number: event n of one tap is event n of every other, since all of them count events with
 text. A text/plain answer has no event borders. There the client's events are found by cumulative bytes: event n has
 arrived when as many bytes have as the first n events took at a tap that saw the borders.
+
+Where the relay left pieces out for a slow client (`latest`), each event says how many just before it. They count as
+passed with it, at the client as at the relay's own taps: the staircase leaps, and stays comparable.
 """
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,10 +38,13 @@ def tap_curves(recording: Recording, unit: Unit = "events") -> dict[str, Curve]:
     events = recording.events
     own = {"client.read": np.asarray(events.at_ns), "client.event": np.asarray(events.handed_ns)}
     borders = None if has_borders(recording) else _finest(recording)
+    left_out = _left_out(recording)
     if unit == "events" and borders is None:
         counted = pieces(characters(events.text))
-        return found | {name: curve(at_ns[counted]) for name, at_ns in own.items()}
+        return found | {name: curve(at_ns[counted], 1 + left_out[counted]) for name, at_ns in own.items()}
     size = _text_bytes(recording)
+    if left_out.any() and (sent := recording.taps.get("relay.sent")) is not None:
+        size = _with_left_out(size, left_out, sent)
     for name, at_ns in own.items():
         by_bytes = curve(at_ns, size)
         found[name] = by_bytes if unit == "bytes" or borders is None else _in_events(by_bytes, borders)
@@ -58,6 +65,35 @@ def _text_bytes(recording: Recording) -> Ints:
     """
     events = recording.events
     return utf8_sizes(events.text) if has_borders(recording) else np.array(events.size, dtype=np.int64)
+
+
+def _left_out(recording: Recording) -> Ints:
+    """How many pieces the relay left out just before each event; its format's field `dropped`."""
+    left_out = np.zeros(len(recording.events), dtype=np.int64)
+    if recording.counts.get("relay.dropped_pieces"):
+        for index, data in enumerate(recording.events.data):
+            if '"dropped"' in data:
+                left_out[index] = _told(data)
+    return left_out
+
+
+def _told(data: str) -> int:
+    """What a piece of the relay says; the event that ends the stream has the sum of all, and no text."""
+    try:
+        told = json.loads(data)
+        return int(told["dropped"]) if "text" in told else 0
+    except (ValueError, TypeError, KeyError):  # not one of the relay's
+        return 0
+
+
+def _with_left_out(size: Ints, left_out: Ints, sent: Tap) -> Ints:
+    """The bytes of text of each event and of what was left out before it, which only the relay knows: its tap has a
+    step for each write, and by then as many events.
+    """
+    number = np.cumsum((size > 0) + left_out)
+    step = np.searchsorted(np.array(sent.events, dtype=np.int64), number).clip(max=len(sent) - 1)
+    upto = np.array(sent.bytes, dtype=np.int64)[step]
+    return np.where(left_out > 0, np.diff(upto, prepend=0), size)
 
 
 def _finest(recording: Recording) -> Tap | None:

@@ -1,0 +1,196 @@
+"""Gauges: how much lies in each queue on a stream's way, sampled while it runs.
+
+    gauges = Gauges(every_ns=20_000_000)
+    with sampler.watch(gauges, lambda: {"relay.unsent": 4096, "relay.inbox": None}):     # None: not known just now
+        ...
+    gauges.at_ns, gauges.columns["relay.unsent"]
+
+Curves (`streamkit.taps`) say how much is on its way between two taps; gauges say in which buffer it lies. All sizes
+are bytes as they are on the wire, the framing of HTTP chunks included; those of `relay.pending` and `client.backlog`,
+which lie on no wire, are bytes of body.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import operator
+import time
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final, Self, TypeAlias
+
+__all__ = ["COUNTERS", "GAUGES", "HOPS", "NOT_KNOWN", "PROCESS", "Gauge", "Gauges", "Sampler", "Values"]
+
+HOPS: Final[Mapping[str, tuple[str, ...]]] = {
+    "upstream → relay": (
+        "upstream.buffer",  # written, not yet with the upstream's kernel
+        "upstream.unsent",  # the kernel's send queue there
+        "relay.unread",  # the kernel's receive queue of the relay's connection to it
+    ),
+    "in the relay": (
+        "relay.inbox",  # read, not yet decoded
+        "relay.pending",  # held back by the policy of delivery
+    ),
+    "relay → client": (
+        "relay.buffer",  # written, not yet with the relay's kernel
+        "relay.unsent",  # the kernel's send queue there
+        "client.unread",  # the kernel's receive queue of the client's connection
+    ),
+    "in the client": ("client.backlog",),  # read, not yet handed to its reader
+}
+"""The queues in the order of the way, by where they are."""
+GAUGES: Final = tuple(name for names in HOPS.values() for name in names)
+COUNTERS: Final = ("upstream.wrote", "relay.wrote")
+"""Beside the queues: the bytes of body that were written to the connection so far. They never fall."""
+PROCESS: Final = ("relay.rss",)
+"""And the memory that the process of the relay has resident, all its streams together."""
+
+NOT_KNOWN: Final = -1
+MAX_SAMPLES: Final = 2000
+
+Values: TypeAlias = Mapping[str, int | None]
+
+
+class Gauge:
+    """One queue over time: columns `at_ns` and `value` of equal length; a `value` may be `NOT_KNOWN`.
+
+    Raises ValueError for columns of different lengths, or times out of order.
+    """
+
+    __slots__ = ("at_ns", "value")
+
+    def __init__(self, at_ns: Iterable[int] = (), value: Iterable[int] = ()) -> None:
+        self.at_ns = array("q", at_ns)
+        self.value = array("q", value)
+        if len(self.at_ns) != len(self.value):
+            raise ValueError(
+                f"expected columns at_ns and value of equal length, got {len(self.at_ns)} and {len(self.value)}"
+            )
+        if not all(map(operator.le, self.at_ns, itertools.islice(self.at_ns, 1, None))):
+            raise ValueError("expected at_ns in ascending order")
+
+    @property
+    def known(self) -> bool:
+        """Whether any sample of it says something."""
+        return any(value != NOT_KNOWN for value in self.value)
+
+    def __len__(self) -> int:
+        return len(self.at_ns)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Gauge):
+            return NotImplemented
+        return self.at_ns == other.at_ns and self.value == other.value
+
+    __hash__ = None  # type: ignore[assignment]  # its columns can be changed
+
+    def __repr__(self) -> str:
+        known = f"at most {max(self.value)}" if self.known else "not known here"
+        return f"<Gauge: {len(self)} samples, {known}>"
+
+
+class Gauges:
+    """A table: the column `at_ns`, and in `columns` one column per name; `NOT_KNOWN` where there was no telling.
+
+    Holds at most `max_samples` rows: when it is full, every second one is dropped, and from then on it takes half as
+    many. So a long stream keeps an even picture in bounded memory. `every_ns` is the present distance of rows.
+    """
+
+    def __init__(self, every_ns: int, max_samples: int = MAX_SAMPLES) -> None:
+        if every_ns < 1 or max_samples < 2:
+            raise ValueError(f"expected every_ns >= 1 and max_samples >= 2, got {every_ns!r} and {max_samples!r}")
+        self.at_ns = array("q")
+        self.columns: dict[str, array[int]] = {}
+        self.every_ns = every_ns
+        self._max_samples = max_samples
+
+    def sample(self, at_ns: int, values: Values) -> None:
+        """The queues at `at_ns`; left out if that is too soon after the last row.
+
+        Half a distance of tolerance, since timers are late by turns.
+        """
+        if self.at_ns and at_ns - self.at_ns[-1] < self.every_ns // 2:
+            return
+        if len(self.at_ns) == self._max_samples:
+            self._thin()
+        for name in values.keys() - self.columns.keys():
+            self.columns[name] = array("q", [NOT_KNOWN]) * len(self.at_ns)
+        for name, column in self.columns.items():
+            value = values.get(name)
+            column.append(NOT_KNOWN if value is None else value)
+        self.at_ns.append(at_ns)  # last: who reads from another thread counts these
+
+    def _thin(self) -> None:
+        self.every_ns *= 2
+        for name, column in self.columns.items():
+            self.columns[name] = column[::2]
+        self.at_ns = self.at_ns[::2]
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values only; `from_dict` is the inverse. Safe while another thread samples."""
+        while True:
+            at_ns, columns = self.at_ns, dict(self.columns)
+            told = {name: column.tolist() for name, column in columns.items()}
+            if at_ns is self.at_ns:  # not thinned meanwhile
+                rows = min(map(len, (at_ns, *told.values())))
+                cut = {name: column[:rows] for name, column in told.items()}
+                return {"every_ns": self.every_ns, "at_ns": at_ns[:rows].tolist(), "columns": cut}
+
+    @classmethod
+    def from_dict(cls, told: Mapping[str, Any]) -> Self:
+        """What `as_dict` gave, perhaps elsewhere. Raises ValueError, TypeError or KeyError for anything else."""
+        gauges = cls(told["every_ns"])
+        gauges.at_ns = array("q", told["at_ns"])
+        gauges.columns = {str(name): array("q", column) for name, column in told["columns"].items()}
+        if any(len(column) != len(gauges.at_ns) for column in gauges.columns.values()):
+            raise ValueError("expected columns as long as at_ns")
+        return gauges
+
+    def __len__(self) -> int:
+        return len(self.at_ns)
+
+    def __repr__(self) -> str:
+        return f"<Gauges: {len(self)} samples of {', '.join(self.columns) or 'nothing yet'}>"
+
+
+class Sampler:
+    """One timer of the running loop for all gauges that are watched; none while there are none."""
+
+    def __init__(self, every_ns: int) -> None:
+        self.every_ns = every_ns
+        self._watched: dict[object, Callable[[], None]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    @contextlib.contextmanager
+    def watch(self, gauges: Gauges, read: Callable[[], Values]) -> Iterator[None]:
+        """Sample `read()` into `gauges` for as long as the block runs, at its beginning and its end too."""
+
+        def take() -> None:
+            gauges.sample(time.monotonic_ns(), read())
+
+        key = object()
+        self._watched[key] = take
+        take()
+        if self._timer is None:
+            self._set_timer()
+        try:
+            yield
+        finally:
+            take()
+            del self._watched[key]
+            if not self._watched and self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+
+    def _set_timer(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(self.every_ns / 1e9, self._ring)
+
+    def _ring(self) -> None:
+        self._set_timer()
+        for take in tuple(self._watched.values()):
+            take()
+
+    def __repr__(self) -> str:
+        return f"<Sampler: {len(self._watched)} watched, every {self.every_ns / 1e6:g} ms>"
