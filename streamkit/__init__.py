@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from streamkit.lab.client import record
     from streamkit.lab.goodput import SLO, goodput
     from streamkit.lab.lab import Lab
+    from streamkit.lab.network import Network, absorbed_bytes
     from streamkit.lab.notebook import run
     from streamkit.lab.recording import Recording
     from streamkit.lab.server import Server, serve, servers
     from streamkit.lab.upstream import Script, create_upstream
     from streamkit.outcome import Outcome
     from streamkit.parser import NDJSONParser, ServerSentEvent, SSEParser, encode_event
+    from streamkit.policies import Policy
     from streamkit.presets import Preset, detect, preset
     from streamkit.results import End, ExtractionError, Piece, ProviderError
     from streamkit.transport import StreamTransport
@@ -43,8 +45,10 @@ _HOME = {
     "JSON": "extractor",
     "Lab": "lab.lab",
     "NDJSONParser": "parser",
+    "Network": "lab.network",
     "Outcome": "outcome",
     "Piece": "results",
+    "Policy": "policies",
     "Preset": "presets",
     "ProviderError": "results",
     "Recording": "lab.recording",
@@ -54,6 +58,7 @@ _HOME = {
     "Server": "lab.server",
     "ServerSentEvent": "parser",
     "StreamTransport": "transport",
+    "absorbed_bytes": "lab.network",
     "calibrate": "lab.calibration",
     "create_app": "app",
     "create_blueprint": "app",
@@ -78,8 +83,10 @@ __all__ = [
     "Extractor",
     "Lab",
     "NDJSONParser",
+    "Network",
     "Outcome",
     "Piece",
+    "Policy",
     "Preset",
     "ProviderError",
     "Recording",
@@ -88,6 +95,7 @@ __all__ = [
     "Server",
     "ServerSentEvent",
     "StreamTransport",
+    "absorbed_bytes",
     "calibrate",
     "create_app",
     "create_blueprint",

@@ -34,7 +34,17 @@ if TYPE_CHECKING:
     App: TypeAlias = Sanic[Any, Any]
     Factory: TypeAlias = Callable[[], App] | str
 
-__all__ = ["RunningApp", "StopRequest", "after_fork", "build", "check_factory", "check_loop", "forget", "run_app"]
+__all__ = [
+    "RunningApp",
+    "StopRequest",
+    "after_fork",
+    "build",
+    "check_factory",
+    "check_loop",
+    "forget",
+    "new_loop",
+    "run_app",
+]
 
 _log = logging.getLogger("streamkit.server")
 
@@ -248,7 +258,7 @@ def run_app(
     """
     escaped: BaseException | None = None
     try:
-        runner = _new_loop(loop)
+        runner = new_loop(loop)
         asyncio.set_event_loop(runner)
         try:
             main = runner.create_task(_serve_until(app, listener, stop, on_ready or _nothing))
@@ -285,7 +295,7 @@ def check_loop(kind: str) -> None:
         raise ConfigError("loop='uvloop' needs the package uvloop: install it, or pass loop='auto'")
 
 
-def _new_loop(kind: str) -> asyncio.AbstractEventLoop:
+def new_loop(kind: str) -> asyncio.AbstractEventLoop:
     check_loop(kind)
     if kind == "asyncio" or find_spec("uvloop") is None:
         return asyncio.new_event_loop()

@@ -9,18 +9,23 @@ import os
 import signal
 import threading
 import time
-from typing import Any
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
 from streamkit.errors import ConfigError, ServerError, UnknownPreset
+from streamkit.lab import fetching
 from streamkit.lab import lab as lab_module
 from streamkit.lab.lab import Lab, Roles
+from streamkit.lab.network import NETWORKS, Network
 from streamkit.lab.notebook import run
 from streamkit.lab.recording import FOREIGN_TAPS, Recording
 from streamkit.lab.server import serve, servers
 from streamkit.lab.upstream import Script, create_upstream
+from streamkit.policies import Policy
 from tests.server_apps import make_app
 from tests.serving import QUICK_S, alive, eventually
 from tests.test_server import FakeShell, shell  # noqa: F401  # a fixture
@@ -125,7 +130,7 @@ def test_a_stream_that_never_answered_has_the_way_of_its_request() -> None:
 
 
 def test_the_wait_for_taps_is_bounded_and_what_is_missing_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lab_module, "TAPS_WAIT_S", 0.05)
+    monkeypatch.setattr(fetching, "TAPS_WAIT_S", 0.05)
     with Lab(SCRIPT) as lab:
         recording = run(ASK(lab))
         assert lab.upstream is not None
@@ -139,7 +144,7 @@ def test_the_wait_for_taps_is_bounded_and_what_is_missing_is_noted(monkeypatch: 
 
 async def _fetch(lab: Lab, stream_id: str) -> dict[str, Any]:
     async with lab._place.open() as (_, sources):
-        return await lab_module._finished_taps(sources, stream_id)
+        return await fetching.finished_taps(sources, stream_id)
 
 
 def test_with_tracing_off_the_client_is_alone() -> None:
@@ -206,6 +211,105 @@ def test_on_one_loop_a_server_that_cannot_start_leaves_nothing() -> None:
 
     with Lab(SCRIPT, roles="one loop", idle_s=-1) as lab:
         run(main(lab))
+
+
+# --- The network ----------------------------------------------------------------------------------------------------
+
+
+class _Served(NamedTuple):
+    factory: Mapping[str, Any]
+    options: Mapping[str, Any]
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> list[_Served]:
+    """What serve() was asked for, the upstream first; nothing is started."""
+    asked: list[_Served] = []
+
+    def serve_nothing(factory: functools.partial[Any], **options: Any) -> Any:
+        asked.append(_Served(factory.keywords, options))
+        return SimpleNamespace(url="http://127.0.0.1:1")
+
+    monkeypatch.setattr(lab_module, "serve", serve_nothing)
+    return asked
+
+
+def test_a_networks_buffers_are_set_at_both_servers(served: list[_Served]) -> None:
+    small = NETWORKS["small-buffers"]
+    lab = Lab(SCRIPT, network="small-buffers", gauge_ms=5)
+    upstream, relay = served
+    assert lab.network is small
+    assert upstream.factory == {"send_buffer_bytes": 4096, "write_buffer_bytes": 0, "gauge_ms": 5}
+    assert small.settings().items() <= relay.factory.items()
+    assert relay.factory["gauge_ms"] == 5
+    assert upstream.options["unix"] is relay.options["unix"] is True
+
+
+def test_loopback_is_the_network_that_is_not_named(served: list[_Served]) -> None:
+    assert Lab(SCRIPT).network is NETWORKS["loopback-tcp"]
+    assert NETWORKS["loopback-tcp"].settings().items() <= served[1].factory.items()
+    assert not served[0].options["unix"]
+
+
+def test_settings_of_ones_own_are_the_relays_whatever_the_network(served: list[_Served]) -> None:
+    own = Network("mine", send_buffer_bytes=8192, receive_buffer_bytes=8192)
+    Lab(SCRIPT, network=own, send_buffer_bytes=16_384)
+    upstream, relay = served
+    assert (upstream.factory["send_buffer_bytes"], relay.factory["send_buffer_bytes"]) == (8192, 16_384)
+    assert relay.factory["receive_buffer_bytes"] == 8192
+
+
+def test_gauges_can_be_switched_off_and_go_off_at_the_relay_with_its_taps(served: list[_Served]) -> None:
+    Lab(SCRIPT, gauge_ms=0)
+    Lab(SCRIPT, trace=False)
+    assert [factory["gauge_ms"] for factory, _ in served] == [0, 0, 20, 0]
+
+
+@EVERYWHERE
+def test_over_small_buffers_all_of_the_text_comes(roles: Roles) -> None:
+    script = Script(["床前明月光，" * 500] * 20, first_piece_ms=0, gap_ms=0)  # much more than all buffers together hold
+    with Lab(script, roles=roles, network="small-buffers") as lab:
+        assert repr(lab) == f"<Lab running, {roles}, small-buffers: a script of 20 pieces>"
+        recordings = [run(ASK(lab, accept=accept)) for accept in ("text", "sse")]
+    for recording in recordings:
+        assert recording.outcome.ok
+        assert recording.text == script.text
+        assert recording.taps.keys() == set(FOREIGN_TAPS)
+
+
+def test_an_upstream_of_ones_own_listens_where_the_network_says() -> None:
+    with Lab(upstream=functools.partial(create_upstream, SCRIPT), network="small-buffers") as lab:
+        assert lab.upstream is not None
+        assert lab.upstream.unix
+        assert run(ASK(lab)).text == SCRIPT.text
+
+
+def test_the_upstreams_gauges_are_those_of_its_stream() -> None:
+    with Lab(SCRIPT, gauge_ms=1) as lab:
+        recording = run(ASK(lab))
+        found = run(_fetch(lab, recording.headers["x-stream-id"]))
+    gauges = found["upstream"].gauges
+    assert gauges is not None
+    assert {"upstream.buffer", "upstream.unsent", "upstream.wrote"} == gauges.columns.keys()
+    assert gauges.columns["upstream.wrote"][-1] > SIZE
+
+
+@pytest.mark.parametrize(
+    ("policy", "told"),
+    [
+        ("latest", "backpressure=latest"),
+        ("buffer(65536)", 'backpressure="buffer(65536)"'),
+        ("disconnect(after_s=0.5)", 'backpressure="disconnect(0.5)"'),
+        (Policy("coalesce"), "backpressure=coalesce"),
+    ],
+)
+def test_a_policy_is_a_preference_of_the_request(policy: str | Policy, told: str) -> None:
+    assert lab_module._headers(None, None, policy) == {"prefer": told}
+
+
+def test_a_policy_comes_before_other_preferences_which_stay() -> None:
+    given = [("prefer", "wait=1"), ("Prefer", "backpressure=pause")]
+    assert lab_module._headers(given, None, "latest")["prefer"] == "backpressure=latest, wait=1, backpressure=pause"
 
 
 # --- What goes in ---------------------------------------------------------------------------------------------------
@@ -290,6 +394,8 @@ def test_taps_of_another_clock_are_left_out_and_the_recording_stays(monkeypatch:
         ),
         ({"idle_s": -1}, ServerError, "expected idle_s as seconds"),
         ({"preset": "opnai"}, ServerError, "opnai"),
+        ({"network": "wifi"}, ConfigError, "out of loopback-tcp, small-buffers, got 'wifi'"),
+        ({"gauge_ms": -1}, ServerError, "expected gauge_ms as milliseconds"),
     ],
 )
 def test_what_makes_no_sense_is_refused_and_leaves_nothing(
@@ -307,6 +413,7 @@ def test_what_makes_no_sense_is_refused_and_leaves_nothing(
         ({"accept": "json"}, ValueError, "expected accept as a media type, or one of text, sse, ndjson"),
         ({"on_peice": print}, TypeError, "expected the form field 'on_peice' as text or a number"),
         ({"method": print}, TypeError, "method"),
+        ({"policy": "hurry"}, ConfigError, "expected a policy"),
         ({"preset": "opnai"}, UnknownPreset, "opnai"),
     ],
 )

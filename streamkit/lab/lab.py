@@ -19,10 +19,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
-import json
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self, TypeAlias, TypeGuard, cast, get_args
 
@@ -32,12 +30,16 @@ from streamkit.app import create_app
 from streamkit.errors import ConfigError, ServerError
 from streamkit.lab._runner import pickled
 from streamkit.lab.client import record
-from streamkit.lab.join import attach
+from streamkit.lab.fetching import FetchTaps, fetcher, joined
+from streamkit.lab.network import Network
+from streamkit.lab.network import network as find_network
 from streamkit.lab.server import Server, serve
-from streamkit.lab.upstream import Script, SentLog, create_upstream
+from streamkit.lab.upstream import Script, create_upstream
 from streamkit.listener import listen
+from streamkit.policies import Policy
+from streamkit.policies import policy as find_policy
 from streamkit.running import RunningApp, StopRequest, build, check_factory, forget
-from streamkit.taps import STREAM_ID_HEADER, StreamTaps, new_stream_id
+from streamkit.taps import STREAM_ID_HEADER, new_stream_id
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -51,9 +53,7 @@ __all__ = ["Lab", "Roles"]
 Roles: TypeAlias = Literal["threads", "processes", "one loop"]
 
 ACCEPT: Final = {"text": "text/plain", "sse": "text/event-stream", "ndjson": "application/x-ndjson"}
-TAPS_WAIT_S: Final = 0.5  # the servers may see the end a moment after the client
-TAPS_POLL_S: Final = 0.01
-MAX_TAPS_BYTES: Final = 256 << 20
+DEFAULT_NETWORK: Final = "loopback-tcp"
 _FIELD: Final = (str, int, float, type(None))
 _OPTIONS: Final = frozenset(inspect.signature(record).parameters) - {"url", "method", "data", "headers"}
 
@@ -64,14 +64,19 @@ class Lab:
     script      what the upstream says and when; `preset`, by which the relay reads it, is the script's if not given
     roles       "threads", "processes" or "one loop", see the module; `isolated=True` is short for "processes"
     upstream    instead of the script: a factory of a Sanic app, or the URL of a server that is running elsewhere
+    network     what both hops go over: "loopback-tcp", "small-buffers" (unix sockets that hold a few kB, the same to
+                the byte each time), or a `Network`; see `streamkit.lab.network`. An upstream of your own sets its
+                buffers itself: only those at the relay's end are the network's then
+    gauge_ms    how often upstream, relay and client look at their queues; 0 switches the gauges off
     loop        "uvloop", "asyncio" or "auto", for the loops of upstream and relay
-    settings    those of `create_app`: `idle_s=2`, `max_streams=100`, `key=…`; `trace=False` switches the taps off
+    settings    those of `create_app`: `idle_s=2`, `max_streams=100`, `key=…`, `policy="latest"`, and the relay's
+                buffers, if they are to be other than the network's; `trace=False` switches the taps off
 
     `.relay` and `.upstream` are the handles of the two servers (None in one loop, where they live only during a
     `post()`; and for an upstream elsewhere). In IPython, running a cell again stops the labs that its earlier run made.
 
     Raises TypeError for arguments that exclude each other, or cannot go to another process; ConfigError for an unknown
-    value of `roles` or `loop`; ServerError when a server cannot start, as for settings that make no sense.
+    value of `roles`, `network` or `loop`; ServerError when a server cannot start, as for settings that make no sense.
     """
 
     def __init__(
@@ -82,28 +87,43 @@ class Lab:
         roles: Roles | None = None,
         isolated: bool = False,
         upstream: Factory | None = None,
+        network: str | Network = DEFAULT_NETWORK,
+        gauge_ms: float = 20,
         loop: str = "auto",
         **settings: Any,
     ) -> None:
         if script is not None and upstream is not None:
             raise TypeError("expected a script or an upstream of your own, got both")
         self.roles: Roles = _roles(roles, isolated)
+        self.network = find_network(network)
+        self.gauge_ms = gauge_ms
         self.script = None if upstream is not None else script or Script()
         spoken = preset or (self.script.preset if self.script is not None else None)
-        settings = {"trace": True, "preset": spoken, **settings}
+        settings = {"trace": True, "preset": spoken, **self.network.settings(), **settings}
+        settings["gauge_ms"] = gauge_ms if settings["trace"] else 0  # they are kept with the taps
         if self.roles == "processes":
             _check_portable({"script": self.script, **settings})
-        source = partial(create_upstream, self.script) if upstream is None else upstream
-        if not _is_url(source):
-            check_factory(source)
+        factory = self._scripted() if upstream is None else upstream
+        if not _is_url(factory):
+            check_factory(factory)
         self._stopped = False
         self._place: _Apart | _Together
         if self.roles == "one loop":
             if loop != "auto":
                 raise ConfigError(f"expected no loop= with roles='one loop', which is the caller's, got {loop!r}")
-            self._place = _Together(source, settings)
+            self._place = _Together(factory, settings, unix=self.network.unix)
         else:
-            self._place = _Apart(source, settings, process=self.roles == "processes", loop=loop)
+            start = partial(serve, process=self.roles == "processes", loop=loop, unix=self.network.unix)
+            self._place = _Apart(factory, settings, start)
+
+    def _scripted(self) -> Factory:
+        return partial(
+            create_upstream,
+            self.script,
+            send_buffer_bytes=self.network.send_buffer_bytes,
+            write_buffer_bytes=self.network.write_buffer_bytes,
+            gauge_ms=self.gauge_ms,
+        )
 
     @property
     def relay(self) -> Server | None:
@@ -120,37 +140,43 @@ class Lab:
         path: str = "/ans",
         *,
         accept: str | None = None,
+        policy: str | Policy | None = None,
         headers: Any = None,
         data: Mapping[str, Any] | None = None,
         **fields_and_options: Any,
     ) -> Recording:
         """POST to the relay and record the answer, with the taps of upstream and relay joined to it.
 
-        Keywords are form fields (`chat_history="你好"`), but those that `record()` knows (`json`, `on_piece`,
+        Keywords are form fields (`chat_history="你好"`), but those that `record()` knows (`json`, `reader`, `on_piece`,
         `total_s`, …) are its options; a field of such a name goes into `data`. `accept` is a media type, or short for
-        one: "text", "sse", "ndjson"; without it the relay chooses (text/plain, which has no event borders).
+        one: "text", "sse", "ndjson"; without it the relay chooses (text/plain, which has no event borders). `policy` is
+        what this request asks of the relay for a client that cannot keep up: "latest", "buffer(65536)" (`Prefer`,
+        RFC 7240).
 
         What fails on the wire is the recording's outcome. Its taps are what there was: the servers have half a second
         to see the end too, and `meta["notes"]` says what is missing.
 
-        Raises ServerError after `stop()`, TypeError for a field that is no text or number, and what `record()` raises.
+        Raises ServerError after `stop()`, TypeError for a field that is no text or number, ConfigError for a policy
+        that makes no sense, and what `record()` raises.
         """
         if self._stopped:
             raise ServerError("this Lab was stopped: make a new one")
         if not path.startswith("/"):
             raise ValueError(f"expected the path of the relay's route, such as '/ans', got {path!r}")
         options = {name: value for name, value in fields_and_options.items() if name in _OPTIONS}
+        if "gauge_ms" in _OPTIONS:
+            options.setdefault("gauge_ms", self.gauge_ms)
         fields = {name: value for name, value in fields_and_options.items() if name not in _OPTIONS}
         for name, value in fields.items():
             if not isinstance(value, _FIELD):
                 kind = type(value).__name__
                 raise TypeError(f"expected the form field {name!r} as text or a number, got {kind}; or is it misspelt?")
         form = {**(data or {}), **fields} or None
-        given = _headers(headers, accept)
+        given = _headers(headers, accept, policy)
         stream_id = given.setdefault(STREAM_ID_HEADER, new_stream_id())
         async with self._place.open() as (url, sources):
             recording = await record(url + path, data=form, headers=given, **options)
-            return await _joined(recording, sources, recording.headers.get(STREAM_ID_HEADER, stream_id))
+            return await joined(recording, sources, recording.headers.get(STREAM_ID_HEADER, stream_id))
 
     def stop(self, grace_s: float | None = None) -> None:
         """Stop relay and upstream, the relay first; as `Server.stop`. Stopping again does nothing."""
@@ -175,7 +201,8 @@ class Lab:
 
     def __repr__(self) -> str:
         source = "an upstream of its own" if self.script is None else f"a script of {len(self.script.pieces)} pieces"
-        return f"<Lab {'stopped' if self._stopped else 'running'}, {self.roles}: {source}>"
+        network = "" if self.network.name == DEFAULT_NETWORK else f", {self.network.name}"
+        return f"<Lab {'stopped' if self._stopped else 'running'}, {self.roles}{network}: {source}>"
 
 
 # --- What goes in ---------------------------------------------------------------------------------------------------
@@ -204,18 +231,24 @@ def _is_url(upstream: Factory) -> TypeGuard[str]:
     return isinstance(upstream, str) and "://" in upstream
 
 
-def _headers(headers: Any, accept: str | None) -> httpx2.Headers:
+def _headers(headers: Any, accept: str | None, policy: str | Policy | None) -> httpx2.Headers:
     given = httpx2.Headers(headers)
     if accept is not None:
         if accept not in ACCEPT and "/" not in accept:
             raise ValueError(f"expected accept as a media type, or one of {', '.join(ACCEPT)}, got {accept!r}")
         given["accept"] = ACCEPT.get(accept, accept)
+    if policy is not None:
+        preferences = [_preference(find_policy(policy)), *given.get_list("prefer")]
+        given["prefer"] = ", ".join(preferences)  # the first of a name counts (RFC 7240 §2)
     return given
 
 
-# --- Where the servers are ------------------------------------------------------------------------------------------
+def _preference(policy: Policy) -> str:
+    wanted = str(policy)
+    return f"backpressure={wanted}" if wanted.isalpha() else f'backpressure="{wanted}"'  # a token, or quoted
 
-FetchTaps: TypeAlias = Callable[[str], Awaitable[StreamTaps | None]]
+
+# --- Where the servers are ------------------------------------------------------------------------------------------
 
 
 class _Open(NamedTuple):
@@ -228,8 +261,7 @@ class _Open(NamedTuple):
 class _Apart:
     """Each server in a thread or process of its own, from now until `stop()`."""
 
-    def __init__(self, upstream: Factory, settings: Mapping[str, Any], *, process: bool, loop: str) -> None:
-        start = partial(serve, process=process, loop=loop)
+    def __init__(self, upstream: Factory, settings: Mapping[str, Any], start: Callable[[Factory], Server]) -> None:
         self.upstream = None if _is_url(upstream) else start(upstream)
         asked = upstream if self.upstream is None else self.upstream.url
         try:
@@ -241,7 +273,7 @@ class _Apart:
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[_Open]:
         servers = {"upstream": self.upstream, "relay": self.relay}
-        sources = {who: _source(server.app, server.url) for who, server in servers.items() if server is not None}
+        sources = {who: fetcher(server.app, server.url) for who, server in servers.items() if server is not None}
         yield _Open(self.relay.url, sources)
 
     def stop(self, grace_s: float | None) -> None:
@@ -264,9 +296,10 @@ class _Together:
     relay: None = None
     upstream: None = None
 
-    def __init__(self, upstream: Factory, settings: Mapping[str, Any]) -> None:
+    def __init__(self, upstream: Factory, settings: Mapping[str, Any], *, unix: bool) -> None:
         self._upstream = upstream
         self._settings = settings
+        self._unix = unix
         self._pairs: dict[asyncio.AbstractEventLoop, _Pair] = {}
 
     @contextlib.asynccontextmanager
@@ -290,11 +323,11 @@ class _Together:
         if _is_url(self._upstream):
             asked = self._upstream
         else:
-            app, asked = await pair.servers.enter_async_context(_on_this_loop(self._upstream))
-            sources["upstream"] = _source(app, asked)
+            app, asked = await pair.servers.enter_async_context(_on_this_loop(self._upstream, self._unix))
+            sources["upstream"] = fetcher(app, asked)
         make_relay = partial(create_app, upstream=asked, **self._settings)
-        app, url = await pair.servers.enter_async_context(_on_this_loop(make_relay))
-        return _Open(url, {**sources, "relay": _source(app, url)})
+        app, url = await pair.servers.enter_async_context(_on_this_loop(make_relay, self._unix))
+        return _Open(url, {**sources, "relay": fetcher(app, url)})
 
     def stop(self, grace_s: float | None) -> None:
         """Nothing runs but during a `post()`, which ends by itself."""
@@ -309,9 +342,9 @@ class _Pair:
 
 
 @contextlib.asynccontextmanager
-async def _on_this_loop(factory: Factory) -> AsyncIterator[tuple[App, str]]:
+async def _on_this_loop(factory: Factory, unix: bool) -> AsyncIterator[tuple[App, str]]:
     """The app that `factory` makes, serving on the running loop, and its URL."""
-    with contextlib.closing(listen()) as listener:
+    with contextlib.closing(listen(unix=unix)) as listener:
         app = build(factory)
         try:
             running = RunningApp(app, listener.sock)
@@ -325,69 +358,3 @@ async def _on_this_loop(factory: Factory) -> AsyncIterator[tuple[App, str]]:
                 running.close()
         finally:
             forget(app)
-
-
-# --- Fetching the taps ----------------------------------------------------------------------------------------------
-
-
-def _source(app: App | None, url: str) -> FetchTaps:
-    """The taps of a server: directly where its app is in this process, else over HTTP."""
-    if app is None:
-        return partial(_over_http, url)
-    if hasattr(app.ctx, "relay"):
-        return partial(_from_relay, app)
-    return partial(_from_upstream, app)
-
-
-async def _from_relay(app: App, stream_id: str) -> StreamTaps | None:
-    log = app.ctx.relay.taps
-    return None if log is None else cast("StreamTaps | None", log.get(stream_id))
-
-
-async def _from_upstream(app: App, stream_id: str) -> StreamTaps | None:
-    sent = tuple(getattr(app.ctx, "sent", ()))  # at once: the upstream's thread may be adding to it
-    logs = (log for log in reversed(sent) if isinstance(log, SentLog) and log.stream_id == stream_id)
-    return next((log.taps() for log in logs), None)
-
-
-async def _over_http(url: str, stream_id: str) -> StreamTaps | None:
-    answer = await record(
-        f"{url}/streams/{stream_id}/taps",
-        method="GET",
-        total_s=TAPS_WAIT_S,
-        keep_bytes=MAX_TAPS_BYTES,
-        max_bytes=MAX_TAPS_BYTES,
-    )
-    if not answer.outcome.ok:
-        return None
-    try:
-        return StreamTaps.from_dict(json.loads(answer.body or b""))
-    except (ValueError, TypeError, KeyError):  # an upstream of one's own may answer anything
-        return None
-
-
-async def _joined(recording: Recording, sources: Mapping[str, FetchTaps], stream_id: str) -> Recording:
-    """With all taps that there are; a recording is not lost for the lack of some."""
-    found = await _finished_taps(sources, stream_id)
-    for who, taps in found.items():
-        try:
-            recording = attach(recording, taps)
-        except ValueError as error:  # its clock is another one, as that of each process outside Linux
-            recording = _noted(recording, f"the taps of {who} cannot be joined: {error}")
-    missing = ", ".join(who for who in sources if who not in found)
-    return _noted(recording, f"no taps of this stream: {missing}") if missing else recording
-
-
-async def _finished_taps(sources: Mapping[str, FetchTaps], stream_id: str) -> dict[str, StreamTaps]:
-    """Those of each source that knows the stream; a bounded wait for those that have not ended yet."""
-    deadline = time.monotonic() + TAPS_WAIT_S
-    while True:
-        asked = {who: await fetch(stream_id) for who, fetch in sources.items()}
-        found = {who: taps for who, taps in asked.items() if taps is not None}
-        if all(taps.finished for taps in found.values()) or time.monotonic() > deadline:
-            return found
-        await asyncio.sleep(TAPS_POLL_S)
-
-
-def _noted(recording: Recording, note: str) -> Recording:
-    return replace(recording, meta={**recording.meta, "notes": [*recording.meta.get("notes", ()), note]})

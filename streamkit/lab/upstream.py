@@ -8,19 +8,24 @@ to Measure Latency"); this one keeps its schedule and records how late each send
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import random
 import time
 from array import array
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from functools import partial
+from typing import Any, Final, Literal, cast
 
 from sanic import HTTPResponse, Request, Sanic
 from sanic.response import json
 
+from streamkit.config import Buffers, Tracing
+from streamkit.gauges import Gauges, Sampler, Values
 from streamkit.lab.wire import Wire, wire
+from streamkit.sockets import send_queue, set_buffers
 from streamkit.taps import STREAM_ID_HEADER, StreamTaps, stream_id_from
 
 __all__ = ["Script", "SentLog", "Step", "create_upstream", "plan"]
@@ -31,6 +36,8 @@ POEM: Final = (
     "I raise my head: the moon; I bow, and think of home.\n"
 )
 REMEMBERED_STREAMS: Final = 1000
+REMEMBERED_GAUGES: Final = 50  # of streams that have ended: up to 64 kB each
+FINAL_CHUNK: Final = b"0\r\n\r\n"
 _serial = itertools.count(1)
 
 
@@ -87,29 +94,41 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One event to send: when it is due (ns after the complete request), what it is, its bytes, those of its text."""
+    """One event to send: when it is due (ns after the complete request), what it is, how many bytes of text it has.
+
+    Its bytes are made when they are asked for: a stream of 200 MB is never in memory as a whole.
+    """
 
     due_ns: int
     kind: Literal["open", "piece", "close"]
-    data: bytes
+    encode: Callable[[], bytes]
     text_bytes: int = 0
+
+    @property
+    def data(self) -> bytes:
+        """All that is sent for it."""
+        return self.encode()
 
 
 def plan(script: Script) -> list[Step]:
     """The whole stream, event by event: what the provider sends first, the pieces, and its end.
 
     Faults belong here: each turns one list of steps into another, addressed by event number.
+
+    Raises EncodeError for text that the provider's format cannot carry.
     """
     form: Wire = wire(script.preset)
+    for index, text in enumerate(script.pieces):
+        form.piece(text, index)  # what is wrong with it is said now, not in the middle of a stream
     due_ns = script.due_ns()
     last_ns = due_ns[-1] if due_ns else int(script.first_piece_ms * 1e6)
     return [
-        *(Step(0, "open", data) for data in form.open()),
+        *(Step(0, "open", partial(bytes, data)) for data in form.open()),
         *(
-            Step(due, "piece", form.piece(text, index), len(text.encode()))
+            Step(due, "piece", partial(form.piece, text, index), len(text.encode()))
             for index, (due, text) in enumerate(zip(due_ns, script.pieces, strict=True))
         ),
-        *(Step(last_ns, "close", data) for data in form.close()),
+        *(Step(last_ns, "close", partial(bytes, data)) for data in form.close()),
     ]
 
 
@@ -118,7 +137,8 @@ class SentLog:
     """What one stream really sent: due and sent times in monotonic ns, one pair per event, in order.
 
     `stream_id` is the asker's (header X-Stream-Id), or one of our own that the answer's head tells. `finished`: all of
-    it was sent; `ended`: nothing more will be, since it is finished or the asker has left.
+    it was sent; `ended`: nothing more will be, since it is finished or the asker has left. `wrote_bytes` of body were
+    written, the framing of HTTP chunks included; `gauges` are the queues, while they are kept.
     """
 
     started_ns: int
@@ -129,6 +149,8 @@ class SentLog:
     sent_ns: array[int] = field(default_factory=lambda: array("q"))
     finished: bool = False
     ended: bool = False
+    wrote_bytes: int = 0
+    gauges: Gauges | None = None
 
     def lateness_ms(self) -> list[float]:
         """How late each event was, sent − due: large values mean that the upstream, not the network, was slow."""
@@ -141,6 +163,7 @@ class SentLog:
         """
         taps = StreamTaps(self.stream_id)
         taps.finished = self.ended
+        taps.gauges = self.gauges
         taps.mark("upstream.asked", self.started_ns)
         for step in self.steps:
             if step.kind == "piece":
@@ -156,11 +179,26 @@ class SentLog:
         return f"<SentLog {state}: {len(self.sent_ns)} events, at most {worst_ms:.1f} ms late>"
 
 
-def create_upstream(script: Script | None = None, *, name: str | None = None) -> Sanic[Any, Any]:
+def create_upstream(
+    script: Script | None = None,
+    *,
+    name: str | None = None,
+    send_buffer_bytes: int = 0,
+    write_buffer_bytes: int = 65_536,
+    gauge_ms: float = 0,
+) -> Sanic[Any, Any]:
     """A Sanic app that answers every POST, whatever its path, with `script`; `GET /sent` tells due and sent times.
 
     The logs of the last streams are `app.ctx.sent`, newest last; `GET /streams/<id>/taps` tells one of them as taps.
+
+    `send_buffer_bytes` is the SO_SNDBUF of each connection (0: the kernel's choice), `write_buffer_bytes` how much is
+    written ahead of the kernel before the script is held. Every `gauge_ms` its queues are looked at (0: never); the
+    gauges are kept of the streams that run, and of the last 50 that have ended.
+
+    Raises ConfigError for a negative number, EncodeError for text that the script's format cannot carry.
     """
+    Buffers(send_buffer_bytes=send_buffer_bytes, write_buffer_bytes=write_buffer_bytes)
+    Tracing(gauge_ms=gauge_ms)
     script = script or Script()
     steps = plan(script)
     content_type = wire(script.preset).content_type
@@ -168,6 +206,7 @@ def create_upstream(script: Script | None = None, *, name: str | None = None) ->
     app.config.TOUCHUP = False  # with it, the second app of a process fails
     app.config.RESPONSE_TIMEOUT = 24 * 3600.0  # a script may be silent for as long as it likes
     app.ctx.sent = deque(maxlen=REMEMBERED_STREAMS)
+    gauging = _Gauging(Sampler(int(gauge_ms * 1e6))) if gauge_ms else None
 
     @app.get("/sent")
     async def sent(_: Request) -> HTTPResponse:
@@ -184,22 +223,70 @@ def create_upstream(script: Script | None = None, *, name: str | None = None) ->
         stream_id = stream_id_from(request.headers.get(STREAM_ID_HEADER))
         log = SentLog(time.monotonic_ns(), request.body, stream_id, steps)
         app.ctx.sent.append(log)
+        transport = _transport(request)
+        set_buffers(transport, send_buffer_bytes=send_buffer_bytes, write_buffer_bytes=write_buffer_bytes)
         try:
-            response: HTTPResponse = await request.respond(
-                content_type=content_type, headers={STREAM_ID_HEADER: stream_id}
-            )
-            for step in steps:
-                await _until(log.started_ns + step.due_ns)
-                await _writable(request)
-                log.due_ns.append(log.started_ns + step.due_ns)
-                log.sent_ns.append(time.monotonic_ns())
-                await response.send(step.data)
-            await response.send(end_stream=True)
+            with contextlib.nullcontext() if gauging is None else gauging.watch(log, transport):
+                await _answer(request, log, content_type)
             log.finished = True
         finally:
             log.ended = True
 
     return app
+
+
+async def _answer(request: Request, log: SentLog, content_type: str) -> None:
+    response: HTTPResponse = await request.respond(content_type=content_type, headers={STREAM_ID_HEADER: log.stream_id})
+    for step in log.steps:
+        data = step.data  # made before it is due
+        await _until(log.started_ns + step.due_ns)
+        await _writable(request)
+        log.due_ns.append(log.started_ns + step.due_ns)
+        log.sent_ns.append(time.monotonic_ns())
+        await response.send(data)
+        log.wrote_bytes += _chunk_bytes(data)
+    await response.send(end_stream=True)
+    if log.wrote_bytes:  # otherwise it is an answer without chunks
+        log.wrote_bytes += len(FINAL_CHUNK)
+
+
+def _chunk_bytes(data: bytes) -> int:
+    """What `data` is on the wire as one HTTP chunk (RFC 9112 §7.1)."""
+    return len(f"{len(data):x}") + 4 + len(data) if data else 0
+
+
+class _Gauging:
+    """Samples the queues of each stream, and lets go of those of streams that ended long ago."""
+
+    def __init__(self, sampler: Sampler) -> None:
+        self._sampler = sampler
+        self._ended: deque[SentLog] = deque()
+
+    @contextlib.contextmanager
+    def watch(self, log: SentLog, transport: asyncio.WriteTransport) -> Iterator[None]:
+        """Gauge the stream of `log` for as long as the block runs."""
+
+        def read() -> Values:
+            queue = send_queue(transport)
+            return {
+                "upstream.buffer": queue.buffer,
+                "upstream.unsent": queue.unsent,
+                "upstream.wrote": log.wrote_bytes,
+            }
+
+        log.gauges = Gauges(self._sampler.every_ns)
+        try:
+            with self._sampler.watch(log.gauges, read):
+                yield
+        finally:
+            self._ended.append(log)
+            if len(self._ended) > REMEMBERED_GAUGES:
+                self._ended.popleft().gauges = None
+
+
+def _transport(request: Request) -> asyncio.WriteTransport:
+    transport: Any = request.transport  # Sanic types it as the TCP server's
+    return cast("asyncio.WriteTransport", transport)
 
 
 async def _writable(request: Request) -> None:
