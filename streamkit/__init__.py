@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from streamkit.lab.lab import Lab
     from streamkit.lab.network import Network, absorbed_bytes
     from streamkit.lab.notebook import run
+    from streamkit.lab.readers import Reader
     from streamkit.lab.recording import Recording
     from streamkit.lab.server import Server, serve, servers
     from streamkit.lab.upstream import Script, create_upstream
@@ -51,6 +52,7 @@ _HOME = {
     "Policy": "policies",
     "Preset": "presets",
     "ProviderError": "results",
+    "Reader": "lab.readers",
     "Recording": "lab.recording",
     "SLO": "lab.goodput",
     "SSEParser": "parser",
@@ -89,6 +91,7 @@ __all__ = [
     "Policy",
     "Preset",
     "ProviderError",
+    "Reader",
     "Recording",
     "SSEParser",
     "Script",

@@ -122,10 +122,16 @@ class Answer:
         """The same as `write`, by way of Sanic; waits while the client is behind. Raises CancelledError if it left."""
         response = self._response or await self._start()
         await response.send(data)
-        if not self.wrote and self._chunked and not _is_listened_to(self._request.app):
+        if not self.wrote:
+            self._note_framing()
+        self.wrote += len(data) + (len(b"%x\r\n\r\n" % len(data)) if self._chunked else 0)
+
+    def _note_framing(self) -> None:
+        """Sanic decides on it when it sends the head."""
+        self._chunked = _is_chunked(self._request)
+        if self._chunked and not _is_listened_to(self._request.app):
             protocol: Any = self._request.protocol
             self._room = protocol._can_write.is_set
-        self.wrote += len(data) + (len(b"%x\r\n\r\n" % len(data)) if self._chunked else 0)
 
     async def finish(self, data: bytes) -> None:
         """The stream is complete: its last bytes, and the end."""
@@ -158,7 +164,6 @@ class Answer:
             status=200, headers=self._headers, content_type=self._content_type
         )
         self._response = response
-        self._chunked = _is_chunked(self._request)
         return response
 
     async def _flushed(self) -> None:

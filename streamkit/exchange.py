@@ -53,6 +53,7 @@ class Inbox:
         "error",
         "head_ns",
         "held",
+        "held_back",
         "parser",
         "paused",
         "pending",
@@ -75,6 +76,7 @@ class Inbox:
         self.pending: deque[Entry] = deque()
         self.held = 0  # bytes pending, see PIECE_BYTES
         self.paused = False
+        self.held_back = False  # by the reader's own wish
         self.reads = 0
         self.head_ns: int | None = None
         self.ended = False
@@ -157,6 +159,8 @@ class Inbox:
         self._timer = None
         if self._waiter is None or self._waiter.done():
             return
+        if self.held_back:  # we do not read, so that nothing comes says nothing of the server
+            self._since = self._loop.time()
         due = self._since + self._limit_s
         if self._loop.time() < due:
             self._timer = self._loop.call_at(due, self._ring)
@@ -172,7 +176,18 @@ class Inbox:
 
     def resume(self) -> None:
         self.paused = False
-        self._wire.resume()
+        if not self.held_back:
+            self._wire.resume()
+
+    def hold_back(self, held_back: bool) -> None:
+        """Read nothing from now on, or again."""
+        if held_back != self.held_back:
+            self.held_back = held_back
+            self._since = self._loop.time()
+            if held_back:
+                self._wire.pause()
+            elif not self.paused:
+                self._wire.resume()
 
     def close(self) -> None:
         if self._timer is not None:

@@ -128,6 +128,12 @@ class Gauges:
             self.columns[name] = column[::2]
         self.at_ns = self.at_ns[::2]
 
+    def since(self, started_ns: int) -> dict[str, Gauge]:
+        """Each column as a `Gauge`, its times counted from `started_ns`; safe while another thread samples."""
+        table = self.as_dict()
+        at_ns = [at - started_ns for at in table["at_ns"]]
+        return {name: Gauge(at_ns, column) for name, column in table["columns"].items()}
+
     def as_dict(self) -> dict[str, Any]:
         """JSON values only; `from_dict` is the inverse. Safe while another thread samples."""
         while True:

@@ -96,13 +96,10 @@ class Outlet:
             return
         since_ns = time.monotonic_ns()
         self._watch.enter("held")
-        while self._drainer is not None:
-            if self._keep(pieces):
-                break
-            await self._next_move()
-        else:
-            await self._send(pieces)
-        self._held_ns += time.monotonic_ns() - since_ns
+        try:
+            await self._put_later(pieces)
+        finally:
+            self._held_ns += time.monotonic_ns() - since_ns
         self._watch.enter("idle")
 
     async def finish(self) -> None:
@@ -166,6 +163,13 @@ class Outlet:
         await self._answer.send(write.data)
         if self._taps is not None:
             self._taps.stamp("relay.sent", time.monotonic_ns(), write.events, write.text_bytes)
+
+    async def _put_later(self, pieces: list[Piece]) -> None:
+        while self._drainer is not None:
+            if self._keep(pieces):
+                return
+            await self._next_move()
+        await self._send(pieces)
 
     def _encoded(self, pieces: list[Piece]) -> bytes:
         first = self._offered + 1

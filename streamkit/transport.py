@@ -117,6 +117,14 @@ class Body(httpx2.AsyncByteStream):
             raise self._inbox.error()
         raise StopAsyncIteration
 
+    def pause(self) -> None:
+        """Read no more of it until `resume`; its read timeout stands still meanwhile."""
+        self._inbox.hold_back(True)
+
+    def resume(self) -> None:
+        """Go on reading after `pause`."""
+        self._inbox.hold_back(False)
+
     @property
     def waiting_bytes(self) -> int:
         """Bytes of it that were read and that nobody has taken yet."""
@@ -156,7 +164,8 @@ class StreamTransport(httpx2.AsyncBaseTransport):
     value), set before connecting. `stamps="kernel"`: the kernel's receive times, where there are such (plain TCP on
     Linux); elsewhere the time of the read, as `Body.kind` says. `max_head_bytes`: of the answer's heads together.
     `read_ahead_bytes`: how much of an answer is read before somebody takes it. `receive_buffer_bytes`: SO_RCVBUF of
-    each connection, 0 for the kernel's choice.
+    each connection, 0 for the kernel's choice. `read_bytes`: the most that one read takes (not under TLS), for a reader
+    that leaves to the kernel what it does not want yet.
 
     `request.extensions["timeout"]` is httpx's dict of seconds: `pool`, `connect` (name, connection and TLS together),
     `write` (each 64 KiB), `read` (until the next bytes). `request.extensions["timings"]` may be a `Timings`, which is
@@ -179,13 +188,18 @@ class StreamTransport(httpx2.AsyncBaseTransport):
         max_head_bytes: int = 65_536,
         read_ahead_bytes: int = READ_AHEAD_BYTES,
         receive_buffer_bytes: int = 0,
+        read_bytes: int | None = None,
     ) -> None:
         if stamps not in ("kernel", "socket"):
             raise ValueError(f"expected stamps 'kernel' or 'socket', got {stamps!r}")
         if receive_buffer_bytes:  # before connecting: the window is agreed on with the first packets (tcp(7))
             socket_options = [*socket_options, (socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)]
         self._dialer = Dialer(
-            unix=unix, ssl_context=ssl_context, socket_options=socket_options, kernel_stamps=stamps == "kernel"
+            unix=unix,
+            ssl_context=ssl_context,
+            socket_options=socket_options,
+            kernel_stamps=stamps == "kernel",
+            read_bytes=read_bytes,
         )
         self._pool: Pool[Wire] = Pool(
             lambda wire: wire.abort(),

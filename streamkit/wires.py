@@ -208,11 +208,14 @@ class ProtocolWire(Wire, asyncio.Protocol):
 
 
 class KernelWire(Wire):
-    """A plain TCP socket of our own, read with recvmsg(2) for the kernel's receive times."""
+    """A plain socket of our own, read with recvmsg(2): for the kernel's receive times, or by so much at a time."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, clock: WallClock) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, sock: socket.socket, clock: WallClock, read_bytes: int = READ_BYTES
+    ) -> None:
         super().__init__(loop)
         self._sock = sock
+        self._read_bytes = read_bytes
         self._recvmsg = sock.recvmsg
         self._times = ReceiveTimes(clock)
         self._unsent = memoryview(b"")
@@ -221,14 +224,14 @@ class KernelWire(Wire):
 
     def _readable(self) -> None:
         try:
-            data, ancillary, _, _ = self._recvmsg(READ_BYTES, ANCILLARY_BYTES)
+            data, ancillary, _, _ = self._recvmsg(self._read_bytes, ANCILLARY_BYTES)
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
             self._fail(error)
             return
         if data:
-            self.receiver.take(data, *self._times.stamp(ancillary, drained=len(data) < READ_BYTES))
+            self.receiver.take(data, *self._times.stamp(ancillary, drained=len(data) < self._read_bytes))
         else:
             self.receiver.eof()
             self.abort()
@@ -292,7 +295,8 @@ class Dialer:
     """Makes connected wires.
 
     `ssl_context` None: the system's certificates, verified, without a look at the environment; read when first needed.
-    `stamps="kernel"` gives a KernelWire where there are such times: plain TCP on Linux.
+    `kernel_stamps` gives a KernelWire where there are such times: plain TCP on Linux. `read_bytes` gives one on every
+    plain socket, with or without them.
     """
 
     def __init__(
@@ -302,14 +306,16 @@ class Dialer:
         ssl_context: ssl.SSLContext | None,
         socket_options: Sequence[SocketOption],
         kernel_stamps: bool,
+        read_bytes: int | None = None,
     ) -> None:
         self._unix = unix
         self._ssl_context = ssl_context
         self._socket_options = tuple(socket_options)
-        self._clock: WallClock | None = None
-        if kernel_stamps and sys.platform == "linux" and unix is None:
+        self._read_bytes = read_bytes
+        self._stamped = kernel_stamps and sys.platform == "linux" and unix is None
+        if self._stamped:
             keep_stamping()
-            self._clock = WallClock()
+        self._clock = WallClock() if self._stamped or read_bytes is not None else None
 
     async def dial(self, origin: Origin, timings: Timings) -> Wire:
         """A wire to `origin`. Raises httpx2.ConnectError; the time limit is the caller's."""
@@ -317,12 +323,12 @@ class Dialer:
         context = await self._context() if origin.scheme == "https" else None
         clock = None if context else self._clock
         try:
-            sock = await self._connected_socket(loop, origin, stamped=clock is not None)
+            sock = await self._connected_socket(loop, origin, stamped=self._stamped and clock is not None)
         except OSError as error:
             raise httpx2.ConnectError(f"no connection: {_reason(error)}") from None
         timings.connected_ns = monotonic_ns()
         if clock is not None:
-            return KernelWire(loop, sock, clock)
+            return KernelWire(loop, sock, clock, self._read_bytes or READ_BYTES)
         wire = await _wrapped(loop, sock)
         if context is not None:
             await _start_tls(loop, wire, context, origin.host)

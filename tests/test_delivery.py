@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import orjson
 import pytest
@@ -139,13 +139,14 @@ class Connection:
         )
         self.protocol = SimpleNamespace(_can_write=self.room)
         self.stream = object.__new__(Http)
-        self.stream.response_func = self.stream.http1_response_chunked
+        self.stream.response_func = cast("Any", None)
         self.app = SimpleNamespace(signal_router=SimpleNamespace(routes=()))
 
     async def respond(self, **_: object) -> Connection:
         return self
 
     async def send(self, data: bytes, *, end_stream: bool = False) -> None:
+        self.stream.response_func = self.stream.http1_response_chunked  # known from the head on, as with Sanic
         self.sent.append(("Sanic, the end" if end_stream else "Sanic", data))
 
 

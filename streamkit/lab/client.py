@@ -17,17 +17,21 @@ from urllib.parse import urlsplit
 import httpx2
 
 from streamkit.errors import ConfigError
+from streamkit.gauges import Gauges, Sampler
 from streamkit.httpclient import split_unix_url
 from streamkit.lab import calibration
 from streamkit.lab.looplag import watch_loop
+from streamkit.lab.pacing import read_at_pace
 from streamkit.lab.recorder import Failure, Recorder
 from streamkit.outcome import Outcome
 from streamkit.transport import Body, StreamTransport, Timings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
     from contextlib import AbstractAsyncContextManager
 
+    from streamkit.gauges import Values
+    from streamkit.lab.readers import Reader
     from streamkit.lab.recording import Recording, Stamps
     from streamkit.presets import Preset
 
@@ -70,6 +74,8 @@ async def record(
     keep_bytes: bool | int = True,
     max_events: int = 1_000_000,
     max_bytes: int = 64 << 20,
+    reader: Reader | None = None,
+    gauge_ms: float = 0.0,
 ) -> Recording:
     """Send one request and record its answer, read by read.
 
@@ -96,14 +102,21 @@ async def record(
     max_events, max_bytes   beyond, the recorder hangs up: `cancelled(max_events)`, `cancelled(max_bytes)`; a line or
                 an event above 1 MiB likewise: `cancelled(max_line_bytes)`, `cancelled(max_event_bytes)`
 
+    reader      at which pace to read (`lab.readers.Reader`); None: as fast as it comes. Paced, `handed_ns` is when an
+                event was handed over, or the end of the recording if that came first. Over TLS a read cannot be made
+                small, so what is not wanted yet waits in the client
+    gauge_ms    how often to look at this end's queues (`Recording.gauges`); 0: never
+
     What goes wrong on the wire is the Recording's outcome and never raises; connecting that fails is
     `refused(connect)`, an answer that is no HTTP or no answer `truncated`. After an end marker the outcome
     stands, and the body gets one second to end.
 
-    Raises ConfigError for a URL that is not a full one, TypeError for arguments that exclude each other,
+    Raises ConfigError for a URL that is not a full one, TypeError for arguments that exclude each other (a `client` of
+    your own reads at its own pace) and for a reader that stops for ever without `total_s`,
     UnknownPreset, and whatever `on_piece` or an iterator given as `content` raises. When its task is cancelled it
     closes the connection and lets the cancellation through.
     """
+    _check_reader(reader, client, total_s)
     _check_body(data=data, json=json, content=content, files=files)
     arguments = {"data": data, "json": json, "content": content, "files": files, "params": params}
     arguments["headers"] = _unencoded(headers)
@@ -119,10 +132,13 @@ async def record(
         max_events=max_events,
         max_bytes=max_bytes,
         calibration=calibration.latest(),
-        in_batches=on_piece is None,
+        in_batches=on_piece is None and reader is None,
+        paced=reader is not None,
     )
+    if reader is not None:
+        recorder.note("reader", str(reader))
     if client is None:
-        answer = _own_connection(method, str(url), httpx2.Timeout(timeout), arguments, timings)
+        answer = _own_connection(method, str(url), httpx2.Timeout(timeout), arguments, timings, reader)
     else:
         if timeout is not DEFAULT_TIMEOUT:
             arguments["timeout"] = timeout
@@ -134,7 +150,8 @@ async def record(
         try:
             async with deadline, answer as response:
                 recorder.timed(timings)
-                await _follow(response, recorder, deadline, own=client is None)
+                with _gauged(response, recorder, gauge_ms):
+                    await _follow(response, recorder, deadline, reader, own=client is None)
         except TimeoutError:
             if not deadline.expired():
                 raise
@@ -148,7 +165,9 @@ async def record(
     return recorder.finish(failure)
 
 
-async def _follow(response: Any, recorder: Recorder, deadline: asyncio.Timeout, *, own: bool) -> None:
+async def _follow(
+    response: Any, recorder: Recorder, deadline: asyncio.Timeout, reader: Reader | None, *, own: bool
+) -> None:
     """Feed the answer to the recorder until it ends, fails, or is enough."""
     version = response.extensions.get("http_version")
     recorder.head(response.status_code, response.headers, None if version is None else version.decode("ascii"))
@@ -162,6 +181,9 @@ async def _follow(response: Any, recorder: Recorder, deadline: asyncio.Timeout, 
         return more
 
     sweep = _Sweep(recorder, deadline)
+    if reader is not None:
+        await read_at_pace(response.stream, recorder, reader, sweep.hurry)
+        return
     try:
         if own:
             await response.stream.pour(take)
@@ -185,10 +207,14 @@ class _Sweep:
     def follow(self) -> None:
         """Something was fed."""
         if self._recorder.final and not self._hurried:
-            self._hurried = True
-            self._end_within(END_GRACE_S)
+            self.hurry()
         if self._timer is None and self._recorder.waiting:
             self._timer = self._loop.call_later(SWEEP_S, self._ring)
+
+    def hurry(self) -> None:
+        """The stream's own end was read."""
+        self._hurried = True
+        self._end_within(END_GRACE_S)
 
     def stop(self) -> None:
         if self._timer is not None:
@@ -204,6 +230,25 @@ class _Sweep:
     def _end_within(self, seconds: float) -> None:
         ends, planned = self._loop.time() + seconds, self._deadline.when()
         self._deadline.reschedule(ends if planned is None else min(planned, ends))
+
+
+@contextlib.contextmanager
+def _gauged(response: Any, recorder: Recorder, gauge_ms: float) -> Iterator[None]:
+    """Look at the queues of this end every `gauge_ms`."""
+    if not gauge_ms:
+        yield
+        return
+    body: Body | None = response.extensions.get("stamps")
+
+    def read() -> Values:
+        waiting = 0 if body is None else body.waiting_bytes
+        unread = None if body is None else body.unread_bytes()
+        return {"client.unread": unread, "client.backlog": waiting + recorder.backlog_bytes}
+
+    every_ns = int(gauge_ms * 1e6)
+    recorder.gauges = Gauges(every_ns)
+    with Sampler(every_ns).watch(recorder.gauges, read):
+        yield
 
 
 async def _read_pieces(response: Any, recorder: Recorder, take: Callable[[Entry], bool]) -> None:
@@ -232,7 +277,12 @@ def _undecoded(response: Any) -> AsyncIterator[bytes]:
 
 
 def _own_connection(
-    method: str, url: str, timeout: httpx2.Timeout, arguments: dict[str, Any], timings: Timings
+    method: str,
+    url: str,
+    timeout: httpx2.Timeout,
+    arguments: dict[str, Any],
+    timings: Timings,
+    reader: Reader | None,
 ) -> _Answer:
     """One request on one fresh HTTP/1.1 connection.
 
@@ -252,7 +302,14 @@ def _own_connection(
 
     @contextlib.asynccontextmanager
     async def answer() -> AsyncIterator[httpx2.Response]:
-        transport = StreamTransport(unix=unix, ssl_context=tls, max_connections=1, keepalive_s=0, stamps="kernel")
+        transport = StreamTransport(
+            unix=unix,
+            ssl_context=tls,
+            max_connections=1,
+            keepalive_s=0,
+            stamps="kernel",
+            read_bytes=None if reader is None else reader.read_bytes,
+        )
         async with contextlib.aclosing(transport):
             response = await transport.handle_async_request(request)
             async with contextlib.aclosing(response):
@@ -332,6 +389,15 @@ def _public(url: str) -> str:
     """Scheme, host and path: what may be shown of a URL. Keys stand in queries and user info."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" if parts.netloc else parts.path
+
+
+def _check_reader(reader: Reader | None, client: Any, total_s: float | None) -> None:
+    if reader is None:
+        return
+    if client is not None:
+        raise TypeError("expected a reader or a client, got both: a client of your own reads at its own pace")
+    if reader.stops and total_s is None:
+        raise TypeError(f"expected total_s= with a reader that stops for ever, got {reader!r}: nothing would end it")
 
 
 def _check_body(*, data: Any, json: Any, content: Any, files: Any) -> None:

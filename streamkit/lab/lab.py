@@ -164,8 +164,7 @@ class Lab:
         if not path.startswith("/"):
             raise ValueError(f"expected the path of the relay's route, such as '/ans', got {path!r}")
         options = {name: value for name, value in fields_and_options.items() if name in _OPTIONS}
-        if "gauge_ms" in _OPTIONS:
-            options.setdefault("gauge_ms", self.gauge_ms)
+        options.setdefault("gauge_ms", self.gauge_ms)
         fields = {name: value for name, value in fields_and_options.items() if name not in _OPTIONS}
         for name, value in fields.items():
             if not isinstance(value, _FIELD):

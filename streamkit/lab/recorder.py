@@ -43,6 +43,7 @@ from streamkit.wires import Timings
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from streamkit.gauges import Gauges
     from streamkit.lab.calibration import Calibration
 
 __all__ = ["Failure", "Recorder"]
@@ -77,6 +78,9 @@ class Recorder:
 
     `in_batches`: bytes are decoded when 16 reads of them wait, or `decode()` is called. It takes half the time, because
     a decoder that runs once for each event finds the caches cold; `handed_ns` is then when the read returned.
+
+    `paced`: events wait, decoded, until `hand_over()` is called for each; what was not handed over at the end has the
+    time of the end.
     """
 
     def __init__(
@@ -93,11 +97,13 @@ class Recorder:
         max_bytes: int = 64 << 20,
         calibration: Calibration | None = None,
         in_batches: bool = False,
+        paced: bool = False,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.url = url
         self.label = label
         self.loop_lag_ns: int | None = None
+        self.gauges: Gauges | None = None
         self.head_ns: int | None = None
         self.ended_ns: int | None = None
         self.status: int | None = None
@@ -123,6 +129,9 @@ class Recorder:
         self._undecoded: list[tuple[int, bytes, int]] = []  # index of the read, bytes, when they were handed on
         self._index = 0  # of the read that is decoded
         self._handed_ns: int | None = None
+        self._paced = paced
+        self._handed = 0  # events, where paced
+        self._backlog_events = self._backlog_bytes = 0  # that came since nothing was left to hand over
         self._problem = bytearray()
         self._reached: str | None = None  # the bound that was reached
         self._notes: list[str] = []
@@ -133,6 +142,10 @@ class Recorder:
         self._timings = Timings()
         self._clock = clock
         self.started_ns = clock()
+
+    def note(self, name: str, value: str) -> None:
+        """Something to stand in the recording's `meta`."""
+        self._meta[name] = value
 
     def start(self) -> None:
         """Now is the moment from which times count."""
@@ -152,6 +165,28 @@ class Recorder:
     def waiting(self) -> bool:
         """Something has come and is not decoded yet."""
         return bool(self._undecoded)
+
+    @property
+    def unhanded(self) -> int:
+        """Events that wait to be handed over, where it is `paced`."""
+        return len(self._events) - self._handed if self._paced else 0
+
+    @property
+    def backlog_bytes(self) -> int:
+        """Bytes of body that came and were not decoded, or not handed over yet: of a read with several events each has
+        its share.
+        """
+        if not self._paced:
+            return sum(len(data) for _, data, _ in self._undecoded)
+        return self._backlog_bytes * self.unhanded // self._backlog_events if self._backlog_events else 0
+
+    def hand_over(self) -> None:
+        """Hand the next event that waits to whoever listens."""
+        self._events.handed_ns[self._handed] = self.now()
+        self._handed += 1
+        if not self.unhanded:
+            self._backlog_events = self._backlog_bytes = 0
+        self._tell_now(self._events.text[self._handed - 1])
 
     def now(self) -> int:
         """Nanoseconds since the start of this recording."""
@@ -203,7 +238,11 @@ class Recorder:
         for index, data, handed_ns in self._undecoded:
             self._index = index
             self._handed_ns = None if self._batch == 1 else handed_ns
+            events = len(self._events)
             self._decode(data)
+            if self._paced:
+                self._backlog_events += len(self._events) - events
+                self._backlog_bytes += len(data)
             if self._reached != reached:
                 break
         self._undecoded.clear()
@@ -216,8 +255,13 @@ class Recorder:
             self.ended_ns = self._reads.at_ns[-1]
         elif self.ended_ns is None:
             self.ended_ns = self.now()
+        interrupted = self.unhanded > 0
         self._flush()
         self._keep_read()
+        while self.unhanded:
+            if interrupted:
+                self._on_piece = None
+            self.hand_over()
         outcome, error = self._outcome(failure)
         if outcome.ok and (code := self._reader.unread_code):
             outcome, error = Outcome("error_event", code), "an event could not be read, so text is missing"
@@ -243,6 +287,7 @@ class Recorder:
             head_ns=self.head_ns,
             ended_ns=self.ended_ns,
             stamps=self._stamps or "socket",
+            gauges={} if self.gauges is None else self.gauges.since(self.started_ns),
             meta=meta,
         )
 
@@ -314,7 +359,8 @@ class Recorder:
         first = len(self._events) - len(pieces)
         for index, (late_text, late_reasoning) in enumerate(pieces, start=first):
             self._events.text[index], self._events.reasoning[index] = late_text, late_reasoning
-            self._tell(late_text)
+            if not self._paced or index < self._handed:
+                self._tell_now(late_text)
         self._append(wire_event, text, reasoning, len(wire_event.data.encode("utf-8", "replace")))
         self.final = self._reader.final
         self._tell(text)
@@ -344,6 +390,10 @@ class Recorder:
         )
 
     def _tell(self, text: str) -> None:
+        if not self._paced:
+            self._tell_now(text)
+
+    def _tell_now(self, text: str) -> None:
         if text and self._on_piece is not None:
             self._on_piece(text)
 

@@ -1,0 +1,118 @@
+"""Readers: at which pace a client takes what the server sends. Decisions only; `lab.pacing` carries them out.
+
+Reader(bytes_per_s=10_000)              # a narrow line: what it does not take waits in the kernel
+Reader(events_per_s=5)                  # a slow user of a fast line: what it has read waits in the client
+Reader(pauses={20: 3.0})                # after 20 events, nothing for 3 s
+Reader(work_ms=2)                       # computes for each event, in the loop that reads
+Reader.never()                          # takes the head, and then nothing
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = ["Pace", "Reader"]
+
+READS_PER_S: Final = 20
+LEAST_READ_BYTES: Final = 64
+MOST_READ_BYTES: Final = 16_384
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Reader:
+    """How fast a client reads; what is not given does not limit it. Limits can be combined.
+
+    bytes_per_s     taken off the socket, the framing of HTTP included, in about 20 small reads a second
+    events_per_s    handed over. The socket is read only when nothing that was read is left
+    pauses          seconds by the number of events after which nothing is handed over or read for so long; 0: after
+                    the head; `math.inf`: for ever
+    work_ms         processor time spent in the loop for each event handed over, as by one who parses and renders
+
+    Where the wire has no event borders (text/plain), an event is what one read brought.
+    Raises ValueError for a pace or a time that makes no sense.
+    """
+
+    bytes_per_s: float | None = None
+    events_per_s: float | None = None
+    pauses: Mapping[int, float] | Iterable[tuple[int, float]] = ()
+    work_ms: float = 0.0
+
+    def __post_init__(self) -> None:
+        pauses = tuple(sorted(dict(self.pauses).items()))
+        object.__setattr__(self, "pauses", pauses)  # hashable, and the same however it was given
+        for name in ("bytes_per_s", "events_per_s"):
+            pace = getattr(self, name)
+            if pace is not None and not 0 < pace < math.inf:
+                raise ValueError(f"expected {name} as a number > 0, got {pace!r}; Reader.never() reads nothing")
+        if not 0 <= self.work_ms < math.inf:
+            raise ValueError(f"expected work_ms as milliseconds >= 0, got {self.work_ms!r}")
+        for after, seconds in pauses:
+            if after < 0 or not seconds >= 0:
+                raise ValueError(f"expected pauses as {{events: seconds}}, both >= 0, got {after!r}: {seconds!r}")
+
+    @classmethod
+    def never(cls) -> Reader:
+        """Takes the head of the answer, and then nothing, for ever."""
+        return cls(pauses={0: math.inf})
+
+    @property
+    def stops(self) -> bool:
+        """It stops for ever at some point, so that something else has to end the recording."""
+        return any(seconds == math.inf for _, seconds in dict(self.pauses).items())
+
+    @property
+    def read_bytes(self) -> int:
+        """The most that one read takes. Small where it stops after the head: that is to bring little of the body."""
+        if self.bytes_per_s is not None:
+            return max(LEAST_READ_BYTES, min(MOST_READ_BYTES, int(self.bytes_per_s / READS_PER_S)))
+        return LEAST_READ_BYTES if 0 in dict(self.pauses) else MOST_READ_BYTES
+
+    def __repr__(self) -> str:
+        told = [f"{self.bytes_per_s:g} bytes/s"] if self.bytes_per_s is not None else []
+        told += [f"{self.events_per_s:g} events/s"] if self.events_per_s is not None else []
+        for after, seconds in dict(self.pauses).items():
+            where = f"after {after} events" if after else "after the head"
+            told.append(f"stops {where}" if seconds == math.inf else f"{seconds:g} s pause {where}")
+        told += [f"{self.work_ms:g} ms of work per event"] if self.work_ms else []
+        return f"<Reader: {', '.join(told) or 'full speed'}>"
+
+
+class Pace:
+    """When a reader takes what, on the clock of whoever asks: all times in seconds, from any zero.
+
+    Kept as due times, so that a timer that rings late does not make the whole slower.
+    """
+
+    def __init__(self, reader: Reader, now: float) -> None:
+        self._byte_s = 1 / reader.bytes_per_s if reader.bytes_per_s is not None else 0.0
+        self._event_s = 1 / reader.events_per_s if reader.events_per_s is not None else 0.0
+        self._pauses = dict(reader.pauses)
+        self._handed = 0
+        self._read_due = self._event_due = now
+        self._paused_until = now
+        self._pause(now)
+
+    def took(self, size: int, now: float) -> None:
+        """A read brought `size` bytes."""
+        # Who was idle (nothing had come) does not make up for it: credit for one second's worth of reads at most.
+        self._read_due = max(self._read_due, now - 1 / READS_PER_S) + size * self._byte_s
+
+    def handed(self, now: float) -> None:
+        """An event was handed over."""
+        self._handed += 1
+        self._event_due = max(self._event_due, now - self._event_s) + self._event_s
+        self._pause(now)
+
+    def read_wait_s(self, now: float) -> float:
+        """How long nothing may be read yet; 0: now."""
+        return max(0.0, self._read_due - now, self._paused_until - now)
+
+    def event_wait_s(self, now: float) -> float:
+        """How long no event may be handed over yet; 0: now."""
+        return max(0.0, self._event_due - now, self._paused_until - now)
+
+    def _pause(self, now: float) -> None:
+        self._paused_until = max(self._paused_until, now + self._pauses.get(self._handed, 0.0))
