@@ -58,6 +58,7 @@ class Inbox:
         "paused",
         "pending",
         "reads",
+        "received",
         "sink",
         "spilled",
     )
@@ -78,6 +79,7 @@ class Inbox:
         self.paused = False
         self.held_back = False  # by the reader's own wish
         self.reads = 0
+        self.received = 0  # bytes, all of the message's framing included
         self.head_ns: int | None = None
         self.ended = False
         self.error: _MakeError | None = None
@@ -87,6 +89,7 @@ class Inbox:
 
     def take(self, data: bytes, at_ns: int, kind: Kind, error_ns: int, read_ns: int) -> None:
         self.reads = read = self.reads + 1
+        self.received += len(data)
         try:
             piece = self._feed(data)
         except WireError as error:

@@ -104,14 +104,12 @@ class Gauges:
         self.at_ns = array("q")
         self.columns: dict[str, array[int]] = {}
         self.every_ns = every_ns
+        self._tolerance_ns = every_ns // 2
         self._max_samples = max_samples
 
     def sample(self, at_ns: int, values: Values) -> None:
-        """The queues at `at_ns`; left out if that is too soon after the last row.
-
-        Half a distance of tolerance, since timers are late by turns.
-        """
-        if self.at_ns and at_ns - self.at_ns[-1] < self.every_ns // 2:
+        """The queues at `at_ns`; left out if that is too soon after the last row (timers are late by turns)."""
+        if self.at_ns and at_ns - self.at_ns[-1] < self.every_ns - self._tolerance_ns:
             return
         if len(self.at_ns) == self._max_samples:
             self._thin()

@@ -119,11 +119,18 @@ class Body(httpx2.AsyncByteStream):
 
     def pause(self) -> None:
         """Read no more of it until `resume`; its read timeout stands still meanwhile."""
-        self._inbox.hold_back(True)
+        if not self._exchange.finished:
+            self._inbox.hold_back(True)
 
     def resume(self) -> None:
         """Go on reading after `pause`."""
-        self._inbox.hold_back(False)
+        if not self._exchange.finished:
+            self._inbox.hold_back(False)
+
+    @property
+    def received_bytes(self) -> int:
+        """Bytes that were read of the whole message, its head and the framing of chunks included."""
+        return self._inbox.received
 
     @property
     def waiting_bytes(self) -> int:
@@ -131,8 +138,8 @@ class Body(httpx2.AsyncByteStream):
         return sum(len(entry[0]) for entry in self._pending)
 
     def unread_bytes(self) -> int | None:
-        """Bytes that the kernel holds and that were not read yet; None where that is not known."""
-        return self._exchange.wire.unread_bytes()
+        """Bytes that the kernel holds and that were not read yet; None where that is not known, or it is over."""
+        return None if self._exchange.finished else self._exchange.wire.unread_bytes()
 
     def park(self) -> None:
         """The caller knows that its stream is over, though the message is not.

@@ -215,6 +215,8 @@ class KernelWire(Wire):
     ) -> None:
         super().__init__(loop)
         self._sock = sock
+        # A unix socket has no times to tell, but could hand over file descriptors, which would stay open here.
+        self._ancillary_bytes = 0 if sock.family == socket.AF_UNIX else ANCILLARY_BYTES
         self._read_bytes = read_bytes
         self._recvmsg = sock.recvmsg
         self._times = ReceiveTimes(clock)
@@ -224,7 +226,7 @@ class KernelWire(Wire):
 
     def _readable(self) -> None:
         try:
-            data, ancillary, _, _ = self._recvmsg(self._read_bytes, ANCILLARY_BYTES)
+            data, ancillary, _, _ = self._recvmsg(self._read_bytes, self._ancillary_bytes)
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:

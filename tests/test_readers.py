@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import copy
 import math
+import socket
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx2
 import pytest
@@ -68,22 +72,36 @@ def test_a_slow_reader_reads_little_at_a_time() -> None:
 
 @given(
     sizes=st.lists(st.integers(1, 500), min_size=1, max_size=100),
-    late=st.lists(st.floats(0, 0.04), min_size=100, max_size=100),
+    late=st.lists(st.floats(0, 1.0), min_size=100, max_size=100),
 )
-def test_a_rate_in_bytes_is_kept_on_the_whole_also_where_timers_are_late(sizes: list[int], late: list[float]) -> None:
+def test_a_rate_is_kept_on_the_whole_also_where_timers_are_late(sizes: list[int], late: list[float]) -> None:
     pace, now = Pace(Reader(bytes_per_s=10_000), 0.0), 0.0
     for size, lateness in zip(sizes, late, strict=False):
-        now += pace.read_wait_s(now) + lateness
+        if wait_s := pace.read_wait_s(now):
+            now += wait_s + lateness
+        pace.reads(now)
         pace.took(size, now)
-    ideal = sum(sizes) / 10_000
-    assert ideal - 0.05 - 1e-9 <= now + pace.read_wait_s(now), "never faster, but for one read's worth of credit"
-    assert now <= ideal + sum(late[: len(sizes)]) + 1e-9
+    assert pace.read_wait_s(now) == pytest.approx(max(0.0, sum(sizes) / 10_000 - now), abs=1e-6)
 
 
-def test_who_had_nothing_to_read_does_not_make_up_for_it() -> None:
-    pace = Pace(Reader(bytes_per_s=1000), 0.0)
+def test_who_had_nothing_to_take_does_not_make_up_for_it() -> None:
+    pace = Pace(Reader(bytes_per_s=1000, events_per_s=1), 0.0)
+    pace.reads(0.0)
     pace.took(500, 100.0)
-    assert pace.read_wait_s(100.0) == pytest.approx(0.45)
+    assert pace.read_wait_s(100.0) == pytest.approx(0.5, abs=0.06)
+    pace.found(100.0)
+    pace.handed(100.0)
+    assert pace.event_wait_s(100.0) == pytest.approx(1.0)
+
+
+def test_after_a_pause_the_pace_is_the_same_as_before() -> None:
+    pace = Pace(Reader(bytes_per_s=1000, events_per_s=10, pauses={1: 60.0}), 0.0)
+    pace.handed(0.0)
+    pace.handed(60.0)
+    pace.reads(60.0)
+    pace.took(100, 60.0)
+    assert pace.event_wait_s(60.0) == pytest.approx(0.1)
+    assert pace.read_wait_s(60.0) == pytest.approx(0.1)
 
 
 def test_events_are_handed_over_at_their_pace() -> None:
@@ -206,6 +224,51 @@ def test_the_time_in_which_we_do_not_read_is_not_the_servers_silence() -> None:
     with RawServer(patient) as server:
         asked = record(server.url, preset="streamkit", reader=Reader(pauses={1: 0.6}), timeout=timeout)
         assert asyncio.run(asked).outcome == Outcome("complete")
+
+
+def test_what_a_listener_raises_comes_out_of_record_whoever_called_it() -> None:
+    def fail(_: str) -> None:
+        raise ZeroDivisionError("of the listener")
+
+    with Lab(SAYING) as lab:
+        for reader in (Reader(events_per_s=1000), Reader(pauses={0: 0.1})):
+            asked = lab.post(chat_history="hi", accept="sse", reader=reader, on_piece=fail)
+            with pytest.raises(ZeroDivisionError, match="of the listener"):
+                asyncio.run(asyncio.wait_for(asked, 5))
+
+
+def whole(connection: Any) -> None:
+    connection.sendall(SSE_HEAD + chunk(b'data: {"text":"hi"}\n\n' * 50 + b"event: done\ndata: {}\n\n") + LAST_CHUNK)
+
+
+@pytest.mark.parametrize("reader", [Reader(events_per_s=10), Reader(work_ms=50)])
+def test_a_stream_that_its_reader_has_not_got_is_not_complete_and_the_total_holds(reader: Reader) -> None:
+    with RawServer(whole) as server:
+        recording = asyncio.run(record(server.url, preset="streamkit", reader=reader, total_s=0.5))
+    assert recording.outcome == Outcome("timeout", "total")
+    assert recording.ended_ns is not None
+    assert 0.4e9 < recording.ended_ns < 5e9
+
+
+def test_a_server_cannot_leave_descriptors_with_a_paced_reader(tmp_path: Path) -> None:
+    def serve(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65536)
+            with gift_path.open("w") as gift:
+                socket.send_fds(
+                    connection, [SSE_HEAD + chunk(b"event: done\ndata: {}\n\n") + LAST_CHUNK], [gift.fileno()]
+                )
+
+    path, gift_path = str(tmp_path / "s"), tmp_path / "gift"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        asyncio.run(record(f"http+unix://{quote(path, safe='')}/", preset="streamkit", reader=Reader(bytes_per_s=1e6)))
+        thread.join()
+    assert str(gift_path) not in {str(descriptor.resolve()) for descriptor in Path("/proc/self/fd").iterdir()}
 
 
 def test_a_client_of_ones_own_has_its_own_pace_and_who_stops_for_ever_needs_an_end() -> None:

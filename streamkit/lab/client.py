@@ -241,9 +241,9 @@ def _gauged(response: Any, recorder: Recorder, gauge_ms: float) -> Iterator[None
     body: Body | None = response.extensions.get("stamps")
 
     def read() -> Values:
-        waiting = 0 if body is None else body.waiting_bytes
-        unread = None if body is None else body.unread_bytes()
-        return {"client.unread": unread, "client.backlog": waiting + recorder.backlog_bytes}
+        if body is None:
+            return {"client.unread": None, "client.backlog": None}
+        return {"client.unread": body.unread_bytes(), "client.backlog": body.waiting_bytes + recorder.backlog_bytes}
 
     every_ns = int(gauge_ms * 1e6)
     recorder.gauges = Gauges(every_ns)

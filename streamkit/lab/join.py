@@ -1,4 +1,4 @@
-"""attach(): the taps of servers beside those of the client, in one Recording.
+"""attach(): the taps and gauges of servers beside those of the client, in one Recording.
 
 What is joined was stamped on one clock and belongs to one stream. Both are checked: a difference of two clocks, or of
 two streams, looks just like a delay.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
+
+from streamkit.gauges import Gauge
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,17 +26,19 @@ UNFINISHED: Final = "taps_unfinished"
 
 
 def attach(recording: Recording, *stream_taps: StreamTaps) -> Recording:
-    """`recording` with the taps and marks of `stream_taps` added, their times counted from its start.
+    """`recording` with the taps, marks, counts and gauges of `stream_taps` added, their times counted from its start.
 
     Taps may end early: what was dropped, or read too early, is named in `meta`, under `DROPPED`, `UNFINISHED` and
     `notes`. Neither argument is changed.
 
     Raises ValueError if the clocks differ (another machine or boot, or a recording without an origin), if the stream is
-    another one than the recording's (its response header `x-stream-id`) or than that of the other taps, and if a tap or
-    a mark is there twice.
+    another one than the recording's (its response header `x-stream-id`) or than that of the other taps, and if anything
+    is there twice, or has no place on the way.
     """
     taps: dict[str, Tap] = dict(recording.taps)
     marks: dict[str, int] = dict(recording.marks)
+    counts: dict[str, int] = dict(recording.counts)
+    gauges: dict[str, Gauge] = dict(recording.gauges)
     stream_id = recording.headers.get("x-stream-id")
     for foreign in stream_taps:
         _check_origin(recording, foreign)
@@ -42,10 +46,16 @@ def attach(recording: Recording, *stream_taps: StreamTaps) -> Recording:
         if foreign.stream_id != stream_id:
             raise ValueError(f"expected the taps of stream {stream_id}, got those of stream {foreign.stream_id}")
         added, moments = tuple(foreign.taps.items()), tuple(foreign.marks.items())  # at once: it may still grow
-        _check_new(recording, taps.keys() | marks.keys(), [name for name, _ in (*added, *moments)])
+        numbers = tuple(foreign.counts.items())
+        queues = {} if foreign.gauges is None else foreign.gauges.since(recording.started_ns)
+        for there, new in ((taps, added), (marks, moments), (counts, numbers), (gauges, queues.items())):
+            _check_new(recording, there, [name for name, _ in new])
         taps.update((name, tap.copy(minus_ns=recording.started_ns)) for name, tap in added)
         marks.update((name, at_ns - recording.started_ns) for name, at_ns in moments)
-    return replace(recording, taps=taps, marks=marks, meta={**recording.meta, **_flaws(recording, stream_taps)})
+        counts.update(numbers)
+        gauges.update(queues)
+    meta = {**recording.meta, **_flaws(recording, stream_taps)}
+    return replace(recording, taps=taps, marks=marks, counts=counts, gauges=gauges, meta=meta)
 
 
 def _check_origin(recording: Recording, foreign: StreamTaps) -> None:
@@ -64,7 +74,9 @@ def _check_origin(recording: Recording, foreign: StreamTaps) -> None:
 def _check_new(recording: Recording, there: Iterable[str], added: list[str]) -> None:
     twice = sorted(set(there).intersection(added))
     if twice:
-        raise ValueError(f"expected each tap once, got {', '.join(twice)} twice for {recording!r}")
+        raise ValueError(
+            f"expected each tap, mark, count and gauge once, got {', '.join(twice)} twice for {recording!r}"
+        )
 
 
 def _flaws(recording: Recording, stream_taps: Iterable[StreamTaps]) -> dict[str, Any]:

@@ -37,8 +37,11 @@ __all__ = [
     "LINE_PT",
     "MUTED",
     "NOTE_PT",
+    "OTHERS",
+    "QUEUES",
     "RECORDING_COLOURS",
     "RECORDING_LINES",
+    "REST",
     "STALL_FILL",
     "TAPS",
     "TICK_PT",
@@ -61,6 +64,7 @@ __all__ = [
     "size_pt",
     "trust_below",
     "width_pt",
+    "wrapped",
 ]
 
 INK: Final = "#222222"  # what must be read
@@ -118,6 +122,21 @@ HOPS: Final[dict[str, Fill]] = {
     "client.read": Fill("#D2EEE5", "///", "#8CCFBA"),
     "client.event": Fill("#CBDDD6", "|||", "#7FA99A"),
 }
+
+# The queues, by their names in `streamkit.gauges`: of the hop's tap one family of shades, and in it a hatch for each.
+QUEUES: Final[dict[str, Fill]] = {
+    "upstream.buffer": Fill("#DCEBF6", "\\\\\\\\", "#7FB3D5"),
+    "upstream.unsent": Fill("#A9CCE6", "..", "#3D85B8"),
+    "relay.unread": Fill("#7DB2D9", "---", "#2F6F9F"),
+    "relay.inbox": Fill("#FBDFCB", "xxx", "#DD9A6B"),
+    "relay.pending": Fill("#F2B98D", "++", "#C8743A"),
+    "relay.buffer": Fill("#D2EEE5", "///", "#6DBFA5"),
+    "relay.unsent": Fill("#9ED9C5", "", "#4FA88B"),
+    "client.unread": Fill("#6BC0A4", "||", "#2C8A6C"),
+    "client.backlog": Fill("#C9D6D0", "oo", "#6F9186"),
+}
+REST: Final = Fill("#FFFFFF", "...", "#9A9A9A")  # what no queue has
+OTHERS: Final = Fill("#D9D9D9", "", "#B4B4B4")  # queues too small to be drawn one by one
 
 # Five colours and four line styles have no common factor: twenty recordings before a pair comes back.
 RECORDING_COLOURS: Final = (TAPS["client.read"].colour, "#332288", "#BB5599", "#484848", "#808F00")
@@ -196,7 +215,7 @@ def dress(ax: Axes, title: str, spines: Iterable[str]) -> None:
     ax.xaxis.set_major_formatter(plain_numbers())
     shown, families = legible(title, limit=240)
     width, _ = size_pt(ax)
-    lines = _wrapped(shown, TITLE_PT, width)
+    lines = wrapped(shown, TITLE_PT, width)
     ax.set_title(
         "\n".join(lines), loc="left", fontsize=TITLE_PT, color=INK, pad=7, fontfamily=families, parse_math=False
     )
@@ -273,7 +292,7 @@ def settle(ax: Axes) -> None:
         figure.draw_without_rendering()
 
 
-def _wrapped(text: str, size: float, width: float) -> list[str]:
+def wrapped(text: str, size: float, width: float) -> list[str]:
     """Lines of at most `width` points, or of 24 signs where the width is too small for that."""
     signs = max(24, int(width / (0.4 * size)))
     while signs > 24 and any(width_pt(line, size) > width for line in textwrap.wrap(text, signs)):

@@ -1,6 +1,6 @@
 """Figures. Every function takes `ax=None` and returns the Axes it drew on; without `ax` it makes a pyplot figure.
 
-The title states the finding (`finding`, `gaps_finding`, `journey_finding`, `backlog_finding`, `hops_finding`); `title=`
+The title states the finding (that of `gaps` is by `gaps_finding`, and so on; that of `timeline` by `finding`); `title=`
 replaces it, and `title=""` leaves it out. No style is set, nothing is shown or saved, and an Axes that is given is the
 only thing drawn on.
 """
@@ -11,7 +11,11 @@ from streamkit.lab.plot_backlog import backlog
 from streamkit.lab.plot_gaps import gaps
 from streamkit.lab.plot_hops import hops
 from streamkit.lab.plot_journey import journey
+from streamkit.lab.plot_policies import policies
+from streamkit.lab.plot_queues import queues
 from streamkit.lab.plot_timeline import timeline
+from streamkit.lab.policy_facts import policies_finding
+from streamkit.lab.queue_findings import queues_finding
 
 __all__ = [
     "backlog",
@@ -23,5 +27,9 @@ __all__ = [
     "hops_finding",
     "journey",
     "journey_finding",
+    "policies",
+    "policies_finding",
+    "queues",
+    "queues_finding",
     "timeline",
 ]

@@ -83,7 +83,8 @@ class Reader:
 class Pace:
     """When a reader takes what, on the clock of whoever asks: all times in seconds, from any zero.
 
-    Kept as due times, so that a timer that rings late does not make the whole slower.
+    Kept as due times: a timer that rings late does not make the whole slower. Time in which there was nothing to take,
+    and pauses, are not made up for.
     """
 
     def __init__(self, reader: Reader, now: float) -> None:
@@ -91,19 +92,26 @@ class Pace:
         self._event_s = 1 / reader.events_per_s if reader.events_per_s is not None else 0.0
         self._pauses = dict(reader.pauses)
         self._handed = 0
-        self._read_due = self._event_due = now
-        self._paused_until = now
+        self._reading_since = self._read_due = self._event_due = self._paused_until = now
         self._pause(now)
+
+    def reads(self, now: float) -> None:
+        """It wants to read from now on."""
+        self._reading_since = now
 
     def took(self, size: int, now: float) -> None:
         """A read brought `size` bytes."""
-        # Who was idle (nothing had come) does not make up for it: credit for one second's worth of reads at most.
-        self._read_due = max(self._read_due, now - 1 / READS_PER_S) + size * self._byte_s
+        waited_s = now - self._reading_since - 1 / READS_PER_S  # a little is the loop's own
+        self._read_due += size * self._byte_s + max(0.0, waited_s)
+
+    def found(self, now: float) -> None:
+        """There are events again, after there was none left."""
+        self._event_due = max(self._event_due, now)
 
     def handed(self, now: float) -> None:
         """An event was handed over."""
         self._handed += 1
-        self._event_due = max(self._event_due, now - self._event_s) + self._event_s
+        self._event_due += self._event_s
         self._pause(now)
 
     def read_wait_s(self, now: float) -> float:
@@ -115,4 +123,7 @@ class Pace:
         return max(0.0, self._event_due - now, self._paused_until - now)
 
     def _pause(self, now: float) -> None:
-        self._paused_until = max(self._paused_until, now + self._pauses.get(self._handed, 0.0))
+        if seconds := self._pauses.get(self._handed):
+            self._paused_until = now + seconds
+            self._read_due = max(self._read_due, self._paused_until)
+            self._event_due = max(self._event_due, self._paused_until)

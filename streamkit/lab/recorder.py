@@ -250,12 +250,14 @@ class Recorder:
     def finish(self, failure: Failure | None = None) -> Recording:
         """The recording. `failure` says how the wire failed; None: the body ended by the rules of its framing."""
         self.decode()
-        if self.final and failure is not None:
+        interrupted = self.unhanded > 0
+        if interrupted:
+            self.ended_ns = self.now()
+        elif self.final and failure is not None:
             self._notes.append("the connection stayed open, or was cut, behind the end of the stream")
             self.ended_ns = self._reads.at_ns[-1]
         elif self.ended_ns is None:
             self.ended_ns = self.now()
-        interrupted = self.unhanded > 0
         self._flush()
         self._keep_read()
         while self.unhanded:
@@ -263,6 +265,8 @@ class Recorder:
                 self._on_piece = None
             self.hand_over()
         outcome, error = self._outcome(failure)
+        if interrupted and failure is not None:  # the stream may be whole, but its reader has not got it
+            outcome, error = failure.outcome, failure.error
         if outcome.ok and (code := self._reader.unread_code):
             outcome, error = Outcome("error_event", code), "an event could not be read, so text is missing"
         if self.loop_lag_ns is not None:

@@ -1,18 +1,20 @@
 """Recordings as files: JSON Lines, one line per read with the events it completed.
 
-    {"streamkit": "recording", "version": 2, "url": …, …, "crc32": "9a1b2c3d"}      the header
+    {"streamkit": "recording", "version": 3, "url": …, …, "crc32": "9a1b2c3d"}      the header
     {"n": 0, "at_ns": …, "size": …, "data": base64 or null, …, "events": […], "crc32": …}
     …
     {"tap": "relay.read", "at_ns": […], "events": […], "bytes": […], "crc32": …}
     …
-    {"reads": 40, "events": 42, "taps": 1, "outcome": ["complete", null], …, "crc32": …}    the footer
+    {"gauge": "relay.unsent", "at_ns": […], "value": […], "crc32": …}
+    …
+    {"reads": 40, "events": 42, "taps": 1, "gauges": 1, "outcome": ["complete", null], …, "crc32": …}    the footer
 
 An event stands in the line of the read that completed it, so no line needs another to make sense. Each line ends in
 the CRC-32 of what stands before it: a flipped bit inside a text would otherwise load as a different text. What is
 not whole is left out and named; nothing is guessed.
 
-Version 1 knew neither taps nor marks, nor how wrong or late a stamp is, nor when a slot was free and TLS stood. Such
-files are read, with the fields' defaults; version 2 is written.
+Version 1 knew neither taps nor marks, nor how wrong or late a stamp is, nor when a slot was free and TLS stood;
+version 2 neither counts nor gauges. Such files are read, with the fields' defaults; version 3 is written.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from streamkit.errors import RecordingFormatError
-from streamkit.lab.recording import FOREIGN_TAPS, Events, Reads, Recording, Stamps
+from streamkit.gauges import Gauge
+from streamkit.lab.recording import ALL_GAUGES, FOREIGN_TAPS, Events, Reads, Recording, Stamps
 from streamkit.outcome import Outcome, OutcomeName
 from streamkit.taps import Tap
 
@@ -38,14 +41,16 @@ if TYPE_CHECKING:
 
 __all__ = ["VERSION", "load", "save"]
 
-VERSION = 2
+VERSION = 3
 
 _CRC = re.compile(rb',"crc32":"([0-9a-f]{8})"}\Z')
 _INT64 = range(-(2**63), 2**63)
 _HEADER = ("status", "headers", "content_type", "preset", "url", "label", "stamps", "meta")
 _TIMES = ("started_ns", "connected_ns", "sent_ns", "head_ns")
 _SINCE_2 = ("acquired_ns", "tls_ns", "marks")
+_SINCE_3 = ("counts",)
 _TAP = ("at_ns", "events", "bytes")
+_GAUGE = ("at_ns", "value")
 _STAMP = {"error_ns": -1, "late_ns": 0}  # unknown in files of version 1
 _EVENT = ("handed_ns", "event", "data", "id", "text", "reasoning", "size")
 
@@ -89,9 +94,10 @@ def _lines(recording: Recording) -> Iterator[dict[str, Any]]:
     yield {
         "streamkit": "recording",
         "version": VERSION,
-        **{name: getattr(recording, name) for name in (*_HEADER, *_TIMES, *_SINCE_2)},
+        **{name: getattr(recording, name) for name in (*_HEADER, *_TIMES, *_SINCE_2, *_SINCE_3)},
         "headers": dict(recording.headers),
         "marks": dict(recording.marks),
+        "counts": dict(recording.counts),
         "meta": dict(recording.meta),
     }
     event = 0
@@ -112,11 +118,14 @@ def _lines(recording: Recording) -> Iterator[dict[str, Any]]:
         }
     for name, tap in recording.taps.items():
         yield {"tap": name, **{column: getattr(tap, column).tolist() for column in _TAP}}
+    for name, gauge in recording.gauges.items():
+        yield {"gauge": name, **{column: getattr(gauge, column).tolist() for column in _GAUGE}}
     outcome = recording.outcome
     yield {
         "reads": len(reads),
         "events": len(events),
         "taps": len(recording.taps),
+        "gauges": len(recording.gauges),
         "outcome": [outcome.name, outcome.detail],
         "error": recording.error,
         "ended_ns": recording.ended_ns,
@@ -155,6 +164,7 @@ class _Reader:
         self._reads = Reads()
         self._events: dict[str, list[Any]] = {name: [] for name in ("at_ns", "read", *_EVENT)}
         self._taps: dict[str, Tap] = {}
+        self._gauges: dict[str, Gauge] = {}
         self._header: dict[str, Any] | None = None
         self._footer: dict[str, Any] | None = None
         self._next_read = 0
@@ -178,10 +188,12 @@ class _Reader:
             self._take_read(record, number)
         elif "tap" in record:
             self._take_tap(record)
+        elif "gauge" in record:
+            self._take_gauge(record)
         elif "outcome" in record:
             self._footer = _footer(record)
         else:
-            raise _BadLineError("is neither a header, a read, a tap nor a footer")
+            raise _BadLineError("is neither a header, a read, a tap, a gauge nor a footer")
 
     def _take_read(self, record: dict[str, Any], number: int) -> None:
         n, at_ns, size = (_get(record, name, _is_int) for name in ("n", "at_ns", "size"))
@@ -214,6 +226,16 @@ class _Reader:
         except ValueError:
             raise _BadLineError(f"holds columns that make no staircase for the tap {name}") from None
 
+    def _take_gauge(self, record: dict[str, Any]) -> None:
+        name = _get(record, "gauge", lambda value: value in ALL_GAUGES)
+        columns = {column: _get(record, column, _is_column) for column in _GAUGE}
+        if name in self._gauges:
+            raise _BadLineError(f"holds the gauge {name} once more")
+        try:
+            self._gauges[name] = Gauge(**columns)
+        except ValueError:
+            raise _BadLineError(f"holds columns that do not fit together for the gauge {name}") from None
+
     def recording(self) -> Recording:
         self._compare_counts()
         header, footer = self._header or {}, self._footer or {}
@@ -226,6 +248,7 @@ class _Reader:
             reads=self._reads,
             events=Events(**self._events),
             taps=self._taps,
+            gauges=self._gauges,
             **header,
             **footer,
             damage=tuple(self.damage),
@@ -234,15 +257,16 @@ class _Reader:
     def _compare_counts(self) -> None:
         if self._footer is None:
             return
-        reads, events, taps = (self._footer.pop(name) for name in ("reads", "events", "taps"))
+        reads, events, taps, gauges = (self._footer.pop(name) for name in ("reads", "events", "taps", "gauges"))
         if self._next_read < reads:
             self.damage.append(f"before the footer: {_span(self._next_read, reads)} missing")
         if (reads, events) != (len(self._reads), len(self._events["read"])):
             self.damage.append(
                 f"{len(self._reads)} of {reads} reads and {len(self._events['read'])} of {events} events were kept"
             )
-        if taps != len(self._taps):
-            self.damage.append(f"{len(self._taps)} of {taps} taps were kept")
+        for noun, kept, saved in (("taps", self._taps, taps), ("gauges", self._gauges, gauges)):
+            if len(kept) != saved:
+                self.damage.append(f"{len(kept)} of {saved} {noun} were kept")
 
 
 def _decode(line: bytes) -> dict[str, Any]:
@@ -274,9 +298,10 @@ def _header(record: dict[str, Any]) -> dict[str, Any]:
         "stamps": lambda value: value in get_args(Stamps),
         "meta": _is_meta,
         "started_ns": _is_int,
-        "marks": _is_marks,
+        "marks": _is_numbers,
+        "counts": _is_numbers,
     }
-    known = (*_HEADER, *_TIMES, *(_SINCE_2 if version >= 2 else ()))
+    known = (*_HEADER, *_TIMES, *(_SINCE_2 if version >= 2 else ()), *(_SINCE_3 if version >= 3 else ()))
     return {name: _get(record, name, kinds.get(name, _optional(_is_int))) for name in known}
 
 
@@ -295,6 +320,7 @@ def _footer(record: dict[str, Any]) -> dict[str, Any]:
         "reads": _get(record, "reads", _is_int),
         "events": _get(record, "events", _is_int),
         "taps": _get({"taps": 0, **record}, "taps", _is_int),
+        "gauges": _get({"gauges": 0, **record}, "gauges", _is_int),
         "outcome": Outcome(name, detail),
         "error": _get(record, "error", _optional(_is_str)),
         "ended_ns": _get(record, "ended_ns", _optional(_is_int)),
@@ -325,7 +351,7 @@ def _is_column(value: Any) -> bool:
     return isinstance(value, list) and all(map(_is_int, value))
 
 
-def _is_marks(value: Any) -> bool:
+def _is_numbers(value: Any) -> bool:
     return isinstance(value, dict) and all(map(_is_int, value.values()))
 
 
