@@ -192,7 +192,7 @@ class Relay:
         if taps is None or self._sampler is None:
             return contextlib.nullcontext()
         taps.gauges = Gauges(self._sampler.every_ns)
-        return self._sampler.watch(taps.gauges, queues.read)
+        return self._sampler.watch(taps.gauges, queues.read, queues.busy)
 
     def _name(self, request: Request) -> str:
         """The stream's id: where it is traced, the client may have named it, unless another one is called so."""
@@ -230,6 +230,11 @@ class _Queues:
     def opened(self, body: Body) -> None:
         """The upstream answers."""
         self._body = body
+
+    def busy(self) -> bool:
+        """Some of what was written has not left yet."""
+        buffer, unsent = self._answer.send_queue()
+        return bool(buffer or unsent)
 
     def read(self) -> Values:
         body, (buffer, unsent) = self._body, self._answer.send_queue()

@@ -49,6 +49,7 @@ PROCESS: Final = ("relay.rss",)
 
 NOT_KNOWN: Final = -1
 MAX_SAMPLES: Final = 2000
+LINGER_NS: Final = 60_000_000_000
 
 Values: TypeAlias = Mapping[str, int | None]
 
@@ -101,11 +102,20 @@ class Gauges:
     def __init__(self, every_ns: int, max_samples: int = MAX_SAMPLES) -> None:
         if every_ns < 1 or max_samples < 2:
             raise ValueError(f"expected every_ns >= 1 and max_samples >= 2, got {every_ns!r} and {max_samples!r}")
-        self.at_ns = array("q")
-        self.columns: dict[str, array[int]] = {}
+        self._table: tuple[array[int], dict[str, array[int]]] = (array("q"), {})  # one, so that a reader has both
         self.every_ns = every_ns
         self._tolerance_ns = every_ns // 2
         self._max_samples = max_samples
+
+    @property
+    def at_ns(self) -> array[int]:
+        """When each row was taken."""
+        return self._table[0]
+
+    @property
+    def columns(self) -> dict[str, array[int]]:
+        """The queues by their names; `NOT_KNOWN` where there was no telling."""
+        return self._table[1]
 
     def sample(self, at_ns: int, values: Values) -> None:
         """The queues at `at_ns`; left out if that is too soon after the last row (timers are late by turns)."""
@@ -113,7 +123,7 @@ class Gauges:
             return
         if len(self.at_ns) == self._max_samples:
             self._thin()
-        for name in values.keys() - self.columns.keys():
+        for name in [name for name in values if name not in self.columns]:
             self.columns[name] = array("q", [NOT_KNOWN]) * len(self.at_ns)
         for name, column in self.columns.items():
             value = values.get(name)
@@ -122,9 +132,8 @@ class Gauges:
 
     def _thin(self) -> None:
         self.every_ns *= 2
-        for name, column in self.columns.items():
-            self.columns[name] = column[::2]
-        self.at_ns = self.at_ns[::2]
+        at_ns, columns = self._table
+        self._table = (at_ns[::2], {name: column[::2] for name, column in columns.items()})
 
     def since(self, started_ns: int) -> dict[str, Gauge]:
         """Each column as a `Gauge`, its times counted from `started_ns`; safe while another thread samples."""
@@ -134,20 +143,18 @@ class Gauges:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values only; `from_dict` is the inverse. Safe while another thread samples."""
-        while True:
-            at_ns, columns = self.at_ns, dict(self.columns)
-            told = {name: column.tolist() for name, column in columns.items()}
-            if at_ns is self.at_ns:  # not thinned meanwhile
-                rows = min(map(len, (at_ns, *told.values())))
-                cut = {name: column[:rows] for name, column in told.items()}
-                return {"every_ns": self.every_ns, "at_ns": at_ns[:rows].tolist(), "columns": cut}
+        at_ns, columns = self._table
+        told = {name: column.tolist() for name, column in tuple(columns.items())}
+        rows = min(map(len, (at_ns, *told.values())))
+        cut = {name: column[:rows] for name, column in told.items()}
+        return {"every_ns": self.every_ns, "at_ns": at_ns[:rows].tolist(), "columns": cut}
 
     @classmethod
     def from_dict(cls, told: Mapping[str, Any]) -> Self:
         """What `as_dict` gave, perhaps elsewhere. Raises ValueError, TypeError or KeyError for anything else."""
         gauges = cls(told["every_ns"])
-        gauges.at_ns = array("q", told["at_ns"])
-        gauges.columns = {str(name): array("q", column) for name, column in told["columns"].items()}
+        columns = {str(name): array("q", column) for name, column in dict(told["columns"]).items()}
+        gauges._table = (array("q", told["at_ns"]), columns)
         if any(len(column) != len(gauges.at_ns) for column in gauges.columns.values()):
             raise ValueError("expected columns as long as at_ns")
         return gauges
@@ -159,42 +166,63 @@ class Gauges:
         return f"<Gauges: {len(self)} samples of {', '.join(self.columns) or 'nothing yet'}>"
 
 
+def _never() -> bool:
+    return False
+
+
+class _Watched:
+    def __init__(self, gauges: Gauges, read: Callable[[], Values], busy: Callable[[], bool]) -> None:
+        self._gauges = gauges
+        self._read = read
+        self._busy = busy
+        self.until_ns: int | None = None
+
+    def take(self) -> None:
+        self._gauges.sample(time.monotonic_ns(), self._read())
+
+    def wanted(self) -> bool:
+        return self.until_ns is None or (self._busy() and time.monotonic_ns() < self.until_ns)
+
+
 class Sampler:
     """One timer of the running loop for all gauges that are watched; none while there are none."""
 
     def __init__(self, every_ns: int) -> None:
         self.every_ns = every_ns
-        self._watched: dict[object, Callable[[], None]] = {}
+        self._watched: set[_Watched] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     @contextlib.contextmanager
-    def watch(self, gauges: Gauges, read: Callable[[], Values]) -> Iterator[None]:
-        """Sample `read()` into `gauges` for as long as the block runs, at its beginning and its end too."""
-
-        def take() -> None:
-            gauges.sample(time.monotonic_ns(), read())
-
-        key = object()
-        self._watched[key] = take
-        take()
+    def watch(self, gauges: Gauges, read: Callable[[], Values], busy: Callable[[], bool] = _never) -> Iterator[None]:
+        """Sample `read()` into `gauges` while the block runs, at its beginning and its end too, and after it for as long
+        as `busy()`: what a server has written may lie in its queues when its work is done. At most a minute.
+        """
+        watched = _Watched(gauges, read, busy)
+        self._watched.add(watched)
+        watched.take()
         if self._timer is None:
             self._set_timer()
         try:
             yield
         finally:
-            take()
-            del self._watched[key]
-            if not self._watched and self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
+            watched.take()
+            watched.until_ns = time.monotonic_ns() + LINGER_NS
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self._watched = {each for each in self._watched if each.wanted()}
+        if not self._watched and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _set_timer(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(self.every_ns / 1e9, self._ring)
 
     def _ring(self) -> None:
         self._set_timer()
-        for take in tuple(self._watched.values()):
-            take()
+        for each in tuple(self._watched):
+            each.take()
+        self._let_go()
 
     def __repr__(self) -> str:
         return f"<Sampler: {len(self._watched)} watched, every {self.every_ns / 1e6:g} ms>"

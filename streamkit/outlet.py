@@ -41,7 +41,18 @@ class Outlet:
     """
 
     __slots__ = (
-        *("_answer", "_blocked", "_drainer", "_failed", "_form", "_held_ns", "_moved", "_offered", "_peak_bytes"),
+        *(
+            "_answer",
+            "_blocked",
+            "_drainer",
+            "_failed",
+            "_form",
+            "_held_bytes",
+            "_held_ns",
+            "_moved",
+            "_offered",
+            "_peak_bytes",
+        ),
         *("_queue", "_taps", "_watch"),
     )
 
@@ -58,13 +69,16 @@ class Outlet:
         self._moved: asyncio.Future[None] | None = None  # somebody waits for the next write out of the queue
         self._failed: BaseException | None = None  # the drainer
         self._blocked = False
+        self._held_bytes = 0  # that wait in `put`
         self._held_ns = 0
         self._peak_bytes = 0
 
     @property
     def pending_bytes(self) -> int:
-        """Output that waits here; what the connection's own buffers hold is not in it."""
-        return self._queue.bytes
+        """Output that waits here: in the policy's queue, and what one read brought and `put` waits with; what the
+        connection's own buffers hold is not in it.
+        """
+        return self._queue.bytes + self._held_bytes
 
     @property
     def dropped(self) -> int:
@@ -153,7 +167,9 @@ class Outlet:
     async def _send(self, pieces: list[Piece]) -> None:
         if data := self._encoded(pieces):
             self._watch.behind()
+            self._held_bytes = len(data)
             await self._hand_over(Write(data, *weigh(pieces)))
+            self._held_bytes = 0
             self._watch.caught_up()
 
     async def _hand_over(self, write: Write) -> None:

@@ -172,10 +172,10 @@ class StreamTaps:
         taps.origin = told["origin"]
         taps.finished = told["finished"]
         taps.dropped = told["dropped"]
-        taps.marks = {str(name): int(at_ns) for name, at_ns in told["marks"].items()}
-        taps.counts = {str(name): int(number) for name, number in told["counts"].items()}
+        taps.marks = {str(name): int(at_ns) for name, at_ns in dict(told["marks"]).items()}
+        taps.counts = {str(name): int(number) for name, number in dict(told["counts"]).items()}
         taps.gauges = None if told["gauges"] is None else Gauges.from_dict(told["gauges"])
-        taps.taps = {str(name): Tap(**columns) for name, columns in told["taps"].items()}
+        taps.taps = {str(name): Tap(**columns) for name, columns in dict(told["taps"]).items()}
         return taps
 
     def __repr__(self) -> str:

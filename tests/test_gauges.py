@@ -241,6 +241,20 @@ class TestSampler:
         assert len(gauges) == 1
         assert repr(sampler) == "<Sampler: 0 watched, every 10 ms>"
 
+    def test_queues_that_are_not_empty_at_the_end_are_watched_until_they_are(self) -> None:
+        async def watched() -> tuple[list[int], str]:
+            gauges, sampler, held = Gauges(10 * MS), Sampler(10 * MS), [3]
+            with sampler.watch(gauges, lambda: {"relay.unsent": held[0]}, lambda: held[0] > 0):
+                await asyncio.sleep(0.01)
+            for held[0] in (2, 1, 0):
+                await asyncio.sleep(0.01)
+            return gauges.columns["relay.unsent"].tolist(), repr(sampler)
+
+        column, sampler = run_in_fake_time(watched())
+        assert (column[0], column[-1]) == (3, 0)
+        assert {1, 2} <= set(column)
+        assert sampler == "<Sampler: 0 watched, every 10 ms>"
+
     def test_one_sampler_can_be_used_again(self) -> None:
         async def watched() -> list[int]:
             gauges, sampler = Gauges(10 * MS), Sampler(10 * MS)

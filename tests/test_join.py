@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamkit.gauges import NOT_KNOWN, Gauge, Gauges
 from streamkit.lab.join import attach
 from streamkit.lab.recording import Recording
 from streamkit.taps import StreamTaps, Tap, TapLog
@@ -94,12 +95,53 @@ def test_without_a_stream_id_of_its_own_the_taps_must_be_of_one_stream() -> None
 
 
 def test_a_tap_or_a_mark_given_twice_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"each tap once, got relay\.read twice"):
+    with pytest.raises(ValueError, match=r"each tap, mark, count and gauge once, got relay\.read twice"):
         attach(recording(), taps_of("relay.read"), taps_of("relay.read"))
     marked = taps_of()
     marked.mark("relay.asked", 0)
     with pytest.raises(ValueError, match=r"got relay\.asked twice"):
         attach(attach(recording(), marked), marked)
+
+
+def gauged(taps: StreamTaps, *names: str) -> StreamTaps:
+    taps.gauges = Gauges(10)
+    taps.gauges.sample(STARTED_NS - 3, dict.fromkeys(names, 7))
+    taps.gauges.sample(STARTED_NS + 20, dict.fromkeys(names))
+    return taps
+
+
+def test_counts_come_along() -> None:
+    foreign = taps_of("relay.read")
+    foreign.count("relay.dropped_pieces", 3)
+    assert attach(recording(), foreign).counts == {"relay.dropped_pieces": 3}
+
+
+def test_every_column_becomes_a_gauge_whose_times_are_counted_from_the_start() -> None:
+    joined = attach(recording(), gauged(taps_of(), "relay.unsent", "relay.inbox"), gauged(taps_of(), "upstream.unsent"))
+    assert joined.gauges.keys() == {"relay.unsent", "relay.inbox", "upstream.unsent"}
+    assert all(gauge == Gauge([-3, 20], [7, NOT_KNOWN]) for gauge in joined.gauges.values())
+
+
+def test_gauges_that_grow_on_are_not_changed() -> None:
+    foreign = gauged(taps_of(), "relay.unsent")
+    joined = attach(recording(), foreign)
+    assert foreign.gauges is not None
+    foreign.gauges.sample(STARTED_NS + 90, {"relay.unsent": 1})
+    assert len(joined.gauges["relay.unsent"]) == 2
+
+
+def test_a_count_or_a_gauge_given_twice_is_refused() -> None:
+    counted = taps_of()
+    counted.count("relay.held_ns", 0)
+    with pytest.raises(ValueError, match=r"got relay\.held_ns twice"):
+        attach(attach(recording(), counted), counted)
+    with pytest.raises(ValueError, match=r"got relay\.unsent twice"):
+        attach(recording(), gauged(taps_of(), "relay.unsent"), gauged(taps_of(), "relay.unsent"))
+
+
+def test_a_gauge_without_a_place_on_the_way_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"expected gauges out of upstream\.buffer, .*, got relay\.cellar"):
+        attach(recording(), gauged(taps_of(), "relay.cellar"))
 
 
 def test_the_clients_own_taps_cannot_be_given() -> None:

@@ -134,7 +134,7 @@ def run(name: str, reads: Schedule, reader: Schedule, *, broken: bool = False, *
                 number += size
                 if not outlet.take(pieces):
                     yield pieces
-                ran.most_pending = max(ran.most_pending, outlet.pending_bytes)
+                ran.most_pending = max(ran.most_pending, outlet.pending_bytes)  # now nothing waits in `put`
                 ran.came_after_s.append(loop.time() - began)
             if broken:
                 raise SourceFailed(BROKEN)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from streamkit.gauges import GAUGES
 from streamkit.lab import palette
 
 # Machado, Oliveira, Fernandes (2009), severity 1.0, for linear RGB.
@@ -71,6 +72,19 @@ def test_every_tap_has_a_look_of_its_own() -> None:
     assert palette.TAPS["upstream.due"].line == ":"
 
 
+def test_every_queue_has_a_shade_and_a_hatch_of_its_own() -> None:
+    """In grey they are told apart by the hatch alone."""
+    assert list(palette.QUEUES) == list(GAUGES)
+    fills = [*palette.QUEUES.values(), palette.REST]
+    assert len({fill.colour for fill in fills}) == len({fill.hatch for fill in fills}) == len(fills)
+
+
+@pytest.mark.parametrize("vision", VISION)
+def test_queues_that_lie_on_each_other_stay_apart_for_every_eye(vision: str) -> None:
+    seen = [lab(VISION[vision] @ linear(fill.colour)) for fill in palette.QUEUES.values()]
+    assert min(float(np.linalg.norm(a - b)) for a, b in itertools.pairwise(seen)) > 8
+
+
 def test_the_first_recording_wears_the_clients_green() -> None:
     assert palette.recording_stroke(0) == palette.TAPS["client.read"]
 
@@ -110,6 +124,14 @@ def test_an_installed_font_that_has_the_signs_is_used(monkeypatch: pytest.Monkey
     monkeypatch.setattr(palette, "_CJK_FAMILIES", ("No Such Font", "DejaVu Sans"))
     with mpl.rc_context({"font.family": ["cmr10"]}):
         assert palette.legible("Ж") == ("Ж", ["cmr10", "DejaVu Sans"])
+
+
+def test_wrapped_lines_keep_within_the_width() -> None:
+    words = "not known here: upstream → relay, relay.unsent, in the client"
+    lines = palette.wrapped(words, palette.NOTE_PT, 150)
+    assert " ".join(lines) == words
+    assert len(lines) > 1
+    assert all(palette.width_pt(line) <= 150 for line in lines)
 
 
 def test_the_width_of_a_text_is_that_of_its_drawing_with_little_to_spare() -> None:

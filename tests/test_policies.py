@@ -121,7 +121,7 @@ def test_latest_keeps_the_newest_and_says_how_many_it_left_out() -> None:
     assert waiting.bytes == len(b"4(+3)\n")
     write = waiting.take()
     assert write.data == b"4(+3)\n"
-    assert (write.events, write.text_bytes) == (4, 4), "the taps count all four, so that numbers stay the same everywhere"
+    assert (write.events, write.text_bytes) == (4, 4), "the taps count all four: numbers stay the same everywhere"
     assert waiting.dropped == 3
     assert waiting.offer(read("5"), lines)
     assert waiting.take().data == b"5\n", "the earlier ones were told already"

@@ -19,7 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamkit.errors import RecordingFormatError
-from streamkit.lab.recording import Events, Reads, Recording
+from streamkit.gauges import NOT_KNOWN, Gauge
+from streamkit.lab.recording import ALL_GAUGES, Events, Reads, Recording
 from streamkit.outcome import Outcome
 from streamkit.taps import Tap
 
@@ -127,6 +128,10 @@ class TestColumns:
     def test_a_tap_without_a_place_on_the_way_to_the_client_is_refused(self, name: str) -> None:
         with pytest.raises(ValueError, match=f"expected taps out of upstream.due, .*, got {name}"):
             Recording(taps={name: Tap()})
+
+    def test_a_gauge_without_a_place_on_the_way_is_refused(self) -> None:
+        with pytest.raises(ValueError, match=r"expected gauges out of upstream\.buffer, .*, got relay\.cellar"):
+            Recording(gauges={"relay.cellar": Gauge()})
 
     @pytest.mark.parametrize(
         ("reads", "events", "complaint"),
@@ -300,6 +305,10 @@ taps = st.lists(st.tuples(times, times, times), max_size=4).map(
     lambda steps: Tap(*(sorted(column) for column in zip(*steps, strict=True))) if steps else Tap()
 )
 
+gauges = st.lists(st.tuples(times, st.integers(NOT_KNOWN, 2**40)), max_size=4).map(
+    lambda samples: Gauge([at_ns for at_ns, _ in sorted(samples)], [value for _, value in samples])
+)
+
 
 @st.composite
 def recordings(draw: st.DrawFn) -> Recording:
@@ -334,6 +343,8 @@ def recordings(draw: st.DrawFn) -> Recording:
         stamps=draw(st.sampled_from(["kernel", "socket", "piece"])),
         taps=draw(st.dictionaries(st.sampled_from(["upstream.due", "relay.sent"]), taps)),
         marks=draw(st.dictionaries(texts, times, max_size=3)),
+        counts=draw(st.dictionaries(texts, times, max_size=3)),
+        gauges=draw(st.dictionaries(st.sampled_from(ALL_GAUGES), gauges, max_size=3)),
         meta=draw(st.dictionaries(texts.filter(lambda key: key != "notes"), st.none() | texts | times, max_size=3)),
     )
 
@@ -351,7 +362,7 @@ class TestFiles:
 
     def test_each_line_is_json_with_one_read_and_its_events(self, file: Path) -> None:
         header, *reads, footer = map(json.loads, file.read_text("utf-8").splitlines())
-        assert (header["streamkit"], header["version"]) == ("recording", 2)
+        assert (header["streamkit"], header["version"]) == ("recording", 3)
         assert [len(read["events"]) for read in reads] == [1, 2, 1]
         assert (footer["reads"], footer["events"], footer["outcome"]) == (3, 4, ["complete", None])
 
@@ -376,11 +387,16 @@ class TestFiles:
         assert list(file.parent.iterdir()) == [file]
 
     def test_a_file_of_version_1_has_the_defaults_of_what_it_did_not_know(self, file: Path) -> None:
-        change(file, 0, version=1, acquired_ns=..., tls_ns=..., marks=...)
+        change(file, 0, version=1, acquired_ns=..., tls_ns=..., marks=..., counts=...)
         for line in (1, 2, 3):
             change(file, line, error_ns=..., late_ns=...)
-        change(file, 4, taps=...)
+        change(file, 4, taps=..., gauges=...)
         assert b"error_ns" not in file.read_bytes()
+        assert Recording.load(file) == small()
+
+    def test_a_file_of_version_2_has_neither_counts_nor_gauges(self, file: Path) -> None:
+        change(file, 0, version=2, counts=...)
+        change(file, 4, gauges=...)
         assert Recording.load(file) == small()
 
     @pytest.mark.parametrize(
@@ -406,8 +422,8 @@ class TestFiles:
             Recording.load(tmp_path / "none.jsonl")
 
     def test_a_newer_format_says_what_to_do(self, file: Path) -> None:
-        change(file, 0, version=3)
-        with pytest.raises(RecordingFormatError, match=r"format 3, .* update streamkit"):
+        change(file, 0, version=4)
+        with pytest.raises(RecordingFormatError, match=r"format 4, .* update streamkit"):
             Recording.load(file)
 
 
@@ -515,6 +531,37 @@ class TestDamagedFiles:
         assert recording.taps == {}
         assert recording.damage == (complaint, "0 of 1 taps were kept")
 
+    @pytest.mark.parametrize(
+        ("fields", "complaint"),
+        [
+            ({"gauge": "relay.cellar"}, "line 2: has a 'gauge' of the wrong kind (str)"),
+            ({"gauge": ["relay.unsent"]}, "line 2: has a 'gauge' of the wrong kind (list)"),
+            ({"at_ns": [4, 3]}, "line 2: holds columns that do not fit together for the gauge relay.unsent"),
+            ({"value": [1]}, "line 2: holds columns that do not fit together for the gauge relay.unsent"),
+            ({"value": [1, None]}, "line 2: has a 'value' of the wrong kind (list)"),
+            ({"value": ...}, "line 2: has no 'value'"),
+        ],
+    )
+    def test_a_gauge_of_the_wrong_kind_is_left_out_and_named(
+        self, tmp_path: Path, fields: dict[str, Any], complaint: str
+    ) -> None:
+        path = tmp_path / "r"
+        Recording(gauges={"relay.unsent": Gauge([3, 4], [4, 5])}).save(path)
+        change(path, 1, **fields)
+        recording = load_damaged(path)
+        assert recording.gauges == {}
+        assert recording.damage == (complaint, "0 of 1 gauges were kept")
+
+    def test_a_repeated_gauge_is_left_out(self, tmp_path: Path) -> None:
+        path = tmp_path / "r"
+        whole = Recording(gauges={"relay.unsent": Gauge([3], [4])})
+        whole.save(path)
+        lines = path.read_bytes().split(b"\n")
+        path.write_bytes(b"\n".join([lines[0], lines[1], *lines[1:]]))
+        recording = load_damaged(path)
+        assert recording == whole
+        assert recording.damage == ("line 3: holds the gauge relay.unsent once more",)
+
     def test_a_repeated_tap_is_left_out(self, tmp_path: Path) -> None:
         path = tmp_path / "r"
         whole = Recording(taps={"relay.read": Tap([3], [1], [4])})
@@ -529,10 +576,12 @@ class TestDamagedFiles:
         ("line", "fields", "complaint"),
         [
             (0, {"status": "200"}, "line 1: has a 'status' of the wrong kind (str)"),
+            (0, {"counts": {"relay.held_ns": None}}, "line 1: has a 'counts' of the wrong kind (dict)"),
+            (0, {"counts": ...}, "line 1: has no 'counts'"),
             (0, {"marks": {"relay.asked": "1"}}, "line 1: has a 'marks' of the wrong kind (dict)"),
             (0, {"tls_ns": 1.5}, "line 1: has a 'tls_ns' of the wrong kind (float)"),
             (0, {"acquired_ns": ...}, "line 1: has no 'acquired_ns'"),
-            (0, {"version": True}, "line 1: is not the header of a recording in format 1 to 2"),
+            (0, {"version": True}, "line 1: is not the header of a recording in format 1 to 3"),
             (1, {"error_ns": -2}, "line 2: read 0 has an error of -2 ns"),
             (1, {"late_ns": None}, "line 2: has a 'late_ns' of the wrong kind (NoneType)"),
             (0, {"meta": []}, "line 1: has a 'meta' of the wrong kind (list)"),
@@ -541,7 +590,7 @@ class TestDamagedFiles:
             (0, {"stamps": "guessed"}, "line 1: has a 'stamps' of the wrong kind (str)"),
             (0, {"started_ns": 2**63}, "line 1: has a 'started_ns' of the wrong kind (int)"),
             (0, {"url": ...}, "line 1: has no 'url'"),
-            (0, {"streamkit": "taps"}, "line 1: is not the header of a recording in format 1 to 2"),
+            (0, {"streamkit": "taps"}, "line 1: is not the header of a recording in format 1 to 3"),
             (1, {"n": True}, "line 2: has a 'n' of the wrong kind (bool)"),
             (1, {"at_ns": 1.5}, "line 2: has a 'at_ns' of the wrong kind (float)"),
             (1, {"data": "?"}, "line 2: holds bytes that are not base64"),
@@ -552,7 +601,7 @@ class TestDamagedFiles:
             (1, {"events": [[]]}, "line 2: holds an event that is not a JSON object"),
             (1, {"events": [{}]}, "line 2: has no 'handed_ns'"),
             (2, {"at_ns": 1}, "line 3: read 1 is earlier than the one before it"),
-            (2, {"n": ...}, "line 3: is neither a header, a read, a tap nor a footer"),
+            (2, {"n": ...}, "line 3: is neither a header, a read, a tap, a gauge nor a footer"),
             (2, {"streamkit": "recording"}, "line 3: is the header of a recording, in the middle of another"),
             (4, {"outcome": ["perfect", None]}, "line 5: has a 'outcome' of the wrong kind (list)"),
             (4, {"outcome": ["refused", True]}, "line 5: has a 'outcome' of the wrong kind (list)"),

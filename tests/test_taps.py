@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamkit.gauges import Gauges
 from streamkit.lab.upstream import Script, SentLog, plan
 from streamkit.results import Piece, weigh
 from streamkit.taps import TAPS, StreamTaps, Tap, TapLog
@@ -69,6 +70,27 @@ def test_what_a_stream_tells_can_be_read_back(
     read = StreamTaps.from_dict(told)
     assert (read.taps, read.marks, read.stream_id, read.finished) == (taps.taps, marks, "ab12", True)
     assert read.as_dict() == taps.as_dict()
+
+
+def test_counts_and_gauges_are_told_too() -> None:
+    taps = StreamTaps("ab12")
+    assert taps.as_dict()["gauges"] is None
+    assert StreamTaps.from_dict(taps.as_dict()).gauges is None
+    taps.count("relay.dropped_pieces", 2)
+    taps.count("relay.dropped_pieces", 3)
+    taps.gauges = Gauges(10)
+    taps.gauges.sample(100, {"relay.unsent": 4, "relay.inbox": None})
+    read = StreamTaps.from_dict(orjson.loads(orjson.dumps(taps.as_dict())))
+    assert read.counts == {"relay.dropped_pieces": 3}
+    assert read.gauges is not None
+    assert read.gauges.as_dict() == taps.gauges.as_dict()
+    assert read.as_dict() == taps.as_dict()
+
+
+@pytest.mark.parametrize("broken", [{"counts": {"a": "b"}}, {"gauges": {}}, {"gauges": []}])
+def test_counts_and_gauges_of_another_kind_are_refused(broken: dict[str, object]) -> None:
+    with pytest.raises((ValueError, TypeError, KeyError)):
+        StreamTaps.from_dict(StreamTaps("ab12").as_dict() | broken)
 
 
 def test_the_streams_that_finished_first_make_room() -> None:

@@ -276,7 +276,7 @@ class _Gauging:
 
         log.gauges = Gauges(self._sampler.every_ns)
         try:
-            with self._sampler.watch(log.gauges, read):
+            with self._sampler.watch(log.gauges, read, lambda: any(send_queue(transport))):
                 yield
         finally:
             self._ended.append(log)
