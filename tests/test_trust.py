@@ -6,6 +6,7 @@ Times are in ms here; the median gap of `paced()` is 50 ms.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamkit.gauges import Gauge
 from streamkit.lab.calibration import Calibration, Lag
 from streamkit.lab.join import DROPPED, UNFINISHED
 from streamkit.lab.recording import Events, Reads, Recording
@@ -185,6 +187,30 @@ def test_a_burst_after_a_late_wake_up_is_all_the_upstreams_own() -> None:
     recording = sent([at - index * 5 for index, at in enumerate(sent_ms)], read_ms, gap_ms=5)
     assert own_lateness_ns(recording).size == 120
     assert judge(recording).level == "do not quote"
+
+
+def test_a_full_buffer_of_its_own_server_excuses_the_upstream_however_little_is_unread() -> None:
+    """As in a laboratory of small buffers, where hardly an event fits between the two."""
+    late = sent([200.0] * 21)
+    assert judge(late).level == "do not quote"
+    at_ns, steps = late.taps["upstream.sent"].at_ns, range(21)
+    full = Gauge([at - 1_000_000 for at in at_ns], [100 for _ in steps])
+    assert judge(replace(late, gauges={"upstream.buffer": full})).level != "do not quote"
+    empty = Gauge(full.at_ns, [0 for _ in steps])
+    assert judge(replace(late, gauges={"upstream.buffer": empty})).level == "do not quote"
+
+
+def test_a_reader_that_is_slow_on_purpose_is_no_fault_of_the_measurement() -> None:
+    late = paced(late_ms=500.0)
+    assert "Python was" in str(judge(late))
+    assert "Python was" not in str(judge(replace(late, meta={**late.meta, "reader": "<Reader: 5 events/s>"})))
+
+
+def test_parts_of_one_packet_have_no_gaps_that_an_error_could_matter_for() -> None:
+    at_ns = [1_000_000 * (number // 4) for number in range(80)]
+    reads = Reads([at + number for number, at in enumerate(at_ns)], error_ns=[130] * 80)
+    events = Events(reads.at_ns, text=["x"] * 80, read=range(80))
+    assert "wrong" not in str(judge(Recording(reads=reads, events=events, stamps="kernel")))
 
 
 def test_a_few_unread_events_do_not_excuse_the_upstream() -> None:

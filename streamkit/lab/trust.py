@@ -41,6 +41,8 @@ LIMITED_NS: Final = (
     5_000_000  # … but less than this is what any shared machine does (or half a gap, where that is less)
 )
 WORST_SHARE: Final = 1.0  # an error of a whole gap: nothing is left of what was to be measured …
+NEGLIGIBLE_NS: Final = 1_000
+"""An error that no gap between events is measured against: closer are only the parts of one packet, read one by one."""
 WORST_NS: Final = 50_000_000  # … and this much a reader sees, however long the gaps are
 COALESCED_SHARE: Final = 0.2  # of the pieces in shared reads: every fifth gap is then an artefact or not there at all
 
@@ -122,8 +124,9 @@ def own_lateness_ns(recording: Recording) -> Ints:
     """How late the upstream sent (`sent - due`, ns), of the events that it was free to send.
 
     An event is left out if sending it took long while what had been sent before was still unread (`FULL_EVENTS`,
-    `FULL_BYTES`): then the reader may have held it back, which is what back-pressure is; likewise those behind it,
-    until one is on time again. Empty where the taps are missing, or all was due at once.
+    `FULL_BYTES`), or its own server's buffer was not empty (gauge `upstream.buffer`): then the reader may have held it
+    back, which is what back-pressure is; likewise those behind it, until one is on time again. Empty where the taps
+    are missing, or all was due at once.
     """
     if not {"upstream.due", "upstream.sent"} <= recording.taps.keys():
         return np.zeros(0, dtype=np.int64)
@@ -180,6 +183,8 @@ def _stamps_are_wrong(recording: Recording, gap_ns: int | None) -> _Finding | No
     """The stamps' own error. A single delay of the loop is the business of `_loop_was_late`."""
     stated = np.asarray(recording.reads.error_ns, dtype=np.int64)
     error_ns = metrics.percentile_ns(np.where(stated >= 0, stated, _user_space_error_ns(recording)), 99) or 0
+    if error_ns <= NEGLIGIBLE_NS:
+        return None
     found = _weighed(error_ns, gap_ns, f"read times may be {_ms(error_ns)} wrong (p99)")
     if found is None or _calibration(recording) is not None or (stated >= 0).all():
         return found
@@ -211,8 +216,10 @@ def _loop_was_late(recording: Recording, gap_ns: int | None) -> _Finding | None:
 
 
 def _reads_taken_late(recording: Recording, gap_ns: int | None) -> _Finding | None:
-    """The kernel's times stand however late Python is. The times of handing over are true too, but of a slow reader."""
-    if recording.stamps != "kernel":
+    """The kernel's times stand however late Python is. The times of handing over are true too, but of a slow reader; a
+    paced one reads late because it is to.
+    """
+    if recording.stamps != "kernel" or "reader" in recording.meta:
         return None
     late_ns = metrics.percentile_ns(recording.reads.late_ns, 95) or 0
     text = f"Python was {_ms(late_ns)} late (p95): read times stand, client.event includes it"
@@ -305,17 +312,27 @@ def _times(curve: Curve, events: int) -> Ints:
 
 
 def _unread_is_much(recording: Recording, sent_ns: Ints) -> npt.NDArray[np.bool_]:
-    """Of each event, whether much of what the upstream had sent before it was still unread when it was sent."""
-    read, sent = recording.taps.get("relay.read"), recording.taps["upstream.sent"]
+    """Of each event, whether much of what the upstream had sent before it was still unread when it was sent; or
+    anything at all where its own server could not get rid of it.
+    """
+    read, sent, buffer = (
+        recording.taps.get("relay.read"),
+        recording.taps["upstream.sent"],
+        recording.gauges.get("upstream.buffer"),
+    )
+    full = np.zeros(sent_ns.size, dtype=np.bool_)
+    if buffer is not None and len(buffer):
+        row = np.searchsorted(np.asarray(buffer.at_ns), sent_ns) - 1  # the last look before it left
+        full = (np.asarray(buffer.value)[row.clip(min=0)] > 0) & (row >= 0)
     if read is None:
-        return np.zeros(sent_ns.size, dtype=np.bool_)
+        return full
     before_ns = sent_ns - 1
 
     def unread(unit: Literal["events", "bytes"]) -> Ints:
         passed, taken = count_at(curve_of(sent, unit), before_ns), count_at(curve_of(read, unit), sent_ns)
         return np.subtract(passed, taken, dtype=np.int64)
 
-    return np.logical_or(unread("events") >= FULL_EVENTS, unread("bytes") >= FULL_BYTES)
+    return full | (unread("events") >= FULL_EVENTS) | (unread("bytes") >= FULL_BYTES)
 
 
 def _ms(ns: int) -> str:
