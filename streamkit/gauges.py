@@ -194,8 +194,8 @@ class Sampler:
 
     @contextlib.contextmanager
     def watch(self, gauges: Gauges, read: Callable[[], Values], busy: Callable[[], bool] = _never) -> Iterator[None]:
-        """Sample `read()` into `gauges` while the block runs, at its beginning and its end too, and after it for as long
-        as `busy()`: what a server has written may lie in its queues when its work is done. At most a minute.
+        """Sample `read()` into `gauges` while the block runs, at its beginning and its end too, and then as long as
+        `busy()`: what a server has written may lie in its queues when its work is done. At most a minute.
         """
         watched = _Watched(gauges, read, busy)
         self._watched.add(watched)

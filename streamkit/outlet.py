@@ -181,11 +181,11 @@ class Outlet:
             self._taps.stamp("relay.sent", time.monotonic_ns(), write.events, write.text_bytes)
 
     async def _put_later(self, pieces: list[Piece]) -> None:
-        while self._drainer is not None:
-            if self._keep(pieces):
+        while not (self._answer.started and self._keep(pieces)):
+            if self._drainer is None:
+                await self._send(pieces)
                 return
             await self._next_move()
-        await self._send(pieces)
 
     def _encoded(self, pieces: list[Piece]) -> bytes:
         first = self._offered + 1

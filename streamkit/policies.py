@@ -9,7 +9,8 @@ coalesce(bytes)   the same, but what waits leaves as one write when the client i
 latest            only the newest piece waits. Older ones are dropped and counted, and the client is told: for states,
                   of which only the present one matters, never for text; where the answer's format cannot tell it
                   (text/plain), as `pause`
-disconnect(s)     as `pause`, but a client that takes nothing for so long is cut: `timeout(write_stall)`
+disconnect(s)     as `pause`, but a client that takes nothing for so long is cut: `timeout(write_stall)`. It should be
+                  longer than the client needs for one write, or for a TCP window: sooner no kernel sees it take any
 
 A policy is chosen for an app, or by a request (`Prefer: backpressure=latest`, RFC 7240).
 """

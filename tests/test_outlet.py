@@ -217,6 +217,12 @@ def test_coalesced_pieces_leave_as_one_write_and_buffered_ones_as_they_came() ->
     assert writes["coalesce"] < 8
 
 
+@pytest.mark.parametrize("name", [f"buffer({BOUND})", f"coalesce({BOUND})"])
+def test_when_the_queue_has_emptied_the_source_goes_on_although_the_client_is_behind_again(name: str) -> None:
+    ran = run(name, [*[(0.0, 4)] * 5, (1.0, 2), (0.0, 2)], [(1.0, 1000), (6.0, 1000)])
+    assert ran.came_after_s[-1] == pytest.approx(2.0, abs=0.5), "at 1 s the client took some, from then on nothing"
+
+
 def test_what_waits_is_let_go_when_the_client_is_cut() -> None:
     ran = run("buffer", [(0.0, 8)] * 4, [(100.0, 0)], write_stall_s=2)
     assert (ran.outcome, ran.connection.ended) == (Outcome("timeout", "write_stall"), "cut")
