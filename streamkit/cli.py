@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-SIDE_BY_SIDE = ("timeline", "gaps", "hops")
-OF_ONE = ("journey", "backlog")
+SIDE_BY_SIDE = ("timeline", "gaps", "hops", "policies")
+OF_ONE = ("journey", "backlog", "queues")
 """The figures, by whether they take several recordings."""
 KINDS = (*SIDE_BY_SIDE, *OF_ONE)
 
@@ -70,6 +71,13 @@ def _add_demo(commands: Any) -> None:
     demo.add_argument("--jitter-ms", type=float, default=15.0, help="each piece is moved by up to this (default: 15)")
     demo.add_argument("--accept", choices=("text", "sse", "ndjson"), default="text", help="the answer's form")
     demo.add_argument("--reader-ms", type=float, default=0.0, help="what the reader takes for each piece (default: 0)")
+    demo.add_argument("--bytes-per-s", type=_pace, help="how fast the reader reads (default: as fast as it comes)")
+    demo.add_argument(
+        "--network",
+        choices=("loopback-tcp", "small-buffers"),
+        default="loopback-tcp",
+        help="what lies between the three; small buffers make a slow reader felt at once (default: %(default)s)",
+    )
     demo.add_argument("--kind", choices=KINDS, default="timeline", help="what to draw (default: %(default)s)")
     demo.add_argument("--seed", type=int, default=0, help="another seed, other pieces and jitter (default: 0)")
     demo.add_argument("--out", type=Path, default=Path("streamkit-demo.png"), help="the picture (default: %(default)s)")
@@ -79,6 +87,7 @@ def _add_demo(commands: Any) -> None:
 def _demo(arguments: argparse.Namespace) -> int:
     """The first notebook's experiment; with a slow reader, the third one's."""
     from streamkit.lab.lab import Lab
+    from streamkit.lab.readers import Reader
     from streamkit.lab.summary import timetable
     from streamkit.lab.upstream import Script
 
@@ -94,10 +103,11 @@ def _demo(arguments: argparse.Namespace) -> int:
         _show(text)
         time.sleep(arguments.reader_ms / 1e3)
 
-    with Lab(script, model="scripted") as lab:
+    reader = None if arguments.bytes_per_s is None else Reader(bytes_per_s=arguments.bytes_per_s)
+    with Lab(script, model="scripted", network=arguments.network) as lab:
         url = lab.relay.url if lab.relay is not None else ""
         print(f"a scripted LLM speaks the {arguments.wire!r} format; the relay in front of it is {url}/ans\n")
-        asked = lab.post(chat_history=arguments.question, accept=arguments.accept, on_piece=read)
+        asked = lab.post(chat_history=arguments.question, accept=arguments.accept, on_piece=read, reader=reader)
         recording = asyncio.run(asked)
     print(f"\n\n{timetable(recording)}\n\n{recording.summary()}\n")
     _draw([recording], arguments.kind, arguments.out)
@@ -176,6 +186,16 @@ def _serve(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _pace(text: str) -> float:
+    try:
+        pace = float(text)
+    except ValueError:
+        pace = math.nan
+    if not 0 < pace < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number > 0, got {text!r}")
+    return pace
+
+
 def _json_object(text: str) -> dict[str, object]:
     import orjson
 
@@ -198,6 +218,8 @@ def _add_record(commands: Any) -> None:
     record.add_argument("--header", metavar="NAME:VALUE", action="append", type=_header, help="may be repeated")
     record.add_argument("--accept", metavar="TYPE", help="shorthand for --header Accept:TYPE")
     record.add_argument("--preset", metavar="NAME", help="how to find the text in the events (default: guessed)")
+    record.add_argument("--bytes-per-s", type=_pace, metavar="N", help="read no faster than this")
+    record.add_argument("--events-per-s", type=_pace, metavar="N", help="take no more events than this")
     record.add_argument("--timeout-s", type=float, help="give up after this many seconds")
     record.add_argument("--out", type=Path, metavar="FILE", help="save the recording (JSON Lines)")
     record.add_argument("--plot", type=Path, metavar="FILE", help="draw the timeline (.png, .svg, .pdf)")
@@ -220,6 +242,7 @@ def _header(text: str) -> tuple[str, str]:
 
 def _record(arguments: argparse.Namespace) -> int:
     from streamkit.lab.client import record
+    from streamkit.lab.readers import Reader
 
     headers = dict(arguments.header or ())
     if arguments.accept:
@@ -231,6 +254,8 @@ def _record(arguments: argparse.Namespace) -> int:
         request["json"] = arguments.json
     if arguments.timeout_s is not None:
         request["timeout"] = arguments.timeout_s
+    if arguments.bytes_per_s is not None or arguments.events_per_s is not None:
+        request["reader"] = Reader(bytes_per_s=arguments.bytes_per_s, events_per_s=arguments.events_per_s)
     recording = asyncio.run(record(arguments.url, **request))
     print(f"\n\n{recording.summary()}")
     if arguments.out:

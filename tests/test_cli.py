@@ -116,7 +116,7 @@ def test_plotting_a_file_that_is_no_recording_says_so(tmp_path: Path, capsys: py
     assert "streamkit: " in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("kind", ["timeline", "gaps", "hops", "journey", "backlog"])
+@pytest.mark.parametrize("kind", ["timeline", "gaps", "hops", "policies", "journey", "backlog", "queues"])
 def test_each_figure_can_be_drawn_from_a_file(tmp_path: Path, kind: str) -> None:
     file, picture = tmp_path / "x.jsonl", tmp_path / "x.png"
     Recording.from_pieces([(1_000_000, "a"), (2_000_000, "b")]).save(file)
@@ -124,9 +124,24 @@ def test_each_figure_can_be_drawn_from_a_file(tmp_path: Path, kind: str) -> None
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("kind", ["journey", "backlog"])
+@pytest.mark.parametrize("kind", ["journey", "backlog", "queues"])
 def test_a_figure_of_one_recording_takes_no_two(tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "x.jsonl"
     Recording.from_pieces([(1_000_000, "a")]).save(file)
     assert main(["plot", str(file), str(file), "--kind", kind]) == 2
     assert f"expected one recording for --kind {kind}, got 2" in capsys.readouterr().err
+
+
+def test_the_demo_shows_where_the_bytes_of_a_slow_reader_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["demo", "--accept", "sse", "--gap-ms", "2", "--bytes-per-s", "4000", "--network", "small-buffers"]
+    assert main([*asked, "--kind", "queues", "--out", str(tmp_path / "queues.png")]) == 0
+    assert "picture" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("pace", ["0", "-1", "fast", "inf"])
+def test_a_pace_that_makes_no_sense_is_refused_in_a_line(pace: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["record", "http://127.0.0.1:9", "--bytes-per-s", pace])
+    assert f"expected a number > 0, got '{pace}'" in capsys.readouterr().err
