@@ -13,8 +13,6 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.path import Path
 from matplotlib.transforms import Bbox
 
@@ -24,6 +22,7 @@ from streamkit.lab.placing import COLUMNS_PER_PT, stairs
 from streamkit.lab.recording import Events, Reads, Recording
 from streamkit.outcome import Outcome
 from streamkit.taps import TAPS, Tap
+from tests.figures import are_apart, are_readable, empty_axes
 
 mpl.use("Agg")  # no test may open a window
 import matplotlib.pyplot as plt
@@ -124,14 +123,6 @@ def typical(figure: str, case: str) -> Axes:
     return FIGURES[figure](TYPICAL[case])
 
 
-def empty_axes(width: float = 8, height: float = 4) -> Axes:
-    """Axes of a figure that pyplot does not know."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes: Axes = figure.add_subplot()
-    return axes
-
-
 def words(ax: Axes) -> list[tuple[str, Bbox]]:
     """Every word that is drawn with its box in pixels."""
     ax.figure.canvas.draw()
@@ -171,24 +162,13 @@ def areas(ax: Axes) -> dict[str, Any]:
     }
 
 
-def is_apart(boxes: list[tuple[str, Bbox]]) -> None:
-    for (one, box), (other, other_box) in itertools.combinations(boxes, 2):
-        assert not box.overlaps(other_box), (one, other)
-
-
 @all_figures
 @every_case
 def test_no_word_runs_into_another_or_out_of_the_figure(figure: str, case: str) -> None:
     """… and nothing warns: not of missing glyphs, not of a layout that does not fit."""
     ax = typical(figure, case)
     boxes = words(ax)
-    page = ax.figure.bbox
-    for text, box in boxes:
-        assert page.x0 <= box.x0, text
-        assert box.x1 <= page.x1, text
-        assert page.y0 <= box.y0, text
-        assert box.y1 <= page.y1, text
-    is_apart(boxes)
+    are_readable(ax, boxes)
 
 
 @pytest.mark.parametrize("case", TYPICAL)
@@ -196,7 +176,7 @@ def test_no_word_runs_into_another_or_out_of_the_figure(figure: str, case: str) 
 def test_in_other_sizes_words_keep_apart_too(case: str, size: tuple[float, float]) -> None:
     ax = empty_axes(*size)
     plots.journey(TYPICAL[case], ax)
-    is_apart([(text, box) for text, box in words(ax) if text in inside(ax) + legend_of(ax)])
+    are_apart([(text, box) for text, box in words(ax) if text in inside(ax) + legend_of(ax)])
 
 
 @every_case
@@ -562,7 +542,7 @@ def test_several_recordings_have_a_band_each_in_every_hop() -> None:
     colours = {mpl.colors.to_hex(patch.get_edgecolor()) for patch in labelled(ax, "_half")}
     assert colours == {palette.recording_stroke(i).colour.lower() for i in (0, 1)}
     assert any(text.get_text().startswith("trust, the worst of 3: ") for text in ax.texts)
-    is_apart(words(ax))
+    are_apart(words(ax))
 
 
 def test_delays_below_zero_stand_at_a_microsecond_and_are_written_as_they_are() -> None:

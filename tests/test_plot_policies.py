@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,8 +11,6 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from streamkit.gauges import Gauge
@@ -22,6 +19,7 @@ from streamkit.lab.policy_facts import facts
 from streamkit.lab.recording import Events, Reads, Recording
 from streamkit.outcome import Outcome
 from streamkit.taps import Tap
+from tests.figures import are_apart, are_readable, empty_axes
 
 mpl.use("Agg")  # no test may open a window
 import matplotlib.pyplot as plt
@@ -174,14 +172,6 @@ def typical(case: str) -> Axes:
     return plots.policies(TYPICAL[case])
 
 
-def empty_axes(width: float = 9, height: float = 6) -> Axes:
-    """Axes of a figure that pyplot does not know."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes: Axes = figure.add_subplot()
-    return axes
-
-
 def words(ax: Axes) -> list[tuple[str, Bbox]]:
     """Every word that is drawn with its box in pixels."""
     ax.figure.canvas.draw()
@@ -234,14 +224,7 @@ def test_no_word_runs_into_another_or_out_of_the_figure(case: str) -> None:
     """… and nothing warns: not of missing glyphs, not of a layout that does not fit."""
     ax = typical(case)
     boxes = words(ax)
-    page = ax.figure.bbox
-    for text, box in boxes:
-        assert page.x0 <= box.x0, text
-        assert box.x1 <= page.x1, text
-        assert page.y0 <= box.y0, text
-        assert box.y1 <= page.y1, text
-    for (one, box), (other, other_box) in itertools.combinations(boxes, 2):
-        assert not box.overlaps(other_box), (one, other)
+    are_readable(ax, boxes)
 
 
 @pytest.mark.parametrize("size", [(5, 5), (6.5, 4.5), (12, 9)])
@@ -249,8 +232,7 @@ def test_no_word_runs_into_another_or_out_of_the_figure(case: str) -> None:
 def test_in_other_sizes_words_keep_apart_too(case: str, size: tuple[float, float]) -> None:
     ax = empty_axes(*size)
     assert plots.policies(TYPICAL[case], ax) is ax
-    for (one, box), (other, other_box) in itertools.combinations(words(ax), 2):
-        assert not box.overlaps(other_box), (one, other)
+    are_apart(words(ax))
 
 
 @every_case
@@ -403,7 +385,7 @@ def test_the_legend_has_what_occurs() -> None:
 
 def test_an_axes_that_is_given_is_the_only_thing_drawn_on() -> None:
     before = dict(mpl.rcParams)
-    ax = empty_axes()
+    ax = empty_axes(9, 6)
     plots.policies(FOUR, ax)
     assert plt.get_fignums() == []
     assert ax.figure.axes == [ax]

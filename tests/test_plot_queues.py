@@ -12,14 +12,13 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from streamkit.gauges import GAUGES, Gauge
 from streamkit.lab import palette, plots
 from streamkit.lab.held import held
 from streamkit.lab.recording import Recording
+from tests.figures import are_apart, are_readable, empty_axes
 from tests.queue_chain import MS, SMALL, TCP, chain
 
 mpl.use("Agg")  # no test may open a window
@@ -78,13 +77,6 @@ def typical(case: str) -> Axes:
     return plots.queues(recorded(case))
 
 
-def empty_axes(width: float = 8, height: float = 4.6) -> Axes:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes: Axes = figure.add_subplot()
-    return axes
-
-
 def key(ax: Axes) -> list[str]:
     legend = ax.get_legend()
     return [text.get_text() for text in legend.get_texts()] if legend else []
@@ -123,14 +115,7 @@ def height_at(ax: Axes, name: str, at_ms: float) -> float:
 def test_no_word_runs_into_another_or_out_of_the_figure(case: str) -> None:
     ax = typical(case)
     words = boxes(ax)
-    page = ax.figure.bbox
-    for text, box in words:
-        assert page.x0 <= box.x0, text
-        assert box.x1 <= page.x1, text
-        assert page.y0 <= box.y0, text
-        assert box.y1 <= page.y1, text
-    for (one, box), (other, other_box) in itertools.combinations(words, 2):
-        assert not box.overlaps(other_box), (one, other)
+    are_readable(ax, words)
 
 
 @every_case
@@ -149,8 +134,7 @@ def test_in_other_sizes_words_keep_apart_too(case: str, size: tuple[float, float
     ax = empty_axes(*size)
     plots.queues(recorded(case), ax)
     named = [(text, box) for text, box in boxes(ax) if text in inside(ax) + key(ax)]
-    for (one, box), (other, other_box) in itertools.combinations(named, 2):
-        assert not box.overlaps(other_box), (one, other)
+    are_apart(named)
 
 
 @every_case
@@ -167,7 +151,7 @@ def test_the_title_can_be_given_or_left_out() -> None:
 
 
 def test_a_given_axes_is_drawn_on_and_nothing_else_is_touched() -> None:
-    before, ax, recording = dict(mpl.rcParams), empty_axes(), small()
+    before, ax, recording = dict(mpl.rcParams), empty_axes(8, 4.6), small()
     assert plots.queues(recording, ax) is ax
     assert plt.get_fignums() == []
     assert dict(mpl.rcParams) == before

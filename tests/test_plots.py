@@ -14,8 +14,6 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.path import Path
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
@@ -23,6 +21,7 @@ from matplotlib.transforms import Bbox
 from streamkit.lab import palette, plots
 from streamkit.lab.recording import Events, Reads, Recording
 from streamkit.outcome import Outcome
+from tests.figures import are_readable, empty_axes
 
 mpl.use("Agg")  # no test may open a window
 import matplotlib.pyplot as plt
@@ -102,14 +101,6 @@ def typical(figure: str, case: str) -> Axes:
     return FIGURES[figure](TYPICAL[case])
 
 
-def empty_axes(width: float = 8, height: float = 3) -> Axes:
-    """Axes of a figure that pyplot does not know."""
-    figure = Figure(figsize=(width, height))
-    FigureCanvasAgg(figure)
-    axes: Axes = figure.add_subplot()
-    return axes
-
-
 def words(ax: Axes) -> dict[str, list[Text]]:
     """The texts that are drawn, by where they stand."""
     low, high = ax.get_xlim()
@@ -176,14 +167,7 @@ def test_no_word_runs_into_another_or_out_of_the_figure(figure: str, case: str) 
     """… and nothing warns: not of missing glyphs, not of a layout that does not fit."""
     ax = typical(figure, case)
     boxes = drawn(ax)
-    page = ax.figure.bbox
-    for text, box in boxes:
-        assert page.x0 <= box.x0, text
-        assert box.x1 <= page.x1, text
-        assert page.y0 <= box.y0, text
-        assert box.y1 <= page.y1, text
-    for (one, box), (other, other_box) in itertools.combinations(boxes, 2):
-        assert not box.overlaps(other_box), (one, other)
+    are_readable(ax, boxes)
 
 
 @both_figures
@@ -196,7 +180,7 @@ def test_no_text_is_smaller_than_eight_points(figure: str, case: str) -> None:
 @both_figures
 @every_case
 def test_a_given_axes_is_drawn_on_and_returned_and_nothing_else_is_touched(figure: str, case: str) -> None:
-    ax = empty_axes()
+    ax = empty_axes(8, 3, layout=None)
     other = ax.figure.add_axes((0.9, 0.9, 0.05, 0.05))
     before = len(other.get_children())
     assert FIGURES[figure](TYPICAL[case], ax) is ax
@@ -426,7 +410,7 @@ def test_a_code_from_a_provider_cannot_spoil_the_figure() -> None:
 
 
 def test_lanes_too_low_for_words_have_none() -> None:
-    ax = plots.timeline([made()] * 12, empty_axes(8, 2))
+    ax = plots.timeline([made()] * 12, empty_axes(8, 2, layout=None))
     assert inside(ax) == []
 
 

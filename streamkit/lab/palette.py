@@ -15,7 +15,7 @@ import textwrap
 import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from matplotlib import rcParams
 from matplotlib.font_manager import FontProperties, fontManager, get_font
@@ -33,6 +33,7 @@ __all__ = [
     "GRID",
     "HOPS",
     "INK",
+    "KEY",
     "LABEL_PT",
     "LINE_PT",
     "MUTED",
@@ -81,6 +82,18 @@ LABEL_PT: Final = 9.0
 TICK_PT: Final = 8.5
 NOTE_PT: Final = 8.0  # nothing is smaller
 LINE_PT: Final = 12.0  # one line of notes
+KEY: Final[dict[str, Any]] = {
+    "loc": "upper left",
+    "fontsize": NOTE_PT,
+    "labelcolor": INK,
+    "frameon": False,
+    "borderpad": 0,
+    "borderaxespad": 0,
+    "handlelength": 2.0,
+    "handletextpad": 0.6,
+    "labelspacing": 0.35,
+}
+"""How the key of a figure looks: arguments of `Axes.legend`."""
 FRAME_PT: Final = 66.0  # about what title, ticks and axis label take above and below the frame
 WIDTH_IN: Final = 8.0  # a notebook's column
 

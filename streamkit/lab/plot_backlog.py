@@ -121,13 +121,5 @@ def _explain(ax: Axes, held: list[HopFacts], others: int, unit: Unit) -> None:
     ax.legend(
         handles,
         names,
-        loc="upper left",
-        fontsize=NOTE_PT,
-        labelcolor=INK,
-        frameon=False,
-        borderpad=0,
-        borderaxespad=0.3,
-        handlelength=2.0,
-        handletextpad=0.6,
-        labelspacing=0.35,
+        **{**palette.KEY, "borderaxespad": 0.3},
     )

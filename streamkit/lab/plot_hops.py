@@ -183,13 +183,7 @@ def _explain(ax: Axes, shown: Sequence[Journey]) -> None:
     legend = ax.legend(
         [Line2D([], [], color=stroke.colour, linewidth=4) for stroke in strokes],
         [name for name, _ in names],
-        loc="upper left",
-        fontsize=NOTE_PT,
-        labelcolor=INK,
-        frameon=False,
-        borderpad=0,
-        borderaxespad=0.2,
-        labelspacing=0.35,
+        **{**palette.KEY, "borderaxespad": 0.2},
     )
     for text, (_, families) in zip(legend.get_texts(), names, strict=True):
         text.set_fontfamily(families)

@@ -16,7 +16,7 @@ from streamkit.lab import palette
 from streamkit.lab.curves import Curve, count_at
 from streamkit.lab.findings import SECONDS_FROM_MS, duration
 from streamkit.lab.journey_findings import HopFacts, Journey, describe_journey, journeys, spell
-from streamkit.lab.palette import INK, LINE_PT, NOTE_PT, WIDTH_IN, width_pt
+from streamkit.lab.palette import INK, LINE_PT, WIDTH_IN, width_pt
 from streamkit.lab.placing import Box, Page, stairs
 
 if TYPE_CHECKING:
@@ -416,15 +416,7 @@ def _draw_legend(page: Page, entries: list[tuple[Artist, str]], box: Box) -> Non
         page.ax.legend,
         [handle for handle, _ in entries],
         [text for _, text in entries],
-        loc="upper left",
         bbox_to_anchor=(box.left / page.width, (box.high - page.low) / (page.high - page.low)),
-        fontsize=NOTE_PT,
-        labelcolor=INK,
         ncols=_columns(page, entries) if page.head_pt else 1,
-        frameon=False,
-        borderpad=0,
-        borderaxespad=0,
-        handlelength=2.0,
-        handletextpad=0.6,
-        labelspacing=0.35,
+        **palette.KEY,
     )

@@ -458,16 +458,7 @@ def _explain(plan: _Plan, lanes: Sequence[Compared]) -> None:
     plan.ax.legend(
         [handle for handle, _ in entries],
         [text for _, text in entries],
-        loc="upper left",
         bbox_to_anchor=(0, 1),
         ncols=plan.legend_columns,
-        fontsize=NOTE_PT,
-        labelcolor=INK,
-        frameon=False,
-        borderpad=0,
-        borderaxespad=0,
-        handlelength=2.0,
-        handletextpad=0.6,
-        columnspacing=1.4,
-        labelspacing=0.3,
+        **{**palette.KEY, "columnspacing": 1.4, "labelspacing": 0.3},
     )

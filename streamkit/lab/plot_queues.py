@@ -193,17 +193,8 @@ def _explain(ax: Axes, shown: Queued, stack: _Stack) -> float:
     ax.legend(
         [handle for handle, _ in entries],
         [text for _, text in entries],
-        loc="upper left",
         ncols=_columns(entries, width),
-        fontsize=NOTE_PT,
-        labelcolor=INK,
-        frameon=False,
-        borderpad=0,
-        borderaxespad=0.3,
-        handlelength=2.0,
-        handletextpad=0.6,
-        columnspacing=1.2,
-        labelspacing=0.35,
+        **{**palette.KEY, "borderaxespad": 0.3, "columnspacing": 1.2},
     )
     corner = palette.points_from(ax, 0, 1)
     for row, line in enumerate(small):

@@ -25,19 +25,17 @@ import codecs
 import json
 import re
 import time
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from streamkit.errors import LimitExceeded, LineTooLong
 from streamkit.framing import framing
 from streamkit.lab import origin
+from streamkit.lab.piece_reader import PieceReader
 from streamkit.lab.recording import Events, Reads, Recording, Stamps
 from streamkit.outcome import Outcome
 from streamkit.parser import NDJSONParser, ServerSentEvent, SSEParser
-from streamkit.presets import Preset, detect
-from streamkit.presets import preset as preset_of
-from streamkit.results import End, ExtractionError, Piece, ProviderError
+from streamkit.presets import Preset
 from streamkit.wires import Timings
 
 if TYPE_CHECKING:
@@ -56,7 +54,6 @@ NDJSON_TYPES: Final = frozenset(
 SECRET_HEADERS: Final = frozenset(
     ("set-cookie", "set-cookie2", "authentication-info", "proxy-authentication-info", "location", "refresh", "link")
 )
-DETECT_WITHIN: Final = 32  # events; a provider's shape shows in the first few
 BATCH_READS: Final = 16
 MAX_PROBLEM_BYTES: Final = 64 * 1024
 _CODE: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
@@ -108,7 +105,7 @@ class Recorder:
         self.ended_ns: int | None = None
         self.status: int | None = None
         self.final = False  # an end marker or an error event was read: nothing that comes can change the outcome
-        self._reader = _PieceReader(preset, reasoning)
+        self._reader = PieceReader(preset, reasoning)
         self._on_piece = on_piece
         self._keeping = keep_bytes > 0
         self._room_to_keep = keep_bytes
@@ -456,72 +453,6 @@ class Recorder:
             return None
         self._meta["problem_code"] = code
         return code
-
-
-class _PieceReader:
-    """Events in, text out: by the preset given, or by one guessed from the first events."""
-
-    def __init__(self, preset: str | Preset | None, reasoning: bool) -> None:
-        self.error: str | None = None
-        self.final = False
-        self._reasoning = reasoning
-        self._preset = None if preset is None else preset_of(preset, reasoning=reasoning)
-        self._waiting: list[ServerSentEvent] = []  # seen before a preset was found
-        self._guessing = preset is None
-        self._ended = False
-        self._unread: Counter[str] = Counter()
-
-    @property
-    def name(self) -> str | None:
-        return None if self._preset is None else self._preset.name
-
-    @property
-    def unread_code(self) -> str | None:
-        """Why the first event that could not be read could not; None if all could."""
-        return next(iter(self._unread), None)
-
-    @property
-    def lacks_end(self) -> bool:
-        """The provider marks its end, and no mark was seen."""
-        return self._preset is not None and self._preset.has_end_marker and not self._ended
-
-    def read(self, event: ServerSentEvent) -> list[tuple[str, str]]:
-        """(text, reasoning) of this event, last in the list; before it those of earlier events, if they show now."""
-        if not self._guessing:
-            return [self._read(event)]
-        self._waiting.append(event)
-        found = detect(self._waiting)
-        if found is None:
-            self._guessing = len(self._waiting) < DETECT_WITHIN
-            return [("", "")]
-        self._guessing = False
-        self._preset = preset_of(found, reasoning=self._reasoning)
-        return [self._read(waiting) for waiting in self._waiting]
-
-    def notes(self) -> list[str]:
-        notes = [f"events that could not be read ({code}): {count}" for code, count in sorted(self._unread.items())]
-        if self._preset is None and self._waiting:
-            notes.append("no preset fits the events, so there is no text; name one with preset=")
-        return notes
-
-    def _read(self, event: ServerSentEvent) -> tuple[str, str]:
-        result = self._preset.read(event) if self._preset is not None else None
-        if isinstance(result, ExtractionError):
-            self._unread[result.code] += 1
-        elif isinstance(result, ProviderError):
-            if not self.final:
-                self.error, self.final = result.code, True
-        elif isinstance(result, Piece):
-            self._end(result.end)
-            return result.text, result.reasoning
-        else:
-            self._end(result)
-        return "", ""
-
-    def _end(self, end: End | None) -> None:
-        if end is not None:
-            self._ended = True
-            self.final = self.final or end.conclusive
 
 
 _NO_EVENT: Final = ServerSentEvent(event="", data="", id="")
