@@ -196,6 +196,10 @@ def test_a_full_buffer_of_its_own_server_excuses_the_upstream_however_little_is_
     at_ns, steps = late.taps["upstream.sent"].at_ns, range(21)
     full = Gauge([at - 1_000_000 for at in at_ns], [100 for _ in steps])
     assert judge(replace(late, gauges={"upstream.buffer": full})).level != "do not quote"
+    just_emptied = Gauge(
+        [look for at in at_ns for look in (at - 30_000_000, at - 1_000_000)], [size for _ in steps for size in (100, 0)]
+    )
+    assert judge(replace(late, gauges={"upstream.buffer": just_emptied})).level != "do not quote"
     empty = Gauge(full.at_ns, [0 for _ in steps])
     assert judge(replace(late, gauges={"upstream.buffer": empty})).level == "do not quote"
 

@@ -139,7 +139,7 @@ def own_lateness_ns(recording: Recording) -> Ints:
     free_ns = np.maximum(due_ns, np.concatenate((due_ns[:1], sent_ns[:-1])))
     blocked = sent_ns - free_ns > ON_TIME_NS
     # Of each event: free (0), held back (1), or as the one before it (-1): late, but only because that was.
-    state = np.where(late_ns <= ON_TIME_NS, 0, np.where(blocked, _unread_is_much(recording, sent_ns), -1))
+    state = np.where(late_ns <= ON_TIME_NS, 0, np.where(blocked, _held_back(recording, free_ns, sent_ns), -1))
     state[0] = max(state[0], 0)
     told_by = np.maximum.accumulate(np.where(state >= 0, np.arange(events), 0))
     own: Ints = late_ns[state[told_by] == 0]
@@ -311,19 +311,12 @@ def _times(curve: Curve, events: int) -> Ints:
     return np.repeat(curve.at_ns, np.diff(np.minimum(curve.count, events), prepend=0))
 
 
-def _unread_is_much(recording: Recording, sent_ns: Ints) -> npt.NDArray[np.bool_]:
-    """Of each event, whether much of what the upstream had sent before it was still unread when it was sent; or
-    anything at all where its own server could not get rid of it.
+def _held_back(recording: Recording, free_ns: Ints, sent_ns: Ints) -> npt.NDArray[np.bool_]:
+    """Of each event that could have been sent at `free_ns`, whether much of what the upstream had sent before was still
+    unread when it was; or anything at all lay meanwhile where its own server could not get rid of it.
     """
-    read, sent, buffer = (
-        recording.taps.get("relay.read"),
-        recording.taps["upstream.sent"],
-        recording.gauges.get("upstream.buffer"),
-    )
-    full = np.zeros(sent_ns.size, dtype=np.bool_)
-    if buffer is not None and len(buffer):
-        row = np.searchsorted(np.asarray(buffer.at_ns), sent_ns) - 1  # the last look before it left
-        full = (np.asarray(buffer.value)[row.clip(min=0)] > 0) & (row >= 0)
+    full = _buffer_was_full(recording, free_ns, sent_ns)
+    read, sent = recording.taps.get("relay.read"), recording.taps["upstream.sent"]
     if read is None:
         return full
     before_ns = sent_ns - 1
@@ -333,6 +326,16 @@ def _unread_is_much(recording: Recording, sent_ns: Ints) -> npt.NDArray[np.bool_
         return np.subtract(passed, taken, dtype=np.int64)
 
     return full | (unread("events") >= FULL_EVENTS) | (unread("bytes") >= FULL_BYTES)
+
+
+def _buffer_was_full(recording: Recording, free_ns: Ints, sent_ns: Ints) -> npt.NDArray[np.bool_]:
+    """By the looks taken between the two times, and the last one before."""
+    buffer = recording.gauges.get("upstream.buffer")
+    if buffer is None:
+        return np.zeros(sent_ns.size, dtype=np.bool_)
+    looks: Ints = np.concatenate((np.zeros(1, dtype=np.int64), np.cumsum(np.asarray(buffer.value) > 0)))
+    first, last = (np.searchsorted(np.asarray(buffer.at_ns), at_ns) for at_ns in (free_ns, sent_ns))
+    return np.asarray(looks[last] > looks[np.maximum(first - 1, 0)])
 
 
 def _ms(ns: int) -> str:

@@ -20,6 +20,7 @@ from functools import partial
 from typing import Any, Final, Literal, cast
 
 from sanic import HTTPResponse, Request, Sanic
+from sanic.exceptions import RequestCancelled
 from sanic.response import json
 
 from streamkit.config import Buffers, Tracing
@@ -295,6 +296,8 @@ async def _writable(request: Request) -> None:
     """
     protocol: Any = request.protocol
     await protocol._can_write.wait()  # what Sanic's own send waits for
+    if protocol.transport.is_closing():  # as that send would find: the event has not left
+        raise RequestCancelled
 
 
 async def _until(due_ns: int) -> None:
