@@ -21,7 +21,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, Self, TypeAlias
 
-__all__ = ["COUNTERS", "GAUGES", "HOPS", "NOT_KNOWN", "PROCESS", "Gauge", "Gauges", "Sampler", "Values"]
+__all__ = ["COUNTERS", "GAUGES", "HOPS", "MAX_WATCHED", "NOT_KNOWN", "PROCESS", "Gauge", "Gauges", "Sampler", "Values"]
 
 HOPS: Final[Mapping[str, tuple[str, ...]]] = {
     "upstream → relay": (
@@ -49,6 +49,7 @@ PROCESS: Final = ("relay.rss",)
 
 NOT_KNOWN: Final = -1
 MAX_SAMPLES: Final = 2000
+MAX_WATCHED: Final = 256
 LINGER_NS: Final = 60_000_000_000
 
 Values: TypeAlias = Mapping[str, int | None]
@@ -196,7 +197,13 @@ class Sampler:
     def watch(self, gauges: Gauges, read: Callable[[], Values], busy: Callable[[], bool] = _never) -> Iterator[None]:
         """Sample `read()` into `gauges` while the block runs, at its beginning and its end too, and then as long as
         `busy()`: what a server has written may lie in its queues when its work is done. At most a minute.
+
+        At most 256 are watched at a time: a crowd would cost more time and memory than its picture is worth. Who comes
+        beyond that is not sampled.
         """
+        if len(self._watched) >= MAX_WATCHED:
+            yield
+            return
         watched = _Watched(gauges, read, busy)
         self._watched.add(watched)
         watched.take()

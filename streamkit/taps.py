@@ -21,6 +21,7 @@ import operator
 import re
 import secrets
 from array import array
+from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Self
 
@@ -45,6 +46,7 @@ TAPS: Final = (
 
 MAX_STEPS: Final = 1_000_000
 MAX_FINISHED: Final = 10_000
+MAX_GAUGED: Final = 50  # of those that have ended: a table of gauges is up to 128 kB
 
 
 def new_stream_id() -> str:
@@ -185,7 +187,7 @@ class StreamTaps:
 
 class TapLog:
     """The taps of many streams in bounded memory: at most `max_steps` steps of 24 bytes, and `max_finished` streams
-    that have ended.
+    that have ended, of which the last 50 with their gauges.
 
     Beyond that the streams that finished first are forgotten; if there is no room although all still run, further
     steps are dropped and counted in their stream's `dropped`.
@@ -198,6 +200,7 @@ class TapLog:
         self._max_finished = max_finished
         self._room = max_steps
         self._streams: dict[str, StreamTaps] = {}
+        self._gauged: deque[StreamTaps] = deque()  # ended, and with gauges
         self._finished: dict[str, int] = {}  # in the order of their end: the room that each will give back
 
     def open(self, stream_id: str) -> StreamTaps:
@@ -209,6 +212,10 @@ class TapLog:
         """The stream has ended; its taps stay until their room is needed."""
         taps.finished = True
         self._finished[taps.stream_id] = taps.steps
+        if taps.gauges is not None:
+            self._gauged.append(taps)
+            if len(self._gauged) > MAX_GAUGED:
+                self._gauged.popleft().gauges = None
         if len(self._finished) > self._max_finished:
             self._forget_oldest()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import sys
 import threading
@@ -15,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamkit.gauges import COUNTERS, GAUGES, HOPS, NOT_KNOWN, PROCESS, Gauge, Gauges, Sampler
+from streamkit.gauges import COUNTERS, GAUGES, HOPS, MAX_WATCHED, NOT_KNOWN, PROCESS, Gauge, Gauges, Sampler
 from tests.fakes import run_in_fake_time
 
 MS = 1_000_000
@@ -254,6 +255,19 @@ class TestSampler:
         assert (column[0], column[-1]) == (3, 0)
         assert {1, 2} <= set(column)
         assert sampler == "<Sampler: 0 watched, every 10 ms>"
+
+    def test_in_a_crowd_those_beyond_the_bound_are_not_sampled(self) -> None:
+        async def watched() -> list[int]:
+            sampler, crowd = Sampler(10 * MS), [Gauges(10 * MS) for _ in range(MAX_WATCHED + 2)]
+            with contextlib.ExitStack() as stack:
+                for gauges in crowd:
+                    stack.enter_context(sampler.watch(gauges, lambda: {"relay.unsent": 1}))
+                await asyncio.sleep(0.05)
+            return [len(gauges) for gauges in crowd]
+
+        *sampled, one, other = run_in_fake_time(watched())
+        assert min(sampled) > 1
+        assert one == other == 0
 
     def test_one_sampler_can_be_used_again(self) -> None:
         async def watched() -> list[int]:

@@ -147,3 +147,13 @@ def test_an_upstreams_log_tells_its_whole_schedule_and_what_was_sent_of_it() -> 
     assert taps.taps["upstream.due"] == Tap([10_001_000, 15_001_000, 20_001_000], [1, 2, 3], [3, 5, 6])
     assert taps.taps["upstream.sent"] == Tap([11_001_000, 20_000_000], [1, 2], [3, 5])
     assert (taps.stream_id, taps.marks, taps.finished) == ("ab12", {"upstream.asked": 1000}, False)
+
+
+def test_the_gauges_of_the_last_fifty_streams_are_kept() -> None:
+    log = TapLog()
+    for number in range(60):
+        taps = log.open(str(number))
+        taps.gauges = Gauges(1)
+        log.close(taps)
+    kept = [number for number in range(60) if (taps_of := log.get(str(number))) and taps_of.gauges is not None]
+    assert kept == list(range(10, 60))
