@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamkit.gauges import NOT_KNOWN, Gauge
-from streamkit.lab.policy_facts import about, byte_size, compared, facts, policies_finding
+from streamkit.lab.findings import byte_size
+from streamkit.lab.policy_facts import about, compared, facts, policies_finding
 from streamkit.lab.recording import Events, Reads, Recording
 from streamkit.outcome import Outcome
 from streamkit.taps import Tap

@@ -24,7 +24,18 @@ if TYPE_CHECKING:
 
     Ints = npt.NDArray[np.int64]
 
-__all__ = ["Recordings", "Trace", "describe", "describe_gaps", "duration", "finding", "gaps_finding", "traces"]
+__all__ = [
+    "Recordings",
+    "Trace",
+    "byte_size",
+    "describe",
+    "describe_gaps",
+    "duration",
+    "finding",
+    "gaps_finding",
+    "short",
+    "traces",
+]
 
 Recordings: TypeAlias = Recording | Iterable[Recording] | Mapping[str, Recording]
 
@@ -156,10 +167,10 @@ def describe_gaps(shown: list[Trace]) -> str:
     for q in (99, 50):
         low, high = _extremes(measured, [_percentile(trace, q) for trace in measured])
         if _apart(_percentile(low, q), _percentile(high, q)):
-            values = f"{duration(_percentile(high, q))}, that of {_short(low.name)} {duration(_percentile(low, q))}"
-            return f"The p{q} gap of {_short(high.name)} is {values}"
+            values = f"{duration(_percentile(high, q))}, that of {short(low.name)} {duration(_percentile(low, q))}"
+            return f"The p{q} gap of {short(high.name)} is {values}"
     if len(measured) == 1:
-        return f"{_short(measured[0].name)} alone has gaps: {_lower(_half_and_tail(measured[0]))}"
+        return f"{short(measured[0].name)} alone has gaps: {_lower(_half_and_tail(measured[0]))}"
     p50, p99 = (duration(max(_percentile(trace, q) for trace in measured)) for q in (50, 99))
     return f"{_all(len(measured))} alike: p50 up to {p50}, p99 up to {p99}"
 
@@ -206,7 +217,7 @@ def _one(trace: Trace) -> str:
         return _nothing(trace)
     if not trace.outcome.ok:
         verb = "Cancelled" if trace.outcome.name == "cancelled" else "Cut"
-        reason = "" if trace.outcome.name == "cancelled" else f": {_short(str(trace.outcome), OUTCOME_LIMIT)}"
+        reason = "" if trace.outcome.name == "cancelled" else f": {short(str(trace.outcome), OUTCOME_LIMIT)}"
         return f"{verb} after {_many(trace.count, trace.noun)}{reason}"
     if trace.stalls.size:
         return _stalls(trace)
@@ -218,7 +229,7 @@ def _nothing(trace: Trace) -> str:
     if trace.outcome.name == "refused":
         status = "" if trace.outcome.detail is None else f" with status {trace.outcome.detail}"
         return f"Refused{status} after {took}"
-    return f"Not one piece in {took}: {_short(str(trace.outcome), OUTCOME_LIMIT)}"
+    return f"Not one piece in {took}: {short(str(trace.outcome), OUTCOME_LIMIT)}"
 
 
 def _stalls(trace: Trace) -> str:
@@ -245,31 +256,31 @@ def _pace(trace: Trace) -> str:
 def _several(shown: list[Trace]) -> str:
     failed = [trace for trace in shown if not trace.outcome.ok]
     if failed:
-        named = _listed([f"{_short(trace.name)}: {_short(str(trace.outcome), OUTCOME_LIMIT)}" for trace in failed])
+        named = _listed([f"{short(trace.name)}: {short(str(trace.outcome), OUTCOME_LIMIT)}" for trace in failed])
         return f"{_of(len(failed), len(shown))} did not complete – {named}"
     stalled = [trace for trace in shown if trace.stalls.size]
     if stalled:
         worst = max(stalled, key=_worst_stall_ns)
         longest = duration(_worst_stall_ns(worst))
-        return f"{_of(len(stalled), len(shown))} stalled, {_short(worst.name)} for {longest}"
+        return f"{_of(len(stalled), len(shown))} stalled, {short(worst.name)} for {longest}"
     measured = [trace for trace in shown if trace.count]
     if len(measured) < len(shown):
         return f"{len(shown) - len(measured)} of {len(shown)} brought not one piece"
     low, high = _extremes(shown, [trace.wait_ns or 0 for trace in shown])
     if _apart(low.wait_ns or 0, high.wait_ns or 0):
         later = duration((high.wait_ns or 0) - (low.wait_ns or 0))
-        return f"{_short(high.name)}: first piece {later} later than {_short(low.name)}"
+        return f"{short(high.name)}: first piece {later} later than {short(low.name)}"
     crowded = [trace for trace in shown if trace.count > 1 and trace.shared >= CROWDED]
     paced = [trace for trace in shown if trace.gaps.size and trace.shared < CROWDED]
     if crowded and paced:
         most = max(crowded, key=lambda trace: trace.shared)
         every = duration(_percentile(paced[0], 50))
-        return f"{_short(most.name)}: {_together(most)}, {_short(paced[0].name)}: one every {every}"
+        return f"{short(most.name)}: {_together(most)}, {short(paced[0].name)}: one every {every}"
     if paced:
         low, high = _extremes(paced, [_percentile(trace, 50) for trace in paced])
         fast, slow = _percentile(low, 50), _percentile(high, 50)
         if _apart(fast, slow):
-            return f"{_short(high.name)}: a read every {duration(slow)}, {_short(low.name)} every {duration(fast)}"
+            return f"{short(high.name)}: a read every {duration(slow)}, {short(low.name)} every {duration(fast)}"
     return f"{_all(len(shown))} alike: {_lower(_pace(shown[0]))}"
 
 
@@ -328,5 +339,17 @@ def _lower(sentence: str) -> str:
     return sentence[:1].lower() + sentence[1:]
 
 
-def _short(text: str, limit: int = NAME_LIMIT) -> str:
+def short(text: str, limit: int = NAME_LIMIT) -> str:
+    """At most `limit` characters; what was cut shows as an ellipsis."""
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+def byte_size(count: int) -> str:
+    """`512 B`, `3.8 kB`, `310 kB`, `4.2 MB`: decimal prefixes."""
+    if count < 1000:
+        return f"{count} B"
+    for unit, name in ((1e3, "kB"), (1e6, "MB"), (1e9, "GB")):
+        if count < 999.5 * unit or name == "GB":
+            amount = count / unit
+            return f"{amount:,.1f} {name}" if amount < 9.95 else f"{amount:,.0f} {name}"
+    raise AssertionError  # the last unit takes everything

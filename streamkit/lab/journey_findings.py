@@ -19,7 +19,7 @@ import numpy as np
 
 from streamkit.lab import metrics
 from streamkit.lab.curves import backlog, count_at, delay_ns, time_of
-from streamkit.lab.findings import APART, APART_NS, NAME_LIMIT, Recordings, Trace, describe, duration, traces
+from streamkit.lab.findings import APART, APART_NS, Recordings, Trace, describe, duration, short, traces
 from streamkit.lab.recording import Recording
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ def describe_hops(shown: Sequence[Journey]) -> str:
         sentence = _shares(measured[0])
         if len(shown) == 1:
             return sentence
-        return f"{_short(measured[0].name)}: {sentence[:1].lower()}{sentence[1:]}"
+        return f"{short(measured[0].name)}: {sentence[:1].lower()}{sentence[1:]}"
     return _compared(measured)
 
 
@@ -414,7 +414,7 @@ def _compared(measured: Sequence[Journey]) -> str:
         delays = [d.get(name, 0) for d in known]
         low, high = min(delays), max(delays)
         if high - low > APART_NS and high > APART * low:
-            slow, quick = (_short(measured[delays.index(value)].name) for value in (high, low))
+            slow, quick = (short(measured[delays.index(value)].name) for value in (high, low))
             return f"{name}: p{q} {duration(high)} in {slow}, {duration(low)} in {quick}"
     worst = max(measured, key=_whole_ns)
     both = "Both" if len(measured) == 2 else f"All {len(measured)}"
@@ -423,7 +423,3 @@ def _compared(measured: Sequence[Journey]) -> str:
 
 def _capital(words: str) -> str:
     return words[:1].upper() + words[1:]
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= NAME_LIMIT else name[: NAME_LIMIT - 1].rstrip() + "…"

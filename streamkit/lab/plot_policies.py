@@ -18,7 +18,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from streamkit.lab import palette
 from streamkit.lab.curves import Curve
-from streamkit.lab.findings import Recordings
+from streamkit.lab.findings import Recordings, byte_size
 from streamkit.lab.journey_findings import NOISE_NS
 from streamkit.lab.palette import FRAME_PT, GRID, INK, LABEL_PT, LINE_PT, MUTED, NOTE_PT, width_pt
 from streamkit.lab.placing import stairs
@@ -26,7 +26,6 @@ from streamkit.lab.policy_facts import (
     Compared,
     PolicyFacts,
     about,
-    byte_size,
     compared,
     describe_policies,
 )

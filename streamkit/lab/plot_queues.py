@@ -13,10 +13,9 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from streamkit.gauges import HOPS
 from streamkit.lab import palette
-from streamkit.lab.findings import duration
+from streamkit.lab.findings import byte_size, duration
 from streamkit.lab.palette import INK, LINE_PT, MUTED, NOTE_PT, WIDTH_IN, Fill, width_pt
 from streamkit.lab.plot_journey import time_axis
-from streamkit.lab.policy_facts import byte_size
 from streamkit.lab.queue_findings import Queued, describe_queues, queued
 
 if TYPE_CHECKING:

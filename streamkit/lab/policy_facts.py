@@ -17,7 +17,7 @@ import numpy as np
 from streamkit.gauges import NOT_KNOWN
 from streamkit.lab.columns import utf8_sizes
 from streamkit.lab.curves import Curve, time_of
-from streamkit.lab.findings import APART, NAME_LIMIT, Recordings, describe, duration
+from streamkit.lab.findings import APART, NAME_LIMIT, Recordings, byte_size, describe, duration, short
 from streamkit.lab.journey_findings import Journey, journeys
 from streamkit.lab.percentile import percentiles_ns
 from streamkit.lab.recording import Recording
@@ -35,7 +35,6 @@ __all__ = [
     "Compared",
     "PolicyFacts",
     "about",
-    "byte_size",
     "compared",
     "describe_policies",
     "facts",
@@ -192,17 +191,6 @@ def about(ns: float) -> str:
     return f"{seconds:,.1f} s" if abs(seconds) < 9.95 else f"{seconds:,.0f} s"
 
 
-def byte_size(count: int) -> str:
-    """`512 B`, `3.8 kB`, `310 kB`, `4.2 MB`: decimal prefixes."""
-    if count < 1000:
-        return f"{count} B"
-    for unit, name in ((1e3, "kB"), (1e6, "MB"), (1e9, "GB")):
-        if count < 999.5 * unit or name == "GB":
-            amount = count / unit
-            return f"{amount:,.1f} {name}" if amount < 9.95 else f"{amount:,.0f} {name}"
-    raise AssertionError  # the last unit takes everything
-
-
 # --- The facts ------------------------------------------------------------------------------------------------------
 
 
@@ -285,13 +273,9 @@ def _speeches(shown: Sequence[Compared]) -> list[_Speech]:
     """From the fullest to the briefest: `disconnect(2)` is called `disconnect` where there is no other one."""
     full = {one: one.name or "the stream" for one in shown}
     bare = [name.partition("(")[0] or name for name in full.values()]
-    spare = {
-        one: short if bare.count(short) == 1 else name for (one, name), short in zip(full.items(), bare, strict=True)
-    }
+    spare = {one: word if bare.count(word) == 1 else name for (one, name), word in zip(full.items(), bare, strict=True)}
     choices = ((full, NAME_LIMIT, False), (spare, NAME_LIMIT, False), (spare, NAME_LIMIT, True), (spare, 10, True))
-    return [
-        _Speech({one: _short(name, limit) for one, name in names.items()}, brief) for names, limit, brief in choices
-    ]
+    return [_Speech({one: short(name, limit) for one, name in names.items()}, brief) for names, limit, brief in choices]
 
 
 def _holders(shown: Sequence[Compared]) -> list[Compared]:
@@ -408,7 +392,3 @@ def _of_total(count: int, total: int | None) -> str:
 
 def _listed(words: Sequence[str]) -> str:
     return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else "".join(words)
-
-
-def _short(name: str, limit: int) -> str:
-    return name if len(name) <= limit else name[: limit - 1].rstrip() + "…"

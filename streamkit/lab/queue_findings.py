@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from streamkit.gauges import GAUGES, HOPS
-from streamkit.lab.findings import APART, duration
+from streamkit.lab.findings import APART, byte_size, duration
 from streamkit.lab.held import Held, held
 from streamkit.lab.journey_findings import Journey, journeys
-from streamkit.lab.policy_facts import byte_size
 
 if TYPE_CHECKING:
     import numpy.typing as npt
