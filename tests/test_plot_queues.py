@@ -16,7 +16,8 @@ from matplotlib.transforms import Bbox
 
 from streamkit.gauges import GAUGES, Gauge
 from streamkit.lab import palette, plots
-from streamkit.lab.held import held
+from streamkit.lab.held import Held, held
+from streamkit.lab.queue_findings import describe_queues, queued
 from streamkit.lab.recording import Recording
 from tests.figures import are_apart, are_readable, empty_axes
 from tests.queue_chain import MS, SMALL, TCP, chain
@@ -325,3 +326,22 @@ def test_the_finding(case: str, sentence: str) -> None:
 
 def test_how_much_had_been_written_is_left_out_where_it_was_not_counted() -> None:
     assert plots.queues_finding(replace(small(), counts={})).endswith("the relay was first blocked after 404 ms")
+
+
+@pytest.mark.parametrize(
+    ("looks", "part"), [(2, "in the client's kernel"), (20, "in none of the queues that were seen")]
+)
+def test_a_rest_counts_when_it_lasts_and_not_at_a_leap_that_a_sampler_has_not_seen_yet(looks: int, part: str) -> None:
+    """50 looks, 10 ms apart: 3 kB unread all along, and the curves say 9 kB for some of them."""
+    at_ns = np.arange(50, dtype=np.int64) * 10 * MS
+    unread = np.full(50, 3_000, dtype=np.int64)
+    by_curves = np.where((at_ns >= 100 * MS) & (at_ns < (100 + 10 * looks) * MS), 9_000, unread)
+    hop = Held(
+        at_ns=at_ns,
+        by_queue={"client.unread": unread},
+        by_curves=by_curves,
+        rest=by_curves - unread,
+        missing=(),
+    )
+    shown = replace(queued(small()), hops={"relay → client": hop}, at_ns=at_ns)
+    assert part in describe_queues(shown)

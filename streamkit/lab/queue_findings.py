@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Queued", "describe_queues", "queued", "queues_finding"]
 
 LITTLE_BYTES: Final = 65_536  # what a transport holds by default before it makes its writer wait
+LASTING_NS: Final = 100_000_000  # several looks of every sampler
 ALL: Final = 0.995  # a queue with this share of its hop has all of it
 
 PLACES: Final[Mapping[str, str]] = {
@@ -135,18 +136,25 @@ def describe_queues(shown: Queued) -> str:
 
 
 def _main(shown: Queued) -> str:
-    """The hop that held most, of several alike the nearest to the client, and its largest part at that moment.
-
-    That moment is when its queues were fullest, unless the curves say clearly more at another one: for an instant they
-    do at every leap, since the samplers look by turns.
-    """
-    largest = max(int(one.amount.max()) for one in shown.hops.values())
-    hop, most = next(item for item in reversed(tuple(shown.hops.items())) if item[1].amount.max() * APART >= largest)
-    seen = most.in_queues if most.in_queues.max() * APART >= most.amount.max() else most.amount
-    peak = int(np.argmax(seen))
-    amount = int(most.amount[peak])
-    parts = {PARTS[name]: int(value[peak]) for name, value in most.by_queue.items()}
+    """The hop that held most, of several alike the nearest to the client, and its largest part at that moment."""
+    seen = {hop: _lasting(one) for hop, one in shown.hops.items()}
+    largest = max(int(amount.max()) for amount in seen.values())
+    hop = next(hop for hop in reversed(seen) if seen[hop].max() * APART >= largest)
+    peak = int(np.argmax(seen[hop]))
+    amount = int(seen[hop][peak])
+    parts = {PARTS[name]: int(value[peak]) for name, value in shown.hops[hop].by_queue.items()}
     parts["in none of the queues that were seen"] = amount - sum(parts.values())
     part = max(parts, key=parts.__getitem__)
     of_it = "all" if parts[part] >= ALL * amount else byte_size(parts[part])
     return f"up to {byte_size(amount)} lay {PLACES[hop]}, {of_it} of it {part}"
+
+
+def _lasting(hop: Held) -> Ints:
+    """The queues together, and what the curves say beyond them for `LASTING_NS` on end: for an instant they do at every
+    leap, since the samplers look by turns.
+    """
+    if hop.rest is None:
+        return hop.in_queues
+    until = np.searchsorted(hop.at_ns, hop.at_ns + LASTING_NS, side="right")
+    least = [max(0, int(hop.rest[start:end].min())) for start, end in enumerate(until)]
+    return hop.in_queues + np.array(least, dtype=np.int64)
