@@ -67,9 +67,7 @@ class Limits:
     max_pending_bytes: int = _bound(1 << 17, "output that a policy may hold back for one slow client")
 
     def __post_init__(self) -> None:
-        for name, value in _items(self):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigError(f"expected {name} as an integer >= 1, got {value!r}")
+        _check_integers(self, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +86,7 @@ class Buffers:
     read_ahead_bytes: int = _bound(65_536, "upstream: what is read from it while the client cannot take it yet")
 
     def __post_init__(self) -> None:
-        for name, value in _items(self):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-                raise ConfigError(f"expected {name} as an integer >= 0, got {value!r}")
+        _check_integers(self, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,3 +179,9 @@ def _number(option: Option, text: str) -> float:
 def _items(settings: Deadlines | Limits | Buffers) -> Iterator[tuple[str, Any]]:
     for each in fields(settings):
         yield each.name, getattr(settings, each.name)
+
+
+def _check_integers(settings: Limits | Buffers, least: int) -> None:
+    for name, value in _items(settings):
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ConfigError(f"expected {name} as an integer >= {least}, got {value!r}")

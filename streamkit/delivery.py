@@ -20,6 +20,7 @@ from sanic import HTTPResponse, Request, Sanic
 from sanic.http import Http
 
 from streamkit.deadline import Watch
+from streamkit.http1 import chunk
 from streamkit.outcome import Outcome
 from streamkit.outlet import Outlet
 from streamkit.policies import Policy
@@ -109,7 +110,7 @@ class Answer:
 
     def write(self, data: bytes) -> None:
         """Hand `data`, which must not be empty, to the connection, as one chunk, now."""
-        framed = b"%x\r\n%b\r\n" % (len(data), data)
+        framed = chunk(data)
         self.wrote += len(framed)
         self._transport.write(framed)
 
@@ -124,7 +125,7 @@ class Answer:
         await response.send(data)
         if not self.wrote:
             self._note_framing()
-        self.wrote += len(data) + (len(b"%x\r\n\r\n" % len(data)) if self._chunked else 0)
+        self.wrote += len(chunk(data) if self._chunked else data)
 
     def _note_framing(self) -> None:
         """Sanic decides on it when it sends the head."""

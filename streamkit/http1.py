@@ -448,5 +448,5 @@ def request_bytes(method: str, target: bytes, headers: Headers) -> bytes:
 
 
 def chunk(data: bytes) -> bytes:
-    """One chunk of a request's body (RFC 9112 section 7.1). No data, no chunk: one of size 0 would end the body."""
+    """One chunk of a body (RFC 9112 section 7.1). No data, no chunk: one of size 0 would end the body."""
     return b"%x\r\n%b\r\n" % (len(data), data) if data else b""

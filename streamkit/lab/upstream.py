@@ -25,6 +25,7 @@ from sanic.response import json
 
 from streamkit.config import Buffers, Tracing
 from streamkit.gauges import Gauges, Sampler, Values
+from streamkit.http1 import LAST_CHUNK, chunk
 from streamkit.lab.wire import Wire, wire
 from streamkit.sockets import send_queue, set_buffers
 from streamkit.taps import STREAM_ID_HEADER, StreamTaps, stream_id_from
@@ -38,7 +39,6 @@ POEM: Final = (
 )
 REMEMBERED_STREAMS: Final = 1000
 REMEMBERED_GAUGES: Final = 50  # of streams that have ended: up to 64 kB each
-FINAL_CHUNK: Final = b"0\r\n\r\n"
 _serial = itertools.count(1)
 
 
@@ -245,15 +245,10 @@ async def _answer(request: Request, log: SentLog, content_type: str) -> None:
         log.due_ns.append(log.started_ns + step.due_ns)
         log.sent_ns.append(time.monotonic_ns())
         await response.send(data)
-        log.wrote_bytes += _chunk_bytes(data)
+        log.wrote_bytes += len(chunk(data))
     await response.send(end_stream=True)
     if log.wrote_bytes:  # otherwise it is an answer without chunks
-        log.wrote_bytes += len(FINAL_CHUNK)
-
-
-def _chunk_bytes(data: bytes) -> int:
-    """What `data` is on the wire as one HTTP chunk (RFC 9112 §7.1)."""
-    return len(f"{len(data):x}") + 4 + len(data) if data else 0
+        log.wrote_bytes += len(LAST_CHUNK)
 
 
 class _Gauging:
