@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import logging
 import os
 import re
 import time
@@ -22,7 +21,6 @@ from http import HTTPStatus
 from typing import Any, Final, cast
 
 import httpx2
-import orjson
 from sanic import Blueprint, HTTPResponse, Request, Sanic
 from sanic.exceptions import SanicException
 from sanic.response import json
@@ -30,7 +28,7 @@ from sanic.response import json
 from streamkit.asking import UpstreamRequest
 from streamkit.config import Buffers, Deadlines, flag, settings_from
 from streamkit.deadline import Watch
-from streamkit.delivery import Answer, deliver, problem
+from streamkit.delivery import SHUT_DOWN, Answer, Ended, deliver, end_of_grace, is_end_of_grace, problem
 from streamkit.errors import ConfigError
 from streamkit.formats import Format, negotiate
 from streamkit.forms import BadRequest, read_chat_history
@@ -42,16 +40,19 @@ from streamkit.policies import Policy, preferred, queue
 from streamkit.policies import policy as find_policy
 from streamkit.presets import Preset
 from streamkit.presets import preset as find_preset
+from streamkit.running import GRACE_OVER
 from streamkit.sockets import resident_bytes, set_buffers
 from streamkit.sources import Failure, llm
+from streamkit.streamlog import StreamRecord
 from streamkit.taps import STREAM_ID_HEADER, StreamTaps, TapLog, new_stream_id, stream_id_from
 from streamkit.transport import Body, StreamTransport
 
 __all__ = ["Relay", "create_app", "create_blueprint"]
 
-log = logging.getLogger("streamkit.relay")
 _serial = itertools.count(1)
 NEVER_S: Final = 10 * 365 * 24 * 3600.0
+END_S: Final = 0.5
+"""How long a stop waits for its streams' last words."""
 
 
 class Relay:
@@ -86,11 +87,11 @@ class Relay:
         self._given_transport = transport
         self._transport: httpx2.AsyncBaseTransport | None = None
         self.policy = find_policy(policy or env.get("STREAMKIT_POLICY") or "pause")
-        self.deadlines, self.limits, self._buffers, tracing = settings_from(settings, env)
+        self.deadlines, self.limits, self._buffers, tracing, self._retries = settings_from(settings, env)
         if tracing.gauge_ms and self.taps is None:
             raise ConfigError("gauge_ms needs trace: the queues are kept with a stream's taps")
         self._sampler = Sampler(int(tracing.gauge_ms * 1e6)) if tracing.gauge_ms else None
-        self.live = 0
+        self._running: set[asyncio.Task[Any]] = set()
         self.served = 0
         self._ask("a question")  # what the preset lacks, such as a model, is said at start-up
 
@@ -112,48 +113,68 @@ class Relay:
             await self._transport.aclose()
             self._transport = None
 
+    @property
+    def live(self) -> int:
+        """Streams that are running."""
+        return len(self._running)
+
     async def answer(self, request: Request) -> HTTPResponse | None:
         """`POST /ans`: one stream, from its request to its log line."""
-        stream_id = self._name(request)
-        started_ns = time.monotonic_ns()
-        outcome = Outcome("cancelled")
-        if self.live >= self.limits.max_streams:
-            return problem(BUSY, stream_id)
-        self.live += 1
-        taps = self.taps.open(stream_id) if self.taps is not None else None
+        record = StreamRecord(self._name(request))
         try:
-            with ours_decide(request):
-                outcome, response = await self._run(request, stream_id, taps)
+            ended = await self._ended(request, record)
+            record.ended(ended.outcome, ended.code, None if ended.response is None else ended.response.status)
         except SanicException as error:  # a malformed body or Accept; the app's error handler answers
-            outcome = Outcome("refused", error.status_code or 500)
+            record.ended(Outcome("refused", error.status_code or 500), error_code(error), error.status_code)
             raise
         finally:
-            self.live -= 1
+            record.write()
+        return ended.response
+
+    async def end_streams(self) -> None:
+        """The grace of a shutdown is over: let each stream that runs say so and end, within half a second in all."""
+        for task in tuple(self._running):
+            end_of_grace(task)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(END_S):
+                while self._running:  # noqa: ASYNC110  # their tasks live longer: they are their connections'
+                    await asyncio.sleep(0.01)
+
+    async def _ended(self, request: Request, record: StreamRecord) -> Ended:
+        if self.live >= self.limits.max_streams:
+            return _refused(BUSY, record)
+        task = cast("asyncio.Task[Any]", asyncio.current_task())  # a coroutine of Sanic's, which runs in one
+        self._running.add(task)
+        taps = self.taps.open(record.stream_id) if self.taps is not None else None
+        try:
+            with ours_decide(request):
+                return await self._run(request, record, taps)
+        except BadRequest as error:
+            return _refused(Failure(error.outcome, error.code, error.status, error.detail), record)
+        except asyncio.CancelledError as error:
+            if not is_end_of_grace(error):
+                raise
+            return _refused(SHUT_DOWN, record)
+        finally:
+            self._running.discard(task)
             self.served += 1
             if self.taps is not None and taps is not None:
                 self.taps.close(taps)
-            _write_log(stream_id, outcome, time.monotonic_ns() - started_ns)
-        return response
 
-    async def _run(
-        self, request: Request, stream_id: str, taps: StreamTaps | None
-    ) -> tuple[Outcome, HTTPResponse | None]:
+    async def _run(self, request: Request, record: StreamRecord, taps: StreamTaps | None) -> Ended:
         assert self._transport is not None, "the relay is not open"  # noqa: S101  # listeners run before requests
         if taps is not None:
             taps.mark("relay.asked", time.monotonic_ns())
-        try:
-            ask = self._ask(await self._chat_history(request))
-        except BadRequest as error:
-            failure = Failure(error.outcome, error.code, error.status, error.detail)
-            return failure.outcome, problem(failure, stream_id)
+        ask = self._ask(await self._chat_history(request))
         form = negotiate(request)
         chosen, applied = self._policy(request, form)
-        answer = Answer(request, form.content_type, stream_id, applied)
+        answer = Answer(request, form.content_type, record.stream_id, applied)
         watch = Watch(self._deadlines(chosen), answer.unsent_bytes)
         outlet = Outlet(answer, form, queue(chosen, self.limits.max_pending_bytes), watch, taps)
+        watch.beat = outlet.beat
         queues = _Queues(answer, outlet)
         if taps is not None:
-            ask = replace(ask, headers={**ask.headers, STREAM_ID_HEADER: stream_id})
+            ask = replace(ask, headers={**ask.headers, STREAM_ID_HEADER: record.stream_id})
             taps.mark("relay.asking", time.monotonic_ns())
         source = llm(
             self._transport,
@@ -165,6 +186,7 @@ class Relay:
             taps,
             outlet.take,
             queues.opened,
+            self._retries,
         )
         del ask  # a long conversation is not held for as long as its answer takes
         if self._buffers != Buffers():
@@ -173,8 +195,11 @@ class Relay:
                 send_buffer_bytes=self._buffers.send_buffer_bytes,
                 write_buffer_bytes=self._buffers.write_buffer_bytes,
             )
-        with self._gauged(taps, queues):
-            return await deliver(source, outlet, watch)
+        try:
+            with self._gauged(taps, queues):
+                return await deliver(source, outlet, watch)
+        finally:
+            record.delivered(form, chosen, answer, outlet)
 
     def _policy(self, request: Request, form: Format) -> tuple[Policy, Policy | None]:
         """The policy of this stream, and the same again if the request asked for one."""
@@ -263,9 +288,8 @@ def ours_decide(request: Request) -> Iterator[None]:
         protocol.response_timeout = theirs
 
 
-def _write_log(stream_id: str, outcome: Outcome, duration_ns: int) -> None:
-    record = {"stream_id": stream_id, "outcome": str(outcome), "duration_ms": round(duration_ns / 1e6, 3)}
-    log.info("%s", orjson.dumps(record).decode())
+def _refused(failure: Failure, record: StreamRecord) -> Ended:
+    return Ended(failure.outcome, failure.code, problem(failure, record.stream_id))
 
 
 def create_blueprint(*, name: str = "streamkit", **relay: Any) -> Blueprint:
@@ -284,6 +308,10 @@ def create_blueprint(*, name: str = "streamkit", **relay: Any) -> Blueprint:
     @blueprint.after_server_stop
     async def close_relay(_: Sanic[Any, Any]) -> None:
         await kept.close()
+
+    @blueprint.signal(GRACE_OVER)  # type: ignore[untyped-decorator]  # Sanic's
+    async def end_streams() -> None:
+        await kept.end_streams()
 
     @blueprint.post("/ans", stream=True)
     def ans(request: Request) -> Awaitable[HTTPResponse | None]:  # awaited by Sanic: one frame less on each event's way
@@ -356,11 +384,15 @@ def create_app(
     return app
 
 
+def error_code(error: SanicException) -> str:
+    """`MethodNotAllowed` as `method_not_allowed`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(error).__name__).lower()
+
+
 async def _as_problem(_: Request, error: SanicException) -> HTTPResponse:
     """Sanic's own refusals (404, 405, a malformed head …) in the same shape as ours."""
     status = error.status_code or 500
-    code = re.sub(r"(?<!^)(?=[A-Z])", "_", type(error).__name__).lower()
-    failure = Failure(Outcome("refused", status), code, status, HTTPStatus(status).phrase)
+    failure = Failure(Outcome("refused", status), error_code(error), status, HTTPStatus(status).phrase)
     response = problem(failure, new_stream_id())
     response.headers.update(error.headers)
     return response

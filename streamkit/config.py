@@ -13,9 +13,22 @@ from typing import Any, Final, NamedTuple
 
 from streamkit.errors import ConfigError
 
-__all__ = ["Buffers", "Deadlines", "Limits", "Option", "Settings", "Tracing", "flag", "options", "settings_from"]
+__all__ = [
+    "Buffers",
+    "Deadlines",
+    "Limits",
+    "Option",
+    "Retries",
+    "Settings",
+    "Tracing",
+    "flag",
+    "options",
+    "settings_from",
+]
 
 ENV_PREFIX = "STREAMKIT_"
+MAX_RETRIES: Final = 10
+MAX_BACKOFF_S: Final = 5.0
 
 
 def _seconds(default: float, help_text: str) -> Any:
@@ -30,15 +43,19 @@ def _bound(default: int, help_text: str) -> Any:
 class Deadlines:
     """How long each phase of a stream may take, in seconds of monotonic time; 0 switches a deadline off.
 
-    All but `head_s`, which is Sanic's REQUEST_TIMEOUT, are whole-phase: a peer that drips one byte a second does not
-    keep one from firing, which it does with the idle timers of Sanic (RESPONSE_TIMEOUT) and httpx (read timeout).
-    `idle_s` counts events, not bytes: comments and heartbeats do not reset it, and time spent waiting for a slow client
-    is not counted against the upstream.
+    All are whole-phase: a peer that drips one byte a second does not keep one from firing, which it does with the idle
+    timers of Sanic (REQUEST_TIMEOUT, RESPONSE_TIMEOUT) and httpx (read timeout). `idle_s` counts events, not bytes:
+    comments and heartbeats do not reset it, and time spent waiting for a slow client is not counted against the
+    upstream.
+
+    `heartbeat_s` is the one that ends nothing: a stream that has begun and then says nothing for so long is kept open
+    through proxies that close idle connections (WHATWG HTML §9.2.7 advises a comment every 15 s). It cannot help before
+    the first piece: the status line waits for that one.
 
     Raises ConfigError for a negative or non-finite number.
     """
 
-    head_s: float = _seconds(10.0, "client: the longest silence within its request head (Sanic's timer)")
+    head_s: float = _seconds(10.0, "client: from connecting, or its request's first byte, to a complete head")
     body_s: float = _seconds(30.0, "client: until its request body is complete")
     connect_s: float = _seconds(10.0, "upstream: until the connection stands (TLS included)")
     first_piece_s: float = _seconds(60.0, "upstream: from asking to the first piece of text")
@@ -46,6 +63,9 @@ class Deadlines:
     write_stall_s: float = _seconds(30.0, "client: no byte taken off the connection although some are waiting")
     total_s: float = _seconds(600.0, "the whole answer, from the complete request to its end")
     grace_s: float = _seconds(10.0, "shutdown: how long running streams may still take")
+    heartbeat_s: float = _seconds(
+        15.0, "client: after so long a silence it hears a comment (SSE) or a blank line (NDJSON)"
+    )
 
     def __post_init__(self) -> None:
         for name, value in _items(self):
@@ -68,6 +88,35 @@ class Limits:
 
     def __post_init__(self) -> None:
         _check_integers(self, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """How often connecting to the upstream is tried again, and how long is waited before.
+
+    Only what provably sent nothing is tried again: a connection that was refused, reset or not resolved while it was
+    made. All attempts share `connect_s`. The waits grow and are random ("full jitter"), so that the clients of an
+    upstream that comes back do not come all at once: attempt n waits up to retry_backoff_ms · 2ⁿ⁻¹, at most 5 s
+    (M. Brooker, "Exponential Backoff And Jitter").
+
+    Raises ConfigError for a number of retries that is no integer from 0 to 10, and for negative or non-finite times.
+    """
+
+    connect_retries: int = _bound(0, "upstream: further attempts to connect; an answer that began is never asked again")
+    retry_backoff_ms: float = field(
+        default=100.0, metadata={"help": "upstream: the longest wait before the first further attempt; then it doubles"}
+    )
+
+    def __post_init__(self) -> None:
+        retries = self.connect_retries
+        if isinstance(retries, bool) or not isinstance(retries, int) or not 0 <= retries <= MAX_RETRIES:
+            raise ConfigError(f"expected connect_retries as an integer from 0 to {MAX_RETRIES}, got {retries!r}")
+        if isinstance(self.retry_backoff_ms, bool) or not 0 <= self.retry_backoff_ms < math.inf:
+            raise ConfigError(f"expected retry_backoff_ms as milliseconds >= 0, got {self.retry_backoff_ms!r}")
+
+    def wait_s(self, attempt: int, chance: float) -> float:
+        """How long to wait before further attempt number `attempt`, from 1; `chance` is uniform in 0 … 1."""
+        return chance * min(self.retry_backoff_ms / 1e3 * 2.0 ** (attempt - 1), MAX_BACKOFF_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +181,10 @@ class Settings(NamedTuple):
     limits: Limits
     buffers: Buffers
     tracing: Tracing
+    retries: Retries
 
 
-KINDS: Final = (Deadlines, Limits, Buffers, Tracing)
+KINDS: Final = (Deadlines, Limits, Buffers, Tracing, Retries)
 
 
 def options() -> Iterator[Option]:

@@ -33,15 +33,25 @@ class Watch:
     `unsent` gives the bytes that still wait for the client (None where that cannot be known): while their number falls,
     the client is slow but alive, and `write_stall` does not fire. A look at `send()` alone would cut honest readers: at
     10 kB/s a TCP window opens in steps of many seconds.
+
+    `beat` is called after each `heartbeat_s` in which the upstream said nothing and nothing waited for the client, from
+    the first piece on.
     """
 
     __slots__ = (
-        *("_deadlines", "_least_unsent", "_loop", "_now", "_rings_at", "_scope", "_since", "_stalled_since"),
-        *("_started", "_timer", "_unsent", "fired", "phase"),
+        *("_beat_since", "_deadlines", "_least_unsent", "_loop", "_now", "_rings_at", "_scope", "_since"),
+        *("_stalled_since", "_started", "_timer", "_unsent", "beat", "fired", "phase"),
     )
 
-    def __init__(self, deadlines: Deadlines, unsent: Callable[[], int | None] = lambda: None) -> None:
+    def __init__(
+        self,
+        deadlines: Deadlines,
+        unsent: Callable[[], int | None] = lambda: None,
+        beat: Callable[[], object] = lambda: None,
+    ) -> None:
         self.fired: str | None = None
+        self.beat = beat
+        self._beat_since = 0.0
         self._deadlines = deadlines
         self._unsent = unsent
         self._least_unsent: int | None = None
@@ -72,7 +82,7 @@ class Watch:
         self._since = self._now()
         if phase != self.phase:  # the same phase anew is due later than the timer rings
             self.phase = phase
-            self._ring_by(self._since + self._limit_s())
+            self._ring_by(min(self._since + self._limit_s(), self._beat_due()))
 
     def behind(self) -> None:
         """Output waits for the client, and its deadline begins now, also if some waited before."""
@@ -83,6 +93,7 @@ class Watch:
     def caught_up(self) -> None:
         """Nothing waits for the client."""
         self._stalled_since = None
+        self._ring_by(self._beat_due())
 
     def _limit_s(self) -> float:
         """How long the present phase may take."""
@@ -102,6 +113,12 @@ class Watch:
         due = min((self._since + self._limit_s(), str(self.phase)), (total_due, "total"))
         return due if self._stalled_since is None else min(due, (self._stalled_since + self._stall_s(), "write_stall"))
 
+    def _beat_due(self) -> float:
+        """When the client is to hear a heartbeat if nothing happens until then."""
+        if self.phase != "idle" or self._stalled_since is not None or not self._deadlines.heartbeat_s:
+            return float("inf")
+        return max(self._since, self._beat_since) + self._deadlines.heartbeat_s
+
     def _ring_by(self, when: float) -> None:
         if when < self._rings_at:
             self._set_timer()
@@ -111,7 +128,7 @@ class Watch:
             self._timer.cancel()
         self._timer = None
         look_at = float("inf") if self._stalled_since is None else self._now() + self._look_after_s()
-        self._rings_at = min(self._due()[0], look_at)
+        self._rings_at = min(self._due()[0], look_at, self._beat_due())
         if self._rings_at < float("inf"):
             self._timer = self._loop.call_at(self._rings_at, self._ring)
 
@@ -120,10 +137,16 @@ class Watch:
             self._note_progress()
         due, name = self._due()
         if self._now() < due:
+            self._beat_if_due()
             self._set_timer()
             return
         self.fired = name
         self._scope.reschedule(self._now())
+
+    def _beat_if_due(self) -> None:
+        if self._now() >= self._beat_due():
+            self._beat_since = self._now()
+            self.beat()
 
     def _note_progress(self) -> None:
         """A client that takes bytes starts its deadline anew."""

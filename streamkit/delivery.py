@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import traceback
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 import orjson
 from sanic import HTTPResponse, Request, Sanic
@@ -25,17 +26,30 @@ from streamkit.outcome import Outcome
 from streamkit.outlet import Outlet
 from streamkit.policies import Policy
 from streamkit.results import Piece
-from streamkit.sockets import SendQueue, send_queue, unsent_bytes
+from streamkit.sockets import SendQueue, reset_on_close, send_queue, unsent_bytes
 from streamkit.sources import Failure, SourceFailed
 from streamkit.taps import STREAM_ID_HEADER
 
-__all__ = ["Answer", "deliver", "problem", "timed_out"]
+__all__ = [
+    "SHUT_DOWN",
+    "Answer",
+    "Ended",
+    "deliver",
+    "end_of_grace",
+    "is_end_of_grace",
+    "problem",
+    "timed_out",
+]
 
 log = logging.getLogger("streamkit.relay")
 ANTI_BUFFERING: Final = {
     "cache-control": "no-cache, no-transform",  # proxies neither keep nor compress it
     "x-accel-buffering": "no",  # nginx passes it on at once
 }
+END_OF_GRACE: Final = "the server stops, and its grace is over"
+SHUT_DOWN: Final = Failure(
+    Outcome("cancelled", "shutdown"), "shutting_down", 503, "the server is being stopped", retry_after_s=1
+)
 SEND_SIGNALS: Final = frozenset({"http.lifecycle.send", "http.lifecycle.*"})
 
 
@@ -72,6 +86,7 @@ class Answer:
         "_room",
         "_stream_id",
         "_transport",
+        "started_ns",
         "wrote",
     )
 
@@ -88,6 +103,8 @@ class Answer:
         self._chunked = False
         self.wrote = 0
         """Bytes of body written so far, as they are on the wire: with the framing of chunks."""
+        self.started_ns = 0
+        """When the first of them was handed over; 0 before that."""
 
     @property
     def started(self) -> bool:
@@ -157,7 +174,12 @@ class Answer:
         return None
 
     def cut(self) -> None:
-        """Drop the connection without the final chunk. `abort`, because after `close` Sanic could still add it."""
+        """Drop the connection without the final chunk. `abort`, because after `close` Sanic could still add it.
+
+        Where the end of the connection is the end of the body (HTTP/1.0), only a reset tells that it was none.
+        """
+        if self.started and not self._chunked:
+            reset_on_close(self._transport)
         self._transport.abort()
 
     async def _start(self) -> HTTPResponse:
@@ -165,6 +187,7 @@ class Answer:
             status=200, headers=self._headers, content_type=self._content_type
         )
         self._response = response
+        self.started_ns = time.monotonic_ns()
         return response
 
     async def _flushed(self) -> None:
@@ -188,13 +211,19 @@ def _is_listened_to(app: Sanic[Any, Any]) -> bool:
     return any(signal.name in SEND_SIGNALS for signal in app.signal_router.routes)
 
 
-async def deliver(
-    source: AsyncGenerator[list[Piece], None], outlet: Outlet, watch: Watch
-) -> tuple[Outcome, HTTPResponse | None]:
-    """Run `source` into `outlet` under the deadlines of `watch`; returns how it ended and what is still to be sent.
+class Ended(NamedTuple):
+    """How a stream ended: `code` is the failure's, `response` still has to be sent as the whole answer."""
+
+    outcome: Outcome
+    code: str = ""
+    response: HTTPResponse | None = None
+
+
+async def deliver(source: AsyncGenerator[list[Piece], None], outlet: Outlet, watch: Watch) -> Ended:
+    """Run `source` into `outlet` under the deadlines of `watch`.
 
     Nothing piles up between them beyond what the outlet's policy allows: reading waits for it. CancelledError (the
-    client left) passes through, after the source is closed.
+    client left) passes through, after the source is closed; unless it says that the server stops (`end_of_grace`).
     """
     with outlet:
         try:
@@ -206,14 +235,31 @@ async def deliver(
             failure = error.failure
         except TimeoutError as error:
             failure = timed_out(watch.fired) if watch.fired else _internal(error)
+        except asyncio.CancelledError as error:
+            if not is_end_of_grace(error):
+                raise
+            failure = SHUT_DOWN
         except Exception as error:  # noqa: BLE001  # whatever went wrong here, Sanic would end the answer as if it were whole
             failure = _internal(error)
         else:
-            return Outcome("complete"), None
+            return Ended(Outcome("complete"))
         if watch.fired == "write_stall":
             outlet.cut()
-            return failure.outcome, None
-        return failure.outcome, await outlet.fail(failure)
+            return Ended(failure.outcome, failure.code)
+        return Ended(failure.outcome, failure.code, await outlet.fail(failure))
+
+
+def end_of_grace(task: asyncio.Task[Any]) -> None:
+    """End the stream that `task` delivers: the server stops, and its grace is over."""
+    task.cancel(END_OF_GRACE)
+
+
+def is_end_of_grace(error: asyncio.CancelledError) -> bool:
+    """Whether it comes from `end_of_grace`; the task is then no longer cancelled, and has to end by itself."""
+    ours = error.args == (END_OF_GRACE,)
+    if ours and (task := asyncio.current_task()) is not None:
+        task.uncancel()
+    return ours
 
 
 def _internal(error: Exception) -> Failure:

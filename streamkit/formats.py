@@ -28,6 +28,8 @@ class Format(Protocol):
     content_type: str
     tells_drops: bool
     """It can say that pieces are missing."""
+    heartbeat: bytes
+    """What may stand between pieces and means nothing; empty if there is no such thing."""
 
     def pieces(self, pieces: Sequence[Piece], first: int, dropped: int = 0) -> bytes:
         """The pieces as one write, the first of which is number `first` of the stream, from 1; empty if this format
@@ -46,6 +48,7 @@ class PlainText:
 
     content_type = "text/plain; charset=utf-8"
     tells_drops = False
+    heartbeat = b""
 
     def pieces(self, pieces: Sequence[Piece], first: int, dropped: int = 0) -> bytes:  # noqa: ARG002  # Format
         return "".join([piece.text for piece in pieces]).encode()
@@ -66,6 +69,7 @@ class EventStream:
 
     content_type = "text/event-stream; charset=utf-8"
     tells_drops = True
+    heartbeat = b":\n\n"  # a comment (WHATWG HTML §9.2.6)
 
     def pieces(self, pieces: Sequence[Piece], first: int, dropped: int = 0) -> bytes:
         lines = []
@@ -89,6 +93,7 @@ class JSONLines:
 
     content_type = "application/x-ndjson"
     tells_drops = True
+    heartbeat = b"\n"  # "parsers MAY silently ignore empty lines" (github.com/ndjson/ndjson-spec); ours does
 
     def pieces(self, pieces: Sequence[Piece], first: int, dropped: int = 0) -> bytes:  # noqa: ARG002  # Format
         lines = []

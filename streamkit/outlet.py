@@ -85,6 +85,21 @@ class Outlet:
         """Pieces that the policy left out."""
         return self._queue.dropped
 
+    @property
+    def sent(self) -> int:
+        """Pieces that were handed over, or still wait to be."""
+        return self._offered - self.dropped
+
+    @property
+    def held_ns(self) -> int:
+        """For how long in all the source had to wait."""
+        return self._held_ns
+
+    def beat(self) -> None:
+        """Let the client, and proxies on the way, hear that the stream lives; nothing of it is a piece."""
+        if self._form.heartbeat and self._drainer is None and self._answer.writable():
+            self._answer.write(self._form.heartbeat)
+
     def take(self, pieces: list[Piece]) -> bool:
         """Write or keep what one read brought, now; False, and nothing done, where it has to wait.
 
@@ -121,7 +136,7 @@ class Outlet:
         self._watch.enter("held")
         await self._drained()
         self._watch.behind()
-        await self._answer.finish(self._form.done(self._offered - self.dropped, self.dropped))
+        await self._answer.finish(self._form.done(self.sent, self.dropped))
 
     async def fail(self, failure: Failure) -> HTTPResponse | None:
         """End a broken stream visibly, behind all that waits, if the client takes it; what is returned still has to be

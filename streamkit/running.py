@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     Factory: TypeAlias = Callable[[], App] | str
 
 __all__ = [
+    "GRACE_OVER",
     "RunningApp",
     "StopRequest",
     "after_fork",
@@ -48,6 +49,7 @@ __all__ = [
 
 _log = logging.getLogger("streamkit.server")
 
+GRACE_OVER = "streamkit.grace.over"  # Sanic's signal for the streams that are still running when their time is up
 LISTENER_S = 3.0  # the longest that one phase of an app's stop listeners may take
 LEFTOVER_S = 0.5  # the longest that cancelled tasks may take to end
 _POLL_S = 0.01
@@ -359,6 +361,8 @@ class RunningApp:
         server.server.close()
         while self._close_idle() and stop.remaining_s() > 0:  # noqa: ASYNC110  # Sanic tells nobody when one has gone
             await asyncio.sleep(_POLL_S)
+        if server.connections:
+            await _bounded(self._grace_is_over(), GRACE_OVER)
         await self._cut()
         self._app.shutdown_tasks(timeout=0)
         await _end_tasks(set(self._app.tasks))
@@ -378,6 +382,10 @@ class RunningApp:
         for connection in tuple(connections):
             connection.close_if_idle()
         return bool(connections)
+
+    async def _grace_is_over(self) -> None:
+        """Let the app end its streams with a word of its own; one that does not care has no handler."""
+        await self._app.dispatch(GRACE_OVER, inline=True, fail_not_found=False)
 
     async def _cut(self) -> None:
         """Abort what is open, without a final chunk, and wait until the handlers have seen it."""

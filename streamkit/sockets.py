@@ -5,11 +5,12 @@ from __future__ import annotations
 import array
 import asyncio
 import socket
+import struct
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["SendQueue", "resident_bytes", "send_queue", "set_buffers", "unread_bytes", "unsent_bytes"]
+__all__ = ["SendQueue", "reset_on_close", "resident_bytes", "send_queue", "set_buffers", "unread_bytes", "unsent_bytes"]
 
 if sys.platform == "linux":
     import fcntl
@@ -96,3 +97,13 @@ def set_buffers(transport: asyncio.WriteTransport, *, send_buffer_bytes: int, wr
     if send_buffer_bytes and sock is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
     transport.set_write_buffer_limits(high=write_buffer_bytes, low=write_buffer_bytes // 4)
+
+
+def reset_on_close(transport: asyncio.WriteTransport) -> None:
+    """Let the peer see a reset when the connection is closed, and not an end (socket(7), SO_LINGER of 0 s).
+
+    What the kernel still holds for it is lost. A unix socket knows no reset: its peer sees an end.
+    """
+    sock = transport.get_extra_info("socket")
+    if sock is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
@@ -208,3 +209,60 @@ def test_a_cancellation_from_outside_passes_through() -> None:
         return watch.fired
 
     assert run_in_fake_time(main()) is None
+
+
+# --- Heartbeats -----------------------------------------------------------------------------------------------------
+
+
+def beats(body: Any, **limits: float) -> list[float]:
+    """When, in seconds from the start, `beat` was called while `body(watch)` ran."""
+
+    async def main() -> list[float]:
+        now = asyncio.get_running_loop().time
+        started, heard = now(), []
+        watch = Watch(Deadlines(**{**OFF, **limits}), beat=lambda: heard.append(round(now() - started, 3)))
+        with contextlib.suppress(TimeoutError):
+            async with watch:
+                await body(watch)
+        return heard
+
+    return run_in_fake_time(main())
+
+
+async def one_event_then_silence(watch: Watch) -> None:
+    await asyncio.sleep(1)
+    watch.enter("idle")
+    await asyncio.sleep(10)
+
+
+def test_a_silence_after_the_first_piece_is_filled_with_heartbeats() -> None:
+    assert beats(one_event_then_silence, heartbeat_s=3) == [4, 7, 10]
+    assert beats(one_event_then_silence, heartbeat_s=0) == []
+
+
+def test_there_is_no_heartbeat_before_the_first_piece() -> None:
+    assert beats(silence, heartbeat_s=3, first_piece_s=20) == []
+
+
+def test_events_put_the_heartbeat_off() -> None:
+    async def an_event_each_second(watch: Watch) -> None:
+        for _ in range(10):
+            watch.enter("idle")
+            await asyncio.sleep(1)
+
+    assert beats(an_event_each_second, heartbeat_s=1.5) == []
+
+
+def test_a_client_that_is_behind_gets_no_heartbeat_until_it_has_caught_up() -> None:
+    async def behind_for_a_while(watch: Watch) -> None:
+        watch.enter("idle")
+        watch.behind()
+        await asyncio.sleep(10)
+        watch.caught_up()
+        await asyncio.sleep(4)
+
+    assert beats(behind_for_a_while, heartbeat_s=3) == [10, 13]
+
+
+def test_heartbeats_keep_no_deadline_from_passing() -> None:
+    assert beats(one_event_then_silence, heartbeat_s=1, idle_s=3.5) == [2, 3, 4]

@@ -88,7 +88,7 @@ def delivered(client: Client, policy: str = "pause", **limits: float) -> Outcome
     async def main() -> Outcome:
         watch = Watch(Deadlines(**{**dict.fromkeys(("first_piece_s", "idle_s", "total_s"), 0.0), **limits}))
         outlet = Outlet(cast("Answer", client), PlainText(), queue(find_policy(policy), 1000), watch)
-        return (await deliver(two_reads_a_second_apart(), outlet, watch))[0]
+        return (await deliver(two_reads_a_second_apart(), outlet, watch)).outcome
 
     return run_in_fake_time(main())
 

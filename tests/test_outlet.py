@@ -148,7 +148,7 @@ def run(name: str, reads: Schedule, reader: Schedule, *, broken: bool = False, *
                 connection.read(100)
 
         reading = asyncio.create_task(read())
-        ran.outcome, _ = await deliver(source(), outlet, watch)
+        ran.outcome = (await deliver(source(), outlet, watch)).outcome
         reading.cancel()
         return ran
 
@@ -285,7 +285,7 @@ def test_what_goes_wrong_while_draining_is_not_lost(monkeypatch: pytest.MonkeyPa
             monkeypatch.setattr(connection, "send", broken)
             connection.read(1000)
 
-        outcome, _ = await deliver(source(), outlet, watch)
+        outcome = (await deliver(source(), outlet, watch)).outcome
         assert connection.ended == "cut"
         return outcome
 
