@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
@@ -252,6 +253,24 @@ class TestOutcomes:
         assert ended([HELLO, error]) == "error_event(upstream_idle)"
         assert ended([HELLO, error, DONE]) == "error_event(upstream_idle)"
         assert ended([HELLO, error], failure=CUT) == "error_event(upstream_idle)"
+
+    def test_what_the_relay_says_of_the_end_is_kept_beside_what_its_client_saw(self) -> None:
+        told = {"code": "timeout_idle", "outcome": "timeout(idle)"}
+        event = taken([HELLO, b"event: error\ndata: %b\n\n" % json.dumps(told).encode()])
+        line = taken([b'{"text":"a"}\n', json.dumps({"error": told}).encode() + b"\n"], NDJSON)
+        problem = taken([json.dumps(told).encode()], TEXT, status=504)
+        for recording, seen in (
+            (event, "error_event(timeout_idle)"),
+            (line, "error_event(timeout_idle)"),
+            (problem, "refused(504)"),
+        ):
+            assert (str(recording.outcome), recording.meta["server_outcome"]) == (seen, "timeout(idle)")
+
+    @pytest.mark.parametrize(
+        "said", [b"{}", b"[]", b'{"outcome":"lost"}', b'{"outcome":7}', b'{"outcome":"timeout(<b>)"}']
+    )
+    def test_words_that_are_no_outcome_are_not_kept(self, said: bytes) -> None:
+        assert "server_outcome" not in taken([said], TEXT, status=502).meta
 
     def test_an_error_behind_the_end_marker_is_not_the_streams(self) -> None:
         assert ended([CHAT, CHAT_DONE, b'data: {"error":{"code":"late"}}\n\n']) == "complete"

@@ -22,6 +22,8 @@ class PieceReader:
 
     def __init__(self, preset: str | Preset | None, reasoning: bool) -> None:
         self.error: str | None = None
+        self.error_data = ""
+        """The data of the event that reported it."""
         self.final = False
         self._reasoning = reasoning
         self._preset = None if preset is None else preset_of(preset, reasoning=reasoning)
@@ -69,7 +71,7 @@ class PieceReader:
             self._unread[result.code] += 1
         elif isinstance(result, ProviderError):
             if not self.final:
-                self.error, self.final = result.code, True
+                self.error, self.error_data, self.final = result.code, event.data, True
         elif isinstance(result, Piece):
             self._end(result.end)
             return result.text, result.reasoning

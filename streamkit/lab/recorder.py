@@ -17,6 +17,9 @@ How the outcome is found, first match wins:
  8. a provider that marks its end, and no mark came     `truncated`
  9. otherwise, the framing being clean                  `complete`
 What would be `complete` although an event could not be read, so that text is missing, is `error_event(code)`.
+
+That is what the client saw. How a relay of ours says that the stream ended for itself (`timeout(idle)` where the client
+saw `error_event(timeout_idle)`) is `meta["server_outcome"]`.
 """
 
 from __future__ import annotations
@@ -427,9 +430,11 @@ class Recorder:
         reader = self._reader
         if self.status is not None and not self._accepted():
             code = self._problem_code()
+            self._note_server_outcome(self._problem)
             said = f": {code}" if code else ""
             return Outcome("refused", self.status), f"the server answered with status {self.status}{said}"
         if reader.error is not None:
+            self._note_server_outcome(reader.error_data)
             return Outcome("error_event", reader.error), "the stream reported an error"
         if reader.final:
             return Outcome("complete"), None
@@ -442,6 +447,16 @@ class Recorder:
         if self._parser is not None and reader.lacks_end:
             return Outcome("truncated"), f"the end marker of preset {reader.name!r} did not come"
         return Outcome("complete"), None
+
+    def _note_server_outcome(self, said: str | bytearray) -> None:
+        """How the stream ended for a relay of ours, in its own words, if they are such."""
+        try:
+            told = json.loads(said)
+            outcome = Outcome.parse(told.get("error", told)["outcome"])
+        except (ValueError, RecursionError, AttributeError, TypeError, KeyError):
+            return
+        if _CODE.fullmatch(str(outcome.detail or "")) or outcome.detail is None:
+            self._meta["server_outcome"] = str(outcome)
 
     def _problem_code(self) -> str | None:
         """The stable `code` of a problem+json body (RFC 9457), if it is one and the code is harmless to show."""
