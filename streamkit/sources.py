@@ -14,15 +14,16 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from operator import length_hint
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import httpx2
 
 from streamkit.asking import UpstreamRequest
-from streamkit.config import Limits
+from streamkit.config import Limits, Retries
 from streamkit.errors import LimitExceeded
 from streamkit.framing import framing
-from streamkit.httpclient import post
+from streamkit.httpclient import NO_RETRIES, post
 from streamkit.outcome import Outcome
 from streamkit.parser import NDJSONParser, ServerSentEvent, SSEParser
 from streamkit.presets import Preset
@@ -40,6 +41,8 @@ MAX_ERROR_BODY_BYTES: Final = 64 * 1024
 PASSED_ON: Final = frozenset({429, 503})
 FOREIGN_TYPES: Final = frozenset({"text/html", "application/xhtml+xml", "text/xml", "application/xml"})
 """Refused under a 200. Anything else is tried: some providers stream as text/plain, or name no type at all."""
+HEARTBEATS: Final = frozenset({"ping", "heartbeat", "keepalive", "keep-alive"})
+"""Events of these types say no more than a comment does, and keep no deadline from passing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +78,13 @@ async def llm(
     taps: StreamTaps | None = None,
     at_once: AtOnce = lambda _: False,
     opened: Callable[[Body], None] = lambda _: None,
+    retries: Retries = NO_RETRIES,
 ) -> AsyncGenerator[list[Piece], None]:
     """The pieces of an LLM's streamed answer.
 
-    One list for each read that completed an event: its pieces, perhaps none (comments complete no event). It is offered
-    to `at_once`, and yielded if that refuses. So most of them never wake the task that iterates, which costs more than
-    all else that is done with them; our own transport is needed for that.
+    One list for each read that completed an event: its pieces, perhaps none (comments and heartbeats complete none). It
+    is offered to `at_once`, and yielded if that refuses. So most of them never wake the task that iterates, which costs
+    more than all else that is done with them; our own transport is needed for that.
 
     Returns when the stream is complete by the preset's own proof: its end marker, or clean framing where it has none.
     Raises SourceFailed for everything else. Closing the generator closes the upstream connection. `taps` get a step at
@@ -88,7 +92,7 @@ async def llm(
     when it begins, for a look at what waits there.
     """
     with _wire_errors_become_failures():
-        async with post(transport, url, ask, connect_s) as response:
+        async with post(transport, url, ask, connect_s, retries) as response:
             del ask  # sent, and perhaps large: not held for as long as the answer takes
             await _check_head(response, preset)
             body: Body | None = response.extensions.get("stamps")  # None: a transport of somebody else's
@@ -175,15 +179,17 @@ class _Reading:
         return self._extract(self._parser.close())
 
     def _extract(self, events: list[ServerSentEvent]) -> list[Piece]:
-        self.saw_event = bool(events)
         pieces: list[Piece] = []
         run = iter(events)
         while not self.complete and (end := self._read_pieces(run, pieces)) is not None:
+            if isinstance(end, ExtractionError) and events[-1 - length_hint(run)].event in HEARTBEATS:
+                continue  # no JSON is asked of a heartbeat
             if isinstance(end, ProviderError):
                 self.failure = _provider_failure(end)
                 break
             self.complete = end.conclusive
             self._finish_sign = True
+        self.saw_event = bool(pieces) or any(event.event not in HEARTBEATS for event in events)
         if self._taps is not None and pieces:
             texts, size = weigh(pieces)
             self._taps.stamp("relay.read", self._read_ns, texts, size)
@@ -196,12 +202,15 @@ class _Reading:
             return
         if self.failure is not None:
             raise SourceFailed(self.failure)
-        if not (clean and (self._finish_sign or not self._has_end_marker)):
+        # Without any sign of its end, an answer that breaks off inside an event is none, however clean its framing is:
+        # that event would be lost, or it is a page or an error that is no event stream at all.
+        signs = self._finish_sign or (not self._has_end_marker and self._parser.unfinished is None)
+        if not (clean and signs):
             raise SourceFailed(TRUNCATED)
 
 
 TRUNCATED: Final = Failure(
-    Outcome("truncated"), "upstream_truncated", 502, "the upstream's answer broke off before its end"
+    Outcome("truncated"), "upstream_truncated", 502, "the upstream's answer was cut, or malformed, before its end"
 )
 UNREACHABLE: Final = Failure(
     Outcome("refused", "connect"), "upstream_unreachable", 502, "no connection to the upstream could be made"
@@ -289,6 +298,6 @@ def retry_after_s(value: str | None, now: datetime) -> int | None:
         return MAX_RETRY_AFTER_S if len(value) > 3 else min(int(value), MAX_RETRY_AFTER_S)
     try:
         seconds = math.ceil((parsedate_to_datetime(value) - now).total_seconds())
-    except (ValueError, TypeError):  # TypeError: a date without a zone
+    except (ValueError, TypeError, OverflowError):  # TypeError: a date without a zone
         return None
     return max(0, min(seconds, MAX_RETRY_AFTER_S))

@@ -20,11 +20,12 @@ from typing import Final, Literal, NoReturn
 
 import httpx2
 
+from streamkit.dialer import Dialer, Origin, SocketOption
 from streamkit.exchange import READ_AHEAD_BYTES, Exchange, Fate, Inbox, Outgoing, Sink
 from streamkit.http1 import WireError
 from streamkit.kernelclock import Kind
 from streamkit.pool import Pool, WhenFull
-from streamkit.wires import Dialer, Origin, SocketOption, Timings, Wire
+from streamkit.wires import TURN_NS, Timings, Wire
 
 __all__ = ["Body", "StreamTransport", "Timings"]
 
@@ -91,12 +92,17 @@ class Body(httpx2.AsyncByteStream):
         """
         inbox = self._inbox
         inbox.enough = False
-        inbox.sink = sink
         try:
-            while self._pending and not inbox.enough:  # what came with the head
+            while (
+                self._pending and not inbox.enough
+            ):  # what came with the head; what comes meanwhile queues up behind it
                 entry = self._pending.popleft()
                 inbox.shrink(len(entry[0]))
+                since_ns = monotonic_ns()
                 inbox.enough = not sink(entry)
+                if monotonic_ns() - since_ns > TURN_NS:
+                    await asyncio.sleep(0)
+            inbox.sink = sink
             while not inbox.over:
                 await inbox.more(self._read_s)
         finally:
@@ -288,6 +294,8 @@ class StreamTransport(httpx2.AsyncBaseTransport):
         limits: Mapping[str, float | None],
     ) -> Exchange:
         """The exchange of which the head has come. If this fails, the connection is closed, and the slot still held."""
+        if wire is not None and wire.stirred():
+            wire.abort()  # what it says would pass for the answer, and if it was closed, the request would be lost
         used_before = wire is not None and not wire.closed
         while True:
             if wire is None or wire.closed:

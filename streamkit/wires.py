@@ -1,4 +1,4 @@
-"""How bytes move: a socket each, read in one of two ways, and how it comes to be connected.
+"""How bytes move: a socket each, read in one of two ways.
 
 `ProtocolWire` leaves reading to the event loop, which is the fastest way; its stamps are the time at which a read was
 handed to us. `KernelWire` reads by itself with recvmsg(2), because only so the kernel's receive times can be had.
@@ -9,41 +9,30 @@ What a wire reads goes to its `receiver`, which changes with the connection's st
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import os
+import select
 import socket
-import ssl
-import sys
 import time
-from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, Protocol, TypeAlias, cast
+from typing import Final, Protocol, cast
 
-import httpx2
-
-from streamkit.kernelclock import SO_TIMESTAMPNS, Kind, ReceiveTimes, WallClock, keep_stamping
+from streamkit.kernelclock import Kind, ReceiveTimes, WallClock
 from streamkit.sockets import unread_bytes
 
-__all__ = ["Dialer", "KernelWire", "Origin", "ProtocolWire", "Receiver", "SocketOption", "Timings", "Wire"]
+__all__ = ["READ_BYTES", "KernelWire", "ProtocolWire", "Receiver", "Timings", "Wire"]
 
-SocketOption: TypeAlias = tuple[int, int, int | bytes]
-Address: TypeAlias = tuple[Any, ...]  # family, type, protocol, name, socket address: what getaddrinfo(3) gives
 
 READ_BYTES: Final = 16_384  # of the kernel wire: room for all that waits would cost more than a second read
+LEAST_PART_BYTES: Final = 16_384
+MOST_PART_BYTES: Final = 32_768
+TURN_NS: Final = 3_000_000
+"""How a wire hands on a large read: in parts that grow while they take no time, and no longer than this in one turn of
+the loop. asyncio reads 256 KiB at once, and uvloop goes on reading while its reads are full: with the smallest of
+events, that takes seconds, and stalls all other streams."""
 ANCILLARY_BYTES: Final = 64  # one SCM_TIMESTAMPNS takes 32
-STAGGER_S: Final = 0.25  # RFC 8305 §5: the delay before the next address is tried beside the first
-TLS_SHUTDOWN_S: Final = 1.0
 
 monotonic_ns = time.monotonic_ns
-
-
-class Origin(NamedTuple):
-    """Whom a connection leads to; connections of equal origin can serve each other's requests."""
-
-    scheme: str
-    host: str
-    port: int
 
 
 @dataclass(slots=True)
@@ -133,6 +122,10 @@ class Wire:
         """Bytes that the kernel holds for us; None where that is not known, and of a closed wire."""
         raise NotImplementedError
 
+    def stirred(self) -> bool:
+        """The peer has sent something, or closed, that was not read yet; asks the kernel."""
+        raise NotImplementedError
+
     def abort(self) -> None:
         """Close at once; what was written and not sent is dropped. The receiver is not told: who aborts knows."""
         raise NotImplementedError
@@ -142,7 +135,9 @@ class ProtocolWire(Wire, asyncio.Protocol):
     """An asyncio transport's protocol: TCP, TLS and unix sockets, on any event loop."""
 
     _transport: asyncio.Transport
-    _full = False
+    _full = _paused = False
+    _rest = memoryview(b"")  # of a large read
+    _part_bytes = LEAST_PART_BYTES
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.use(cast("asyncio.Transport", transport))  # create_connection's contract; uvloop's have no such base
@@ -157,17 +152,45 @@ class ProtocolWire(Wire, asyncio.Protocol):
         return self._transport
 
     def data_received(self, data: bytes) -> None:
+        if len(data) > self._part_bytes:
+            self._rest = memoryview(data)
+            self._hand_on()
+            return
         now_ns = monotonic_ns()
         self.receiver.take(data, now_ns, "socket", -1, now_ns)
 
+    def _hand_on(self) -> None:
+        """Parts of a large read, each as if it had been read just now."""
+        began_ns = now_ns = monotonic_ns()
+        while self._rest and now_ns - began_ns < TURN_NS:
+            size, since_ns = self._part_bytes, now_ns
+            part, self._rest = bytes(self._rest[:size]), self._rest[size:]
+            self.receiver.take(part, now_ns, "socket", -1, now_ns)
+            now_ns = monotonic_ns()
+            self._part_bytes = min(2 * size, MOST_PART_BYTES) if now_ns - since_ns < TURN_NS else LEAST_PART_BYTES
+        if self._rest:
+            self._transport.pause_reading()
+            self._loop.call_soon(self._hand_on)
+        elif not self._paused:
+            self.resume()
+
+    def _hand_on_rest(self) -> None:
+        """At once: the connection has ended."""
+        if rest := bytes(self._rest):
+            self._rest = memoryview(b"")
+            now_ns = monotonic_ns()
+            self.receiver.take(rest, now_ns, "socket", -1, now_ns)
+
     def eof_received(self) -> None:
+        self._hand_on_rest()
         if not self.closed:
             self.receiver.eof()
             self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.closed:
-            self.closed = True
+            self.closed = True  # from here on it is neither paused nor resumed
+            self._hand_on_rest()
             self.receiver.lost(exc)
             self._wake_writer()
 
@@ -191,18 +214,25 @@ class ProtocolWire(Wire, asyncio.Protocol):
 
     def pause(self) -> None:
         if not self.closed:
+            self._paused = True
             self._transport.pause_reading()
 
     def resume(self) -> None:
         if not self.closed:
-            self._transport.resume_reading()
+            self._paused = False
+            if not self._rest:
+                self._transport.resume_reading()
 
     def unread_bytes(self) -> int | None:
         return None if self.closed else unread_bytes(self._transport.get_extra_info("socket"))
 
+    def stirred(self) -> bool:
+        return self.closed or bool(self._rest) or _readable(self._transport.get_extra_info("socket"))
+
     def abort(self) -> None:
         if not self.closed:
             self.closed = True
+            self._rest = memoryview(b"")
             self._transport.abort()
             self._wake_writer()
 
@@ -284,6 +314,9 @@ class KernelWire(Wire):
     def unread_bytes(self) -> int | None:
         return None if self.closed else unread_bytes(self._sock)
 
+    def stirred(self) -> bool:
+        return self.closed or _readable(self._sock)
+
     def abort(self) -> None:
         if not self.closed:
             self.closed = True
@@ -293,174 +326,7 @@ class KernelWire(Wire):
             self._wake_writer()
 
 
-class Dialer:
-    """Makes connected wires.
-
-    `ssl_context` None: the system's certificates, verified, without a look at the environment; read when first needed.
-    `kernel_stamps` gives a KernelWire where there are such times: plain TCP on Linux. `read_bytes` gives one on every
-    plain socket, with or without them.
-    """
-
-    def __init__(
-        self,
-        *,
-        unix: str | None,
-        ssl_context: ssl.SSLContext | None,
-        socket_options: Sequence[SocketOption],
-        kernel_stamps: bool,
-        read_bytes: int | None = None,
-    ) -> None:
-        self._unix = unix
-        self._ssl_context = ssl_context
-        self._socket_options = tuple(socket_options)
-        self._read_bytes = read_bytes
-        self._stamped = kernel_stamps and sys.platform == "linux" and unix is None
-        if self._stamped:
-            keep_stamping()
-        self._clock = WallClock() if self._stamped or read_bytes is not None else None
-
-    async def dial(self, origin: Origin, timings: Timings) -> Wire:
-        """A wire to `origin`. Raises httpx2.ConnectError; the time limit is the caller's."""
-        loop = asyncio.get_running_loop()
-        context = await self._context() if origin.scheme == "https" else None
-        clock = None if context else self._clock
-        try:
-            sock = await self._connected_socket(loop, origin, stamped=self._stamped and clock is not None)
-        except OSError as error:
-            raise httpx2.ConnectError(f"no connection: {_reason(error)}") from None
-        timings.connected_ns = monotonic_ns()
-        if clock is not None:
-            return KernelWire(loop, sock, clock, self._read_bytes or READ_BYTES)
-        wire = await _wrapped(loop, sock)
-        if context is not None:
-            await _start_tls(loop, wire, context, origin.host)
-            timings.tls_ns = monotonic_ns()
-        return wire
-
-    async def _context(self) -> ssl.SSLContext:
-        if self._ssl_context is None:
-            # In a thread: parsing the certificates takes tens of milliseconds, which would stall every stream.
-            context = await asyncio.to_thread(_default_context)
-            self._ssl_context = self._ssl_context or context
-        return self._ssl_context
-
-    async def _connected_socket(
-        self, loop: asyncio.AbstractEventLoop, origin: Origin, *, stamped: bool
-    ) -> socket.socket:
-        options = self._socket_options
-        if self._unix is not None:
-            return await _connect(loop, (socket.AF_UNIX, socket.SOCK_STREAM, 0, "", self._unix), options)
-        options = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), *options)
-        if stamped:
-            options = ((socket.SOL_SOCKET, SO_TIMESTAMPNS, 1), *options)
-        addresses = await _resolve(loop, origin)
-        return await _first([_attempt(loop, address, options) for address in addresses])
-
-
-def _default_context() -> ssl.SSLContext:
-    context = httpx2.create_ssl_context(trust_env=False)
-    context.set_alpn_protocols(["http/1.1"])
-    return context
-
-
-async def _resolve(loop: asyncio.AbstractEventLoop, origin: Origin) -> Sequence[Address]:
-    """The addresses, in the order of RFC 6724; an address as such needs no thread."""
-    kind = {"type": socket.SOCK_STREAM, "proto": socket.IPPROTO_TCP}
-    with contextlib.suppress(socket.gaierror):
-        return socket.getaddrinfo(origin.host, origin.port, flags=socket.AI_NUMERICHOST, **kind)
-    return await loop.getaddrinfo(origin.host, origin.port, **kind)
-
-
-def _attempt(
-    loop: asyncio.AbstractEventLoop, address: Address, options: Sequence[SocketOption]
-) -> Callable[[], Coroutine[Any, Any, socket.socket]]:
-    return lambda: _connect(loop, address, options)
-
-
-async def _connect(loop: asyncio.AbstractEventLoop, address: Address, options: Sequence[SocketOption]) -> socket.socket:
-    family, kind, protocol, _, where = address
-    sock = socket.socket(family, kind, protocol)
-    try:
-        sock.setblocking(False)
-        for level, name, value in options:
-            sock.setsockopt(level, name, value)
-        await loop.sock_connect(sock, where)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-async def _first(attempts: Sequence[Callable[[], Coroutine[Any, Any, socket.socket]]]) -> socket.socket:
-    """Happy eyeballs (RFC 8305 §5): the next address is tried when the last one failed, or took 250 ms so far."""
-    if len(attempts) == 1:
-        return await attempts[0]()
-    running: set[asyncio.Task[socket.socket]] = set()
-    error: BaseException = OSError("the name has no address")
-    try:
-        for number, attempt in enumerate(attempts, 1):
-            running.add(asyncio.create_task(attempt()))
-            while running:
-                patience_s = STAGGER_S if number < len(attempts) else None
-                done, _ = await asyncio.wait(running, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
-                running -= done
-                won = [task.result() for task in done if task.exception() is None]
-                for late in won[1:]:
-                    late.close()
-                if won:
-                    return won[0]
-                for task in done:
-                    error = task.exception() or error
-                if number < len(attempts):
-                    break
-        raise error
-    finally:
-        for task in running:
-            task.cancel()
-            task.add_done_callback(_close_late)
-
-
-def _close_late(task: asyncio.Task[socket.socket]) -> None:
-    """Somebody else won, or nobody wants it any more."""
-    if not task.cancelled() and task.exception() is None:
-        task.result().close()
-
-
-async def _wrapped(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> ProtocolWire:
-    """The loop takes the socket over, which must not be interrupted half-way: uvloop would leave it owned twice."""
-    make = loop.create_unix_connection if sock.family == socket.AF_UNIX else loop.create_connection
-    taking: asyncio.Task[tuple[Any, ProtocolWire]] = loop.create_task(make(lambda: ProtocolWire(loop), sock=sock))
-    try:
-        _, wire = await asyncio.shield(taking)
-    except asyncio.CancelledError:
-        taking.add_done_callback(lambda task: task.result()[1].abort())
-        raise
-    return wire
-
-
-async def _start_tls(loop: asyncio.AbstractEventLoop, wire: ProtocolWire, context: ssl.SSLContext, host: str) -> None:
-    plain = wire.transport
-    try:
-        transport = await loop.start_tls(
-            plain, wire, context, server_hostname=host, ssl_shutdown_timeout=TLS_SHUTDOWN_S
-        )
-        if transport is None:  # asyncio, when the connection was closed during the handshake
-            raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))  # noqa: TRY301  # see above
-    except BaseException as error:
-        plain.abort()
-        wire.closed = True
-        if isinstance(error, OSError):  # ssl.SSLError and ssl.CertificateError are OSErrors
-            raise httpx2.ConnectError(f"no TLS connection: {_reason(error)}") from None
-        raise
-    wire.use(transport, high_bytes=1)  # asyncio's TLS pauses *at* the mark, others above it
-
-
-def _reason(error: OSError) -> str:
-    """Why, without the addresses and names that the texts of these errors hold."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the server's certificate was not accepted (X509_V_ERR {error.verify_code})"
-    if isinstance(error, ssl.SSLError):
-        return f"the handshake failed ({error.reason})"
-    if isinstance(error, socket.gaierror):
-        return "the host name was not resolved"
-    return os.strerror(error.errno) if error.errno else type(error).__name__
+def _readable(sock: socket.socket) -> bool:
+    poll = select.poll()
+    poll.register(sock.fileno(), select.POLLIN)
+    return bool(poll.poll(0))

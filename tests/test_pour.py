@@ -121,6 +121,42 @@ def test_the_task_that_asked_for_it_wakes_once_at_the_end(stamps: Stamps, monkey
 
 
 @both_wires
+def test_what_waited_and_takes_long_is_poured_in_turns_and_in_order(stamps: Stamps) -> None:
+    def behave(connection: socket.socket) -> None:
+        connection.sendall(SSE_HEAD)
+        for letter in b"abcdefgh":
+            time.sleep(0.02)
+            connection.sendall(chunk(bytes([letter])))
+        connection.sendall(LAST_CHUNK)
+
+    async def use(_: StreamTransport, body: Body) -> tuple[bytes, list[int]]:
+        poured: list[bytes] = []
+        seen: list[int] = []
+
+        def slow(entry: Entry) -> bool:
+            time.sleep(0.02)
+            poured.append(entry[0])
+            return True
+
+        async def another() -> None:
+            while True:
+                seen.append(len(poured))
+                await asyncio.sleep(0)
+
+        async with asyncio.timeout(WAIT_S):
+            while body.waiting_bytes < 4:  # noqa: ASYNC110  # nobody takes them, so nobody is told
+                await asyncio.sleep(0.005)
+        other = asyncio.create_task(another())
+        await body.pour(slow)
+        other.cancel()
+        return b"".join(poured), seen
+
+    text, seen = ask(behave, use, stamps)
+    assert text == b"abcdefgh"
+    assert {1, 2, 3, 4} <= set(seen)
+
+
+@both_wires
 def test_who_has_enough_gets_no_more_and_the_connection_is_closed(stamps: Stamps) -> None:
     left = threading.Event()
 

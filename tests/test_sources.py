@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from streamkit.config import Limits
 from streamkit.lab.wire import wire
 from streamkit.presets import preset
-from streamkit.sources import Failure, SourceFailed, llm, retry_after_s
+from streamkit.sources import HEARTBEATS, Failure, SourceFailed, llm, retry_after_s
 
 CHUNKED = {"content-type": "text/event-stream", "transfer-encoding": "chunked"}
 Chunk = bytes | Exception
@@ -200,6 +200,50 @@ def test_no_prefix_of_a_stream_with_an_end_marker_passes_for_the_whole(data: st.
     assert truncated(Upstream([whole[:cut]]), "anthropic")
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"error": {"code": "model_not_found"}}',
+        b'{\n  "error": {\n    "code": "model_not_found"\n  }\n}\n',
+        b"<html>\n\n<p>Sign in</p>\n\n</html>\n",
+        wire("seed").piece("a", 0) + wire("seed").piece("b", 1)[:-1],
+    ],
+    ids=["json", "pretty json", "a page", "half an event"],
+)
+@pytest.mark.parametrize("name", ["seed", "gemini"])
+def test_clean_framing_proves_nothing_if_the_stream_ends_inside_an_event(name: str, body: bytes) -> None:
+    assert truncated(Upstream([body], headers={"content-type": "text/plain", "content-length": "9"}), name)
+
+
+def test_comments_may_stand_behind_the_last_event() -> None:
+    assert relay(Upstream([wire("seed").piece("a", 0), b": bye"]), "seed") == ([["a"]], None)
+
+
+# --- heartbeats -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", sorted(HEARTBEATS))
+@pytest.mark.parametrize("data", ["{}", '{"type": "ping"}', "12:00:01", "", "5"])
+def test_an_event_that_is_a_heartbeat_is_no_event(kind: str, data: str) -> None:
+    beat = f"event: {kind}\ndata: {data}\n\n".encode()
+    batches, failure = relay(Upstream([beat, *stream("openai", "a"), beat]))
+    assert (batches[0], joined(batches), failure) == (relay(Upstream(stream("openai", "a")))[0][0], "a", None)
+
+
+def test_heartbeats_beside_events_and_texts_hide_nothing() -> None:
+    beat, empty = b"event: ping\ndata: now\n\n", b'data: {"choices": []}\n\n'
+    a, b = (wire("openai").piece(text, 0) for text in "ab")
+    batches, failure = relay(Upstream([beat + empty, beat + a + beat + b + beat, beat, *stream("openai")]))
+    assert batches[:2] == [[], ["a", "b"]]
+    assert failure is None
+
+
+def test_malformed_json_behind_a_heartbeat_is_still_an_error() -> None:
+    _, failure = relay(Upstream([b"event: ping\ndata: now\n\n" + b"data: {oops\n\n"]))
+    assert failure is not None
+    assert failure.code == "upstream_malformed"
+
+
 # --- errors ---------------------------------------------------------------------------------------------------------
 
 
@@ -248,7 +292,8 @@ def test_retry_after_is_kept() -> None:
     [
         (None, None), ("0", 0), ("7", 7), ("60", 60), ("61", 60), ("9" * 5000, 60), ("-1", None), ("+5", None),
         ("٣", None), ("soon", None), ("Sun, 22 Nov 2026 12:00:30 GMT", 30), ("Sun, 22 Nov 2026 11:00:00 GMT", 0),
-        ("Mon, 23 Nov 2026 12:00:00 GMT", 60), ("", None),
+        ("Mon, 23 Nov 2026 12:00:00 GMT", 60), ("", None), ("Mon, 23 Nov 99999 12:00:00 GMT", None),
+        ("Mon, 23 Nov 2026 12:00:00 +" + "9" * 30, None), (f"Mon, {'9' * 30} Nov 2026 12:00:00 GMT", None),
     ],
 )  # fmt: skip
 def test_retry_after_is_seconds_or_a_date_and_capped(value: str | None, seconds: int | None) -> None:

@@ -610,6 +610,40 @@ def test_an_idle_connection_that_the_server_closes_leaves_the_pool(run: Run[None
         run(main(server.url))
 
 
+STALE = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstale"
+
+
+@pytest.mark.parametrize("stir", [STALE, b""], ids=["an answer", "a close"])
+def test_what_came_on_an_idle_connection_is_never_the_answer_to_the_next_request(
+    run: Run[None], stamps: Stamps, stir: bytes
+) -> None:
+    """Not even when the loop has not read it yet; and the request goes out on a new connection, once."""
+    idle, stirred = threading.Event(), threading.Event()
+
+    def behave(connection: socket.socket) -> None:
+        connection.sendall(HELLO)
+        if len(server.requests) == 1:
+            assert idle.wait(WAIT_S)
+            connection.sendall(stir)
+            if not stir:
+                connection.shutdown(socket.SHUT_WR)
+            stirred.set()
+        server.until_left(connection)
+
+    async def main(url: str) -> None:
+        async with opened(stamps=stamps) as transport:
+            assert await ask(transport, post(url)) == (200, b"hello")
+            assert transport.idle_connections == 1
+            idle.set()
+            assert stirred.wait(WAIT_S)  # the loop stands still meanwhile
+            assert await ask(transport, post(url)) == (200, b"hello")
+            assert (transport.open_connections, transport.idle_connections) == (1, 1)
+
+    with RawServer(behave) as server:
+        run(main(server.url))
+        assert len(server.requests) == 2
+
+
 class FlakyServer(RawServer):
     """Answers the first request of the first connection, and closes at the second; then answers."""
 
