@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from streamkit.lab.client import record
     from streamkit.lab.goodput import SLO, goodput
     from streamkit.lab.lab import Lab
+    from streamkit.lab.link import Link
     from streamkit.lab.network import Network, absorbed_bytes
     from streamkit.lab.notebook import run
     from streamkit.lab.readers import Reader
     from streamkit.lab.recording import Recording
     from streamkit.lab.server import Server, serve, servers
+    from streamkit.lab.toxics import Bandwidth, Blackhole, Cut, Latency, Slice, SlowClose
     from streamkit.lab.upstream import Script, create_upstream
     from streamkit.outcome import Outcome
     from streamkit.parser import NDJSONParser, ServerSentEvent, SSEParser, encode_event
@@ -39,12 +41,17 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "Bandwidth": "lab.toxics",
+    "Blackhole": "lab.toxics",
     "Calibration": "lab.calibration",
+    "Cut": "lab.toxics",
     "End": "results",
     "ExtractionError": "results",
     "Extractor": "extractor",
     "JSON": "extractor",
     "Lab": "lab.lab",
+    "Latency": "lab.toxics",
+    "Link": "lab.link",
     "NDJSONParser": "parser",
     "Network": "lab.network",
     "Outcome": "outcome",
@@ -59,6 +66,8 @@ _HOME = {
     "Script": "lab.upstream",
     "Server": "lab.server",
     "ServerSentEvent": "parser",
+    "Slice": "lab.toxics",
+    "SlowClose": "lab.toxics",
     "StreamTransport": "transport",
     "absorbed_bytes": "lab.network",
     "calibrate": "lab.calibration",
@@ -79,11 +88,16 @@ _MODULES = {"errors": "errors", "plots": "lab.plots"}
 __all__ = [
     "JSON",
     "SLO",
+    "Bandwidth",
+    "Blackhole",
     "Calibration",
+    "Cut",
     "End",
     "ExtractionError",
     "Extractor",
     "Lab",
+    "Latency",
+    "Link",
     "NDJSONParser",
     "Network",
     "Outcome",
@@ -97,6 +111,8 @@ __all__ = [
     "Script",
     "Server",
     "ServerSentEvent",
+    "Slice",
+    "SlowClose",
     "StreamTransport",
     "absorbed_bytes",
     "calibrate",

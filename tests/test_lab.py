@@ -13,8 +13,10 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+import httpx2
 import numpy as np
 import pytest
+from sanic import Request, Sanic
 
 from streamkit.errors import ConfigError, ServerError, UnknownPreset
 from streamkit.lab import fetching
@@ -24,6 +26,7 @@ from streamkit.lab.network import NETWORKS, Network
 from streamkit.lab.notebook import run
 from streamkit.lab.recording import FOREIGN_TAPS, Recording
 from streamkit.lab.server import serve, servers
+from streamkit.lab.toxics import Blackhole, Cut, Latency, Slice, Toxic
 from streamkit.lab.upstream import Script, create_upstream
 from streamkit.policies import Policy
 from tests.server_apps import make_app
@@ -312,6 +315,164 @@ def test_a_policy_comes_before_other_preferences_which_stay() -> None:
     assert lab_module._headers(given, None, "latest")["prefer"] == "backpressure=latest, wait=1, backpressure=pause"
 
 
+# --- Links ----------------------------------------------------------------------------------------------------------
+
+APART = pytest.mark.parametrize("roles", ["threads", "processes"])
+
+
+def no_taps_of(recording: Recording) -> list[str]:
+    return [note for note in recording.meta["notes"] if note.startswith("no taps")]
+
+
+def least_delay_ms(recording: Recording, before: str, after: str) -> float:
+    """The least that any event took from one tap to another."""
+    curves = recording.curves("events")
+    at_ns = [np.repeat(curves[tap].at_ns, np.diff(curves[tap].count, prepend=0)) for tap in (before, after)]
+    return float((at_ns[1] - at_ns[0]).min()) / 1e6
+
+
+@APART
+def test_a_link_is_seen_in_its_hop_and_in_no_other(roles: Roles) -> None:
+    with Lab(SCRIPT, roles=roles, upstream_link=[Latency(60)], client_link=[Latency(120), Slice(7)]) as lab:
+        recording = run(ASK(lab, accept="sse"))
+        assert lab.upstream_link is not None
+        assert lab.client_link is not None
+        assert lab.upstream_link.carried.down > SIZE
+        assert lab.client_link.carried.down > SIZE
+    assert recording.text == SCRIPT.text
+    assert recording.taps.keys() == set(FOREIGN_TAPS)
+    assert least_delay_ms(recording, "upstream.due", "relay.read") >= 60
+    assert least_delay_ms(recording, "relay.event", "relay.send") < 60
+    assert least_delay_ms(recording, "relay.send", "client.read") >= 120
+
+
+def test_links_are_there_only_where_they_are_asked_for() -> None:
+    with Lab(SCRIPT) as lab:
+        assert (lab.upstream_link, lab.client_link) == (None, None)
+    with Lab(SCRIPT, upstream_link=False, client_link=True) as lab:
+        assert lab.upstream_link is None
+        assert lab.client_link is not None
+        assert lab.client_link.down == ()
+        assert run(ASK(lab)).outcome.ok
+
+
+def test_a_link_can_be_changed_between_posts_and_in_both_directions() -> None:
+    with Lab(SCRIPT, client_link=True) as lab:
+        assert lab.client_link is not None
+        assert run(ASK(lab)).outcome.ok
+        lab.client_link.down = [Cut(after_bytes=400, how="rst")]
+        assert run(ASK(lab, accept="sse")).outcome.name == "truncated"
+        lab.client_link.down = []
+        lab.client_link.up = [Blackhole()]
+        assert str(run(ASK(lab, total_s=0.2)).outcome) == "timeout(total)"
+        lab.client_link.up = []
+        assert run(ASK(lab)).outcome.ok
+
+
+@APART
+def test_taps_are_had_directly_and_not_through_a_link(roles: Roles) -> None:
+    cut = [Cut(after_bytes=400)]
+    with Lab(SCRIPT, roles=roles, client_link=cut, upstream_link=True) as lab:
+        recording = run(ASK(lab, accept="sse"))
+        assert recording.outcome.name == "truncated"
+        assert recording.taps["relay.send"].events[-1] > 0
+        assert recording.taps["upstream.sent"].events[-1] > 0
+        assert not no_taps_of(recording)
+
+
+def test_an_upstream_elsewhere_is_reached_through_a_link() -> None:
+    make = functools.partial(create_upstream, SCRIPT)
+    with serve(make) as elsewhere, Lab(upstream=f"{elsewhere.url}/v1/chat", upstream_link=[Latency(1)]) as lab:
+        assert run(ASK(lab)).text == SCRIPT.text
+        assert lab.upstream_link is not None
+        assert lab.upstream_link.carried.down > SIZE
+
+
+def test_an_outage_of_the_upstream_is_the_relays_answer() -> None:
+    with Lab(SCRIPT, upstream_link=True) as lab:
+        assert lab.upstream_link is not None
+        lab.upstream_link.refuse()
+        assert run(ASK(lab)).outcome.name == "refused"
+        lab.upstream_link.accept()
+        assert run(ASK(lab)).outcome.ok
+
+
+def test_a_stop_with_links_lets_a_stream_end_within_the_grace() -> None:
+    async def main(lab: Lab) -> Recording:
+        begun = asyncio.Event()
+        asking = asyncio.create_task(ASK(lab, accept="sse", on_piece=lambda _: begun.set()))
+        await begun.wait()
+        await asyncio.to_thread(lab.stop, 10)
+        return await asking
+
+    script = Script(["x"] * 20, first_piece_ms=0, gap_ms=20)
+    links: list[Toxic] = [Latency(20)]
+    recording = run(main(Lab(script, upstream_link=links, client_link=links)))
+    assert recording.text == script.text
+
+
+def test_a_lab_with_links_that_nobody_keeps_stops() -> None:
+    Lab(SCRIPT, upstream_link=True, client_link=True)
+    gc.collect()
+    assert eventually(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("streamkit")])
+
+
+# --- A relay of somebody else's -------------------------------------------------------------------------------------
+
+
+def make_naive(url: str, *, passes_id: bool = False) -> Sanic[Any, Any]:
+    """It sends on whatever comes, and knows nothing of taps."""
+    app: Sanic[Any, Any] = Sanic("naive", configure_logging=False)
+
+    @app.post("/ans")
+    async def answer(request: Request) -> None:
+        headers = {"x-stream-id": request.headers["x-stream-id"]} if passes_id else {}
+        response = await request.respond(content_type="text/plain")
+        async with httpx2.AsyncClient(trust_env=False) as client, client.stream("POST", url, headers=headers) as stream:
+            async for chunk in stream.aiter_raw():
+                await response.send(chunk)
+
+    return app
+
+
+def make_naive_that_passes_the_id(url: str) -> Sanic[Any, Any]:
+    return make_naive(url, passes_id=True)
+
+
+@APART
+def test_a_relay_of_somebody_elses_has_no_taps_and_all_else_works(roles: Roles) -> None:
+    with Lab(SCRIPT, roles=roles, relay=make_naive_that_passes_the_id, upstream_link=[Latency(40)]) as lab:
+        assert repr(lab) == f"<Lab running, {roles}: a script of 12 pieces, a relay of its own>"
+        recording = run(ASK(lab))
+    assert recording.outcome.ok
+    assert recording.taps.keys() == {"upstream.due", "upstream.sent"}
+    assert not no_taps_of(recording)
+
+
+@pytest.mark.parametrize("relay", [make_naive, make_naive_that_passes_the_id])
+def test_without_a_stream_id_the_upstreams_taps_are_those_of_the_only_stream(relay: Any) -> None:
+    async def together(lab: Lab) -> list[Recording]:
+        return list(await asyncio.gather(ASK(lab), ASK(lab)))
+
+    with Lab(SCRIPT, relay=relay) as lab:
+        alone = [run(ASK(lab)) for _ in range(2)]
+        both = run(together(lab))
+    for recording in alone:
+        assert recording.outcome.ok
+        assert recording.taps["upstream.sent"].at_ns[0] > 0
+        assert not no_taps_of(recording)
+    known = relay is not make_naive
+    assert [bool(recording.taps) for recording in both] == [known, known]
+    assert [no_taps_of(recording) for recording in both] == [[] if known else ["no taps of this stream: upstream"]] * 2
+
+
+def test_on_one_loop_a_relay_of_somebody_elses_serves_too() -> None:
+    with Lab(SCRIPT, roles="one loop", relay=make_naive_that_passes_the_id) as lab:
+        recording = run(ASK(lab))
+    assert recording.outcome.ok
+    assert recording.taps.keys() == {"upstream.due", "upstream.sent"}
+
+
 # --- What goes in ---------------------------------------------------------------------------------------------------
 
 
@@ -396,6 +557,18 @@ def test_taps_of_another_clock_are_left_out_and_the_recording_stays(monkeypatch:
         ({"preset": "opnai"}, ServerError, "opnai"),
         ({"network": "wifi"}, ConfigError, "out of loopback-tcp, small-buffers, got 'wifi'"),
         ({"gauge_ms": -1}, ServerError, "expected gauge_ms as milliseconds"),
+        ({"upstream_link": Latency(1)}, TypeError, "upstream_link: expected a sequence of toxics"),
+        ({"client_link": [5]}, TypeError, "client_link: expected toxics"),
+        ({"client_link": True, "idle_s": -1}, ServerError, "expected idle_s as seconds"),
+        ({"upstream": "https://127.0.0.1", "upstream_link": True}, ConfigError, "not https"),
+        ({"roles": "one loop", "client_link": True}, ConfigError, "expected no links with roles='one loop'"),
+        ({"network": "small-buffers", "upstream_link": []}, ConfigError, "whose hops are unix sockets: a link is TCP"),
+        ({"relay": "http://127.0.0.1"}, TypeError, "expected relay as a callable that gets the upstream's URL"),
+        ({"relay": make_naive, "idle_s": 2}, TypeError, "expected no settings of our relay .* got idle_s"),
+        ({"relay": make_naive, "preset": "openai"}, TypeError, "expected no settings of our relay .* got preset"),
+        ({"relay": make_naive, "trace": False}, TypeError, "expected no settings of our relay .* got trace"),
+        ({"relay": lambda _: 5}, ServerError, "expected a Sanic app from the factory, got a value of type 'int'"),
+        ({"relay": lambda _: 5, "isolated": True}, TypeError, "needs a factory that a new process can import"),
     ],
 )
 def test_what_makes_no_sense_is_refused_and_leaves_nothing(
@@ -504,7 +677,7 @@ def test_ctrl_c_during_a_stop_still_stops_both() -> None:
     assert servers() == []
 
 
-def test_a_stop_cuts_the_streams_that_are_open() -> None:
+def test_a_stop_ends_the_streams_that_are_open() -> None:
     async def main(lab: Lab) -> Recording:
         asking = asyncio.create_task(ASK(lab, accept="sse"))
         await asyncio.sleep(0.3)
@@ -515,5 +688,5 @@ def test_a_stop_cuts_the_streams_that_are_open() -> None:
     begin = time.monotonic()
     recording = run(main(lab))
     assert time.monotonic() - begin < QUICK_S
-    assert recording.outcome.name == "truncated"
+    assert recording.meta["server_outcome"] == "cancelled(shutdown)"
     assert recording.taps["relay.sent"].events[-1] > 0

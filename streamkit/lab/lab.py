@@ -12,33 +12,38 @@ Where the three run can be what an experiment is about (`roles`):
 "one loop"    all three are on the caller's loop, for as long as a `post()` takes. It shows what this does to a
               measurement: while the client works the upstream cannot send, and nobody but its schedule knows
               (coordinated omission: G. Tene, "How NOT to Measure Latency"). `recording.trust` tells.
+
+Between them can be a bad network, in a thread of its own (`streamkit.lab.link`):
+
+    Lab(script, upstream_link=[Latency(200)], client_link=[Cut(after_bytes=500, how="rst")])
+
+    upstream ── upstream_link ── relay ── client_link ── client
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import inspect
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self, TypeAlias, TypeGuard, cast, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias, cast, get_args
 
 import httpx2
 
-from streamkit.app import create_app
 from streamkit.errors import ConfigError, ServerError
+from streamkit.lab._places import Apart, Links, MakeRelay, RelayFactory, Together, is_url
 from streamkit.lab._runner import pickled
 from streamkit.lab.client import record
-from streamkit.lab.fetching import FetchTaps, fetcher, joined
+from streamkit.lab.fetching import joined
+from streamkit.lab.link import Link
 from streamkit.lab.network import Network
 from streamkit.lab.network import network as find_network
 from streamkit.lab.server import Server, serve
+from streamkit.lab.toxics import Toxic, check_toxics
 from streamkit.lab.upstream import Script, create_upstream
-from streamkit.listener import listen
 from streamkit.policies import Policy
 from streamkit.policies import policy as find_policy
-from streamkit.running import RunningApp, StopRequest, build, check_factory, forget
+from streamkit.running import check_factory
 from streamkit.taps import STREAM_ID_HEADER, new_stream_id
 
 if TYPE_CHECKING:
@@ -46,7 +51,7 @@ if TYPE_CHECKING:
 
     from streamkit.lab.recording import Recording
     from streamkit.presets import Preset
-    from streamkit.running import App, Factory
+    from streamkit.running import Factory
 
 __all__ = ["Lab", "Roles"]
 
@@ -67,6 +72,13 @@ class Lab:
     network     what both hops go over: "loopback-tcp", "small-buffers" (unix sockets that hold a few kB, the same to
                 the byte each time), or a `Network`; see `streamkit.lab.network`. An upstream of your own sets its
                 buffers itself: only those at the relay's end are the network's then
+    upstream_link, client_link
+                a bad network between upstream and relay, and between relay and client: toxics for the answer's
+                direction, or True for a link without any. `lab.upstream_link` and `lab.client_link` are the `Link`s
+                (None where there is none), to be changed while they run; their `.up` is the question's direction
+    relay       instead of ours, somebody else's: a callable that gets the upstream's URL and returns a Sanic app. It
+                has no taps. The upstream's are found by the X-Stream-Id that a relay passes on; with threads also
+                without it, if the post is alone
     gauge_ms    how often upstream, relay and client look at their queues; 0 switches the gauges off
     loop        "uvloop", "asyncio" or "auto", for the loops of upstream and relay
     settings    those of `create_app`: `idle_s=2`, `max_streams=100`, `key=…`, `policy="latest"`, and the relay's
@@ -76,7 +88,9 @@ class Lab:
     `post()`; and for an upstream elsewhere). In IPython, running a cell again stops the labs that its earlier run made.
 
     Raises TypeError for arguments that exclude each other, or cannot go to another process; ConfigError for an unknown
-    value of `roles`, `network` or `loop`; ServerError when a server cannot start, as for settings that make no sense.
+    value of `roles`, `network` or `loop`, and for links in one loop (nothing else is to run) or between unix sockets (a
+    link is TCP, which does not hold the same to the byte); ServerError when a server cannot start, as for settings that
+    make no sense.
     """
 
     def __init__(
@@ -88,6 +102,9 @@ class Lab:
         isolated: bool = False,
         upstream: Factory | None = None,
         network: str | Network = DEFAULT_NETWORK,
+        upstream_link: bool | Sequence[Toxic] | None = None,
+        client_link: bool | Sequence[Toxic] | None = None,
+        relay: RelayFactory | None = None,
         gauge_ms: float = 20,
         loop: str = "auto",
         **settings: Any,
@@ -96,25 +113,31 @@ class Lab:
             raise TypeError("expected a script or an upstream of your own, got both")
         self.roles: Roles = _roles(roles, isolated)
         self.network = find_network(network)
+        links = Links(_toxics("upstream_link", upstream_link), _toxics("client_link", client_link))
+        _check_links(links, self.roles, self.network)
         self.gauge_ms = gauge_ms
         self.script = None if upstream is not None else script or Script()
-        spoken = preset or (self.script.preset if self.script is not None else None)
-        settings = {"trace": True, "preset": spoken, **self.network.settings(), **settings}
-        settings["gauge_ms"] = gauge_ms if settings["trace"] else 0  # they are kept with the taps
+        if relay is None:
+            spoken = preset or (self.script.preset if self.script is not None else None)
+            settings = {"trace": True, "preset": spoken, **self.network.settings(), **settings}
+            settings["gauge_ms"] = gauge_ms if settings["trace"] else 0  # they are kept with the taps
+        else:
+            _check_own_relay(relay, settings if preset is None else {"preset": preset, **settings})
         if self.roles == "processes":
             _check_portable({"script": self.script, **settings})
+        make_relay = MakeRelay(relay, settings)
         factory = self._scripted() if upstream is None else upstream
-        if not _is_url(factory):
+        if not is_url(factory):
             check_factory(factory)
         self._stopped = False
-        self._place: _Apart | _Together
+        self._place: Apart | Together
         if self.roles == "one loop":
             if loop != "auto":
                 raise ConfigError(f"expected no loop= with roles='one loop', which is the caller's, got {loop!r}")
-            self._place = _Together(factory, settings, unix=self.network.unix)
+            self._place = Together(factory, make_relay, unix=self.network.unix)
         else:
             start = partial(serve, process=self.roles == "processes", loop=loop, unix=self.network.unix)
-            self._place = _Apart(factory, settings, start)
+            self._place = Apart(factory, make_relay, start, links)
 
     def _scripted(self) -> Factory:
         return partial(
@@ -134,6 +157,16 @@ class Lab:
     def upstream(self) -> Server | None:
         """The handle of the upstream's server."""
         return self._place.upstream
+
+    @property
+    def upstream_link(self) -> Link | None:
+        """The link between upstream and relay."""
+        return self._place.upstream_link
+
+    @property
+    def client_link(self) -> Link | None:
+        """The link between relay and client."""
+        return self._place.client_link
 
     async def post(
         self,
@@ -178,7 +211,7 @@ class Lab:
             return await joined(recording, sources, recording.headers.get(STREAM_ID_HEADER, stream_id))
 
     def stop(self, grace_s: float | None = None) -> None:
-        """Stop relay and upstream, the relay first; as `Server.stop`. Stopping again does nothing."""
+        """Stop relay, upstream and links, the relay first; as `Server.stop`. Stopping again does nothing."""
         self._stopped = True
         self._place.stop(grace_s)
 
@@ -201,7 +234,8 @@ class Lab:
     def __repr__(self) -> str:
         source = "an upstream of its own" if self.script is None else f"a script of {len(self.script.pieces)} pieces"
         network = "" if self.network.name == DEFAULT_NETWORK else f", {self.network.name}"
-        return f"<Lab {'stopped' if self._stopped else 'running'}, {self.roles}{network}: {source}>"
+        relay = "" if self._place.make_relay.own is None else ", a relay of its own"
+        return f"<Lab {'stopped' if self._stopped else 'running'}, {self.roles}{network}: {source}{relay}>"
 
 
 # --- What goes in ---------------------------------------------------------------------------------------------------
@@ -226,8 +260,41 @@ def _check_portable(values: Mapping[str, Any]) -> None:
             ) from error
 
 
-def _is_url(upstream: Factory) -> TypeGuard[str]:
-    return isinstance(upstream, str) and "://" in upstream
+def _check_own_relay(relay: object, settings: Mapping[str, Any]) -> None:
+    if not callable(relay):
+        raise TypeError(
+            "expected relay as a callable that gets the upstream's URL and returns a Sanic app, got one of type "
+            f"{type(relay).__name__!r}"
+        )
+    if settings:
+        names = ", ".join(settings)
+        raise TypeError(f"expected no settings of our relay beside relay=, which is another one, got {names}")
+
+
+def _toxics(name: str, given: bool | Sequence[Toxic] | None) -> tuple[Toxic, ...] | None:
+    """None: no link."""
+    if given is None or given is False:
+        return None
+    try:
+        return () if given is True else check_toxics(given)
+    except TypeError as error:
+        raise TypeError(f"{name}: {error}") from None
+
+
+def _check_links(links: Links, roles: Roles, network: Network) -> None:
+    """Where a link would break what the roles or the network promise."""
+    if links.upstream is None and links.client is None:
+        return
+    if roles == "one loop":
+        raise ConfigError(
+            "expected no links with roles='one loop', where nothing runs beside the loop: a link has a thread of its "
+            "own; take roles='threads'"
+        )
+    if network.unix:
+        raise ConfigError(
+            f"expected no links with the network {network.name!r}, whose hops are unix sockets: a link is TCP, which "
+            "does not hold the same to the byte; take network='loopback-tcp'"
+        )
 
 
 def _headers(headers: Any, accept: str | None, policy: str | Policy | None) -> httpx2.Headers:
@@ -245,115 +312,3 @@ def _headers(headers: Any, accept: str | None, policy: str | Policy | None) -> h
 def _preference(policy: Policy) -> str:
     wanted = str(policy)
     return f"backpressure={wanted}" if wanted.isalpha() else f'backpressure="{wanted}"'  # a token, or quoted
-
-
-# --- Where the servers are ------------------------------------------------------------------------------------------
-
-
-class _Open(NamedTuple):
-    """The relay's URL, and where the taps of a stream are had, by whose they are."""
-
-    url: str
-    sources: dict[str, FetchTaps]
-
-
-class _Apart:
-    """Each server in a thread or process of its own, from now until `stop()`."""
-
-    def __init__(self, upstream: Factory, settings: Mapping[str, Any], start: Callable[[Factory], Server]) -> None:
-        self.upstream = None if _is_url(upstream) else start(upstream)
-        asked = upstream if self.upstream is None else self.upstream.url
-        try:
-            self.relay = start(partial(create_app, upstream=cast("str", asked), **settings))
-        except BaseException:
-            self._stop_upstream(0)
-            raise
-
-    @contextlib.asynccontextmanager
-    async def open(self) -> AsyncIterator[_Open]:
-        servers = {"upstream": self.upstream, "relay": self.relay}
-        sources = {who: fetcher(server.app, server.url) for who, server in servers.items() if server is not None}
-        yield _Open(self.relay.url, sources)
-
-    def stop(self, grace_s: float | None) -> None:
-        try:
-            self.relay.stop(grace_s)
-        finally:
-            self._stop_upstream(grace_s)
-
-    def _stop_upstream(self, grace_s: float | None) -> None:
-        if self.upstream is not None:
-            self.upstream.stop(grace_s)
-
-
-class _Together:
-    """Both servers on the loop of whoever uses them, started by the first user and stopped by the last.
-
-    So nothing of them is left when a loop ends, and none of them outlives it.
-    """
-
-    relay: None = None
-    upstream: None = None
-
-    def __init__(self, upstream: Factory, settings: Mapping[str, Any], *, unix: bool) -> None:
-        self._upstream = upstream
-        self._settings = settings
-        self._unix = unix
-        self._pairs: dict[asyncio.AbstractEventLoop, _Pair] = {}
-
-    @contextlib.asynccontextmanager
-    async def open(self) -> AsyncIterator[_Open]:
-        loop = asyncio.get_running_loop()
-        pair = self._pairs.setdefault(loop, _Pair())
-        pair.users += 1
-        try:
-            async with pair.starting:
-                if pair.opened is None:
-                    pair.opened = await self._start(pair)
-            yield pair.opened
-        finally:
-            pair.users -= 1
-            if not pair.users:
-                del self._pairs[loop]  # before the first await: who comes now starts a new pair
-                await pair.servers.aclose()
-
-    async def _start(self, pair: _Pair) -> _Open:
-        sources = {}
-        if _is_url(self._upstream):
-            asked = self._upstream
-        else:
-            app, asked = await pair.servers.enter_async_context(_on_this_loop(self._upstream, self._unix))
-            sources["upstream"] = fetcher(app, asked)
-        make_relay = partial(create_app, upstream=asked, **self._settings)
-        app, url = await pair.servers.enter_async_context(_on_this_loop(make_relay, self._unix))
-        return _Open(url, {**sources, "relay": fetcher(app, url)})
-
-    def stop(self, grace_s: float | None) -> None:
-        """Nothing runs but during a `post()`, which ends by itself."""
-
-
-@dataclass(slots=True)
-class _Pair:
-    users: int = 0
-    opened: _Open | None = None
-    starting: asyncio.Lock = field(default_factory=asyncio.Lock)
-    servers: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
-
-
-@contextlib.asynccontextmanager
-async def _on_this_loop(factory: Factory, unix: bool) -> AsyncIterator[tuple[App, str]]:
-    """The app that `factory` makes, serving on the running loop, and its URL."""
-    with contextlib.closing(listen(unix=unix)) as listener:
-        app = build(factory)
-        try:
-            running = RunningApp(app, listener.sock)
-            try:
-                await running.start()
-                try:
-                    yield app, listener.url
-                finally:
-                    await running.stop(StopRequest())
-            finally:
-                running.close()
-        finally:
-            forget(app)
