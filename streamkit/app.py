@@ -27,11 +27,12 @@ from sanic.response import json
 
 from streamkit.asking import UpstreamRequest
 from streamkit.config import Buffers, Deadlines, flag, settings_from
+from streamkit.connection import RelayApp, check_stock
 from streamkit.deadline import Watch
 from streamkit.delivery import SHUT_DOWN, Answer, Ended, deliver, end_of_grace, is_end_of_grace, problem
 from streamkit.errors import ConfigError
 from streamkit.formats import Format, negotiate
-from streamkit.forms import BadRequest, read_chat_history
+from streamkit.forms import BadRequest, check_type, read_chat_history
 from streamkit.gauges import Gauges, Sampler, Values
 from streamkit.httpclient import split_unix_url
 from streamkit.outcome import Outcome
@@ -230,18 +231,28 @@ class Relay:
         return self._preset.request(chat_history, key=self._key, model=self._model, extra=self._extra)
 
     async def _chat_history(self, request: Request) -> str:
-        """The request's body, read under its deadline and its bound, and the one field out of it."""
+        """The request's body, read under its deadline and its bound, and the one field out of it.
+
+        What its head already rules out is refused before the body is read.
+        """
         body = bytearray()
         stream: Any = request.stream  # Sanic types it wider than what a route with stream=True gets
+        too_large = BadRequest(413, "body_too_large", f"send at most {self.limits.max_body_bytes} bytes")
+        check_stock(request)
+        content_type = check_type(
+            request.headers.getall("content-type", []), request.headers.getall("content-encoding", [])
+        )
+        if (getattr(stream, "request_bytes", 0) or 0) > self.limits.max_body_bytes:  # as its Content-Length says
+            raise too_large
         try:
             async with asyncio.timeout(self.deadlines.body_s or None):
                 async for data in stream:
                     body += data
                     if len(body) > self.limits.max_body_bytes:
-                        raise BadRequest(413, "body_too_large", f"send at most {self.limits.max_body_bytes} bytes")
+                        raise too_large
         except TimeoutError:
             raise BadRequest(408, "timeout_body", f"send the body within {self.deadlines.body_s:g} s") from None
-        return read_chat_history(request.headers.getone("content-type", ""), bytes(body))
+        return read_chat_history(content_type, bytes(body))
 
 
 class _Queues:
@@ -374,13 +385,17 @@ def create_app(
         **cast("Any", settings),
     )
     kept: Relay = blueprint.ctx.relay
-    app: Sanic[Any, Any] = Sanic(name or f"streamkit_{next(_serial)}", configure_logging=False)
+    app = RelayApp(name or f"streamkit_{next(_serial)}", configure_logging=False)
     app.config.TOUCHUP = False  # with it, the second app of a process fails
-    app.config.REQUEST_TIMEOUT = kept.deadlines.head_s or NEVER_S
+    app.config.HEAD_TIMEOUT = kept.deadlines.head_s
+    app.config.BODY_TIMEOUT = kept.deadlines.body_s
+    app.config.REQUEST_TIMEOUT = NEVER_S  # ours decide
+    app.config.RESPONSE_TIMEOUT = max(app.config.RESPONSE_TIMEOUT, 2 * kept.deadlines.body_s)
+    app.config.REQUEST_MAX_SIZE = kept.limits.max_body_bytes
     app.config.GRACEFUL_SHUTDOWN_TIMEOUT = kept.deadlines.grace_s
     app.ctx.relay = kept
     app.blueprint(blueprint)
-    app.exception(SanicException)(_as_problem)
+    app.exception(SanicException, BadRequest)(_as_problem)
     return app
 
 
@@ -389,8 +404,10 @@ def error_code(error: SanicException) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", type(error).__name__).lower()
 
 
-async def _as_problem(_: Request, error: SanicException) -> HTTPResponse:
-    """Sanic's own refusals (404, 405, a malformed head …) in the same shape as ours."""
+async def _as_problem(_: Request, error: SanicException | BadRequest) -> HTTPResponse:
+    """What is refused outside of a stream (404, 405, a malformed head …) in the same shape as within."""
+    if isinstance(error, BadRequest):
+        return problem(Failure(error.outcome, error.code, error.status, error.detail), new_stream_id())
     status = error.status_code or 500
     failure = Failure(Outcome("refused", status), error_code(error), status, HTTPStatus(status).phrase)
     response = problem(failure, new_stream_id())

@@ -20,6 +20,7 @@ import orjson
 from sanic import HTTPResponse, Request, Sanic
 from sanic.http import Http
 
+from streamkit.connection import StrictHttp
 from streamkit.deadline import Watch
 from streamkit.http1 import chunk
 from streamkit.outcome import Outcome
@@ -126,8 +127,8 @@ class Answer:
         return self._room() and not self._transport.is_closing()
 
     def write(self, data: bytes) -> None:
-        """Hand `data`, which must not be empty, to the connection, as one chunk, now."""
-        framed = chunk(data)
+        """Hand `data`, which must not be empty, to the connection, now: as one chunk, or as it is to HTTP/1.0."""
+        framed = chunk(data) if self._chunked else data
         self.wrote += len(framed)
         self._transport.write(framed)
 
@@ -147,7 +148,8 @@ class Answer:
     def _note_framing(self) -> None:
         """Sanic decides on it when it sends the head."""
         self._chunked = _is_chunked(self._request)
-        if self._chunked and not _is_listened_to(self._request.app):
+        plain = isinstance(self._request.stream, StrictHttp) and self._request.stream.until_close
+        if (self._chunked or plain) and not _is_listened_to(self._request.app):
             protocol: Any = self._request.protocol
             self._room = protocol._can_write.is_set
 

@@ -6,36 +6,59 @@ RFC 8259 §8.1 for JSON); any other charset is refused, also because decoders su
 
 from __future__ import annotations
 
+import json
 import re
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 import orjson
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
-from streamkit.outcome import Outcome
+from streamkit.strict import BadRequest
 
-__all__ = ["FIELD", "BadRequest", "read_chat_history"]
+__all__ = ["FIELD", "BadRequest", "check_type", "read_chat_history"]
 
 FIELD: Final = "chat_history"
 MAX_FIELDS: Final = 100
+FORM: Final = "application/x-www-form-urlencoded"
+MULTIPART: Final = "multipart/form-data"
+JSON: Final = "application/json"
+MEDIA_TYPES: Final = (FORM, MULTIPART, JSON)
 UTF8_NAMES: Final = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
+DECODER: Final = json.JSONDecoder()
+SPACE: Final = re.compile("[ \t\n\r]*")
 BAD_PERCENT: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
-class BadRequest(Exception):
-    """A request that cannot be served as it stands: the HTTP `status`, a stable `code`, and what to do instead."""
+class _Type(NamedTuple):
+    """A Content-Type that can be read."""
 
-    def __init__(self, status: int, code: str, detail: str) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.code = code
-        self.detail = detail
+    media_type: str
+    boundary: str
 
-    @property
-    def outcome(self) -> Outcome:
-        """`timeout(body)` for a body that did not come in time, `refused(status)` for the rest."""
-        return Outcome("timeout", "body") if self.status == 408 else Outcome("refused", self.status)
+
+def check_type(content_types: Sequence[str], codings: Sequence[str] = ()) -> str:
+    """The Content-Type, from all fields of that name and of Content-Encoding; for a look before the body is read.
+
+    Raises BadRequest with status 415, or 400 if there are several.
+    """
+    if len(content_types) > 1:
+        raise BadRequest(400, "bad_header", "send Content-Type once")
+    if any(coding.strip().lower() not in {"", "identity"} for coding in codings):
+        raise BadRequest(415, "unsupported_content_encoding", "send the body uncompressed, without Content-Encoding")
+    content_type = content_types[0] if content_types else ""
+    _type(content_type)
+    return content_type
+
+
+def _type(content_type: str) -> _Type:
+    media_type, parameters = parse_options_header(content_type)
+    if parameters.get("charset", "utf-8").lower() not in UTF8_NAMES:
+        raise BadRequest(415, "unsupported_charset", "send the body as UTF-8")
+    if media_type not in MEDIA_TYPES:
+        raise BadRequest(415, "unsupported_media_type", f"send {', '.join(MEDIA_TYPES[:-1])} or {MEDIA_TYPES[-1]}")
+    return _Type(media_type, parameters.get("boundary", ""))
 
 
 def read_chat_history(content_type: str, body: bytes) -> str:
@@ -44,22 +67,12 @@ def read_chat_history(content_type: str, body: bytes) -> str:
     A JSON list of messages comes back as JSON text: the presets recognise it. Raises BadRequest with status 415 (media
     type or charset), 400 (malformed body) or 422 (well-formed, but no usable `chat_history`).
     """
-    media_type, parameters = parse_options_header(content_type or "")
-    charset = parameters.get("charset", "utf-8").lower()
-    if charset not in UTF8_NAMES:
-        raise BadRequest(415, "unsupported_charset", "send the body as UTF-8")
-    match media_type.lower():
-        case "application/x-www-form-urlencoded":
-            return _only(_urlencoded(body))
-        case "multipart/form-data":
-            return _only(_multipart(body, parameters.get("boundary", "")))
-        case "application/json":
-            return _only([_json(body)])
-    raise BadRequest(
-        415,
-        "unsupported_media_type",
-        "send application/x-www-form-urlencoded, multipart/form-data or application/json",
-    )
+    media_type, boundary = _type(content_type)
+    if media_type == FORM:
+        return _only(_urlencoded(body))
+    if media_type == MULTIPART:
+        return _only(_multipart(body, boundary))
+    return _only([_json(body)])
 
 
 def _only(values: list[Any]) -> str:
@@ -70,7 +83,7 @@ def _only(values: list[Any]) -> str:
         raise BadRequest(422, "chat_history_repeated", f"send {FIELD} once")
     value = values[0]
     if isinstance(value, list):
-        value = orjson.dumps(value).decode() if value else ""
+        value = _json_text(value) if value else ""
     if not isinstance(value, str):
         raise BadRequest(422, "chat_history_type", f"{FIELD} must be a string or a list of messages")
     if not value.strip():
@@ -130,7 +143,45 @@ def _json(body: bytes) -> Any:
         raise BadRequest(400, "bad_json", "the body is not JSON (RFC 8259)") from None
     if not isinstance(value, dict):
         raise BadRequest(422, "chat_history_missing", f'send a JSON object such as {{"{FIELD}": "…"}}')
+    if (body.count(b'"' + FIELD.encode() + b'"') > 1 or b"\\u00" in body) and _names(body.decode()).count(FIELD) > 1:
+        raise BadRequest(422, "chat_history_repeated", f"send {FIELD} once")
     return value.get(FIELD)
+
+
+def _names(text: str) -> list[str]:
+    """The names in a JSON object that orjson has accepted: of several equal ones that keeps the last, others the first
+    (RFC 8259 §4). They may be spelled with escapes.
+    """
+    names: list[str] = []
+    at = _past_space(text, 0)
+    try:
+        while text[at] != "}" and len(names) < MAX_FIELDS:
+            name, at = DECODER.raw_decode(text, _past_space(text, at + 1))
+            _, at = DECODER.raw_decode(text, _past_space(text, _past_space(text, at) + 1))
+            at = _past_space(text, at)
+            names.append(name)
+    except RecursionError:
+        raise _too_deep() from None
+    if len(names) == MAX_FIELDS:
+        raise BadRequest(400, "bad_json", f"the JSON object has {MAX_FIELDS} fields or more")
+    return names
+
+
+def _past_space(text: str, at: int) -> int:
+    found = SPACE.match(text, at)
+    return found.end() if found else at
+
+
+def _json_text(value: list[Any]) -> str:
+    """As JSON, if there is room for the levels that a preset puts around it."""
+    try:
+        return orjson.dumps([[[[[[[[value]]]]]]]])[8:-8].decode()
+    except orjson.JSONEncodeError:
+        raise _too_deep() from None
+
+
+def _too_deep() -> BadRequest:
+    return BadRequest(400, "bad_json", "the JSON is nested too deeply")
 
 
 def _utf8(raw: bytes, code: str) -> str:

@@ -221,3 +221,33 @@ def test_a_stream_that_ends_within_the_grace_ends_whole(relay: Starter) -> None:
     waiting = Waiting(SSE_HEAD + chunk(PIECE))
     threading.Timer(0.3, waiting.go_on.set).start()
     assert is_whole(stopped(relay, waiting, TEXT, WAIT_S))
+
+
+# --- HTTP/1.0, which has no chunks ----------------------------------------------------------------------------------
+
+
+def old(accept: str) -> bytes:
+    return ask(accept).replace(b"HTTP/1.1", b"HTTP/1.0")
+
+
+def read_all(client: socket.socket) -> bytes:
+    return b"".join(iter(partial(client.recv, 65536), b""))
+
+
+def test_a_whole_answer_over_http_1_0_ends_with_the_connection_and_has_heartbeats_too(relay: Starter) -> None:
+    waiting = Waiting(SSE_HEAD + chunk(PIECE))
+    with RawServer(waiting) as upstream, connected(relay(upstream.url, heartbeat_s=0.05).url) as client:
+        client.sendall(old(SSE))
+        threading.Timer(0.3, waiting.go_on.set).start()
+        body = read_all(client).partition(b"\r\n\r\n")[2]
+    assert body.startswith(b"id: 1\ndata: ")
+    assert b"\n:\n\n:\n\n" in body
+    assert body.endswith(b'event: done\ndata: {"outcome":"complete","pieces":2}\n\n')
+
+
+def test_a_broken_plain_text_over_http_1_0_ends_with_a_reset_since_an_end_would_look_whole(relay: Starter) -> None:
+    with RawServer(lambda connection: connection.sendall(SSE_HEAD + chunk(PIECE))) as upstream:
+        with connected(relay(upstream.url).url) as client:
+            client.sendall(old(TEXT))
+            with pytest.raises(ConnectionResetError):
+                read_all(client)

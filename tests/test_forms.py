@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import json
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamkit.forms import BadRequest, read_chat_history
+from streamkit.forms import BadRequest, check_type, read_chat_history
 
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
@@ -36,6 +41,18 @@ GOOD = {
         '[{"role":"user","content":"hi"}]',
     ),
     "a media type in capitals": ("Application/JSON", b'{"chat_history": "hi"}', "hi"),
+    "control characters, as text": (FORM, b"chat_history=%00%1B\x7f", "\0\x1b\x7f"),
+    "control characters in JSON": (JSON, b'{"chat_history": "\\u0000\\u001b"}', "\0\x1b"),
+    "both halves of a surrogate pair": (JSON, b'{"chat_history": "\\ud83d\\ude00"}', "😀"),
+    "a JSON name in escapes": (JSON, b' { "a" : [1] , "chat\\u005Fhistory" : "hi" } ', "hi"),
+    "JSON with the name as text": (
+        JSON,
+        b'{"chat_history": "\\"chat_history\\" and \\"chat_history"}',
+        '"chat_history" and "chat_history',
+    ),
+    "JSON with the name inside of something else": (JSON, b'{"a": {"chat_history": "b"}, "chat_history": "hi"}', "hi"),
+    "JSON with other names twice": (JSON, b'{"a": 1, "a\\u0000": 1e300, "a": 2, "chat_history": "hi"}', "hi"),
+    "nested JSON": (JSON, b'{"chat_history": ' + b"[" * 200 + b"]" * 200 + b"}", "[" * 200 + "]" * 200),
 }
 
 BAD = {
@@ -71,6 +88,27 @@ BAD = {
     "JSON with an empty list": (JSON, b'{"chat_history": []}', 422, "chat_history_empty"),
     "a JSON depth bomb": (JSON, b"[" * 100_000, 400, "bad_json"),
     "a JSON number of 5,000 digits": (JSON, b'{"chat_history": ' + b"9" * 5000 + b"}", 400, "bad_json"),
+    "JSON with the name twice": (
+        JSON,
+        b'{"chat_history": "a", "chat_history": "b"}',
+        422,
+        "chat_history_repeated",
+    ),
+    "JSON with the name under two spellings": (
+        JSON,
+        b'{"chat\\u005fhistory": "a", "chat_history": "b"}',
+        422,
+        "chat_history_repeated",
+    ),
+    "JSON with the name a thousand times": (JSON, b"{" + b'"chat_history":1,' * 999 + b'"a":1}', 400, "bad_json"),
+    "JSON nested too deeply to be passed on": (
+        JSON,
+        b'{"chat_history": ' + b"[" * 250 + b"]" * 250 + b"}",
+        400,
+        "bad_json",
+    ),
+    "JSON that is no number": (JSON, b'{"chat_history": NaN}', 400, "bad_json"),
+    "JSON in UTF-16": (JSON, '{"chat_history": "hi"}'.encode("utf-16"), 400, "bad_json"),
     "a lone surrogate": (JSON, b'{"chat_history": "\\ud800"}', 400, "bad_json"),
 }
 
@@ -89,6 +127,46 @@ def test_is_refused(case: str) -> None:
     assert (refused.value.status, refused.value.code) == (status, code)
 
 
+@pytest.mark.parametrize(
+    ("types", "codings", "status", "code"),
+    [
+        ([FORM, JSON], [], 400, "bad_header"),
+        ([], [], 415, "unsupported_media_type"),
+        (["text/html"], [], 415, "unsupported_media_type"),
+        ([FORM + "; charset=punycode"], [], 415, "unsupported_charset"),
+        ([FORM], ["gzip"], 415, "unsupported_content_encoding"),
+        ([FORM], ["identity", "br"], 415, "unsupported_content_encoding"),
+    ],
+)
+def test_what_the_head_rules_out_is_known_without_the_body(
+    types: list[str], codings: list[str], status: int, code: str
+) -> None:
+    with pytest.raises(BadRequest) as refused:
+        check_type(types, codings)
+    assert (refused.value.status, refused.value.code) == (status, code)
+
+
+def test_what_the_head_allows_is_passed_on() -> None:
+    assert check_type([BOUNDARY], ["Identity"]) == BOUNDARY
+
+
+NAMES = st.sampled_from(['"chat_history"', '"chat\\u005fhistory"', '"a"', '"\\u0000"'])
+VALUES = st.sampled_from(['"x"', '"\\"chat_history"', "[]", '{"chat_history": {"a": 1}}', "1e3", "null"])
+SPACES = st.text(" \t\n\r", max_size=2)
+
+
+@given(st.lists(st.tuples(NAMES, VALUES, SPACES), min_size=1, max_size=6))
+def test_the_name_twice_in_json_is_refused_however_it_is_spelled(members: list[tuple[str, str, str]]) -> None:
+    text = ",".join(f"{space}{name}{space}:{space}{value}{space}" for name, value, space in members)
+    names = [json.loads(name) for name, _, _ in members]
+    try:
+        read_chat_history(JSON, f"{{{text}}}".encode())
+        code = ""
+    except BadRequest as refused:
+        code = refused.code
+    assert (code == "chat_history_repeated") == (names.count("chat_history") > 1)
+
+
 @given(st.sampled_from([FORM, JSON, BOUNDARY]), st.binary(max_size=300))
 def test_any_bytes_are_read_or_refused_and_nothing_else(content_type: str, body: bytes) -> None:
     try:
@@ -96,3 +174,38 @@ def test_any_bytes_are_read_or_refused_and_nothing_else(content_type: str, body:
     except BadRequest as refused:
         outcome = refused.status
     assert outcome in {400, 415, 422} or (isinstance(outcome, str) and outcome.strip())
+
+
+MIB = 1 << 20
+WORST = {
+    "escapes": (FORM, b"chat_history=", b"a%25", b""),
+    "names in escapes": (FORM, b"", b"a%25", b"=&chat_history=x"),
+    "fields": (FORM, b"", b"a=&", b"chat_history=x"),
+    "near ends of a part": (BOUNDARY, part(b"")[:-2], b"\r\n--b", b"\r\n--b0--\r\n"),
+    "line ends in a part": (BOUNDARY, part(b"")[:-2], b"\r\n", b"\r\n--b0--\r\n"),
+    "parts": (BOUNDARY, b"", part(b"a", "a"), END),
+    "objects in JSON": (JSON, b'{"chat_history":[', b'{"\\u0041":[]},', b"1]}"),
+    "escapes in JSON": (JSON, b'{"chat_history":"', b"\\u0041", b'"}'),
+    "members in JSON": (JSON, b'{"\\u0041":1,', b'"a":1,', b'"chat_history":"x"}'),
+    "numbers in JSON": (JSON, b'{"a\\u0041":[', b"1.5e10,", b'1],"chat_history":"x"}'),
+    "depth in JSON": (JSON, b'{"chat_history":', b"[", b"1"),
+}
+
+
+@pytest.mark.parametrize("case", WORST)
+def test_the_time_grows_with_the_size_and_no_faster(case: str) -> None:
+    def seconds(size: int) -> float:
+        content_type, start, middle, end = WORST[case]
+        body = start + middle * (size // len(middle)) + end
+        began = time.thread_time()
+        with contextlib.suppress(BadRequest):
+            read_chat_history(content_type, body)
+        return time.thread_time() - began
+
+    gc.disable()  # its share depends on all that the other tests have left in memory
+    try:
+        small_s = max(0.002, min(seconds(MIB // 16) for _ in range(3)))  # below that the machine is measured
+        large_s = min(seconds(MIB) for _ in range(3))
+    finally:
+        gc.enable()
+    assert large_s < 100 * small_s, "sixteen times as much takes more than a hundred times as long"
