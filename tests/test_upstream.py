@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from streamkit.errors import ConfigError, EncodeError, UnknownPreset
 from streamkit.lab import upstream
 from streamkit.lab.network import network
+from streamkit.lab.script import POEM, Script, plan, split_text
 from streamkit.lab.server import serve
-from streamkit.lab.upstream import POEM, Script, SentLog, create_upstream, plan, split_text
+from streamkit.lab.upstream import SentLog, create_upstream
 from streamkit.sockets import unread_bytes
 from tests.rawsockets import read_answer, request
 from tests.serving import connect, eventually
@@ -189,6 +190,13 @@ def test_the_counter_ends_at_the_size_of_the_body_with_its_framing() -> None:
         assert eventually(lambda: log.ended)
         assert latest(log)["upstream.wrote"] == log.wrote_bytes == len(body)
         assert log.taps().gauges is log.gauges
+        assert (log.finished, log.cut, log.how) == (True, False, "finished")
+
+
+def test_a_reader_that_leaves_has_left() -> None:
+    with asked(create_held) as (_, log, _):
+        assert log.how == "running"
+    assert (log.finished, log.cut, log.how) == (False, False, "left")
 
 
 def test_gauges_are_kept_of_the_last_streams_that_ended_and_not_at_all_unless_asked_for(

@@ -75,6 +75,16 @@ def test_an_error_comes_back_with_its_code(name: str, code: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("as_event", [False, True])
+def test_a_heartbeat_says_nothing_wherever_it_stands(name: str, as_event: bool) -> None:
+    beat = wire(name).heartbeat(as_event=as_event)
+    assert read(name, beat) == []
+    assert events(name, beat) == [] or (as_event and not wire(name).is_ndjson)
+    items = stream(name, PIECES)
+    assert read(name, beat.join([b"", *items])) == read(name, b"".join(items))
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_the_format_is_recognised_from_its_first_events(name: str) -> None:
     items = stream(name, PIECES)
     first = b"".join(items[: len(wire(name).open()) + 1])

@@ -3,6 +3,9 @@
 It is paced open-loop: every event has a due time counted from the request, fixed beforehand. An upstream that waits a
 gap *after* each send grows slower when it is late and hides its own lateness (coordinated omission: G. Tene, "How NOT
 to Measure Latency"); this one keeps its schedule and records how late each send was.
+
+A script without faults is sent through the HTTP server like any other answer. One with faults may be no HTTP at all, so
+it is written past the server, on the transport.
 """
 
 from __future__ import annotations
@@ -10,136 +13,44 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import random
 import time
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal, NoReturn, TypeAlias, cast
 
 from sanic import HTTPResponse, Request, Sanic
 from sanic.exceptions import RequestCancelled
+from sanic.http.constants import Stage
 from sanic.response import json
 
 from streamkit.config import Buffers, Tracing
 from streamkit.gauges import Gauges, Sampler, Values
 from streamkit.http1 import LAST_CHUNK, chunk
-from streamkit.lab.wire import Wire, wire
-from streamkit.sockets import send_queue, set_buffers
+from streamkit.lab.script import Script, plan
+from streamkit.lab.steps import Step
+from streamkit.lab.wire import wire
+from streamkit.sockets import reset_on_close, send_queue, set_buffers
 from streamkit.taps import STREAM_ID_HEADER, StreamTaps, stream_id_from
 
 __all__ = ["Script", "SentLog", "Step", "create_upstream", "plan"]
 
-POEM: Final = (
-    "床前明月光，疑是地上霜。举头望明月，低头思故乡。\n"
-    "Before my bed the moon shines bright; I take it for the frost of night. "
-    "I raise my head: the moon; I bow, and think of home.\n"
-)
 REMEMBERED_STREAMS: Final = 1000
 REMEMBERED_GAUGES: Final = 50  # of streams that have ended: up to 64 kB each
+How: TypeAlias = Literal["running", "finished", "cut", "left"]
 _serial = itertools.count(1)
-
-
-def split_text(text: str, seed: int = 0, longest: int = 6) -> tuple[str, ...]:
-    """Cut `text` into pieces of 1 to `longest` characters, as a tokenizer might; the same for the same seed."""
-    chance = random.Random(seed)  # noqa: S311  # a replayable script, no cryptography
-    cuts = itertools.accumulate(itertools.chain([0], (chance.randint(1, longest) for _ in text)))
-    edges = [*itertools.takewhile(lambda cut: cut < len(text), cuts), len(text)]
-    return tuple(text[start:end] for start, end in itertools.pairwise(edges))
-
-
-@dataclass(frozen=True, slots=True)
-class Script:
-    """What the scripted LLM says, and when.
-
-    `pieces` are the text's pieces (a str is cut by `split_text`); the first is due `first_piece_ms` after the complete
-    request, each further one `gap_ms` after the one before, moved by up to ± `jitter_ms` (uniform, from `seed`), never
-    before its predecessor. `preset` names the wire format. Two scripts with equal fields do the same to the byte.
-
-    Raises ValueError for negative times or an empty piece, UnknownPreset for an unknown wire format.
-    """
-
-    pieces: Sequence[str] = POEM
-    first_piece_ms: float = 300.0
-    gap_ms: float = 50.0
-    jitter_ms: float = 0.0
-    preset: str = "seed"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        pieces = split_text(self.pieces, self.seed) if isinstance(self.pieces, str) else tuple(self.pieces)
-        object.__setattr__(self, "pieces", pieces)
-        for name in ("first_piece_ms", "gap_ms", "jitter_ms"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise ValueError(f"expected {name} as milliseconds >= 0, got {getattr(self, name)!r}")
-        if not all(isinstance(piece, str) and piece for piece in pieces):
-            raise ValueError("expected pieces as non-empty strings: an LLM sends no empty text")
-        wire(self.preset)
-
-    @property
-    def text(self) -> str:
-        """All that it says."""
-        return "".join(self.pieces)
-
-    def due_ns(self) -> list[int]:
-        """When each piece is due, in ns after the complete request; never decreasing."""
-        chance = random.Random(self.seed)  # noqa: S311  # a replayable script, no cryptography
-        moved = (
-            self.first_piece_ms + index * self.gap_ms + chance.uniform(-self.jitter_ms, self.jitter_ms)
-            for index in range(len(self.pieces))
-        )
-        return [int(due_ms * 1e6) for due_ms in itertools.accumulate(moved, max, initial=0.0)][1:]
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One event to send: when it is due (ns after the complete request), what it is, how many bytes of text it has.
-
-    Its bytes are made when they are asked for: a stream of 200 MB is never in memory as a whole.
-    """
-
-    due_ns: int
-    kind: Literal["open", "piece", "close"]
-    encode: Callable[[], bytes]
-    text_bytes: int = 0
-
-    @property
-    def data(self) -> bytes:
-        """All that is sent for it."""
-        return self.encode()
-
-
-def plan(script: Script) -> list[Step]:
-    """The whole stream, event by event: what the provider sends first, the pieces, and its end.
-
-    Faults belong here: each turns one list of steps into another, addressed by event number.
-
-    Raises EncodeError for text that the provider's format cannot carry.
-    """
-    form: Wire = wire(script.preset)
-    for index, text in enumerate(script.pieces):
-        form.piece(text, index)  # what is wrong with it is said now, not in the middle of a stream
-    due_ns = script.due_ns()
-    last_ns = due_ns[-1] if due_ns else int(script.first_piece_ms * 1e6)
-    return [
-        *(Step(0, "open", partial(bytes, data)) for data in form.open()),
-        *(
-            Step(due, "piece", partial(form.piece, text, index), len(text.encode()))
-            for index, (due, text) in enumerate(zip(due_ns, script.pieces, strict=True))
-        ),
-        *(Step(last_ns, "close", partial(bytes, data)) for data in form.close()),
-    ]
 
 
 @dataclass(slots=True)
 class SentLog:
-    """What one stream really sent: due and sent times in monotonic ns, one pair per event, in order.
+    """What one stream really sent: due and sent times in monotonic ns, one pair per step of its plan, in order.
 
-    `stream_id` is the asker's (header X-Stream-Id), or one of our own that the answer's head tells. `finished`: all of
-    it was sent; `ended`: nothing more will be, since it is finished or the asker has left. `wrote_bytes` of body were
-    written, the framing of HTTP chunks included; `gauges` are the queues, while they are kept.
+    `stream_id` is the asker's (header X-Stream-Id), or one of our own that the answer's head tells, but for a script
+    with faults. `finished`: all of it was sent; `cut`: the connection was ended where the script says; `ended`: nothing
+    more will be sent, for one of these reasons or since the asker has left. `wrote_bytes` of body were written, the
+    framing of HTTP chunks included; `gauges` are the queues, while they are kept.
     """
 
     started_ns: int
@@ -149,9 +60,17 @@ class SentLog:
     due_ns: array[int] = field(default_factory=lambda: array("q"))
     sent_ns: array[int] = field(default_factory=lambda: array("q"))
     finished: bool = False
+    cut: bool = False
     ended: bool = False
     wrote_bytes: int = 0
     gauges: Gauges | None = None
+
+    @property
+    def how(self) -> How:
+        """How it ended, if it has: all was sent, the script cut it, or the asker left."""
+        if not self.ended:
+            return "running"
+        return "finished" if self.finished else "cut" if self.cut else "left"
 
     def lateness_ms(self) -> list[float]:
         """How late each event was, sent − due: large values mean that the upstream, not the network, was slow."""
@@ -202,7 +121,7 @@ def create_upstream(
     Tracing(gauge_ms=gauge_ms)
     script = script or Script()
     steps = plan(script)
-    content_type = wire(script.preset).content_type
+    answer = _perform if script.faults else partial(_answer, content_type=wire(script.preset).content_type)
     app: Sanic[Any, Any] = Sanic(name or f"streamkit_upstream_{next(_serial)}", configure_logging=False)
     app.config.TOUCHUP = False  # with it, the second app of a process fails
     app.config.RESPONSE_TIMEOUT = 24 * 3600.0  # a script may be silent for as long as it likes
@@ -228,7 +147,7 @@ def create_upstream(
         set_buffers(transport, send_buffer_bytes=send_buffer_bytes, write_buffer_bytes=write_buffer_bytes)
         try:
             with contextlib.nullcontext() if gauging is None else gauging.watch(log, transport):
-                await _answer(request, log, content_type)
+                await answer(request, log)
             log.finished = True
         finally:
             log.ended = True
@@ -249,6 +168,56 @@ async def _answer(request: Request, log: SentLog, content_type: str) -> None:
     await response.send(end_stream=True)
     if log.wrote_bytes:  # otherwise it is an answer without chunks
         log.wrote_bytes += len(LAST_CHUNK)
+
+
+async def _perform(request: Request, log: SentLog) -> None:
+    """Write the steps past Sanic, which adds nothing of its own to an answer that it takes for failed.
+
+    Never returns: for Sanic a handler without a response is an error. The task is cancelled when the connection is
+    lost, as it is when the asker leaves.
+    """
+    stream: Any = request.stream
+    stream.stage = Stage.FAILED
+    transport = _transport(request)
+    waiting: list[bytes] = []
+    for step in log.steps:
+        if step.kind == "silence":
+            await _cancelled()
+        waiting.append(step.wire)  # made before it is due
+        await _until(log.started_ns + step.due_ns)
+        await _writable(request)
+        log.due_ns.append(log.started_ns + step.due_ns)
+        log.sent_ns.append(time.monotonic_ns())
+        if step.joined:
+            continue
+        transport.write(b"".join(waiting))
+        log.wrote_bytes += sum(map(len, waiting)) if step.kind != "head" else 0
+        waiting.clear()
+    last = log.steps[-1].kind
+    await _emptied(transport, arrived=last == "rst")
+    log.cut = last in ("fin", "rst")
+    log.finished = not log.cut
+    log.ended = True
+    if last == "rst":
+        reset_on_close(transport)
+        transport.abort()
+    else:
+        transport.close()
+    await _cancelled()
+
+
+async def _cancelled() -> NoReturn:
+    """Wait until the task is cancelled."""
+    await asyncio.get_running_loop().create_future()
+    raise AssertionError("nobody resolves this future")
+
+
+async def _emptied(transport: asyncio.WriteTransport, *, arrived: bool) -> None:
+    """Until all has left for the kernel, or has `arrived` (a reset destroys what has not). Until then the asker is
+    listened to, which a closing transport does no more.
+    """
+    while (queue := send_queue(transport)).buffer or (arrived and queue.unsent):  # noqa: ASYNC110  # no event tells
+        await asyncio.sleep(0.001)
 
 
 class _Gauging:
@@ -307,4 +276,5 @@ def _told(log: SentLog) -> dict[str, Any]:
         "due_ns": log.due_ns.tolist(),
         "sent_ns": log.sent_ns.tolist(),
         "finished": log.finished,
+        "how": log.how,
     }

@@ -67,6 +67,17 @@ class Wire:
         """The event by which this provider reports an error in mid-stream; `code` is a word of its own, or a number."""
         return self._error(code)
 
+    @property
+    def is_ndjson(self) -> bool:
+        """Its events are lines of JSON, and not Server-Sent Events."""
+        return self.content_type == NDJSON_TYPE
+
+    def heartbeat(self, *, as_event: bool = False) -> bytes:
+        """What says that the provider lives and nothing else: a comment, or a `ping` event; in NDJSON a blank line."""
+        if self.is_ndjson:
+            return b"\n"
+        return _sse({"type": "ping"}, event="ping") if as_event else b": ping\n\n"
+
     def __repr__(self) -> str:
         return f"<Wire {self.name}, {self.content_type}>"
 
