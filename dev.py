@@ -108,7 +108,8 @@ def lint(arguments: list[str]) -> int:
     return 1 if failed else 0
 
 
-# Each command with the extras of pyproject.toml that it needs; mypy wants to see all that tests and benchmarks import.
+# Each command with the extras of pyproject.toml that it needs; mypy wants to see all that tests, fuzz and
+# benchmarks import.
 COMMANDS = {
     "demo": (demo, []),
     "test": (test, ["test"]),
