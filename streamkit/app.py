@@ -52,6 +52,10 @@ __all__ = ["Relay", "create_app", "create_blueprint"]
 
 _serial = itertools.count(1)
 NEVER_S: Final = 10 * 365 * 24 * 3600.0
+KEEPALIVE_S: Final = 4.0
+"""How long an upstream connection may be idle: less than the 5 s after which many servers close theirs, for a request
+that crosses such an end is lost.
+"""
 END_S: Final = 0.5
 """How long a stop waits for its streams' last words."""
 
@@ -104,6 +108,7 @@ class Relay:
         self._transport = self._given_transport or StreamTransport(
             unix=self._unix,
             max_connections=self.limits.max_streams,
+            keepalive_s=KEEPALIVE_S,
             read_ahead_bytes=self._buffers.read_ahead_bytes,
             receive_buffer_bytes=self._buffers.receive_buffer_bytes,
         )

@@ -59,5 +59,5 @@ class ExtractionError(ProviderError):
     """A payload that is not what it should be. `message` says where, and quotes nothing of the payload.
 
     Codes: `malformed_json`, `too_deep` (1024 levels), `number_too_large` (beyond a double), `lone_surrogate` (half of
-    a character in an escape), `invalid_utf8`.
+    a character in an escape), `invalid_utf8`; and of the relay `too_many_values` (see `streamkit.crowding`).
     """

@@ -21,6 +21,7 @@ import httpx2
 
 from streamkit.asking import UpstreamRequest
 from streamkit.config import Limits, Retries
+from streamkit.crowding import CROWDED_BYTES, is_crowded
 from streamkit.errors import LimitExceeded
 from streamkit.framing import framing
 from streamkit.httpclient import NO_RETRIES, post
@@ -147,6 +148,7 @@ class _Reading:
             self._parser = SSEParser(max_line_bytes=limits.max_line_bytes, max_event_bytes=limits.max_event_bytes)
         self._taps = taps
         self._read_ns = 0
+        self._gathered = 0  # bytes since the last event was complete: what comes next is no longer than that
         self._read_pieces = preset.read_pieces
         self._has_end_marker = preset.has_end_marker
         self._finish_sign = False
@@ -162,6 +164,7 @@ class _Reading:
     def feed(self, data: bytes, read_ns: int) -> list[Piece]:
         """The pieces of what was read at `read_ns`."""
         self._read_ns = read_ns
+        self._gathered += len(data)
         try:
             events = self._parser.feed(data)
         except LimitExceeded as error:
@@ -172,7 +175,21 @@ class _Reading:
                 502,
                 f"the upstream sent a line or event beyond {error.limit} bytes",
             )
+        if events:
+            if self._gathered > CROWDED_BYTES:
+                events = self._before_a_crowd(events)
+            self._gathered = 0
         return self._extract(events)
+
+    def _before_a_crowd(self, events: list[ServerSentEvent]) -> list[ServerSentEvent]:
+        """The events that can be parsed at ease; the first other one ends the stream behind them."""
+        for number, event in enumerate(events):
+            if is_crowded(event.data):
+                self.failure = _provider_failure(
+                    ExtractionError("too_many_values", "expected fewer values in an event")
+                )
+                return events[:number]
+        return events
 
     def close(self) -> list[Piece]:
         """A last line that needs no terminator (NDJSON)."""

@@ -246,8 +246,8 @@ def test_a_whole_answer_over_http_1_0_ends_with_the_connection_and_has_heartbeat
 
 
 def test_a_broken_plain_text_over_http_1_0_ends_with_a_reset_since_an_end_would_look_whole(relay: Starter) -> None:
-    with RawServer(lambda connection: connection.sendall(SSE_HEAD + chunk(PIECE))) as upstream:
-        with connected(relay(upstream.url).url) as client:
-            client.sendall(old(TEXT))
-            with pytest.raises(ConnectionResetError):
-                read_all(client)
+    broken = RawServer(lambda connection: connection.sendall(SSE_HEAD + chunk(PIECE)))
+    with broken as upstream, connected(relay(upstream.url).url) as client:
+        client.sendall(old(TEXT))
+        with pytest.raises(ConnectionResetError):
+            read_all(client)

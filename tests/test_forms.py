@@ -6,9 +6,10 @@ import contextlib
 import gc
 import json
 import time
+from urllib.parse import quote_plus
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamkit.forms import BadRequest, check_type, read_chat_history
@@ -209,3 +210,15 @@ def test_the_time_grows_with_the_size_and_no_faster(case: str) -> None:
     finally:
         gc.enable()
     assert large_s < 100 * small_s, "sixteen times as much takes more than a hundred times as long"
+
+
+@settings(max_examples=50)
+@given(st.text(alphabet="a+é床%&= ", min_size=1, max_size=40))
+def test_a_long_form_is_decoded_block_by_block_to_the_same_text(text: str) -> None:
+    text = (text * 1000)[:20_000] + "x"
+    assert read_chat_history(FORM, b"chat_history=" + quote_plus(text).encode()) == text
+
+
+def test_a_body_of_too_many_values_is_refused_before_it_is_parsed() -> None:
+    with pytest.raises(BadRequest, match="too many values"):
+        read_chat_history(JSON, b'{"chat_history":[' + 100_000 * b"{}," + b"{}]}")

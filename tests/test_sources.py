@@ -343,3 +343,11 @@ def test_an_oversized_event_ends_the_stream_after_the_pieces_before_it(limit: st
     assert batches == [["a"]]
     assert failure is not None
     assert failure.code == "upstream_too_large"
+
+
+def test_an_event_of_too_many_values_ends_the_stream_after_the_pieces_before_it_unparsed() -> None:
+    crowd = b'data: {"choices":[' + 100_000 * b"{}," + b"{}]}\n\n"
+    batches, failure = relay(Upstream([*stream("openai", "a")[:-1], crowd, *stream("openai", "b")]), "openai")
+    assert joined(batches) == "a"
+    assert failure is not None
+    assert (failure.code, str(failure.outcome)) == ("upstream_malformed", "error_event(too_many_values)")
