@@ -18,17 +18,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from streamkit.app import create_app, create_blueprint
     from streamkit.extractor import JSON, Extractor
-    from streamkit.lab import plots
+    from streamkit.lab import faults, plots
     from streamkit.lab.calibration import Calibration, calibrate
     from streamkit.lab.client import record
+    from streamkit.lab.endings import end_grid
     from streamkit.lab.goodput import SLO, goodput
     from streamkit.lab.lab import Lab
+    from streamkit.lab.leaving import after_leaving
     from streamkit.lab.link import Link
     from streamkit.lab.network import Network, absorbed_bytes
     from streamkit.lab.notebook import run
     from streamkit.lab.readers import Reader
     from streamkit.lab.recording import Recording
+    from streamkit.lab.script import random_script
     from streamkit.lab.server import Server, serve, servers
+    from streamkit.lab.silences import timeout_map
     from streamkit.lab.toxics import Bandwidth, Blackhole, Cut, Latency, Slice, SlowClose
     from streamkit.lab.upstream import Script, create_upstream
     from streamkit.outcome import Outcome
@@ -70,20 +74,24 @@ _HOME = {
     "SlowClose": "lab.toxics",
     "StreamTransport": "transport",
     "absorbed_bytes": "lab.network",
+    "after_leaving": "lab.leaving",
     "calibrate": "lab.calibration",
     "create_app": "app",
     "create_blueprint": "app",
     "create_upstream": "lab.upstream",
     "detect": "presets",
     "encode_event": "parser",
+    "end_grid": "lab.endings",
     "goodput": "lab.goodput",
     "preset": "presets",
+    "random_script": "lab.script",
     "record": "lab.client",
     "run": "lab.notebook",
     "serve": "lab.server",
     "servers": "lab.server",
+    "timeout_map": "lab.silences",
 }
-_MODULES = {"errors": "errors", "plots": "lab.plots"}
+_MODULES = {"errors": "errors", "faults": "lab.faults", "plots": "lab.plots"}
 
 __all__ = [
     "JSON",
@@ -115,20 +123,25 @@ __all__ = [
     "SlowClose",
     "StreamTransport",
     "absorbed_bytes",
+    "after_leaving",
     "calibrate",
     "create_app",
     "create_blueprint",
     "create_upstream",
     "detect",
     "encode_event",
+    "end_grid",
     "errors",
+    "faults",
     "goodput",
     "plots",
     "preset",
+    "random_script",
     "record",
     "run",
     "serve",
     "servers",
+    "timeout_map",
 ]
 
 

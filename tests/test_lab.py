@@ -128,17 +128,16 @@ def test_a_stream_that_never_answered_has_the_way_of_its_request() -> None:
         recording = run(ASK(lab, total_s=0.2))
     assert str(recording.outcome) == "timeout(total)"
     assert recording.taps.keys() == {"upstream.due"}
-    assert recording.marks.keys() == {"relay.asked", "relay.asking", "upstream.asked"}
+    assert recording.marks.keys() == {"relay.asked", "relay.asking", "upstream.asked", "upstream.ended"}
     assert len(recording.meta["notes"]) == 0
 
 
-def test_the_wait_for_taps_is_bounded_and_what_is_missing_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetching, "TAPS_WAIT_S", 0.05)
+def test_the_wait_for_taps_is_bounded_and_what_is_missing_is_noted() -> None:
     with Lab(SCRIPT) as lab:
         recording = run(ASK(lab))
         assert lab.upstream is not None
         assert lab.upstream.app is not None
-        lab.upstream.app.ctx.sent[-1].ended = False
+        lab.upstream.app.ctx.sent[-1].ended_ns = None
         stream_id = recording.headers["x-stream-id"]
         found = run(_fetch(lab, stream_id))
     assert not found["upstream"].finished
@@ -147,7 +146,7 @@ def test_the_wait_for_taps_is_bounded_and_what_is_missing_is_noted(monkeypatch: 
 
 async def _fetch(lab: Lab, stream_id: str) -> dict[str, Any]:
     async with lab._place.open() as (_, sources):
-        return await fetching.finished_taps(sources, stream_id)
+        return await fetching.finished_taps(sources, stream_id, 0.05)
 
 
 def test_with_tracing_off_the_client_is_alone() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from streamkit.gauges import GAUGES
 from streamkit.lab import palette
+from streamkit.lab.endings import KINDS
 
 # Machado, Oliveira, Fernandes (2009), severity 1.0, for linear RGB.
 VISION = {
@@ -83,6 +84,26 @@ def test_every_queue_has_a_shade_and_a_hatch_of_its_own() -> None:
 def test_queues_that_lie_on_each_other_stay_apart_for_every_eye(vision: str) -> None:
     seen = [lab(VISION[vision] @ linear(fill.colour)) for fill in palette.QUEUES.values()]
     assert min(float(np.linalg.norm(a - b)) for a, b in itertools.pairwise(seen)) > 8
+
+
+def test_every_end_has_a_shade_of_its_own_and_in_grey_a_hatch_or_a_mark() -> None:
+    """What is complete and what only looks so have none; the second bears a mark."""
+    assert set(palette.ENDS) == set(KINDS)
+    hatches = [fill.hatch for kind, fill in palette.ENDS.items() if kind not in ("complete", "false_complete")]
+    assert len(set(hatches)) == len(hatches)
+    assert "" not in hatches
+
+
+@pytest.mark.parametrize("vision", VISION)
+def test_ends_stay_apart_for_every_eye(vision: str) -> None:
+    seen = [lab(VISION[vision] @ linear(fill.colour)) for fill in palette.ENDS.values()]
+    assert min(float(np.linalg.norm(a - b)) for a, b in itertools.combinations(seen, 2)) > 12
+
+
+@pytest.mark.parametrize("vision", VISION)
+def test_what_only_looks_complete_is_far_from_what_is(vision: str) -> None:
+    seen = [lab(VISION[vision] @ linear(palette.ENDS[kind].colour)) for kind in ("complete", "false_complete")]
+    assert float(np.linalg.norm(seen[0] - seen[1])) > 50
 
 
 def test_the_first_recording_wears_the_clients_green() -> None:

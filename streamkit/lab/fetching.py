@@ -64,9 +64,11 @@ async def _over_http(url: str, stream_id: str) -> StreamTaps | None:
         return None
 
 
-async def joined(recording: Recording, sources: Mapping[str, FetchTaps], stream_id: str) -> Recording:
+async def joined(
+    recording: Recording, sources: Mapping[str, FetchTaps], stream_id: str, wait_s: float = TAPS_WAIT_S
+) -> Recording:
     """With all taps that there are; a recording is not lost for the lack of some."""
-    found = await finished_taps(sources, stream_id)
+    found = await finished_taps(sources, stream_id, wait_s)
     for who, taps in found.items():
         try:
             recording = attach(recording, taps)
@@ -76,9 +78,9 @@ async def joined(recording: Recording, sources: Mapping[str, FetchTaps], stream_
     return _noted(recording, f"no taps of this stream: {missing}") if missing else recording
 
 
-async def finished_taps(sources: Mapping[str, FetchTaps], stream_id: str) -> dict[str, StreamTaps]:
-    """Those of each source that knows the stream; a bounded wait for those that have not ended yet."""
-    deadline = time.monotonic() + TAPS_WAIT_S
+async def finished_taps(sources: Mapping[str, FetchTaps], stream_id: str, wait_s: float) -> dict[str, StreamTaps]:
+    """Those of each source that knows the stream; a wait of at most `wait_s` for those that have not ended yet."""
+    deadline = time.monotonic() + wait_s
     while True:
         asked = {who: await fetch(stream_id) for who, fetch in sources.items()}
         found = {who: taps for who, taps in asked.items() if taps is not None}

@@ -34,7 +34,7 @@ from streamkit.errors import ConfigError, ServerError
 from streamkit.lab._places import Apart, Links, MakeRelay, RelayFactory, Together, is_url
 from streamkit.lab._runner import pickled
 from streamkit.lab.client import record
-from streamkit.lab.fetching import joined
+from streamkit.lab.fetching import TAPS_WAIT_S, joined
 from streamkit.lab.link import Link
 from streamkit.lab.network import Network
 from streamkit.lab.network import network as find_network
@@ -176,6 +176,7 @@ class Lab:
         policy: str | Policy | None = None,
         headers: Any = None,
         data: Mapping[str, Any] | None = None,
+        taps_wait_s: float = TAPS_WAIT_S,
         **fields_and_options: Any,
     ) -> Recording:
         """POST to the relay and record the answer, with the taps of upstream and relay joined to it.
@@ -186,7 +187,7 @@ class Lab:
         what this request asks of the relay for a client that cannot keep up: "latest", "buffer(65536)" (`Prefer`,
         RFC 7240).
 
-        What fails on the wire is the recording's outcome. Its taps are what there was: the servers have half a second
+        What fails on the wire is the recording's outcome. Its taps are what there was: the servers have `taps_wait_s`
         to see the end too, and `meta["notes"]` says what is missing.
 
         Raises ServerError after `stop()`, TypeError for a field that is no text or number, ConfigError for a policy
@@ -208,7 +209,7 @@ class Lab:
         stream_id = given.setdefault(STREAM_ID_HEADER, new_stream_id())
         async with self._place.open() as (url, sources):
             recording = await record(url + path, data=form, headers=given, **options)
-            return await joined(recording, sources, recording.headers.get(STREAM_ID_HEADER, stream_id))
+            return await joined(recording, sources, recording.headers.get(STREAM_ID_HEADER, stream_id), taps_wait_s)
 
     def stop(self, grace_s: float | None = None) -> None:
         """Stop relay, upstream and links, the relay first; as `Server.stop`. Stopping again does nothing."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from streamkit.lab.trust import Trust
 
 __all__ = [
+    "ENDS",
     "FRAME_PT",
     "GRID",
     "HOPS",
@@ -151,6 +152,16 @@ QUEUES: Final[dict[str, Fill]] = {
 REST: Final = Fill("#FFFFFF", "...", "#9A9A9A")  # what no queue has
 OTHERS: Final = Fill("#D9D9D9", "", "#B4B4B4")  # queues too small to be drawn one by one
 
+# How a stream ended, by `endings.EndKind`: the calmer, the better; in grey the hatch and the mark tell them apart.
+ENDS: Final[dict[str, Fill]] = {
+    "complete": Fill("#E6F4EE", "", "#8CCFBA"),
+    "named": Fill("#9CC9EA", "...", "#4A90C2"),
+    "unnamed": Fill("#F2DD9C", "///", "#C9A227"),
+    "cut": Fill("#E8A03C", "xxx", "#A8690A"),
+    "endless": Fill("#B9B4C0", "---", "#7C7485"),
+    "false_complete": Fill("#C8372D", "", "#7A1510"),
+}
+
 # Five colours and four line styles have no common factor: twenty recordings before a pair comes back.
 RECORDING_COLOURS: Final = (TAPS["client.read"].colour, "#332288", "#BB5599", "#484848", "#808F00")
 RECORDING_LINES: Final = ("-", (0, (5, 2)), (0, (1, 1)), (0, (6, 2, 1, 2)))
@@ -228,7 +239,7 @@ def dress(ax: Axes, title: str, spines: Iterable[str]) -> None:
     ax.xaxis.set_major_formatter(plain_numbers())
     shown, families = legible(title, limit=240)
     width, _ = size_pt(ax)
-    lines = wrapped(shown, TITLE_PT, width)
+    lines = wrapped(shown, TITLE_PT, 0.98 * width)  # hinting makes it a little wider at some resolutions
     ax.set_title(
         "\n".join(lines), loc="left", fontsize=TITLE_PT, color=INK, pad=7, fontfamily=families, parse_math=False
     )

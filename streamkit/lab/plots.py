@@ -11,6 +11,7 @@ from streamkit.lab.plot_backlog import backlog
 from streamkit.lab.plot_gaps import gaps
 from streamkit.lab.plot_hops import hops
 from streamkit.lab.plot_journey import journey
+from streamkit.lab.plot_outcomes import outcomes
 from streamkit.lab.plot_policies import policies
 from streamkit.lab.plot_queues import queues
 from streamkit.lab.plot_timeline import timeline
@@ -27,6 +28,7 @@ __all__ = [
     "hops_finding",
     "journey",
     "journey_finding",
+    "outcomes",
     "policies",
     "policies_finding",
     "queues",

@@ -48,9 +48,9 @@ class SentLog:
     """What one stream really sent: due and sent times in monotonic ns, one pair per step of its plan, in order.
 
     `stream_id` is the asker's (header X-Stream-Id), or one of our own that the answer's head tells, but for a script
-    with faults. `finished`: all of it was sent; `cut`: the connection was ended where the script says; `ended`: nothing
-    more will be sent, for one of these reasons or since the asker has left. `wrote_bytes` of body were written, the
-    framing of HTTP chunks included; `gauges` are the queues, while they are kept.
+    with faults. `finished`: all of it was sent; `cut`: the connection was ended where the script says; `ended_ns`:
+    from when on nothing more is sent, for one of these reasons or since the asker has left. `wrote_bytes` of body were
+    written, the framing of HTTP chunks included; `gauges` are the queues, while they are kept.
     """
 
     started_ns: int
@@ -61,9 +61,14 @@ class SentLog:
     sent_ns: array[int] = field(default_factory=lambda: array("q"))
     finished: bool = False
     cut: bool = False
-    ended: bool = False
+    ended_ns: int | None = None
     wrote_bytes: int = 0
     gauges: Gauges | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Nothing more will be sent."""
+        return self.ended_ns is not None
 
     @property
     def how(self) -> How:
@@ -79,12 +84,14 @@ class SentLog:
     def taps(self) -> StreamTaps:
         """`upstream.due`, the whole schedule whatever came of it, and `upstream.sent`; events are pieces of text.
 
-        The mark `upstream.asked` is when the request was complete.
+        The mark `upstream.asked` is when the request was complete, `upstream.ended` when it was over.
         """
         taps = StreamTaps(self.stream_id)
         taps.finished = self.ended
         taps.gauges = self.gauges
         taps.mark("upstream.asked", self.started_ns)
+        if self.ended_ns is not None:
+            taps.mark("upstream.ended", self.ended_ns)
         for step in self.steps:
             if step.kind == "piece":
                 taps.stamp("upstream.due", self.started_ns + step.due_ns, 1, step.text_bytes)
@@ -150,7 +157,7 @@ def create_upstream(
                 await answer(request, log)
             log.finished = True
         finally:
-            log.ended = True
+            log.ended_ns = log.ended_ns or time.monotonic_ns()
 
     return app
 
@@ -197,7 +204,7 @@ async def _perform(request: Request, log: SentLog) -> None:
     await _emptied(transport, arrived=last == "rst")
     log.cut = last in ("fin", "rst")
     log.finished = not log.cut
-    log.ended = True
+    log.ended_ns = time.monotonic_ns()
     if last == "rst":
         reset_on_close(transport)
         transport.abort()

@@ -1,0 +1,153 @@
+"""Relays as people write them, to compare ours with: short, plausible, and wrong where broken streams are concerned.
+
+    Lab(script, relay=article)                            # or: serve(partial(stock, upstream.url, 2.0))
+
+Each is a factory that gets the upstream's URL (TCP) and returns a Sanic app with `POST /ans`. They read the `seed`
+wire format, as the article does that they are taken from. What they do wrong is theirs to show; only the tracebacks
+that Sanic would print are kept quiet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import logging
+from contextvars import ContextVar
+from typing import Any, Final
+
+import httpx2
+from sanic import Request, Sanic
+
+__all__ = ["article", "pumped", "stock"]
+
+TEXT: Final = "text/plain; charset=utf-8"
+DEFAULT_TIMEOUT_S: Final = 60.0  # Sanic's own default
+_serial = itertools.count(1)
+
+
+def article(upstream: str, timeout_s: float = DEFAULT_TIMEOUT_S) -> Sanic[Any, Any]:
+    """The article's code: blocking `requests` in an async handler, and errors written into the text.
+
+    Raises ImportError if requests is missing (`pip install 'streamkit[notebooks]'`).
+    """
+    import requests
+
+    app = _app("article")
+
+    @app.post("/ans")
+    async def ans(request: Request) -> None:
+        response = await request.respond(content_type=TEXT)
+        try:
+            with requests.Session() as session:
+                session.trust_env = False  # a proxy of this machine is no part of the comparison
+                with session.post(upstream, data=_question(request), stream=True, timeout=timeout_s) as answer:
+                    for line in answer.iter_lines():
+                        if line:
+                            await response.send(_text(line.decode()))
+        except Exception as e:  # noqa: BLE001  # what is to be shown
+            await response.send(f"error: {e}")
+        await response.eof()
+
+    return app
+
+
+def stock(upstream: str, timeout_s: float = DEFAULT_TIMEOUT_S, *, httpx_timeout: bool = True) -> Sanic[Any, Any]:
+    """Sanic and httpx2 with all their timeouts at `timeout_s`, and nothing of its own: what the frameworks do.
+
+    `httpx_timeout=False` is `timeout=None`, as most examples have it, since an answer may take long: then only Sanic
+    watches.
+    """
+    app = _app("stock")
+    app.config.REQUEST_TIMEOUT = app.config.RESPONSE_TIMEOUT = timeout_s
+
+    @app.before_server_start
+    async def open_client(app: Sanic[Any, Any]) -> None:
+        app.ctx.client = httpx2.AsyncClient(
+            timeout=timeout_s if httpx_timeout else None,
+            limits=httpx2.Limits(max_connections=None),
+            trust_env=False,  # a proxy of this machine is no part of the comparison
+        )
+
+    @app.after_server_stop
+    async def close_client(app: Sanic[Any, Any]) -> None:
+        await app.ctx.client.aclose()
+
+    @app.post("/ans")
+    async def ans(request: Request) -> None:
+        response = await request.respond(content_type=TEXT)
+        async with app.ctx.client.stream("POST", upstream, data=_question(request)) as answer:
+            async for line in answer.aiter_lines():
+                if line.startswith("data:"):
+                    await response.send(_text(line))
+        await response.eof()
+
+    return app
+
+
+def pumped(upstream: str, timeout_s: float = DEFAULT_TIMEOUT_S) -> Sanic[Any, Any]:
+    """A task reads the upstream into a queue, and the handler writes what it finds there: a usual way to be free for
+    other work in between. Nobody stops the task when the client leaves, and the queue has no bound.
+    """
+    app = _app("pumped")
+
+    async def pump(question: dict[str, str], queue: asyncio.Queue[str | None]) -> None:
+        async with (
+            httpx2.AsyncClient(timeout=timeout_s, trust_env=False) as client,
+            client.stream("POST", upstream, data=question) as answer,
+        ):
+            async for line in answer.aiter_lines():
+                if line.startswith("data:"):
+                    await queue.put(_text(line))
+        await queue.put(None)
+
+    @app.post("/ans")
+    async def ans(request: Request) -> None:
+        response = await request.respond(content_type=TEXT)
+        queue: asyncio.Queue[str | None] = asyncio.Queue()
+        request.app.add_task(pump(_question(request), queue))
+        while (text := await queue.get()) is not None:
+            await response.send(text)
+        await response.eof()
+
+    return app
+
+
+def _question(request: Request) -> dict[str, str]:
+    form = request.form
+    return {"chat_history": str(form.get("chat_history")) if form else ""}
+
+
+def _text(line: str) -> str:
+    """The article's path through a line: JSON, and in it JSON as a string."""
+    value = json.loads(line[5:])["data"][0]["value"]
+    return str(json.loads(value)["MessageBody"]["DirectMessageBody"]["SentenceList"][0]["Content"])
+
+
+# --- Quiet ----------------------------------------------------------------------------------------------------------
+
+
+class _QuietApp(Sanic[Any, Any]):
+    """Answers errors as Sanic does, and does not print them: a notebook is full of them, on purpose."""
+
+    async def handle_exception(self, *args: Any, **kwargs: Any) -> None:
+        token = _quiet.set(True)
+        try:
+            await super().handle_exception(*args, **kwargs)
+        finally:
+            _quiet.reset(token)
+
+
+_quiet: ContextVar[bool] = ContextVar("_quiet", default=False)
+
+
+def _is_loud(_: logging.LogRecord) -> bool:
+    return not _quiet.get()
+
+
+def _app(name: str) -> Sanic[Any, Any]:
+    for logger in ("sanic.error", "sanic.root"):
+        logging.getLogger(logger).addFilter(_is_loud)  # once: the same filter is not added twice
+    app = _QuietApp(f"streamkit_{name}_{next(_serial)}", configure_logging=False)
+    app.config.TOUCHUP = False  # with it, the second app of a process fails
+    return app
