@@ -395,6 +395,7 @@ def create_app(
     app.config.HEAD_TIMEOUT = kept.deadlines.head_s
     app.config.BODY_TIMEOUT = kept.deadlines.body_s
     app.config.REQUEST_TIMEOUT = NEVER_S  # ours decide
+    app.config.KEEP_ALIVE_TIMEOUT = max(app.config.KEEP_ALIVE_TIMEOUT, 2 * kept.deadlines.head_s)
     app.config.RESPONSE_TIMEOUT = max(app.config.RESPONSE_TIMEOUT, 2 * kept.deadlines.body_s)
     app.config.REQUEST_MAX_SIZE = kept.limits.max_body_bytes
     app.config.GRACEFUL_SHUTDOWN_TIMEOUT = kept.deadlines.grace_s
