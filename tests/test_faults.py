@@ -21,7 +21,7 @@ from typing import Any
 
 import h11
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from streamkit.errors import LimitExceeded
@@ -237,13 +237,14 @@ def test_a_status_brings_an_error_in_json_or_html_with_its_headers(status: int, 
 
 
 @given(st.integers(0, 10**9))
+@example(623)  # nothing to say, and nothing wrong
 def test_a_random_script_is_the_same_for_its_seed_pickled_too_and_never_goes_back_in_time(seed: int) -> None:
     given = random_script(seed)
     assert given == random_script(seed) == pickle.loads(pickle.dumps(given))  # noqa: S301  # our own bytes
     assert repr(given) == repr(random_script(seed))
     due = [step.due_ns for step in plan(given)]
     assert due == sorted(due) == [step.due_ns for step in plan(random_script(seed))]
-    assert due[-1] < 50 * MS, "three stalls of at most 5 ms"
+    assert max(due, default=0) < 50 * MS, "three stalls of at most 5 ms"
 
 
 def test_random_scripts_take_what_is_given_and_draw_the_rest() -> None:
@@ -253,7 +254,8 @@ def test_random_scripts_take_what_is_given_and_draw_the_rest() -> None:
     assert random_script(3, faults=(NoEnd(),)).faults == (NoEnd(),)
     assert max(plan(one)[-1].due_ns for one in drawn if plan(one)) < 6 * MS
     kinds = {type(fault) for seed in range(600) for fault in random_script(seed).faults}
-    assert kinds == set(itertools.chain(*(kind.__subclasses__() or [kind] for kind in Fault.__subclasses__())))
+    known = itertools.chain(*(kind.__subclasses__() or [kind] for kind in Fault.__subclasses__()))
+    assert kinds == {kind for kind in known if kind.__module__ == Stall.__module__}
 
 
 @pytest.mark.parametrize(
