@@ -22,11 +22,10 @@ Between them can be a bad network, in a thread of its own (`streamkit.lab.link`)
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast, get_args
 
 import httpx2
 
@@ -39,6 +38,7 @@ from streamkit.lab.link import Link
 from streamkit.lab.network import Network
 from streamkit.lab.network import network as find_network
 from streamkit.lab.server import Server, serve
+from streamkit.lab.stoppable import Stoppable
 from streamkit.lab.toxics import Toxic, check_toxics
 from streamkit.lab.upstream import Script, create_upstream
 from streamkit.policies import Policy
@@ -47,8 +47,6 @@ from streamkit.running import check_factory
 from streamkit.taps import STREAM_ID_HEADER, new_stream_id
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from streamkit.lab.recording import Recording
     from streamkit.presets import Preset
     from streamkit.running import Factory
@@ -63,7 +61,7 @@ _FIELD: Final = (str, int, float, type(None))
 _OPTIONS: Final = frozenset(inspect.signature(record).parameters) - {"url", "method", "data", "headers"}
 
 
-class Lab:
+class Lab(Stoppable):
     """Upstream, relay and client. It lives until `stop()`, or until it is collected; also a context manager.
 
     script      what the upstream says and when; `preset`, by which the relay reads it, is the script's if not given
@@ -215,22 +213,6 @@ class Lab:
         """Stop relay, upstream and links, the relay first; as `Server.stop`. Stopping again does nothing."""
         self._stopped = True
         self._place.stop(grace_s)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await asyncio.to_thread(self.stop)
 
     def __repr__(self) -> str:
         source = "an upstream of its own" if self.script is None else f"a script of {len(self.script.pieces)} pieces"

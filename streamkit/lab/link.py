@@ -28,13 +28,14 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from streamkit.errors import ConfigError, ServerError
 from streamkit.lab._carrier import Carrier, Direction
 from streamkit.lab._runner import Runner
-from streamkit.lab.server import _cell, _discard, _enter, _Entry, _prepare_process
+from streamkit.lab.server import discard, enter
+from streamkit.lab.stoppable import Stoppable
 from streamkit.lab.toxics import How, Toxic, check_how, check_toxics
 from streamkit.listener import BACKLOG, Listener
 from streamkit.running import StopRequest, new_loop
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    pass
 
 __all__ = ["Carried", "Link"]
 
@@ -55,7 +56,7 @@ class Carried(NamedTuple):
     down: int
 
 
-class Link:
+class Link(Stoppable):
     """A network between whoever connects to `.url` and `target_url`: `http://host:port` or `http+unix://…`.
 
     It runs in a thread of its own, until `stop()` or until it is collected; a context manager, also with `async with`.
@@ -68,12 +69,10 @@ class Link:
     def __init__(self, target_url: str, *, up: Iterable[Toxic] = (), down: Iterable[Toxic] = (), seed: int = 0) -> None:
         target = _Target.of(target_url)
         carrier = Carrier(target.dial, {"up": check_toxics(up), "down": check_toxics(down)}, seed)
-        _prepare_process()
         self._runner = runner = _LinkRunner(carrier, f"link-{next(_numbers)}")
         self._carrier = carrier
         self._target = target
-        for old in _enter(_Entry(runner, None, _cell())):
-            old.runner.stop(old.runner.grace_s)
+        enter(runner)
         runner.start(HOST, 0, None, START_S)
         assert runner.listener is not None  # noqa: S101  # for the type checker: it has been started
         self.url: str = runner.listener.url + target.path
@@ -141,22 +140,6 @@ class Link:
         """
         self._runner.stop(grace_s)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await asyncio.to_thread(self.stop)
-
     def __repr__(self) -> str:
         state = "refusing" if self.running and not self.listening else self._runner.state
         ways = [f"{name} {', '.join(map(repr, toxics)) or 'clear'}" for name, toxics in self._carrier.toxics.items()]
@@ -213,7 +196,7 @@ class _LinkRunner(Runner):
     kind = "link"
 
     def __init__(self, carrier: Carrier, name: str) -> None:
-        super().__init__(name, "asyncio", 0.0, _discard)
+        super().__init__(name, "asyncio", 0.0, discard)
         self._carrier = carrier
         self._request = StopRequest()
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -9,7 +9,6 @@ A server lives as long as its handle. In IPython a cell that is run again stops 
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import itertools
 import os
@@ -19,19 +18,20 @@ import threading
 import time
 import weakref
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from streamkit.errors import ServerError
 from streamkit.lab._runner import ProcessRunner, Runner, ThreadRunner, pickled
+from streamkit.lab.stoppable import Stoppable
 from streamkit.running import after_fork, check_factory, check_loop
 
 if TYPE_CHECKING:
     import subprocess
-    from types import FrameType, TracebackType
+    from types import FrameType
 
     from streamkit.running import App, Factory
 
-__all__ = ["Server", "serve", "servers", "stop_all"]
+__all__ = ["Entry", "Server", "discard", "enter", "serve", "servers", "stop_all"]
 
 EXIT_S = 2.0  # the longest that servers nobody has stopped may delay the end of the interpreter
 
@@ -69,16 +69,13 @@ def serve(
     """
     check_factory(factory)
     check_loop(loop)
-    _prepare_process()
     label = name if name is not None else f"server-{next(_numbers)}"
     runner: Runner
     if process:
-        runner = ProcessRunner(pickled(factory), label, loop, grace_s, _discard)
+        runner = ProcessRunner(pickled(factory), label, loop, grace_s, discard)
     else:
-        runner = ThreadRunner(factory, label, loop, grace_s, _discard)
-    entry = _Entry(runner, name, _cell())
-    for old in _enter(entry):
-        old.runner.stop(old.runner.grace_s)
+        runner = ThreadRunner(factory, label, loop, grace_s, discard)
+    entry = enter(runner, name)
     try:
         runner.start(host, port, unix, start_timeout_s)
     except ServerError as error:
@@ -109,7 +106,7 @@ def stop_all(grace_s: float | None = None) -> None:
         runner.stop(runner.grace_s if grace_s is None else grace_s)
 
 
-class Server:
+class Server(Stoppable):
     """The handle of a server that `serve()` started. A context manager, also with `async with`.
 
     `.url` is what a client connects to, for a Unix socket `http+unix://%2Ftmp%2F….sock` (the path percent-encoded);
@@ -142,22 +139,6 @@ class Server:
         """
         self._runner.stop(self._runner.grace_s if grace_s is None else grace_s)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await asyncio.to_thread(self.stop)
-
     def __repr__(self) -> str:
         return f"<Server {self._runner.kind} {self._runner.state} {self.url}>"
 
@@ -166,13 +147,15 @@ class Server:
 
 
 @dataclass(slots=True)
-class _Entry:
+class Entry:
+    """Something that runs in this process: a server, or a link."""
+
     runner: Runner
     name: str | None
     cell: _Cell | None
     handle: weakref.ref[Server] | None = None
 
-    def makes_way_for(self, new: _Entry) -> bool:
+    def makes_way_for(self, new: Entry) -> bool:
         if self.handle is not None and self.handle() is None:
             return True  # collected, and asked to stop: its port may be wanted
         if self.name is not None and self.name == new.name:
@@ -181,19 +164,27 @@ class _Entry:
 
 
 _lock = threading.RLock()
-_entries: dict[Runner, _Entry] = {}
+_entries: dict[Runner, Entry] = {}
 _numbers = itertools.count(1)
 _prepared = False
 
 
-def _enter(new: _Entry) -> list[_Entry]:
+def enter(runner: Runner, name: str | None = None) -> Entry:
+    """Take `runner`, which is about to start, among those that this process stops at its exit and when their cell is
+    run again; those that make way for it are stopped now.
+    """
+    _prepare_process()
+    new = Entry(runner, name, _cell())
     with _lock:
         old = [entry for entry in _entries.values() if entry.makes_way_for(new)]
-        _entries[new.runner] = new
-    return old
+        _entries[runner] = new
+    for entry in old:
+        entry.runner.stop(entry.runner.grace_s)
+    return new
 
 
-def _discard(runner: Runner) -> None:
+def discard(runner: Runner) -> None:
+    """The inverse: it has ended."""
     with _lock:
         _entries.pop(runner, None)
 
