@@ -225,7 +225,8 @@ def _clause(relay: str, cells: Sequence[SilenceCell], T_s: float) -> str:  # noq
     times = [cell.after_ms / T_s / 1e3 for cell in broken if cell.after_ms is not None]
     if not times:
         return f"{relay}: no timer fired" if not broken else f"{relay}: {len(broken)} broken"
-    when = f"{min(times):.2f} – {max(times):.2f} × T"
+    first, last = f"{min(times):.2f}", f"{max(times):.2f}"
+    when = f"{first} × T" if first == last else f"{first} – {last} × T"
     lies = sum(cell.kind == "false_complete" for cell in broken)
     if lies:
         return f"{relay}: cut at {when}, and {lies} of {len(broken)} broken streams look complete"
