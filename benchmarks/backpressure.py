@@ -3,7 +3,7 @@
     client  --POST /ans-->  relay under test  --POST-->  scripted upstream        (a process each)
             <-- slowly --                     <-- held --
 
-Scenarios; `loopback-tcp` and `small-buffers` are the networks of `streamkit.lab.network`:
+Scenarios; `loopback-tcp` and `small-buffers` are the networks of `streamkit.lab.net.buffers`:
 - absorbed: how many bytes a writer hands over to a connection that nobody reads before it is held, ten runs each.
 - slow: a reader of 10 kB/s for ten seconds, while 200 MB are on offer. How far the resident memory of the relay's
   process rises above what it was before (after a stream that warms it up), looked at 20 times a second, and how many
@@ -38,17 +38,17 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
-from benchmarks._harness import cpu_s, started, table
+from benchmarks.harness import cpu_s, started, table
 from benchmarks.relay_peers import PEERS, command
 from benchmarks.relay_upstream import Question, text_of
-from streamkit.lab.client import record
+from streamkit.lab.client.pace import Reader
+from streamkit.lab.client.record import record
+from streamkit.lab.findings.policies import PolicyFacts, facts
 from streamkit.lab.lab import Lab
-from streamkit.lab.network import NETWORKS, absorbed_bytes
-from streamkit.lab.percentile import percentiles_ns
-from streamkit.lab.policy_facts import PolicyFacts, facts
-from streamkit.lab.readers import Reader
-from streamkit.lab.server import Server, serve
-from streamkit.lab.upstream import Script, create_upstream
+from streamkit.lab.metrics.percentile import percentiles_ns
+from streamkit.lab.net.buffers import NETWORKS, absorbed_bytes
+from streamkit.lab.upstream.app import Script, create_upstream
+from streamkit.serving.server import Server, serve
 
 __all__ = ["FULL", "QUICK", "Absorption", "Gaps", "Sizes", "Starved", "absorb", "beside_stalled", "policies", "starve"]
 

@@ -19,11 +19,11 @@ from httpx_sse import EventSource
 from openai._streaming import Stream  # the decoder without its network
 from openai.types.chat import ChatCompletionChunk
 
-from benchmarks._harness import compare, show_seconds, table
+from benchmarks.harness import compare, show_seconds, table
 from streamkit.extractor import Extractor, Piece
-from streamkit.lab.wire import wire
 from streamkit.parser import SSEParser
 from streamkit.presets import preset
+from streamkit.presets.writing import wire
 
 EVENTS = 1000
 READ_BYTES = 1 << 16

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from benchmarks._harness import compare, show_seconds, table
+from benchmarks.harness import compare, show_seconds, table
 from streamkit.parser import SSEParser
 
 if TYPE_CHECKING:

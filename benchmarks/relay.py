@@ -45,7 +45,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks._harness import ROOT, Started, cpu_s, memory_bytes, started, table
+from benchmarks.harness import ROOT, Started, cpu_s, memory_bytes, started, table
 from benchmarks.relay_load import ALL_OPEN, Load
 from benchmarks.relay_peers import PEERS, command
 

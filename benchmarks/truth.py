@@ -48,8 +48,8 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks._harness import table
 from benchmarks.golden import Plan
+from benchmarks.harness import table
 from benchmarks.truth_clients import CLIENTS, Job
 
 Ints: TypeAlias = npt.NDArray[np.int64]

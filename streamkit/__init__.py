@@ -15,83 +15,87 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from streamkit._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from streamkit.app import create_app, create_blueprint
     from streamkit.extractor import JSON, Extractor
-    from streamkit.lab import faults, plots
-    from streamkit.lab.calibration import Calibration, calibrate
-    from streamkit.lab.client import record
-    from streamkit.lab.endings import end_grid
-    from streamkit.lab.goodput import SLO, goodput
+    from streamkit.extractor.pieces import End, ExtractionError, Piece, ProviderError
+    from streamkit.lab import plots
+    from streamkit.lab.client.calibrate import calibrate
+    from streamkit.lab.client.pace import Reader
+    from streamkit.lab.client.record import record
+    from streamkit.lab.experiments.silences import timeout_map
+    from streamkit.lab.findings.endings import end_grid
+    from streamkit.lab.findings.leaving import after_leaving
     from streamkit.lab.lab import Lab
-    from streamkit.lab.leaving import after_leaving
-    from streamkit.lab.link import Link
-    from streamkit.lab.network import Network, absorbed_bytes
-    from streamkit.lab.notebook import run
-    from streamkit.lab.readers import Reader
-    from streamkit.lab.recording import Recording
-    from streamkit.lab.script import random_script
-    from streamkit.lab.server import Server, serve, servers
-    from streamkit.lab.silences import timeout_map
-    from streamkit.lab.toxics import Bandwidth, Blackhole, Cut, Latency, Slice, SlowClose
-    from streamkit.lab.upstream import Script, create_upstream
+    from streamkit.lab.metrics.slo import SLO
+    from streamkit.lab.net.buffers import Network, absorbed_bytes
+    from streamkit.lab.net.link import Link
+    from streamkit.lab.net.toxics import Bandwidth, Blackhole, Cut, Latency, Slice, SlowClose
+    from streamkit.lab.recording.calibration import Calibration
+    from streamkit.lab.recording.goodput import goodput
+    from streamkit.lab.recording.recording import Recording
+    from streamkit.lab.run import run
+    from streamkit.lab.upstream import faults
+    from streamkit.lab.upstream.app import Script, create_upstream
+    from streamkit.lab.upstream.random_scripts import random_script
     from streamkit.outcome import Outcome
     from streamkit.parser import NDJSONParser, ServerSentEvent, SSEParser, encode_event
-    from streamkit.policies import Policy
     from streamkit.presets import Preset, detect, preset
-    from streamkit.results import End, ExtractionError, Piece, ProviderError
+    from streamkit.relay.delivery.policy import Policy
+    from streamkit.serving.server import Server, serve, servers
     from streamkit.transport import StreamTransport
 
-__version__ = "0.1.0"
 
 _HOME = {
-    "Bandwidth": "lab.toxics",
-    "Blackhole": "lab.toxics",
-    "Calibration": "lab.calibration",
-    "Cut": "lab.toxics",
-    "End": "results",
-    "ExtractionError": "results",
+    "Bandwidth": "lab.net.toxics",
+    "Blackhole": "lab.net.toxics",
+    "Calibration": "lab.recording.calibration",
+    "Cut": "lab.net.toxics",
+    "End": "extractor.pieces",
+    "ExtractionError": "extractor.pieces",
     "Extractor": "extractor",
     "JSON": "extractor",
     "Lab": "lab.lab",
-    "Latency": "lab.toxics",
-    "Link": "lab.link",
+    "Latency": "lab.net.toxics",
+    "Link": "lab.net.link",
     "NDJSONParser": "parser",
-    "Network": "lab.network",
+    "Network": "lab.net.buffers",
     "Outcome": "outcome",
-    "Piece": "results",
-    "Policy": "policies",
+    "Piece": "extractor.pieces",
+    "Policy": "relay.delivery.policy",
     "Preset": "presets",
-    "ProviderError": "results",
-    "Reader": "lab.readers",
-    "Recording": "lab.recording",
-    "SLO": "lab.goodput",
+    "ProviderError": "extractor.pieces",
+    "Reader": "lab.client.pace",
+    "Recording": "lab.recording.recording",
+    "SLO": "lab.metrics.slo",
     "SSEParser": "parser",
-    "Script": "lab.upstream",
-    "Server": "lab.server",
+    "Script": "lab.upstream.app",
+    "Server": "serving.server",
     "ServerSentEvent": "parser",
-    "Slice": "lab.toxics",
-    "SlowClose": "lab.toxics",
+    "Slice": "lab.net.toxics",
+    "SlowClose": "lab.net.toxics",
     "StreamTransport": "transport",
-    "absorbed_bytes": "lab.network",
-    "after_leaving": "lab.leaving",
-    "calibrate": "lab.calibration",
+    "absorbed_bytes": "lab.net.buffers",
+    "after_leaving": "lab.findings.leaving",
+    "calibrate": "lab.client.calibrate",
     "create_app": "app",
     "create_blueprint": "app",
-    "create_upstream": "lab.upstream",
+    "create_upstream": "lab.upstream.app",
     "detect": "presets",
     "encode_event": "parser",
-    "end_grid": "lab.endings",
-    "goodput": "lab.goodput",
+    "end_grid": "lab.findings.endings",
+    "goodput": "lab.recording.goodput",
     "preset": "presets",
-    "random_script": "lab.script",
-    "record": "lab.client",
-    "run": "lab.notebook",
-    "serve": "lab.server",
-    "servers": "lab.server",
-    "timeout_map": "lab.silences",
+    "random_script": "lab.upstream.random_scripts",
+    "record": "lab.client.record",
+    "run": "lab.run",
+    "serve": "serving.server",
+    "servers": "serving.server",
+    "timeout_map": "lab.experiments.silences",
 }
-_MODULES = {"errors": "errors", "faults": "lab.faults", "plots": "lab.plots"}
+_MODULES = {"errors": "errors", "faults": "lab.upstream.faults", "plots": "lab.plots"}
 
 __all__ = [
     "JSON",

@@ -13,13 +13,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from streamkit import __version__
-from streamkit.config import options
+from streamkit._version import __version__
 from streamkit.errors import ConfigError, StreamkitError
 from streamkit.presets import presets
+from streamkit.relay.settings import options
 
 if TYPE_CHECKING:
-    from streamkit.lab.recording import Recording
+    from streamkit.lab.recording.recording import Recording
 
 __all__ = ["main"]
 
@@ -86,10 +86,10 @@ def _add_demo(commands: Any) -> None:
 
 def _demo(arguments: argparse.Namespace) -> int:
     """The first notebook's experiment; with a slow reader, the third one's."""
+    from streamkit.lab.client.pace import Reader
     from streamkit.lab.lab import Lab
-    from streamkit.lab.readers import Reader
-    from streamkit.lab.summary import timetable
-    from streamkit.lab.upstream import Script
+    from streamkit.lab.recording.summary import timetable
+    from streamkit.lab.upstream.app import Script
 
     script = Script(
         first_piece_ms=arguments.first_piece_ms,
@@ -161,8 +161,9 @@ def _add_serve(commands: Any) -> None:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    from streamkit.app import Relay, create_app
-    from streamkit.forever import run_forever
+    from streamkit.app import create_app
+    from streamkit.relay.relay import Relay
+    from streamkit.serving.foreground import run_forever
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
     relay: dict[str, Any] = {
@@ -241,8 +242,8 @@ def _header(text: str) -> tuple[str, str]:
 
 
 def _record(arguments: argparse.Namespace) -> int:
-    from streamkit.lab.client import record
-    from streamkit.lab.readers import Reader
+    from streamkit.lab.client.pace import Reader
+    from streamkit.lab.client.record import record
 
     headers = dict(arguments.header or ())
     if arguments.accept:
@@ -275,7 +276,7 @@ def _add_plot(commands: Any) -> None:
 
 
 def _plot(arguments: argparse.Namespace) -> int:
-    from streamkit.lab.recording import Recording
+    from streamkit.lab.recording.recording import Recording
 
     if arguments.kind in OF_ONE and len(arguments.recordings) != 1:
         raise ConfigError(f"expected one recording for --kind {arguments.kind}, got {len(arguments.recordings)}")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.serving import leaves_nothing
+from tests.servers import leaves_nothing
 
 settings.register_profile(
     "streamkit",

@@ -6,10 +6,11 @@ from collections.abc import Callable, Collection, Mapping
 from itertools import pairwise
 from typing import Any
 
-from streamkit.gauges import GAUGES, NOT_KNOWN, Gauge
-from streamkit.lab.recording import Events, Reads, Recording
+from streamkit.lab.recording.recorded import Events, Reads
+from streamkit.lab.recording.recording import Recording
 from streamkit.outcome import Outcome
 from streamkit.taps import Tap
+from streamkit.taps.gauges import GAUGES, NOT_KNOWN, Gauge
 
 MS = 1_000_000
 FRAMING = 20

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from streamkit.cli import main
-from streamkit.lab.recording import Recording
-from streamkit.lab.server import Server, serve
-from streamkit.lab.upstream import Script, create_upstream
+from streamkit.lab.recording.recording import Recording
+from streamkit.lab.upstream.app import Script, create_upstream
+from streamkit.serving.server import Server, serve
 
 QUICK = ["--first-piece-ms", "5", "--gap-ms", "1", "--jitter-ms", "0"]
 WAIT_S = 60.0

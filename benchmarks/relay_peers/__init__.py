@@ -60,7 +60,9 @@ def command(peer: Peer, upstream: str) -> list[str]:
 
 def run(relay: Callable[[str, socket.socket], None]) -> None:
     """The main program of a peer: bind a free port, say which, and serve on it until the process is ended."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # proto: see streamkit.listener
+    listener = socket.socket(
+        socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP
+    )  # proto: see streamkit.serving.listener
     listener.bind(("127.0.0.1", 0))
     listener.listen(BACKLOG)
     print(f"ready http://127.0.0.1:{listener.getsockname()[1]}/ans", flush=True)

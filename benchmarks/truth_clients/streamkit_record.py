@@ -6,9 +6,9 @@ import asyncio
 import time
 
 from benchmarks.truth_clients import Job, Seen, chat
-from streamkit.lab.client import record
-from streamkit.lab.recording import Recording
-from streamkit.lab.trust import stated_error_ns
+from streamkit.lab.client.record import record
+from streamkit.lab.recording.recording import Recording
+from streamkit.lab.recording.trust import stated_error_ns
 
 
 async def run(job: Job) -> tuple[float, list[Seen]]:

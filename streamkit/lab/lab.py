@@ -13,7 +13,7 @@ Where the three run can be what an experiment is about (`roles`):
               measurement: while the client works the upstream cannot send, and nobody but its schedule knows
               (coordinated omission: G. Tene, "How NOT to Measure Latency"). `recording.trust` tells.
 
-Between them can be a bad network, in a thread of its own (`streamkit.lab.link`):
+Between them can be a bad network, in a thread of its own (`streamkit.lab.net.link`):
 
     Lab(script, upstream_link=[Latency(200)], client_link=[Cut(after_bytes=500, how="rst")])
 
@@ -30,26 +30,25 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast, get_args
 import httpx2
 
 from streamkit.errors import ConfigError, ServerError
-from streamkit.lab._places import Apart, Links, MakeRelay, RelayFactory, Together, is_url
-from streamkit.lab._runner import pickled
-from streamkit.lab.client import record
-from streamkit.lab.fetching import TAPS_WAIT_S, joined
-from streamkit.lab.link import Link
-from streamkit.lab.network import Network
-from streamkit.lab.network import network as find_network
-from streamkit.lab.server import Server, serve
-from streamkit.lab.stoppable import Stoppable
-from streamkit.lab.toxics import Toxic, check_toxics
-from streamkit.lab.upstream import Script, create_upstream
-from streamkit.policies import Policy
-from streamkit.policies import policy as find_policy
-from streamkit.running import check_factory
+from streamkit.lab.client.record import record
+from streamkit.lab.net.buffers import Network
+from streamkit.lab.net.buffers import network as find_network
+from streamkit.lab.net.link import Link
+from streamkit.lab.net.toxics import Toxic, check_toxics
+from streamkit.lab.places import Apart, Links, MakeRelay, RelayFactory, Together, is_url
+from streamkit.lab.server_taps import TAPS_WAIT_S, joined
+from streamkit.lab.upstream.app import Script, create_upstream
+from streamkit.relay.delivery.policy import Policy
+from streamkit.relay.delivery.policy import policy as find_policy
+from streamkit.serving.factory import check_factory
+from streamkit.serving.runner import Stoppable, pickled
+from streamkit.serving.server import Server, serve
 from streamkit.taps import STREAM_ID_HEADER, new_stream_id
 
 if TYPE_CHECKING:
-    from streamkit.lab.recording import Recording
+    from streamkit.lab.recording.recording import Recording
     from streamkit.presets import Preset
-    from streamkit.running import Factory
+    from streamkit.serving.factory import Factory
 
 __all__ = ["Lab", "Roles"]
 
@@ -68,7 +67,7 @@ class Lab(Stoppable):
     roles       "threads", "processes" or "one loop", see the module; `isolated=True` is short for "processes"
     upstream    instead of the script: a factory of a Sanic app, or the URL of a server that is running elsewhere
     network     what both hops go over: "loopback-tcp", "small-buffers" (unix sockets that hold a few kB, the same to
-                the byte each time), or a `Network`; see `streamkit.lab.network`. An upstream of your own sets its
+                the byte each time), or a `Network`; see `streamkit.lab.net.buffers`. An upstream of your own sets its
                 buffers itself: only those at the relay's end are the network's then
     upstream_link, client_link
                 a bad network between upstream and relay, and between relay and client: toxics for the answer's

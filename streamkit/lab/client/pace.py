@@ -1,0 +1,256 @@
+"""Readers: at which pace a client takes what the server sends. what it decides, and how that is carried out.
+
+Reader(bytes_per_s=10_000)              # a narrow line: what it does not take waits in the kernel
+Reader(events_per_s=5)                  # a slow user of a fast line: what it has read waits in the client
+Reader(pauses={20: 3.0})                # after 20 events, nothing for 3 s
+Reader(work_ms=2)                       # computes for each event, in the loop that reads
+Reader.never()                          # takes the head, and then nothing
+
+`Pace` only decides, without a clock of its own. `read_at_pace` carries its decisions out on a body, its recorder, and
+the loop's timers:
+
+    Body ──take()──▶ Recorder (read, decoded, waiting) ──advance()──▶ handed over
+      ▲                                                      │
+      └──────────────── pause(), resume() ───────────────────┘
+
+It reads only what the reader wants next, so what else there is waits in the kernel, as with a client that is slow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from streamkit.lab.client.recorder import Recorder
+    from streamkit.transport import Body
+    from streamkit.transport.exchange import Entry
+
+__all__ = ["Pace", "Reader", "read_at_pace"]
+
+READS_PER_S: Final = 20
+LEAST_READ_BYTES: Final = 64
+MOST_READ_BYTES: Final = 16_384
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Reader:
+    """How fast a client reads; what is not given does not limit it. Limits can be combined.
+
+    bytes_per_s     taken off the socket, the framing of HTTP included, in about 20 small reads a second
+    events_per_s    handed over. The socket is read only when nothing that was read is left
+    pauses          seconds by the number of events after which nothing is handed over or read for so long; 0: after
+                    the head; `math.inf`: for ever
+    work_ms         processor time spent in the loop for each event handed over, as by one who parses and renders
+
+    Where the wire has no event borders (text/plain), an event is what one read brought.
+    Raises ValueError for a pace or a time that makes no sense.
+    """
+
+    bytes_per_s: float | None = None
+    events_per_s: float | None = None
+    pauses: Mapping[int, float] | Iterable[tuple[int, float]] = ()
+    work_ms: float = 0.0
+
+    def __post_init__(self) -> None:
+        pauses = tuple(sorted(dict(self.pauses).items()))
+        object.__setattr__(self, "pauses", pauses)  # hashable, and the same however it was given
+        for name in ("bytes_per_s", "events_per_s"):
+            pace = getattr(self, name)
+            if pace is not None and not 0 < pace < math.inf:
+                raise ValueError(f"expected {name} as a number > 0, got {pace!r}; Reader.never() reads nothing")
+        if not 0 <= self.work_ms < math.inf:
+            raise ValueError(f"expected work_ms as milliseconds >= 0, got {self.work_ms!r}")
+        for after, seconds in pauses:
+            if after < 0 or not seconds >= 0:
+                raise ValueError(f"expected pauses as {{events: seconds}}, both >= 0, got {after!r}: {seconds!r}")
+
+    @classmethod
+    def never(cls) -> Reader:
+        """Takes the head of the answer, and then nothing, for ever."""
+        return cls(pauses={0: math.inf})
+
+    @property
+    def stops(self) -> bool:
+        """It stops for ever at some point, so that something else has to end the recording."""
+        return any(seconds == math.inf for _, seconds in dict(self.pauses).items())
+
+    @property
+    def read_bytes(self) -> int:
+        """The most that one read takes. Small where it stops after the head: that is to bring little of the body."""
+        if self.bytes_per_s is not None:
+            return max(LEAST_READ_BYTES, min(MOST_READ_BYTES, int(self.bytes_per_s / READS_PER_S)))
+        return LEAST_READ_BYTES if 0 in dict(self.pauses) else MOST_READ_BYTES
+
+    def __repr__(self) -> str:
+        told = [f"{self.bytes_per_s:g} bytes/s"] if self.bytes_per_s is not None else []
+        told += [f"{self.events_per_s:g} events/s"] if self.events_per_s is not None else []
+        for after, seconds in dict(self.pauses).items():
+            where = f"after {after} events" if after else "after the head"
+            told.append(f"stops {where}" if seconds == math.inf else f"{seconds:g} s pause {where}")
+        told += [f"{self.work_ms:g} ms of work per event"] if self.work_ms else []
+        return f"<Reader: {', '.join(told) or 'full speed'}>"
+
+
+class Pace:
+    """When a reader takes what, on the clock of whoever asks: all times in seconds, from any zero.
+
+    Kept as due times: a timer that rings late does not make the whole slower. Time in which there was nothing to take,
+    and pauses, are not made up for.
+    """
+
+    def __init__(self, reader: Reader, now: float) -> None:
+        self._byte_s = 1 / reader.bytes_per_s if reader.bytes_per_s is not None else 0.0
+        self._event_s = 1 / reader.events_per_s if reader.events_per_s is not None else 0.0
+        self._pauses = dict(reader.pauses)
+        self._handed = 0
+        self._reading_since = self._read_due = self._event_due = self._paused_until = now
+        self._pause(now)
+
+    def reads(self, now: float) -> None:
+        """It wants to read from now on."""
+        self._reading_since = now
+
+    def took(self, size: int, now: float) -> None:
+        """A read brought `size` bytes."""
+        waited_s = now - self._reading_since - 1 / READS_PER_S  # a little is the loop's own
+        self._read_due += size * self._byte_s + max(0.0, waited_s)
+
+    def found(self, now: float) -> None:
+        """There are events again, after there was none left."""
+        self._event_due = max(self._event_due, now)
+
+    def handed(self, now: float) -> None:
+        """An event was handed over."""
+        self._handed += 1
+        self._event_due += self._event_s
+        self._pause(now)
+
+    def read_wait_s(self, now: float) -> float:
+        """How long nothing may be read yet; 0: now."""
+        return max(0.0, self._read_due - now, self._paused_until - now)
+
+    def event_wait_s(self, now: float) -> float:
+        """How long no event may be handed over yet; 0: now."""
+        return max(0.0, self._event_due - now, self._paused_until - now)
+
+    def _pause(self, now: float) -> None:
+        if seconds := self._pauses.get(self._handed):
+            self._paused_until = now + seconds
+            self._read_due = max(self._read_due, self._paused_until)
+            self._event_due = max(self._event_due, self._paused_until)
+
+
+async def read_at_pace(body: Body, recorder: Recorder, reader: Reader, at_end: Callable[[], None]) -> None:
+    """Read `body` into `recorder`, which has to be a `paced` one, until both its end and its last event are reached.
+
+    `at_end` is called when the stream's own end has been handed over: not much more will come.
+    Raises what `Body.pour` raises, when all that came before has been handed over, and at once what a listener raises.
+    """
+    paced = _Paced(body, recorder, reader, at_end)
+    try:
+        async with asyncio.timeout(None) as paced.scope:
+            paced.advance()
+            try:
+                await body.pour(paced.take)
+            except Exception:
+                paced.body_ended()
+                await paced.all_handed
+                raise
+            paced.body_ended()
+            await paced.all_handed
+    except TimeoutError:
+        if paced.error is None:
+            raise
+        raise paced.error from None
+    finally:
+        paced.stop()
+
+
+class _Paced:
+    def __init__(self, body: Body, recorder: Recorder, reader: Reader, at_end: Callable[[], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._body = body
+        self._recorder = recorder
+        self._work_ns = int(reader.work_ms * 1e6)
+        self._at_end = at_end
+        self._pace = Pace(reader, self._loop.time())
+        self._timer: asyncio.TimerHandle | None = None
+        self._reading = True
+        self._told_end = False
+        self._size = body.received_bytes
+        self.all_handed = self._loop.create_future()
+        self.scope: asyncio.Timeout
+        self.error: Exception | None = None
+
+    def take(self, entry: Entry) -> bool:
+        data, read, at_ns, kind, error_ns, read_ns = entry
+        idle, now = not self._recorder.unhanded, self._loop.time()
+        more = self._recorder.feed(read, at_ns, data, kind, error_ns, read_ns - at_ns)
+        size, self._size = self._size, self._body.received_bytes
+        self._pace.took(self._size - size, now)
+        if idle:
+            self._pace.found(now)
+        self.advance()
+        return more
+
+    def body_ended(self) -> None:
+        self._reading = False
+        self._recorder.ended_ns = self._recorder.now()
+        self.advance()
+
+    def stop(self) -> None:
+        self._reading = False
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def advance(self) -> None:
+        """Hand over what is due, then read, or wait for whichever comes next."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        try:
+            self._go_on()
+        except Exception as error:  # noqa: BLE001  # of whoever listens; a timer has nobody to tell, but `record` waits
+            self.error = error
+            self.scope.reschedule(self._loop.time())
+
+    def _go_on(self) -> None:
+        while self._recorder.unhanded:
+            if wait_s := self._pace.event_wait_s(self._loop.time()):
+                self._wait(wait_s)
+                return
+            self._recorder.hand_over()
+            self._pace.handed(self._loop.time())
+            if self._work_ns:
+                _compute(self._work_ns)
+                self._wait(0)  # other timers want to ring too, those that end it among them
+                return
+        if self._recorder.final and not self._told_end:
+            self._told_end = True
+            self._at_end()
+        if not self._reading:
+            if not self.all_handed.done():
+                self.all_handed.set_result(None)
+        elif wait_s := self._pace.read_wait_s(self._loop.time()):
+            self._wait(wait_s)
+        else:
+            self._pace.reads(self._loop.time())
+            self._body.resume()
+
+    def _wait(self, seconds: float) -> None:
+        if self._reading:
+            self._body.pause()
+        if seconds < math.inf:
+            self._timer = self._loop.call_later(seconds, self.advance)
+
+
+def _compute(work_ns: int) -> None:
+    """Take so much processor time: of this thread, since a busy machine must not make it less."""
+    until_ns = time.thread_time_ns() + work_ns
+    while time.thread_time_ns() < until_ns:
+        pass

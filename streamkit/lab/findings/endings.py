@@ -1,0 +1,237 @@
+"""What a client can tell of how its stream ended, beside what was true: one word for each stream, many in a grid.
+
+    end_grid({"cut by FIN": {"naive": one, "ours": other}, …}, whole=script.text)
+
+The worst is `false_complete`: the client has every reason to take the text for whole, and it is not. Pure functions of
+recordings; `plots.outcomes` draws them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias, get_args
+
+from streamkit.lab.findings.traces import Recordings
+from streamkit.lab.findings.words import short
+from streamkit.lab.recording.recording import Recording
+from streamkit.outcome import Outcome
+
+__all__ = ["KINDS", "Band", "EndGrid", "EndKind", "Ending", "end_grid", "ending", "endings_of"]
+
+EndKind: TypeAlias = Literal["complete", "named", "unnamed", "cut", "endless", "false_complete"]
+KINDS: Final[tuple[EndKind, ...]] = get_args(EndKind)
+"""complete        whole, and it says so
+named           broken, and the client is told of what, or its server's log is
+unnamed         broken, and the client is told no more than that: an error's status
+cut             broken off, and that can be seen
+endless         the client gave up: it was never told anything
+false_complete  looks complete, and is not
+"""
+SAYS_LIMIT: Final = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How one stream ended for its client. `says` is the word that goes with it: a timer, a status, a code.
+
+    `after_ms` is how long that took from where it counts (of a silence: from its begin); None where it is not known.
+    """
+
+    kind: EndKind
+    says: str = ""
+    after_ms: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"expected one of {', '.join(KINDS)} as kind, got {self.kind!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Columns of a panel that belong together, from the first to the last, and what to call them."""
+
+    first: str
+    last: str
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndGrid:
+    """Endings by row and column, in one or several panels (by name; "" needs none), all of the same rows and columns.
+
+    A cell may hold several streams, or none. `finding` is the title, `x_label` names the columns; where they are a
+    `scale`, neighbours belong together. `bands` are those of a panel, `note` is the small print.
+    Raises ValueError for a cell or a band outside of the grid, and for no stream at all.
+    """
+
+    rows: Sequence[str]
+    columns: Sequence[str]
+    panels: Mapping[str, Mapping[tuple[str, str], Sequence[Ending]]]
+    finding: str = ""
+    x_label: str = ""
+    scale: bool = False
+    note: str = ""
+    bands: Mapping[str, Band] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not any(cell for cells in self.panels.values() for cell in cells.values()):
+            raise ValueError("expected at least one stream, got none")
+        for cells in self.panels.values():
+            for row, column in cells:
+                if row not in self.rows or column not in self.columns:
+                    raise ValueError(f"expected cells of the grid's rows and columns, got ({row!r}, {column!r})")
+        for name, band in self.bands.items():
+            if name not in self.panels or not {band.first, band.last} <= set(self.columns):
+                raise ValueError(f"expected bands of the grid's panels and columns, got {band!r} in {name!r}")
+
+    def all(self, panel: str | None = None) -> list[Ending]:
+        """Every ending, or those of one panel."""
+        chosen = self.panels.values() if panel is None else [self.panels[panel]]
+        return [one for cells in chosen for cell in cells.values() for one in cell]
+
+
+def ending(recording: Recording, whole: str | None) -> Ending:
+    """How a stream ended for its client, given the text that it should have got.
+
+    `whole` is None where nothing could be whole: the upstream broke before it had proven its end.
+    """
+    outcome = recording.outcome
+    after_ms = None if recording.ended_ns is None else (recording.ended_ns - (recording.sent_ns or 0)) / 1e6
+    if outcome.ok:
+        if whole is not None and recording.text == whole:
+            return Ending("complete", "complete", after_ms)
+        return Ending("false_complete", _what_is_wrong(recording.text, whole), after_ms)
+    named = recording.meta.get("server_outcome")
+    if named is not None:
+        return Ending("named", short(str(named), SAYS_LIMIT), after_ms)
+    return Ending(_kind(outcome), _says(outcome), after_ms)
+
+
+def end_grid(
+    recordings: Mapping[str, Mapping[str, Recording]], whole: str | Mapping[str, str | None], *, x_label: str = ""
+) -> EndGrid:
+    """Rows of columns of recordings, such as faults × relays, each judged by `ending`.
+
+    `whole` is the whole text, of all rows or by row.
+    """
+    texts = dict.fromkeys(recordings, whole) if isinstance(whole, str) else whole
+    cells = {
+        (row, column): [ending(recording, texts[row])]
+        for row, columns in recordings.items()
+        for column, recording in columns.items()
+    }
+    names = list(dict.fromkeys(column for columns in recordings.values() for column in columns))
+    return EndGrid(
+        rows=list(recordings), columns=names, panels={"": cells}, finding=_by_column(names, cells), x_label=x_label
+    )
+
+
+def endings_of(recordings: Recordings) -> EndGrid:
+    """One row for each recording. What they should have been is not known, so what says that it is complete is."""
+    named = _named(recordings)
+    cells = {(name, ""): [_taken_at_its_word(recording)] for name, recording in named.items()}
+    return EndGrid(rows=list(named), columns=[""], panels={"": cells}, finding=_at_their_word(list(named.values())))
+
+
+# --- One stream -----------------------------------------------------------------------------------------------------
+
+
+def _kind(outcome: Outcome) -> EndKind:
+    """Of what is not complete, and of which the server's own word is not known."""
+    match outcome.name:
+        case "refused":
+            return "unnamed"
+        case "error_event":
+            return "named"
+        case "truncated":
+            return "cut"
+        case _:
+            return "endless"
+
+
+def _says(outcome: Outcome) -> str:
+    match outcome.name:
+        case "refused" | "error_event":
+            return short(str(outcome.detail or outcome.name), SAYS_LIMIT)
+        case "truncated":
+            return "cut"
+        case _:
+            return "never ended"
+
+
+def _what_is_wrong(text: str, whole: str | None) -> str:
+    if not text:
+        return "no text"
+    if whole is None or text == whole:
+        return "end unproven"
+    return "text missing" if whole.startswith(text) else "error in text"
+
+
+def _taken_at_its_word(recording: Recording) -> Ending:
+    judged = ending(recording, recording.text)
+    size = len(recording.text)
+    says = short(_own_word(recording), SAYS_LIMIT)
+    return Ending(judged.kind, f"{says}, {size:,} character{'' if size == 1 else 's'}", judged.after_ms)
+
+
+def _own_word(recording: Recording) -> str:
+    """How it ended for its server, if that is known; else for its client."""
+    return str(recording.meta.get("server_outcome", recording.outcome))
+
+
+def _named(recordings: Recordings) -> dict[str, Recording]:
+    """As everywhere in figures: a mapping's keys, else labels, else numbers; here no two alike."""
+    if isinstance(recordings, Recording):
+        recordings = [recordings]
+    pairs: Iterable[tuple[str, Recording]]
+    if isinstance(recordings, Mapping):
+        pairs = ((str(name), recording) for name, recording in recordings.items())
+    else:
+        pairs = (
+            (getattr(recording, "label", "") or f"recording {number}", recording)
+            for number, recording in enumerate(recordings, 1)
+        )
+    named: dict[str, Recording] = {}
+    for name, recording in pairs:
+        if not isinstance(recording, Recording):
+            raise TypeError(f"expected a Recording, a sequence or a mapping of them, got {type(recording).__name__}")
+        same = sum(other == name or other.startswith(f"{name} (") for other in named)
+        named[f"{name} ({same + 1})" if name in named else name] = recording
+    if not named:
+        raise ValueError("expected a Recording or several, got none")
+    return named
+
+
+# --- The sentence ---------------------------------------------------------------------------------------------------
+
+
+def _at_their_word(recordings: Sequence[Recording]) -> str:
+    others = Counter(_own_word(one) for one in recordings if not one.outcome.ok)
+    complete = len(recordings) - others.total()
+    if not others:
+        return "The stream completes" if complete == 1 else f"All {complete} streams complete"
+    told = ", ".join(f"{count} × {short(name, SAYS_LIMIT)}" for name, count in others.most_common(4))
+    more = " …" if len(others) > 4 else ""
+    return f"{complete} of {len(recordings)} streams complete{'s' if complete == 1 else ''}; {told}{more}"
+
+
+def _by_column(names: Sequence[str], cells: Mapping[tuple[str, str], Sequence[Ending]]) -> str:
+    """Who takes broken streams for whole, and who does not."""
+    clauses = []
+    for name in names:
+        endings = [one for (_, column), cell in cells.items() if column == name for one in cell]
+        broken = [one for one in endings if one.kind != "complete"]
+        lies = sum(one.kind == "false_complete" for one in broken)
+        if not broken:
+            clauses.append(f"{short(name)}: all {len(endings)} complete")
+        elif lies:
+            clauses.append(f"{short(name)}: {lies} of {len(broken)} broken streams look complete")
+        else:
+            clauses.append(f"{short(name)}: none of {len(broken)}" if clauses else _honest(name, len(broken)))
+    return "; ".join(clauses)
+
+
+def _honest(name: str, broken: int) -> str:
+    return f"{short(name)}: none of {broken} broken streams looks complete"

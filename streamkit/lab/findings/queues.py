@@ -1,0 +1,162 @@
+"""Where the bytes lay, in one sentence: the title of queues. No matplotlib.
+
+What a hop held is what its queues held together, or what its curves say where that is more: see
+`streamkit.lab.findings.held`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from streamkit.lab.findings.held import Held, held
+from streamkit.lab.findings.journeys import Journey, journeys
+from streamkit.lab.findings.timelines import APART
+from streamkit.lab.findings.words import byte_size, duration
+from streamkit.taps.gauges import GAUGES, HOPS
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from streamkit.lab.recording.recording import Recording
+
+    Ints = npt.NDArray[np.int64]
+
+__all__ = ["Queued", "describe_queues", "queued", "queues_finding"]
+
+LITTLE_BYTES: Final = 65_536  # what a transport holds by default before it makes its writer wait
+LASTING_NS: Final = 100_000_000  # several looks of every sampler
+ALL: Final = 0.995  # a queue with this share of its hop has all of it
+
+PLACES: Final[Mapping[str, str]] = {
+    "upstream → relay": "between upstream and relay",
+    "in the relay": "in the relay",
+    "relay → client": "between relay and client",
+    "in the client": "in the client",
+}
+PARTS: Final[Mapping[str, str]] = {
+    "upstream.buffer": "in the upstream's write buffer",
+    "upstream.unsent": "in the upstream's kernel",
+    "relay.unread": "in the relay's kernel",
+    "relay.inbox": "read and not yet decoded",
+    "relay.pending": "held back by its policy",
+    "relay.buffer": "in the relay's write buffer",
+    "relay.unsent": "in the relay's kernel",
+    "client.unread": "in the client's kernel",
+    "client.backlog": "read and not yet handed on",
+}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Queued:
+    """One recording as the figure of its queues sees it; times in ns from `journey.origin_ns` on."""
+
+    journey: Journey
+    hops: Mapping[str, Held]
+    at_ns: Ints
+    relay_known: bool
+    blocked_ns: int | None
+    blocked_bytes: int | None
+
+    @property
+    def end_ns(self) -> int:
+        """The end of the stream, or of looking at it."""
+        return max((self.journey.end_ns, *map(int, self.at_ns[-1:])))
+
+    @cached_property
+    def queues(self) -> dict[str, Ints]:
+        """Those that could be seen, in the order of the way."""
+        return {name: value for hop in self.hops.values() for name, value in hop.by_queue.items()}
+
+    @cached_property
+    def in_queues(self) -> Ints:
+        """All of them together."""
+        return sum(self.queues.values(), np.zeros_like(self.at_ns))
+
+    @cached_property
+    def rest(self) -> Ints | None:
+        """What the curves say beyond that, over all hops of which they tell; None where they tell of none."""
+        known = [hop.rest for hop in self.hops.values() if hop.rest is not None]
+        return sum(known, np.zeros_like(self.at_ns)) if known else None
+
+    @property
+    def most(self) -> int:
+        """The most that lay on the whole way at one moment."""
+        return int(sum((hop.amount for hop in self.hops.values()), np.zeros_like(self.at_ns)).max(initial=0))
+
+    @property
+    def missing(self) -> list[str]:
+        """What could not be seen: whole hops by their names, else queues."""
+        names = []
+        for hop, queues in HOPS.items():
+            unseen = [name for name in queues if name not in self.queues]
+            names.extend([hop] if len(unseen) == len(queues) else unseen)
+        return names
+
+
+def queued(recording: Recording) -> Queued:
+    """Raises TypeError for what is not a recording."""
+    journey = journeys([recording], "bytes")[0]
+    hops = held(recording)
+    at_ns = next((hop.at_ns for hop in hops.values()), np.zeros(0, dtype=np.int64))
+    blocked_ns = recording.marks.get("relay.blocked")
+    known = (*recording.taps, *(name for name in GAUGES if name in recording.gauges))
+    return Queued(
+        journey=journey,
+        hops=hops,
+        at_ns=at_ns - journey.origin_ns,
+        relay_known=any(name.startswith("relay.") for name in known),
+        blocked_ns=None if blocked_ns is None else blocked_ns - journey.origin_ns,
+        blocked_bytes=recording.counts.get("relay.blocked_bytes"),
+    )
+
+
+def queues_finding(recording: Recording) -> str:
+    """Where most of the bytes lay, and when the relay first had to wait for its client."""
+    return describe_queues(queued(recording))
+
+
+def describe_queues(shown: Queued) -> str:
+    """`queues_finding` of what is already looked into."""
+    if not shown.hops:
+        return "Where the bytes lay is not known: nobody looked at the queues"
+    never = shown.relay_known and shown.blocked_ns is None
+    if never and shown.most <= LITTLE_BYTES:
+        return f"The relay never had to wait: at most {byte_size(shown.most)} lay anywhere"
+    lay = _main(shown) if shown.most else "no queue held a byte"
+    if never:
+        return f"The relay never had to wait: {lay}"
+    sentence = lay[:1].upper() + lay[1:]
+    if shown.blocked_ns is None:
+        return sentence
+    written = "" if shown.blocked_bytes is None else f", when {byte_size(shown.blocked_bytes)} had been written"
+    return f"{sentence}; the relay was first blocked after {duration(shown.blocked_ns)}{written}"
+
+
+def _main(shown: Queued) -> str:
+    """The hop that held most, of several alike the nearest to the client, and its largest part at that moment."""
+    seen = {hop: _lasting(one) for hop, one in shown.hops.items()}
+    largest = max(int(amount.max()) for amount in seen.values())
+    hop = next(hop for hop in reversed(seen) if seen[hop].max() * APART >= largest)
+    peak = int(np.argmax(seen[hop]))
+    amount = int(seen[hop][peak])
+    parts = {PARTS[name]: int(value[peak]) for name, value in shown.hops[hop].by_queue.items()}
+    parts["in none of the queues that were seen"] = amount - sum(parts.values())
+    part = max(parts, key=parts.__getitem__)
+    of_it = "all" if parts[part] >= ALL * amount else byte_size(parts[part])
+    return f"up to {byte_size(amount)} lay {PLACES[hop]}, {of_it} of it {part}"
+
+
+def _lasting(hop: Held) -> Ints:
+    """The queues together, and what the curves say beyond them for `LASTING_NS` on end: for an instant they do at every
+    leap, since the samplers look by turns.
+    """
+    if hop.rest is None:
+        return hop.in_queues
+    until = np.searchsorted(hop.at_ns, hop.at_ns + LASTING_NS, side="right")
+    least = [max(0, int(hop.rest[start:end].min())) for start, end in enumerate(until)]
+    return hop.in_queues + np.array(least, dtype=np.int64)

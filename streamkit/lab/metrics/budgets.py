@@ -1,0 +1,137 @@
+"""The latency budget of an event: from the request to the reader, part by part, with what the parts leave unexplained.
+
+    request ──► relay.asked ──► relay.asking ──► upstream.asked ──► upstream.due ──► … ──► client.event
+    └──────────── the request's way (marks) ───────────────────┘└─ the script ─┘└──── hops (taps) ────┘
+
+A part is known where both its ends were stamped; a place that is missing merges the parts on its two sides. What no
+pair of stamps of one kind encloses stays unexplained: with a provider that is not ours, all that it did.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from streamkit.lab.metrics.curves import hops
+from streamkit.lab.metrics.percentile import percentile_ns
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from streamkit.lab.metrics.curves import Curve, Ints
+
+__all__ = ["WAY_MARKS", "Budget", "Part", "budget"]
+
+WAY_MARKS: Final = ("relay.asked", "relay.asking", "upstream.asked")
+"""The marks on the request's way, in order: it reached the relay, left it, reached the upstream."""
+REQUEST: Final = "request"
+
+
+class Part(NamedTuple):
+    """The time between two places: that of the event in question, and the median of all events (nearest rank)."""
+
+    before: str
+    after: str
+    ns: int
+    median_ns: int
+
+    @property
+    def name(self) -> str:
+        """As a label: `relay.sent → client.read`."""
+        return f"{self.before} → {self.after}"
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Where the time of event `n` (from 1) went.
+
+    `total` is measured by itself, from the request to the last place. `rest` is what the parts do not explain, for
+    event n exactly `total.ns - sum_ns`, in integers; 0 if every part is known. Its places say where it lies. Medians
+    are each taken over all events that passed all places; those of the parts need not add up to that of the total.
+    """
+
+    n: int
+    parts: tuple[Part, ...]
+    total: Part
+    rest: Part
+
+    @property
+    def sum_ns(self) -> int:
+        """The parts of event n added up."""
+        return sum(part.ns for part in self.parts)
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """The table: part, event n, median of all events."""
+        known = [(part.name, _ms(part.ns), _ms(part.median_ns)) for part in self.parts]
+        unexplained = f"unexplained ({self.rest.name})" if self.rest.before != self.rest.after else "unexplained"
+        return [
+            *known,
+            ("sum", _ms(self.sum_ns), ""),
+            ("total", _ms(self.total.ns), _ms(self.total.median_ns)),
+            (unexplained, _ms(self.rest.ns), _ms(self.rest.median_ns)),
+        ]
+
+    def __str__(self) -> str:
+        rows = [("", f"event {self.n}", "median"), *self.rows()]
+        widths = [max(len(row[column]) for row in rows) for column in range(3)]
+        return "\n".join(
+            f"{name:<{widths[0]}}  {one:>{widths[1]}}  {median:>{widths[2]}}".rstrip() for name, one, median in rows
+        )
+
+
+def budget(
+    curves: Mapping[str, Curve], *, origin_ns: int, marks: Mapping[str, int] | None = None, n: int | None = None
+) -> Budget | None:
+    """The budget of event `n` (from 1, default: the first); None if that event did not pass all the places in `curves`.
+
+    `curves` count events, in the order of the way (`Recording.curves()`). `origin_ns` is the moment counted from,
+    `marks` are those of the recording; both on the clock of the curves. The parts are
+        request's way    origin → each of `WAY_MARKS` that is known, one after the other
+        the upstream     upstream.asked → the first upstream tap: `upstream.due` in the script's own time
+        each hop         `time_of(after, n) - time_of(before, n)` for consecutive curves
+    Raises ValueError for n < 1 and for no curves.
+    """
+    if not curves:
+        raise ValueError("expected at least one curve, got none")
+    event = 1 if n is None else n
+    if event < 1:
+        raise ValueError(f"expected the number of an event, from 1, got {n!r}")
+    passed = min(one.total for one in curves.values())
+    if event > passed:
+        return None
+    first, last = next(iter(curves)), next(reversed(list(curves)))
+    moments = [(REQUEST, origin_ns), *((name, marks[name]) for name in WAY_MARKS if marks and name in marks)]
+    columns = [(before, after, _always(right - left, passed)) for (before, left), (after, right) in pairwise(moments)]
+    here, here_ns = moments[-1]
+    if here == "upstream.asked" and first.startswith("upstream."):
+        columns.append((here, first, _times(curves[first], passed) - here_ns))
+        here = first
+    columns += [(hop.before, hop.after, hop.delays_ns[:passed]) for hop in hops(curves)]
+    total_ns = _times(curves[last], passed) - origin_ns
+    rest_ns = total_ns - sum((column for *_, column in columns), _always(0, passed))
+    return Budget(
+        n=event,
+        parts=tuple(_part(before, after, column, event) for before, after, column in columns),
+        total=_part(REQUEST, last, total_ns, event),
+        rest=_part(here, first, rest_ns, event),
+    )
+
+
+def _part(before: str, after: str, column: Ints, event: int) -> Part:
+    return Part(before, after, int(column[event - 1]), percentile_ns(column, 50) or 0)
+
+
+def _always(value_ns: int, events: int) -> Ints:
+    return np.full(events, value_ns, dtype=np.int64)
+
+
+def _times(curve: Curve, events: int) -> Ints:
+    """`time_of` for the events 1 … `events`, found by search, where `hops` counts them out: the total is a check."""
+    return curve.at_ns[np.searchsorted(curve.count, np.arange(1, events + 1), side="left")]
+
+
+def _ms(ns: int) -> str:
+    return f"{ns / 1e6:.3f} ms"

@@ -1,0 +1,195 @@
+"""Waits, gaps, stalls, loss: pure functions from columns of integer nanoseconds to numbers.
+
+Arguments are anything that `np.asarray` takes as int64: `array('q')`, lists, arrays. `at_ns[i]` is when event i was
+read and `read[i]` the number of the read that completed it, both ascending. A number that is not defined (a gap of
+a single event) is None, never 0 or NaN. All of it costs linear time, or n log n where something must be sorted.
+
+Gaps are counted **between reads that brought pieces** (see `pieces`). Pieces that share a read have no measured gap:
+one socket read handed them over together, and when they were sent cannot be told from the client's side. Counting
+zeros for them would pull every percentile down (five events in one write: a p50 of 0 ms at a true pace of 50 ms).
+Other tools divide such a gap or count the zeros; `gaps_ns` does so too when the rule is named.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+
+from streamkit.lab.metrics.percentile import percentile_ns
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+    import numpy.typing as npt
+
+    Ints = npt.NDArray[np.int64]
+
+__all__ = [
+    "MIN_STALL_NS",
+    "STALL_FACTOR",
+    "Losses",
+    "Rule",
+    "coalesced_share",
+    "gaps_ns",
+    "loss_and_duplication",
+    "stall_places",
+    "stall_threshold_ns",
+    "stalls_ns",
+    "throughput_per_s",
+    "ttft_ns",
+]
+
+MIN_STALL_NS = 250_000_000
+STALL_FACTOR = 5
+
+Rule = Literal["per_read", "divided", "replicated"]
+"""What becomes of the gap before a read that completed several events; see `gaps_ns`."""
+
+
+def ttft_ns(at_ns: npt.ArrayLike, characters: npt.ArrayLike, origin_ns: int = 0) -> int | None:
+    """Time to the first piece (called TTFT after tokens): `min(at_ns[characters > 0]) - origin_ns`.
+
+    Counts events that carry text; `characters[i]` is the length of event i's text. None if no event carries any.
+    `origin_ns` is the moment counted from: when the request's last byte had left, or the call.
+    """
+    with_text = _ints(at_ns)[_ints(characters) > 0]
+    return int(with_text[0]) - origin_ns if with_text.size else None
+
+
+def gaps_ns(at_ns: npt.ArrayLike, read: npt.ArrayLike, rule: Rule = "per_read") -> Ints:
+    """Gaps, by a rule for events that share a read. With g the time between a read that brought events and the one
+    before it, and k the events it brought:
+
+    per_read     g once: counts reads (r reads give r - 1 gaps). What was measured, and nothing else.
+    divided      g / k for each of the k: counts the events behind the first read. What the gaps may have been, had the
+                 events been sent evenly. Whole nanoseconds: the first g mod k of them get one more, so that they add
+                 up to g.
+    replicated   g for the first of the k, 0 for each other: counts events (n events give n - 1 gaps). What tools show
+                 that stamp every event by itself; the zeros are artefacts.
+
+    By each rule the gaps add up to the time from the first read to the last. Raises ValueError for another rule.
+    """
+    times = _ints(at_ns)
+    first = _first_of_read(read)
+    if rule == "per_read":
+        return np.diff(times[first])
+    if rule == "replicated":
+        return np.diff(times)
+    if rule == "divided":
+        return _divided(times, first)
+    raise ValueError(f"expected rule 'per_read', 'divided' or 'replicated', got {rule!r}")
+
+
+def _divided(times: Ints, first: npt.NDArray[np.bool_]) -> Ints:
+    starts = np.flatnonzero(first)
+    if starts.size < 2:
+        return np.zeros(0, dtype=np.int64)
+    events = np.diff(starts, append=times.size)[1:]
+    share, left_over = np.divmod(np.diff(times[starts]), events)
+    place = np.arange(starts[1], times.size) - np.repeat(starts[1:], events)  # in its read, from 0
+    return np.repeat(share, events) + (place < np.repeat(left_over, events))
+
+
+def stall_threshold_ns(gaps: npt.ArrayLike) -> int:
+    """What counts as a stall where nothing else is said: a gap above `max(250 ms, 5 * median gap)`.
+
+    250 ms is where a reader notices the halt; five times the median leaves streams alone that are slow throughout.
+    """
+    median = percentile_ns(gaps, 50) or 0
+    return max(MIN_STALL_NS, STALL_FACTOR * median)
+
+
+def stalls_ns(at_ns: npt.ArrayLike, read: npt.ArrayLike, threshold_ns: int | None = None) -> Ints:
+    """The stalls, as an array of shape (k, 2): the times between which no read brought an event.
+
+    Counts gaps between reads (see `gaps_ns`) longer than `threshold_ns` (default: `stall_threshold_ns` of them). The
+    wait for the first event and the silence after the last are not gaps and not counted.
+    """
+    times = _ints(at_ns)
+    before = stall_places(at_ns, read, threshold_ns)
+    return np.column_stack((times[before - 1], times[before]))
+
+
+def stall_places(at_ns: npt.ArrayLike, read: npt.ArrayLike, threshold_ns: int | None = None) -> Ints:
+    """Where the stalls are that `stalls_ns` gives: after how many events, in the same order.
+
+    Counts events as the columns do: stall i begins after event number `stall_places[i]`, counted from 1.
+    """
+    times = _ints(at_ns)
+    starts = np.flatnonzero(_first_of_read(read))
+    gaps = np.diff(times[starts])
+    return starts[1:][gaps > (stall_threshold_ns(gaps) if threshold_ns is None else threshold_ns)]
+
+
+def coalesced_share(read: npt.ArrayLike) -> float | None:
+    """The share of events that came in the same read as an earlier event: `1 - reads / events`.
+
+    Counts events, and the reads that completed one. None for no events.
+    """
+    first = _first_of_read(read)
+    return float(1 - np.count_nonzero(first) / first.size) if first.size else None
+
+
+def throughput_per_s(at_ns: npt.ArrayLike, read: npt.ArrayLike, amount: npt.ArrayLike) -> float | None:
+    """Pace after the first read: the `amount` in all later reads / (time of the last read - time of the first).
+
+    `amount[i]` is what event i counts for: 1 for events per second, its characters for characters per second. The
+    first read is left out because what it brought was produced before the interval; the wait for it is the TTFT.
+    None for fewer than two reads that brought events, or when no time passed between them.
+    """
+    first = _first_of_read(read)
+    if np.count_nonzero(first) < 2:
+        return None
+    times = _ints(at_ns)
+    span_ns = int(times[-1] - times[0])
+    later = _ints(read) > _ints(read)[0]
+    return float(_ints(amount)[later].sum() / (span_ns / 1e9)) if span_ns > 0 else None
+
+
+class Losses(NamedTuple):
+    """What became of the events on their way, in numbers of events; see `loss_and_duplication`."""
+
+    lost: int
+    duplicated: int
+    out_of_order: int
+    unknown: int
+
+
+def loss_and_duplication(sent_ids: Sequence[Hashable], received_ids: Sequence[Hashable]) -> Losses:
+    """What arrived of what was sent, event by event.
+
+    lost           ids that were sent and never received
+    duplicated     receptions of an id beyond its first
+    out_of_order   first receptions of an id that was sent before one already received: the reordered packets of
+                   RFC 4737, section 3
+    unknown        receptions of an id that was never sent
+
+    Counts events by their ids, which must be distinct where they are sent; strings or numbers. Raises ValueError if
+    they are not.
+    """
+    place = {sent: index for index, sent in enumerate(sent_ids)}
+    if len(place) != len(sent_ids):
+        raise ValueError(f"expected distinct ids, got {len(place)} different ones for {len(sent_ids)} events sent")
+    places = np.fromiter((place.get(id_, -1) for id_ in received_ids), dtype=np.int64, count=len(received_ids))
+    known = places[places >= 0]
+    _, first = np.unique(known, return_index=True)
+    arrived = known[np.sort(first)]
+    latest = np.maximum.accumulate(arrived)
+    return Losses(
+        lost=len(place) - arrived.size,
+        duplicated=known.size - arrived.size,
+        out_of_order=int(np.count_nonzero(arrived < latest)),
+        unknown=places.size - known.size,
+    )
+
+
+def _ints(values: npt.ArrayLike) -> Ints:
+    return np.asarray(values, dtype=np.int64)
+
+
+def _first_of_read(read: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    numbers = _ints(read)
+    first = np.ones(numbers.size, dtype=np.bool_)
+    first[1:] = numbers[1:] != numbers[:-1]
+    return first

@@ -1,0 +1,90 @@
+"""SLO: an objective for a stream, and which of its events kept it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+
+__all__ = ["SLO", "Goodput", "on_time", "slo_failures"]
+
+
+@dataclass(frozen=True, slots=True)
+class SLO:
+    """An objective for a stream: the first event within `ttft_ms`, each gap at most `gap_ms`. None: no limit.
+
+    Raises ValueError for a limit that is not above 0.
+    """
+
+    ttft_ms: float | None = None
+    gap_ms: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("ttft_ms", "gap_ms"):
+            limit = getattr(self, name)
+            if limit is not None and not limit > 0:
+                raise ValueError(f"expected {name} above 0 ms, or None for no limit, got {limit!r}")
+
+    @property
+    def ttft_ns(self) -> int:
+        """The limit in ns; the largest number there is where there is none."""
+        return _ns(self.ttft_ms)
+
+    @property
+    def gap_ns(self) -> int:
+        """The limit in ns; the largest number there is where there is none."""
+        return _ns(self.gap_ms)
+
+
+class Goodput(NamedTuple):
+    """`good` of `total` kept the objective. `share` is None where nothing was counted, `per_s` where no time passed."""
+
+    good: int
+    total: int
+    share: float | None
+    per_s: float | None
+
+
+def on_time(at_ns: npt.ArrayLike, read: npt.ArrayLike, slo: SLO, *, origin_ns: int = 0) -> npt.NDArray[np.bool_]:
+    """Which events of a stream kept the objective: `wait <= slo.ttft_ns` in the first read, `gap <= slo.gap_ns` later.
+
+    Counts events; those that share a read share its gap to the read before. Give the columns of the pieces only
+    (`pieces`): a ping does not end a gap. `origin_ns` is when the request had left.
+    """
+    times = np.asarray(at_ns, dtype=np.int64)
+    numbers = np.asarray(read, dtype=np.int64)
+    if not times.size:
+        return np.zeros(0, dtype=np.bool_)
+    begins = np.concatenate(([True], numbers[1:] != numbers[:-1]))
+    starts = times[begins]
+    good = np.diff(starts, prepend=starts[0]) <= slo.gap_ns
+    good[0] = starts[0] - origin_ns <= slo.ttft_ns
+    kept: npt.NDArray[np.bool_] = good[np.cumsum(begins) - 1]
+    return kept
+
+
+def slo_failures(
+    at_ns: npt.ArrayLike, read: npt.ArrayLike, slo: SLO, *, origin_ns: int = 0, complete: bool = True
+) -> tuple[str, ...]:
+    """What a stream failed by: `outcome` (it did not come whole), `ttft`, `gap`; empty if it kept the objective.
+
+    Counts the stream as one: a single late event fails it. One without any event fails `ttft`.
+    """
+    good = on_time(at_ns, read, slo, origin_ns=origin_ns)
+    starts = np.asarray(read)[:1] == np.asarray(read)  # the events of the first read
+    failed = {
+        "outcome": not complete,
+        "ttft": not good[:1].all() or not good.size,
+        "gap": not good[~starts].all(),
+    }
+    return tuple(name for name, true in failed.items() if true)
+
+
+def _ns(limit_ms: float | None) -> int:
+    most = int(np.iinfo(np.int64).max)
+    return most if limit_ms is None else min(most, round(limit_ms * 1e6))

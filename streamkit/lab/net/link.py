@@ -1,0 +1,280 @@
+"""Link: a bad network between any two parties. A TCP proxy that does to the bytes what its toxics say.
+
+    with Link(server.url, down=[Latency(100, jitter_ms=20), Bandwidth(50_000)]) as link:
+        link.url                                 # connect here instead of to the server
+        link.down = [Cut(after_s=2, how="rst")]  # changed while it runs: live connections, and those to come
+        link.refuse(); link.accept()             # an outage
+        link.cut("rst")                          # every connection, now
+
+`up` is the way from client to target, `down` the way back; for what toxics there are see `streamkit.lab.net.toxics`.
+
+Back-pressure passes through. What a link holds itself is bounded (see `toxics`); beside it the kernel's buffers of two
+connections lie on the way, where one without a link has those of one. Connecting is not delayed; a target that refuses
+is a reset to the client, whose connection was taken before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import itertools
+import socket
+import threading
+import weakref
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Final, NamedTuple, Self, TypeVar
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from streamkit.errors import ConfigError, ServerError
+from streamkit.lab.net.carrier import Carrier, Direction
+from streamkit.lab.net.toxics import How, Toxic, check_how, check_toxics
+from streamkit.serving.listener import BACKLOG, Listener
+from streamkit.serving.registry import discard, enter
+from streamkit.serving.runner import Runner, Stoppable
+from streamkit.serving.running import StopRequest, new_loop
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = ["Carried", "Link"]
+
+T = TypeVar("T")
+
+HOST: Final = "127.0.0.1"
+START_S: Final = 30.0
+CALL_S: Final = 5.0
+POLL_S: Final = 0.01
+
+_numbers = itertools.count(1)
+
+
+class Carried(NamedTuple):
+    """Bytes that have left a link."""
+
+    up: int
+    down: int
+
+
+class Link(Stoppable):
+    """A network between whoever connects to `.url` and `target_url`: `http://host:port` or `http+unix://…`.
+
+    It runs in a thread of its own, until `stop()` or until it is collected; a context manager, also with `async with`.
+    In IPython, running a cell again stops the links that its earlier run made. The same `seed` gives the same jitter to
+    the same pieces. `up` and `down` can be set at any time, from any thread, and hold when the assignment returns.
+
+    Raises ConfigError for a URL that makes no sense, TypeError for what are no toxics.
+    """
+
+    def __init__(self, target_url: str, *, up: Iterable[Toxic] = (), down: Iterable[Toxic] = (), seed: int = 0) -> None:
+        target = _Target.of(target_url)
+        carrier = Carrier(target.dial, {"up": check_toxics(up), "down": check_toxics(down)}, seed)
+        self._runner = runner = _LinkRunner(carrier, f"link-{next(_numbers)}")
+        self._carrier = carrier
+        self._target = target
+        enter(runner)
+        runner.start(HOST, 0, None, START_S)
+        assert runner.listener is not None  # noqa: S101  # for the type checker: it has been started
+        self.url: str = runner.listener.url + target.path
+        weakref.finalize(self, runner.ask, 0.0).atexit = False
+
+    @property
+    def up(self) -> tuple[Toxic, ...]:
+        """The toxics from client to target."""
+        return self._carrier.toxics["up"]
+
+    @up.setter
+    def up(self, toxics: Iterable[Toxic]) -> None:
+        self._change("up", toxics)
+
+    @property
+    def down(self) -> tuple[Toxic, ...]:
+        """The toxics from target to client."""
+        return self._carrier.toxics["down"]
+
+    @down.setter
+    def down(self, toxics: Iterable[Toxic]) -> None:
+        self._change("down", toxics)
+
+    def _change(self, direction: Direction, toxics: Iterable[Toxic]) -> None:
+        checked = check_toxics(toxics)
+        self._runner.call(lambda: self._carrier.change(direction, checked))
+
+    def cut(self, how: How = "rst") -> None:
+        """Cut all live connections now, by a reset or in order (`"fin"`); what is on the way is lost."""
+        checked = check_how(how)
+        self._runner.call(lambda: self._carrier.cut(checked))
+
+    def refuse(self) -> None:
+        """Refuse new connections (as nobody listens), until `accept()`. Those that live go on."""
+        self._runner.call(self._runner.refuse)
+
+    def accept(self) -> None:
+        """Take connections again, at the same port."""
+        self._runner.call(self._runner.accept)
+
+    @property
+    def listening(self) -> bool:
+        """Whether new connections are taken."""
+        return self.running and self._runner.listening
+
+    @property
+    def running(self) -> bool:
+        """True until `stop()`."""
+        return self._runner.state == "running"
+
+    @property
+    def connections(self) -> int:
+        """How many are live."""
+        return len(self._carrier.live)
+
+    @property
+    def carried(self) -> Carried:
+        """Bytes that have left the link, up and down, of all its connections."""
+        return Carried(**self._carrier.carried)
+
+    def stop(self, grace_s: float = 0.0) -> None:
+        """Listen no more, let live connections end by themselves for `grace_s` seconds, cut the rest.
+
+        Blocks until it is done; leaves no thread and no socket. Stopping again does nothing, or shortens the grace.
+        """
+        self._runner.stop(grace_s)
+
+    def __repr__(self) -> str:
+        state = "refusing" if self.running and not self.listening else self._runner.state
+        ways = [f"{name} {', '.join(map(repr, toxics)) or 'clear'}" for name, toxics in self._carrier.toxics.items()]
+        return f"<Link {state} {self._runner.address} → {self._target}: {'; '.join(ways)}>"
+
+
+class _Target:
+    """Whom a link leads to. Its text names the host alone: a path may hold a secret."""
+
+    def __init__(self, host: str, port: int, unix: str | None, path: str) -> None:
+        self.host = host
+        self.port = port
+        self.unix = unix
+        self.path = path  # with the query: what follows the address in a URL
+
+    @classmethod
+    def of(cls, url: str) -> Self:
+        """The target that `url` names. Raises ConfigError, which does not repeat it."""
+        wanted = "expected the target as a URL such as http://127.0.0.1:8000 or http+unix://%2Ftmp%2Fa.sock"
+        try:
+            parts = urlsplit(url)
+            port = 0 if parts.scheme == "http+unix" else parts.port or 80
+        except (ValueError, AttributeError, TypeError):
+            raise ConfigError(wanted) from None
+        if parts.scheme == "https":
+            raise ConfigError(f"{wanted}; not https: its certificate would not be that of the link's address")
+        if parts.scheme not in ("http", "http+unix") or not parts.hostname or "@" in parts.netloc:
+            raise ConfigError(wanted)
+        if parts.scheme == "http+unix":
+            return cls("", 0, unquote(parts.netloc), _tail(parts))
+        return cls(parts.hostname, port, None, _tail(parts))
+
+    async def dial(self, protocol: Callable[[], asyncio.BaseProtocol]) -> None:
+        """Connect. Raises OSError."""
+        loop = asyncio.get_running_loop()
+        if self.unix is not None:
+            await loop.create_unix_connection(protocol, self.unix)
+        else:
+            await loop.create_connection(protocol, self.host, self.port)
+
+    def __str__(self) -> str:
+        if self.unix is not None:
+            return self.unix
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def _tail(parts: SplitResult) -> str:
+    return f"{parts.path}?{parts.query}" if parts.query else parts.path
+
+
+class _LinkRunner(Runner):
+    """The thread and the loop of a link: asyncio's own, whose timers know no whole milliseconds."""
+
+    kind = "link"
+
+    def __init__(self, carrier: Carrier, name: str) -> None:
+        super().__init__(name, "asyncio", 0.0, discard)
+        self._carrier = carrier
+        self._request = StopRequest()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.listening = False
+
+    @property
+    def address(self) -> str:
+        return f"{HOST}:{self.listener.port}" if self.listener is not None else HOST
+
+    def ask(self, grace_s: float) -> None:
+        self._request.ask(grace_s)
+
+    def call(self, do: Callable[[], T]) -> T:
+        """Do this on the link's loop, from any thread, and wait until it is done."""
+        if threading.current_thread() is self._thread:
+            return do()
+        done: concurrent.futures.Future[T] = concurrent.futures.Future()
+
+        def fulfil() -> None:
+            try:
+                done.set_result(do())
+            except BaseException as error:  # noqa: BLE001  # whoever called gets it
+                done.set_exception(error)
+
+        stopped = ServerError("this Link was stopped: make a new one")
+        if self.state != "running" or self._loop is None:
+            raise stopped
+        try:
+            self._loop.call_soon_threadsafe(fulfil)
+        except RuntimeError:  # the loop is closed
+            raise stopped from None
+        if not concurrent.futures.wait([done], CALL_S).done:
+            raise stopped
+        return done.result()
+
+    def refuse(self) -> None:
+        """Close the listening socket. Another one, bound but not listening, keeps its port."""
+        if not self.listening:
+            return
+        assert self.listener is not None  # noqa: S101  # for the type checker: it has been started
+        self.listening = False
+        self._carrier.refuse(self.listener.sock)
+        self.listener.close()
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        self.listener = Listener(sock, HOST, self.listener.port)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((HOST, self.listener.port))
+
+    def accept(self) -> None:
+        """Listen."""
+        if self.listening:
+            return
+        assert self.listener is not None  # noqa: S101  # for the type checker: it has been started
+        sock = self.listener.sock
+        sock.setblocking(False)
+        sock.listen(BACKLOG)
+        self._carrier.accept(sock)
+        self.listening = True
+
+    def _launch(self, listener: Listener) -> None:
+        del listener
+        self._thread.start()
+
+    def _serve(self, listener: Listener) -> None:
+        del listener
+        self._loop = new_loop(self.loop)
+        try:
+            self._loop.run_until_complete(self._until_asked())
+        finally:
+            self._loop.close()
+
+    async def _until_asked(self) -> None:
+        try:
+            self.accept()
+            self._is_ready()
+            await self._request.wait()
+            self.refuse()
+            while self._carrier.live and self._request.remaining_s() > 0:  # noqa: ASYNC110  # the grace may be shortened
+                await asyncio.sleep(POLL_S)
+        finally:
+            self.refuse()
+            await self._carrier.close()

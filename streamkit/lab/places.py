@@ -1,0 +1,232 @@
+"""Where the upstream, the relay and the links of a Lab are, and how they find each other."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeGuard, cast
+
+from streamkit.app import create_app
+from streamkit.lab.net.link import Link
+from streamkit.lab.net.toxics import Toxic
+from streamkit.lab.server_taps import FetchTaps, fetcher
+from streamkit.lab.upstream.app import SentLog
+from streamkit.serving.factory import build, forget
+from streamkit.serving.listener import listen
+from streamkit.serving.running import RunningApp, StopRequest
+from streamkit.serving.server import Server
+
+if TYPE_CHECKING:
+    from streamkit.serving.factory import App, Factory
+    from streamkit.taps import StreamTaps
+
+__all__ = ["Apart", "Links", "MakeRelay", "Open", "RelayFactory", "Together", "is_url"]
+
+GRACE_S: Final = 0.2  # as that of a server
+RelayFactory: TypeAlias = "Callable[[str], App]"
+
+
+def is_url(upstream: Factory) -> TypeGuard[str]:
+    """A server that runs elsewhere, and no import string of a factory."""
+    return isinstance(upstream, str) and "://" in upstream
+
+
+class Open(NamedTuple):
+    """Where the client asks, and where the taps of a stream are had, by whose they are."""
+
+    url: str
+    sources: dict[str, FetchTaps]
+
+
+class Links(NamedTuple):
+    """The toxics of the links there are to be; None: no link."""
+
+    upstream: tuple[Toxic, ...] | None
+    client: tuple[Toxic, ...] | None
+
+
+class MakeRelay(NamedTuple):
+    """How the relay is made: by a factory of somebody else's, or with settings by ours."""
+
+    own: RelayFactory | None
+    settings: Mapping[str, Any]
+
+    def for_upstream(self, url: str) -> Factory:
+        """The factory of a relay that asks this upstream."""
+        return partial(create_app, upstream=url, **self.settings) if self.own is None else partial(self.own, url)
+
+
+class Apart:
+    """Each server in a thread or process of its own, from now until `stop()`."""
+
+    upstream: Server | None = None
+    upstream_link: Link | None = None
+    client_link: Link | None = None
+
+    def __init__(
+        self, upstream: Factory, make_relay: MakeRelay, start: Callable[[Factory], Server], links: Links
+    ) -> None:
+        self.make_relay = make_relay
+        self._posts = _Posts()
+        with contextlib.ExitStack() as failing:
+            if not is_url(upstream):
+                self.upstream = start(upstream)
+                failing.callback(_stop_now, self.upstream)
+            asked = self.upstream.url if self.upstream is not None else cast("str", upstream)
+            if links.upstream is not None:
+                self.upstream_link = Link(asked, down=links.upstream)
+                failing.callback(self.upstream_link.stop)
+                asked = self.upstream_link.url
+            self.relay = start(make_relay.for_upstream(asked))
+            failing.callback(_stop_now, self.relay)
+            if links.client is not None:
+                self.client_link = Link(self.relay.url, down=links.client)
+            failing.pop_all()
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator[Open]:
+        sources: dict[str, FetchTaps] = {}
+        with self._posts.one() as post:
+            if self.upstream is not None:
+                by_id = fetcher(self.upstream.app, self.upstream.url)
+                own_app = self.upstream.app if self.make_relay.own is not None else None
+                sources["upstream"] = by_id if own_app is None else partial(post.taps, own_app, by_id)
+            if self.make_relay.own is None:
+                sources["relay"] = fetcher(self.relay.app, self.relay.url)
+            yield Open((self.client_link or self.relay).url, sources)
+
+    def stop(self, grace_s: float | None) -> None:
+        deadline = time.monotonic() + (GRACE_S if grace_s is None else grace_s)
+        with contextlib.ExitStack() as stopping:  # each, whatever happens to the others; the last one first
+            for link in (self.upstream_link, self.client_link):
+                if link is not None:
+                    stopping.callback(_stop_by, link, deadline)
+            if self.upstream is not None:
+                stopping.callback(self.upstream.stop, grace_s)
+            stopping.callback(self.relay.stop, grace_s)
+
+
+def _stop_by(link: Link, deadline: float) -> None:
+    """What the servers have said may still be on the way."""
+    link.stop(max(0.0, deadline - time.monotonic()))
+
+
+def _stop_now(server: Server) -> None:
+    server.stop(0)
+
+
+class _Posts:
+    """The posts that are under way: whether one of them is alone, from its begin to its end."""
+
+    def __init__(self) -> None:
+        self._open: set[_Post] = set()
+
+    @contextlib.contextmanager
+    def one(self) -> Iterator[_Post]:
+        post = _Post(time.monotonic_ns())
+        self._open.add(post)
+        if len(self._open) > 1:
+            for each in self._open:
+                each.alone = False
+        try:
+            yield post
+        finally:
+            self._open.discard(post)
+
+
+@dataclass(eq=False, slots=True)
+class _Post:
+    began_ns: int
+    alone: bool = True
+
+    async def taps(self, upstream: App, by_id: FetchTaps, stream_id: str) -> StreamTaps | None:
+        """The upstream's taps of this post, whose relay may pass no stream id on: then those of the one stream that
+        began since, if nobody else posts.
+        """
+        found = await by_id(stream_id)
+        if found is not None or not self.alone:
+            return found
+        sent = tuple(getattr(upstream.ctx, "sent", ()))  # at once: the upstream's thread may be adding to it
+        since = [log for log in sent if isinstance(log, SentLog) and log.started_ns >= self.began_ns]
+        return since[0].taps() if len(since) == 1 else None
+
+
+class Together:
+    """Both servers on the loop of whoever uses them, started by the first user and stopped by the last.
+
+    So nothing of them is left when a loop ends, and none of them outlives it.
+    """
+
+    relay: None = None
+    upstream: None = None
+    upstream_link: None = None
+    client_link: None = None
+
+    def __init__(self, upstream: Factory, make_relay: MakeRelay, *, unix: bool) -> None:
+        self.make_relay = make_relay
+        self._upstream = upstream
+        self._unix = unix
+        self._pairs: dict[asyncio.AbstractEventLoop, _Pair] = {}
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator[Open]:
+        loop = asyncio.get_running_loop()
+        pair = self._pairs.setdefault(loop, _Pair())
+        pair.users += 1
+        try:
+            async with pair.starting:
+                if pair.opened is None:
+                    pair.opened = await self._start(pair)
+            yield pair.opened
+        finally:
+            pair.users -= 1
+            if not pair.users:
+                del self._pairs[loop]  # before the first await: who comes now starts a new pair
+                await pair.servers.aclose()
+
+    async def _start(self, pair: _Pair) -> Open:
+        sources = {}
+        if is_url(self._upstream):
+            asked = self._upstream
+        else:
+            app, asked = await pair.servers.enter_async_context(_on_this_loop(self._upstream, self._unix))
+            sources["upstream"] = fetcher(app, asked)
+        factory = self.make_relay.for_upstream(asked)
+        app, url = await pair.servers.enter_async_context(_on_this_loop(factory, self._unix))
+        if self.make_relay.own is None:
+            sources["relay"] = fetcher(app, url)
+        return Open(url, sources)
+
+    def stop(self, grace_s: float | None) -> None:
+        """Nothing runs but during a `post()`, which ends by itself."""
+
+
+@dataclass(slots=True)
+class _Pair:
+    users: int = 0
+    opened: Open | None = None
+    starting: asyncio.Lock = field(default_factory=asyncio.Lock)
+    servers: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
+
+
+@contextlib.asynccontextmanager
+async def _on_this_loop(factory: Factory, unix: bool) -> AsyncIterator[tuple[App, str]]:
+    """The app that `factory` makes, serving on the running loop, and its URL."""
+    with contextlib.closing(listen(unix=unix)) as listener:
+        app = build(factory)
+        try:
+            running = RunningApp(app, listener.sock)
+            try:
+                await running.start()
+                try:
+                    yield app, listener.url
+                finally:
+                    await running.stop(StopRequest())
+            finally:
+                running.close()
+        finally:
+            forget(app)

@@ -1,0 +1,376 @@
+"""The one language of all figures: colours, line styles, hatches, sizes, and how numbers and names are written.
+
+Imported by the plotting modules only; it brings in matplotlib. Nothing here touches rcParams or pyplot's state, and
+pyplot itself is loaded only by `new_axes`, so drawing onto somebody's own Axes works without it.
+
+Colours follow Okabe and Ito ("Color Universal Design", 2008) for the taps. Recordings side by side start with the
+client's green; the others were chosen so that any two stay apart (CIE76 distance over 20) for normal vision and for
+the three colour-vision deficiencies as simulated by Machado, Oliveira and Fernandes (2009). Colour is never the only
+difference: line style, hatch, shape or a word says the same.
+"""
+
+from __future__ import annotations
+
+import textwrap
+import unicodedata
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from matplotlib import rcParams
+from matplotlib.font_manager import FontProperties, fontManager, get_font
+from matplotlib.textpath import text_to_path
+from matplotlib.ticker import FuncFormatter
+from matplotlib.transforms import Affine2D, ScaledTranslation, Transform
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from streamkit.lab.recording.trust import Trust
+
+__all__ = [
+    "ENDS",
+    "FRAME_PT",
+    "GRID",
+    "HOPS",
+    "INK",
+    "KEY",
+    "LABEL_PT",
+    "LINE_PT",
+    "MUTED",
+    "NOTE_PT",
+    "OTHERS",
+    "QUEUES",
+    "RECORDING_COLOURS",
+    "RECORDING_LINES",
+    "REST",
+    "STALL_FILL",
+    "TAPS",
+    "TICK_PT",
+    "TITLE_PT",
+    "WAIT_FILL",
+    "WAIT_HATCH",
+    "WAIT_LINE",
+    "WIDTH_IN",
+    "Fill",
+    "Stroke",
+    "dress",
+    "legible",
+    "new_axes",
+    "note_below",
+    "plain_numbers",
+    "points_from",
+    "recording_stroke",
+    "say_instead",
+    "settle",
+    "size_pt",
+    "trust_below",
+    "width_pt",
+    "wrapped",
+]
+
+INK: Final = "#222222"  # what must be read
+MUTED: Final = "#6B6B6B"  # axes, small print: 5.3 : 1 on white
+GRID: Final = "#E3E3E3"
+
+WAIT_FILL: Final = "#F5F5F5"
+WAIT_LINE: Final = "#D2D2D2"
+WAIT_HATCH: Final = "//"
+STALL_FILL: Final = "#F7DFA0"
+
+TITLE_PT: Final = 10.5
+LABEL_PT: Final = 9.0
+TICK_PT: Final = 8.5
+NOTE_PT: Final = 8.0  # nothing is smaller
+LINE_PT: Final = 12.0  # one line of notes
+KEY: Final[dict[str, Any]] = {
+    "loc": "upper left",
+    "fontsize": NOTE_PT,
+    "labelcolor": INK,
+    "frameon": False,
+    "borderpad": 0,
+    "borderaxespad": 0,
+    "handlelength": 2.0,
+    "handletextpad": 0.6,
+    "labelspacing": 0.35,
+}
+"""How the key of a figure looks: arguments of `Axes.legend`."""
+FRAME_PT: Final = 66.0  # about what title, ticks and axis label take above and below the frame
+WIDTH_IN: Final = 8.0  # a notebook's column
+
+
+class Stroke(NamedTuple):
+    """A colour and a line style, as matplotlib takes them."""
+
+    colour: str
+    line: str | tuple[int, tuple[int, ...]]
+
+
+class Fill(NamedTuple):
+    """A shade, its hatch as matplotlib takes it ("" for none), and the hatch's colour."""
+
+    colour: str
+    hatch: str
+    line: str
+
+
+# Where a place has two taps (relay.read and relay.event), one is a darker or lighter sister of the other, dashed.
+TAPS: Final[dict[str, Stroke]] = {
+    "upstream.due": Stroke("#8C8C8C", ":"),
+    "upstream.sent": Stroke("#0072B2", "-"),
+    "relay.read": Stroke("#E69F00", "-"),
+    "relay.event": Stroke("#A87400", "--"),
+    "relay.send": Stroke("#F0884B", "--"),
+    "relay.sent": Stroke("#D55E00", "-"),
+    "client.read": Stroke("#009E73", "-"),
+    "client.event": Stroke("#00664A", "--"),
+}
+
+# What is held on a hop, by the tap at which it ends: pale sisters of the taps, told apart in grey by the hatch alone.
+HOPS: Final[dict[str, Fill]] = {
+    "upstream.sent": Fill("#EDEDED", "..", "#B4B4B4"),
+    "relay.read": Fill("#DCEBF6", "\\\\\\\\", "#A3C8E2"),
+    "relay.event": Fill("#F6EBD3", "---", "#D3B878"),
+    "relay.send": Fill("#FBDFCB", "xxx", "#E9B58F"),
+    "relay.sent": Fill("#F8E6BD", "", "#E69F00"),
+    "client.read": Fill("#D2EEE5", "///", "#8CCFBA"),
+    "client.event": Fill("#CBDDD6", "|||", "#7FA99A"),
+}
+
+# The queues, by their names in `streamkit.taps.gauges`: of the hop's tap one family of shades, in it a hatch for each.
+QUEUES: Final[dict[str, Fill]] = {
+    "upstream.buffer": Fill("#DCEBF6", "\\\\\\\\", "#7FB3D5"),
+    "upstream.unsent": Fill("#A9CCE6", "..", "#3D85B8"),
+    "relay.unread": Fill("#7DB2D9", "---", "#2F6F9F"),
+    "relay.inbox": Fill("#FBDFCB", "xxx", "#DD9A6B"),
+    "relay.pending": Fill("#F2B98D", "++", "#C8743A"),
+    "relay.buffer": Fill("#D2EEE5", "///", "#6DBFA5"),
+    "relay.unsent": Fill("#9ED9C5", "", "#4FA88B"),
+    "client.unread": Fill("#6BC0A4", "||", "#2C8A6C"),
+    "client.backlog": Fill("#C9D6D0", "oo", "#6F9186"),
+}
+REST: Final = Fill("#FFFFFF", "...", "#9A9A9A")  # what no queue has
+OTHERS: Final = Fill("#D9D9D9", "", "#B4B4B4")  # queues too small to be drawn one by one
+
+# How a stream ended, by `endings.EndKind`: the calmer, the better; in grey the hatch and the mark tell them apart.
+ENDS: Final[dict[str, Fill]] = {
+    "complete": Fill("#E6F4EE", "", "#8CCFBA"),
+    "named": Fill("#9CC9EA", "...", "#4A90C2"),
+    "unnamed": Fill("#F2DD9C", "///", "#C9A227"),
+    "cut": Fill("#E8A03C", "xxx", "#A8690A"),
+    "endless": Fill("#B9B4C0", "---", "#7C7485"),
+    "false_complete": Fill("#C8372D", "", "#7A1510"),
+}
+
+# Five colours and four line styles have no common factor: twenty recordings before a pair comes back.
+RECORDING_COLOURS: Final = (TAPS["client.read"].colour, "#332288", "#BB5599", "#484848", "#808F00")
+RECORDING_LINES: Final = ("-", (0, (5, 2)), (0, (1, 1)), (0, (6, 2, 1, 2)))
+
+# Common on Windows, macOS, Linux and in notebook images; the first that is installed and has the signs is used.
+_CJK_FAMILIES: Final = (
+    "Noto Sans CJK SC",
+    "Noto Sans SC",
+    "Source Han Sans SC",
+    "Microsoft YaHei",
+    "PingFang SC",
+    "Hiragino Sans GB",
+    "Heiti TC",
+    "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei",
+    "SimHei",
+    "Droid Sans Fallback",
+    "Arial Unicode MS",
+)
+
+
+def recording_stroke(index: int) -> Stroke:
+    """Colour and line style of the recording at `index` (from 0) among those side by side."""
+    return Stroke(
+        RECORDING_COLOURS[index % len(RECORDING_COLOURS)],
+        RECORDING_LINES[index % len(RECORDING_LINES)],
+    )
+
+
+def legible(text: str, limit: int = 24) -> tuple[str, list[str]]:
+    """A user's text as it can be drawn here: what to write, and the font families to write it with.
+
+    Longer than `limit` signs it is cut with "…". Signs that no installed font has are written as `\\u4f60`, because
+    matplotlib would draw a box and warn at every rendering, which is long after this call; so are control characters.
+    """
+    families = list(rcParams["font.family"])
+    missing = {c for c in text if not _plain(c)} - _signs(families)
+    if missing:
+        helper = next((f for f in _installed(_CJK_FAMILIES) if missing <= _signs([f])), None)
+        if helper is not None:
+            families, missing = [*families, helper], set()
+    signs = [c.encode("unicode_escape").decode() if c in missing or _control(c) else c for c in text]
+    return _cut(signs, limit), families
+
+
+def width_pt(text: str, size: float = NOTE_PT) -> float:
+    """How wide `text` is when drawn in points, with a little to spare (it is used to keep texts apart)."""
+    return _width_pt(text, size, tuple(legible(text, limit=len(text) + 1)[1]))
+
+
+def new_axes(width_in: float, height_in: float) -> Axes:
+    """Fresh Axes on a pyplot figure (which is what makes a notebook show it), in inches, with constrained layout."""
+    import matplotlib.pyplot as plt
+
+    _, ax = plt.subplots(figsize=(width_in, height_in), layout="constrained")
+    return ax
+
+
+def size_pt(ax: Axes) -> tuple[float, float]:
+    """Width and height of the Axes' frame, in points, as its figure is laid out now."""
+    box = ax.get_window_extent()
+    scale = 72 / ax.figure.dpi
+    return box.width * scale, box.height * scale
+
+
+def points_from(ax: Axes, x: float, y: float) -> Transform:
+    """Coordinates in points, counted from the place (`x`, `y`) given as a fraction of the Axes."""
+    inches = ax.figure.dpi_scale_trans
+    return Affine2D().scale(1 / 72) + inches + ScaledTranslation(x, y, ax.transAxes)  # type: ignore[arg-type]  # affine, typed wider
+
+
+def dress(ax: Axes, title: str, spines: Iterable[str]) -> None:
+    _tidy(ax, spines)
+    ax.xaxis.label.set_fontsize(LABEL_PT)
+    ax.xaxis.set_major_formatter(plain_numbers())
+    shown, families = legible(title, limit=240)
+    width, _ = size_pt(ax)
+    lines = wrapped(shown, TITLE_PT, 0.98 * width)  # hinting makes it a little wider at some resolutions
+    ax.set_title(
+        "\n".join(lines), loc="left", fontsize=TITLE_PT, color=INK, pad=7, fontfamily=families, parse_math=False
+    )
+
+
+def trust_below(ax: Axes, verdicts: Sequence[Trust]) -> None:
+    """How far to trust what the figure shows: the verdict on its recording, or the worst of them. See `note_below`."""
+    worst = min(verdicts)
+    about = "trust" if len(verdicts) == 1 else f"trust, the worst of {len(verdicts)}"
+    note = f"{about}: {worst}"
+    if len(worst.reasons) > 1 and width_pt(note) > size_pt(ax)[0]:
+        note = f"{about}: {worst.level}: {worst.reasons[0]}; and {len(worst.reasons) - 1} more"
+    note_below(ax, note)
+
+
+def note_below(ax: Axes, text: str) -> None:
+    """Small print below the axis at the right: beside the axis label, which makes room to the left where it has to, or,
+    where both are too long for that, in a line below it.
+
+    To be called when the axis has its label. The artist is labelled `_note`.
+    """
+    width, _ = size_pt(ax)
+    shown, families = legible(text, limit=max(24, int(width / (0.5 * NOTE_PT))))
+    label = ax.xaxis.label
+    room = width - width_pt(label.get_text(), LABEL_PT) - 14
+    beside = width_pt(shown) <= room
+    if beside and width_pt(shown) > room / 2:
+        ax.set_xlabel(label.get_text(), loc="left")
+    ax.annotate(
+        shown,
+        xy=(1, 0),
+        xycoords=("axes fraction", label),
+        xytext=(0, 0 if beside else -2),
+        textcoords="offset points",
+        ha="right",
+        va="bottom" if beside else "top",
+        fontsize=NOTE_PT,
+        color=MUTED,
+        fontfamily=families,
+        parse_math=False,
+        annotation_clip=False,
+        label="_note",
+    )
+
+
+def say_instead(ax: Axes, reasons: Sequence[tuple[str, str]]) -> None:
+    """Where there is nothing to draw: names (may be "") and why, one below the other in the middle of the frame."""
+    ax.set_xticks([])
+    for index, (name, why) in enumerate(reasons):
+        shown, families = legible(f"{name}: " if name else "")
+        ax.text(
+            0.5,
+            0.5 + (len(reasons) / 2 - index - 0.5) * 0.12,
+            f"{shown}{why}",
+            transform=ax.transAxes,
+            ha="center",
+            va="center",
+            fontsize=LABEL_PT,
+            color=MUTED,
+            fontfamily=families,
+            parse_math=False,
+        )
+
+
+def plain_numbers() -> FuncFormatter:
+    """Ticks as `0.5`, `50` and `20,000`, on linear and log scales alike."""
+    return FuncFormatter(lambda x, _: f"{x:,g}")
+
+
+def settle(ax: Axes) -> None:
+    """Let the figure's layout engine, if it has one, place the frame, so that sizes in points can be relied on."""
+    figure = ax.figure.figure  # of a SubFigure: the Figure
+    if figure.get_layout_engine() is not None:
+        figure.draw_without_rendering()
+
+
+def wrapped(text: str, size: float, width: float) -> list[str]:
+    """Lines of at most `width` points, or of 24 signs where the width is too small for that."""
+    signs = max(24, int(width / (0.4 * size)))
+    while signs > 24 and any(width_pt(line, size) > width for line in textwrap.wrap(text, signs)):
+        signs -= 1
+    return textwrap.wrap(text, signs)
+
+
+def _tidy(ax: Axes, spines: Iterable[str] = ("left", "bottom")) -> None:
+    """No frame but the named spines; small muted ticks."""
+    kept = set(spines)
+    for side, spine in ax.spines.items():
+        spine.set_visible(side in kept)
+        spine.set_color(MUTED)
+    ax.tick_params(labelsize=TICK_PT, color=MUTED, labelcolor=INK)
+
+
+def _cut(signs: list[str], limit: int) -> str:
+    if sum(map(len, signs)) <= limit:
+        return "".join(signs)
+    room = limit - 1
+    kept: list[str] = []
+    for sign in signs:  # an escaped sign stays whole or goes
+        room -= len(sign)
+        if room < 0:
+            break
+        kept.append(sign)
+    return "".join(kept).rstrip() + "…"
+
+
+def _plain(sign: str) -> bool:
+    return " " <= sign <= "~"
+
+
+def _control(sign: str) -> bool:
+    return unicodedata.category(sign)[0] == "C" or sign in "\u2028\u2029"
+
+
+@lru_cache(maxsize=1024)
+def _width_pt(text: str, size: float, families: tuple[str, ...]) -> float:
+    font = FontProperties(family=list(families), size=size)
+    width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
+    return 1.03 * float(width)
+
+
+def _installed(families: Iterable[str]) -> list[str]:
+    known = {entry.name for entry in fontManager.ttflist}
+    return [family for family in families if family in known]
+
+
+def _signs(families: Iterable[str]) -> set[str]:
+    return set().union(*(_signs_of(family) for family in families))
+
+
+@lru_cache(maxsize=32)
+def _signs_of(family: str) -> frozenset[str]:
+    path = fontManager.findfont(FontProperties(family=[family]))
+    return frozenset(map(chr, get_font(path).get_charmap()))

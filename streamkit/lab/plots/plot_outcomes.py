@@ -1,0 +1,323 @@
+"""How streams ended, as a map: rows and columns of cells, in one or several panels side by side.
+
+Inside the frame both units are the point, counted from the upper left corner. A cell is cut into one stripe for each
+of its streams, so that a share can be seen as such.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, runtime_checkable
+
+from matplotlib.legend_handler import HandlerTuple
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, Rectangle
+
+from streamkit.lab.findings.endings import KINDS, EndGrid, Ending, EndKind, endings_of
+from streamkit.lab.findings.traces import Recordings
+from streamkit.lab.findings.words import duration
+from streamkit.lab.plots import palette
+from streamkit.lab.plots.palette import FRAME_PT, INK, LABEL_PT, LINE_PT, MUTED, NOTE_PT, width_pt
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+
+__all__ = ["HasEndGrid", "outcomes"]
+
+WIDTH_IN: Final = 9.2
+TALL_PT: Final = 54.0  # a row of a map, with two lines below its cells
+LOW_PT: Final = 30.0  # a row of a table, with up to two lines in its cells
+ROW_GAP_PT: Final = 5.0
+PANEL_GAP_PT: Final = 16.0
+CELL_GAP_PT: Final = 1.0
+LEAST_PT: Final = 14.0  # a cell's height, before words below it are left out
+ROW_SIGNS: Final = 36
+NAME_PT: Final = 16.0  # the names of the panels
+MARK_PT: Final = 17.0  # the mark of what looks complete and is not
+BAND_PT: Final = 13.0  # the bands below them
+WORDS: Final[dict[EndKind, str]] = {
+    "complete": "complete",
+    "named": "broken: the client is told why",
+    "unnamed": "broken: a bare error status",
+    "cut": "broken off, visibly",
+    "endless": "never ended: the client gave up",
+    "false_complete": "looks complete, is not",
+}
+MARK: Final[dict[str, Any]] = {
+    "marker": "^", "markersize": 11, "color": INK, "markeredgecolor": "white", "linestyle": "none"
+}  # fmt: skip
+BANG: Final[dict[str, Any]] = {"marker": "$!$", "markersize": 5, "color": "white", "linestyle": "none"}
+BEHIND: Final[dict[str, Any]] = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.2}
+
+
+@runtime_checkable
+class HasEndGrid(Protocol):
+    """Such as a `TimeoutMap`."""
+
+    def end_grid(self) -> EndGrid: ...
+
+
+Shown: TypeAlias = EndGrid | HasEndGrid | Recordings
+
+
+def outcomes(shown: Shown, ax: Axes | None = None, *, title: str | None = None) -> Axes:
+    """How streams ended: colour, hatch and a word for each; what looks complete and is not bears a mark.
+
+    Takes a `TimeoutMap` (places × lengths of silences, a panel for each relay: its columns are a scale, so neighbours
+    share their words), an `EndGrid` (as by `end_grid`: faults × relays), or recordings, one row each, which are taken
+    at their word. A cell of several streams has a stripe for each. Times count as the grid says: in the timeout map
+    from the begin of the silence.
+
+    Raises ValueError for no recordings, TypeError for what is none of these.
+    """
+    grid = shown if isinstance(shown, EndGrid) else _grid(shown)
+    row_pt = TALL_PT if grid.scale else LOW_PT
+    if ax is None:
+        header_pt = 2 * LINE_PT + NAME_PT + BAND_PT
+        ax = palette.new_axes(WIDTH_IN, (FRAME_PT + header_pt + len(grid.rows) * (row_pt + ROW_GAP_PT)) / 72)
+    ax.set_xlabel(grid.x_label)
+    _write_names(ax.yaxis, range(len(grid.rows)), grid.rows, ROW_SIGNS)  # their width is what counts now
+    ax.set_xticks([])
+    ax.tick_params(axis="both", length=0)
+    palette.settle(ax)  # the frame's width, for the title; then its height, with it
+    palette.dress(ax, grid.finding if title is None else title, spines=[])
+    if grid.note:
+        palette.note_below(ax, grid.note)
+    palette.settle(ax)
+    plan = _plan(ax, grid)
+    _explain(plan)
+    for number, name in enumerate(grid.panels):
+        _draw_panel(plan, number, name)
+    return ax
+
+
+def _grid(shown: HasEndGrid | Recordings) -> EndGrid:
+    return shown.end_grid() if isinstance(shown, HasEndGrid) else endings_of(shown)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Plan:
+    """Where things go, in points from the upper left corner."""
+
+    ax: Axes
+    grid: EndGrid
+    kinds: tuple[EndKind, ...]
+    legend_columns: int
+    names_pt: float  # where the names of the panels begin
+    header_pt: float
+    cell_pt: float
+    row_pt: float
+    below_pt: float  # what is written below the cells of a row
+
+    def left(self, panel: int, column: int) -> float:
+        return panel * (len(self.grid.columns) * self.cell_pt + PANEL_GAP_PT) + column * self.cell_pt
+
+    def top(self, row: int) -> float:
+        return self.header_pt + row * self.row_pt
+
+    @property
+    def tall_pt(self) -> float:
+        """A cell's height."""
+        return self.row_pt - ROW_GAP_PT - self.below_pt
+
+
+def _plan(ax: Axes, grid: EndGrid) -> _Plan:
+    width, height = palette.size_pt(ax)
+    found = {one.kind for one in grid.all()}
+    kinds = tuple(kind for kind in KINDS if kind in found)
+    entry_pt = max(width_pt(WORDS[kind]) for kind in kinds) + 40
+    legend_columns = max(1, min(len(kinds), int(width / entry_pt)))
+    legend_pt = -(-len(kinds) // legend_columns) * (LINE_PT + 2) + 6
+    named = any(grid.panels)
+    header_pt = legend_pt + (NAME_PT if named else 0) + (BAND_PT if grid.bands else 0)
+    panels = len(grid.panels)
+    row_pt = max(LINE_PT + ROW_GAP_PT, (height - header_pt) / len(grid.rows))
+    lines = min(2, int((row_pt - ROW_GAP_PT - LEAST_PT) / LINE_PT)) if grid.scale else 0
+    below_pt = max(0.0, lines * LINE_PT)
+    plan = _Plan(
+        ax=ax,
+        grid=grid,
+        kinds=kinds,
+        legend_columns=legend_columns,
+        names_pt=legend_pt,
+        header_pt=header_pt,
+        cell_pt=(width - (panels - 1) * PANEL_GAP_PT) / (panels * len(grid.columns)),
+        row_pt=row_pt,
+        below_pt=below_pt,
+    )
+    ax.set_xlim(0, width)
+    ax.set_ylim(header_pt + len(grid.rows) * plan.row_pt, 0)
+    middles = [plan.top(row) + plan.tall_pt / 2 for row in range(len(grid.rows))]
+    _write_names(ax.yaxis, middles, grid.rows, ROW_SIGNS)
+    _write_columns(plan)
+    return plan
+
+
+def _write_columns(plan: _Plan) -> None:
+    """Below the cells of each panel; of a scale as many as there is room for."""
+    names, signs = plan.grid.columns, max(4, int(plan.cell_pt / (0.5 * NOTE_PT)))
+    widest = max(width_pt(palette.legible(name, signs)[0]) for name in names)
+    every = int(widest / plan.cell_pt) + 1 if plan.grid.scale else 1
+    shown = list(itertools.product(range(len(plan.grid.panels)), range(0, len(names), every)))
+    middles = [plan.left(panel, column) + plan.cell_pt / 2 for panel, column in shown]
+    _write_names(plan.ax.xaxis, middles, [names[column] for _, column in shown], signs)
+
+
+def _write_names(axis: Axis, places: Sequence[float], names: Sequence[str], signs: int) -> None:
+    legible = [palette.legible(name, signs) for name in names]
+    axis.set_ticks(places, labels=[shown for shown, _ in legible])
+    for label, (_, families) in zip(axis.get_ticklabels(), legible, strict=True):
+        label.set_fontfamily(families)
+        label.set_parse_math(False)
+
+
+# --- A panel --------------------------------------------------------------------------------------------------------
+
+
+def _draw_panel(plan: _Plan, panel: int, name: str) -> None:
+    if name:
+        middle = plan.names_pt + NAME_PT / 2
+        _write(plan, plan.left(panel, 0), middle, name, LABEL_PT, "_panel", weight="bold", ha="left")
+    _draw_band(plan, panel, name)
+    for row, row_name in enumerate(plan.grid.rows):
+        cells = [plan.grid.panels[name].get((row_name, column), ()) for column in plan.grid.columns]
+        for column, cell in enumerate(cells):
+            _draw_cell(plan, panel, row, column, cell)
+            if any(one.kind == "false_complete" for one in cell):
+                _mark(plan, panel, row, column)
+        if plan.grid.scale:
+            _write_below(plan, panel, row, cells)
+        else:
+            for column, cell in enumerate(cells):
+                _write_inside(plan, panel, row, column, cell)
+
+
+def _draw_band(plan: _Plan, panel: int, name: str) -> None:
+    """A bar above its columns, and its edges through the cells of each row."""
+    band = plan.grid.bands.get(name)
+    if band is None:
+        return
+    first, last = (list(plan.grid.columns).index(column) for column in (band.first, band.last))
+    left, right = plan.left(panel, first), plan.left(panel, last + 1)
+    top = plan.header_pt - BAND_PT
+    bar = Rectangle((left, top), right - left, BAND_PT - 2, facecolor=palette.OTHERS.colour, linewidth=0)
+    bar.set_label("_band")
+    plan.ax.add_patch(bar)
+    edge: dict[str, Any] = {"color": INK, "linewidth": 1.2, "linestyle": (0, (2, 1)), "label": "_edge"}
+    for x, row in itertools.product((left - 0.5, right - 0.5), range(len(plan.grid.rows))):
+        plan.ax.plot([x, x], [plan.top(row) - 2, plan.top(row) + plan.tall_pt + 2], **edge)
+    _write(plan, (left + right) / 2, top + BAND_PT / 2 - 1, band.name, NOTE_PT, "_band_name")
+
+
+def _draw_cell(plan: _Plan, panel: int, row: int, column: int, cell: Sequence[Ending]) -> None:
+    """A stripe for each stream."""
+    left, width = plan.left(panel, column), plan.cell_pt - CELL_GAP_PT
+    for number, one in enumerate(cell):
+        fill = palette.ENDS[one.kind]
+        plan.ax.add_patch(
+            Rectangle(
+                (left + width * number / len(cell), plan.top(row)),
+                width / len(cell),
+                plan.tall_pt,
+                facecolor=fill.colour,
+                edgecolor=fill.line,
+                hatch=fill.hatch,
+                linewidth=0,
+                label=f"_{one.kind}",
+            )
+        )
+
+
+def _mark(plan: _Plan, panel: int, row: int, column: int) -> None:
+    """It looks complete and is not: in the middle of a scale's cell, at the left of a table's, which has words too."""
+    x = plan.left(panel, column) + ((plan.cell_pt - CELL_GAP_PT) / 2 if plan.grid.scale else MARK_PT / 2)
+    y = plan.top(row) + plan.tall_pt / 2
+    plan.ax.plot([x], [y], label="_mark", zorder=4, **MARK)
+    plan.ax.plot([x], [y + 1.2], label="_bang", zorder=5, **BANG)
+
+
+def _write_below(plan: _Plan, panel: int, row: int, cells: Sequence[Sequence[Ending]]) -> None:
+    """Below the cells that are broken, as near as the panel's edges allow: what they say, and when."""
+    broken = [(n, one) for n, cell in enumerate(cells) for one in cell if one.kind != "complete"]
+    if not broken or not plan.below_pt:
+        return
+    left, right = plan.left(panel, 0), plan.left(panel, len(cells)) - CELL_GAP_PT
+    lines = _lines([one for _, one in broken], right - left)[: int(plan.below_pt / LINE_PT)]
+    half = max(map(width_pt, lines), default=0.0) / 2
+    middle = (plan.left(panel, broken[0][0]) + plan.left(panel, broken[-1][0] + 1)) / 2
+    top = plan.top(row) + plan.tall_pt + 1
+    for number, line in enumerate(lines):
+        x = min(max(middle, left + half), right - half)
+        _write(plan, x, top + (number + 0.5) * LINE_PT, line, NOTE_PT, "_says")
+
+
+def _write_inside(plan: _Plan, panel: int, row: int, column: int, cell: Sequence[Ending]) -> None:
+    if not cell:
+        return
+    marked = any(one.kind == "false_complete" for one in cell)
+    left, right = plan.left(panel, column) + (MARK_PT if marked else 0), plan.left(panel, column + 1) - CELL_GAP_PT
+    lines = _lines(cell, right - left - 6)
+    if len(lines) > 1 and width_pt(joined := ", ".join(lines)) <= right - left - 6:
+        lines = [joined]
+    if lines := lines[: int((plan.tall_pt - 2) / (LINE_PT - 1))]:
+        middle = plan.top(row) + plan.tall_pt / 2
+        _write(plan, (left + right) / 2, middle, "\n".join(lines), NOTE_PT, "_says", bbox=BEHIND)
+
+
+def _lines(endings: Sequence[Ending], width: float) -> list[str]:
+    """The words that occur, the most frequent ones first, as many as there is room for; then the times."""
+    words = [says for says, _ in Counter(one.says for one in endings if one.says).most_common()]
+    told = next((line for n in range(len(words), 0, -1) if width_pt(line := _several(words, n)) <= width), "")
+    if words and not told:
+        told = palette.legible(words[0], limit=max(4, int(width / (0.62 * NOTE_PT))))[0]
+    times = [one.after_ms for one in endings if one.after_ms is not None]
+    when = _span(min(times), max(times)) if times else ""
+    return [line for line in (told, when) if line and width_pt(line) <= width]
+
+
+def _several(words: Sequence[str], shown: int) -> str:
+    return ", ".join(words[:shown]) + (" …" if shown < len(words) else "")
+
+
+def _span(least_ms: float, most_ms: float) -> str:
+    low, high = (duration(ms * 1e6, unit=False) for ms in (least_ms, most_ms))
+    return duration(most_ms * 1e6) if low == high else f"{low} – {duration(most_ms * 1e6)}"
+
+
+def _write(plan: _Plan, x: float, y: float, text: str, size: float, label: str, **style: Any) -> None:
+    shown, families = palette.legible(text.replace("\n", "\0"), limit=120)
+    plan.ax.text(
+        x,
+        y,
+        shown.replace("\\x00", "\n"),
+        fontsize=size,
+        fontfamily=families,
+        color=INK,
+        parse_math=False,
+        label=label,
+        linespacing=1.1,
+        **{"ha": "center", "va": "center", **style},
+    )
+
+
+def _explain(plan: _Plan) -> None:
+    """Only what occurs, above everything."""
+    handles: list[Artist | tuple[Artist, ...]] = []
+    for kind in plan.kinds:
+        fill = palette.ENDS[kind]
+        patch = Patch(facecolor=fill.colour, edgecolor=fill.line, hatch=fill.hatch, linewidth=0.6)
+        marked = kind == "false_complete"
+        handles.append((patch, Line2D([], [], **MARK), Line2D([], [], **BANG)) if marked else patch)
+    plan.ax.legend(
+        handles,
+        [WORDS[kind] for kind in plan.kinds],
+        bbox_to_anchor=(0, 1),
+        ncols=plan.legend_columns,
+        handler_map={tuple: HandlerTuple(ndivide=1, pad=0)},
+        **{**palette.KEY, "columnspacing": 1.6, "labelcolor": MUTED},
+    )

@@ -1,0 +1,464 @@
+"""The same slow reader under several policies of back-pressure: a lane of staircases and a row of numbers for each.
+
+Inside the frame the vertical unit is the point, counted from the top; the staircases of all lanes share one scale, so
+that equal heights are equal numbers of pieces. The table stands beside its lanes in the same frame: the axis of time
+ends where it begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, Rectangle
+from matplotlib.ticker import FixedLocator, MaxNLocator
+
+from streamkit.lab.findings.journeys import NOISE_NS
+from streamkit.lab.findings.policies import (
+    Compared,
+    PolicyFacts,
+    about,
+    compared,
+    describe_policies,
+)
+from streamkit.lab.findings.traces import Recordings
+from streamkit.lab.findings.words import byte_size
+from streamkit.lab.metrics.curves import Curve
+from streamkit.lab.plots import palette
+from streamkit.lab.plots.page import stairs
+from streamkit.lab.plots.palette import FRAME_PT, GRID, INK, LABEL_PT, LINE_PT, MUTED, NOTE_PT, width_pt
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+
+
+__all__ = ["policies"]
+
+WIDTH_IN: Final = 9.2  # the table stands beside the lanes
+STRIP_PT: Final = 15.0  # above a lane's staircases: its name, and how it ended
+FOOT_PT: Final = 7.0  # below them
+LOWEST_PT: Final = STRIP_PT + FOOT_PT + 10  # a lane; where they would be lower, the legend makes room
+BAR_PT: Final = 9.0  # which pieces came, at the right of a lane
+GAP_PT: Final = 13.0  # between two columns of the table
+STAIRS_SHARE: Final = 0.45  # of the width stays with the staircases; columns beyond that are left out
+ROOM_FOR_NOTES_PT: Final = 30.0  # a lane lower than this has one line of numbers, not two
+SECONDS_FROM_NS: Final = 1_000_000_000  # as in the table
+WIDTHS: Final = {"upstream.due": 1.3, "upstream.sent": 2.6, "relay.sent": 1.7, "client.event": 1.4}
+"""The staircases that are drawn, thinner from tap to tap: where they coincide, each shows beside those over it."""
+LOST: Final[dict[str, Any]] = {"facecolor": "#FFFFFF", "edgecolor": MUTED, "hatch": "/////", "linewidth": 0.6}
+CAME: Final = palette.TAPS["client.event"].colour
+
+
+def policies(recordings: Recordings, ax: Axes | None = None, *, title: str | None = None) -> Axes:
+    """The same slow reader under several policies: one lane each, x in ms or s since the request was sent (or made).
+
+    A lane shows which piece had passed where by when, from the upstream's schedule to the reader; equal heights are
+    equal numbers. Where pieces were dropped, the staircases from there on leap over them. The bar at the right says
+    which pieces came: green as far as they did, hatched where they are lost. A cross is an end that is not complete.
+
+    The table: pieces lost; the most that lay in the relay's memory, below it that in the kernel's queues; the time to
+    the end; how late the upstream was made to send, below it how long the relay let it wait; the age of the oldest
+    piece when it came, below it the median. "–" is not known. Bold is the best of a column among those that completed.
+
+    Takes one `Recording`, several, or a mapping from names to recordings; ValueError for none, TypeError for others.
+    """
+    lanes = compared(recordings)
+    if ax is None:
+        ax = palette.new_axes(WIDTH_IN, (FRAME_PT + 3 * LINE_PT + len(lanes) * (58 + 64 / len(lanes))) / 72)
+    sent = all(lane.journey.trace.sent_ns is not None for lane in lanes)
+    end_ns = max(1_000_000, *(lane.journey.end_ns for lane in lanes))
+    unit, unit_ns = ("ms", 1e6) if end_ns < SECONDS_FROM_NS else ("s", 1e9)
+    ax.set_xlabel(f"{unit} since the request was {'sent' if sent else 'sent, or made'}", loc="left")
+    ax.set_ylabel("pieces passed", fontsize=LABEL_PT)
+    ax.set_yticks([0.0], labels=[f"{_most(lanes):,}"])
+    ax.tick_params(axis="y", length=0, pad=3, labelsize=NOTE_PT, labelcolor=MUTED)
+    palette.settle(ax)  # the frame's width, for title and note; then its height, with both
+    palette.dress(ax, describe_policies(lanes) if title is None else title, spines=["bottom"])
+    palette.trust_below(ax, [lane.journey.trust for lane in lanes])
+    palette.settle(ax)
+    plan = _plan(ax, lanes, end_ns, unit_ns)
+    if plan.legend_columns:
+        _explain(plan, lanes)
+    _write_heads(plan)
+    for index, lane in enumerate(lanes):
+        _draw_lane(plan, index, lane)
+        _write_row(plan, index)
+    return ax
+
+
+class _Cell(NamedTuple):
+    text: str
+    note: str = ""
+    best: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Column:
+    """A column of the table: two lines of head, and a cell for each lane."""
+
+    head: tuple[str, str]
+    cells: tuple[_Cell, ...]
+
+    @property
+    def width(self) -> float:
+        bold = (1.12 * width_pt(cell.text, LABEL_PT) for cell in self.cells)
+        return max(*map(width_pt, self.head), *bold, *(width_pt(cell.note) for cell in self.cells))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Plan:
+    """Where things go: y in points from the top of the frame."""
+
+    ax: Axes
+    unit_ns: float
+    left_ns: float
+    ns_per_pt: float
+    stairs_pt: float  # the width of the staircases
+    header_pt: float
+    lane_pt: float
+    most: int  # the highest number of all lanes
+    columns: tuple[_Column, ...]
+    legend_columns: int  # 0: there is no room for it
+
+    def x(self, ns: float) -> float:
+        return ns / self.unit_ns
+
+    def at_pt(self, pt: float) -> float:
+        return (self.left_ns + pt * self.ns_per_pt) / self.unit_ns
+
+    def across(self, ns: float) -> float:
+        return (ns - self.left_ns) / self.ns_per_pt
+
+    def strip(self, index: int) -> float:
+        """The middle of the line of words above a lane."""
+        return self.header_pt + index * self.lane_pt + STRIP_PT / 2 + 1
+
+    def top(self, index: int) -> float:
+        return self.header_pt + index * self.lane_pt + STRIP_PT
+
+    def floor(self, index: int) -> float:
+        return self.header_pt + (index + 1) * self.lane_pt - FOOT_PT
+
+    @property
+    def tall_pt(self) -> float:
+        return self.floor(0) - self.top(0)
+
+    def height(self, count: float) -> float:
+        return self.tall_pt * count / self.most
+
+
+def _plan(ax: Axes, lanes: Sequence[Compared], end_ns: int, unit_ns: float) -> _Plan:
+    width, height = palette.size_pt(ax)
+    columns = _table([lane.facts for lane in lanes])
+    while columns and width - _table_pt(columns) < STAIRS_SHARE * width:
+        columns = columns[:-1]
+    stairs_pt = width - _table_pt(columns)
+    entries = _entries(lanes)
+    legend_columns = max(1, min(len(entries), int(stairs_pt / (max(width_pt(text) for _, text in entries) + 34))))
+    legend_pt = -(-len(entries) // legend_columns) * (LINE_PT + 1)
+    heads_pt = 2 * LINE_PT if columns else 0.0
+    if height - max(legend_pt, heads_pt) - 8 < len(lanes) * LOWEST_PT:
+        legend_columns, legend_pt = 0, 0.0
+    header_pt = max(legend_pt, heads_pt) + 8
+    lane_pt = max(LOWEST_PT, (height - header_pt) / len(lanes))
+    firsts = [int(curve.at_ns[0]) for lane in lanes for curve in lane.journey.curves.values() if curve.total]
+    left_ns = min(0, *firsts) if firsts else 0
+    ns_per_pt = (end_ns - left_ns) / (stairs_pt - 8)  # room for the last mark
+    plan = _Plan(
+        ax=ax,
+        unit_ns=unit_ns,
+        left_ns=left_ns,
+        ns_per_pt=ns_per_pt,
+        stairs_pt=stairs_pt,
+        header_pt=header_pt,
+        lane_pt=lane_pt,
+        most=_most(lanes),
+        columns=columns,
+        legend_columns=legend_columns,
+    )
+    _set_axes(plan, end_ns, width, len(lanes))
+    return plan
+
+
+def _set_axes(plan: _Plan, end_ns: int, width: float, lanes: int) -> None:
+    ax, end = plan.ax, plan.x(end_ns)
+    ax.set_xlim(plan.at_pt(0), plan.at_pt(width))
+    ax.set_ylim(plan.header_pt + lanes * plan.lane_pt, 0)
+    ticks = MaxNLocator(nbins=6, min_n_ticks=2, steps=[1, 2, 5, 10]).tick_values(0, end)
+    ax.xaxis.set_major_locator(FixedLocator([tick for tick in ticks if 0 <= tick <= end]))
+    ax.spines["bottom"].set_bounds(plan.at_pt(0), plan.at_pt(plan.stairs_pt))
+    places = [place(index) for index in range(lanes) for place in (plan.top, plan.floor)]
+    roomy = plan.tall_pt >= LINE_PT
+    ax.set_yticks(places, labels=[f"{plan.most:,}" if roomy else "", "0"] * lanes)
+
+
+def _most(lanes: Sequence[Compared]) -> int:
+    return max(1, *(max(curve.total for curve in lane.journey.curves.values()) for lane in lanes))
+
+
+# --- A lane ---------------------------------------------------------------------------------------------------------
+
+
+def _draw_lane(plan: _Plan, index: int, lane: Compared) -> None:
+    plan.ax.plot(
+        [plan.at_pt(0), plan.at_pt(plan.stairs_pt)], [plan.floor(index)] * 2, color=GRID, linewidth=0.8, label="_floor"
+    )
+    curves = lane.journey.curves
+    for order, (tap, width) in enumerate(WIDTHS.items()):
+        if tap in curves and curves[tap].total:
+            _draw_stairs(plan, index, tap, _to_the_end(lane, tap, curves[tap]), width, 2 + 0.1 * order)
+    _draw_bar(plan, index, lane.facts)
+    taken = _write_name(plan, index, lane)
+    _draw_end(plan, index, lane, curves["client.event"].total, taken)
+
+
+def _to_the_end(lane: Compared, tap: str, curve: Curve) -> Curve:
+    """Of a stream that was cut, what stood still goes on to the cut."""
+    end_ns = lane.journey.trace.end_ns - lane.journey.origin_ns
+    if lane.whole or tap == "upstream.due" or end_ns <= curve.at_ns[-1]:
+        return curve
+    return Curve(np.append(curve.at_ns, end_ns), np.append(curve.count, curve.total))
+
+
+def _draw_stairs(plan: _Plan, index: int, tap: str, curve: Curve, width: float, order: float) -> None:
+    """From the floor on, so that a single piece and a first jump are seen too."""
+    seen = stairs(curve, plan.ns_per_pt)
+    stroke = palette.TAPS[tap]
+    plan.ax.plot(
+        np.append(seen.at_ns[:1], seen.at_ns) / plan.unit_ns,
+        plan.floor(index) - plan.height(1) * np.append(0, seen.count),
+        drawstyle="steps-post",
+        color=stroke.colour,
+        linestyle=stroke.line,
+        linewidth=width,
+        label=f"_{tap}",
+        zorder=order,
+    )
+
+
+def _draw_bar(plan: _Plan, index: int, facts: PolicyFacts) -> None:
+    """Which pieces came, from the floor up: of each two points the share that did."""
+    if not facts.total:
+        return
+    left, width = plan.at_pt(plan.stairs_pt + 4), BAR_PT * plan.ns_per_pt / plan.unit_ns
+    floor, tall = plan.floor(index), plan.height(facts.total)
+    plan.ax.add_patch(
+        Rectangle((left, floor - tall), width, tall, label="_lost" if facts.lost else "_whole", zorder=1, **LOST)
+    )
+    rows = max(1, min(facts.total, int(tall / 2)))
+    edges = np.linspace(0, facts.total, rows + 1).astype(np.int64)
+    if facts.numbers is None:
+        share = np.full(rows, facts.received / facts.total)
+    else:
+        share = np.histogram(facts.numbers, edges + 0.5)[0] / np.diff(edges)
+    plan.ax.fill_betweenx(
+        floor - plan.height(1) * edges,
+        left,
+        left + width * np.append(share, share[-1]),
+        step="post",
+        facecolor=CAME,
+        linewidth=0,
+        label="_came",
+        zorder=1.5,
+    )
+
+
+def _write_name(plan: _Plan, index: int, lane: Compared) -> float:
+    """The lane's name at the left of its strip; how far it reaches, in points."""
+    if not lane.name:
+        return 0.0
+    room = max(8, int(0.6 * plan.stairs_pt / (0.6 * LABEL_PT)))
+    name, families = palette.legible(lane.name, limit=room)
+    plan.ax.text(
+        plan.at_pt(0),
+        plan.strip(index),
+        name,
+        fontsize=LABEL_PT,
+        fontweight="bold",
+        fontfamily=families,
+        color=INK,
+        va="center",
+        parse_math=False,
+        label="_name",
+    )
+    return 1.15 * width_pt(name, LABEL_PT)
+
+
+def _draw_end(plan: _Plan, index: int, lane: Compared, reached: int, taken: float) -> None:
+    """A tick where it completed; else a cross, and the outcome's name above it, as near as the lane's name allows."""
+    end_ns, floor = lane.journey.trace.end_ns - lane.journey.origin_ns, plan.floor(index)
+    end = plan.x(end_ns)
+    if lane.whole:
+        if lane.journey.client_only and lane.facts.received:
+            _write_beside(plan, index, taken, "seen by the client alone", taken + 8)
+        plan.ax.plot([end, end], [floor - 4, floor + 4], color=INK, linewidth=2, label="_complete", zorder=3)
+        return
+    y = floor - plan.height(reached)
+    line = (0, (4, 3))
+    plan.ax.plot([end, end], [plan.strip(index) + 6, y], color=INK, linewidth=0.9, linestyle=line, label="_ended")
+    plan.ax.plot([end], [y], "X", color=INK, markeredgecolor="white", markersize=9, zorder=4, label="_cut")
+    _write_beside(plan, index, taken, _ending(lane.facts), plan.across(end_ns))
+
+
+def _write_beside(plan: _Plan, index: int, taken: float, text: str, middle: float) -> None:
+    """In a lane's strip, as near to `middle` as its name, which reaches to `taken`, and the frame allow."""
+    room = plan.stairs_pt - taken - 8
+    shown, families = palette.legible(text, limit=max(8, min(48, int(room / (0.6 * NOTE_PT)))))
+    width = width_pt(shown)
+    left = min(max(middle - width / 2, taken + 8), max(plan.stairs_pt - width, 0.0))
+    plan.ax.text(
+        plan.at_pt(left),
+        plan.strip(index),
+        shown,
+        fontsize=NOTE_PT,
+        fontfamily=families,
+        color=INK,
+        va="center",
+        parse_math=False,
+        label="_beside",
+    )
+
+
+def _ending(facts: PolicyFacts) -> str:
+    return str(facts.outcome) if facts.finished_ns is None else f"{facts.outcome} after {about(facts.finished_ns)}"
+
+
+# --- The table ------------------------------------------------------------------------------------------------------
+
+
+def _table(lanes: Sequence[PolicyFacts]) -> tuple[_Column, ...]:
+    """The columns in the order in which they matter: the last go first where there is no room."""
+    return (
+        _column(("pieces", "lost"), lanes, _lost, lambda one: one.lost),
+        _column(("memory,", "relay"), lanes, _memory, lambda one: one.peak_relay_bytes),
+        _column(("finished", "after"), lanes, _finished, lambda one: one.finished_ns),
+        _column(("upstream", "held"), lanes, _held, lambda one: one.held_ns),
+        _column(("oldest", "piece"), lanes, _age, lambda one: one.age_max_ns),
+    )
+
+
+def _column(
+    head: tuple[str, str],
+    lanes: Sequence[PolicyFacts],
+    cell: Callable[[PolicyFacts], _Cell],
+    measure: Callable[[PolicyFacts], int | None],
+) -> _Column:
+    """Best is the least, as it is written, among the streams that completed, if not all of them have it."""
+    cells = [cell(one) for one in lanes]
+    rivals = [
+        (value, cell.text)
+        for one, cell in zip(lanes, cells, strict=True)
+        if one.outcome.ok and (value := measure(one)) is not None
+    ]
+    best = min(rivals)[1] if len({text for _, text in rivals}) > 1 else None
+    return _Column(
+        head=head,
+        cells=tuple(
+            cell._replace(best=one.outcome.ok and cell.text == best) for one, cell in zip(lanes, cells, strict=True)
+        ),
+    )
+
+
+def _lost(one: PolicyFacts) -> _Cell:
+    if one.lost is None:
+        return _Cell("–")
+    if not one.lost or one.total is None:
+        return _Cell(f"{one.lost:,}", "" if one.total is None else f"of {one.total:,}")
+    if one.dropped and one.not_delivered:
+        return _Cell(f"{one.lost:,}", f"{one.dropped:,} dropped")
+    return _Cell(f"{one.lost:,}", "dropped" if one.dropped else "never came")
+
+
+def _memory(one: PolicyFacts) -> _Cell:
+    kernel = "" if one.peak_kernel_bytes is None else f"kernel {byte_size(one.peak_kernel_bytes)}"
+    return _Cell("–" if one.peak_relay_bytes is None else byte_size(one.peak_relay_bytes), kernel)
+
+
+def _finished(one: PolicyFacts) -> _Cell:
+    return _Cell(_time(one.finished_ns), "" if one.outcome.ok else one.outcome.name.replace("_", " "))
+
+
+def _held(one: PolicyFacts) -> _Cell:
+    by_relay = one.upstream_held_ns is not None and one.relay_held_ns is not None
+    return _Cell(_hold(one.held_ns), f"relay {_hold(one.relay_held_ns)}" if by_relay else "")
+
+
+def _hold(ns: int | None) -> str:
+    """Without a shared machine's noise, by which nobody is best."""
+    return f"< {about(NOISE_NS)}" if ns is not None and ns < NOISE_NS else _time(ns)
+
+
+def _age(one: PolicyFacts) -> _Cell:
+    return _Cell(_time(one.age_max_ns), "" if one.age_p50_ns is None else f"p50 {about(one.age_p50_ns)}")
+
+
+def _time(ns: int | None) -> str:
+    return "–" if ns is None else about(ns)
+
+
+def _table_pt(columns: Sequence[_Column]) -> float:
+    """With the bar before it."""
+    return BAR_PT + 4 + sum(column.width + GAP_PT for column in columns)
+
+
+def _edges(plan: _Plan) -> list[float]:
+    """Where each column ends: numbers stand flush right."""
+    widths = np.array([column.width + GAP_PT for column in plan.columns])
+    return [plan.at_pt(plan.stairs_pt + BAR_PT + 4 + edge) for edge in np.cumsum(widths).tolist()]
+
+
+def _write_heads(plan: _Plan) -> None:
+    for column, edge in zip(plan.columns, _edges(plan), strict=True):
+        for line, text in zip((1.5, 0.5), column.head, strict=True):
+            y = plan.header_pt - 8 + LINE_PT * (0.5 - line)
+            plan.ax.text(edge, y + 4, text, ha="right", va="center", fontsize=NOTE_PT, color=MUTED, label="_head")
+
+
+def _write_row(plan: _Plan, index: int) -> None:
+    middle = (plan.top(index) + plan.floor(index)) / 2
+    shift = LINE_PT / 2 if plan.tall_pt >= ROOM_FOR_NOTES_PT else 0.0
+    for column, edge in zip(plan.columns, _edges(plan), strict=True):
+        cell = column.cells[index]
+        style: dict[str, Any] = {"ha": "right", "va": "center", "parse_math": False}
+        weight = "bold" if cell.best else "normal"
+        plan.ax.text(
+            edge, middle - shift, cell.text, fontsize=LABEL_PT, fontweight=weight, color=INK, label="_cell", **style
+        )
+        if cell.note and shift:
+            plan.ax.text(edge, middle + shift, cell.note, fontsize=NOTE_PT, color=MUTED, label="_cell", **style)
+
+
+# --- The legend -----------------------------------------------------------------------------------------------------
+
+
+def _entries(lanes: Sequence[Compared]) -> list[tuple[Artist, str]]:
+    """Only what occurs, in the order of the way."""
+    entries: list[tuple[Artist, str]] = []
+    for tap, width in WIDTHS.items():
+        if any(tap in lane.journey.curves for lane in lanes):
+            stroke = palette.TAPS[tap]
+            style: dict[str, Any] = {"color": stroke.colour, "linestyle": stroke.line, "linewidth": width}
+            entries.append((Line2D([], [], **style), tap))
+    if any(lane.facts.total for lane in lanes):
+        entries.append((Patch(facecolor=CAME), "came"))
+    if any(lane.facts.lost for lane in lanes):
+        entries.append((Patch(**LOST), "lost"))
+    if any(lane.whole for lane in lanes):
+        tick = Line2D([], [], linestyle="none", marker="|", color=INK, markersize=8, markeredgewidth=2)
+        entries.append((tick, "complete"))
+    return entries
+
+
+def _explain(plan: _Plan, lanes: Sequence[Compared]) -> None:
+    entries = _entries(lanes)
+    plan.ax.legend(
+        [handle for handle, _ in entries],
+        [text for _, text in entries],
+        bbox_to_anchor=(0, 1),
+        ncols=plan.legend_columns,
+        **{**palette.KEY, "columnspacing": 1.4, "labelspacing": 0.3},
+    )

@@ -1,0 +1,113 @@
+"""What `calibrate()` found: how wrong the instrument was, as a table and as JSON."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+from streamkit.lab.metrics import percentile_ns
+
+__all__ = ["Calibration", "Lag"]
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """From the kernel's receive time to Python's stamp after the read, over `reads` reads at one rate of messages.
+
+    Percentiles by nearest rank: for fewer than 100 reads the 99th is the largest.
+    """
+
+    rate_per_s: float
+    reads: int
+    p50_ns: int
+    p95_ns: int
+    p99_ns: int
+
+    @classmethod
+    def of(cls, rate_per_s: float, lags_ns: Sequence[int]) -> Self:
+        """Of `stamped - received` of each read."""
+        return cls(rate_per_s, len(lags_ns), *(percentile(lags_ns, q) for q in (50, 95, 99)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """What `calibrate()` found.
+
+    timer_p50_ns, timer_p99_ns   lateness of `asyncio.sleep(1 ms)` on an idle loop: the floor under every schedule
+    loop_p99_ns, loop_max_ns     lateness of a timer of 10 ms on a loop that read the messages of all `lags`
+    clock_ns, stamp_ns           what one `time.monotonic_ns()`, and one step of a tap, costs
+    lags                         read stamps against kernel receive times, one per rate; empty where they could not be
+                                 compared (`notes` says why)
+    started_at, origin           when, by the wall clock, and which monotonic clock
+    """
+
+    timer_p50_ns: int
+    timer_p99_ns: int
+    loop_p99_ns: int
+    loop_max_ns: int
+    clock_ns: int
+    stamp_ns: int
+    lags: tuple[Lag, ...] = ()
+    started_at: str = ""
+    origin: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def lag_p99_ns(self) -> int | None:
+        """The largest 99th percentile of all rates: how late a stamp in user space may be. None if not measured."""
+        return max((lag.p99_ns for lag in self.lags), default=None)
+
+    def rows(self) -> list[tuple[str, str]]:
+        """The table as pairs of a name and a value with its unit."""
+        return [
+            ("timer lateness p50", _ms(self.timer_p50_ns)),
+            ("timer lateness p99", _ms(self.timer_p99_ns)),
+            ("loop lateness while reading p99", _ms(self.loop_p99_ns)),
+            ("loop lateness while reading max", _ms(self.loop_max_ns)),
+            ("reading the clock", f"{self.clock_ns} ns"),
+            ("stamping a tap", f"{self.stamp_ns} ns"),
+            *(
+                (
+                    f"read stamp after kernel's, {lag.rate_per_s:g}/s, p50 / p95 / p99 of {lag.reads}",
+                    f"{lag.p50_ns / 1e3:.0f} / {lag.p95_ns / 1e3:.0f} / {lag.p99_ns / 1e3:.0f} µs",
+                )
+                for lag in self.lags
+            ),
+        ]
+
+    def __str__(self) -> str:
+        rows = self.rows()
+        names, values = (max(len(row[column]) for row in rows) for column in (0, 1))
+        table = [f"{name:<{names}}  {value:>{values}}" for name, value in rows]
+        return "\n".join([*table, *(f"* {note}" for note in self.notes)])
+
+    def _repr_html_(self) -> str:
+        rows = "".join(f"<tr><th>{html.escape(n)}</th><td>{html.escape(v)}</td></tr>" for n, v in self.rows())
+        notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
+        return f"<table><tbody>{rows}</tbody></table><ul>{notes}</ul>"
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values only; `from_dict` is the inverse."""
+        return {**asdict(self), "lags": [asdict(lag) for lag in self.lags], "notes": list(self.notes)}
+
+    @classmethod
+    def from_dict(cls, told: Mapping[str, Any]) -> Self:
+        """What `as_dict` gave; keys of later versions are passed over. Raises ValueError for what is no calibration."""
+        known = {field.name for field in fields(cls)}
+        try:
+            values: dict[str, Any] = {name: value for name, value in told.items() if name in known}
+            values["lags"] = tuple(Lag(**lag) for lag in values["lags"])
+            values["notes"] = tuple(values["notes"])
+            return cls(**values)
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError(f"expected what Calibration.as_dict() gives: {error}") from error
+
+
+def percentile(values: Sequence[int], q: int) -> int:
+    return percentile_ns(values, q) or 0
+
+
+def _ms(ns: int) -> str:
+    return f"{ns / 1e6:.2f} ms"

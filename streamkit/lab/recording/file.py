@@ -1,0 +1,390 @@
+"""Recordings as files: JSON Lines, one line per read with the events it completed.
+
+    {"streamkit": "recording", "version": 3, "url": …, …, "crc32": "9a1b2c3d"}      the header
+    {"n": 0, "at_ns": …, "size": …, "data": base64 or null, …, "events": […], "crc32": …}
+    …
+    {"tap": "relay.read", "at_ns": […], "events": […], "bytes": […], "crc32": …}
+    …
+    {"gauge": "relay.unsent", "at_ns": […], "value": […], "crc32": …}
+    …
+    {"reads": 40, "events": 42, "taps": 1, "gauges": 1, "outcome": ["complete", null], …, "crc32": …}    the footer
+
+An event stands in the line of the read that completed it, so no line needs another to make sense. Each line ends in
+the CRC-32 of what stands before it: a flipped bit inside a text would otherwise load as a different text. What is
+not whole is left out and named; nothing is guessed.
+
+Version 1 knew neither taps nor marks, nor how wrong or late a stamp is, nor when a slot was free and TLS stood;
+version 2 neither counts nor gauges. Such files are read, with the fields' defaults; version 3 is written.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+import re
+import uuid
+import warnings
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from streamkit.errors import RecordingFormatError
+from streamkit.lab.recording.recorded import ALL_GAUGES, FOREIGN_TAPS, Events, Reads, Recorded, SomeRecorded, Stamps
+from streamkit.outcome import Outcome, OutcomeName
+from streamkit.taps import Tap
+from streamkit.taps.gauges import Gauge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["VERSION", "load", "save"]
+
+VERSION = 3
+
+_CRC = re.compile(rb',"crc32":"([0-9a-f]{8})"}\Z')
+_INT64 = range(-(2**63), 2**63)
+_HEADER = ("status", "headers", "content_type", "preset", "url", "label", "stamps", "meta")
+_TIMES = ("started_ns", "connected_ns", "sent_ns", "head_ns")
+_SINCE_2 = ("acquired_ns", "tls_ns", "marks")
+_SINCE_3 = ("counts",)
+_TAP = ("at_ns", "events", "bytes")
+_GAUGE = ("at_ns", "value")
+_STAMP = {"error_ns": -1, "late_ns": 0}  # unknown in files of version 1
+_EVENT = ("handed_ns", "event", "data", "id", "text", "reasoning", "size")
+
+
+def save(recording: Recorded, path: str | os.PathLike[str]) -> None:
+    """Write `recording` to `path`: a new file beside it, moved into its place when it is whole."""
+    target = Path(path).resolve()
+    unfinished = target.with_name(f".{target.name[:100]}.{uuid.uuid4().hex}.tmp")
+    try:
+        with unfinished.open("xb") as file:
+            file.writelines(_encode(line) for line in _lines(recording))
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def load(path: str | os.PathLike[str], kind: type[SomeRecorded]) -> SomeRecorded:
+    """Read the recording at `path` as one of that kind; see `Recording.load`."""
+    name = Path(path).name
+    lines = Path(path).read_bytes().split(b"\n")
+    _check_format(name, lines[0])
+    reader = _Reader()
+    for number, line in enumerate(lines[:-1], start=1):
+        reader.take(number, line)
+    if lines[-1]:
+        reader.take(len(lines), lines[-1])
+        reader.damage.append(f"line {len(lines)}: no line end; the file was cut here")
+    if not reader.whole:
+        raise RecordingFormatError(f"expected a recording in {name}, got a file without a single whole line of one")
+    recording = reader.recording(kind)
+    if recording.damage:
+        count, noun = len(recording.damage), "fault" if len(recording.damage) == 1 else "faults"
+        warnings.warn(f"{name} is damaged ({count} {noun}): {recording.damage[0]}; see .damage", stacklevel=3)
+    return recording
+
+
+def _lines(recording: Recorded) -> Iterator[dict[str, Any]]:
+    reads, events = recording.reads, recording.events
+    yield {
+        "streamkit": "recording",
+        "version": VERSION,
+        **{name: getattr(recording, name) for name in (*_HEADER, *_TIMES, *_SINCE_2, *_SINCE_3)},
+        "headers": dict(recording.headers),
+        "marks": dict(recording.marks),
+        "counts": dict(recording.counts),
+        "meta": dict(recording.meta),
+    }
+    event = 0
+    for read in reads:
+        completed = []
+        while event < len(events) and events.read[event] == read.index:
+            completed.append({name: getattr(events, name)[event] for name in _EVENT})
+            event += 1
+        data = None if read.data is None else base64.b64encode(read.data).decode("ascii")
+        yield {
+            "n": read.index,
+            "at_ns": read.at_ns,
+            "size": read.size,
+            "data": data,
+            "error_ns": read.error_ns,
+            "late_ns": read.late_ns,
+            "events": completed,
+        }
+    for name, tap in recording.taps.items():
+        yield {"tap": name, **{column: getattr(tap, column).tolist() for column in _TAP}}
+    for name, gauge in recording.gauges.items():
+        yield {"gauge": name, **{column: getattr(gauge, column).tolist() for column in _GAUGE}}
+    outcome = recording.outcome
+    yield {
+        "reads": len(reads),
+        "events": len(events),
+        "taps": len(recording.taps),
+        "gauges": len(recording.gauges),
+        "outcome": [outcome.name, outcome.detail],
+        "error": recording.error,
+        "ended_ns": recording.ended_ns,
+    }
+
+
+def _encode(line: dict[str, Any]) -> bytes:
+    # ASCII only: a lone surrogate, which UTF-8 cannot carry, survives as an escape.
+    body = json.dumps(line, separators=(",", ":"), allow_nan=False).encode("ascii")[:-1]
+    return b'%s,"crc32":"%08x"}\n' % (body, zlib.crc32(body))
+
+
+def _check_format(name: str, first_line: bytes) -> None:
+    try:
+        header = json.loads(first_line)
+    except (ValueError, RecursionError):
+        return
+    if isinstance(header, dict) and header.get("streamkit") == "recording":
+        version = header.get("version")
+        if isinstance(version, int) and version > VERSION:
+            raise RecordingFormatError(
+                f"{name} is a recording in format {version}, and this version reads up to {VERSION}: update streamkit"
+            )
+
+
+class _BadLineError(Exception):
+    """A line that is not whole or not of the format; the text says why."""
+
+
+class _Reader:
+    """Takes the lines in turn, keeps the whole ones, names the others."""
+
+    def __init__(self) -> None:
+        self.damage: list[str] = []
+        self.whole = 0
+        self._reads = Reads()
+        self._events: dict[str, list[Any]] = {name: [] for name in ("at_ns", "read", *_EVENT)}
+        self._taps: dict[str, Tap] = {}
+        self._gauges: dict[str, Gauge] = {}
+        self._header: dict[str, Any] | None = None
+        self._footer: dict[str, Any] | None = None
+        self._next_read = 0
+
+    def take(self, number: int, line: bytes) -> None:
+        try:
+            self._take(_decode(line), number)
+        except _BadLineError as bad:
+            self.damage.append(f"line {number}: {bad}")
+        else:
+            self.whole += 1
+
+    def _take(self, record: dict[str, Any], number: int) -> None:
+        if self._footer is not None:
+            raise _BadLineError("stands behind the end of the recording")
+        if "streamkit" in record:
+            if number != 1:
+                raise _BadLineError("is the header of a recording, in the middle of another")
+            self._header = _header(record)
+        elif "n" in record:
+            self._take_read(record, number)
+        elif "tap" in record:
+            self._take_tap(record)
+        elif "gauge" in record:
+            self._take_gauge(record)
+        elif "outcome" in record:
+            self._footer = _footer(record)
+        else:
+            raise _BadLineError("is neither a header, a read, a tap, a gauge nor a footer")
+
+    def _take_read(self, record: dict[str, Any], number: int) -> None:
+        n, at_ns, size = (_get(record, name, _is_int) for name in ("n", "at_ns", "size"))
+        error_ns, late_ns = (_get({name: default, **record}, name, _is_int) for name, default in _STAMP.items())
+        data, events = _base64(_get(record, "data", _optional(_is_str))), _get(record, "events", _is_list)
+        completed = [_event(event) for event in events]
+        if n < self._next_read:
+            raise _BadLineError(f"read {n} stands behind a later one")
+        if self._reads and at_ns < self._reads.at_ns[-1]:
+            raise _BadLineError(f"read {n} is earlier than the one before it")
+        if size < 0 or (data is not None and len(data) != size):
+            raise _BadLineError(f"read {n} has {size} bytes by its size, but not by its data")
+        if error_ns < -1:
+            raise _BadLineError(f"read {n} has an error of {error_ns} ns")
+        if n > self._next_read:
+            self.damage.append(f"before line {number}: {_span(self._next_read, n)} missing")
+        self._next_read = n + 1
+        for event in completed:
+            for name, value in (("at_ns", at_ns), ("read", len(self._reads)), *event.items()):
+                self._events[name].append(value)
+        self._reads.append(at_ns, size, data, error_ns, late_ns)
+
+    def _take_tap(self, record: dict[str, Any]) -> None:
+        name = _get(record, "tap", lambda value: value in FOREIGN_TAPS)
+        columns = {column: _get(record, column, _is_column) for column in _TAP}
+        if name in self._taps:
+            raise _BadLineError(f"holds the tap {name} once more")
+        try:
+            self._taps[name] = Tap(**columns)
+        except ValueError:
+            raise _BadLineError(f"holds columns that make no staircase for the tap {name}") from None
+
+    def _take_gauge(self, record: dict[str, Any]) -> None:
+        name = _get(record, "gauge", lambda value: value in ALL_GAUGES)
+        columns = {column: _get(record, column, _is_column) for column in _GAUGE}
+        if name in self._gauges:
+            raise _BadLineError(f"holds the gauge {name} once more")
+        try:
+            self._gauges[name] = Gauge(**columns)
+        except ValueError:
+            raise _BadLineError(f"holds columns that do not fit together for the gauge {name}") from None
+
+    def recording(self, kind: type[SomeRecorded]) -> SomeRecorded:
+        self._compare_counts()
+        header, footer = self._header or {}, self._footer or {}
+        if self._header is None:
+            self.damage.append("no header: how and where the recording was made is lost")
+        if self._footer is None:
+            self.damage.append("no footer: how the stream ended is lost; it stands as truncated, for want of proof")
+            footer = {"outcome": Outcome("truncated"), "error": "the file holds no end of the recording"}
+        return kind(
+            reads=self._reads,
+            events=Events(**self._events),
+            taps=self._taps,
+            gauges=self._gauges,
+            **header,
+            **footer,
+            damage=tuple(self.damage),
+        )
+
+    def _compare_counts(self) -> None:
+        if self._footer is None:
+            return
+        reads, events, taps, gauges = (self._footer.pop(name) for name in ("reads", "events", "taps", "gauges"))
+        if self._next_read < reads:
+            self.damage.append(f"before the footer: {_span(self._next_read, reads)} missing")
+        if (reads, events) != (len(self._reads), len(self._events["read"])):
+            self.damage.append(
+                f"{len(self._reads)} of {reads} reads and {len(self._events['read'])} of {events} events were kept"
+            )
+        for noun, kept, saved in (("taps", self._taps, taps), ("gauges", self._gauges, gauges)):
+            if len(kept) != saved:
+                self.damage.append(f"{len(kept)} of {saved} {noun} were kept")
+
+
+def _decode(line: bytes) -> dict[str, Any]:
+    found = _CRC.search(line)
+    if found is None:
+        raise _BadLineError("is cut off or holds no checksum" if line else "is empty")
+    if int(found[1], 16) != zlib.crc32(line[: found.start()]):
+        raise _BadLineError("does not match its checksum")
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        raise _BadLineError("is not JSON") from None
+    if not isinstance(record, dict):
+        raise _BadLineError("is not a JSON object")
+    return record
+
+
+def _header(record: dict[str, Any]) -> dict[str, Any]:
+    version = record.get("version")
+    if record["streamkit"] != "recording" or type(version) is not int or not 1 <= version <= VERSION:
+        raise _BadLineError(f"is not the header of a recording in format 1 to {VERSION}")
+    kinds: dict[str, Callable[[Any], bool]] = {
+        "status": _optional(_is_int),
+        "headers": _is_headers,
+        "content_type": _optional(_is_str),
+        "preset": _optional(_is_str),
+        "url": _is_str,
+        "label": _is_str,
+        "stamps": lambda value: value in get_args(Stamps),
+        "meta": _is_meta,
+        "started_ns": _is_int,
+        "marks": _is_numbers,
+        "counts": _is_numbers,
+    }
+    known = (*_HEADER, *_TIMES, *(_SINCE_2 if version >= 2 else ()), *(_SINCE_3 if version >= 3 else ()))
+    return {name: _get(record, name, kinds.get(name, _optional(_is_int))) for name in known}
+
+
+def _event(record: Any) -> dict[str, Any]:
+    if not isinstance(record, dict):
+        raise _BadLineError("holds an event that is not a JSON object")
+    event = {name: _get(record, name, _is_int if name in ("handed_ns", "size") else _is_str) for name in _EVENT}
+    if event["size"] < 0:
+        raise _BadLineError("holds an event of negative size")
+    return event
+
+
+def _footer(record: dict[str, Any]) -> dict[str, Any]:
+    name, detail = _get(record, "outcome", _is_outcome)
+    return {
+        "reads": _get(record, "reads", _is_int),
+        "events": _get(record, "events", _is_int),
+        "taps": _get({"taps": 0, **record}, "taps", _is_int),
+        "gauges": _get({"gauges": 0, **record}, "gauges", _is_int),
+        "outcome": Outcome(name, detail),
+        "error": _get(record, "error", _optional(_is_str)),
+        "ended_ns": _get(record, "ended_ns", _optional(_is_int)),
+    }
+
+
+def _get(record: dict[str, Any], name: str, fits: Callable[[Any], bool]) -> Any:
+    if name not in record:
+        raise _BadLineError(f"has no {name!r}")
+    if not fits(record[name]):
+        raise _BadLineError(f"has a {name!r} of the wrong kind ({type(record[name]).__name__})")
+    return record[name]
+
+
+def _is_int(value: Any) -> bool:
+    return type(value) is int and value in _INT64
+
+
+def _is_str(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list)
+
+
+def _is_column(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_int, value))
+
+
+def _is_numbers(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_int, value.values()))
+
+
+def _is_headers(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+
+
+def _is_meta(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    notes = value.get("notes", [])
+    return isinstance(notes, list) and all(isinstance(note, str) for note in notes)
+
+
+def _is_outcome(value: Any) -> bool:
+    if not isinstance(value, list) or len(value) != 2:
+        return False
+    name, detail = value
+    return name in get_args(OutcomeName) and (detail is None or isinstance(detail, str) or _is_int(detail))
+
+
+def _optional(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: value is None or fits(value)
+
+
+def _base64(text: str | None) -> bytes | None:
+    if text is None:
+        return None
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise _BadLineError("holds bytes that are not base64") from None
+
+
+def _span(first: int, stop: int) -> str:
+    return f"read {first} is" if stop - first == 1 else f"reads {first} to {stop - 1} are"

@@ -1,0 +1,66 @@
+"""Goodput: the throughput that counts, that of streams (or events) which kept a service level objective (SLO).
+
+Usually: the requests per second that meet both a TTFT and a TPOT objective (DistServe, Zhong et al., OSDI '24, section
+1, for a wanted share of the requests and per GPU). TPOT is a mean over a whole answer, in which a stall of a second
+disappears; here **every gap** has to keep its objective, and the stream has to come whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from streamkit.lab.metrics.columns import characters, pieces
+from streamkit.lab.metrics.slo import SLO, Goodput, on_time, slo_failures
+
+if TYPE_CHECKING:
+    from streamkit.lab.metrics.curves import Ints
+    from streamkit.lab.recording.recorded import Recorded
+
+__all__ = ["goodput"]
+
+
+def goodput(
+    recordings: Recorded | Iterable[Recorded], slo: SLO, count: Literal["streams", "events"] = "streams"
+) -> Goodput:
+    """Which share of one or several recordings kept the objective, and how many a second: good / total, good / span.
+
+    Counts streams (`slo_failures` finds nothing), or their events with text (`on_time`). The span is from when the
+    first request had left to the end of the last stream; it is not known, and `per_s` None, if the recordings were made
+    by different clocks. Raises ValueError for another `count`.
+    """
+    if count not in ("streams", "events"):
+        raise ValueError(f"expected count 'streams' or 'events', got {count!r}")
+    several = list(recordings) if isinstance(recordings, Iterable) else [recordings]
+    if count == "streams":
+        kept = [not failures_of(one, slo) for one in several]
+    else:
+        kept = [bool(good) for one in several for good in on_time(*_pieces(one), slo, origin_ns=one.sent_ns or 0)]
+    good, span_ns = sum(kept), _span_ns(several)
+    return Goodput(good, len(kept), good / len(kept) if kept else None, good / (span_ns / 1e9) if span_ns > 0 else None)
+
+
+def failures_of(recording: Recorded, slo: SLO) -> tuple[str, ...]:
+    """See `Recording.slo_failures`."""
+    at_ns, read = _pieces(recording)
+    return slo_failures(at_ns, read, slo, origin_ns=recording.sent_ns or 0, complete=recording.outcome.ok)
+
+
+def _pieces(recording: Recorded) -> tuple[Ints, Ints]:
+    counted = pieces(characters(recording.events.text))
+    return np.asarray(recording.events.at_ns)[counted], np.asarray(recording.events.read)[counted]
+
+
+def _span_ns(recordings: list[Recorded]) -> int:
+    if len({one.meta.get("origin") for one in recordings}) != 1:
+        return 0
+    begins = min(one.started_ns + (one.sent_ns or 0) for one in recordings)
+    return max(one.started_ns + _end_ns(one) for one in recordings) - begins
+
+
+def _end_ns(recording: Recorded) -> int:
+    if recording.ended_ns is not None:
+        return recording.ended_ns
+    return recording.reads.at_ns[-1] if recording.reads else recording.sent_ns or 0

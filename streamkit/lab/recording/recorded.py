@@ -1,0 +1,337 @@
+"""What came: reads and events as columns, and how a stream was taken."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, Self, TypeVar, overload
+
+import numpy as np
+
+from streamkit.lab.metrics.columns import (
+    check_ascending,
+    check_at_least,
+    check_lengths,
+    int_column,
+    numbered,
+    utf8_sizes,
+)
+from streamkit.outcome import Outcome
+from streamkit.taps import TAPS, Tap
+from streamkit.taps.gauges import COUNTERS, GAUGES, PROCESS, Gauge
+
+__all__ = ["FOREIGN_TAPS", "Events", "Read", "Reads", "Recorded", "RecordedEvent", "SomeRecorded", "Stamps"]
+
+Stamps = Literal["kernel", "socket", "piece"]
+
+
+FOREIGN_TAPS = tuple(name for name in TAPS if not name.startswith("client."))
+"""The taps that others keep: a client's own follow from its reads and events."""
+
+
+ALL_GAUGES = (*GAUGES, *COUNTERS, *PROCESS)
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One socket read: its number, its time, the bytes of body it brought, and those bytes if they were kept.
+
+    `error_ns` is how wrong the time can be, -1 where that is not known. `late_ns` is how much later than its time the
+    read returned in Python: what a tool without the kernel's stamps would have been wrong by. It is 0 where the time
+    is that of the return itself.
+    """
+
+    index: int
+    at_ns: int
+    size: int
+    data: bytes | None = None
+    error_ns: int = -1
+    late_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedEvent:
+    """One event.
+
+    `at_ns` is when its last byte was read (the stamp of the read numbered `read`), `handed_ns` when it was decoded
+    and handed on, or, where nobody listened, when that read returned. `text` is the piece extracted from it ("" if
+    none), `reasoning` the thinking piece where that was asked for. `size` counts the bytes of its data in UTF-8,
+    without framing. Where the wire has no event borders (text/plain) one event stands for what one read brought:
+    `event` and `data` are empty and `size` is the read's.
+    """
+
+    index: int
+    at_ns: int
+    handed_ns: int
+    read: int
+    event: str
+    data: str
+    id: str
+    text: str
+    reasoning: str
+    size: int
+
+
+class _WireEvent(Protocol):
+    @property
+    def event(self) -> str: ...
+    @property
+    def data(self) -> str: ...
+    @property
+    def id(self) -> str: ...
+
+
+class Reads(Sequence[Read]):
+    """The socket reads that brought body bytes, as parallel columns named like the fields of `Read`.
+
+    A read that brought only a response head or chunk framing is not listed. `data` holds None for a read whose
+    bytes were not kept.
+    """
+
+    __slots__ = ("at_ns", "data", "error_ns", "late_ns", "size")
+
+    def __init__(
+        self,
+        at_ns: Iterable[int] = (),
+        size: Iterable[int] | None = None,
+        data: Iterable[bytes | None] | None = None,
+        error_ns: Iterable[int] | None = None,
+        late_ns: Iterable[int] | None = None,
+    ) -> None:
+        self.at_ns = int_column(at_ns)
+        n = len(self.at_ns)
+        self.data: list[bytes | None] = [None] * n if data is None else list(data)
+        self.size = int_column((len(kept or b"") for kept in self.data) if size is None else size)
+        self.error_ns = array("q", [-1]) * n if error_ns is None else int_column(error_ns)
+        self.late_ns = array("q", [0]) * n if late_ns is None else int_column(late_ns)
+        check_lengths("Reads", **{name: getattr(self, name) for name in self.__slots__})
+
+    def append(self, at_ns: int, size: int, data: bytes | None, error_ns: int = -1, late_ns: int = 0) -> None:
+        """Add one read; times are nanoseconds from the start of the recording."""
+        self.at_ns.append(at_ns)
+        self.size.append(size)
+        self.data.append(data)
+        self.error_ns.append(error_ns)
+        self.late_ns.append(late_ns)
+
+    def __len__(self) -> int:
+        return len(self.at_ns)
+
+    @overload
+    def __getitem__(self, index: int) -> Read: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Read]: ...
+    def __getitem__(self, index: int | slice) -> Read | list[Read]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        i = range(len(self))[index]
+        return Read(i, **{name: getattr(self, name)[i] for name in self.__slots__})
+
+    def __iter__(self) -> Iterator[Read]:
+        return (self[i] for i in range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Reads):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
+
+    def __repr__(self) -> str:
+        return f"<Reads: {len(self)} reads, {sum(self.size)} bytes>"
+
+
+class Events(Sequence[RecordedEvent]):
+    """The events, as parallel columns named like the fields of `RecordedEvent`.
+
+    Made by hand, only `at_ns` is needed: `read` then numbers the distinct times (events of one time share a read),
+    `handed_ns` equals `at_ns`, `size` is the UTF-8 length of `data`, or of `text` where there is no data.
+    """
+
+    __slots__ = ("at_ns", "data", "event", "handed_ns", "id", "read", "reasoning", "size", "text")
+
+    def __init__(
+        self,
+        at_ns: Iterable[int] = (),
+        *,
+        text: Iterable[str] | None = None,
+        read: Iterable[int] | None = None,
+        handed_ns: Iterable[int] | None = None,
+        event: Iterable[str] | None = None,
+        data: Iterable[str] | None = None,
+        id: Iterable[str] | None = None,  # noqa: A002  the field's name in the SSE grammar
+        reasoning: Iterable[str] | None = None,
+        size: Iterable[int] | None = None,
+    ) -> None:
+        self.at_ns = int_column(at_ns)
+        n = len(self.at_ns)
+        self.read = int_column(numbered(self.at_ns) if read is None else read)
+        self.handed_ns = int_column(self.at_ns if handed_ns is None else handed_ns)
+        self.event = _strings(event, n, "message")
+        self.data = _strings(data, n)
+        self.id = _strings(id, n)
+        self.text = _strings(text, n)
+        self.reasoning = _strings(reasoning, n)
+        bodies = self.text if data is None else self.data
+        self.size = int_column(utf8_sizes(bodies) if size is None else size)
+        check_lengths("Events", **{name: getattr(self, name) for name in self.__slots__})
+
+    def append(
+        self, wire: _WireEvent, *, at_ns: int, handed_ns: int, read: int, text: str, reasoning: str, size: int
+    ) -> None:
+        """Add one event as the parser gave it (`wire`), with what was extracted and measured."""
+        self.at_ns.append(at_ns)
+        self.handed_ns.append(handed_ns)
+        self.read.append(read)
+        self.event.append(wire.event)
+        self.data.append(wire.data)
+        self.id.append(wire.id)
+        self.text.append(text)
+        self.reasoning.append(reasoning)
+        self.size.append(size)
+
+    def __len__(self) -> int:
+        return len(self.at_ns)
+
+    @overload
+    def __getitem__(self, index: int) -> RecordedEvent: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[RecordedEvent]: ...
+    def __getitem__(self, index: int | slice) -> RecordedEvent | list[RecordedEvent]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        i = range(len(self))[index]
+        return RecordedEvent(i, **{name: getattr(self, name)[i] for name in self.__slots__})
+
+    def __iter__(self) -> Iterator[RecordedEvent]:
+        return (self[i] for i in range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Events):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
+
+    def __repr__(self) -> str:
+        return f"<Events: {len(self)} events, {sum(map(len, self.text))} characters>"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Recorded:
+    """What came of one streamed answer, and how it was taken: a `Recording` without what it can tell.
+
+    reads, events   columns; see `Reads` and `Events`
+    outcome         how the stream ended; `error` says more in our own words, never an exception's text
+    status          the HTTP status, None when no response head arrived
+    headers         response headers, lower-case names; those that carry cookies or credentials are left out
+    preset          the provider shape by which text was extracted, None when none fitted or none was needed
+    url             scheme, host and path of the request; no user info, no query
+    started_ns      the monotonic clock at the call; all other times are relative to it
+    acquired_ns     a slot for a connection was free (a limit on connections may make a request wait); None when unknown
+    connected_ns    the connection stood; None when unknown, as on a reused connection
+    tls_ns          the TLS handshake was done; None without TLS, on a reused connection, or if connected_ns includes it
+    sent_ns         the request's last byte had left; None when unknown
+    head_ns         the response head had arrived
+    ended_ns        the body ended, was cut, or was given up
+    stamps          "kernel": reads have the kernel's own receive time; "socket": the time at which the read returned;
+                    "piece": the time at which somebody else's client gave a piece
+    taps            what others saw of the same stream: `upstream.…`, `relay.…` (see `streamkit.taps.TAPS`)
+    marks           single moments of others by name, such as `relay.asked`, `upstream.asked`
+    counts          single numbers that others told, such as `relay.dropped_pieces`
+    gauges          how much lay in each queue on the way, sampled (`GAUGES`, `COUNTERS` of `streamkit.taps.gauges`);
+                    a queue that cannot be seen here is there with `NOT_KNOWN` in every row, or not at all
+    meta            clock and its origin (numbers of different origins must never be subtracted), start by the wall
+                    clock, platform, versions, framing, `notes`; JSON values only
+    damage          what was lost when the recording was loaded from a damaged file; empty otherwise
+
+    Raises ValueError if the columns do not fit together: reads and events must be in the order of time, and an
+    event's time must be its read's. Likewise for a tap whose place on the way is not known, or is the client's own, and
+    for a gauge of an unknown name.
+    """
+
+    reads: Reads = field(default_factory=Reads)
+    events: Events = field(default_factory=Events)
+    outcome: Outcome = field(default_factory=lambda: Outcome("complete"))
+    error: str | None = None
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content_type: str | None = None
+    preset: str | None = None
+    url: str = ""
+    label: str = ""
+    started_ns: int = 0
+    acquired_ns: int | None = None
+    connected_ns: int | None = None
+    tls_ns: int | None = None
+    sent_ns: int | None = None
+    head_ns: int | None = None
+    ended_ns: int | None = None
+    stamps: Stamps = "socket"
+    taps: Mapping[str, Tap] = field(default_factory=dict)
+    marks: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+    gauges: Mapping[str, Gauge] = field(default_factory=dict)
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    damage: tuple[str, ...] = field(default=(), compare=False)
+
+    def __post_init__(self) -> None:
+        check_ascending("reads.at_ns", self.reads.at_ns)
+        check_ascending("events.read", self.events.read)
+        check_at_least(0, self.reads.size, "sizes of 0 bytes or more")
+        check_at_least(0, self.events.size, "sizes of 0 bytes or more")
+        check_at_least(-1, self.reads.error_ns, "errors of 0 ns or more, or -1 for an unknown one")
+        _check_reads_of_events(self.reads, self.events)
+        if unknown := self.taps.keys() - set(FOREIGN_TAPS):
+            raise ValueError(f"expected taps out of {', '.join(FOREIGN_TAPS)}, got {', '.join(sorted(unknown))}")
+        if unknown := self.gauges.keys() - set(ALL_GAUGES):
+            raise ValueError(f"expected gauges out of {', '.join(ALL_GAUGES)}, got {', '.join(sorted(unknown))}")
+
+    @classmethod
+    def from_pieces(cls, pieces: Iterable[tuple[int, str]], **fields: Any) -> Self:
+        """A recording made by hand from `(at_ns, text)` pairs; pieces of one time share a read.
+
+        `fields` are those of `Recording`. For examples, tests, and times that come from somewhere else.
+        """
+        pairs = list(pieces)
+        events = Events([at_ns for at_ns, _ in pairs], text=[text for _, text in pairs])
+        bodies: dict[int, bytes] = {}
+        for at_ns, text in pairs:
+            bodies[at_ns] = bodies.get(at_ns, b"") + text.encode("utf-8", "replace")
+        return cls(reads=Reads(bodies.keys(), data=bodies.values()), events=events, **fields)
+
+    @property
+    def text(self) -> str:
+        """All pieces joined."""
+        return "".join(self.events.text)
+
+    @property
+    def reasoning(self) -> str:
+        """All thinking pieces joined; empty unless the recording was made with `reasoning=True`."""
+        return "".join(self.events.reasoning)
+
+    @property
+    def body(self) -> bytes | None:
+        """The body as it came, chunked coding undone; None if the bytes of any read were not kept."""
+        kept = [data for data in self.reads.data if data is not None]
+        return b"".join(kept) if len(kept) == len(self.reads) else None
+
+
+SomeRecorded = TypeVar("SomeRecorded", bound=Recorded)
+
+
+def _strings(given: Iterable[str] | None, length: int, default: str = "") -> list[str]:
+    return [default] * length if given is None else list(given)
+
+
+def _check_reads_of_events(reads: Reads, events: Events) -> None:
+    """Each event must name a read that there is, and have its time. Raises ValueError for the first that does not."""
+    read, at_ns = np.asarray(events.read), np.asarray(events.at_ns)
+    missing = (read < 0) | (read >= len(reads))
+    if missing.any():
+        index = int(missing.argmax())
+        raise ValueError(f"event {index} names read {read[index]}, but there are {len(reads)} reads (from 0)")
+    differs = at_ns != np.asarray(reads.at_ns)[read]
+    if differs.any():
+        index = int(differs.argmax())
+        raise ValueError(
+            f"event {index} has at_ns={at_ns[index]}, but its read {read[index]} has {reads.at_ns[read[index]]}; "
+            f"an event's time is that of the read that completed it"
+        )

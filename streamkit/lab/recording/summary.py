@@ -1,0 +1,298 @@
+"""Summary: the numbers of one recording, with units, and with the rule by which each was counted."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+
+from streamkit.lab import metrics
+from streamkit.lab.metrics.columns import characters
+from streamkit.lab.recording.tap_curves import tap_curves
+from streamkit.lab.recording.trust import judge
+
+if TYPE_CHECKING:
+    from streamkit.lab.metrics.curves import Ints
+    from streamkit.lab.recording.recorded import Recorded, Stamps
+    from streamkit.outcome import Outcome
+
+__all__ = ["HopSummary", "Summary", "summarize", "timetable"]
+
+WIDEST_NUMBER: Final = 16  # characters, in the printed table
+
+
+class HopSummary(NamedTuple):
+    """One hop: its events' delays (percentiles by nearest rank), and the most events that it held at any time."""
+
+    name: str
+    events: int
+    p50_ms: float | None
+    p95_ms: float | None
+    max_ms: float | None
+    max_backlog: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary(Mapping[str, Any]):
+    """The numbers of one recording; also a mapping from field names to them. What is not defined is None.
+
+    events, reads, bytes, characters   counts; reads are those that brought body bytes, characters those of the text
+    ttft_ms                   the first event with text, from when the request's last byte had left (from the call
+                              where that is not known: see `notes`)
+    waited_ms, connecting_ms, tls_ms, sending_ms   what came before that moment, and is in no other number: waiting for
+                              a slot, connecting, the TLS handshake, sending the request; each where both ends are known
+    duration_ms               the end of the stream, from the same moment
+    gaps                      how many gaps there are between reads that brought pieces (`metrics.pieces`)
+    gap_p50_ms, gap_p95_ms, gap_p99_ms, max_gap_ms   over those gaps; percentiles by nearest rank
+    stalls                    how many of those gaps are longer than `stall_threshold_ms`
+    longest_stall_ms, longest_stall_after   the longest of them, the first of equals: its length, and after which piece
+                              (counted from 1) it began
+    coalesced_share           share of the events that came in the same read as an earlier one (0 to 1)
+    throughput_events_per_s, throughput_chars_per_s   pieces and their characters, after the first read that brought any
+    hops                      delays and backlog between consecutive taps, for recordings with taps of others; in events
+    stamps                    what a read's time is: the kernel's ("kernel"), that of the read ("socket"), or that of
+                              a piece given by a client library ("piece")
+    error_p99_ms              how wrong the times of the reads can be; over the reads for which that is known
+    late_p99_ms               how late Python was at the reads, the times of which the kernel took: not in any other
+                              number, but what a tool without the kernel's stamps would have added to them
+    trust                     how far all of this can be trusted (`Recording.trust`)
+    notes                     what has to be known to read the numbers rightly
+    """
+
+    outcome: Outcome
+    events: int
+    reads: int
+    bytes: int
+    characters: int
+    ttft_ms: float | None
+    duration_ms: float | None
+    waited_ms: float | None
+    connecting_ms: float | None
+    tls_ms: float | None
+    sending_ms: float | None
+    gaps: int
+    gap_p50_ms: float | None
+    gap_p95_ms: float | None
+    gap_p99_ms: float | None
+    max_gap_ms: float | None
+    stalls: int
+    stall_threshold_ms: float
+    longest_stall_ms: float | None
+    longest_stall_after: int | None
+    coalesced_share: float | None
+    throughput_events_per_s: float | None
+    throughput_chars_per_s: float | None
+    hops: tuple[HopSummary, ...]
+    stamps: Stamps
+    error_p99_ms: float | None
+    late_p99_ms: float | None
+    trust: str | None
+    notes: tuple[str, ...]
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self.as_dict():
+            raise KeyError(name)
+        return getattr(self, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return (field.name for field in fields(self))
+
+    def __len__(self) -> int:
+        return len(fields(self))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Field names and values, in the order of the table."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def rows(self) -> list[tuple[str, str]]:
+        """The table as pairs of a name and a value with its unit; "–" stands for what is not defined.
+
+        Rows about the connection, hops and the instrument are left out where nothing is known of them.
+        """
+        return [
+            ("outcome", str(self.outcome)),
+            ("events", str(self.events)),
+            ("reads", str(self.reads)),
+            ("bytes", str(self.bytes)),
+            ("characters", str(self.characters)),
+            ("time to first piece", _ms(self.ttft_ms)),
+            ("duration", _ms(self.duration_ms)),
+            *_known(
+                ("waited for a slot", self.waited_ms),
+                ("connecting", self.connecting_ms),
+                ("TLS", self.tls_ms),
+                ("sending", self.sending_ms),
+            ),
+            ("gaps between reads", str(self.gaps)),
+            ("gap p50", _ms(self.gap_p50_ms)),
+            ("gap p95", _ms(self.gap_p95_ms)),
+            ("gap p99", _ms(self.gap_p99_ms)),
+            ("longest gap", _ms(self.max_gap_ms)),
+            (f"stalls (gaps above {self.stall_threshold_ms:.0f} ms)", self._stalls()),
+            ("events sharing a read", "–" if self.coalesced_share is None else f"{self.coalesced_share:.0%}"),
+            ("events per second", _rate(self.throughput_events_per_s)),
+            ("characters per second", _rate(self.throughput_chars_per_s)),
+            *((hop.name, _hop(hop)) for hop in self.hops),
+            ("stamps", self.stamps),
+            *_known(("stamp error p99", self.error_p99_ms), ("Python late p99", self.late_p99_ms), digits=3),
+            *([("trust", self.trust)] if self.trust else []),
+        ]
+
+    def _stalls(self) -> str:
+        if not self.stalls:
+            return "0"
+        return f"{self.stalls}, longest {_ms(self.longest_stall_ms, 0)} after event {self.longest_stall_after}"
+
+    def __str__(self) -> str:
+        rows = self.rows()
+        names = max(len(name) for name, _ in rows)
+        values = max(len(value) for _, value in rows if len(value) <= WIDEST_NUMBER)  # what is longer is a sentence
+        table = [f"{name:<{names}}  {value:>{values}}" for name, value in rows]
+        return "\n".join([*table, *(f"* {note}" for note in self.notes)])
+
+    def _repr_html_(self) -> str:
+        rows = "".join(f"<tr><th>{html.escape(n)}</th><td>{html.escape(v)}</td></tr>" for n, v in self.rows())
+        notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
+        return f"<table><tbody>{rows}</tbody></table><ul>{notes}</ul>"
+
+
+def summarize(recording: Recorded) -> Summary:
+    """The `Summary` of a recording. Its cost is linear in reads, events and steps of taps."""
+    events = recording.events
+    lengths = characters(events.text)
+    origin_ns = recording.sent_ns or 0
+    pieces = metrics.pieces(lengths)
+    at_ns, read = np.asarray(events.at_ns)[pieces], np.asarray(events.read)[pieces]
+    gaps = metrics.gaps_ns(at_ns, read)
+    p50, p95, p99, longest = map(_in_ms, metrics.percentiles_ns(gaps, (50, 95, 99, 100)))
+    threshold_ns = metrics.stall_threshold_ns(gaps)
+    coalesced = metrics.coalesced_share(events.read)
+    return Summary(
+        outcome=recording.outcome,
+        events=len(events),
+        reads=len(recording.reads),
+        bytes=int(np.asarray(recording.reads.size).sum()),
+        characters=int(lengths.sum()),
+        ttft_ms=_in_ms(metrics.ttft_ns(events.at_ns, lengths, origin_ns)),
+        duration_ms=_between_ms(origin_ns, recording.ended_ns),
+        **_before_sent(recording),
+        gaps=gaps.size,
+        gap_p50_ms=p50,
+        gap_p95_ms=p95,
+        gap_p99_ms=p99,
+        max_gap_ms=longest,
+        **_stalls(at_ns, read, threshold_ns),
+        coalesced_share=coalesced,
+        throughput_events_per_s=metrics.throughput_per_s(at_ns, read, np.ones_like(read)),
+        throughput_chars_per_s=metrics.throughput_per_s(at_ns, read, lengths[pieces]),
+        hops=_hops(recording) if recording.taps else (),
+        **_instrument(recording),
+        notes=_notes(recording, coalesced),
+    )
+
+
+def _before_sent(recording: Recorded) -> dict[str, Any]:
+    """From the call to the request's last byte, in the order in which it happens."""
+    acquired_ns, connected_ns, tls_ns = recording.acquired_ns, recording.connected_ns, recording.tls_ns
+    ready_ns = next((at_ns for at_ns in (tls_ns, connected_ns, acquired_ns) if at_ns is not None), None)
+    return {
+        "waited_ms": _between_ms(0, acquired_ns),
+        "connecting_ms": _between_ms(acquired_ns, connected_ns),
+        "tls_ms": _between_ms(connected_ns, tls_ns),
+        "sending_ms": _between_ms(ready_ns, recording.sent_ns),
+    }
+
+
+def _stalls(at_ns: Ints, read: Ints, threshold_ns: int) -> dict[str, Any]:
+    stalls = np.diff(metrics.stalls_ns(at_ns, read, threshold_ns)).ravel()
+    places = metrics.stall_places(at_ns, read, threshold_ns)
+    longest = int(stalls.argmax()) if stalls.size else None
+    return {
+        "stalls": stalls.size,
+        "stall_threshold_ms": threshold_ns / 1e6,
+        "longest_stall_ms": None if longest is None else int(stalls[longest]) / 1e6,
+        "longest_stall_after": None if longest is None else int(places[longest]),
+    }
+
+
+def _hops(recording: Recorded) -> tuple[HopSummary, ...]:
+    curves = tap_curves(recording)
+    found = []
+    for hop in metrics.hops(curves):
+        p50, p95, longest = map(_in_ms, metrics.percentiles_ns(hop.delays_ns, (50, 95, 100)))
+        held = metrics.max_backlog(curves[hop.before], curves[hop.after])
+        found.append(HopSummary(hop.name, hop.delays_ns.size, p50, p95, longest, held))
+    return tuple(found)
+
+
+def _instrument(recording: Recorded) -> dict[str, Any]:
+    reads = recording.reads
+    errors_ns = np.asarray(reads.error_ns)
+    return {
+        "stamps": recording.stamps,
+        "error_p99_ms": _in_ms(metrics.percentile_ns(errors_ns[errors_ns >= 0], 99)),
+        "late_p99_ms": _in_ms(metrics.percentile_ns(reads.late_ns, 99)) if recording.stamps == "kernel" else None,
+        "trust": str(judge(recording)),
+    }
+
+
+def _notes(recording: Recorded, coalesced: float | None) -> tuple[str, ...]:
+    notes = []
+    if coalesced:
+        notes.append(f"gaps are between reads; {coalesced:.0%} of the events shared a read with an earlier one")
+    if recording.sent_ns is None:
+        notes.append("times are from the call: when the request had left is not known")
+    if recording.stamps == "piece":
+        notes.append("the stamps are of the pieces that a client library gave, not of socket reads")
+    if recording.damage:
+        notes.append("loaded from a damaged file: what is missing there is missing here")
+    return (*notes, *recording.meta.get("notes", ()))
+
+
+def _in_ms(ns: int | None) -> float | None:
+    return None if ns is None else ns / 1e6
+
+
+def _between_ms(begin_ns: int | None, end_ns: int | None) -> float | None:
+    return None if begin_ns is None or end_ns is None else (end_ns - begin_ns) / 1e6
+
+
+def _ms(value: float | None, digits: int = 1) -> str:
+    return "–" if value is None else f"{value:.{digits}f} ms"
+
+
+def _known(*rows: tuple[str, float | None], digits: int = 1) -> list[tuple[str, str]]:
+    return [(name, _ms(value, digits)) for name, value in rows if value is not None]
+
+
+def _hop(hop: HopSummary) -> str:
+    if hop.p50_ms is None:
+        return f"no event passed both, held at most {hop.max_backlog}"
+    return f"p50 {hop.p50_ms:.2f}, p95 {hop.p95_ms:.2f}, max {hop.max_ms:.2f} ms, held at most {hop.max_backlog}"
+
+
+def _rate(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f} /s"
+
+
+def timetable(recording: Recorded, rows: int = 12) -> str:
+    """When each piece came, as text: ms since the request was sent, the gap before it, the number of its read, itself.
+
+    Pieces are the events with text; beyond `rows` of them the middle is left out and counted. The gap is to the piece
+    before it, so pieces of one read show 0.0.
+    """
+    origin_ns = recording.sent_ns or 0
+    pieces = [event for event in recording.events if event.text]
+    earlier = [None, *(event.at_ns for event in pieces)]
+    lines = [
+        f"{(event.at_ns - origin_ns) / 1e6:>9.1f}  "
+        f"{'' if before is None else f'{(event.at_ns - before) / 1e6:.1f}':>8}  {event.read:>5}  {event.text!r}"
+        for before, event in zip(earlier, pieces, strict=False)
+    ]
+    if len(lines) > rows:
+        head = rows // 2
+        lines[head : len(lines) - (rows - head)] = [f"{'…':>9}  {len(lines) - rows} more pieces"]
+    return "\n".join([f"{'at ms':>9}  {'gap ms':>8}  {'read':>5}  piece", *lines])

@@ -1,0 +1,342 @@
+"""trust: how far the numbers of a recording can be trusted, judged by what the recording says about its own making.
+
+    recording.trust                    # good
+                                       # limited: 41 % of the pieces share a read with another one
+                                       # do not quote: the upstream sent 81 ms late (p95)
+    stated_error_ns(recording)         # of each event: how wrong its time may be
+
+Judged is the instrument, not the stream: a server that stalls, or a reader that holds the upstream back, is what a
+recording is made to show. What is measured are gaps between pieces, so an error is weighed against the median gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+import numpy as np
+
+from streamkit.lab import metrics
+from streamkit.lab.metrics.curves import count_at, curve_of
+from streamkit.lab.recording.calibration import Calibration
+from streamkit.lab.recording.join import DROPPED, UNFINISHED
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from streamkit.lab.metrics.curves import Curve
+    from streamkit.lab.recording.recorded import Recorded
+
+    Ints = npt.NDArray[np.int64]
+
+__all__ = ["LEVELS", "Level", "Trust", "judge", "own_lateness_ns", "read_error_ns", "stated_error_ns"]
+
+Level: TypeAlias = Literal["do not quote", "limited", "good"]
+LEVELS: Final[tuple[Level, ...]] = ("do not quote", "limited", "good")
+"""From the worst to the best."""
+
+LIMITED_SHARE: Final = 0.1  # of the median gap: a tenth is seen in a percentile …
+LIMITED_NS: Final = (
+    5_000_000  # … but less than this is what any shared machine does (or half a gap, where that is less)
+)
+WORST_SHARE: Final = 1.0  # an error of a whole gap: nothing is left of what was to be measured …
+NEGLIGIBLE_NS: Final = 1_000
+"""An error that no gap between events is measured against: closer are only the parts of one packet, read one by one."""
+WORST_NS: Final = 50_000_000  # … and this much a reader sees, however long the gaps are
+COALESCED_SHARE: Final = 0.2  # of the pieces in shared reads: every fifth gap is then an artefact or not there at all
+
+SOCKET_ERROR_NS: Final = 2_000_000
+"""Of a read stamped in user space, while nothing is calibrated. Pessimistic: on a machine of two cores that is not
+overloaded, asyncio's client libraries are off by 0.6 to 1.2 ms at the 99th percentile."""
+PIECE_ERROR_NS: Final = 20_000_000
+"""Of a piece that somebody else's client gave: pools, decoders and queues of unknown length lie before it; client
+libraries have been seen 9 ms late in the median at 50 streams of 100 events/s."""
+
+ON_TIME_NS: Final = 1_000_000
+FULL_EVENTS: Final = 8  # unread events, or …
+FULL_BYTES: Final = 2048  # … bytes of text, from which on even the smallest socket buffers (4 kB) may be full
+
+
+@dataclass(frozen=True, repr=False)
+class Trust:
+    """The verdict: a level and the reasons for it, the worst first. `str()` is what a figure shows.
+
+    Verdicts are ordered by level: `min(trusts)` is the worst. They have no truth value: compare `.level`.
+    """
+
+    level: Level
+    reasons: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.level}: {'; '.join(self.reasons)}" if self.reasons else self.level
+
+    def __repr__(self) -> str:
+        return f"<Trust {self}>"
+
+    def __lt__(self, other: Trust) -> bool:
+        return LEVELS.index(self.level) < LEVELS.index(other.level)
+
+    def __le__(self, other: Trust) -> bool:
+        return LEVELS.index(self.level) <= LEVELS.index(other.level)
+
+    def __bool__(self) -> bool:
+        raise TypeError("a verdict is neither true nor false: compare its .level, one of 'good', 'limited', …")
+
+
+def judge(recording: Recorded) -> Trust:
+    """The verdict on a recording; see the constants of this module for what leads to which level, and why."""
+    gap_ns = _median_gap_ns(recording)
+    found = [finding for rule in _RULES if (finding := rule(recording, gap_ns)) is not None]
+    found.sort(key=lambda finding: LEVELS.index(finding[0]))
+    return Trust(found[0][0], tuple(reason for _, reason in found)) if found else Trust("good")
+
+
+def stated_error_ns(recording: Recorded) -> Ints:
+    """Of each event, how wrong its time `at_ns` may be (ns): it arrived up to this much earlier.
+
+    That of its read (`read_error_ns`), and where the read completed several events the time since the read before it,
+    or since the head: a read has one time, that of its end, and each of them may have come at any moment in between.
+    """
+    reads, read = recording.reads, np.asarray(recording.events.read, dtype=np.int64)
+    if not read.size:
+        return np.zeros(0, dtype=np.int64)
+    at_ns = np.asarray(reads.at_ns, dtype=np.int64)
+    head_ns = min(recording.head_ns or recording.sent_ns or 0, int(at_ns[0]))
+    since_ns = np.diff(at_ns, prepend=head_ns)
+    shared = np.bincount(read, minlength=at_ns.size) > 1
+    error_ns: Ints = read_error_ns(recording) + np.where(shared, since_ns, 0)
+    return error_ns[read]
+
+
+def read_error_ns(recording: Recorded) -> Ints:
+    """Of each read, how wrong its time may be (ns): what its stamp says, where it does (`Reads.error_ns`).
+
+    Else the stamp was taken in user space: the 99th percentile of the calibration it was made under, or
+    `SOCKET_ERROR_NS`, `PIECE_ERROR_NS` without one; and no less than the recorder's loop was seen late.
+    """
+    stated = np.asarray(recording.reads.error_ns, dtype=np.int64)
+    late_ns = max(_user_space_error_ns(recording), recording.meta.get("loop_lag_ns") or 0)
+    return np.where(stated >= 0, stated, np.int64(late_ns))
+
+
+def own_lateness_ns(recording: Recorded) -> Ints:
+    """How late the upstream sent (`sent - due`, ns), of the events that it was free to send.
+
+    An event is left out if sending it took long while what had been sent before was still unread (`FULL_EVENTS`,
+    `FULL_BYTES`), or its own server's buffer was not empty (gauge `upstream.buffer`): then the reader may have held it
+    back, which is what back-pressure is; likewise those behind it, until one is on time again. Empty where the taps
+    are missing, or all was due at once.
+    """
+    if not {"upstream.due", "upstream.sent"} <= recording.taps.keys():
+        return np.zeros(0, dtype=np.int64)
+    due, sent = (curve_of(recording.taps[name]) for name in ("upstream.due", "upstream.sent"))
+    events = min(due.total, sent.total)
+    if not events or due.at_ns[0] == due.at_ns[-1]:
+        return np.zeros(0, dtype=np.int64)
+    due_ns, sent_ns = _times(due, events), _times(sent, events)
+    late_ns = sent_ns - due_ns
+    free_ns = np.maximum(due_ns, np.concatenate((due_ns[:1], sent_ns[:-1])))
+    blocked = sent_ns - free_ns > ON_TIME_NS
+    # Of each event: free (0), held back (1), or as the one before it (-1): late, but only because that was.
+    state = np.where(late_ns <= ON_TIME_NS, 0, np.where(blocked, _held_back(recording, free_ns, sent_ns), -1))
+    state[0] = max(state[0], 0)
+    told_by = np.maximum.accumulate(np.where(state >= 0, np.arange(events), 0))
+    own: Ints = late_ns[state[told_by] == 0]
+    return own
+
+
+# --- The rules: each gives a level and a reason, or nothing ---------------------------------------------------------
+
+_Finding: TypeAlias = tuple[Level, str]
+
+
+def _damaged(recording: Recorded, gap_ns: int | None) -> _Finding | None:
+    del gap_ns
+    return ("do not quote", "parts of it were lost with a damaged file") if recording.damage else None
+
+
+def _sent_late(recording: Recorded, gap_ns: int | None) -> _Finding | None:
+    """Against the gaps that the upstream meant to keep: where it does not, those that came are no measure."""
+    gap_ns = _scheduled_gap_ns(recording) or gap_ns
+    late_ns = metrics.percentile_ns(own_lateness_ns(recording), 95) or 0
+    return _weighed(late_ns, gap_ns, f"the upstream sent {_ms(late_ns)} late (p95)")
+
+
+def _timers_are_coarse(recording: Recorded, gap_ns: int | None) -> _Finding | None:
+    """The schedule was finer than this machine's timers, whether or not this one recording was lucky."""
+    del gap_ns
+    calibration, scheduled_ns = _calibration(recording), _scheduled_gap_ns(recording)
+    if calibration is None or scheduled_ns is None:
+        return None
+    late_ns = calibration.timer_p99_ns
+    text = f"timers here are up to {_ms(late_ns)} late (p99), the upstream's gaps were to be {_ms(scheduled_ns)}"
+    return ("limited", text) if late_ns > WORST_SHARE * scheduled_ns else None
+
+
+def _stamped_by_pieces(recording: Recorded, gap_ns: int | None) -> _Finding | None:
+    del gap_ns
+    return ("limited", "stamped are pieces of a client library, not reads") if recording.stamps == "piece" else None
+
+
+def _stamps_are_wrong(recording: Recorded, gap_ns: int | None) -> _Finding | None:
+    """The stamps' own error. A single delay of the loop is the business of `_loop_was_late`."""
+    stated = np.asarray(recording.reads.error_ns, dtype=np.int64)
+    error_ns = metrics.percentile_ns(np.where(stated >= 0, stated, _user_space_error_ns(recording)), 99) or 0
+    if error_ns <= NEGLIGIBLE_NS:
+        return None
+    found = _weighed(error_ns, gap_ns, f"read times may be {_ms(error_ns)} wrong (p99)")
+    if found is None or _calibration(recording) is not None or (stated >= 0).all():
+        return found
+    return "limited", f"{found[1]}, an assumption: calibrate() measures it"
+
+
+def _reads_without_kernel_time(recording: Recorded, gap_ns: int | None) -> _Finding | None:
+    del gap_ns
+    if recording.stamps != "kernel":
+        return None
+    without = int((np.asarray(recording.reads.error_ns, dtype=np.int64) < 0).sum())
+    text = f"{without} of {len(recording.reads)} reads have no kernel time, as after a step of the wall clock"
+    return ("limited", text) if without else None
+
+
+def _loop_was_late(recording: Recorded, gap_ns: int | None) -> _Finding | None:
+    """The largest delay, so it tells of one moment only: it can move one gap by so much, or make up a stall.
+
+    Without kernel times only; with them, see `_reads_taken_late`.
+    """
+    late_ns = recording.meta.get("loop_lag_ns") or 0
+    if recording.stamps == "kernel" or late_ns <= LIMITED_NS:
+        return None
+    stall_ns = metrics.stall_threshold_ns([] if gap_ns is None else [gap_ns])
+    text = f"the recorder's event loop was up to {_ms(late_ns)} late"
+    if late_ns > stall_ns:
+        return "do not quote", f"{text}: it may have made the stalls that it shows"
+    return ("limited", text) if late_ns > min(WORST_NS, gap_ns or WORST_NS) else None
+
+
+def _reads_taken_late(recording: Recorded, gap_ns: int | None) -> _Finding | None:
+    """The kernel's times stand however late Python is. The times of handing over are true too, but of a slow reader; a
+    paced one reads late because it is to.
+    """
+    if recording.stamps != "kernel" or "reader" in recording.meta:
+        return None
+    late_ns = metrics.percentile_ns(recording.reads.late_ns, 95) or 0
+    text = f"Python was {_ms(late_ns)} late (p95): read times stand, client.event includes it"
+    return ("limited", text) if _weighed(late_ns, gap_ns, text) is not None else None
+
+
+def _coalesced(recording: Recorded, gap_ns: int | None) -> _Finding | None:
+    del gap_ns
+    share = metrics.coalesced_share(_pieces(recording)[1]) or 0.0
+    text = f"{share:.0%} of the pieces share a read with an earlier one: their gaps are not known"
+    return ("limited", text) if share > COALESCED_SHARE else None
+
+
+def _taps_are_incomplete(recording: Recorded, gap_ns: int | None) -> _Finding | None:
+    """A stream that was cut has taps without an end by nature."""
+    del gap_ns
+    meta = recording.meta
+    if meta.get(DROPPED):
+        return "limited", f"{meta[DROPPED]} steps of the taps were dropped"
+    if meta.get(UNFINISHED) and recording.outcome.ok:
+        return "limited", f"read before their end: {', '.join(meta[UNFINISHED])}"
+    return None
+
+
+_RULES: Final[tuple[Callable[[Recorded, int | None], _Finding | None], ...]] = (
+    _damaged,
+    _sent_late,
+    _timers_are_coarse,
+    _stamped_by_pieces,
+    _stamps_are_wrong,
+    _reads_without_kernel_time,
+    _loop_was_late,
+    _reads_taken_late,
+    _coalesced,
+    _taps_are_incomplete,
+)
+
+
+def _weighed(error_ns: int, gap_ns: int | None, text: str) -> _Finding | None:
+    """An error against the median gap (None: there is none, and only the absolute bounds count)."""
+    if error_ns > WORST_NS or (gap_ns is not None and error_ns > WORST_SHARE * gap_ns):
+        return "do not quote", text
+    bound_ns = LIMITED_NS if gap_ns is None else max(LIMITED_SHARE * gap_ns, min(LIMITED_NS, gap_ns / 2))
+    return ("limited", text) if error_ns > bound_ns else None
+
+
+# --- What the rules look at -----------------------------------------------------------------------------------------
+
+
+def _pieces(recording: Recorded) -> tuple[Ints, Ints]:
+    """Times and read numbers of the events that a reader waits for."""
+    events = recording.events
+    characters = np.fromiter(map(len, events.text), dtype=np.int64, count=len(events))
+    pieces = metrics.pieces(characters)
+    return np.asarray(events.at_ns, dtype=np.int64)[pieces], np.asarray(events.read, dtype=np.int64)[pieces]
+
+
+def _median_gap_ns(recording: Recorded) -> int | None:
+    return metrics.percentile_ns(metrics.gaps_ns(*_pieces(recording)), 50)
+
+
+def _scheduled_gap_ns(recording: Recorded) -> int | None:
+    """The median gap of the upstream's schedule; None where it is not known, or holds one moment only."""
+    due = recording.taps.get("upstream.due")
+    if due is None:
+        return None
+    gaps_ns = np.diff(np.asarray(due.at_ns, dtype=np.int64))
+    return metrics.percentile_ns(gaps_ns[gaps_ns > 0], 50)
+
+
+def _calibration(recording: Recorded) -> Calibration | None:
+    told: Any = recording.meta.get("calibration")
+    try:
+        return None if told is None else Calibration.from_dict(told)
+    except ValueError:  # out of a file that was changed: as good as none
+        return None
+
+
+def _user_space_error_ns(recording: Recorded) -> int:
+    calibration = _calibration(recording)
+    measured_ns = None if calibration is None else calibration.lag_p99_ns
+    if recording.stamps == "piece":
+        return max(PIECE_ERROR_NS, measured_ns or 0)
+    return SOCKET_ERROR_NS if measured_ns is None else measured_ns
+
+
+def _times(curve: Curve, events: int) -> Ints:
+    """When event n had passed, for n = 1 … events."""
+    return np.repeat(curve.at_ns, np.diff(np.minimum(curve.count, events), prepend=0))
+
+
+def _held_back(recording: Recorded, free_ns: Ints, sent_ns: Ints) -> npt.NDArray[np.bool_]:
+    """Of each event that could have been sent at `free_ns`, whether much of what the upstream had sent before was still
+    unread when it was; or anything at all lay meanwhile where its own server could not get rid of it.
+    """
+    full = _buffer_was_full(recording, free_ns, sent_ns)
+    read, sent = recording.taps.get("relay.read"), recording.taps["upstream.sent"]
+    if read is None:
+        return full
+    before_ns = sent_ns - 1
+
+    def unread(unit: Literal["events", "bytes"]) -> Ints:
+        passed, taken = count_at(curve_of(sent, unit), before_ns), count_at(curve_of(read, unit), sent_ns)
+        return np.subtract(passed, taken, dtype=np.int64)
+
+    return full | (unread("events") >= FULL_EVENTS) | (unread("bytes") >= FULL_BYTES)
+
+
+def _buffer_was_full(recording: Recorded, free_ns: Ints, sent_ns: Ints) -> npt.NDArray[np.bool_]:
+    """By the looks taken between the two times, and the last one before."""
+    buffer = recording.gauges.get("upstream.buffer")
+    if buffer is None:
+        return np.zeros(sent_ns.size, dtype=np.bool_)
+    looks: Ints = np.concatenate((np.zeros(1, dtype=np.int64), np.cumsum(np.asarray(buffer.value) > 0)))
+    first, last = (np.searchsorted(np.asarray(buffer.at_ns), at_ns) for at_ns in (free_ns, sent_ns))
+    return np.asarray(looks[last] > looks[np.maximum(first - 1, 0)])
+
+
+def _ms(ns: int) -> str:
+    return f"{ns / 1e6:.0f} ms" if ns >= 10_000_000 else f"{ns / 1e6:.2g} ms"

@@ -1,0 +1,93 @@
+"""Where the taps of upstream and relay are had, and how they join a recording."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
+
+from streamkit.lab.client.record import record
+from streamkit.lab.recording.join import attach
+from streamkit.lab.upstream.app import SentLog
+from streamkit.taps import StreamTaps
+
+if TYPE_CHECKING:
+    from streamkit.lab.recording.recording import Recording
+    from streamkit.serving.factory import App
+
+__all__ = ["FetchTaps", "fetcher", "joined"]
+
+TAPS_WAIT_S: Final = 0.5  # the servers may see the end a moment after the client
+TAPS_POLL_S: Final = 0.01
+MAX_TAPS_BYTES: Final = 256 << 20
+
+FetchTaps: TypeAlias = Callable[[str], Awaitable[StreamTaps | None]]
+
+
+def fetcher(app: App | None, url: str) -> FetchTaps:
+    """The taps of a server: directly where its app is in this process, else over HTTP."""
+    if app is None:
+        return partial(_over_http, url)
+    if hasattr(app.ctx, "relay"):
+        return partial(_from_relay, app)
+    return partial(_from_upstream, app)
+
+
+async def _from_relay(app: App, stream_id: str) -> StreamTaps | None:
+    log = app.ctx.relay.taps
+    return None if log is None else cast("StreamTaps | None", log.get(stream_id))
+
+
+async def _from_upstream(app: App, stream_id: str) -> StreamTaps | None:
+    sent = tuple(getattr(app.ctx, "sent", ()))  # at once: the upstream's thread may be adding to it
+    logs = (log for log in reversed(sent) if isinstance(log, SentLog) and log.stream_id == stream_id)
+    return next((log.taps() for log in logs), None)
+
+
+async def _over_http(url: str, stream_id: str) -> StreamTaps | None:
+    answer = await record(
+        f"{url}/streams/{stream_id}/taps",
+        method="GET",
+        total_s=TAPS_WAIT_S,
+        keep_bytes=MAX_TAPS_BYTES,
+        max_bytes=MAX_TAPS_BYTES,
+    )
+    if not answer.outcome.ok:
+        return None
+    try:
+        return StreamTaps.from_dict(json.loads(answer.body or b""))
+    except (ValueError, TypeError, KeyError):  # an upstream of one's own may answer anything
+        return None
+
+
+async def joined(
+    recording: Recording, sources: Mapping[str, FetchTaps], stream_id: str, wait_s: float = TAPS_WAIT_S
+) -> Recording:
+    """With all taps that there are; a recording is not lost for the lack of some."""
+    found = await finished_taps(sources, stream_id, wait_s)
+    for who, taps in found.items():
+        try:
+            recording = attach(recording, taps)
+        except ValueError as error:  # its clock is another one, as that of each process outside Linux
+            recording = _noted(recording, f"the taps of {who} cannot be joined: {error}")
+    missing = ", ".join(who for who in sources if who not in found)
+    return _noted(recording, f"no taps of this stream: {missing}") if missing else recording
+
+
+async def finished_taps(sources: Mapping[str, FetchTaps], stream_id: str, wait_s: float) -> dict[str, StreamTaps]:
+    """Those of each source that knows the stream; a wait of at most `wait_s` for those that have not ended yet."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        asked = {who: await fetch(stream_id) for who, fetch in sources.items()}
+        found = {who: taps for who, taps in asked.items() if taps is not None}
+        if all(taps.finished for taps in found.values()) or time.monotonic() > deadline:
+            return found
+        await asyncio.sleep(TAPS_POLL_S)
+
+
+def _noted(recording: Recording, note: str) -> Recording:
+    return replace(recording, meta={**recording.meta, "notes": [*recording.meta.get("notes", ()), note]})

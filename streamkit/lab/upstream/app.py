@@ -1,0 +1,287 @@
+"""The scripted upstream: an LLM that does exactly what a script says, in any provider's wire format.
+
+It is paced open-loop: every event has a due time counted from the request, fixed beforehand. An upstream that waits a
+gap *after* each send grows slower when it is late and hides its own lateness (coordinated omission: G. Tene, "How NOT
+to Measure Latency"); this one keeps its schedule and records how late each send was.
+
+A script without faults is sent through the HTTP server like any other answer. One with faults may be no HTTP at all, so
+it is written past the server, on the transport.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import time
+from array import array
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final, Literal, NoReturn, TypeAlias, cast
+
+from sanic import HTTPResponse, Request, Sanic
+from sanic.exceptions import RequestCancelled
+from sanic.http.constants import Stage
+from sanic.response import json
+
+from streamkit.lab.upstream.script import Script, plan
+from streamkit.lab.upstream.steps import Step
+from streamkit.presets.writing import wire
+from streamkit.relay.settings import Buffers, Tracing
+from streamkit.sockets import reset_on_close, send_queue, set_buffers
+from streamkit.taps import STREAM_ID_HEADER, StreamTaps, stream_id_from
+from streamkit.taps.gauges import Gauges, Sampler, Values
+from streamkit.transport.http1 import LAST_CHUNK, chunk
+
+__all__ = ["Script", "SentLog", "Step", "create_upstream", "plan"]
+
+REMEMBERED_STREAMS: Final = 1000
+REMEMBERED_GAUGES: Final = 50  # of streams that have ended: up to 64 kB each
+How: TypeAlias = Literal["running", "finished", "cut", "left"]
+_serial = itertools.count(1)
+
+
+@dataclass(slots=True)
+class SentLog:
+    """What one stream really sent: due and sent times in monotonic ns, one pair per step of its plan, in order.
+
+    `stream_id` is the asker's (header X-Stream-Id), or one of our own that the answer's head tells, but for a script
+    with faults. `finished`: all of it was sent; `cut`: the connection was ended where the script says; `ended_ns`:
+    from when on nothing more is sent, for one of these reasons or since the asker has left. `wrote_bytes` of body were
+    written, the framing of HTTP chunks included; `gauges` are the queues, while they are kept.
+    """
+
+    started_ns: int
+    asked: bytes
+    stream_id: str = ""
+    steps: Sequence[Step] = ()
+    due_ns: array[int] = field(default_factory=lambda: array("q"))
+    sent_ns: array[int] = field(default_factory=lambda: array("q"))
+    finished: bool = False
+    cut: bool = False
+    ended_ns: int | None = None
+    wrote_bytes: int = 0
+    gauges: Gauges | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Nothing more will be sent."""
+        return self.ended_ns is not None
+
+    @property
+    def how(self) -> How:
+        """How it ended, if it has: all was sent, the script cut it, or the asker left."""
+        if not self.ended:
+            return "running"
+        return "finished" if self.finished else "cut" if self.cut else "left"
+
+    def lateness_ms(self) -> list[float]:
+        """How late each event was, sent − due: large values mean that the upstream, not the network, was slow."""
+        return [(sent - due) / 1e6 for due, sent in zip(self.due_ns, self.sent_ns, strict=True)]
+
+    def taps(self) -> StreamTaps:
+        """`upstream.due`, the whole schedule whatever came of it, and `upstream.sent`; events are pieces of text.
+
+        The mark `upstream.asked` is when the request was complete, `upstream.ended` when it was over.
+        """
+        taps = StreamTaps(self.stream_id)
+        taps.finished = self.ended
+        taps.gauges = self.gauges
+        taps.mark("upstream.asked", self.started_ns)
+        if self.ended_ns is not None:
+            taps.mark("upstream.ended", self.ended_ns)
+        for step in self.steps:
+            if step.kind == "piece":
+                taps.stamp("upstream.due", self.started_ns + step.due_ns, 1, step.text_bytes)
+        for step, sent_ns in zip(self.steps, self.sent_ns[:], strict=False):  # a copy: it may be growing
+            if step.kind == "piece":
+                taps.stamp("upstream.sent", sent_ns, 1, step.text_bytes)
+        return taps
+
+    def __repr__(self) -> str:
+        worst_ms = max(self.lateness_ms(), default=0.0)
+        state = "finished" if self.finished else "unfinished"
+        return f"<SentLog {state}: {len(self.sent_ns)} events, at most {worst_ms:.1f} ms late>"
+
+
+def create_upstream(
+    script: Script | None = None,
+    *,
+    name: str | None = None,
+    send_buffer_bytes: int = 0,
+    write_buffer_bytes: int = 65_536,
+    gauge_ms: float = 0,
+) -> Sanic[Any, Any]:
+    """A Sanic app that answers every POST, whatever its path, with `script`; `GET /sent` tells due and sent times.
+
+    The logs of the last streams are `app.ctx.sent`, newest last; `GET /streams/<id>/taps` tells one of them as taps.
+
+    `send_buffer_bytes` is the SO_SNDBUF of each connection (0: the kernel's choice), `write_buffer_bytes` how much is
+    written ahead of the kernel before the script is held. Every `gauge_ms` its queues are looked at (0: never); the
+    gauges are kept of the streams that run, and of the last 50 that have ended.
+
+    Raises ConfigError for a negative number, EncodeError for text that the script's format cannot carry.
+    """
+    Buffers(send_buffer_bytes=send_buffer_bytes, write_buffer_bytes=write_buffer_bytes)
+    Tracing(gauge_ms=gauge_ms)
+    script = script or Script()
+    steps = plan(script)
+    answer = _perform if script.faults else partial(_answer, content_type=wire(script.preset).content_type)
+    app: Sanic[Any, Any] = Sanic(name or f"streamkit_upstream_{next(_serial)}", configure_logging=False)
+    app.config.TOUCHUP = False  # with it, the second app of a process fails
+    app.config.RESPONSE_TIMEOUT = 24 * 3600.0  # a script may be silent for as long as it likes
+    app.ctx.sent = deque(maxlen=REMEMBERED_STREAMS)
+    gauging = _Gauging(Sampler(int(gauge_ms * 1e6))) if gauge_ms else None
+
+    @app.get("/sent")
+    async def sent(_: Request) -> HTTPResponse:
+        return json([_told(log) for log in app.ctx.sent])
+
+    @app.get("/streams/<stream_id:str>/taps")
+    async def taps(_: Request, stream_id: str) -> HTTPResponse:
+        found = next((log for log in reversed(app.ctx.sent) if log.stream_id == stream_id), None)
+        return json({"code": "unknown_stream"}, 404) if found is None else json(found.taps().as_dict())
+
+    @app.post("/", name="speak_at_root")
+    @app.post("/<path:path>", name="speak")
+    async def speak(request: Request, path: str = "") -> None:  # noqa: ARG001  # any path is this LLM's
+        stream_id = stream_id_from(request.headers.get(STREAM_ID_HEADER))
+        log = SentLog(time.monotonic_ns(), request.body, stream_id, steps)
+        app.ctx.sent.append(log)
+        transport = _transport(request)
+        set_buffers(transport, send_buffer_bytes=send_buffer_bytes, write_buffer_bytes=write_buffer_bytes)
+        try:
+            with contextlib.nullcontext() if gauging is None else gauging.watch(log, transport):
+                await answer(request, log)
+            log.finished = True
+        finally:
+            log.ended_ns = log.ended_ns or time.monotonic_ns()
+
+    return app
+
+
+async def _answer(request: Request, log: SentLog, content_type: str) -> None:
+    response: HTTPResponse = await request.respond(content_type=content_type, headers={STREAM_ID_HEADER: log.stream_id})
+    for step in log.steps:
+        data = step.data  # made before it is due
+        await _until(log.started_ns + step.due_ns)
+        await _writable(request)
+        log.due_ns.append(log.started_ns + step.due_ns)
+        log.sent_ns.append(time.monotonic_ns())
+        await response.send(data)
+        log.wrote_bytes += len(chunk(data))
+    await response.send(end_stream=True)
+    if log.wrote_bytes:  # otherwise it is an answer without chunks
+        log.wrote_bytes += len(LAST_CHUNK)
+
+
+async def _perform(request: Request, log: SentLog) -> None:
+    """Write the steps past Sanic, which adds nothing of its own to an answer that it takes for failed.
+
+    Never returns: for Sanic a handler without a response is an error. The task is cancelled when the connection is
+    lost, as it is when the asker leaves.
+    """
+    stream: Any = request.stream
+    stream.stage = Stage.FAILED
+    transport = _transport(request)
+    waiting: list[bytes] = []
+    for step in log.steps:
+        if step.kind == "silence":
+            await _cancelled()
+        waiting.append(step.wire)  # made before it is due
+        await _until(log.started_ns + step.due_ns)
+        await _writable(request)
+        log.due_ns.append(log.started_ns + step.due_ns)
+        log.sent_ns.append(time.monotonic_ns())
+        if step.joined:
+            continue
+        transport.write(b"".join(waiting))
+        log.wrote_bytes += sum(map(len, waiting)) if step.kind != "head" else 0
+        waiting.clear()
+    last = log.steps[-1].kind
+    await _emptied(transport, arrived=last == "rst")
+    log.cut = last in ("fin", "rst")
+    log.finished = not log.cut
+    log.ended_ns = time.monotonic_ns()
+    if last == "rst":
+        reset_on_close(transport)
+        transport.abort()
+    else:
+        transport.close()
+    await _cancelled()
+
+
+async def _cancelled() -> NoReturn:
+    """Wait until the task is cancelled."""
+    await asyncio.get_running_loop().create_future()
+    raise AssertionError("nobody resolves this future")
+
+
+async def _emptied(transport: asyncio.WriteTransport, *, arrived: bool) -> None:
+    """Until all has left for the kernel, or has `arrived` (a reset destroys what has not). Until then the asker is
+    listened to, which a closing transport does no more.
+    """
+    while (queue := send_queue(transport)).buffer or (arrived and queue.unsent):  # noqa: ASYNC110  # no event tells
+        await asyncio.sleep(0.001)
+
+
+class _Gauging:
+    """Samples the queues of each stream, and lets go of those of streams that ended long ago."""
+
+    def __init__(self, sampler: Sampler) -> None:
+        self._sampler = sampler
+        self._ended: deque[SentLog] = deque()
+
+    @contextlib.contextmanager
+    def watch(self, log: SentLog, transport: asyncio.WriteTransport) -> Iterator[None]:
+        """Gauge the stream of `log` for as long as the block runs."""
+
+        def read() -> Values:
+            queue = send_queue(transport)
+            return {
+                "upstream.buffer": queue.buffer,
+                "upstream.unsent": queue.unsent,
+                "upstream.wrote": log.wrote_bytes,
+            }
+
+        log.gauges = Gauges(self._sampler.every_ns)
+        try:
+            with self._sampler.watch(log.gauges, read, lambda: any(send_queue(transport))):
+                yield
+        finally:
+            self._ended.append(log)
+            if len(self._ended) > REMEMBERED_GAUGES:
+                self._ended.popleft().gauges = None
+
+
+def _transport(request: Request) -> asyncio.WriteTransport:
+    transport: Any = request.transport  # Sanic types it as the TCP server's
+    return cast("asyncio.WriteTransport", transport)
+
+
+async def _writable(request: Request) -> None:
+    """Until the connection takes the next event. What is waited for here is back-pressure, and lies before `sent_ns`;
+    the write itself lies behind it, because the reader's kernel has the bytes before the write returns.
+    """
+    protocol: Any = request.protocol
+    await protocol._can_write.wait()  # what Sanic's own send waits for
+    if protocol.transport.is_closing():  # as that send would find: the event has not left
+        raise RequestCancelled
+
+
+async def _until(due_ns: int) -> None:
+    """Never early: uvloop rounds delays to whole milliseconds, so one sleep may end half a millisecond too soon."""
+    while (wait_ns := due_ns - time.monotonic_ns()) > 0:  # noqa: ASYNC110  # a clock, not a condition, is waited for
+        await asyncio.sleep(wait_ns / 1e9)
+
+
+def _told(log: SentLog) -> dict[str, Any]:
+    return {
+        "started_ns": log.started_ns,
+        "due_ns": log.due_ns.tolist(),
+        "sent_ns": log.sent_ns.tolist(),
+        "finished": log.finished,
+        "how": log.how,
+    }

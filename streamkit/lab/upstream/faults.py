@@ -1,0 +1,476 @@
+"""What can go wrong in a scripted answer: `Script(faults=(Stall(5, ms=2000), Cut(9, how="rst")))`.
+
+A fault is addressed by event: `at=3` is the third piece of the script's text; with n pieces, n + 1 is the end (the
+provider's finish events and end marker) and n + 2 the end of the HTTP framing, behind the end marker; 0 is the head of
+the answer. Where several stand in one script, those that say what is sent come first, then those that say when, then
+those of the framing; within each of these, the order in which they are given counts. A fault whose event never comes,
+since another one has cut it off, does nothing.
+
+A script with faults is written past the HTTP server, byte by byte as planned: the head at once, as a write of its own,
+and the connection is closed at the end. The same script does the same to the byte.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import ClassVar, Final, Literal
+
+from streamkit.lab.upstream.fault_base import CONTENT, CUTS, FRAMING, HEAD, TIME, WRITES, Choices, EventFault, Fault
+from streamkit.lab.upstream.steps import BODILESS, INTERIM, Answer, Kind, Step, answer_head, filled, noise, raw
+from streamkit.presets.writing import Wire
+
+__all__ = [
+    "BadChunk",
+    "BigHead",
+    "Cut",
+    "Duplicate",
+    "EndlessLine",
+    "ErrorEvent",
+    "Garbage",
+    "Heartbeats",
+    "HugeEvent",
+    "Interim",
+    "Merge",
+    "MoreAfterEnd",
+    "NoAnswer",
+    "NoEnd",
+    "SlowHead",
+    "Split",
+    "Stall",
+    "Status",
+    "WrongLength",
+]
+
+UNTOLD_BYTES: Final = 1000  # what a chunk whose size is a lie lacks
+MARK: Final = "@@@@"
+
+# --- When -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Stall(EventFault):
+    """Nothing is sent for `ms` before event `at`, and all that follows is so much later. `at=0`: before the head."""
+
+    at: int
+    ms: float
+    stage: ClassVar[int] = TIME
+    first: ClassVar[int] = 0
+    beyond: ClassVar[int] = 2
+
+    def change(self, answer: Answer, index: int) -> list[Step]:
+        return answer.later(index, self.ms)
+
+
+@dataclass(frozen=True)
+class Heartbeats(EventFault):
+    """A silence of `ms` before event `at` in which the provider shows every `every_ms` that it lives.
+
+    By comments, or by `event: ping` events; NDJSON has neither, so there it is blank lines.
+    """
+
+    at: int
+    every_ms: float
+    ms: float
+    how: Literal["comment", "event"] = "comment"
+    stage: ClassVar[int] = CONTENT
+    choices: ClassVar[Choices] = {"how": ("comment", "event")}
+
+    def __post_init__(self) -> None:
+        Fault.__post_init__(self)
+        if not self.every_ms or self.ms / self.every_ms > 1e6:
+            raise ValueError(f"expected every_ms > 0 and at most a million heartbeats, got {self!r}")
+
+    def change(self, answer: Answer, index: int) -> list[Step]:
+        since_ns = answer.steps[index].due_ns
+        one = noise(since_ns, answer.form, answer.form.heartbeat(as_event=self.how == "event"))
+        numbers = range(1, math.ceil(self.ms / self.every_ms))
+        beats = [replace(one, due_ns=since_ns + int(number * self.every_ms * 1e6)) for number in numbers]
+        steps = answer.later(index, self.ms)
+        return [*steps[:index], *beats, *steps[index:]]
+
+
+# --- In which writes ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Split(EventFault):
+    """Event `at` comes in two chunks `gap_ms` apart, torn inside its first UTF-8 character of several bytes, if any."""
+
+    at: int
+    gap_ms: float = 0.0
+    stage: ClassVar[int] = WRITES
+    beyond: ClassVar[int] = 0
+
+    def change(self, answer: Answer, index: int) -> list[Step]:
+        step = answer.steps[index]
+        data = step.data
+        if len(data) < 2:
+            return answer.steps
+        torn = next((place + 1 for place, byte in enumerate(data) if byte >= 0xC0), len(data) // 2)
+        begin = Step(step.due_ns, "part", partial(bytes, data[:torn]), at=step.at)
+        steps = answer.later(index, self.gap_ms)
+        rest = replace(steps[index], encode=partial(bytes, data[torn:]))
+        return [*steps[:index], begin, rest, *steps[index + 1 :]]
+
+
+@dataclass(frozen=True)
+class Merge(EventFault):
+    """The events from `at` on, so many, go out in one write, when the last of them is due; each is its own chunk."""
+
+    at: int
+    events: int
+    stage: ClassVar[int] = WRITES
+
+    def check(self, pieces: int) -> None:
+        if not 1 <= self.at <= self.at + self.events - 1 <= pieces:
+            raise ValueError(f"expected events out of 1 to {pieces}, got {self!r}")
+
+    def change(self, answer: Answer, index: int) -> list[Step]:
+        steps, numbers = answer.steps, range(self.at, self.at + self.events)
+        last = max((place for place, step in enumerate(steps) if step.at in numbers), default=index)
+        merged = [replace(step, due_ns=steps[last].due_ns, joined=True) for step in steps[index:last]]
+        return [*steps[:index], *merged, *steps[last:]]
+
+
+# --- What is sent ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Garbage(EventFault):
+    """Before event `at` come so many random bytes (from the script's seed) that are no UTF-8.
+
+    `how="line"`: as a line of their own, which the grammar of SSE has a reader ignore. `how="event"`: as the data of an
+    event, where the provider would have JSON. In NDJSON every line is data.
+    """
+
+    at: int
+    size_bytes: int = 64
+    how: Literal["line", "event"] = "line"
+    stage: ClassVar[int] = CONTENT
+    choices: ClassVar[Choices] = {"how": ("line", "event")}
+
+    def change(self, answer: Answer, index: int) -> list[Step]:
+        chance = random.Random(f"{answer.seed} {self!r}")  # noqa: S311  # a replayable script, no cryptography
+        rest = chance.randbytes(self.size_bytes - 1).translate(bytes.maketrans(b"\r\n:", b"..."))
+        line = b"\xff" + rest  # so it is never a field's name, nor JSON
+        if answer.form.is_ndjson:
+            data = line + b"\n"
+        elif self.how == "line":
+            data = line + b"\n\n"
+        else:
+            data = b"data: " + line + b"\n\n"
+        return answer.inserted(index, noise(answer.steps[index].due_ns, answer.form, data))
+
+
+@dataclass(frozen=True)
+class ErrorEvent(EventFault):
+    """Instead of event `at` and the pieces behind it the provider reports an error, in its own format.
+
+    Its end marker follows all the same, as with OpenRouter; NoEnd() leaves that out.
+    """
+
+    at: int
+    code: str = "overloaded_error"
+    stage: ClassVar[int] = CONTENT
+
+    def change(self, answer: Answer, index: int) -> list[Step]:
+        error = noise(answer.steps[index].due_ns, answer.form, answer.form.error(self.code))
+        end = [step for step in answer.steps[index:] if step.kind in ("close", "end")]
+        return [*answer.steps[:index], error, *end]
+
+
+@dataclass(frozen=True)
+class HugeEvent(EventFault):
+    """Before event `at` comes one more, with so many bytes of text; they are made while they are sent."""
+
+    at: int
+    size_bytes: int
+    stage: ClassVar[int] = CONTENT
+
+    def change(self, answer: Answer, index: int) -> list[Step]:
+        before, behind = _around_text(answer.form, self.at)
+        due_ns = answer.steps[index].due_ns
+        text = partial(operator.mul, "x", self.size_bytes)
+        last = Step(due_ns, "piece", partial(bytes, behind), self.size_bytes, text=text)
+        return answer.inserted(index, *filled(due_ns, before, self.size_bytes), last)
+
+
+@dataclass(frozen=True)
+class EndlessLine(EventFault):
+    """Instead of event `at` comes one whose line goes on for so many bytes of text, and the answer ends within it."""
+
+    at: int
+    size_bytes: int
+    stage: ClassVar[int] = CONTENT
+
+    def change(self, answer: Answer, index: int) -> list[Step]:
+        before, _ = _around_text(answer.form, self.at)
+        line = filled(answer.steps[index].due_ns, before, self.size_bytes)
+        end = [replace(step, at=-1) for step in answer.steps if step.kind == "end"]  # there is no event `at` any more
+        return [*answer.steps[:index], *line, *end]
+
+
+def _around_text(form: Wire, at: int) -> tuple[bytes, bytes]:
+    """What a piece's event has before its text, and behind it."""
+    before, _, behind = form.piece(MARK, at - 1).partition(MARK.encode())
+    return before, behind
+
+
+@dataclass(frozen=True)
+class Duplicate(EventFault):
+    """Event `at` comes twice, the same to the byte, its id (where the format has ids) included."""
+
+    at: int
+    stage: ClassVar[int] = CONTENT
+    beyond: ClassVar[int] = 0
+
+    def change(self, answer: Answer, index: int) -> list[Step]:
+        twin = replace(answer.steps[index], at=-1)
+        return answer.inserted(index + 1, *[twin] if answer.steps[index].at == self.at else ())
+
+
+@dataclass(frozen=True)
+class NoEnd(Fault):
+    """The end marker is missing. With `keep_finish` the finish events before it are sent, such as OpenAI's last chunk
+    with its `finish_reason`; many compatible servers end so.
+    """
+
+    keep_finish: bool = False
+    stage: ClassVar[int] = CONTENT
+
+    def apply(self, answer: Answer) -> list[Step]:
+        return [s for s in answer.steps if s.kind != "close" or (self.keep_finish and s.proof != "proof")]
+
+
+@dataclass(frozen=True)
+class MoreAfterEnd(Fault):
+    """Behind the end marker comes one more piece. A format without an end marker has nothing that this could follow:
+    there it is a piece like any other.
+    """
+
+    text: str = "more"
+    stage: ClassVar[int] = CONTENT
+
+    def apply(self, answer: Answer) -> list[Step]:
+        end = answer.steps[-1]
+        if end.at < 0:
+            return answer.steps
+        data = answer.form.piece(self.text, end.at - 1)
+        size = len(self.text.encode())
+        more = Step(end.due_ns, "piece", partial(bytes, data), size, text=partial(str, self.text))
+        last = answer.steps[-2]
+        swallows = last.kind == "close" and not last.data.endswith(b"\n")  # Coze never terminates its last block
+        return answer.inserted(len(answer.steps) - (2 if swallows else 1), more)
+
+
+# --- The framing, and the connection --------------------------------------------------------------------------------
+
+
+def _bad_size(data: bytes) -> bytes:
+    return b"zz\r\n%b\r\n" % data
+
+
+def _no_crlf(data: bytes) -> bytes:
+    return b"%x\r\n%b" % (len(data), data)
+
+
+def _too_long(data: bytes) -> bytes:
+    return b"%x\r\n%b" % (len(data) + UNTOLD_BYTES, data)
+
+
+FRAMES: Final[dict[str, Callable[[bytes], bytes]]] = {"size": _bad_size, "crlf": _no_crlf, "long": _too_long}
+
+
+@dataclass(frozen=True)
+class BadChunk(EventFault):
+    """The HTTP chunk of event `at` is malformed (RFC 9112 §7.1).
+
+    `how="size"`: its size is no number. `how="crlf"`: no CRLF stands behind its data. `how="long"`: it announces more
+    than comes before the connection is closed. With `at` n + 2 it is the last chunk.
+    """
+
+    at: int
+    how: Literal["size", "crlf", "long"] = "size"
+    stage: ClassVar[int] = FRAMING
+    beyond: ClassVar[int] = 2
+    choices: ClassVar[Choices] = {"how": tuple(FRAMES)}
+
+    def change(self, answer: Answer, index: int) -> list[Step]:
+        step = answer.steps[index]
+        bad = replace(step, frame=FRAMES[self.how], breaks="before" if self.how == "size" else "behind")
+        behind = [raw(step.due_ns, "fin", b"")] if self.how == "long" else answer.steps[index + 1 :]
+        return [*answer.steps[:index], bad, *behind]
+
+
+@dataclass(frozen=True)
+class WrongLength(Fault):
+    """The body has a Content-Length, which is `by` bytes more (then the connection is closed) or less than comes.
+
+    Less, in a format without an end marker, is a lie that cannot be seen if it ends behind a whole event.
+    """
+
+    by: int
+    stage: ClassVar[int] = FRAMING
+
+    def __post_init__(self) -> None:
+        Fault.__post_init__(self)
+        if not self.by:
+            raise ValueError("expected by as the number of bytes that Content-Length is wrong by, got 0")
+
+    def apply(self, answer: Answer) -> list[Step]:
+        head, *events, end = answer.steps
+        length = max(0, sum(len(step.data) for step in events) + self.by)
+        told = head.data.replace(b"Transfer-Encoding: chunked", b"Content-Length: %d" % length)
+        body = [replace(step, frame=bytes) for step in events]
+        if self.by > 0:
+            body.append(raw(end.due_ns, "fin", b"", at=end.at))
+        else:
+            body = _ended_after(body, length, end.due_ns, answer.form)
+        return [replace(head, encode=partial(bytes, told)), *body]
+
+
+def _ended_after(body: list[Step], length: int, end_ns: int, form: Wire) -> list[Step]:
+    """The body, whose framing ends after so many bytes; what comes behind that is no part of it."""
+    for index, step in enumerate(body):
+        data = step.data
+        if len(data) > length:
+            begun = [_begun(step, data, length, form)] if length else []
+            rest = raw(step.due_ns, "noise", data[length:])
+            behind = [replace(later, kind="noise") for later in body[index + 1 :]]
+            return [*body[:index], *begun, raw(step.due_ns, "end", b""), rest, *behind]
+        length -= len(data)
+    return [*body, raw(end_ns, "end", b"")]
+
+
+def _begun(step: Step, data: bytes, length: int, form: Wire) -> Step:
+    """The beginning of a step of which the rest is none of the body: mostly a part of an event that never ends."""
+    if data[length:] == b"\n" and (form.is_ndjson or data.endswith(b"\r\n")):
+        return replace(step, encode=partial(bytes, data[:length]))  # a last line of JSON needs no LF, a blank one a CR
+    kind: Kind = "noise" if data.startswith(b":") else "part"  # half a comment is a comment
+    return raw(step.due_ns, kind, data[:length], at=step.at)
+
+
+@dataclass(frozen=True)
+class Cut(EventFault):
+    """The connection ends before event `at`, or `inside` of it: of its chunk, of the head (0), of the last chunk.
+
+    `how="rst"` is a reset, once all that was sent has arrived; a unix socket knows none, there it is as "fin".
+    """
+
+    at: int
+    how: Literal["fin", "rst"] = "fin"
+    inside: bool = False
+    stage: ClassVar[int] = CUTS
+    first: ClassVar[int] = 0
+    beyond: ClassVar[int] = 2
+    choices: ClassVar[Choices] = {"how": ("fin", "rst")}
+
+    def change(self, answer: Answer, index: int) -> list[Step]:
+        step = answer.steps[index]
+        wire = step.wire if self.inside else b""
+        kept = max(1, len(wire) - len(step.data) // 2 - 3)  # 3: more than the CRLF behind a chunk's data
+        begun = raw(step.due_ns, "head" if step.kind == "head" else "part", wire[:kept], at=step.at)
+        return [*answer.steps[:index], *([begun] if wire else []), raw(step.due_ns, self.how, b"")]
+
+
+# --- The head, and what comes instead of an answer ------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class NoAnswer(Fault):
+    """The request is read, and nothing is ever said."""
+
+    stage: ClassVar[int] = CONTENT
+
+    def apply(self, answer: Answer) -> list[Step]:  # noqa: ARG002  # whatever it would have been
+        return [raw(0, "silence", b"", at=0)]
+
+
+BODIES: Final = {
+    "json": ("application/json", '{"error":{"code":"%d","message":"scripted error"}}'),
+    "html": ("text/html; charset=utf-8", "<!doctype html><title>%d</title><h1>scripted error</h1>\n"),
+}
+
+
+@dataclass(frozen=True)
+class Status(Fault):
+    """An answer of another kind: this status, and an error as JSON or as a page of HTML; also under 200.
+
+    `retry_after` is the value of that header, seconds or any text; a redirection (3xx) has a Location.
+    """
+
+    status: int
+    retry_after: int | str | None = None
+    body: Literal["json", "html"] = "json"
+    stage: ClassVar[int] = CONTENT
+    choices: ClassVar[Choices] = {"body": tuple(BODIES)}
+
+    def __post_init__(self) -> None:
+        Fault.__post_init__(self)
+        if isinstance(self.status, bool) or not isinstance(self.status, int) or not 200 <= self.status <= 599:
+            raise ValueError(f"expected status from 200 to 599, got {self.status!r}")
+        if not str(self.retry_after).isprintable():
+            raise ValueError(f"expected retry_after without control characters, got {self.retry_after!r}")
+
+    def apply(self, answer: Answer) -> list[Step]:  # noqa: ARG002  # whatever it would have been
+        content_type, page = BODIES[self.body]
+        body = b"" if self.status in BODILESS else (page % self.status).encode()
+        head = answer_head(
+            self.status,
+            content_type if body else "",
+            content_length=str(len(body)) if body else "",
+            retry_after="" if self.retry_after is None else str(self.retry_after),
+            location="/elsewhere" if 300 <= self.status < 400 else "",
+        )
+        return [raw(0, "head", head, at=0), raw(0, "error", body)]
+
+
+@dataclass(frozen=True)
+class SlowHead(Fault):
+    """The head comes byte by byte, `gap_ms` apart; what follows is later by all of these gaps."""
+
+    gap_ms: float = 0.0
+    stage: ClassVar[int] = HEAD
+
+    def apply(self, answer: Answer) -> list[Step]:
+        index = answer.find(0)
+        if index is None or answer.steps[index].kind != "head":
+            return answer.steps
+        head, since_ns = answer.steps[index].data, answer.steps[index].due_ns
+        steps = answer.later(index + 1, len(head) * self.gap_ms)
+        drops = [
+            raw(since_ns + int(number * self.gap_ms * 1e6), "head", head[number : number + 1], at=0)
+            for number in range(len(head))
+        ]
+        return [*steps[:index], *drops, *steps[index + 1 :]]
+
+
+@dataclass(frozen=True)
+class BigHead(Fault):
+    """The head has one header field more, of so many bytes."""
+
+    size_bytes: int
+    stage: ClassVar[int] = FRAMING
+
+    def apply(self, answer: Answer) -> list[Step]:
+        head, *rest = answer.steps
+        if head.kind != "head":
+            return answer.steps
+        filler = b"X-Filler: %b\r\n\r\n" % (b"x" * self.size_bytes)
+        return [replace(head, encode=partial(bytes, head.data[:-2] + filler)), *rest]
+
+
+@dataclass(frozen=True)
+class Interim(Fault):
+    """So many interim responses (103 Early Hints) come before the answer, or before its absence."""
+
+    count: int
+    stage: ClassVar[int] = HEAD
+
+    def apply(self, answer: Answer) -> list[Step]:
+        return answer.inserted(0, raw(0, "head", INTERIM * self.count))

@@ -1,0 +1,175 @@
+"""What a scripted upstream says and when, down to the byte: `Script`; and scripts by the thousand: `random_script`."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from streamkit.lab.upstream import faults
+from streamkit.lab.upstream.fault_base import Fault
+from streamkit.lab.upstream.steps import Step, Truth, proof_of, truth_of, whole_answer
+from streamkit.presets import preset
+from streamkit.presets.writing import wire
+
+__all__ = ["POEM", "Script", "plan", "split_text"]
+
+POEM: Final = (
+    "床前明月光，疑是地上霜。举头望明月，低头思故乡。\n"
+    "Before my bed the moon shines bright; I take it for the frost of night. "
+    "I raise my head: the moon; I bow, and think of home.\n"
+)
+
+
+def split_text(text: str, seed: int = 0, longest: int = 6) -> tuple[str, ...]:
+    """Cut `text` into pieces of 1 to `longest` characters, as a tokenizer might; the same for the same seed."""
+    chance = random.Random(seed)  # noqa: S311  # a replayable script, no cryptography
+    cuts = itertools.accumulate(itertools.chain([0], (chance.randint(1, longest) for _ in text)))
+    edges = [*itertools.takewhile(lambda cut: cut < len(text), cuts), len(text)]
+    return tuple(text[start:end] for start, end in itertools.pairwise(edges))
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What the scripted LLM says, and when.
+
+    `pieces` are the text's pieces (a str is cut by `split_text`); the first is due `first_piece_ms` after the complete
+    request, each further one `gap_ms` after the one before, moved by up to ± `jitter_ms` (uniform, from `seed`), never
+    before its predecessor. `preset` names the wire format. `faults` are what goes wrong (see `streamkit.faults`). Two
+    scripts with equal fields do the same to the byte.
+
+    Raises ValueError for negative times, an empty piece, or faults that this script cannot have, UnknownPreset for an
+    unknown wire format.
+    """
+
+    pieces: Sequence[str] = POEM
+    first_piece_ms: float = 300.0
+    gap_ms: float = 50.0
+    jitter_ms: float = 0.0
+    preset: str = "seed"
+    seed: int = 0
+    faults: Sequence[Fault] = ()
+
+    def __post_init__(self) -> None:
+        pieces = split_text(self.pieces, self.seed) if isinstance(self.pieces, str) else tuple(self.pieces)
+        object.__setattr__(self, "pieces", pieces)
+        for name in ("first_piece_ms", "gap_ms", "jitter_ms"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"expected {name} as milliseconds >= 0, got {getattr(self, name)!r}")
+        if not all(isinstance(piece, str) and piece for piece in pieces):
+            raise ValueError("expected pieces as non-empty strings: an LLM sends no empty text")
+        wire(self.preset)
+        if isinstance(self.faults, Fault):
+            raise ValueError(f"expected faults as a sequence, such as ({self.faults!r},), got a single one")  # noqa: TRY004  # as for all fields
+        object.__setattr__(self, "faults", tuple(self.faults))
+        _check_faults(self.faults, len(pieces))
+
+    @property
+    def text(self) -> str:
+        """All that it says."""
+        return "".join(self.pieces)
+
+    @property
+    def whole(self) -> bool:
+        """Whether what is sent proves its completion, by the preset's own rules, to a reader without limits."""
+        return self.truth().whole
+
+    @property
+    def expected_text(self) -> str:
+        """The text that a faithful reader without limits has at most; all of it exactly if the answer is `whole`."""
+        return self.truth().text
+
+    def truth(
+        self, *, max_event_bytes: float = math.inf, max_head_bytes: float = math.inf, max_interim: float = math.inf
+    ) -> Truth:
+        """`whole` and `expected_text` for a reader that refuses events (or lines), heads and numbers of interim (1xx)
+        responses beyond these limits. It follows from the script alone, whatever reads it.
+        """
+        return truth_of(
+            _answer(self),
+            marked=preset(self.preset).has_end_marker,
+            max_event_bytes=max_event_bytes,
+            max_head_bytes=max_head_bytes,
+            max_interim=max_interim,
+        )
+
+    def due_ns(self) -> list[int]:
+        """When each piece is due without faults, in ns after the complete request; never decreasing."""
+        chance = random.Random(self.seed)  # noqa: S311  # a replayable script, no cryptography
+        moved = (
+            self.first_piece_ms + index * self.gap_ms + chance.uniform(-self.jitter_ms, self.jitter_ms)
+            for index in range(len(self.pieces))
+        )
+        return [int(due_ms * 1e6) for due_ms in itertools.accumulate(moved, max, initial=0.0)][1:]
+
+
+def plan(script: Script) -> list[Step]:
+    """The whole stream, event by event: what the provider sends first, the pieces, and its end.
+
+    With faults it is all that is written: the head of the answer and the end of its framing are steps too.
+
+    Raises EncodeError for text that the provider's format cannot carry.
+    """
+    form = wire(script.preset)
+    for index, text in enumerate(script.pieces):
+        form.piece(text, index)  # what is wrong with it is said now, not in the middle of a stream
+    steps = _answer(script)
+    return steps if script.faults else steps[1:-1]
+
+
+def _answer(script: Script) -> list[Step]:
+    """All that is written, with the head of the answer and the end of its framing."""
+    form = wire(script.preset)
+    due_ns = script.due_ns()
+    last_ns = due_ns[-1] if due_ns else int(script.first_piece_ms * 1e6)
+    end_at = len(script.pieces) + 1
+    events = [
+        *(Step(0, "open", partial(bytes, data), at=0) for data in form.open()),
+        *(
+            Step(due, "piece", partial(form.piece, text, index), len(text.encode()), index + 1, partial(str, text))
+            for index, (due, text) in enumerate(zip(due_ns, script.pieces, strict=True))
+        ),
+        *(Step(last_ns, "close", partial(bytes, data), at=end_at, proof=proof_of(form, data)) for data in form.close()),
+    ]
+    answer = whole_answer(events, form, script.seed, end_at + 1)
+    for fault in sorted(script.faults, key=lambda fault: fault.stage):
+        answer = answer._replace(steps=fault.apply(answer))
+    return answer.steps
+
+
+# --- Faults that stand together -------------------------------------------------------------------------------------
+
+INSTEAD: Final = (faults.NoAnswer, faults.Status)
+OF_HEAD: Final = (faults.SlowHead, faults.BigHead, faults.Interim)
+ONCE: Final = (*INSTEAD, *OF_HEAD, faults.WrongLength, faults.Cut)
+
+
+def _check_faults(given: Sequence[Fault], pieces: int) -> None:
+    """Raise ValueError unless a script of so many pieces can have these faults, together."""
+    for fault in given:
+        if not isinstance(fault, Fault):
+            raise ValueError(f"expected faults such as Stall(3, ms=500), got {fault!r}")  # noqa: TRY004  # as a Script does
+        fault.check(pieces)
+    if reason := _conflict(given):
+        raise ValueError(f"expected faults that can stand together, got {', '.join(map(repr, given))}: {reason}")
+
+
+def _conflict(given: Sequence[Fault]) -> str:
+    """Why they cannot stand together, if so."""
+    kinds = [type(fault) for fault in given]
+    if twice := [kind.__name__ for kind in ONCE if kinds.count(kind) > 1]:
+        return f"{twice[0]} can stand there once"
+    if faults.WrongLength in kinds and faults.BadChunk in kinds:
+        return "with a Content-Length there are no chunks"
+    instead = [kind.__name__ for kind in kinds if kind in INSTEAD]
+    others = [f for f in given if not isinstance(f, (*INSTEAD, *OF_HEAD)) and getattr(f, "at", 1) != 0]
+    if len(instead) > 1 or (instead and others):
+        return f"with {instead[0]} there is no stream that the others could concern"
+    return ""
+
+
+# --- Scripts by the thousand ----------------------------------------------------------------------------------------

@@ -1,0 +1,186 @@
+"""The providers that streamkit knows: how each is asked, what its stream looks like, how it ends and fails.
+
+    preset("openai").read(event)              # -> Piece | End | ProviderError | None
+    preset("anthropic", reasoning=True)       # thinking too, in Piece.reasoning
+    detect(events)                            # -> "gemini", or None
+
+A provider of one's own is a `Preset`, and is taken wherever a name is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from streamkit.extractor import Extractor
+from streamkit.extractor.pieces import End, ExtractionError, Piece, ProviderError
+from streamkit.presets import asking
+from streamkit.presets.rules import COMMON_ERRORS, EndMark, ErrorMark, Preset
+
+__all__ = ["End", "EndMark", "ErrorMark", "ExtractionError", "Piece", "Preset", "ProviderError"]
+
+
+def _first_choice(*paths: str) -> Extractor:
+    """Alternative paths within the choice of index 0.
+
+    With n > 1, several choices share the stream and are told apart by their index only; some compatible servers leave
+    the index out.
+    """
+    return Extractor(*(f"choices[*].{path}" for path in paths), where="choices[*].index == 0 or absent")
+
+
+# Chat completions; a list of typed parts is Mistral's, `text` the older completions API's.
+_CHAT_TEXT = _first_choice("delta.content", "delta.content[*].text", "text")
+# `reasoning_content` is DeepSeek's, Qwen's and vLLM's, `reasoning` OpenRouter's and Groq's, the list Mistral's.
+_CHAT_REASONING = _first_choice("delta.reasoning_content", "delta.reasoning", "delta.content[*].thinking[*].text")
+_DONE = EndMark(where="@data == '[DONE]'")
+_FINISH_REASON = EndMark(reason=_first_choice("finish_reason"), conclusive=False, failures=("error",))
+
+_OPENAI = Preset(
+    name="openai",
+    text=(Extractor("delta", where="type == 'response.output_text.delta'"), _CHAT_TEXT),
+    reasoning=(
+        _CHAT_REASONING,
+        Extractor("delta", where="type == 'response.reasoning_summary_text.delta'"),
+        Extractor("delta", where="type == 'response.reasoning_text.delta'"),
+    ),
+    ends=(
+        _DONE,
+        EndMark(where="type == 'response.completed'", reason="response.status"),
+        EndMark(where="type == 'response.incomplete'", reason="response.incomplete_details.reason"),
+        _FINISH_REASON,
+    ),
+    errors=(
+        *COMMON_ERRORS,
+        ErrorMark(where="type == 'error'"),
+        ErrorMark(where="type == 'response.failed'", code="response.error.code", message="response.error.message"),
+    ),
+    signs=("choices exists", "type == 'response.created'", "type == 'response.output_text.delta'"),
+    ask=asking.openai,
+)
+
+# Our own relay, and a relay behind a relay.
+_STREAMKIT_ENDS = (EndMark(where="@event == 'done'"), EndMark(where="done exists"))
+
+TABLE = (
+    Preset(
+        name="seed",
+        text="data[0].value | json | MessageBody.DirectMessageBody.SentenceList[0].Content",
+        signs=("data[0].value | json | MessageBody exists",),
+        ask=asking.form,
+    ),
+    Preset(
+        name="anthropic",
+        text=Extractor("delta.text", where=("type == 'content_block_delta'", "delta.type == 'text_delta'")),
+        reasoning=Extractor(
+            "delta.thinking", where=("type == 'content_block_delta'", "delta.type == 'thinking_delta'")
+        ),
+        ends=(EndMark(where="type == 'message_stop'"),),
+        errors=(*COMMON_ERRORS, ErrorMark(where="type == 'error'")),
+        signs=("type == 'message_start'", "type == 'content_block_start'", "type == 'content_block_delta'"),
+        ask=asking.anthropic,
+    ),
+    Preset(
+        name="gemini",
+        text=Extractor("candidates[0].content.parts[*].text", where="candidates[0].content.parts[*].thought != true"),
+        reasoning=Extractor(
+            "candidates[0].content.parts[*].text", where="candidates[0].content.parts[*].thought == true"
+        ),
+        errors=(
+            ErrorMark(at="error", code=("error.status", "error.code")),
+            ErrorMark(at="promptFeedback.blockReason", code="promptFeedback.blockReason"),
+            *COMMON_ERRORS,
+        ),
+        signs=("candidates exists", ("usageMetadata exists", "modelVersion exists")),
+        ask=asking.gemini,
+    ),
+    Preset(
+        name="ollama",
+        framing="ndjson",
+        text=("response", "message.content"),
+        reasoning=("thinking", "message.thinking"),
+        ends=(EndMark(where="done == true", reason="done_reason"),),
+        signs=(("done exists", "model exists"),),
+        ask=asking.ollama,
+    ),
+    Preset(
+        name="cohere",
+        text=Extractor("delta.message.content.text", where="type == 'content-delta'"),
+        reasoning=Extractor("delta.message.content.thinking", where="type == 'content-delta'"),
+        ends=(
+            EndMark(where="type == 'message-end'", reason="delta.finish_reason", failures=("ERROR", "TIMEOUT")),
+            EndMark(where="@data == '[DONE]'", conclusive=False),  # stands behind message-end, which has said it all
+        ),
+        signs=("type == 'message-start'", "type == 'content-start'", "type == 'content-delta'"),
+        ask=asking.cohere,
+    ),
+    Preset(
+        name="mistral",
+        text=_CHAT_TEXT,
+        reasoning=_CHAT_REASONING,
+        ends=(_DONE, _FINISH_REASON),
+        signs=(("choices exists", "p exists"), "choices[*].delta.content[*].type exists"),  # p is its padding
+        ask=asking.mistral,
+    ),
+    Preset(
+        name="dashscope",
+        text=("output.text", "output.choices[0].message.content", "output.choices[0].message.content[*].text"),
+        reasoning=("output.choices[0].message.reasoning_content",),
+        ends=(  # until the last event, finish_reason is the string "null"
+            EndMark(reason=Extractor("output.finish_reason", where="output.finish_reason != 'null'")),
+            EndMark(
+                reason=Extractor("output.choices[0].finish_reason", where="output.choices[0].finish_reason != 'null'")
+            ),
+        ),
+        errors=(ErrorMark(at="code"), *COMMON_ERRORS),
+        signs=(("output exists", "request_id exists"),),
+        ask=asking.dashscope,
+    ),
+    Preset(
+        name="replicate",
+        text=Extractor("@data", where="@event == 'output'"),
+        ends=(EndMark(where="@event == 'done'", reason="reason", failures=("error", "canceled")),),
+        errors=(ErrorMark(where="@event == 'error'"),),
+        signs=("@event == 'output'",),
+        ask=asking.replicate,
+    ),
+    Preset(
+        name="coze",
+        text=Extractor("content", where=("@event == 'conversation.message.delta'", "type == 'answer'")),
+        reasoning=Extractor("reasoning_content", where=("@event == 'conversation.message.delta'", "type == 'answer'")),
+        ends=(
+            EndMark(where="@event == 'conversation.chat.completed'"),
+            EndMark(where="@event == 'done'", conclusive=False),  # often never terminated, so the grammar drops it
+        ),
+        errors=(
+            *COMMON_ERRORS,
+            ErrorMark(where="@event == 'conversation.chat.failed'", code="last_error.code", message="last_error.msg"),
+        ),
+        signs=("@event == 'conversation.chat.created'", "@event == 'conversation.message.delta'"),
+        ask=asking.coze,
+    ),
+    Preset(
+        name="watsonx",
+        text="results[0].generated_text",
+        errors=(ErrorMark(at="errors", code="errors[*].code", message="errors[*].message"), *COMMON_ERRORS),
+        signs=("results[0].generated_text exists",),
+        ask=asking.watsonx,
+    ),
+    Preset(
+        name="huggingface",
+        text=Extractor("token.text", where="token.special != true"),
+        ends=(EndMark(where=("generated_text exists", "generated_text != null"), reason="details.finish_reason"),),
+        signs=("token.text exists",),
+        ask=asking.huggingface,
+    ),
+    _OPENAI,
+    replace(_OPENAI, name="openai-responses", signs=(), ask=asking.openai_responses),
+    replace(_OPENAI, name="azure", signs=(), ask=asking.azure),
+    Preset(
+        name="streamkit",
+        text="text",
+        reasoning="reasoning",
+        ends=_STREAMKIT_ENDS,
+        signs=(("@event == 'message'", "text exists", "type absent", "model absent", "index absent"),),
+    ),
+    Preset(name="streamkit-ndjson", framing="ndjson", text="text", reasoning="reasoning", ends=_STREAMKIT_ENDS),
+)

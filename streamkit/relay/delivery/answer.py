@@ -1,0 +1,191 @@
+"""How a stream leaves: its head, its chunks, its end, and what a client sees when there is none.
+
+The status line waits for the first piece, so whatever fails before it gets a true status and a problem+json body
+(RFC 9457). Afterwards a broken stream must not look whole: SSE and NDJSON end with an error event, text/plain without
+its final chunk. No error prose is ever written into the content.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Any, Final, cast
+
+import orjson
+from sanic import HTTPResponse, Request, Sanic
+from sanic.http import Http
+
+from streamkit.relay.delivery.policy import Policy
+from streamkit.relay.failure import Failure
+from streamkit.sockets import SendQueue, reset_on_close, send_queue, unsent_bytes
+from streamkit.taps import STREAM_ID_HEADER
+from streamkit.transport.http1 import chunk
+
+__all__ = ["Answer", "problem"]
+
+log = logging.getLogger("streamkit.relay")
+ANTI_BUFFERING: Final = {
+    "cache-control": "no-cache, no-transform",  # proxies neither keep nor compress it
+    "x-accel-buffering": "no",  # nginx passes it on at once
+}
+SEND_SIGNALS: Final = frozenset({"http.lifecycle.send", "http.lifecycle.*"})
+
+
+def problem(failure: Failure, stream_id: str) -> HTTPResponse:
+    """A failure before the first piece, as RFC 9457 problem details with a stable `code` and the stream's id."""
+    body = {
+        "type": "about:blank",
+        "title": failure.code.replace("_", " ").capitalize(),
+        "status": failure.status,
+        "detail": failure.detail,
+        "code": failure.code,
+        "outcome": str(failure.outcome),
+        "stream_id": stream_id,
+    }
+    headers = {STREAM_ID_HEADER: stream_id, **ANTI_BUFFERING}
+    if failure.retry_after_s is not None:
+        headers["retry-after"] = str(failure.retry_after_s)
+    return HTTPResponse(orjson.dumps(body), failure.status, headers, "application/problem+json")
+
+
+class Answer:
+    """The client's side of one stream: starts with the first bytes, and ends exactly once.
+
+    Sanic sends the head with the first piece, and the end, which its keep-alive hangs on. The chunks between them take
+    its signal router and four coroutines each, more than all the rest of a piece's way: `write` goes past that.
+    """
+
+    __slots__ = (
+        "_chunked",
+        "_content_type",
+        "_headers",
+        "_request",
+        "_response",
+        "_room",
+        "_stream_id",
+        "_transport",
+        "started_ns",
+        "wrote",
+    )
+
+    def __init__(self, request: Request, content_type: str, stream_id: str, applied: Policy | None = None) -> None:
+        self._request = request
+        self._transport: asyncio.WriteTransport = cast("Any", request.transport)  # Sanic's own type names too little
+        self._stream_id = stream_id
+        self._content_type = content_type
+        self._headers = {**ANTI_BUFFERING, STREAM_ID_HEADER: stream_id}
+        if applied is not None:
+            self._headers["preference-applied"] = f'backpressure="{applied}"'
+        self._response: HTTPResponse | None = None
+        self._room = _never
+        self._chunked = False
+        self.wrote = 0
+        """Bytes of body written so far, as they are on the wire: with the framing of chunks."""
+        self.started_ns = 0
+        """When the first of them was handed over; 0 before that."""
+
+    @property
+    def started(self) -> bool:
+        """The first bytes have left."""
+        return self._response is not None
+
+    def unsent_bytes(self) -> int | None:
+        """Bytes that wait for the client; None where that cannot be known."""
+        return unsent_bytes(self._transport)
+
+    def send_queue(self) -> SendQueue:
+        """Where they wait."""
+        return send_queue(self._transport)
+
+    def writable(self) -> bool:
+        """Whether `write` may be called: not before the first piece, while the client is behind, after it has left, or
+        where only Sanic can send.
+        """
+        return self._room() and not self._transport.is_closing()
+
+    def write(self, data: bytes) -> None:
+        """Hand `data`, which must not be empty, to the connection, now: as one chunk, or as it is to HTTP/1.0."""
+        framed = chunk(data) if self._chunked else data
+        self.wrote += len(framed)
+        self._transport.write(framed)
+
+    async def room(self) -> None:
+        """Wait until the connection takes more."""
+        protocol: Any = self._request.protocol
+        await protocol._can_write.wait()  # what Sanic's own send waits for
+
+    async def send(self, data: bytes) -> None:
+        """The same as `write`, by way of Sanic; waits while the client is behind. Raises CancelledError if it left."""
+        response = self._response or await self._start()
+        await response.send(data)
+        if not self.wrote:
+            self._note_framing()
+        self.wrote += len(chunk(data) if self._chunked else data)
+
+    def _note_framing(self) -> None:
+        """Sanic decides on it when it sends the head."""
+        self._chunked = _is_chunked(self._request)
+        plain = getattr(self._request.stream, "until_close", False)
+        if (self._chunked or plain) and not _is_listened_to(self._request.app):
+            protocol: Any = self._request.protocol
+            self._room = protocol._can_write.is_set
+
+    async def finish(self, data: bytes) -> None:
+        """The stream is complete: its last bytes, and the end."""
+        response = self._response or await self._start()
+        await response.send(data, end_stream=True)
+
+    async def fail(self, failure: Failure, last_words: bytes | None, within_s: float) -> HTTPResponse | None:
+        """End a broken stream visibly: by its last words, or by a cut. What is returned still has to be sent as the
+        whole answer.
+        """
+        if self._response is None:
+            return problem(failure, self._stream_id)
+        try:
+            async with asyncio.timeout(within_s):
+                if last_words is not None:
+                    await self._response.send(last_words, end_stream=True)
+                    return None
+                await self._flushed()
+        except TimeoutError:
+            pass  # a client that takes nothing gets nothing more
+        self.cut()
+        return None
+
+    def cut(self) -> None:
+        """Drop the connection without the final chunk. `abort`, because after `close` Sanic could still add it.
+
+        Where the end of the connection is the end of the body (HTTP/1.0), only a reset tells that it was none.
+        """
+        if self.started and not self._chunked:
+            reset_on_close(self._transport)
+        self._transport.abort()
+
+    async def _start(self) -> HTTPResponse:
+        response: HTTPResponse = await self._request.respond(
+            status=200, headers=self._headers, content_type=self._content_type
+        )
+        self._response = response
+        self.started_ns = time.monotonic_ns()
+        return response
+
+    async def _flushed(self) -> None:
+        """Until all that was sent is in the kernel's hands: `abort` drops what is not."""
+        while self._transport.get_write_buffer_size():  # noqa: ASYNC110  # transports have no such event
+            await asyncio.sleep(0.01)
+
+
+def _never() -> bool:
+    return False
+
+
+def _is_chunked(request: Request) -> bool:
+    """Sanic sends this answer in HTTP/1.1's chunks: not under ASGI or HTTP/3, nor if a middleware gave it a length."""
+    stream = request.stream
+    return isinstance(stream, Http) and stream.response_func == stream.http1_response_chunked
+
+
+def _is_listened_to(app: Sanic[Any, Any]) -> bool:
+    """Somebody wants Sanic's signal of each send; by its name, or with all others of its kind."""
+    return any(signal.name in SEND_SIGNALS for signal in app.signal_router.routes)

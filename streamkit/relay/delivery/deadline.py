@@ -1,0 +1,158 @@
+"""One timer for all the deadlines of a stream.
+
+A timer per read, set and cancelled again, costs a heap entry an event. Here `enter()` stores two numbers; the one timer
+looks at them when it rings, and sets itself again if it came too early.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final, Literal, Self
+
+from streamkit.relay.settings import Deadlines
+
+__all__ = ["Phase", "Watch"]
+
+Phase = Literal["first_piece", "idle", "held"]
+"""What is expected of the upstream: a first piece, the next event, or nothing, since it is not read."""
+
+STALL_SAMPLES: Final = 10
+"""How often a blocked client is looked at within its deadline, which therefore fires at most a tenth late."""
+
+
+class Watch:
+    """Cancels the block it guards when the present phase, the client, or the whole, has taken too long.
+
+    `async with Watch(deadlines) as watch:` raises TimeoutError out of the block; `watch.fired` then names the deadline.
+    Upstream and client are watched side by side, since a policy may read the one while the other takes nothing:
+    `enter(phase)` says what is expected of the upstream, `behind()` that output waits for the client and
+    `caught_up()` that none does.
+
+    `unsent` gives the bytes that still wait for the client (None where that cannot be known): while their number falls,
+    the client is slow but alive, and `write_stall` does not fire. A look at `send()` alone would cut honest readers: at
+    10 kB/s a TCP window opens in steps of many seconds.
+
+    `beat` is called after each `heartbeat_s` in which the upstream said nothing and nothing waited for the client, from
+    the first piece on.
+    """
+
+    __slots__ = (
+        *("_beat_since", "_deadlines", "_least_unsent", "_loop", "_now", "_rings_at", "_scope", "_since"),
+        *("_stalled_since", "_started", "_timer", "_unsent", "beat", "fired", "phase"),
+    )
+
+    def __init__(
+        self,
+        deadlines: Deadlines,
+        unsent: Callable[[], int | None] = lambda: None,
+        beat: Callable[[], object] = lambda: None,
+    ) -> None:
+        self.fired: str | None = None
+        self.beat = beat
+        self._beat_since = 0.0
+        self._deadlines = deadlines
+        self._unsent = unsent
+        self._least_unsent: int | None = None
+        self._stalled_since: float | None = None
+        self.phase: Phase = "first_piece"
+        self._since = self._started = 0.0
+        self._rings_at = float("inf")
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        self._now = self._loop.time
+        self._since = self._started = self._now()
+        self._scope = asyncio.timeout(None)
+        await self._scope.__aenter__()
+        self._set_timer()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        await self._scope.__aexit__(kind, error, trace)
+
+    def enter(self, phase: Phase) -> None:
+        """`phase` begins now."""
+        self._since = self._now()
+        if phase != self.phase:  # the same phase anew is due later than the timer rings
+            self.phase = phase
+            self._ring_by(min(self._since + self._limit_s(), self._beat_due()))
+
+    def behind(self) -> None:
+        """Output waits for the client, and its deadline begins now, also if some waited before."""
+        self._stalled_since = self._now()
+        self._least_unsent = None
+        self._ring_by(self._stalled_since + self._look_after_s())
+
+    def caught_up(self) -> None:
+        """Nothing waits for the client."""
+        self._stalled_since = None
+        self._ring_by(self._beat_due())
+
+    def _limit_s(self) -> float:
+        """How long the present phase may take."""
+        limit_s: float = 0.0 if self.phase == "held" else getattr(self._deadlines, f"{self.phase}_s")
+        return limit_s or float("inf")
+
+    def _stall_s(self) -> float:
+        return self._deadlines.write_stall_s or float("inf")
+
+    def _look_after_s(self) -> float:
+        """How soon after a look the blocked client is to be looked at again."""
+        return self._stall_s() / STALL_SAMPLES
+
+    def _due(self) -> tuple[float, str]:
+        """When which deadline fires if nothing happens until then."""
+        total_due = self._started + (self._deadlines.total_s or float("inf"))
+        due = min((self._since + self._limit_s(), str(self.phase)), (total_due, "total"))
+        return due if self._stalled_since is None else min(due, (self._stalled_since + self._stall_s(), "write_stall"))
+
+    def _beat_due(self) -> float:
+        """When the client is to hear a heartbeat if nothing happens until then."""
+        if self.phase != "idle" or self._stalled_since is not None or not self._deadlines.heartbeat_s:
+            return float("inf")
+        return max(self._since, self._beat_since) + self._deadlines.heartbeat_s
+
+    def _ring_by(self, when: float) -> None:
+        if when < self._rings_at:
+            self._set_timer()
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
+        look_at = float("inf") if self._stalled_since is None else self._now() + self._look_after_s()
+        self._rings_at = min(self._due()[0], look_at, self._beat_due())
+        if self._rings_at < float("inf"):
+            self._timer = self._loop.call_at(self._rings_at, self._ring)
+
+    def _ring(self) -> None:
+        if self._stalled_since is not None:
+            self._note_progress()
+        due, name = self._due()
+        if self._now() < due:
+            self._beat_if_due()
+            self._set_timer()
+            return
+        self.fired = name
+        self._scope.reschedule(self._now())
+
+    def _beat_if_due(self) -> None:
+        if self._now() >= self._beat_due():
+            self._beat_since = self._now()
+            self.beat()
+
+    def _note_progress(self) -> None:
+        """A client that takes bytes starts its deadline anew."""
+        unsent = self._unsent()
+        if unsent is None:
+            return
+        if self._least_unsent is not None and unsent < self._least_unsent:
+            self._stalled_since = self._now()
+        self._least_unsent = unsent

@@ -1,0 +1,151 @@
+"""The media types of an answer: pieces in, bytes out. No I/O.
+
+    form = negotiate(request)
+    form.pieces([Piece("Hi")], first=1)      # b'id: 1\ndata: {"text":"Hi"}\n\n'
+
+Each has its own way to tell a whole answer from a broken one; text/plain has none but its final chunk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Final, Protocol
+
+import orjson
+from sanic import Request
+from sanic.headers import parse_accept
+
+from streamkit.extractor.pieces import Piece
+from streamkit.relay.failure import Failure
+
+__all__ = ["EventStream", "Format", "JSONLines", "PlainText", "negotiate"]
+
+
+class Format(Protocol):
+    """One media type."""
+
+    content_type: str
+    tells_drops: bool
+    """It can say that pieces are missing."""
+    heartbeat: bytes
+    """What may stand between pieces and means nothing; empty if there is no such thing."""
+
+    def pieces(self, pieces: Sequence[Piece], first: int, dropped: int = 0) -> bytes:
+        """The pieces as one write, the first of which is number `first` of the stream, from 1; empty if this format
+        shows nothing of them. `dropped` pieces before it were left out.
+        """
+
+    def done(self, sent: int, dropped: int = 0) -> bytes:
+        """What proves completion, beside the final chunk: so many pieces were sent, so many left out."""
+
+    def error(self, failure: Failure) -> bytes | None:
+        """The error event, or None if this format has none and must be cut."""
+
+
+class PlainText:
+    """`text/plain`: the text and nothing else."""
+
+    content_type = "text/plain; charset=utf-8"
+    tells_drops = False
+    heartbeat = b""
+
+    def pieces(self, pieces: Sequence[Piece], first: int, dropped: int = 0) -> bytes:  # noqa: ARG002  # Format
+        return "".join([piece.text for piece in pieces]).encode()
+
+    def done(self, sent: int, dropped: int = 0) -> bytes:  # noqa: ARG002  # Format
+        return b""
+
+    def error(self, failure: Failure) -> bytes | None:  # noqa: ARG002  # Format
+        return None
+
+
+class EventStream:
+    """`text/event-stream`: unnamed events `{"text": …}`, then `event: done` or `event: error`.
+
+    An event's id is the piece's number in the stream. Where pieces were left out, the next event says how many
+    (`"dropped": 3`), and the ids leave a gap.
+    """
+
+    content_type = "text/event-stream; charset=utf-8"
+    tells_drops = True
+    heartbeat = b":\n\n"  # a comment (WHATWG HTML §9.2.6)
+
+    def pieces(self, pieces: Sequence[Piece], first: int, dropped: int = 0) -> bytes:
+        lines = []
+        for number, piece in enumerate(pieces, first):
+            lines.append(b"id: %d\ndata: %b\n\n" % (number, orjson.dumps(_shown(piece, dropped))))
+            dropped = 0
+        return b"".join(lines)
+
+    def done(self, sent: int, dropped: int = 0) -> bytes:
+        return self._last("done", _ended(sent, dropped))
+
+    def error(self, failure: Failure) -> bytes | None:
+        return self._last("error", _told(failure))
+
+    def _last(self, event: str, data: dict[str, Any]) -> bytes:
+        return b"event: %b\ndata: %b\n\n" % (event.encode(), orjson.dumps(data))
+
+
+class JSONLines:
+    """`application/x-ndjson`: `{"text": …}` lines, then `{"done": …}` or `{"error": …}`; `"dropped"` as in SSE."""
+
+    content_type = "application/x-ndjson"
+    tells_drops = True
+    heartbeat = b"\n"  # "parsers MAY silently ignore empty lines" (github.com/ndjson/ndjson-spec); ours does
+
+    def pieces(self, pieces: Sequence[Piece], first: int, dropped: int = 0) -> bytes:  # noqa: ARG002  # Format
+        lines = []
+        for piece in pieces:
+            lines.append(orjson.dumps(_shown(piece, dropped), option=orjson.OPT_APPEND_NEWLINE))
+            dropped = 0
+        return b"".join(lines)
+
+    def done(self, sent: int, dropped: int = 0) -> bytes:
+        return orjson.dumps({"done": _ended(sent, dropped)}, option=orjson.OPT_APPEND_NEWLINE)
+
+    def error(self, failure: Failure) -> bytes | None:
+        return orjson.dumps({"error": _told(failure)}, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _shown(piece: Piece, dropped: int) -> dict[str, Any]:
+    shown: dict[str, Any] = {"text": piece.text}
+    if piece.reasoning:
+        shown["reasoning"] = piece.reasoning
+    if dropped:
+        shown["dropped"] = dropped
+    return shown
+
+
+def _ended(sent: int, dropped: int) -> dict[str, Any]:
+    ended: dict[str, Any] = {"outcome": "complete", "pieces": sent}
+    if dropped:
+        ended["dropped"] = dropped
+    return ended
+
+
+def _told(failure: Failure) -> dict[str, str]:
+    return {"code": failure.code, "outcome": str(failure.outcome), "detail": failure.detail}
+
+
+def negotiate(request: Request) -> Format:
+    """The format that the client's Accept ranks highest (RFC 9110 §12.5.1); text/plain on a tie or without a match."""
+    return FORMATS[_ranked_highest(request.headers.get("accept"))]
+
+
+FORMATS: Final[dict[str, Format]] = {
+    "text/plain": PlainText(),
+    "text/event-stream": EventStream(),
+    "application/x-ndjson": JSONLines(),
+}
+
+
+@lru_cache(maxsize=64)
+def _ranked_highest(accept: str | None) -> str:
+    """The key of FORMATS. Remembered, because clients say few different things and parsing takes longer than a write.
+
+    Raises sanic.exceptions.InvalidHeader.
+    """
+    chosen = parse_accept(accept).match(*FORMATS)
+    return chosen.mime if chosen else "text/plain"

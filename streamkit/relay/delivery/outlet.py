@@ -1,0 +1,270 @@
+"""Outlet: one stream's way from its source to its answer, under a policy of back-pressure.
+
+source ──take()──▶ answer                           while the client keeps up: in the very callback that read it
+source ──take()──▶ queue ──▶ drain task ──▶ answer      while it does not, as far as the policy keeps anything
+source ──put() waits────────────────────▶ answer        beyond that: the source waits, and with it the upstream
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
+
+from streamkit.extractor.pieces import Piece, weigh
+from streamkit.relay.delivery.deadline import Watch
+from streamkit.relay.delivery.format import Format
+from streamkit.relay.delivery.policy import Queue, Write
+from streamkit.relay.failure import Failure
+from streamkit.taps import StreamTaps
+
+if TYPE_CHECKING:
+    from sanic import HTTPResponse
+
+    from streamkit.relay.delivery.answer import Answer
+
+__all__ = ["Outlet"]
+
+LAST_WORDS_S: Final = 1.0
+"""How long a failed stream may take to hand what still waits to the client, and as long again for its last bytes."""
+
+
+class Outlet:
+    """Hands pieces to `answer`, in order; those that have to wait are in `queue`.
+
+    `taps` get a step at `relay.send` and `relay.sent` for each write of text, the mark `relay.blocked` and the count
+    `relay.blocked_bytes` (written until then) when the client cannot take a piece for the first time, and at the end
+    the counts `relay.dropped_pieces`, `relay.peak_pending_bytes` and `relay.held_ns`, which is for how long in all the
+    source had to wait. A context manager: whoever leaves it drops what still waits.
+    """
+
+    __slots__ = (
+        *(
+            "_answer",
+            "_blocked",
+            "_drainer",
+            "_failed",
+            "_form",
+            "_held_bytes",
+            "_held_ns",
+            "_moved",
+            "_offered",
+            "_peak_bytes",
+        ),
+        *("_queue", "_taps", "_watch"),
+    )
+
+    def __init__(
+        self, answer: Answer, form: Format, queue: Queue, watch: Watch, taps: StreamTaps | None = None
+    ) -> None:
+        self._answer = answer
+        self._form = form
+        self._queue = queue
+        self._watch = watch
+        self._taps = taps
+        self._offered = 0  # pieces that came, whatever became of them
+        self._drainer: asyncio.Task[None] | None = None
+        self._moved: asyncio.Future[None] | None = None  # somebody waits for the next write out of the queue
+        self._failed: BaseException | None = None  # the drainer
+        self._blocked = False
+        self._held_bytes = 0  # that wait in `put`
+        self._held_ns = 0
+        self._peak_bytes = 0
+
+    @property
+    def pending_bytes(self) -> int:
+        """Output that waits here: in the policy's queue, and what one read brought and `put` waits with; what the
+        connection's own buffers hold is not in it.
+        """
+        return self._queue.bytes + self._held_bytes
+
+    @property
+    def dropped(self) -> int:
+        """Pieces that the policy left out."""
+        return self._queue.dropped
+
+    @property
+    def sent(self) -> int:
+        """Pieces that were handed over, or still wait to be."""
+        return self._offered - self.dropped
+
+    @property
+    def held_ns(self) -> int:
+        """For how long in all the source had to wait."""
+        return self._held_ns
+
+    def beat(self) -> None:
+        """Let the client, and proxies on the way, hear that the stream lives; nothing of it is a piece."""
+        if self._form.heartbeat and self._drainer is None and self._answer.writable():
+            self._answer.write(self._form.heartbeat)
+
+    def take(self, pieces: list[Piece]) -> bool:
+        """Write or keep what one read brought, now; False, and nothing done, where it has to wait.
+
+        What a source may call from any callback of the loop (`sources.AtOnce`).
+        """
+        if not pieces:
+            if self._watch.phase != "first_piece":
+                self._watch.enter("idle")
+            return True
+        if self._drainer is None and self._answer.writable():
+            self._write(pieces)
+        elif not (self._answer.started and self._keep(pieces)):
+            return False
+        self._watch.enter("idle")
+        return True
+
+    async def put(self, pieces: list[Piece]) -> None:
+        """The same, as soon as there is room; until then the source is not expected to say anything.
+
+        Raises CancelledError when the client has left.
+        """
+        if self.take(pieces):
+            return
+        since_ns = time.monotonic_ns()
+        self._watch.enter("held")
+        try:
+            await self._put_later(pieces)
+        finally:
+            self._held_ns += time.monotonic_ns() - since_ns
+        self._watch.enter("idle")
+
+    async def finish(self) -> None:
+        """The stream is complete: say so, behind all that waits."""
+        self._watch.enter("held")
+        await self._drained()
+        self._watch.behind()
+        await self._answer.finish(self._form.done(self.sent, self.dropped))
+
+    async def fail(self, failure: Failure) -> HTTPResponse | None:
+        """End a broken stream visibly, behind all that waits, if the client takes it; what is returned still has to be
+        sent as the whole answer.
+        """
+        try:
+            async with asyncio.timeout(LAST_WORDS_S):
+                await self._drained()
+        except Exception:  # noqa: BLE001  # too slow, or the drainer's own failure, which may be why we are here
+            self._answer.cut()
+            return None
+        return await self._answer.fail(failure, self._form.error(failure), LAST_WORDS_S)
+
+    def cut(self) -> None:
+        """End it visibly, now."""
+        self._answer.cut()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._drainer is not None:
+            self._drainer.cancel()
+        if self._taps is not None:
+            self._taps.count("relay.dropped_pieces", self.dropped)
+            self._taps.count("relay.peak_pending_bytes", self._peak_bytes)
+            self._taps.count("relay.held_ns", self._held_ns)
+
+    # -- to the answer -------------------------------------------------------------------------------------------
+
+    def _write(self, pieces: list[Piece]) -> None:
+        now_ns = time.monotonic_ns() if self._taps is not None else 0
+        data = self._encoded(pieces)
+        if data:
+            self._answer.write(data)
+        if self._taps is not None:
+            events, size = weigh(pieces)
+            self._taps.stamp("relay.send", now_ns, events, size)
+            self._taps.stamp("relay.sent", time.monotonic_ns(), events, size)
+
+    async def _send(self, pieces: list[Piece]) -> None:
+        if data := self._encoded(pieces):
+            self._watch.behind()
+            self._held_bytes = len(data)
+            await self._hand_over(Write(data, *weigh(pieces)))
+            self._held_bytes = 0
+            self._watch.caught_up()
+
+    async def _hand_over(self, write: Write) -> None:
+        """By way of `Answer.send`, which waits for the client if it has to."""
+        if self._taps is not None:
+            self._taps.stamp("relay.send", time.monotonic_ns(), write.events, write.text_bytes)
+        await self._answer.send(write.data)
+        if self._taps is not None:
+            self._taps.stamp("relay.sent", time.monotonic_ns(), write.events, write.text_bytes)
+
+    async def _put_later(self, pieces: list[Piece]) -> None:
+        while not (self._answer.started and self._keep(pieces)):
+            if self._drainer is None:
+                await self._send(pieces)
+                return
+            await self._next_move()
+
+    def _encoded(self, pieces: list[Piece]) -> bytes:
+        first = self._offered + 1
+        self._offered += len(pieces)
+        return self._form.pieces(pieces, first)
+
+    # -- through the queue ---------------------------------------------------------------------------------------
+
+    def _keep(self, pieces: list[Piece]) -> bool:
+        self._note_blocked()
+        end = self._offered + len(pieces) + 1
+
+        def encode(some: Sequence[Piece], dropped: int) -> bytes:
+            return self._form.pieces(some, end - len(some), dropped)
+
+        if not self._queue.offer(pieces, encode):
+            return False
+        self._offered += len(pieces)
+        self._peak_bytes = max(self._peak_bytes, self._queue.bytes)
+        if self._drainer is None and self._queue:
+            self._watch.behind()
+            self._drainer = asyncio.get_running_loop().create_task(self._drain())
+            self._drainer.add_done_callback(self._drain_done)
+        return True
+
+    async def _drain(self) -> None:
+        """Until nothing waits. A policy may change its mind about what waits for as long as there is no room."""
+        while self._queue:
+            await self._answer.room()
+            write = self._queue.take()
+            self._wake()
+            await self._hand_over(write)
+            self._watch.behind()  # the client has taken something
+        self._watch.caught_up()
+        self._drainer = None  # here and not when the task is done: until then pieces could come that nobody drains
+
+    def _drain_done(self, drainer: asyncio.Task[None]) -> None:
+        if drainer.cancelled():
+            self._failed = asyncio.CancelledError()  # the client has left
+        elif drainer.exception() is not None:
+            self._failed = drainer.exception()
+        self._wake()
+
+    async def _drained(self) -> None:
+        while self._drainer is not None:
+            await self._next_move()
+
+    async def _next_move(self) -> None:
+        if self._failed is None:
+            self._moved = asyncio.get_running_loop().create_future()
+            await self._moved
+        if self._failed is not None:
+            raise self._failed
+
+    def _wake(self) -> None:
+        if self._moved is not None and not self._moved.done():
+            self._moved.set_result(None)
+
+    def _note_blocked(self) -> None:
+        if not self._blocked:
+            self._blocked = True
+            if self._taps is not None:
+                self._taps.mark("relay.blocked", time.monotonic_ns())
+                self._taps.count("relay.blocked_bytes", self._answer.wrote)
+
+    def __repr__(self) -> str:
+        return f"<Outlet: {self._offered} pieces, {self._queue.bytes} bytes waiting, {self.dropped} pieces dropped>"

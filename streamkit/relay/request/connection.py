@@ -1,0 +1,286 @@
+"""A client's connection to the relay: Sanic's, with stricter framing and deadlines that count whole phases.
+
+Sanic takes a server's protocol class from its caller, and the HTTP class from the protocol: both are its own hooks.
+Requests are checked (`streamkit.relay.request.head`) before Sanic reads them, so its parser sees nothing that could be
+taken in two ways. Beyond that:
+
+- A request's head has `HEAD_TIMEOUT` seconds, counted from connecting, or from its first byte on a connection that
+  served before; its body has `BODY_TIMEOUT` seconds, on every route. Sanic's own timers start anew with each byte.
+- What is left of a body when its answer begins is not waited for: the connection closes behind the answer.
+- It closes slowly (RFC 9112 section 9.6): first our side, then, for a moment, what still comes is thrown away. Closing
+  with bytes unread would reset the connection, and the answer could be lost on its way.
+- `100 Continue` is sent when the body is about to be read, and not before an answer that does without.
+- A client of HTTP/1.0 knows no chunks: its streams end with the connection.
+"""
+
+# The classes of Sanic that are extended here have untyped methods.
+# mypy: disable-error-code="no-untyped-call"
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Any, Final
+
+from sanic import Request, Sanic
+from sanic.headers import format_http1_response
+from sanic.helpers import has_message_body
+from sanic.http import Http, Stage
+from sanic.http.http1 import HTTP_CONTINUE
+from sanic.server.protocols.http_protocol import HttpProtocol
+
+from streamkit.relay.failure import BadRequest
+from streamkit.relay.request.head import MAX_HEAD_BYTES, Head, HeadScan, check_head, check_raw_head, chunk_size
+
+__all__ = ["Connection", "RelayApp", "StrictHttp", "check_stock"]
+
+LINGER_S: Final = 1.0
+LINGER_BYTES: Final = 1 << 24
+MAX_PIPELINED_BYTES: Final = 1 << 16
+STEPS_AT_ONCE: Final = 100
+
+
+class StrictHttp(Http):
+    """One connection's requests and answers, one after the other."""
+
+    HEADER_MAX_SIZE = MAX_HEAD_BYTES  # Sanic's is one for all apps of a process
+    __slots__ = ("_due", "_first_due", "_steps")
+
+    protocol: Any  # a Connection; Sanic's name for it is a type of its own
+    request_bytes: Any  # int, while there is a request
+    request_bytes_left: Any
+    response_func: Any  # None after the answer
+
+    def __init__(self, protocol: Connection) -> None:
+        super().__init__(protocol)
+        self._receive_more = self._receive_in_time
+        self._first_due = self._after(protocol.head_s)
+        self._due: float | None = None
+        self._steps = 0
+
+    async def http1(self) -> None:
+        """All requests of the connection. A client that never says a word is left without one."""
+        try:
+            async with asyncio.timeout_at(self._first_due):
+                if not self.recv_buffer:
+                    await self.protocol.receive_more()
+        except TimeoutError:
+            return
+        await super().http1()
+        await self._linger()
+
+    def _after(self, seconds: float) -> float | None:
+        return self.protocol.loop.time() + seconds if seconds else None
+
+    async def _receive_in_time(self) -> None:
+        """Wait for bytes. Between two requests Sanic's KEEP_ALIVE_TIMEOUT watches."""
+        if self.stage is Stage.IDLE:
+            await self.protocol.receive_more()
+            return
+        try:
+            async with asyncio.timeout_at(self._due):
+                await self.protocol.receive_more()
+        except TimeoutError:
+            phase = "head" if self.stage is Stage.REQUEST else "body"
+            seconds = self.protocol.head_s if phase == "head" else self.protocol.body_s
+            raise BadRequest(408, f"timeout_{phase}", f"send the {phase} within {seconds:g} s") from None
+
+    async def _step(self) -> None:
+        """One more request or chunk: a buffer full of tiny ones does not keep the loop from others."""
+        self._steps += 1
+        if self._steps % STEPS_AT_ONCE == 0:
+            await asyncio.sleep(0)
+
+    # --- The request ------------------------------------------------------------------------------------------------
+
+    async def http1_request_header(self) -> None:
+        """Check the head, then let Sanic read it."""
+        self._due = self._first_due or self._after(self.protocol.head_s)
+        self._first_due = None
+        head = await self._head()
+        self._due = self._after(self.protocol.body_s)
+        await super().http1_request_header()
+        self.upgrade_websocket = False  # which would switch off Sanic's timers
+        if head.closes:
+            self.keep_alive = False
+        if head.minor == 0:
+            self.expecting_continue = False  # RFC 9110 section 10.1.1
+
+    async def _head(self) -> Head:
+        await self._step()
+        scan = HeadScan()
+        while (end := scan.end(self.recv_buffer)) is None:
+            await self._receive_more()
+        raw = bytes(self.recv_buffer[:end])
+        head = check_head(raw)
+        if head.chunked:
+            self.recv_buffer[:end] = _in_sanics_spelling(raw)
+        return head
+
+    def create_empty_request(self) -> None:
+        """What an error answer needs of a request. Sanic would put in the very URL that it could not read."""
+        self.url = None
+        super().create_empty_request()
+
+    async def read(self) -> bytes | None:
+        """Some bytes of the request's body, None at its end."""
+        body: Any = self.request_body  # None, True or "chunked"
+        if not body:
+            return None
+        if self.stage not in (Stage.HANDLER, Stage.RESPONSE):  # the answer is out: Sanic would wait for the rest
+            self._read_no_more()
+            return None
+        try:
+            self._check_size(0)
+            if self.expecting_continue:
+                self.expecting_continue = False
+                await self._send(HTTP_CONTINUE)
+            if body == "chunked" and not self.request_bytes_left:
+                await self._chunk_line()
+            return await super().read()
+        except BadRequest:
+            self._read_no_more()
+            raise
+
+    async def _chunk_line(self) -> None:
+        """Wait until Sanic finds a good one in the buffer."""
+        while (size := chunk_size(self.recv_buffer)) is None:
+            await self._receive_more()
+        self._check_size(size)
+        await self._step()
+
+    def _check_size(self, more: int) -> None:
+        if self.request_bytes + more > self.request_max_size:
+            raise BadRequest(413, "body_too_large", f"send at most {self.request_max_size} bytes")
+
+    def _read_no_more(self) -> None:
+        """Nothing behind this point may be taken for a request."""
+        self.keep_alive = False
+        self.request_body = None
+
+    # --- The answer -------------------------------------------------------------------------------------------------
+
+    async def http1_response_header(self, data: bytes, end_stream: bool) -> None:
+        self._leave_body(end_stream)
+        if self.request.version == "1.0" and not end_stream and self._has_no_length():
+            await self._begin_until_close(data)
+        else:
+            await super().http1_response_header(data, end_stream)
+
+    def _leave_body(self, end_stream: bool) -> None:
+        """The answer begins: what is left of the request's body is here already, or it ends the connection."""
+        self.expecting_continue = False  # Sanic would send it together with the answer
+        body: Any = self.request_body
+        if not body:
+            return
+        if not end_stream:  # it may still be read
+            self.keep_alive = False
+        elif body is True and self.request_bytes_left <= len(self.recv_buffer):
+            del self.recv_buffer[: self.request_bytes_left]
+            self.request_body = None
+        else:
+            self._read_no_more()
+
+    def _has_no_length(self) -> bool:
+        response: Any = self.response
+        return (
+            not self.head_only
+            and not response.body
+            and has_message_body(response.status)
+            and "content-length" not in response.headers
+        )
+
+    @property
+    def until_close(self) -> bool:
+        """The answer that has begun has no framing: it ends with the connection."""
+        return bool(self.response_func == self._send_until_close)
+
+    async def _begin_until_close(self, data: bytes) -> None:
+        self.keep_alive = False
+        response: Any = self.response
+        response.headers["connection"] = "close"
+        self.response_func = self._send_until_close
+        if self.protocol.access_log:
+            self.log_response()
+        await self._send(format_http1_response(response.status, response.processed_headers) + data)
+        self.stage = Stage.RESPONSE
+
+    async def _send_until_close(self, data: bytes, end_stream: bool) -> None:
+        if data:
+            await self._send(data)
+        if end_stream:
+            self.response_func = None
+            self.stage = Stage.IDLE
+
+    async def _linger(self) -> None:
+        transport: Any = self.protocol.transport
+        if transport is None or transport.is_closing() or not transport.can_write_eof():  # TLS has no half-close
+            return
+        transport.write_eof()
+        left = LINGER_BYTES
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_S):
+                while left > 0:
+                    left -= len(self.recv_buffer)
+                    self.recv_buffer.clear()
+                    await self.protocol.receive_more()
+
+
+def _in_sanics_spelling(head: bytes) -> bytes:
+    """Sanic knows `chunked` in lower case only, without the white space behind it."""
+    fields = head.split(b"\r\n")
+    return b"\r\n".join(
+        b"transfer-encoding: chunked" if field.lower().startswith(b"transfer-encoding:") else field for field in fields
+    )
+
+
+def check_stock(request: Request) -> None:
+    """Check the head of a request that came over a connection which is not of this module: of an app of somebody
+    else's. Its body's chunks are Sanic's matter then. Raises BadRequest, after which the connection closes.
+    """
+    stream: Any = request.stream
+    if isinstance(stream, StrictHttp) or not isinstance(stream, Http):  # ASGI and HTTP/3 have no such heads
+        return
+    try:
+        check_raw_head(request.head)
+    except BadRequest:
+        stream.keep_alive = False
+        raise
+
+
+class Connection(HttpProtocol):
+    """The protocol of a relay's server. Reads HEAD_TIMEOUT and BODY_TIMEOUT of its app (seconds; 0 or none: off)."""
+
+    HTTP_CLASS = StrictHttp
+    __slots__ = ("body_s", "head_s")
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.head_s: float = self.app.config.get("HEAD_TIMEOUT", 0)
+        self.body_s: float = self.app.config.get("BODY_TIMEOUT", 0)
+
+    def data_received(self, data: bytes) -> None:
+        """Requests that wait behind a running one are kept within bounds. Beyond them, none of them will be answered:
+        not to read would be to overlook that the client leaves.
+        """
+        super().data_received(data)
+        http: Any = self.http
+        if http and not http.request_body and len(self.recv_buffer) >= MAX_PIPELINED_BYTES:
+            http.keep_alive = False
+            self.recv_buffer.clear()
+            transport: Any = self.transport
+            transport.resume_reading()
+
+
+class RelayApp(Sanic[Any, Any]):
+    """A Sanic app whose servers speak by `Connection`, however they are started, unless they are given another one."""
+
+    def prepare(self, *args: Any, **kwargs: Any) -> None:
+        super().prepare(*args, **_with_protocol(kwargs))
+
+    async def create_server(self, *args: Any, **kwargs: Any) -> Any:
+        return await super().create_server(*args, **_with_protocol(kwargs))
+
+
+def _with_protocol(kwargs: dict[str, Any]) -> dict[str, Any]:
+    return {**kwargs, "protocol": kwargs.get("protocol") or Connection}

@@ -1,0 +1,138 @@
+"""serve(): a Sanic app on a real socket, from a notebook cell, a script or a thread.
+
+    server = serve(make_app)                 # own thread, own loop, a free port of 127.0.0.1
+    server.url                               # 'http://127.0.0.1:43211'
+    server.stop()                            # or: with serve(make_app) as server: ...
+
+A server lives as long as its handle. In IPython a cell that is run again stops what it started before.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import weakref
+from typing import TYPE_CHECKING
+
+from streamkit.errors import ServerError
+from streamkit.serving.factory import check_factory
+from streamkit.serving.registry import discard, enter, running
+from streamkit.serving.runner import ProcessRunner, Runner, Stoppable, ThreadRunner, pickled
+from streamkit.serving.running import check_loop
+
+if TYPE_CHECKING:
+    import subprocess
+
+    from streamkit.serving.factory import App, Factory
+
+__all__ = ["Server", "serve", "servers", "stop_all"]
+
+_serial = itertools.count(1)
+
+
+def serve(
+    factory: Factory,
+    *,
+    name: str | None = None,
+    process: bool = False,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    unix: str | os.PathLike[str] | bool | None = None,
+    loop: str = "auto",
+    grace_s: float = 0.2,
+    start_timeout_s: float = 30.0,
+) -> Server:
+    """Start a server and return its handle once it answers requests.
+
+    `factory` is a callable without arguments that returns a new `sanic.Sanic`, or an import string
+    `"package.module:make_app"`. The server has a thread and an event loop of its own (`loop`: `"uvloop"`, `"asyncio"`,
+    or `"auto"`: uvloop where it is installed), so a blocking call in a cell does not stop it; with `process=True` it
+    has a process of its own, which dies with this one. `port=0` is a free port; `unix=True` a Unix socket at a fresh
+    path, `unix=path` one at that path. `grace_s` is how long `stop()` lets open responses go on before it cuts them.
+
+    Keep the handle: when it is garbage-collected, the server stops. In IPython, servers that an earlier run of the
+    same cell started are stopped first (same cell id, or same source where the frontend sends none); several servers
+    of one run live side by side. A living server of the same `name` is always stopped and replaced.
+
+    An app name may be fixed in the factory: of several living apps of a name, `Sanic.get_app(name)` finds the newest.
+    Sanic's own information lines are turned off (logger `sanic.root` at WARNING), its warnings and errors are not.
+
+    Raises TypeError for what is no factory, or for one that cannot go to another process; ConfigError for a malformed
+    import string or an unknown `loop`; ServerError when the address is taken, when the factory or a start listener
+    raises (chained), or when the start takes longer than `start_timeout_s`.
+    """
+    check_factory(factory)
+    check_loop(loop)
+    label = name if name is not None else f"server-{next(_serial)}"
+    runner: Runner
+    if process:
+        runner = ProcessRunner(pickled(factory), label, loop, grace_s, discard)
+    else:
+        runner = ThreadRunner(factory, label, loop, grace_s, discard)
+    entry = enter(runner, name)
+    try:
+        runner.start(host, port, unix, start_timeout_s)
+    except ServerError as error:
+        holder = _on_port(port) if runner.listener is None else None
+        if holder is None:
+            raise
+        raise ServerError(f"{error}. There is {holder!r} of this process: a common name= replaces it") from error
+    handle = Server(runner)
+    entry.handle = weakref.ref(handle)
+    return handle
+
+
+def servers() -> list[Server]:
+    """The servers of this process that are running and whose handle somebody holds, oldest first."""
+    handles = (entry.handle() for entry in running() if entry.handle is not None)
+    return [handle for handle in handles if isinstance(handle, Server) and handle.running]
+
+
+def stop_all(grace_s: float | None = None) -> None:
+    """Stop every server of this process, side by side. Raises ServerError if one does not stop."""
+    runners = [entry.runner for entry in running()]
+    for runner in runners:
+        runner.ask(runner.grace_s if grace_s is None else grace_s)
+    for runner in runners:
+        runner.stop(runner.grace_s if grace_s is None else grace_s)
+
+
+class Server(Stoppable):
+    """The handle of a server that `serve()` started. A context manager, also with `async with`.
+
+    `.url` is what a client connects to, for a Unix socket `http+unix://%2Ftmp%2F….sock` (the path percent-encoded);
+    `.app` the Sanic app (None in process mode), `.process` the `subprocess.Popen` (None in thread mode).
+    """
+
+    def __init__(self, runner: Runner) -> None:
+        listener = runner.listener
+        assert listener is not None  # noqa: S101  # for the type checker: it has been started
+        self._runner = runner
+        self.url: str = listener.url
+        self.host: str = listener.host
+        self.port: int = listener.port
+        self.unix: str | None = listener.unix
+        self.name: str = runner.name
+        self.app: App | None = runner.app
+        self.process: subprocess.Popen[bytes] | None = runner.process
+        weakref.finalize(self, runner.ask, runner.grace_s).atexit = False
+
+    @property
+    def running(self) -> bool:
+        """True until the server has ended, by `stop()` or by itself."""
+        return self._runner.state == "running"
+
+    def stop(self, grace_s: float | None = None) -> None:
+        """Stop accepting, close idle connections, let open responses go on for `grace_s` seconds, cut the rest visibly.
+
+        Blocks until it is done (from a handler of the server itself it only asks). Stopping again is allowed, from
+        any thread, and can shorten the grace. Raises ServerError when a handler blocks the server's loop.
+        """
+        self._runner.stop(self._runner.grace_s if grace_s is None else grace_s)
+
+    def __repr__(self) -> str:
+        return f"<Server {self._runner.kind} {self._runner.state} {self.url}>"
+
+
+def _on_port(port: int) -> Server | None:
+    return next((server for server in servers() if port and server.port == port), None)

@@ -1,0 +1,245 @@
+"""Taps: the places at which a stream is observed, each a staircase of integers.
+
+    log = TapLog()                                  # bounded memory for all streams of a process
+    taps = log.open("9f0c…")                        # one stream
+    taps.stamp("relay.read", at_ns, events=3, size=17)
+    log.get("9f0c…").as_dict()                      # what GET /streams/<id>/taps answers
+
+A step says: by `at_ns` so many events, with so many bytes of text, had passed here in all. Counted are the events that
+carry text (the pieces a reader waits for) and the UTF-8 bytes of that text, not what a wire format wraps around them:
+the same at every tap of a stream, whatever is spoken there. So event n of one tap is event n of every other, and where
+a wire has no event borders, byte b of one is byte b of every other. Pieces that a policy leaves out for a slow client
+(`latest`) count as passed when the one that took their place does.
+
+Times are `time.monotonic_ns()`: one clock for all processes of a Linux machine. `origin` names it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import operator
+import re
+import secrets
+from array import array
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Self
+
+from streamkit.taps.clock import clock_origin
+from streamkit.taps.gauges import Gauges
+
+__all__ = ["STREAM_ID_HEADER", "TAPS", "StreamTaps", "Tap", "TapLog", "new_stream_id", "stream_id_from"]
+
+STREAM_ID_HEADER: Final = "x-stream-id"
+STREAM_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+TAPS: Final = (
+    "upstream.due",  # when the script meant to send
+    "upstream.sent",
+    "relay.read",  # the socket read that completed the event
+    "relay.event",  # decoded, extracted
+    "relay.send",  # send entered
+    "relay.sent",  # send returned: the transport took it
+    "client.read",  # the socket read that completed the event
+    "client.event",  # handed to the reader
+)
+"""All taps, in the order of the way."""
+
+MAX_STEPS: Final = 1_000_000
+MAX_FINISHED: Final = 10_000
+MAX_GAUGED: Final = 50  # of those that have ended: a table of gauges is up to 128 kB
+
+
+def new_stream_id() -> str:
+    """A name for a stream that nobody can guess."""
+    return secrets.token_hex(8)
+
+
+def stream_id_from(given: str | None) -> str:
+    """What a request's X-Stream-Id header says, or a new name where it says nothing or nothing that can be a name."""
+    return given if given is not None and STREAM_ID.fullmatch(given) else new_stream_id()
+
+
+class Tap:
+    """One staircase: columns `at_ns`, `events` and `bytes` (both cumulative) of equal length, none of them falling.
+
+    Raises ValueError for columns that make no staircase.
+    """
+
+    __slots__ = ("at_ns", "bytes", "events")
+
+    def __init__(self, at_ns: Iterable[int] = (), events: Iterable[int] = (), bytes: Iterable[int] = ()) -> None:  # noqa: A002  the unit
+        self.at_ns = array("q", at_ns)
+        self.events = array("q", events)
+        self.bytes = array("q", bytes)
+        if not len(self.at_ns) == len(self.events) == len(self.bytes):
+            lengths = f"{len(self.at_ns)}, {len(self.events)} and {len(self.bytes)}"
+            raise ValueError(f"expected columns at_ns, events and bytes of equal length, got {lengths}")
+        for name in self.__slots__:
+            column = getattr(self, name)
+            if not all(map(operator.le, column, itertools.islice(column, 1, None))):
+                raise ValueError(f"expected {name} in ascending order: a staircase never falls")
+
+    def stamp(self, at_ns: int, events: int, size: int) -> None:
+        """At `at_ns`, `events` more events with `size` bytes of text passed."""
+        self.events.append(events + (self.events[-1] if self.events else 0))
+        self.bytes.append(size + (self.bytes[-1] if self.bytes else 0))
+        self.at_ns.append(at_ns)  # last: who reads from another thread counts these
+
+    def copy(self, minus_ns: int = 0) -> Tap:
+        """The steps so far, their times counted from `minus_ns`; safe while another thread stamps."""
+        steps = len(self.at_ns)
+        tap = Tap()
+        tap.at_ns = array("q", [at_ns - minus_ns for at_ns in self.at_ns[:steps]])
+        tap.events, tap.bytes = self.events[:steps], self.bytes[:steps]
+        return tap
+
+    def __len__(self) -> int:
+        return len(self.at_ns)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Tap):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
+
+    __hash__ = None  # type: ignore[assignment]  # it grows
+
+    def __repr__(self) -> str:
+        events, size = (self.events[-1], self.bytes[-1]) if len(self) else (0, 0)
+        return f"<Tap: {events} events, {size} bytes in {len(self)} steps>"
+
+
+class StreamTaps:
+    """The taps of one stream; its `marks`, single moments by name, such as `relay.asked`; and its `counts`, single
+    numbers by name, such as `relay.dropped_pieces`. `gauges` are the queues on its way, where they are sampled.
+
+    `finished` becomes True when the stream has ended, `dropped` counts steps for which there was no room. The columns
+    of `taps` grow while the stream runs; read them by `Tap.copy`.
+    """
+
+    def __init__(self, stream_id: str, log: TapLog | None = None) -> None:
+        self.stream_id = stream_id
+        self.taps: dict[str, Tap] = {}
+        self.marks: dict[str, int] = {}
+        self.counts: dict[str, int] = {}
+        self.gauges: Gauges | None = None
+        self.origin = clock_origin()
+        self.finished = False
+        self.dropped = 0
+        self._log = log
+
+    def stamp(self, name: str, at_ns: int, events: int, size: int) -> None:
+        """At the tap `name`, `events` more events with `size` bytes of text passed at `at_ns`."""
+        if self._log is not None and not self._log.has_room():
+            self.dropped += 1
+            return
+        tap = self.taps.get(name)
+        if tap is None:
+            tap = self.taps[name] = Tap()
+        tap.stamp(at_ns, events, size)
+
+    def mark(self, name: str, at_ns: int) -> None:
+        """The moment `name` was at `at_ns`."""
+        self.marks[name] = at_ns
+
+    def count(self, name: str, number: int) -> None:
+        """The number `name` is `number` by now."""
+        self.counts[name] = number
+
+    @property
+    def steps(self) -> int:
+        """How many steps all its taps have together."""
+        return sum(map(len, self.taps.values()))
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values only; `from_dict` is the inverse."""
+        columns = {name: tap.copy() for name, tap in tuple(self.taps.items())}
+        return {
+            "stream_id": self.stream_id,
+            "origin": self.origin,
+            "finished": self.finished,
+            "dropped": self.dropped,
+            "marks": dict(self.marks),
+            "counts": dict(self.counts),
+            "gauges": None if self.gauges is None else self.gauges.as_dict(),
+            "taps": {
+                name: {"at_ns": tap.at_ns.tolist(), "events": tap.events.tolist(), "bytes": tap.bytes.tolist()}
+                for name, tap in columns.items()
+            },
+        }
+
+    @classmethod
+    def from_dict(cls, told: Mapping[str, Any]) -> Self:
+        """What `as_dict` gave, perhaps elsewhere. Raises ValueError, TypeError or KeyError for anything else."""
+        taps = cls(told["stream_id"])
+        taps.origin = told["origin"]
+        taps.finished = told["finished"]
+        taps.dropped = told["dropped"]
+        taps.marks = {str(name): int(at_ns) for name, at_ns in dict(told["marks"]).items()}
+        taps.counts = {str(name): int(number) for name, number in dict(told["counts"]).items()}
+        taps.gauges = None if told["gauges"] is None else Gauges.from_dict(told["gauges"])
+        taps.taps = {str(name): Tap(**columns) for name, columns in dict(told["taps"]).items()}
+        return taps
+
+    def __repr__(self) -> str:
+        state = "finished" if self.finished else "running"
+        return f"<StreamTaps {self.stream_id} {state}: {', '.join(self.taps) or 'nothing yet'}>"
+
+
+class TapLog:
+    """The taps of many streams in bounded memory: at most `max_steps` steps of 24 bytes, and `max_finished` streams
+    that have ended, of which the last 50 with their gauges.
+
+    Beyond that the streams that finished first are forgotten; if there is no room although all still run, further
+    steps are dropped and counted in their stream's `dropped`.
+    """
+
+    def __init__(self, max_steps: int = MAX_STEPS, max_finished: int = MAX_FINISHED) -> None:
+        if max_steps < 1 or max_finished < 1:
+            raise ValueError(f"expected max_steps and max_finished >= 1, got {max_steps!r} and {max_finished!r}")
+        self._max_steps = max_steps
+        self._max_finished = max_finished
+        self._room = max_steps
+        self._streams: dict[str, StreamTaps] = {}
+        self._gauged: deque[StreamTaps] = deque()  # ended, and with gauges
+        self._finished: dict[str, int] = {}  # in the order of their end: the room that each will give back
+
+    def open(self, stream_id: str) -> StreamTaps:
+        """The taps of a stream that begins now."""
+        taps = self._streams[stream_id] = StreamTaps(stream_id, self)
+        return taps
+
+    def close(self, taps: StreamTaps) -> None:
+        """The stream has ended; its taps stay until their room is needed."""
+        taps.finished = True
+        self._finished[taps.stream_id] = taps.steps
+        if taps.gauges is not None:
+            self._gauged.append(taps)
+            if len(self._gauged) > MAX_GAUGED:
+                self._gauged.popleft().gauges = None
+        if len(self._finished) > self._max_finished:
+            self._forget_oldest()
+
+    def get(self, stream_id: str) -> StreamTaps | None:
+        """The taps of this stream, None if they are unknown or were forgotten."""
+        return self._streams.get(stream_id)
+
+    def has_room(self) -> bool:
+        """Take the room of one step, if there is any."""
+        while not self._room:
+            if not self._finished:
+                return False
+            self._forget_oldest()
+        self._room -= 1
+        return True
+
+    def __len__(self) -> int:
+        return len(self._streams)
+
+    def __repr__(self) -> str:
+        used = self._max_steps - self._room
+        return f"<TapLog: {len(self)} streams, {used} of {self._max_steps} steps>"
+
+    def _forget_oldest(self) -> None:
+        stream_id = next(iter(self._finished))
+        self._room += self._finished.pop(stream_id)
+        del self._streams[stream_id]

@@ -1,0 +1,150 @@
+"""The answer's body: one bytes object for each socket read."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import warnings
+from time import monotonic_ns
+from typing import NoReturn
+
+import httpx2
+
+from streamkit.transport.exchange import Exchange, Sink
+from streamkit.transport.receive_times import Kind
+from streamkit.transport.wire import TURN_NS
+
+__all__ = ["Body"]
+
+
+class Body(httpx2.AsyncByteStream):
+    """A response's body: one `bytes` object for each socket read that brought some of it, never empty.
+
+    The attributes tell of the piece just yielded; all times are `time.monotonic_ns()`:
+    `read`: number of its socket read, from 1, counted over the whole answer, heads included;
+    `at_ns`, `kind`, `error_ns`, `read_ns`: its stamp, see `kernelclock.Stamp`. Pieces of different reads have different
+    stamps; `read_ns - at_ns` is how late Python was.
+
+    Raises httpx2.ReadTimeout, ReadError (reset) and RemoteProtocolError (cut, or against the rules of HTTP), after all
+    that came before has been yielded; StreamClosed when iterated after `aclose`.
+    """
+
+    read: int = 0
+    at_ns: int = 0
+    kind: Kind = "socket"
+    error_ns: int = -1
+    read_ns: int = 0
+
+    def __init__(self, exchange: Exchange, read_s: float | None) -> None:
+        self._exchange = exchange
+        self._inbox = exchange.inbox
+        self._pending = exchange.inbox.pending
+        self._read_s = read_s
+        self._parked = self._closed = False
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def ended(self) -> bool:
+        """The peer has closed the connection."""
+        return self._inbox.ended
+
+    def __aiter__(self) -> Body:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while not self._pending:
+            if self._closed:
+                raise httpx2.StreamClosed
+            if self._inbox.error is not None or self._inbox.parser.complete:
+                self._end()
+            await self._inbox.more(self._read_s)
+        if self._closed:
+            raise httpx2.StreamClosed
+        piece, self.read, self.at_ns, self.kind, self.error_ns, self.read_ns = self._pending.popleft()
+        self._inbox.shrink(len(piece))
+        return piece
+
+    async def pour(self, sink: Sink) -> None:
+        """Hand each piece to `sink` in the very callback that reads it, until the end, or until it returns False.
+
+        Nothing lies between the read and the taking, and a future and a turn of the loop are saved for each read.
+        `sink` gets what iteration would give, as an `exchange.Entry`, and must not wait; what comes after its False can
+        be poured or iterated later. Raises what iteration raises, and what `sink` raises.
+        """
+        inbox = self._inbox
+        inbox.enough = False
+        try:
+            while (
+                self._pending and not inbox.enough
+            ):  # what came with the head; what comes meanwhile queues up behind it
+                entry = self._pending.popleft()
+                inbox.shrink(len(entry[0]))
+                since_ns = monotonic_ns()
+                inbox.enough = not sink(entry)
+                if monotonic_ns() - since_ns > TURN_NS:
+                    await asyncio.sleep(0)
+            inbox.sink = sink
+            while not inbox.over:
+                await inbox.more(self._read_s)
+        finally:
+            inbox.sink = None
+        if inbox.spilled is not None:
+            raise inbox.spilled
+        if self._closed:
+            raise httpx2.StreamClosed
+        if inbox.enough:
+            return
+        self._exchange.finish()
+        if inbox.error is not None:
+            raise inbox.error()
+
+    def _end(self) -> NoReturn:
+        self._exchange.finish()
+        if self._inbox.error is not None:
+            raise self._inbox.error()
+        raise StopAsyncIteration
+
+    def pause(self) -> None:
+        """Read no more of it until `resume`; its read timeout stands still meanwhile."""
+        if not self._exchange.finished:
+            self._inbox.hold_back(True)
+
+    def resume(self) -> None:
+        """Go on reading after `pause`."""
+        if not self._exchange.finished:
+            self._inbox.hold_back(False)
+
+    @property
+    def received_bytes(self) -> int:
+        """Bytes that were read of the whole message, its head and the framing of chunks included."""
+        return self._inbox.received
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of it that were read and that nobody has taken yet."""
+        return sum(len(entry[0]) for entry in self._pending)
+
+    def unread_bytes(self) -> int | None:
+        """Bytes that the kernel holds and that were not read yet; None where that is not known, or it is over."""
+        return None if self._exchange.finished else self._exchange.wire.unread_bytes()
+
+    def park(self) -> None:
+        """The caller knows that its stream is over, though the message is not.
+
+        `aclose` then leaves the connection open for 0.1 s and 4 KiB, for the message's own end to come, and another
+        request may use it. Nobody waits for that, and it gives way when the pool is full.
+        """
+        self._parked = True
+
+    async def aclose(self) -> None:
+        """After the end of the message, back to the pool with the connection; before it, closed at once."""
+        self._closed = True
+        self._exchange.finish(park=self._parked)
+
+    def __del__(self) -> None:
+        exchange = getattr(self, "_exchange", None)
+        if exchange is None or exchange.finished:
+            return
+        warnings.warn("a response was neither read to its end nor closed", ResourceWarning, stacklevel=2, source=self)
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and the socket with it
+            self._loop.call_soon_threadsafe(exchange.finish)

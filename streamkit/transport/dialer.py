@@ -1,0 +1,210 @@
+"""How a wire comes to be connected: names, addresses, TLS. The errors name neither host nor path."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+import ssl
+import sys
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias
+
+import httpx2
+
+from streamkit.transport.receive_times import SO_TIMESTAMPNS, WallClock, keep_stamping
+from streamkit.transport.wire import READ_BYTES, KernelWire, ProtocolWire, Timings, Wire
+
+__all__ = ["Dialer", "Origin", "SocketOption"]
+
+SocketOption: TypeAlias = tuple[int, int, int | bytes]
+Address: TypeAlias = tuple[Any, ...]  # family, type, protocol, name, socket address: what getaddrinfo(3) gives
+
+STAGGER_S: Final = 0.25  # RFC 8305 §5: the delay before the next address is tried beside the first
+TLS_SHUTDOWN_S: Final = 1.0
+
+monotonic_ns = time.monotonic_ns
+
+
+class Origin(NamedTuple):
+    """Whom a connection leads to; connections of equal origin can serve each other's requests."""
+
+    scheme: str
+    host: str
+    port: int
+
+
+class Dialer:
+    """Makes connected wires.
+
+    `ssl_context` None: the system's certificates, verified, without a look at the environment; read when first needed.
+    `kernel_stamps` gives a KernelWire where there are such times: plain TCP on Linux. `read_bytes` gives one on every
+    plain socket, with or without them.
+    """
+
+    def __init__(
+        self,
+        *,
+        unix: str | None,
+        ssl_context: ssl.SSLContext | None,
+        socket_options: Sequence[SocketOption],
+        kernel_stamps: bool,
+        read_bytes: int | None = None,
+    ) -> None:
+        self._unix = unix
+        self._ssl_context = ssl_context
+        self._socket_options = tuple(socket_options)
+        self._read_bytes = read_bytes
+        self._stamped = kernel_stamps and sys.platform == "linux" and unix is None
+        if self._stamped:
+            keep_stamping()
+        self._clock = WallClock() if self._stamped or read_bytes is not None else None
+
+    async def dial(self, origin: Origin, timings: Timings) -> Wire:
+        """A wire to `origin`. Raises httpx2.ConnectError; the time limit is the caller's."""
+        loop = asyncio.get_running_loop()
+        context = await self._context() if origin.scheme == "https" else None
+        clock = None if context else self._clock
+        try:
+            sock = await self._connected_socket(loop, origin, stamped=self._stamped and clock is not None)
+        except OSError as error:
+            raise httpx2.ConnectError(f"no connection: {_reason(error)}") from None
+        timings.connected_ns = monotonic_ns()
+        if clock is not None:
+            return KernelWire(loop, sock, clock, self._read_bytes or READ_BYTES)
+        wire = await _wrapped(loop, sock)
+        if context is not None:
+            await _start_tls(loop, wire, context, origin.host)
+            timings.tls_ns = monotonic_ns()
+        return wire
+
+    async def _context(self) -> ssl.SSLContext:
+        if self._ssl_context is None:
+            # In a thread: parsing the certificates takes tens of milliseconds, which would stall every stream.
+            context = await asyncio.to_thread(_default_context)
+            self._ssl_context = self._ssl_context or context
+        return self._ssl_context
+
+    async def _connected_socket(
+        self, loop: asyncio.AbstractEventLoop, origin: Origin, *, stamped: bool
+    ) -> socket.socket:
+        options = self._socket_options
+        if self._unix is not None:
+            return await _connect(loop, (socket.AF_UNIX, socket.SOCK_STREAM, 0, "", self._unix), options)
+        options = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), *options)
+        if stamped:
+            options = ((socket.SOL_SOCKET, SO_TIMESTAMPNS, 1), *options)
+        addresses = await _resolve(loop, origin)
+        return await _first([_attempt(loop, address, options) for address in addresses])
+
+
+def _default_context() -> ssl.SSLContext:
+    context = httpx2.create_ssl_context(trust_env=False)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+async def _resolve(loop: asyncio.AbstractEventLoop, origin: Origin) -> Sequence[Address]:
+    """The addresses, in the order of RFC 6724; an address as such needs no thread."""
+    kind = {"type": socket.SOCK_STREAM, "proto": socket.IPPROTO_TCP}
+    with contextlib.suppress(socket.gaierror):
+        return socket.getaddrinfo(origin.host, origin.port, flags=socket.AI_NUMERICHOST, **kind)
+    return await loop.getaddrinfo(origin.host, origin.port, **kind)
+
+
+def _attempt(
+    loop: asyncio.AbstractEventLoop, address: Address, options: Sequence[SocketOption]
+) -> Callable[[], Coroutine[Any, Any, socket.socket]]:
+    return lambda: _connect(loop, address, options)
+
+
+async def _connect(loop: asyncio.AbstractEventLoop, address: Address, options: Sequence[SocketOption]) -> socket.socket:
+    family, kind, protocol, _, where = address
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.setblocking(False)
+        for level, name, value in options:
+            sock.setsockopt(level, name, value)
+        await loop.sock_connect(sock, where)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+async def _first(attempts: Sequence[Callable[[], Coroutine[Any, Any, socket.socket]]]) -> socket.socket:
+    """Happy eyeballs (RFC 8305 §5): the next address is tried when the last one failed, or took 250 ms so far."""
+    if len(attempts) == 1:
+        return await attempts[0]()
+    running: set[asyncio.Task[socket.socket]] = set()
+    error: BaseException = OSError("the name has no address")
+    try:
+        for number, attempt in enumerate(attempts, 1):
+            running.add(asyncio.create_task(attempt()))
+            while running:
+                patience_s = STAGGER_S if number < len(attempts) else None
+                done, _ = await asyncio.wait(running, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
+                running -= done
+                won = [task.result() for task in done if task.exception() is None]
+                for late in won[1:]:
+                    late.close()
+                if won:
+                    return won[0]
+                for task in done:
+                    error = task.exception() or error
+                if number < len(attempts):
+                    break
+        raise error
+    finally:
+        for task in running:
+            task.cancel()
+            task.add_done_callback(_close_late)
+
+
+def _close_late(task: asyncio.Task[socket.socket]) -> None:
+    """Somebody else won, or nobody wants it any more."""
+    if not task.cancelled() and task.exception() is None:
+        task.result().close()
+
+
+async def _wrapped(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> ProtocolWire:
+    """The loop takes the socket over, which must not be interrupted half-way: uvloop would leave it owned twice."""
+    make = loop.create_unix_connection if sock.family == socket.AF_UNIX else loop.create_connection
+    taking: asyncio.Task[tuple[Any, ProtocolWire]] = loop.create_task(make(lambda: ProtocolWire(loop), sock=sock))
+    try:
+        _, wire = await asyncio.shield(taking)
+    except asyncio.CancelledError:
+        taking.add_done_callback(lambda task: task.result()[1].abort())
+        raise
+    return wire
+
+
+async def _start_tls(loop: asyncio.AbstractEventLoop, wire: ProtocolWire, context: ssl.SSLContext, host: str) -> None:
+    plain = wire.transport
+    try:
+        transport = await loop.start_tls(
+            plain, wire, context, server_hostname=host, ssl_shutdown_timeout=TLS_SHUTDOWN_S
+        )
+        if transport is None:  # asyncio, when the connection was closed during the handshake
+            raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))  # noqa: TRY301  # see above
+    except BaseException as error:
+        plain.abort()
+        wire.closed = True
+        if isinstance(error, OSError):  # ssl.SSLError and ssl.CertificateError are OSErrors
+            raise httpx2.ConnectError(f"no TLS connection: {_reason(error)}") from None
+        raise
+    wire.use(transport, high_bytes=1)  # asyncio's TLS pauses *at* the mark, others above it
+
+
+def _reason(error: OSError) -> str:
+    """Why, without the addresses and names that the texts of these errors hold."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the server's certificate was not accepted (X509_V_ERR {error.verify_code})"
+    if isinstance(error, ssl.SSLError):
+        return f"the handshake failed ({error.reason})"
+    if isinstance(error, socket.gaierror):
+        return "the host name was not resolved"
+    return os.strerror(error.errno) if error.errno else type(error).__name__

@@ -1,0 +1,92 @@
+"""A request as bytes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterable
+from typing import Final
+
+import httpx2
+
+from streamkit.transport.http1 import LAST_CHUNK, chunk, request_bytes
+
+__all__ = ["Outgoing"]
+
+WRITE_BYTES: Final = 65_536
+
+
+IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})  # RFC 9110 section 9.2.2
+
+
+class Outgoing:
+    """A request as bytes. Raises httpx2.LocalProtocolError for one that cannot be sent as it is."""
+
+    def __init__(self, request: httpx2.Request) -> None:
+        headers = request.headers
+        if request.method == "CONNECT":
+            raise httpx2.LocalProtocolError("expected a method whose answer is a message, got CONNECT: no tunnels here")
+        if "host" not in headers:
+            raise httpx2.LocalProtocolError("expected a Host header (RFC 9112 section 3.2)")
+        try:
+            self.head = request_bytes(request.method, request.url.raw_path, headers.raw)
+        except ValueError as error:
+            raise httpx2.LocalProtocolError(str(error)) from None
+        self.method = request.method
+        self.close = "close" in headers.get("connection", "").lower()
+        self._chunked = "transfer-encoding" in headers
+        self._length = self._declared_length(headers)
+        self._stream: AsyncIterable[bytes] | None = None
+        self.content = b""
+        try:
+            self.content = request.content
+        except httpx2.RequestNotRead:
+            if not isinstance(request.stream, httpx2.AsyncByteStream):
+                raise RuntimeError(  # noqa: TRY004  # as httpx2's client does
+                    "expected an asynchronous body; an AsyncClient cannot send a synchronous one"
+                ) from None
+            self._stream = request.stream
+        if self._stream is None and not self._chunked and len(self.content) != self._length:
+            raise self._wrong_length(len(self.content))
+        self.small = self._stream is None and not self._chunked and len(self.content) <= WRITE_BYTES
+
+    @property
+    def replayable(self) -> bool:
+        """Whether it may be sent a second time when nobody knows what became of the first."""
+        return self._stream is None and self.method in IDEMPOTENT
+
+    def let_go(self) -> None:
+        """It is sent and answered: a long conversation is not held for as long as its answer takes."""
+        self.head = self.content = b""
+
+    async def parts(self) -> AsyncGenerator[bytes, None]:
+        """What goes on the wire, in the pieces in which the caller gives them."""
+        yield self.head
+        if self._stream is None:
+            yield chunk(self.content) + LAST_CHUNK if self._chunked else self.content
+            return
+        sent = 0
+        async for part in self._stream:
+            sent += len(part)
+            if not self._chunked and sent > self._length:
+                raise self._wrong_length(sent)
+            if part:
+                yield chunk(part) if self._chunked else part
+        if not self._chunked and sent != self._length:
+            raise self._wrong_length(sent)
+        if self._chunked:
+            yield LAST_CHUNK
+
+    def _declared_length(self, headers: httpx2.Headers) -> int:
+        if not self._chunked:
+            value = headers.get("content-length", "0")
+            if value.isascii() and value.isdigit():
+                return int(value)
+        elif headers["transfer-encoding"].lower() == "chunked" and "content-length" not in headers:
+            return 0
+        raise httpx2.LocalProtocolError(
+            "expected either one Content-Length, or Transfer-Encoding: chunked (RFC 9112 section 6)"
+        )
+
+    def _wrong_length(self, length: int) -> Exception:
+        return httpx2.LocalProtocolError(
+            f"the body has {'at least ' if self._stream else ''}{length} bytes, its Content-Length says {self._length}"
+        )

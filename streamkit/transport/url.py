@@ -1,0 +1,32 @@
+"""URLs of Unix sockets: `http+unix://%2Ftmp%2Fs.sock/ans`."""
+
+from __future__ import annotations
+
+from urllib.parse import unquote, urlsplit
+
+import httpx2
+
+from streamkit.errors import ConfigError
+
+__all__ = ["split_unix_url"]
+
+UNIX_SCHEME = "http+unix"
+
+
+def split_unix_url(url: str) -> tuple[httpx2.URL, str | None]:
+    """`http+unix://%2Ftmp%2Fs.sock/ans` as the URL `http://localhost/ans` and the socket's path; others unchanged.
+
+    Raises ConfigError for a URL without scheme or host; its text is not repeated, it may hold a secret.
+    """
+    wanted = ConfigError("expected a full URL such as http://127.0.0.1:8000/ans or http+unix://%2Ftmp%2Fs.sock/ans")
+    try:
+        parts = urlsplit(url)
+        plain = httpx2.URL(url)
+    except (ValueError, httpx2.InvalidURL):
+        raise wanted from None
+    if parts.scheme not in {"http", "https", UNIX_SCHEME} or not parts.netloc:
+        raise wanted
+    if parts.scheme != UNIX_SCHEME:
+        return plain, None
+    query = f"?{parts.query}" if parts.query else ""
+    return httpx2.URL(f"http://localhost{parts.path or '/'}{query}"), unquote(parts.netloc)

@@ -1,0 +1,78 @@
+"""The loop's lag: what the probe's timer was late, for each watcher from its own beginning."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from streamkit.lab.client import looplag
+from streamkit.lab.client.looplag import PROBE_S, watch_loop
+from tests.fakes import FakeTimeLoop, run_in_fake_time
+
+
+def busy(seconds: float) -> None:
+    """The loop does something else for so long."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, FakeTimeLoop)
+    loop.now += seconds
+
+
+def test_a_free_loop_is_not_late() -> None:
+    async def watch() -> int:
+        with watch_loop() as lag:
+            await asyncio.sleep(10 * PROBE_S)
+        return lag.worst_ns
+
+    assert run_in_fake_time(watch()) == 0
+
+
+def test_a_busy_loop_is_late_by_what_lies_behind_the_timers_due_time() -> None:
+    async def watch() -> int:
+        with watch_loop() as lag:
+            await asyncio.sleep(PROBE_S)  # a probe rings now and sets the next
+            busy(PROBE_S + 0.2)
+            await asyncio.sleep(5 * PROBE_S)
+        return lag.worst_ns
+
+    assert run_in_fake_time(watch()) == pytest.approx(200_000_000, abs=1000)
+
+
+def test_a_block_that_ends_while_the_loop_is_busy_counts_too() -> None:
+    async def watch() -> int:
+        with watch_loop() as lag:
+            busy(PROBE_S + 0.3)
+        return lag.worst_ns
+
+    assert run_in_fake_time(watch()) == pytest.approx(300_000_000, abs=1000)
+
+
+def test_watchers_share_a_timer_and_each_counts_from_its_own_beginning() -> None:
+    async def watch() -> tuple[int, int, int]:
+        with watch_loop() as early:
+            busy(PROBE_S + 0.1)
+            await asyncio.sleep(2 * PROBE_S)
+            with watch_loop() as late:
+                timers = len(looplag._probes)
+                await asyncio.sleep(2 * PROBE_S)
+        return early.worst_ns, late.worst_ns, timers
+
+    early, late, timers = run_in_fake_time(watch())
+    assert early == pytest.approx(100_000_000, abs=1000)
+    assert (late, timers) == (0, 1)
+
+
+def test_nothing_is_left_on_the_loop_when_nobody_watches() -> None:
+    async def watch() -> int:
+        loop = asyncio.get_running_loop()
+        with pytest.raises(KeyError), watch_loop():
+            raise KeyError
+        return len([handle for handle in loop._scheduled if not handle.cancelled()])  # type: ignore[attr-defined]  # asyncio's own
+
+    assert run_in_fake_time(watch()) == 0
+    assert len(looplag._probes) == 0
+
+
+def test_without_a_running_loop_there_is_nothing_to_watch() -> None:
+    with pytest.raises(RuntimeError, match="no running event loop"), watch_loop():
+        pass

@@ -1,0 +1,138 @@
+"""The naive relays: they relay what is whole, and are wrong about what is broken, each in its own way."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import pickle
+import socket
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+from sanic import Sanic
+
+from streamkit.lab.client.record import record
+from streamkit.lab.experiments.naive import article, stock
+from streamkit.lab.recording.recording import Recording
+from streamkit.presets.writing import wire
+from streamkit.serving.server import serve
+from tests.rawsockets import LAST_CHUNK, RawServer, chunk
+
+Relay = Callable[..., Sanic[Any, Any]]
+Behave = Callable[[socket.socket], None]
+
+FORM = wire("seed")
+HEAD = f"HTTP/1.1 200 OK\r\nContent-Type: {FORM.content_type}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+PIECES = ("床前", "明月光", "，疑是地上霜。")
+EVENTS = [chunk(FORM.piece(text, index)) for index, text in enumerate(PIECES)]
+WHOLE = "".join(PIECES)
+BOTH = pytest.mark.parametrize("relay", [article, stock])
+
+
+def ask(relay: Relay, behave: Behave, timeout_s: float = 20.0) -> Recording:
+    """What a client of this relay gets from an upstream that does so with its connection."""
+    with RawServer(behave) as upstream, serve(partial(relay, upstream.url, timeout_s)) as server:
+        return asyncio.run(record(f"{server.url}/ans", data={"chat_history": "你好"}, total_s=20))
+
+
+def says(*parts: bytes) -> Behave:
+    return lambda connection: connection.sendall(b"".join(parts))
+
+
+def silent_after_a_piece(connection: socket.socket) -> None:
+    connection.sendall(HEAD + EVENTS[0])
+    with contextlib.suppress(ConnectionError):
+        connection.recv(1)  # until the relay leaves
+
+
+whole = says(HEAD, *EVENTS, LAST_CHUNK)
+cut_off = says(HEAD, *EVENTS[:2])  # and then it closes
+
+
+@BOTH
+def test_what_is_whole_they_relay_whole(relay: Relay) -> None:
+    recording = ask(relay, whole)
+    assert (str(recording.outcome), recording.text) == ("complete", WHOLE)
+
+
+@BOTH
+def test_through_both_a_truncated_stream_looks_complete(relay: Relay) -> None:
+    recording = ask(relay, cut_off)
+    assert (recording.status, str(recording.outcome)) == (200, "complete")
+    assert recording.text.startswith(PIECES[0])
+    assert recording.text != WHOLE
+
+
+def test_the_article_writes_errors_into_the_text() -> None:
+    assert "error: " in ask(article, cut_off).text
+    assert "error: " not in ask(stock, cut_off).text
+
+
+@BOTH
+def test_an_upstreams_refusal_is_an_answer_without_text(relay: Relay) -> None:
+    recording = ask(relay, says(b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n"))
+    assert (recording.status, str(recording.outcome), recording.text) == (200, "complete", "")
+
+
+def test_before_the_first_piece_stock_says_500_and_the_article_says_200() -> None:
+    garbage = says(HEAD, chunk(b"data: no JSON\n\n"), LAST_CHUNK)
+    assert ask(stock, garbage).status == 500
+    wrong = ask(article, garbage)
+    assert (wrong.status, str(wrong.outcome)) == (200, "complete")
+    assert wrong.text.startswith("error: ")
+
+
+@pytest.mark.parametrize(("relay", "at_once"), [(article, 1), (stock, 2)])
+def test_the_article_asks_for_one_stream_after_the_other(relay: Relay, at_once: int) -> None:
+    """A blocking call in an async handler: its loop stands still."""
+    running: list[int] = []
+    most: list[int] = []
+
+    def slowly(connection: socket.socket) -> None:
+        running.append(1)
+        most.append(len(running))
+        time.sleep(0.3)
+        running.pop()
+        whole(connection)
+
+    async def twice(url: str) -> None:
+        ask = partial(record, f"{url}/ans", data={"chat_history": "你好"}, total_s=20)
+        assert [one.text for one in await asyncio.gather(ask(), ask())] == [WHOLE, WHOLE]
+
+    with RawServer(slowly) as upstream, serve(partial(relay, upstream.url, 20.0)) as server:
+        asyncio.run(twice(server.url))
+    assert max(most) == at_once
+
+
+def test_stock_ends_a_silent_stream_cleanly_when_httpx_has_had_enough() -> None:
+    recording = ask(stock, silent_after_a_piece, 0.4)
+    assert (str(recording.outcome), recording.text) == ("complete", PIECES[0])
+
+
+def test_with_httpxs_timeout_off_sanic_cuts_it_visibly() -> None:
+    recording = ask(partial(stock, httpx_timeout=False), silent_after_a_piece, 0.4)
+    assert (str(recording.outcome), recording.text) == ("truncated", PIECES[0])
+
+
+@BOTH
+def test_a_factory_can_go_to_another_process_and_be_called_twice(relay: Relay) -> None:
+    again = pickle.loads(pickle.dumps(relay))  # noqa: S301  # our own
+    apps = [again("http://127.0.0.1:1"), again("http://127.0.0.1:1")]
+    assert apps[0].name != apps[1].name
+    for app in apps:
+        Sanic.unregister_app(app)
+
+
+@BOTH
+def test_their_tracebacks_are_kept_quiet_and_those_of_others_are_not(
+    relay: Relay, caplog: pytest.LogCaptureFixture
+) -> None:
+    ask(relay, cut_off)
+    ask(relay, says(b"no HTTP\r\n\r\n"))
+    assert [entry for entry in caplog.records if entry.levelno >= logging.WARNING] == []
+    logging.getLogger("sanic.error").error("somebody else's")
+    assert [entry.getMessage() for entry in caplog.records if entry.levelno >= logging.WARNING] == ["somebody else's"]

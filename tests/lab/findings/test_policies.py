@@ -1,0 +1,350 @@
+"""What a policy cost and gave: exact numbers and sentences for made-up recordings."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamkit.lab.findings.policies import about, compared, facts, policies_finding
+from streamkit.lab.findings.words import byte_size
+from streamkit.lab.recording.recorded import Events, Reads
+from streamkit.lab.recording.recording import Recording
+from streamkit.outcome import Outcome
+from streamkit.taps import Tap
+from streamkit.taps.gauges import NOT_KNOWN, Gauge
+
+MS = 1_000_000
+DUE = [100 + 10 * i for i in range(600)]
+
+
+def tap(at_ms: Sequence[float]) -> Tap:
+    return Tap([round(at * MS) for at in at_ms], range(1, len(at_ms) + 1), range(10, 10 * len(at_ms) + 1, 10))
+
+
+def way(
+    taps: Mapping[str, Sequence[float]],
+    client: Sequence[float],
+    numbers: Sequence[int] | None = None,
+    outcome: str = "complete",
+    ended_ms: float = 0,
+    counts: Mapping[str, int] | None = None,
+    gauges: Mapping[str, Gauge] | None = None,
+) -> Recording:
+    """One piece of ten bytes at each of these times, tap by tap, in ms; the reader gets those of these `numbers`, and
+    is told how many were left out before each.
+    """
+    at_ns = [round(at * MS) for at in client]
+    reads = sorted(set(at_ns))
+    return Recording(
+        reads=Reads(reads, size=[99] * len(reads)),
+        events=Events(at_ns, text=["ten bytes."] * len(at_ns), data=None if numbers is None else told(numbers)),
+        taps={name: tap(times) for name, times in taps.items()},
+        counts=counts or {},
+        gauges=gauges or {},
+        outcome=Outcome.parse(outcome),
+        sent_ns=0,
+        ended_ns=round(max([ended_ms, *client]) * MS),
+    )
+
+
+def told(numbers: Sequence[int]) -> list[str]:
+    """The relay's own events."""
+    before = [0, *numbers]
+    return [f'{{"text":"ten bytes.","dropped":{n - b - 1}}}' for b, n in zip(before, numbers, strict=False)]
+
+
+def late(by_ms: float, times: Sequence[float] = DUE) -> list[float]:
+    """The further it goes, the later, at the end by so much."""
+    return [at + by_ms * i / (len(times) - 1) for i, at in enumerate(times)]
+
+
+def pending(*size: int) -> Mapping[str, Gauge]:
+    return {"relay.pending": Gauge([20 * MS * i for i in range(len(size))], size)}
+
+
+SLOW = late(7400)
+PAUSE = way({"upstream.due": DUE, "upstream.sent": SLOW, "relay.event": SLOW}, SLOW, gauges=pending(0, 400, 0))
+KEPT = way({"upstream.due": DUE, "upstream.sent": DUE, "relay.event": DUE}, SLOW, gauges=pending(0, 310_000, 0))
+EVERY_THIRD = range(3, 601, 3)
+LATEST = way(
+    {"upstream.due": DUE, "upstream.sent": DUE, "relay.event": DUE},
+    [max(DUE[n - 1] + 5, DUE[98] + 300 if n >= 99 else 0) for n in EVERY_THIRD if n != 102],
+    [n for n in EVERY_THIRD if n != 102],
+    counts={"relay.dropped_pieces": 401},
+    gauges=pending(500),
+)
+CUT = way(
+    {"upstream.due": DUE, "upstream.sent": DUE[:150], "relay.event": DUE[:140]},
+    DUE[:120],
+    range(1, 121),
+    "truncated",
+    2100,
+    counts={"relay.dropped_pieces": 0, "relay.held_ns": 400 * MS},
+)
+ALONE = way({}, DUE, range(1, 601))
+REFUSED = way({}, [], outcome="refused(415)", ended_ms=12)
+
+
+# --- The numbers ----------------------------------------------------------------------------------------------------
+
+
+def test_a_stream_that_came_whole_lost_nothing() -> None:
+    found = facts(PAUSE)
+    assert (found.total, found.offered, found.received, found.not_delivered, found.lost) == (600, 600, 600, 0, 0)
+    assert found.text_share == 1
+    assert found.finished_ns == round(SLOW[-1] * MS)
+
+
+def test_what_was_dropped_and_what_never_came_are_told_apart() -> None:
+    assert (facts(LATEST).dropped, facts(LATEST).not_delivered) == (401, 0)
+    assert (facts(CUT).dropped, facts(CUT).not_delivered, facts(CUT).lost) == (0, 480, 480)
+    assert facts(CUT).offered == 140
+    assert facts(CUT).text_share == 0.2
+
+
+def test_where_nothing_is_known_nothing_is_claimed() -> None:
+    found = facts(ALONE)
+    assert found.received == 600
+    unknown = (found.total, found.dropped, found.not_delivered, found.lost, found.text_share, found.held_ns)
+    assert set(unknown) == {None}
+    assert (found.peak_relay_bytes, found.peak_kernel_bytes, found.age_max_ns) == (None, None, None)
+    assert facts(replace(ALONE, ended_ns=None)).finished_ns is None
+
+
+def test_time_counts_from_the_request() -> None:
+    assert facts(replace(ALONE, sent_ns=50 * MS)).finished_ns == round((DUE[-1] - 50) * MS)
+
+
+def test_the_upstream_is_held_for_as_long_as_its_last_piece_is_late() -> None:
+    assert facts(PAUSE).upstream_held_ns == 7400 * MS
+    assert facts(KEPT).upstream_held_ns == 0
+
+
+def test_an_upstream_that_did_not_finish_is_held_until_the_end() -> None:
+    """Piece 151 had been due at 1,600 ms."""
+    assert facts(CUT).upstream_held_ns == 500 * MS
+    assert facts(CUT).relay_held_ns == 400 * MS
+
+
+def test_what_is_not_due_yet_is_not_held() -> None:
+    left = way({"upstream.due": DUE, "upstream.sent": DUE[:50]}, DUE[:50], outcome="cancelled", ended_ms=594)
+    assert facts(left).upstream_held_ns == 0
+
+
+def test_without_the_upstreams_taps_the_relays_own_count_is_told() -> None:
+    found = facts(way({"relay.event": DUE}, SLOW, counts={"relay.held_ns": 5}))
+    assert (found.upstream_held_ns, found.held_ns) == (None, 5)
+
+
+def test_memory_is_what_lay_in_all_of_the_relays_queues_at_one_time() -> None:
+    gauges = {
+        "relay.inbox": Gauge([0, 10, 20], [100, 0, 0]),
+        "relay.pending": Gauge([0, 10, 20], [0, 70, NOT_KNOWN]),
+        "relay.buffer": Gauge([0, 15, 20], [0, 60, 60]),
+        "relay.unsent": Gauge([0, 10, 20], [5, 9, 9]),
+        "client.unread": Gauge([5, 15, 25], [1, 4, 2]),
+        "relay.rss": Gauge([0], [10**9]),
+    }
+    found = facts(way({}, DUE, gauges=gauges))
+    assert (found.peak_relay_bytes, found.peak_kernel_bytes) == (130, 13)
+
+
+def test_a_peak_between_two_samples_is_known_by_the_relays_count() -> None:
+    counts = {"relay.peak_pending_bytes": 900}
+    assert facts(way({}, DUE, counts=counts, gauges=pending(0, 400))).peak_relay_bytes == 900
+    assert facts(way({}, DUE, counts=counts)).peak_relay_bytes == 900
+
+
+def test_a_gauge_that_says_nothing_is_not_0() -> None:
+    assert facts(way({}, DUE, gauges=pending(NOT_KNOWN, NOT_KNOWN))).peak_relay_bytes is None
+
+
+def test_pieces_are_matched_by_their_numbers() -> None:
+    found = facts(LATEST)
+    assert found.numbers == tuple(n for n in EVERY_THIRD if n != 102)
+    assert (found.age_p50_ns, found.age_max_ns) == (5 * MS, 300 * MS)
+
+
+def test_where_nothing_was_left_out_the_first_that_came_is_the_first() -> None:
+    whole = way({"upstream.sent": DUE}, [at + 7 for at in DUE])
+    assert (facts(whole).age_p50_ns, facts(whole).age_max_ns) == (7 * MS, 7 * MS)
+
+
+def test_without_event_borders_pieces_are_found_by_bytes() -> None:
+    """Two reads, the second of which brought two pieces and a half."""
+    plain = Recording(
+        events=Events([20 * MS, 50 * MS], text=["x" * 10, "x" * 25], event=["", ""], size=[10, 25]),
+        reads=Reads([20 * MS, 50 * MS]),
+        taps={"upstream.sent": tap([10, 20, 30, 40])},
+        outcome=Outcome("truncated"),
+    )
+    assert (facts(plain).numbers, facts(plain).not_delivered) == ((1, 2, 3), 1)
+    assert (facts(plain).age_p50_ns, facts(plain).age_max_ns) == (20 * MS, 30 * MS)
+
+
+def test_where_events_do_not_tell_what_was_left_out_no_age_is_claimed() -> None:
+    found = facts(replace(LATEST, events=Events(LATEST.events.at_ns, text=LATEST.events.text)))
+    assert (found.received, found.lost) == (199, 401)
+    assert (found.numbers, found.age_p50_ns, found.age_max_ns) == (None, None, None)
+
+
+def test_age_counts_from_the_first_moment_that_is_known() -> None:
+    late_upstream = {"upstream.due": [10], "upstream.sent": [15], "relay.event": [17]}
+    for name, age_ms in (("upstream.due", 10), ("upstream.sent", 5), ("relay.event", 3)):
+        assert facts(way(late_upstream, [20])).age_max_ns == age_ms * MS
+        del late_upstream[name]
+
+
+@given(
+    st.lists(st.booleans(), min_size=1, max_size=60), st.integers(min_value=0, max_value=500), st.integers(0, 10)
+)  # which pieces come, how late, and how many of the rest were never sent
+def test_received_dropped_and_not_delivered_add_up(came: list[bool], late_ms: int, unsent: int) -> None:
+    numbers = [n for n, comes in enumerate(came, 1) if comes]
+    due = [10.0 * n for n in range(1, len(came) + unsent + 1)]
+    recording = way(
+        {"upstream.due": due, "upstream.sent": due[: len(came)]},
+        [due[n - 1] + late_ms for n in numbers],
+        numbers,
+        counts={"relay.dropped_pieces": len(came) - len(numbers)},
+    )
+    found = facts(recording)
+    assert found.received + (found.dropped or 0) + (found.not_delivered or 0) == found.total == len(due)
+    assert found.not_delivered == unsent
+    if came[-1]:  # with `latest` the last state always comes
+        assert found.age_p50_ns == found.age_max_ns == late_ms * MS
+        assert found.numbers == tuple(numbers)
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(-1, 900)), max_size=20))
+def test_the_peak_is_one_that_was_there(samples: list[tuple[int, int]]) -> None:
+    samples.sort()
+    gauge = Gauge([at for at, _ in samples], [value for _, value in samples])
+    peak = facts(way({}, DUE[:1], gauges={"relay.pending": gauge})).peak_relay_bytes
+    assert peak == (max(max(v, 0) for _, v in samples) if gauge.known else None)
+
+
+def test_only_recordings_have_facts() -> None:
+    with pytest.raises(TypeError, match="expected a Recording, got str"):
+        facts("latest")  # type: ignore[arg-type]  # what is tested
+    with pytest.raises(ValueError, match="got none"):
+        compared([])
+
+
+def test_names_are_the_mappings_keys_or_labels() -> None:
+    assert [one.name for one in compared({"pause": PAUSE, "latest": LATEST})] == ["pause", "latest"]
+    assert [one.name for one in compared(iter([replace(PAUSE, label="mine"), LATEST]))] == ["mine", "recording 2"]
+
+
+# --- The sentence ---------------------------------------------------------------------------------------------------
+
+
+DROPS = "latest drops 401 of 600 pieces and is never more than 300 ms old"
+CUTS = "disconnect(0.5 s) is cut after 2.1 s"
+FOUR = {"pause": PAUSE, "buffer(1 MiB)": KEPT, "latest": LATEST, "disconnect(0.5 s)": CUT}
+
+
+@pytest.mark.parametrize(
+    ("recordings", "sentence"),
+    [
+        (
+            FOUR,
+            f"pause holds the upstream (7.4 s); buffer(1 MiB) frees it for 310 kB of memory; {DROPS}; {CUTS}",
+        ),
+        (
+            {"pause": PAUSE, "buffer": KEPT},
+            "Only pause holds the upstream (7.4 s); buffer frees it for 310 kB of memory",
+        ),
+        ({"pause": PAUSE, "alone": ALONE}, "pause holds the upstream (7.4 s)"),
+        ({"pause": PAUSE, "slow": PAUSE}, "pause and slow hold the upstream (7.4 s and 7.4 s)"),
+        ([PAUSE, PAUSE, PAUSE], "All 3 hold the upstream, recording 1 longest (7.4 s)"),
+        (
+            {"pause": PAUSE, "b": PAUSE, "c": PAUSE, "d": PAUSE, "latest": LATEST},
+            f"pause, b and 2 more hold the upstream, pause longest (7.4 s); {DROPS}",
+        ),
+        (
+            {"buffer": KEPT, "coalesce": KEPT, "pause": PAUSE},
+            "Only pause holds the upstream (7.4 s); buffer and coalesce free it for 310 kB of memory",
+        ),
+        ({"a": LATEST, "b": LATEST}, "No policy holds the upstream; a and b drop 401 of 600 and 401 of 600 pieces"),
+        (
+            {"a": LATEST, "b": LATEST, "c": LATEST},
+            "No policy holds the upstream; a, b and c drop pieces, a most (401)",
+        ),
+        ({"a": KEPT, "b": replace(KEPT, gauges=pending(9))}, "No policy holds the upstream; a keeps most, 310 kB"),
+        (
+            [replace(KEPT, gauges={"relay.unsent": Gauge([0], [240_000])})] * 2,
+            "No policy holds the upstream; the kernel alone takes up to 240 kB",
+        ),
+        ({"a": KEPT, "b": ALONE}, "No policy is known to hold the upstream"),
+        (PAUSE, "The stream holds the upstream (7.4 s)"),
+        (KEPT, "The upstream is not held"),
+        ({"disconnect(0.5 s)": CUT}, CUTS),
+        ({"pause": PAUSE, "latest": REFUSED}, "pause holds the upstream (7.4 s); latest is refused (415)"),
+        (
+            {"a": CUT, "b": CUT, "c": CUT, "d": replace(CUT, outcome=Outcome("cancelled", "max_events"))},
+            "a is cut after 2.1 s, b is cut after 2.1 s and 2 more do not complete",
+        ),
+        ({"a": replace(CUT, outcome=Outcome("cancelled"))}, "a is cancelled after 2.1 s"),
+        ({"a": ALONE, "b": ALONE}, "Both alike: first piece after 100 ms, then one every 10 ms"),
+        (Recording(), "Not one piece in 0 ms: complete"),
+    ],
+)  # fmt: skip
+def test_the_title_states_what_sets_the_policies_apart(recordings: object, sentence: str) -> None:
+    assert policies_finding(recordings) == sentence  # type: ignore[arg-type]  # all of what `Recordings` is
+
+
+def test_noise_is_not_a_hold() -> None:
+    jittery = way({"upstream.due": DUE, "upstream.sent": late(90)}, late(91))
+    assert policies_finding(jittery) == "The upstream is not held"
+    beside = way({"upstream.due": DUE, "upstream.sent": late(200)}, late(201))
+    assert policies_finding({"pause": PAUSE, "other": beside}) == "Only pause holds the upstream (7.4 s)"
+
+
+def test_a_long_title_says_less_of_each_before_it_leaves_one_out() -> None:
+    long = "which a reader of titles need not know"
+    named = {f"{name.partition('(')[0]}({long})": recording for name, recording in FOUR.items()}
+    assert policies_finding(named) == (
+        "pause holds the upstream (7.4 s); buffer frees it for 310 kB of memory; "
+        f"{DROPS}; disconnect is cut after 2.1 s"
+    )
+
+
+@given(
+    st.dictionaries(
+        st.text(max_size=60), st.sampled_from([PAUSE, KEPT, LATEST, CUT, ALONE, REFUSED]), min_size=1, max_size=8
+    )
+)
+def test_whatever_is_compared_the_title_is_one_that_fits(recordings: dict[str, Recording]) -> None:
+    assert 0 < len(policies_finding(recordings)) <= 240
+
+
+# --- Units ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ns", "text"),
+    [(0, "0 ms"), (320_000, "0.32 ms"), (320 * MS, "320 ms"), (999_400_000, "999 ms"), (999_600_000, "1.0 s"),
+     (7_412 * MS, "7.4 s"), (12_300 * MS, "12 s"), (4_000_000 * MS, "4,000 s")],
+)  # fmt: skip
+def test_times_are_told_in_two_digits_or_so(ns: int, text: str) -> None:
+    assert about(ns) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (3840, "3.8 kB"), (9_960, "10 kB"), (310_000, "310 kB"),
+     (999_600, "1.0 MB"), (4_194_304, "4.2 MB"), (2 * 10**9, "2.0 GB"), (5 * 10**12, "5,000 GB")],
+)  # fmt: skip
+def test_sizes_are_told_in_two_digits_or_so(count: int, text: str) -> None:
+    assert byte_size(count) == text
+
+
+def test_the_finding_needs_no_matplotlib() -> None:
+    code = "import sys, streamkit.lab.findings.policies; sys.exit('matplotlib' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -1,0 +1,117 @@
+"""The summary's rows: what stands there, and what does not where nothing is known of it."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from streamkit.lab.recording.recorded import Events, Reads
+from streamkit.lab.recording.recording import Recording
+from streamkit.taps import Tap
+
+MS = 1_000_000
+
+
+def rows(recording: Recording) -> dict[str, str]:
+    return dict(recording.summary().rows())
+
+
+def paced(*at_ms: int) -> Recording:
+    return Recording.from_pieces([(ms * MS, "x") for ms in at_ms])
+
+
+def test_a_stall_stands_there_with_its_size_and_its_place() -> None:
+    at_ms = [*range(20, 620, 20), *range(1100, 1500, 20)]
+    assert rows(paced(*at_ms))["stalls (gaps above 250 ms)"] == "1, longest 500 ms after event 30"
+
+
+def test_of_several_stalls_the_longest_is_placed_and_of_equals_the_first() -> None:
+    summary = paced(0, 20, 40, 440, 460, 960, 980, 1480).summary()
+    assert (summary.stalls, summary.longest_stall_ms, summary.longest_stall_after) == (3, 500.0, 5)
+
+
+def test_its_place_counts_the_pieces_not_the_pings() -> None:
+    recording = paced(0, 10, 20, 30, 1030)
+    recording.events.text[1] = ""
+    assert recording.summary().longest_stall_after == 3
+
+
+def test_no_stall_has_no_place() -> None:
+    assert rows(paced(0, 20))["stalls (gaps above 250 ms)"] == "0"
+    assert paced(0, 20).summary().longest_stall_after is None
+
+
+def test_what_came_before_the_request_had_left_has_rows_of_its_own() -> None:
+    recording = Recording(acquired_ns=5 * MS, connected_ns=7 * MS, tls_ns=37 * MS, sent_ns=38 * MS)
+    found = rows(recording)
+    assert [found[name] for name in ("waited for a slot", "connecting", "TLS", "sending")] == [
+        "5.0 ms",
+        "2.0 ms",
+        "30.0 ms",
+        "1.0 ms",
+    ]
+
+
+def test_on_a_reused_connection_only_the_wait_for_it_and_the_sending_are_shown() -> None:
+    found = rows(Recording(acquired_ns=5 * MS, sent_ns=6 * MS))
+    assert (found["waited for a slot"], found["sending"]) == ("5.0 ms", "1.0 ms")
+    assert not {"connecting", "TLS"} & set(found)
+
+
+def test_a_part_of_which_only_one_end_is_known_is_not_shown() -> None:
+    assert not {"waited for a slot", "connecting", "TLS", "sending"} & set(rows(Recording(sent_ns=5)))
+
+
+def test_hops_are_shown_where_others_saw_the_stream_too() -> None:
+    recording = Recording.from_pieces([(9 * MS, "a"), (20 * MS, "b")], taps={"relay.sent": Tap([MS], [2], [2])})
+    assert rows(recording)["relay.sent → client.read"] == "p50 8.00, p95 19.00, max 19.00 ms, held at most 2"
+    assert not any("→" in name for name in rows(Recording.from_pieces([(9 * MS, "a")])))
+
+
+def test_a_hop_that_no_event_passed_tells_what_it_holds() -> None:
+    recording = Recording(taps={"upstream.sent": Tap([MS], [3], [9]), "relay.read": Tap()})
+    assert rows(recording)["upstream.sent → relay.read"] == "no event passed both, held at most 3"
+
+
+def test_the_instrument_tells_how_wrong_its_stamps_can_be_and_how_late_python_was() -> None:
+    reads = Reads([MS, 2 * MS, 3 * MS], size=[1] * 3, error_ns=[20_000, -1, 12_000], late_ns=[0, 300_000, 70_000])
+    found = rows(Recording(reads=reads, stamps="kernel"))
+    assert (found["stamps"], found["stamp error p99"], found["Python late p99"]) == ("kernel", "0.020 ms", "0.300 ms")
+
+
+def test_where_python_itself_stamped_it_cannot_tell_how_late_it_was() -> None:
+    found = rows(paced(1, 2))
+    assert found["stamps"] == "socket"
+    assert not {"stamp error p99", "Python late p99"} & set(found)
+
+
+def test_the_verdict_stands_below_the_numbers() -> None:
+    recording = paced(0, 20, 40)
+    assert recording.summary().rows()[-1] == ("trust", str(recording.trust))
+
+
+def test_names_values_and_rows_are_text_without_line_ends() -> None:
+    assert all("\n" not in text for row in paced(0, 400).summary().rows() for text in row)
+
+
+def test_a_recording_of_many_events_is_checked_and_summarised_without_a_python_loop_over_them() -> None:
+    """Against one such loop in the same process, so that no machine is too slow for it."""
+    events = 100_000
+    at_ns = np.arange(events) * 1000
+    columns = Reads(at_ns, size=at_ns), Events(at_ns, text=["x"] * events)
+
+    begin = time.process_time()
+    for index in range(events):
+        assert columns[1][index].at_ns == columns[0][index].at_ns
+    looped = time.process_time() - begin
+
+    begin = time.process_time()
+    Recording(reads=columns[0], events=columns[1]).summary()
+    assert time.process_time() - begin < looped
+
+
+@pytest.mark.parametrize("stamps", ["kernel", "socket", "piece"])
+def test_every_kind_of_stamp_is_named(stamps: str) -> None:
+    assert rows(Recording(stamps=stamps))["stamps"] == stamps  # type: ignore[arg-type]  # from a parameter

@@ -1,0 +1,381 @@
+"""The verdict on a recording, and the error that each of its times states: on numbers made by hand.
+
+Times are in ms here; the median gap of `paced()` is 50 ms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamkit.lab.recording.calibration import Calibration, Lag
+from streamkit.lab.recording.join import DROPPED, UNFINISHED
+from streamkit.lab.recording.recorded import Events, Reads
+from streamkit.lab.recording.recording import Recording
+from streamkit.lab.recording.trust import (
+    FULL_EVENTS,
+    LEVELS,
+    PIECE_ERROR_NS,
+    SOCKET_ERROR_NS,
+    Trust,
+    judge,
+    own_lateness_ns,
+    read_error_ns,
+    stated_error_ns,
+)
+from streamkit.outcome import Outcome
+from streamkit.taps import Tap
+from streamkit.taps.gauges import Gauge
+
+MS = 1_000_000
+
+
+def paced(
+    count: int = 21,
+    gap_ms: float = 50,
+    *,
+    error_ms: float | Sequence[float] = 0.001,
+    late_ms: float = 0,
+    stamps: str = "kernel",
+    **fields: Any,
+) -> Recording:
+    """One event per read on an even grid."""
+    at_ns = [int(index * gap_ms * MS) for index in range(count)]
+    errors = [error_ms] * count if isinstance(error_ms, int | float) else error_ms
+    reads = Reads(at_ns, error_ns=[int(e * MS) if e >= 0 else -1 for e in errors], late_ns=[int(late_ms * MS)] * count)
+    return Recording(reads=reads, events=Events(at_ns, text=["x"] * count), stamps=stamps, **fields)  # type: ignore[arg-type]  # mypy sees a str
+
+
+def staircase(times_ms: Sequence[float]) -> Tap:
+    """One event of 10 bytes at each time."""
+    counts = range(1, len(times_ms) + 1)
+    return Tap([int(t * MS) for t in times_ms], counts, [10 * n for n in counts])
+
+
+def sent(late_ms: Sequence[float], read_ms: Sequence[float] | None = None, gap_ms: float = 50) -> Recording:
+    """An upstream that meant to send every `gap_ms`; `read_ms` are the times at which the relay read."""
+    due = [index * gap_ms for index in range(len(late_ms))]
+    sent_ms = [at + late for at, late in zip(due, late_ms, strict=True)]
+    taps = {"upstream.due": staircase(due), "upstream.sent": staircase(sent_ms)}
+    if read_ms is not None:
+        taps["relay.read"] = staircase(read_ms)
+    return paced(len(late_ms), gap_ms, taps=taps)
+
+
+def calibrated(lag_ms: float = 0.2, timer_ms: float = 0.2) -> dict[str, Any]:
+    lag = int(lag_ms * MS)
+    found = Calibration(
+        timer_p50_ns=0,
+        timer_p99_ns=int(timer_ms * MS),
+        loop_p99_ns=0,
+        loop_max_ns=0,
+        clock_ns=50,
+        stamp_ns=300,
+        lags=(Lag(20, 10, lag, lag, lag),),
+    )
+    return {"calibration": found.as_dict()}
+
+
+# --- The verdict itself ---------------------------------------------------------------------------------------------
+
+
+def test_an_even_stream_with_kernel_times_is_good() -> None:
+    assert judge(paced()) == Trust("good")
+    assert paced().trust == Trust("good")
+
+
+def test_an_empty_recording_is_good_for_what_it_says() -> None:
+    assert judge(Recording(outcome=Outcome("refused", 503))) == Trust("good")
+
+
+def test_the_text_is_the_level_and_its_reasons() -> None:
+    assert str(Trust("good")) == "good"
+    assert str(Trust("limited", ("one thing", "another"))) == "limited: one thing; another"
+    assert repr(Trust("do not quote", ("it is late",))) == "<Trust do not quote: it is late>"
+
+
+def test_verdicts_are_ordered_by_level() -> None:
+    limited, good, worst = Trust("limited", ("a",)), Trust("good"), Trust("do not quote", ("b",))
+    assert [verdict.level for verdict in sorted([limited, good, worst])] == list(LEVELS)
+    assert good > limited
+    assert limited <= Trust("limited", ("another reason",))
+
+
+def test_a_verdict_has_no_truth_value() -> None:
+    with pytest.raises(TypeError, match=r"compare its \.level"):
+        bool(Trust("good"))
+
+
+def test_the_worst_reason_decides_and_stands_first() -> None:
+    recording = paced(stamps="piece", error_ms=-1, meta=calibrated(), damage=("line 3: is empty",))
+    verdict = judge(recording)
+    assert verdict.level == "do not quote"
+    assert verdict.reasons[0] == "parts of it were lost with a damaged file"
+    assert len(verdict.reasons) > 1
+
+
+# --- The upstream's own lateness ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("late_ms", "text"),
+    [
+        (4.9, "good"),
+        (5.1, "limited: the upstream sent 5.1 ms late (p95)"),
+        (49, "limited: the upstream sent 49 ms late (p95)"),
+        (81, "do not quote: the upstream sent 81 ms late (p95)"),
+    ],
+)
+def test_lateness_is_weighed_against_the_median_gap(late_ms: float, text: str) -> None:
+    assert str(judge(sent([late_ms] * 21))) == text
+
+
+def test_where_gaps_are_short_a_little_lateness_is_much() -> None:
+    assert judge(sent([1.2] * 21, gap_ms=2)).level == "limited"
+    assert judge(sent([2.1] * 21, gap_ms=2)).level == "do not quote"
+
+
+def test_where_gaps_are_long_a_reader_still_sees_50_ms() -> None:
+    assert judge(sent([51] * 21, gap_ms=2000)).level == "do not quote"
+
+
+def test_one_late_event_in_a_hundred_does_not_condemn_the_rest() -> None:
+    assert judge(sent([0] * 99 + [40])).level == "good"
+
+
+def test_lateness_is_not_excused_by_the_wider_gaps_that_it_makes() -> None:
+    recording = sent([25] * 21, gap_ms=20)
+    stretched = Recording(**{**vars(paced(21, 90)), "taps": recording.taps})
+    assert str(judge(stretched)) == "do not quote: the upstream sent 25 ms late (p95)"
+
+
+def test_an_upstream_without_a_schedule_is_not_late() -> None:
+    recording = sent([0, 20, 40, 60], gap_ms=0)
+    assert own_lateness_ns(recording).size == 0
+
+
+def test_without_its_taps_nothing_is_known_of_the_upstream() -> None:
+    assert own_lateness_ns(paced()).size == 0
+
+
+def held_back(reader_ms: Sequence[float]) -> Recording:
+    """On time for 20 events; then each send waits for the reader, who has 10 events unread, until the stream's end."""
+    count = len(reader_ms)
+    sent_ms = [max(float(index), reader_ms[index - 10] if index >= 10 else 0.0) for index in range(count)]
+    return sent([at - index for index, at in enumerate(sent_ms)], reader_ms, gap_ms=1)
+
+
+def test_an_upstream_that_its_reader_holds_back_is_not_blamed() -> None:
+    reader_ms = [index + 0.1 if index < 20 else 20 + (index - 20) * 8.0 for index in range(100)]
+    recording = held_back(reader_ms)
+    delays = np.asarray(recording.taps["upstream.sent"].at_ns) - np.asarray(recording.taps["upstream.due"].at_ns)
+    assert delays.max() > 400 * MS
+    assert own_lateness_ns(recording).max() <= 1 * MS
+    assert judge(recording).level == "good"
+
+
+def test_a_burst_after_a_late_wake_up_is_all_the_upstreams_own() -> None:
+    """One loop: nothing is sent for 60 ms, then all that is due at once, and only then the relay reads."""
+    wake_ups = [60 * (index // 12 + 1) for index in range(120)]
+    sent_ms = [at + index % 12 * 0.01 for index, at in enumerate(wake_ups)]
+    read_ms = [at + 1 for at in wake_ups]
+    recording = sent([at - index * 5 for index, at in enumerate(sent_ms)], read_ms, gap_ms=5)
+    assert own_lateness_ns(recording).size == 120
+    assert judge(recording).level == "do not quote"
+
+
+def test_a_full_buffer_of_its_own_server_excuses_the_upstream_however_little_is_unread() -> None:
+    """As in a laboratory of small buffers, where hardly an event fits between the two."""
+    late = sent([200.0] * 21)
+    assert judge(late).level == "do not quote"
+    at_ns, steps = late.taps["upstream.sent"].at_ns, range(21)
+    full = Gauge([at - 1_000_000 for at in at_ns], [100 for _ in steps])
+    assert judge(replace(late, gauges={"upstream.buffer": full})).level != "do not quote"
+    just_emptied = Gauge(
+        [look for at in at_ns for look in (at - 30_000_000, at - 1_000_000)], [size for _ in steps for size in (100, 0)]
+    )
+    assert judge(replace(late, gauges={"upstream.buffer": just_emptied})).level != "do not quote"
+    empty = Gauge(full.at_ns, [0 for _ in steps])
+    assert judge(replace(late, gauges={"upstream.buffer": empty})).level == "do not quote"
+
+
+def test_a_reader_that_is_slow_on_purpose_is_no_fault_of_the_measurement() -> None:
+    late = paced(late_ms=500.0)
+    assert "Python was" in str(judge(late))
+    assert "Python was" not in str(judge(replace(late, meta={**late.meta, "reader": "<Reader: 5 events/s>"})))
+
+
+def test_parts_of_one_packet_have_no_gaps_that_an_error_could_matter_for() -> None:
+    at_ns = [1_000_000 * (number // 4) for number in range(80)]
+    reads = Reads([at + number for number, at in enumerate(at_ns)], error_ns=[130] * 80)
+    events = Events(reads.at_ns, text=["x"] * 80, read=range(80))
+    assert "wrong" not in str(judge(Recording(reads=reads, events=events, stamps="kernel")))
+
+
+def test_a_few_unread_events_do_not_excuse_the_upstream() -> None:
+    count = 40
+    sent_ms = [index * 5 + 20.0 for index in range(count)]
+    read_ms = [at + 5 * (FULL_EVENTS - 2) for at in sent_ms]
+    assert own_lateness_ns(sent([20.0] * count, read_ms, gap_ms=5)).size == count
+
+
+@given(st.lists(st.floats(0, 500), min_size=1, max_size=50))
+def test_own_lateness_is_never_more_than_all_of_it(late_ms: list[float]) -> None:
+    due = [index * 10.0 for index in range(len(late_ms))]
+    sent_ms = list(np.maximum.accumulate([at + late for at, late in zip(due, late_ms, strict=True)]))
+    recording = sent([at - start for at, start in zip(sent_ms, due, strict=True)], sorted(sent_ms), gap_ms=10)
+    own = own_lateness_ns(recording)
+    everything = np.asarray(recording.taps["upstream.sent"].at_ns) - np.asarray(recording.taps["upstream.due"].at_ns)
+    assert own.size <= everything.size
+    assert set(own.tolist()) <= set(everything.tolist())
+
+
+def test_a_schedule_finer_than_the_timers_is_limited() -> None:
+    recording = sent([0] * 21, gap_ms=2)
+    fine = Recording(**{**vars(recording), "meta": calibrated(timer_ms=5.4)})
+    assert str(judge(fine)) == "limited: timers here are up to 5.4 ms late (p99), the upstream's gaps were to be 2 ms"
+    assert judge(Recording(**{**vars(recording), "meta": calibrated(timer_ms=1.9)})).level == "good"
+
+
+# --- The stamps -----------------------------------------------------------------------------------------------------
+
+
+def test_stamps_of_a_foreign_client_are_limited_at_best() -> None:
+    verdict = judge(paced(gap_ms=1000, stamps="piece", error_ms=-1))
+    assert str(verdict) == "limited: stamped are pieces of a client library, not reads"
+
+
+def test_user_space_stamps_are_good_where_gaps_are_long() -> None:
+    assert judge(paced(stamps="socket", error_ms=-1)).level == "good"
+
+
+def test_without_a_calibration_the_assumed_error_limits_and_no_more() -> None:
+    verdict = judge(paced(gap_ms=1, stamps="socket", error_ms=-1))
+    assert str(verdict) == "limited: read times may be 2 ms wrong (p99), an assumption: calibrate() measures it"
+
+
+def test_a_measured_error_above_the_gap_is_not_to_be_quoted() -> None:
+    verdict = judge(paced(gap_ms=1, stamps="socket", error_ms=-1, meta=calibrated(lag_ms=3)))
+    assert str(verdict) == "do not quote: read times may be 3 ms wrong (p99)"
+    assert judge(paced(gap_ms=1, stamps="socket", error_ms=-1, meta=calibrated(lag_ms=0.05))).level == "good"
+
+
+def test_reads_without_kernel_time_are_counted() -> None:
+    verdict = judge(paced(error_ms=[-1, -1, *[0.001] * 19]))
+    assert str(verdict) == "limited: 2 of 21 reads have no kernel time, as after a step of the wall clock"
+
+
+@pytest.mark.parametrize(
+    ("lag_ms", "level"), [(4, "good"), (40, "good"), (51, "limited"), (249, "limited"), (251, "do not quote")]
+)
+def test_a_late_loop_counts_where_stamps_are_taken_on_it(lag_ms: float, level: str) -> None:
+    meta = {"loop_lag_ns": int(lag_ms * MS)}
+    assert judge(paced(stamps="socket", error_ms=-1, meta=meta)).level == level
+    assert judge(paced(meta=meta)).level == "good"
+
+
+def test_a_delay_of_the_loop_that_could_pass_for_a_stall_is_named() -> None:
+    verdict = judge(paced(stamps="socket", error_ms=-1, meta={"loop_lag_ns": 300 * MS}))
+    assert verdict.reasons == (
+        "the recorder's event loop was up to 300 ms late: it may have made the stalls that it shows",
+    )
+
+
+def test_late_python_limits_the_times_of_handing_over_and_never_the_kernels() -> None:
+    assert judge(paced(late_ms=4)).level == "good"
+    assert str(judge(paced(late_ms=300))) == (
+        "limited: Python was 300 ms late (p95): read times stand, client.event includes it"
+    )
+
+
+# --- Coalescing and taps --------------------------------------------------------------------------------------------
+
+
+def crowded(per_read: int, reads: int = 10, **fields: Any) -> Recording:
+    at_ns = [50 * MS * index for index in range(reads)]
+    events = Events(np.repeat(at_ns, per_read).tolist(), text=["x"] * (reads * per_read))
+    return Recording(reads=Reads(at_ns, error_ns=[1000] * reads), events=events, stamps="kernel", **fields)
+
+
+def test_pieces_that_share_reads_are_counted() -> None:
+    assert (
+        str(judge(crowded(5)))
+        == "limited: 80% of the pieces share a read with an earlier one: their gaps are not known"
+    )
+    assert judge(crowded(1)).level == "good"
+
+
+def test_events_without_text_do_not_crowd_a_read() -> None:
+    at_ns = [0, 50 * MS, 100 * MS]
+    events = Events(np.repeat(at_ns, 2).tolist(), text=["x", ""] * 3)
+    assert judge(Recording(reads=Reads(at_ns, error_ns=[1] * 3), events=events, stamps="kernel")).level == "good"
+
+
+def test_dropped_steps_of_taps_are_limited() -> None:
+    assert str(judge(paced(meta={DROPPED: 3}))) == "limited: 3 steps of the taps were dropped"
+
+
+def test_taps_that_were_read_too_early_are_limited_unless_the_stream_itself_was_cut() -> None:
+    meta = {UNFINISHED: ["relay.sent"]}
+    assert str(judge(paced(meta=meta))) == "limited: read before their end: relay.sent"
+    assert judge(paced(meta=meta, outcome=Outcome("truncated"))).level == "good"
+
+
+def test_a_calibration_out_of_a_changed_file_counts_as_none() -> None:
+    recording = paced(stamps="socket", error_ms=-1, meta={"calibration": {"lags": "none"}})
+    assert read_error_ns(recording).tolist() == [SOCKET_ERROR_NS] * 21
+
+
+# --- The stated error -----------------------------------------------------------------------------------------------
+
+
+def test_what_a_stamp_says_of_itself_is_stated() -> None:
+    assert stated_error_ns(paced(3, error_ms=[0.001, 0.002, 0.003])).tolist() == [1000, 2000, 3000]
+
+
+def test_user_space_stamps_state_the_calibrated_error_or_the_assumed_one() -> None:
+    assert stated_error_ns(paced(1, stamps="socket", error_ms=-1)).tolist() == [SOCKET_ERROR_NS]
+    assert stated_error_ns(paced(1, stamps="piece", error_ms=-1)).tolist() == [PIECE_ERROR_NS]
+    assert stated_error_ns(paced(1, stamps="socket", error_ms=-1, meta=calibrated(0.3))).tolist() == [300_000]
+
+
+def test_a_loop_that_was_late_widens_the_error_of_stamps_taken_on_it_only() -> None:
+    meta = {**calibrated(0.3), "loop_lag_ns": 7 * MS}
+    assert stated_error_ns(paced(2, stamps="socket", error_ms=-1, meta=meta)).tolist() == [7 * MS] * 2
+    assert stated_error_ns(paced(2, meta=meta)).tolist() == [1000] * 2
+
+
+def test_events_of_one_read_may_have_come_at_any_time_since_the_read_before() -> None:
+    events = Events([10, 30, 30, 60])
+    reads = Reads([10, 30, 60], error_ns=[1, 1, 1])
+    assert stated_error_ns(Recording(reads=reads, events=events)).tolist() == [1, 21, 21, 1]
+
+
+def test_before_the_first_read_the_head_had_come() -> None:
+    recording = Recording(reads=Reads([30], error_ns=[1]), events=Events([30, 30]), head_ns=12)
+    assert stated_error_ns(recording).tolist() == [19, 19]
+
+
+def test_a_recording_without_events_states_nothing() -> None:
+    assert stated_error_ns(Recording()).size == 0
+
+
+@given(st.lists(st.tuples(st.integers(1, 10), st.integers(1, 4)), min_size=1, max_size=20), st.data())
+def test_the_stated_error_covers_any_arrival_between_two_reads(
+    steps: list[tuple[int, int]], data: st.DataObject
+) -> None:
+    """Whenever the events of a shared read really came after the read before it, their stamp is not further off."""
+    read_at = np.cumsum([gap for gap, _ in steps]).tolist()
+    at_ns = [at for at, (_, count) in zip(read_at, steps, strict=True) for _ in range(count)]
+    recording = Recording(reads=Reads(read_at, error_ns=[0] * len(read_at)), events=Events(at_ns))
+    for event, error_ns in zip(recording.events, stated_error_ns(recording).tolist(), strict=True):
+        alone = list(recording.events.read).count(event.read) == 1
+        earliest = event.at_ns if alone else ([0, *read_at])[event.read]
+        came_ns = data.draw(st.integers(earliest, event.at_ns))
+        assert event.at_ns - came_ns <= error_ns

@@ -1,0 +1,392 @@
+"""Reading by the shape of an event gives what reading by every rule gives, for all presets and in bounded memory."""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streamkit.extractor import Document, Extractor
+from streamkit.extractor.pieces import End, Piece, ProviderError
+from streamkit.parser import NDJSONParser, ServerSentEvent, SSEParser
+from streamkit.presets import PRESETS, preset
+from streamkit.presets import plans as shape
+from streamkit.presets.rules import EndMark, ErrorMark, Preset
+from streamkit.presets.writing import wire
+
+
+def odd(*text: Any, reasoning: Any = (), ends: Any = (), errors: Any = ()) -> Preset:
+    return Preset(name="odd", text=text or "text", reasoning=reasoning, ends=ends, errors=errors)
+
+
+# What the built-in presets do not use, one by one: a rule without a shortcut bars them all.
+ODD = {
+    "unlike": odd(Extractor("text", where=("@event != 'ping'", "type absent", "delta != 'x'", "code exists"))),
+    "or absent": odd(Extractor("delta", "text", where="type == 'delta' or absent")),
+    "every": odd(Extractor("choices[*].text", "choices[*].index", where="choices[*].done != true")),
+    "every in every": odd(Extractor("parts[*].parts[*]", "text", where=("parts[*].parts[*] exists", "type absent"))),
+    "last": odd("parts[-1]", Extractor("parts[*][0].text", where="parts[0] != 'x'"), "delta.content.text[0]"),
+    "hop": odd(Extractor("value | json | text", "text", where="value | json | type != 'x'"), reasoning="done | json"),
+    "hops": odd("parts[*] | json | text", "text"),
+    "raw": odd(ends=(EndMark(where="@data == '{\"done\": true}'"), EndMark(where="@data == '[1]'"))),
+    "raw hop": odd(Extractor("text", where="@data | json | type exists"), reasoning="@data | json | value | json"),
+    "id": odd(Extractor("@id", where="code == 1"), "text"),
+    "id end": odd(ends=(EndMark(where=("@id == '7'", "done == true"), conclusive=False),)),
+    "kind": odd("text", reasoning=Extractor("@event", where=("@event == 'x'", "type exists"))),
+    "reason": odd(ends=(EndMark(reason=Extractor("output", where="output != 'x'"), failures=("error",)),)),
+    "reason hop": odd(ends=(EndMark(reason="message | json | code"),)),
+    "where and reason": odd(ends=(EndMark(where=("done == true", "type != 'x'"), reason=("stop", "code")),)),
+    "every end": odd(ends=(EndMark(where="parts[*].done == true", reason="type"), EndMark(where="done absent"))),
+    "words": odd(ends=(EndMark(where="type == 'x'"), EndMark(where="type == 'stop'"), EndMark(where="type == 1"))),
+    "error": odd(
+        errors=(ErrorMark(where=("@event == 'error'", "type == 'error' or absent")), ErrorMark(at="parts[*]"))
+    ),
+    "error at": odd(errors=(ErrorMark(where="type == 'x'", at="error[*].code"), ErrorMark(where="value == null"))),
+    "compared": odd(Extractor("text", where=("text != 'x'", "message.text != 'x'")), "message.text", "value"),
+    "decoded": odd(Extractor("text", where="text | json | code != 'b'"), Extractor("value", where="value exists")),
+    "decoded place": odd(errors=(ErrorMark(at="text | json | code"),)),
+    "compared end": odd(ends=(EndMark(where="text == 'stop'"), EndMark(where="code == 'x'", reason="text"))),
+    "list": odd("text", reasoning=Extractor((0, "text"), where=("code != 1", "index absent"))),
+}
+
+
+def by_every_rule(rules: Any, event: ServerSentEvent) -> object:
+    """`read` as it is promised, with no thought for time: every rule is tried, and the JSON always decoded."""
+    document = Document.of(event)
+    if any(rule.needed_key for several in (rules.errors, rules.text, rules.reasoning, rules.ends) for rule in several):
+        document.load()  # if only to know whether it is malformed
+    for error_mark in rules.errors:
+        if error_mark.applies.holds(document):
+            error = error_mark.read(document)
+            if error is not None:
+                return error
+    extractors = (rules.text, rules.reasoning if rules.show_reasoning else ())
+    text, reasoning = (next(filter(None, [one.text(document) for one in several]), "") for several in extractors)
+    ends = [mark.read(document) for mark in rules.ends if mark.applies.holds(document)]
+    end = next((end for end in ends if end is not None), None)
+    if isinstance(end, ProviderError):
+        return end
+    return Piece(text, reasoning, end) if text or reasoning else end or document.problem
+
+
+def read(rules: Preset, event: ServerSentEvent) -> object:
+    """What an event gives when its shape is known; the same as when it was new."""
+    first, *others = [rules.read(event) for _ in range(shape.PATIENCE + 1)]
+    assert others == [first] * shape.PATIENCE
+    assert type(others[-1]) is type(first)
+    return others[-1]
+
+
+def read_run(rules: Preset, events: list[ServerSentEvent]) -> list[object]:
+    """What a run of events gives: pieces, ends and errors; an end that stands in a piece only there."""
+    results: list[object] = []
+    left = iter(events)
+    with patch("streamkit.presets.rules.EVENTS_PER_TRY", 1), patch("streamkit.presets.plans.PATIENCE", 1):
+        while True:
+            pieces: list[Piece] = []
+            end = rules.read_pieces(left, pieces)
+            results += pieces
+            assert [piece.end for piece in pieces if piece.end is not None] in ([], [end])
+            if end is None:
+                return results
+            if not pieces or pieces[-1].end is not end:
+                results.append(end)
+
+
+def on_the_wire(name: str) -> list[ServerSentEvent]:
+    form = wire(name)
+    parser = NDJSONParser() if preset(name).framing == "ndjson" else SSEParser()
+    items = [*form.open(), form.piece("a", 0), form.piece("你", 1), form.error("busy"), *form.close(2)]
+    return [*parser.feed(b"".join(items)), *parser.close()]
+
+
+WIRE = {name: on_the_wire(name) for name in PRESETS}
+REAL = [event for events in WIRE.values() for event in events]
+KINDS = sorted({event.event for event in REAL} | {"message", "ping", "x"})
+WORDS = ["error", "stop", "null", "delta", "x", "", "[DONE]", "{}", '{"text":"a","code":"b"}', "{", "[1]", '"a"']
+
+
+def _keys(value: object) -> set[str]:
+    if isinstance(value, dict):
+        return set(value) | {key for item in value.values() for key in _keys(item)}
+    return {key for item in value for key in _keys(item)} if isinstance(value, list) else set()
+
+
+def _decoded(event: ServerSentEvent) -> Any:
+    try:
+        return json.loads(event.data)
+    except ValueError:
+        return event.data
+
+
+OWN_KEYS = ["value", "done", "text", "output", "parts", "code", "type", "thinking", "reasoning", "reasoning_content"]
+KEYS = sorted({key for event in REAL for key in _keys(_decoded(event))} | set(OWN_KEYS))
+LEAVES = st.none() | st.booleans() | st.sampled_from([0, 1, 1.0, -1, 7]) | st.sampled_from(WORDS)
+VALUES = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4)
+)
+
+
+def _places(value: Any) -> list[tuple[Any, Any]]:
+    """Every (container, key) in a JSON value."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [place for key, item in items for place in ((value, key), *_places(item))]
+
+
+@st.composite
+def mutated(draw: st.DrawFn, events: list[ServerSentEvent]) -> ServerSentEvent:
+    """A real event with up to three things dropped, replaced, doubled or added."""
+    kind, data, name = draw(st.sampled_from(events))
+    try:
+        value = json.loads(data)
+    except ValueError:
+        value = draw(VALUES)
+    for _ in range(draw(st.integers(0, 3))):
+        places = _places(value)
+        if not places or not draw(st.integers(0, 9)):
+            value = draw(VALUES)
+            continue
+        inside, key = draw(st.sampled_from(places))
+        match draw(st.sampled_from(["drop", "replace", "add", "double", "move"])):
+            case "drop":
+                del inside[key]
+            case "replace":
+                inside[key] = draw(VALUES)
+            case "add" if isinstance(value, dict):
+                value[draw(st.sampled_from(KEYS))] = draw(VALUES)
+            case "double":
+                inside[key] = [deepcopy(inside[key]), draw(VALUES)]
+            case "move" if isinstance(inside, dict):
+                inside[draw(st.sampled_from(KEYS))] = inside.pop(key)
+    text = json.dumps(value) if draw(st.integers(0, 9)) else draw(st.sampled_from([data, *WORDS]))
+    return ServerSentEvent(draw(st.sampled_from([kind, kind, *KINDS])), text, draw(st.sampled_from([name, "7"])))
+
+
+@st.composite
+def runs(draw: st.DrawFn, events: st.SearchStrategy[ServerSentEvent]) -> list[ServerSentEvent]:
+    """The same event again and again, but for one string in it, as in one read; among them another."""
+    event, other = draw(events), draw(events)
+    value = _decoded(event)
+    strings = [place for place in _places(value) if isinstance(place[0][place[1]], str)]
+    if not strings:
+        return [event, other, event]
+    run = []
+    inside, key = draw(st.sampled_from(strings))
+    for text in [inside[key], *draw(st.lists(st.sampled_from(WORDS) | st.text(max_size=2), min_size=2, max_size=5))]:
+        inside[key] = text
+        run.append(event._replace(data=json.dumps(value, ensure_ascii=draw(st.booleans()))))
+    run.insert(draw(st.integers(0, len(run))), other)
+    return run
+
+
+# Few keys, all of which the odd presets look at.
+ODD_KEYS = st.sampled_from(
+    ["text", "type", "done", "code", "parts", "value", "delta", "message", "output", "error", "choices"]
+)
+ODD_VALUES = LEAVES | st.lists(LEAVES | st.dictionaries(ODD_KEYS, LEAVES, max_size=3), max_size=2)
+ODD_EVENTS = st.builds(
+    ServerSentEvent,
+    st.sampled_from(["message", "message", "error", "ping", "x"]),
+    st.dictionaries(ODD_KEYS, ODD_VALUES, max_size=4).map(lambda value: json.dumps({"text": "a"} | value))
+    | st.sampled_from(['{"done": true}', "[1]", '{"text": "a", "code": 1}', '{"text": "a", "value": "{"}']),
+    st.sampled_from(["", "7"]),
+)
+
+
+@pytest.mark.parametrize("reasoning", [False, True])
+@pytest.mark.parametrize("name", sorted(ODD))
+@given(event=ODD_EVENTS)
+def test_every_kind_of_rule_reads_as_by_every_rule(name: str, reasoning: bool, event: ServerSentEvent) -> None:
+    rules = preset(ODD[name], reasoning=reasoning)
+    assert read(rules, event) == by_every_rule(rules, event)
+
+
+@pytest.mark.parametrize("reasoning", [False, True])
+@pytest.mark.parametrize("name", sorted(PRESETS))
+@given(data=st.data())
+def test_a_mutated_event_reads_as_by_every_rule(name: str, reasoning: bool, data: st.DataObject) -> None:
+    rules = preset(name, reasoning=reasoning)
+    # Mostly its own events; of all others, some look much like its own.
+    event = data.draw(mutated(WIRE[name]) | mutated(REAL))
+    expected = by_every_rule(rules, event)
+    assert read(rules, event) == expected
+    assert type(read(rules, event)) is type(expected)
+
+
+def read_one_by_one(rules: Preset, events: list[ServerSentEvent]) -> list[object]:
+    return [result for event in events if (result := by_every_rule(rules, event)) is not None]
+
+
+@pytest.mark.parametrize("reasoning", [False, True])
+@pytest.mark.parametrize("name", sorted(ODD))
+@settings(max_examples=40)  # of half a dozen events each
+@given(events=runs(ODD_EVENTS))
+def test_a_run_reads_as_its_events_by_every_kind_of_rule(
+    name: str, reasoning: bool, events: list[ServerSentEvent]
+) -> None:
+    rules = preset(ODD[name], reasoning=reasoning)
+    assert read_one_by_one(rules, events) == read_run(rules, events)
+
+
+@pytest.mark.parametrize("reasoning", [False, True])
+@pytest.mark.parametrize("name", sorted(PRESETS))
+@settings(max_examples=40)  # of half a dozen events each
+@given(data=st.data())
+def test_a_run_reads_as_its_events(name: str, reasoning: bool, data: st.DataObject) -> None:
+    rules = preset(name, reasoning=reasoning)
+    events = data.draw(runs(st.sampled_from(WIRE[name]) | mutated(WIRE[name])))
+    assert read_one_by_one(rules, events) == read_run(rules, events)
+
+
+def test_what_follows_an_end_or_an_error_is_left() -> None:
+    a, stop, b = (ServerSentEvent(data=data) for data in ('{"text": "a"}', '{"text": "!", "stop": 1}', '{"text": "b"}'))
+    rules = odd(ends=(EndMark(where="stop exists"),))
+    left = iter([a, stop, b])
+    pieces: list[Piece] = []
+    assert rules.read_pieces(left, pieces) == End()
+    assert pieces == [Piece("a"), Piece("!", end=End())]
+    assert [*left] == [b]
+
+
+# --- what stands around the text
+
+OPENAI = preset("openai")
+
+
+def delta(text: str, more: str = "") -> ServerSentEvent:
+    """An event with `text` spelled as given."""
+    data = f'{{"id": "b", "choices": [{{"index": 0, "delta": {{"content": {text}}}, "finish_reason": null{more}}}]}}'
+    return ServerSentEvent(data=data)
+
+
+def envelope_of(event: ServerSentEvent, rules: Preset = OPENAI) -> shape.Envelope | None:
+    piece = rules.read(event)
+    assert isinstance(piece, Piece)
+    plan = rules._plan(shape.Shape(event.event, frozenset(json.loads(event.data))))
+    return shape.Envelope.of(event, piece.text, plan)
+
+
+def followed(events: list[ServerSentEvent]) -> tuple[list[str], ServerSentEvent | None]:
+    envelope = envelope_of(delta('"a"'))
+    pieces: list[Piece] = []
+    assert envelope is not None
+    other = envelope.follow(iter(events), pieces)
+    return [piece.text for piece in pieces], other
+
+
+def test_events_in_one_envelope_are_followed_to_their_end_however_their_text_is_spelled() -> None:
+    texts = ["b", "index", " ", '"', "\\", "\n", "你", "\u2028", "😀", "x" * 1000]
+    spelled = [delta(json.dumps(text, ensure_ascii=ascii_only)) for text in texts for ascii_only in (False, True)]
+    assert followed(spelled) == ([text for text in texts for _ in range(2)], None)
+
+
+@pytest.mark.parametrize(
+    "text", ['""', "null", "0", '["a"]', '{"a": "b"}', '"a', '"a"b"', '"a", "role": "b"', r'"\ud83d"', "", "\n"]
+)
+def test_what_is_not_one_string_is_in_another_envelope(text: str) -> None:
+    others = [delta(text), delta('"c"')]
+    assert followed([delta('"b"'), *others]) == (["b"], others[0])
+    assert read_run(OPENAI, [delta('"b"')] * 20 + others) == [
+        result for event in [delta('"b"')] * 20 + others if (result := by_every_rule(OPENAI, event)) is not None
+    ]
+
+
+def test_an_envelope_is_the_type_and_all_else_of_the_data() -> None:
+    for other in (delta('"b"', ', "logprobs": null'), delta('"b"')._replace(event="x"), ServerSentEvent(data="[DONE]")):
+        assert followed([other]) == ([], other)
+    short = delta("")
+    cut = short._replace(data=short.data.replace('"content": }', '"content": '))
+    assert followed([cut]) == ([], cut)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        delta(r'"\u0061"'),  # spelled otherwise
+        delta(r'"\u0062"'),  # stands elsewhere too, and only there as it is
+        delta(r'"\u0063hoices"'),  # stands elsewhere as a key
+        delta('"a"', ', "like": "a"'),  # the last one is another
+        delta('[{"text": "a"}, {"text": "b"}]'),  # of two
+        delta(r'"\u002c "', ', "more": ["x", "y"]'),  # what stands between two strings
+    ],
+)
+def test_no_envelope_is_found_where_the_text_is_not_surely_that_string(event: ServerSentEvent) -> None:
+    assert envelope_of(event) is None
+
+
+@pytest.mark.parametrize("name", ["compared", "decoded", "decoded place", "compared end", "hop"])
+def test_no_envelope_is_found_where_something_may_depend_on_what_the_text_says(name: str) -> None:
+    event = ServerSentEvent(data='{"text": "a", "code": 1}')
+    assert envelope_of(event, odd("text")) is not None
+    assert envelope_of(event, ODD[name]) is None
+
+
+@pytest.mark.parametrize("name", ["anthropic", "openai", "openai-responses", "gemini", "azure", "ollama", "cohere"])
+def test_the_texts_of_most_providers_have_an_envelope(name: str) -> None:
+    texts = [
+        event for event in WIRE[name] if isinstance(piece := PRESETS[name].read(event), Piece) and piece.text == "a"
+    ]
+    assert texts
+    assert all(envelope_of(event, PRESETS[name]) for event in texts)
+
+
+@pytest.mark.parametrize("name", sorted(WIRE))
+def test_every_event_on_the_wire_reads_as_by_every_rule(name: str) -> None:
+    for event in REAL:
+        for reasoning in (False, True):
+            rules = preset(name, reasoning=reasoning)
+            assert read(rules, event) == by_every_rule(rules, event)
+
+
+def test_a_rule_beyond_the_shortcuts_is_obeyed() -> None:
+    assert read(ODD["id"], ServerSentEvent("message", '{"code": 1}', "5")) == Piece("5")
+    seven = ServerSentEvent("message", '{"text": "a", "done": true}', "7")
+    assert read(ODD["id end"], seven) == Piece("a", end=End(conclusive=False))
+
+
+def test_malformed_json_within_json_is_told_where_nothing_else_is_found() -> None:
+    result = read(preset("seed"), ServerSentEvent(data='{"data": [{"value": "{"}]}'))
+    assert isinstance(result, ProviderError)
+    assert result.code == "malformed_json"
+
+
+def test_memory_is_bounded_when_every_event_has_another_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shape, "MAX_PLANS", 8)
+    plans = shape.Plans(lambda _: shape.Plan(lambda _: "", None, sure=True, opaque=True))
+    for number in range(100):
+        for times in range(1, shape.PATIENCE + 1):
+            assert (plans["message", str(number)] is not shape.BY_RULES) is (times == shape.PATIENCE)
+        assert len(plans) <= 8
+    for number in range(100):
+        assert plans["x", str(number)] is shape.BY_RULES
+        assert len(plans._seen) <= 8
+
+
+def test_events_of_many_or_long_keys_are_not_remembered_and_read_all_the_same() -> None:
+    rules = Preset(name="x", text="text")
+    plans: Any = rules._plans
+    for keys in (map(str, range(shape.MAX_KEYS)), ["k" * shape.MAX_KEY_CHARACTERS]):
+        event = ServerSentEvent(data=json.dumps(dict.fromkeys(keys) | {"text": "a"}))
+        assert read(rules, event) == Piece("a")
+    assert not plans
+
+
+def test_a_piece_is_a_value_that_equals_no_other_result() -> None:
+    piece: Any = Piece("a", end=End())
+    assert repr(piece) == "Piece(text='a', reasoning='', end=End(reason=None, conclusive=True))"
+    assert piece == Piece("a", "", End())
+    assert piece != Piece("a")
+    assert Piece("a", "b") not in [End("a"), ProviderError("a", "b")]
+    assert bool(Piece(""))
+    match piece:
+        case Piece(text="a", end=End(conclusive=True)):
+            pass
+        case _:
+            pytest.fail("expected the pattern to match")
+    with pytest.raises(AttributeError):
+        piece.text = "b"  # type: ignore[misc]  # that is the claim

@@ -1,0 +1,168 @@
+"""What a scripted upstream writes, the parser and the preset read back."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamkit.errors import EncodeError, UnknownPreset
+from streamkit.parser import NDJSONParser, ServerSentEvent, SSEParser
+from streamkit.presets import ALIASES, PRESETS, End, ExtractionError, Piece, ProviderError, detect, preset
+from streamkit.presets.writing import wire
+
+NAMES = sorted(PRESETS)
+# The same shape as another one, so that nothing in the stream tells them apart.
+SAME_SHAPE = {"azure": "openai", "openai-responses": "openai", "streamkit-ndjson": "streamkit"}
+PIECES = ["你好", "，", " world", "\n", '"quoted" \\', "\n\n two\n", "😀", "\u2028", "data: x"]
+
+
+def events(name: str, body: bytes) -> list[ServerSentEvent]:
+    parser = NDJSONParser() if preset(name).framing == "ndjson" else SSEParser()
+    return [*parser.feed(body), *parser.close()]
+
+
+def stream(name: str, pieces: list[str]) -> list[bytes]:
+    form = wire(name)
+    written = [form.piece(text, index) for index, text in enumerate(pieces)]
+    return [*form.open(), *written, *form.close(len(pieces))]
+
+
+def read(name: str, body: bytes) -> list[Any]:
+    return [result for item in events(name, body) if (result := preset(name).read(item)) is not None]
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(pieces=st.lists(texts, max_size=5))
+def test_any_pieces_come_back_exactly_and_end_as_promised(name: str, pieces: list[str]) -> None:
+    if name == "replicate":  # its data is no JSON: a CR would be a line end
+        pieces = [piece.replace("\r", "\n") for piece in pieces]
+    found = read(name, b"".join(stream(name, pieces)))
+    assert [result.text for result in found if isinstance(result, Piece)] == pieces
+    assert not any(isinstance(result, ProviderError) for result in found)
+    ends = [result for result in found if isinstance(result, End)]
+    assert sum(end.conclusive for end in ends) == int(preset(name).has_end_marker)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_item_is_one_event_or_one_comment(name: str) -> None:
+    dispatched = [events(name, item) for item in stream(name, PIECES)]
+    assert max(map(len, dispatched)) == 1
+    assert [item for one in dispatched for item in one if item.event != "x"] != []
+    whole = events(name, b"".join(stream(name, PIECES)))
+    assert [item.data for item in whole] == [item.data for one in dispatched for item in one]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_before_the_first_piece_and_after_the_last_carries_text(name: str) -> None:
+    for item in [*wire(name).open(), *wire(name).close()]:
+        assert not any(isinstance(result, Piece) for result in read(name, item))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("code", ["overloaded_error", "429", "Throttling.RateQuota"])
+def test_an_error_comes_back_with_its_code(name: str, code: str) -> None:
+    (error,) = read(name, wire(name).error(code))
+    assert isinstance(error, ProviderError)
+    assert not isinstance(error, ExtractionError)
+    assert error.code == code
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("as_event", [False, True])
+def test_a_heartbeat_says_nothing_wherever_it_stands(name: str, as_event: bool) -> None:
+    beat = wire(name).heartbeat(as_event=as_event)
+    assert read(name, beat) == []
+    assert events(name, beat) == [] or (as_event and not wire(name).is_ndjson)
+    items = stream(name, PIECES)
+    assert read(name, beat.join([b"", *items])) == read(name, b"".join(items))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_format_is_recognised_from_its_first_events(name: str) -> None:
+    items = stream(name, PIECES)
+    first = b"".join(items[: len(wire(name).open()) + 1])
+    assert detect(first) == SAME_SHAPE.get(name, name)
+    assert detect(events(name, b"".join(items))) == SAME_SHAPE.get(name, name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_chinese_text_stands_on_the_wire_as_utf8(name: str) -> None:
+    assert "你好".encode() in wire(name).piece("你好", 0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_cannot_be_written_is_refused(name: str) -> None:
+    for text in ("", "\ud83d"):
+        with pytest.raises(EncodeError, match="expected text"):
+            wire(name).piece(text, 0)
+
+
+def test_a_cr_is_refused_where_the_data_is_plain_text() -> None:
+    with pytest.raises(EncodeError, match="CR"):
+        wire("replicate").piece("a\rb", 0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_content_type_fits_the_framing(name: str) -> None:
+    form = wire(name)
+    assert form.name == name
+    kind = "application/x-ndjson" if preset(name).framing == "ndjson" else "text/event-stream"
+    assert form.content_type.startswith(kind)
+    assert repr(form) == f"<Wire {name}, {form.content_type}>"
+
+
+def test_the_same_words_give_the_same_bytes() -> None:
+    for name in NAMES:
+        assert stream(name, PIECES) == stream(name, PIECES)
+
+
+def test_aliases_write_what_their_preset_reads() -> None:
+    assert {wire(alias) for alias in ALIASES} == {wire("openai")}
+    with pytest.raises(UnknownPreset):
+        wire("nobody")
+
+
+# --- the providers' quirks
+
+
+def test_seed_writes_json_inside_of_json_and_no_end() -> None:
+    inner = r"{\"MessageBody\":{\"DirectMessageBody\":{\"SentenceList\":[{\"Content\":\"你好\"}]}}}"
+    assert wire("seed").piece("你好", 0) == f'data: {{"data":[{{"value":"{inner}"}}]}}\n\n'.encode()
+    assert wire("seed").close() == []
+
+
+def test_gemini_writes_crlf_throughout() -> None:
+    body = b"".join(stream("gemini", PIECES))
+    assert not re.search(rb"(?<!\r)\n", body)
+
+
+def test_dashscope_writes_ids_a_comment_and_no_space_after_the_colon() -> None:
+    head = b'id:8\nevent:result\n:HTTP_STATUS/200\ndata:{"output"'
+    assert wire("dashscope").piece("x", 7).startswith(head)
+
+
+def test_replicate_writes_text_on_several_data_lines() -> None:
+    assert wire("replicate").piece(" a\n\nb", 3) == b"event: output\nid: 1700000000:3\ndata:  a\ndata: \ndata: b\n\n"
+
+
+def test_coze_never_terminates_its_last_block() -> None:
+    assert wire("coze").close()[-1] == b'event:done\ndata:"[DONE]"'
+    assert wire("coze").piece("x", 0).startswith(b"event:conversation.message.delta\ndata:{")
+
+
+def test_openai_writes_a_role_chunk_a_usage_chunk_and_done() -> None:
+    assert b'"role":"assistant"' in wire("openai").open()[0]
+    assert b'"choices":[],"usage"' in wire("openai").close()[-2]
+    assert wire("openai").close()[-1] == b"data: [DONE]\n\n"
+
+
+def test_cohere_has_two_end_markers_of_which_the_first_is_the_word() -> None:
+    found = read("cohere", b"".join(wire("cohere").close()))
+    assert found == [End("COMPLETE"), End(conclusive=False)]

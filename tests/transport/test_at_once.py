@@ -1,0 +1,128 @@
+"""Pieces that are taken in the callback that reads them, and those that have to wait: none is lost, none overtakes."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+import time
+from collections.abc import Callable
+from contextlib import aclosing
+
+import httpx2
+import pytest
+
+from streamkit.extractor.pieces import Piece
+from streamkit.presets import preset
+from streamkit.presets.asking import UpstreamRequest
+from streamkit.relay.failure import SourceFailed
+from streamkit.relay.settings import Limits
+from streamkit.relay.sources.llm import llm
+from streamkit.transport import StreamTransport
+from tests.rawsockets import LAST_CHUNK, SSE_HEAD, RawServer, chunk
+
+TEXTS = [f"{number} " for number in range(60)]
+DONE = chunk(b"data: [DONE]\n\n") + LAST_CHUNK
+
+
+def event(text: str) -> bytes:
+    return chunk(b'data: {"choices":[{"index":0,"delta":{"content":"%b"}}]}\n\n' % text.encode())
+
+
+def in_reads(seed: int, end: bytes = DONE) -> Callable[[socket.socket], None]:
+    """An upstream that sends the texts in a few writes, cut anywhere, and then `end`."""
+    chance = random.Random(seed)
+    data = b"".join(map(event, TEXTS)) + end
+    cuts = sorted(chance.randrange(len(data)) for _ in range(12))
+
+    def behave(connection: socket.socket) -> None:
+        connection.sendall(SSE_HEAD)
+        for start, stop in zip([0, *cuts], [*cuts, len(data)], strict=True):
+            connection.sendall(data[start:stop])
+            time.sleep(0.002)
+        while end and connection.recv(4096):  # kept open for another request
+            pass
+
+    return behave
+
+
+def read(behave: Callable[[socket.socket], None], at_once: Callable[[list[Piece]], bool]) -> tuple[list[str], int, int]:
+    """The texts in the order in which they were handed over, how many lists were yielded, and idle connections."""
+    taken: list[str] = []
+
+    def take(pieces: list[Piece]) -> bool:
+        accepted = at_once(pieces)
+        if accepted:
+            taken.extend(piece.text for piece in pieces)
+        return accepted
+
+    async def main(url: str) -> tuple[list[str], int, int]:
+        yielded = 0
+        async with StreamTransport() as transport:
+            ask = UpstreamRequest({}, b"?")
+            source = llm(transport, httpx2.URL(url), ask, preset("openai"), Limits(), 5.0, at_once=take)
+            async with aclosing(source) as lists:
+                async for pieces in lists:
+                    yielded += 1
+                    await asyncio.sleep(0.001)  # more is read meanwhile
+                    taken.extend(piece.text for piece in pieces)
+            await asyncio.sleep(0.05)
+            return taken, yielded, transport.idle_connections
+
+    with RawServer(behave) as server:
+        return asyncio.run(main(server.url))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_is_refused_the_order_stays_and_nothing_is_lost(seed: int) -> None:
+    chance = random.Random(seed)
+    texts, _, idle = read(in_reads(seed), lambda _: chance.random() < 0.5)
+    assert texts == TEXTS
+    assert idle == 1
+
+
+def test_what_is_taken_at_once_wakes_nobody() -> None:
+    texts, yielded, idle = read(in_reads(0), lambda _: True)
+    assert (texts, yielded, idle) == (TEXTS, 0, 1)
+
+
+def test_what_is_refused_is_yielded() -> None:
+    texts, yielded, _ = read(in_reads(0), lambda _: False)
+    assert texts == TEXTS
+    assert yielded > 1
+
+
+@pytest.mark.parametrize("accept", [True, False])
+def test_a_broken_stream_hands_over_what_came_before_it_fails(accept: bool) -> None:
+    seen: list[str] = []
+
+    def take(pieces: list[Piece]) -> bool:
+        seen.extend(piece.text for piece in pieces)
+        return accept
+
+    with pytest.raises(SourceFailed) as failed:
+        read(in_reads(0, end=b""), take)
+    assert failed.value.failure.code == "upstream_truncated"
+    assert seen == TEXTS
+
+
+def test_an_error_event_fails_behind_the_pieces_of_its_read() -> None:
+    seen: list[str] = []
+
+    def take(pieces: list[Piece]) -> bool:
+        seen.extend(piece.text for piece in pieces)
+        return True
+
+    error = chunk(b'data: {"error":{"code":"overloaded","message":"x"}}\n\n')
+    with pytest.raises(SourceFailed) as failed:
+        read(lambda connection: connection.sendall(SSE_HEAD + event("a") + error), take)
+    assert str(failed.value.failure.outcome) == "error_event(overloaded)"
+    assert seen == ["a"]
+
+
+def test_what_the_taker_raises_comes_out_of_the_source() -> None:
+    def fail(_: list[Piece]) -> bool:
+        raise ZeroDivisionError("of the taker")
+
+    with pytest.raises(ZeroDivisionError, match="of the taker"):
+        read(in_reads(0), fail)
