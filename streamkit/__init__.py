@@ -2,10 +2,12 @@
 
     import streamkit as sk
 
-    with sk.serve(lambda: sk.create_upstream(sk.Script())) as llm:
-        with sk.serve(lambda: sk.create_app(upstream=llm.url, preset="seed")) as relay:
-            recording = sk.run(sk.record(f"{relay.url}/ans", data={"chat_history": "你好"}))
-    sk.plots.timeline(recording)
+    lab = sk.Lab(sk.Script(gap_ms=40))  # a scripted LLM and the relay in front of it, real servers on real sockets
+    recording = await lab.ask("你好")
+    sk.plots.journey(recording)
+
+What is used every day stands here. The rest is in modules by concept: `sk.faults` (how an answer goes wrong), `sk.net`
+(a bad network), `sk.metrics`, `sk.findings`, `sk.plots`, `sk.experiments`, `sk.errors`.
 
 Importing it loads next to nothing: each name below brings its own module when it is first used.
 """
@@ -18,135 +20,64 @@ from typing import TYPE_CHECKING, Any
 from streamkit._version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from streamkit.app import create_app, create_blueprint
-    from streamkit.extractor import JSON, Extractor
-    from streamkit.extractor.pieces import End, ExtractionError, Piece, ProviderError
-    from streamkit.lab import plots
-    from streamkit.lab.client.calibrate import calibrate
-    from streamkit.lab.client.pace import Reader
-    from streamkit.lab.client.record import record
-    from streamkit.lab.experiments.silences import timeout_map
-    from streamkit.lab.findings.endings import end_grid
-    from streamkit.lab.findings.leaving import after_leaving
-    from streamkit.lab.lab import Lab
-    from streamkit.lab.metrics.slo import SLO
-    from streamkit.lab.net.buffers import Network, absorbed_bytes
-    from streamkit.lab.net.link import Link
-    from streamkit.lab.net.toxics import Bandwidth, Blackhole, Cut, Latency, Slice, SlowClose
-    from streamkit.lab.recording.calibration import Calibration
-    from streamkit.lab.recording.goodput import goodput
-    from streamkit.lab.recording.recording import Recording
-    from streamkit.lab.run import run
-    from streamkit.lab.upstream import faults
-    from streamkit.lab.upstream.app import Script, create_upstream
-    from streamkit.lab.upstream.random_scripts import random_script
-    from streamkit.outcome import Outcome
-    from streamkit.parser import NDJSONParser, ServerSentEvent, SSEParser, encode_event
-    from streamkit.presets import Preset, detect, preset
-    from streamkit.relay.delivery.policy import Policy
-    from streamkit.serving.server import Server, serve, servers
-    from streamkit.transport import StreamTransport
+    from streamkit import errors as errors
+    from streamkit.app import create_app as create_app
+    from streamkit.app import create_blueprint as create_blueprint
+    from streamkit.extractor import JSON as JSON
+    from streamkit.extractor import Extractor as Extractor
+    from streamkit.lab import experiments as experiments
+    from streamkit.lab import findings as findings
+    from streamkit.lab import metrics as metrics
+    from streamkit.lab import net as net
+    from streamkit.lab import plots as plots
+    from streamkit.lab.client import Reader as Reader
+    from streamkit.lab.client import calibrate as calibrate
+    from streamkit.lab.client import record as record
+    from streamkit.lab.lab import Lab as Lab
+    from streamkit.lab.recording import Recording as Recording
+    from streamkit.lab.run import run as run
+    from streamkit.lab.upstream import Script as Script
+    from streamkit.lab.upstream import create_upstream as create_upstream
+    from streamkit.lab.upstream import faults as faults
+    from streamkit.lab.upstream import random_script as random_script
+    from streamkit.outcome import Outcome as Outcome
+    from streamkit.parser import NDJSONParser as NDJSONParser
+    from streamkit.parser import ServerSentEvent as ServerSentEvent
+    from streamkit.parser import SSEParser as SSEParser
+    from streamkit.parser import encode_event as encode_event
+    from streamkit.presets import Preset as Preset
+    from streamkit.presets import detect as detect
+    from streamkit.presets import preset as preset
+    from streamkit.relay.delivery.policy import Policy as Policy
+    from streamkit.serving.server import serve as serve
+    from streamkit.serving.server import servers as servers
 
-
-_HOME = {
-    "Bandwidth": "lab.net.toxics",
-    "Blackhole": "lab.net.toxics",
-    "Calibration": "lab.recording.calibration",
-    "Cut": "lab.net.toxics",
-    "End": "extractor.pieces",
-    "ExtractionError": "extractor.pieces",
-    "Extractor": "extractor",
-    "JSON": "extractor",
-    "Lab": "lab.lab",
-    "Latency": "lab.net.toxics",
-    "Link": "lab.net.link",
-    "NDJSONParser": "parser",
-    "Network": "lab.net.buffers",
-    "Outcome": "outcome",
-    "Piece": "extractor.pieces",
-    "Policy": "relay.delivery.policy",
-    "Preset": "presets",
-    "ProviderError": "extractor.pieces",
-    "Reader": "lab.client.pace",
-    "Recording": "lab.recording.recording",
-    "SLO": "lab.metrics.slo",
-    "SSEParser": "parser",
-    "Script": "lab.upstream.app",
-    "Server": "serving.server",
-    "ServerSentEvent": "parser",
-    "Slice": "lab.net.toxics",
-    "SlowClose": "lab.net.toxics",
-    "StreamTransport": "transport",
-    "absorbed_bytes": "lab.net.buffers",
-    "after_leaving": "lab.findings.leaving",
-    "calibrate": "lab.client.calibrate",
-    "create_app": "app",
-    "create_blueprint": "app",
-    "create_upstream": "lab.upstream.app",
-    "detect": "presets",
-    "encode_event": "parser",
-    "end_grid": "lab.findings.endings",
-    "goodput": "lab.recording.goodput",
-    "preset": "presets",
-    "random_script": "lab.upstream.random_scripts",
-    "record": "lab.client.record",
-    "run": "lab.run",
-    "serve": "serving.server",
-    "servers": "serving.server",
-    "timeout_map": "lab.experiments.silences",
+_NAMES = {
+    "app": ("create_app", "create_blueprint"),
+    "extractor": ("JSON", "Extractor"),
+    "lab.client": ("Reader", "calibrate", "record"),
+    "lab.lab": ("Lab",),
+    "lab.recording": ("Recording",),
+    "lab.run": ("run",),
+    "lab.upstream": ("Script", "create_upstream", "random_script"),
+    "outcome": ("Outcome",),
+    "parser": ("NDJSONParser", "SSEParser", "ServerSentEvent", "encode_event"),
+    "presets": ("Preset", "detect", "preset"),
+    "relay.delivery.policy": ("Policy",),
+    "serving.server": ("serve", "servers"),
 }
-_MODULES = {"errors": "errors", "faults": "lab.upstream.faults", "plots": "lab.plots"}
+_MODULES = {
+    "errors": "errors",
+    "experiments": "lab.experiments",
+    "faults": "lab.upstream.faults",
+    "findings": "lab.findings",
+    "metrics": "lab.metrics",
+    "net": "lab.net",
+    "plots": "lab.plots",
+}
+_HOME = {name: home for home, names in _NAMES.items() for name in names}
 
-__all__ = [
-    "JSON",
-    "SLO",
-    "Bandwidth",
-    "Blackhole",
-    "Calibration",
-    "Cut",
-    "End",
-    "ExtractionError",
-    "Extractor",
-    "Lab",
-    "Latency",
-    "Link",
-    "NDJSONParser",
-    "Network",
-    "Outcome",
-    "Piece",
-    "Policy",
-    "Preset",
-    "ProviderError",
-    "Reader",
-    "Recording",
-    "SSEParser",
-    "Script",
-    "Server",
-    "ServerSentEvent",
-    "Slice",
-    "SlowClose",
-    "StreamTransport",
-    "absorbed_bytes",
-    "after_leaving",
-    "calibrate",
-    "create_app",
-    "create_blueprint",
-    "create_upstream",
-    "detect",
-    "encode_event",
-    "end_grid",
-    "errors",
-    "faults",
-    "goodput",
-    "plots",
-    "preset",
-    "random_script",
-    "record",
-    "run",
-    "serve",
-    "servers",
-    "timeout_map",
-]
+__all__ = sorted([*_HOME, *_MODULES], key=lambda name: (not name.isupper(), not name[0].isupper(), name))
 
 
 def __getattr__(name: str) -> Any:
@@ -156,10 +87,10 @@ def __getattr__(name: str) -> Any:
     elif name in _HOME:
         value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
     else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; there are {', '.join(__all__)}")
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return [*__all__, "__version__"]

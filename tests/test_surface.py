@@ -1,0 +1,84 @@
+"""The surface: few names at the top, the rest in modules by concept; each shows its names, and says how it is used."""
+
+from __future__ import annotations
+
+import doctest
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import matplotlib.pyplot as plt
+import pytest
+
+import streamkit as sk
+
+TOP = {
+    *{"SSEParser", "NDJSONParser", "ServerSentEvent", "encode_event", "Extractor", "JSON", "preset", "Preset", "detect"},
+    *{"create_app", "create_blueprint", "Policy", "serve", "servers"},
+    *{"Lab", "Script", "random_script", "create_upstream", "record", "Reader", "Recording", "Outcome"},
+    *{"calibrate", "run"},
+}
+MODULES = {"errors", "experiments", "faults", "findings", "metrics", "net", "plots"}
+RULES = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+def public() -> Iterator[tuple[str, Any]]:
+    """Every class and function of the surface, by the name under which a user finds it."""
+    for name in sorted(TOP):
+        yield f"sk.{name}", getattr(sk, name)
+    for module in sorted(MODULES):
+        for name in getattr(sk, module).__all__:
+            yield f"sk.{module}.{name}", getattr(getattr(sk, module), name)
+
+
+PUBLIC = {where: found for where, found in public() if inspect.isclass(found) or inspect.isroutine(found)}
+
+
+def test_the_top_holds_these_names_and_modules() -> None:
+    assert set(sk.__all__) == TOP | MODULES
+
+
+def test_tab_completion_at_the_top_shows_them_and_the_version() -> None:
+    assert dir(sk) == sorted([*TOP, *MODULES, "__version__"])
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_tab_completion_in_a_module_shows_its_names_and_nothing_else(module: str) -> None:
+    assert dir(getattr(sk, module)) == sorted(getattr(sk, module).__all__)
+
+
+@pytest.mark.parametrize("where", PUBLIC)
+def test_its_own_docstring_shows_how_it_is_used(where: str) -> None:
+    doc, name = inspect.cleandoc(PUBLIC[where].__doc__ or ""), where.rpartition(".")[2]
+    shown = [line for line in doc.splitlines() if line.startswith("    ") and name in line]
+    assert shown, f"the docstring of {where} has no line of use:\n{doc}"
+
+
+def examples(where: str) -> list[doctest.DocTest]:
+    return [found for found in doctest.DocTestFinder().find(PUBLIC[where], where, globs={"sk": sk}) if found.examples]
+
+
+WITH_EXAMPLES = [where for where in PUBLIC if examples(where)]
+
+
+@pytest.mark.parametrize("where", WITH_EXAMPLES)
+def test_what_its_docstring_shows_is_true(where: str) -> None:
+    said: list[str] = []
+    try:
+        for example in examples(where):
+            doctest.DocTestRunner(optionflags=RULES).run(example, out=said.append)
+    finally:
+        plt.close("all")
+    assert said == [], "".join(said)
+
+
+def test_many_docstrings_can_be_run() -> None:
+    """Otherwise the test above could claim nothing."""
+    assert len(WITH_EXAMPLES) >= 40
+
+
+def test_a_wrong_example_would_be_seen() -> None:
+    said: list[str] = []
+    wrong = doctest.DocTestParser().get_doctest(">>> 1 + 1\n3\n", {}, "wrong", None, None)
+    doctest.DocTestRunner(optionflags=RULES).run(wrong, out=said.append)
+    assert "Expected:\n    3\nGot:\n    2" in "".join(said)
