@@ -29,7 +29,7 @@ from sanic.http import Http, Stage
 from sanic.http.http1 import HTTP_CONTINUE
 from sanic.server.protocols.http_protocol import HttpProtocol
 
-from streamkit.relay.failure import BadRequest
+from streamkit.relay.failure import Failed
 from streamkit.relay.request.head import MAX_HEAD_BYTES, Head, HeadScan, check_head, check_raw_head, chunk_size
 
 __all__ = ["Connection", "RelayApp", "StrictHttp", "check_stock"]
@@ -83,7 +83,7 @@ class StrictHttp(Http):
         except TimeoutError:
             phase = "head" if self.stage is Stage.REQUEST else "body"
             seconds = self.protocol.head_s if phase == "head" else self.protocol.body_s
-            raise BadRequest(408, f"timeout_{phase}", f"send the {phase} within {seconds:g} s") from None
+            raise Failed.of_request(408, f"timeout_{phase}", f"send the {phase} within {seconds:g} s") from None
 
     async def _step(self) -> None:
         """One more request or chunk: a buffer full of tiny ones does not keep the loop from others."""
@@ -138,7 +138,7 @@ class StrictHttp(Http):
             if body == "chunked" and not self.request_bytes_left:
                 await self._chunk_line()
             return await super().read()
-        except BadRequest:
+        except Failed:
             self._read_no_more()
             raise
 
@@ -151,7 +151,7 @@ class StrictHttp(Http):
 
     def _check_size(self, more: int) -> None:
         if self.request_bytes + more > self.request_max_size:
-            raise BadRequest(413, "body_too_large", f"send at most {self.request_max_size} bytes")
+            raise Failed.of_request(413, "body_too_large", f"send at most {self.request_max_size} bytes")
 
     def _read_no_more(self) -> None:
         """Nothing behind this point may be taken for a request."""
@@ -236,14 +236,14 @@ def _in_sanics_spelling(head: bytes) -> bytes:
 
 def check_stock(request: Request) -> None:
     """Check the head of a request that came over a connection which is not of this module: of an app of somebody
-    else's. Its body's chunks are Sanic's matter then. Raises BadRequest, after which the connection closes.
+    else's. Its body's chunks are Sanic's matter then. Raises Failed, after which the connection closes.
     """
     stream: Any = request.stream
     if isinstance(stream, StrictHttp) or not isinstance(stream, Http):  # ASGI and HTTP/3 have no such heads
         return
     try:
         check_raw_head(request.head)
-    except BadRequest:
+    except Failed:
         stream.keep_alive = False
         raise
 
