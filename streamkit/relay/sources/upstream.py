@@ -26,7 +26,7 @@ class Upstream:
     """One provider's endpoint: its `url`, its `preset`, what each question carries, and the `transport` to it.
 
     `key`, `model` and `extra` as in `create_app`; the key is shown nowhere. `transport` is somebody else's, instead of
-    our own. Raises ConfigError for a URL that cannot be asked, and for what the preset lacks, such as a model.
+    our own. Raises ConfigError for a URL that cannot be asked, and for a key or `extra` that cannot be sent.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Upstream:
         self._extra = dict(extra or {})
         self._given = transport
         self._transport = transport
-        self.question("a question")  # what is missing is said at start-up
+        self.question("a question")  # what cannot be sent is said at start-up
 
     def question(self, chat_history: str) -> UpstreamRequest:
         """`chat_history` as this provider wants to be asked it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import httpx2
 import pytest
@@ -44,9 +45,10 @@ def test_a_password_in_the_upstreams_url_is_refused_and_not_shown() -> None:
     assert "secret" not in str(refused.value)
 
 
-def test_what_the_preset_lacks_is_said_when_the_upstream_is_made() -> None:
-    with pytest.raises(ConfigError, match="model"):
-        Upstream("http://api.test/v1", preset("openai"))
+@pytest.mark.parametrize("wrong", [{"key": "sk-\n"}, {"extra": {"x": object()}}], ids=["key", "extra"])
+def test_what_no_question_can_carry_is_said_when_the_upstream_is_made(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="expected"):
+        Upstream("http://api.test/v1", preset("openai"), **wrong)
 
 
 def test_the_key_goes_with_each_question_and_is_not_shown() -> None:
