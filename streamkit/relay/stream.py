@@ -36,9 +36,9 @@ class Stream:
 
     def stop(self) -> None:
         """The server stops, and its grace is over: cancel what is being done, so that the stream says so and ends."""
-        self.stopping = True
-        if self._task is not None:
+        if not self.stopping and self._task is not None:
             self._task.cancel()
+        self.stopping = True
 
     def is_told_to_stop(self) -> bool:
         """Whether the CancelledError in hand is `stop`'s, and nobody else's too; it then no longer counts, and the
@@ -46,7 +46,7 @@ class Stream:
 
         A client may leave at the same moment, before or behind it: two cancellations, and perhaps one CancelledError.
         Then there is nobody to say a last word to, and the rule is asyncio's own (`asyncio.timeout`): take back the one
-        that is ours, and let what remains through. `stop` is answered once: what comes later is a client that left.
+        that is ours, and let what remains through. It is answered once: what comes later is a client that left.
         """
         if not self.stopping or self._told:
             return False

@@ -45,7 +45,7 @@ def test_a_password_in_the_upstreams_url_is_refused_and_not_shown() -> None:
     assert "secret" not in str(refused.value)
 
 
-@pytest.mark.parametrize("wrong", [{"key": "sk-\n"}, {"extra": {"x": object()}}], ids=["key", "extra"])
+@pytest.mark.parametrize("wrong", [{"key": "sk-é"}, {"extra": {"x": object()}}], ids=["key", "extra"])
 def test_what_no_question_can_carry_is_said_when_the_upstream_is_made(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="expected"):
         Upstream("http://api.test/v1", preset("openai"), **wrong)
