@@ -37,6 +37,8 @@ _serial = itertools.count(1)
 def create_blueprint(*, name: str = "streamkit", **relay: Any) -> Blueprint:
     """The relay's routes, `POST /ans` and `GET /health`, for an app of your own.
 
+        app.blueprint(sk.create_blueprint(upstream="https://api.openai.com/v1/chat/completions", preset="openai"))
+
     Takes what `create_app` takes. Sanic's timers of the app stay as they are for its other routes.
     """
     kept = Relay(**relay)
@@ -89,11 +91,14 @@ def create_app(
 ) -> Sanic[Any, Any]:
     """A Sanic app that relays an LLM's stream: `POST /ans`, `GET /health`.
 
+        sk.serve(lambda: sk.create_app(upstream="http://127.0.0.1:8000/v1", preset="openai"))
+
     `upstream` is the provider's full endpoint, `preset` (a name or a `Preset`) how it is asked and read, `key` goes
     where that provider wants it, `extra` joins the request body, `reasoning=True` passes thinking on. `trace=True`
-    keeps the times of each stream's events (`streamkit.taps`); `GET /streams/<id>/taps` tells them, and the upstream is
-    given the stream's id. `policy` says what is done for a client that cannot keep up (see `Policy`); a request may ask
-    for another one (`Prefer: backpressure=latest`), within `max_pending_bytes` and `write_stall_s`.
+    keeps the times of each stream's events (`streamkit.taps`) and what is logged of it: `GET /streams/<id>/taps` tells
+    both, and the upstream is given the stream's id. `policy` says what is done for a client that cannot keep up (see
+    `Policy`); a request may ask for another one (`Prefer: backpressure=latest`), within `max_pending_bytes` and
+    `write_stall_s`.
     `transport` is an httpx2 transport instead of our own. `settings` are the fields of `Deadlines`, `Limits`,
     `Buffers` and `Tracing`, such as `idle_s=2` or `max_streams=100`. What is not given comes from the environment:
     `STREAMKIT_UPSTREAM`, `STREAMKIT_PRESET`, `STREAMKIT_MODEL`, `UPSTREAM_API_KEY`, `STREAMKIT_TRACE`,

@@ -112,7 +112,7 @@ def test_a_whole_stream_has_its_word_with_its_taps(logged: Callable[[], list[dic
 )
 def test_what_fails_has_its_word_too(
     asking: Asking,
-    settings: dict[str, float],
+    settings: dict[str, Any],
     outcome: str,
     status: int,
     logged: Callable[[], list[dict[str, Any]]],

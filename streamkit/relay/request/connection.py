@@ -11,6 +11,31 @@ taken in two ways. Beyond that:
   with bytes unread would reset the connection, and the answer could be lost on its way.
 - `100 Continue` is sent when the body is about to be read, and not before an answer that does without.
 - A client of HTTP/1.0 knows no chunks: its streams end with the connection.
+
+Theory of operation
+-------------------
+One task for each connection goes through these phases, for one request after the other. At any time one timer of ours
+runs, or Sanic's where ours have nothing to say; Sanic's others are set so that they never fire first (`streamkit.app`).
+
+phase              Sanic's stage      waits for               timer, and what it does
+silent at first    IDLE               the first byte          head, from connecting: closes without a word
+head               REQUEST            the empty line          head, from connecting or the first byte: 408 timeout_head
+body               HANDLER            what the handler reads  body, from the end of the head: 408 timeout_body
+answer             HANDLER, RESPONSE  the handler             a stream's own (`relay.delivery.deadline`); of other
+                                                              routes Sanic's RESPONSE_TIMEOUT
+between requests   IDLE               the first byte          Sanic's KEEP_ALIVE_TIMEOUT: closes
+lingering          IDLE               the client's close      LINGER_S: closes
+
+A request that is refused (`Failed`) before its handler runs is answered by the app's error handler, and the connection
+closes. Whatever may no longer be read as a request (the rest of a body, what was pipelined too far) ends keep-alive.
+
+What this relies on, of Sanic (tests/test_inside_sanic.py): `Http.http1` runs all requests of a connection by calling
+`http1_request_header`, the handler, `read` and `http1_response_header`, which are overridden here, and waits for bytes
+by `self._receive_more`, which is replaced; it goes on while `keep_alive` and the stage is IDLE. The names in
+`StrictHttp`'s methods that are not defined here are Sanic's: `stage`, `recv_buffer`, `request_body` (None, True or
+"chunked"), `request_bytes`, `request_bytes_left`, `request_max_size`, `expecting_continue`, `upgrade_websocket`,
+`head_only`, `url`, `response`, `response_func`, `_send`, `log_response`; of the protocol `receive_more`, `recv_buffer`,
+`transport`, `loop`, `access_log` and `http`.
 """
 
 # The classes of Sanic that are extended here have untyped methods.
