@@ -44,6 +44,7 @@ MAY: dict[str, set[str]] = {
     "presets": {"errors", "parser", "extractor"},
     "transport": {"errors", "sockets"},
     "serving": {"errors", "inside_sanic"},
+    "relay": set(),  # its face, which shows nothing but a map
     "relay/bounds": set(),
     "relay/settings": {"errors"},
     "relay/failure": {"outcome"},
