@@ -155,7 +155,7 @@ def _watch(app: Sanic[Any, Any], relays: list[Relay]) -> Sanic[Any, Any]:
 
 
 def _census(relays: list[Relay], ticker: Ticker, logs: LogWatch) -> Census:
-    transports = [relay._transport for relay in relays if isinstance(relay._transport, StreamTransport)]
+    transports = [it for relay in relays if isinstance(it := relay.upstream.transport, StreamTransport)]
     return Census(
         tasks=len(asyncio.all_tasks()),
         descriptors=len(os.listdir("/proc/self/fd")),  # noqa: PTH208  # names are enough

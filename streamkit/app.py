@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Awaitable, Mapping
-from http import HTTPStatus
 from typing import Any, Final, cast
 
 import httpx2
@@ -19,24 +18,26 @@ from sanic import Blueprint, HTTPResponse, Request, Sanic
 from sanic.exceptions import SanicException
 from sanic.response import json
 
+from streamkit.inside_sanic import NEVER_S
 from streamkit.outcome import Outcome
 from streamkit.presets import Preset
-from streamkit.relay.delivery.answer import problem
+from streamkit.relay.delivery.answer import problem, refusal
 from streamkit.relay.delivery.policy import Policy
-from streamkit.relay.failure import Failure
-from streamkit.relay.relay import NEVER_S, Relay, error_code
-from streamkit.relay.request.body import BadRequest
-from streamkit.relay.request.connection import RelayApp
+from streamkit.relay.failure import Failed, Failure
+from streamkit.relay.relay import Relay
+from streamkit.relay.request.connection import Connection, RelayApp
 from streamkit.serving.running import GRACE_OVER
 from streamkit.taps import new_stream_id
 
-__all__ = ["create_app", "create_blueprint"]
+__all__ = ["Connection", "create_app", "create_blueprint"]
 
 _serial = itertools.count(1)
 
 
 def create_blueprint(*, name: str = "streamkit", **relay: Any) -> Blueprint:
     """The relay's routes, `POST /ans` and `GET /health`, for an app of your own.
+
+        app.blueprint(sk.create_blueprint(upstream="https://api.openai.com/v1/chat/completions", preset="openai"))
 
     Takes what `create_app` takes. Sanic's timers of the app stay as they are for its other routes.
     """
@@ -46,11 +47,11 @@ def create_blueprint(*, name: str = "streamkit", **relay: Any) -> Blueprint:
 
     @blueprint.before_server_start
     async def open_relay(_: Sanic[Any, Any]) -> None:
-        await kept.open()
+        await kept.upstream.open()
 
     @blueprint.after_server_stop
     async def close_relay(_: Sanic[Any, Any]) -> None:
-        await kept.close()
+        await kept.upstream.close()
 
     @blueprint.signal(GRACE_OVER)  # type: ignore[untyped-decorator]  # Sanic's
     async def end_streams() -> None:
@@ -90,11 +91,14 @@ def create_app(
 ) -> Sanic[Any, Any]:
     """A Sanic app that relays an LLM's stream: `POST /ans`, `GET /health`.
 
+        sk.serve(lambda: sk.create_app(upstream="http://127.0.0.1:8000/v1", preset="openai"))
+
     `upstream` is the provider's full endpoint, `preset` (a name or a `Preset`) how it is asked and read, `key` goes
     where that provider wants it, `extra` joins the request body, `reasoning=True` passes thinking on. `trace=True`
-    keeps the times of each stream's events (`streamkit.taps`); `GET /streams/<id>/taps` tells them, and the upstream is
-    given the stream's id. `policy` says what is done for a client that cannot keep up (see `Policy`); a request may ask
-    for another one (`Prefer: backpressure=latest`), within `max_pending_bytes` and `write_stall_s`.
+    keeps the times of each stream's events (`streamkit.taps`) and what is logged of it: `GET /streams/<id>/taps` tells
+    both, and the upstream is given the stream's id. `policy` says what is done for a client that cannot keep up (see
+    `Policy`); a request may ask for another one (`Prefer: backpressure=latest`), within `max_pending_bytes` and
+    `write_stall_s`.
     `transport` is an httpx2 transport instead of our own. `settings` are the fields of `Deadlines`, `Limits`,
     `Buffers` and `Tracing`, such as `idle_s=2` or `max_streams=100`. What is not given comes from the environment:
     `STREAMKIT_UPSTREAM`, `STREAMKIT_PRESET`, `STREAMKIT_MODEL`, `UPSTREAM_API_KEY`, `STREAMKIT_TRACE`,
@@ -119,26 +123,25 @@ def create_app(
     kept: Relay = blueprint.ctx.relay
     app = RelayApp(name or f"streamkit_{next(_serial)}", configure_logging=False)
     app.config.TOUCHUP = False  # with it, the second app of a process fails
-    app.config.HEAD_TIMEOUT = kept.deadlines.head_s
-    app.config.BODY_TIMEOUT = kept.deadlines.body_s
+    deadlines = kept.settings.deadlines
+    app.config.HEAD_TIMEOUT = deadlines.head_s
+    app.config.BODY_TIMEOUT = deadlines.body_s
     app.config.REQUEST_TIMEOUT = NEVER_S  # ours decide
-    app.config.KEEP_ALIVE_TIMEOUT = max(app.config.KEEP_ALIVE_TIMEOUT, 2 * kept.deadlines.head_s)
-    app.config.RESPONSE_TIMEOUT = max(app.config.RESPONSE_TIMEOUT, 2 * kept.deadlines.body_s)
-    app.config.REQUEST_MAX_SIZE = kept.limits.max_body_bytes
-    app.config.GRACEFUL_SHUTDOWN_TIMEOUT = kept.deadlines.grace_s
+    app.config.KEEP_ALIVE_TIMEOUT = max(app.config.KEEP_ALIVE_TIMEOUT, 2 * deadlines.head_s)
+    app.config.RESPONSE_TIMEOUT = max(app.config.RESPONSE_TIMEOUT, 2 * deadlines.body_s)
+    app.config.REQUEST_MAX_SIZE = kept.settings.limits.max_body_bytes
+    app.config.GRACEFUL_SHUTDOWN_TIMEOUT = deadlines.grace_s
     app.ctx.relay = kept
     app.blueprint(blueprint)
-    app.exception(SanicException, BadRequest)(_as_problem)
+    app.exception(SanicException, Failed)(_as_problem)
     return app
 
 
-async def _as_problem(_: Request, error: SanicException | BadRequest) -> HTTPResponse:
+async def _as_problem(_: Request, error: SanicException | Failed) -> HTTPResponse:
     """What is refused outside of a stream (404, 405, a malformed head …) in the same shape as within."""
-    if isinstance(error, BadRequest):
-        return problem(Failure(error.outcome, error.code, error.status, error.detail), new_stream_id())
-    status = error.status_code or 500
-    failure = Failure(Outcome("refused", status), error_code(error), status, HTTPStatus(status).phrase)
-    response = problem(failure, new_stream_id())
+    if isinstance(error, Failed):
+        return problem(error.failure, new_stream_id())
+    response = problem(refusal(error), new_stream_id())
     response.headers.update(error.headers)
     return response
 

@@ -171,7 +171,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         for name in ("upstream", "preset", "model", "extra", "reasoning", "trace", "policy")
     }
     relay |= {option.name: getattr(arguments, option.name) for option in options()}
-    grace_s = Relay(**relay).deadlines.grace_s  # also says now what is wrong with the settings
+    grace_s = Relay(**relay).settings.deadlines.grace_s  # also says now what is wrong with the settings
 
     def ready(url: str) -> None:
         print(f"streamkit relay ready: POST {url}/ans   (Ctrl-C stops it)", flush=True)

@@ -14,6 +14,10 @@ ROOT = Path(__file__).resolve().parents[1]
 EXTRAS = ("notebooks", "pandas", "test")
 PYPI_NAMES = {"matplotlib-base": "matplotlib"}
 """What conda-forge calls differently."""
+RANGED = {"sanic"}
+"""What has an upper bound, with its reason in pyproject.toml. Everything else has none: a bound without a reason keeps
+users from versions that work.
+"""
 
 # Always there: jupyterlab needs jupyter_server, which needs jupyter_events, which needs PyYAML. It has no type hints
 # of its own, so it is imported by name.
@@ -21,12 +25,16 @@ yaml: Any = import_module("yaml")
 
 
 def bounds(requirements: list[str]) -> dict[str, str]:
-    """`name>=1.2` as {name: ">=1.2"}; any other form is refused, as conda and pip write it differently."""
+    """`name>=1.2` as {name: ">=1.2"}, for a package in `RANGED` `name>=1.2,<3` too; any other form is refused, as conda
+    and pip write it differently.
+    """
     found = {}
     for requirement in requirements:
-        match = re.fullmatch(r"([A-Za-z0-9._-]+)(>=[0-9.]+)", requirement)
+        match = re.fullmatch(r"([A-Za-z0-9._-]+)(>=[0-9.]+(,<[0-9.]+)?)", requirement)
         assert match, f"expected a requirement such as numpy>=2.0, got {requirement!r}"
-        found[match[1].lower()] = match[2]
+        name = match[1].lower()
+        assert match[3] is None or name in RANGED, f"expected no upper bound without a reason, got {requirement!r}"
+        found[name] = match[2]
     return found
 
 
@@ -66,7 +74,7 @@ def differences(pyproject: dict[str, str], environment: dict[str, str]) -> list[
     ]
 
 
-def test_both_files_ask_for_the_same_packages_with_the_same_lower_bounds() -> None:
+def test_both_files_ask_for_the_same_packages_with_the_same_bounds() -> None:
     conda = [entry for entry in conda_packages() if entry != "pip" and not entry.startswith("python>")]
     found = bounds(conda + [entry for entry in pip_packages() if entry != "-e ."])
     found = {PYPI_NAMES.get(name, name): bound for name, bound in found.items()}
@@ -82,9 +90,24 @@ def test_a_difference_is_named_with_both_sides() -> None:
     ]
 
 
-def test_an_upper_bound_is_refused_because_this_comparison_would_not_see_it() -> None:
-    with pytest.raises(AssertionError, match=r"got 'numpy>=2\.0,<3'"):
+def test_an_upper_bound_is_refused_unless_it_has_a_reason_and_is_then_compared() -> None:
+    with pytest.raises(AssertionError, match=r"without a reason, got 'numpy>=2\.0,<3'"):
         bounds(["numpy>=2.0,<3"])
+    (ranged,) = RANGED
+    assert bounds([f"{ranged}>=25.3,<26"]) == {ranged: ">=25.3,<26"}
+    assert differences(bounds([f"{ranged}>=25.3,<26"]), bounds([f"{ranged}>=25.3"])) == [
+        f"{ranged}: pyproject.toml has >=25.3,<26, environment.yml has >=25.3"
+    ]
+
+
+@pytest.mark.parametrize("other", ["sanic<26", "sanic==25.12", "sanic>=25.3,!=25.9", "sanic>=25.3, <26", "sanic~=25.3"])
+def test_any_other_form_is_refused_as_conda_and_pip_write_it_differently(other: str) -> None:
+    with pytest.raises(AssertionError, match="expected a requirement such as"):
+        bounds([other])
+
+
+def test_what_is_bounded_above_is_what_is_said_to_be() -> None:
+    assert {name for name, bound in wanted().items() if "<" in bound} == RANGED
 
 
 def test_both_files_ask_for_the_same_python() -> None:

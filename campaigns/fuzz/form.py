@@ -1,4 +1,4 @@
-"""Target `form`: `read_chat_history` gives text or raises BadRequest, and agrees with plainer readers."""
+"""Target `form`: `read_fields` gives text or raises Failed, and agrees with plainer readers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import orjson
 
 from campaigns.fuzz.hostile import some_text
 from campaigns.fuzz.source import KNOBS, ByteSource, expect, knobs_and_rest
-from streamkit.relay.request.body import BadRequest, read_chat_history
+from streamkit.relay.failure import Failed
+from streamkit.relay.request.body import read_fields
 
 URLENCODED = "application/x-www-form-urlencoded"
 BOUNDARY = "xYx"
@@ -56,11 +57,17 @@ def check_form(data: bytes) -> None:
     check_round_trip(ByteSource(data[KNOBS:]))
 
 
+def read_chat_history(content_type: str, body: bytes) -> str:
+    """The field that the relay takes."""
+    return read_fields(content_type, body, ["chat_history"])["chat_history"]
+
+
 def reading(content_type: str, body: bytes) -> str | None:
     """The text, or None where it was refused; everything else is a finding."""
     try:
         text = read_chat_history(content_type, body)
-    except BadRequest as refused:
+    except Failed as failed:
+        refused = failed.failure
         expect(refused.status in STATUSES, "a status for a bad request", status=refused.status)
         expect(refused.code in CODES, "a known code", code=refused.code)
         expect(refused.detail.isprintable() and len(refused.detail) < 120, "it quotes nothing", detail=refused.detail)

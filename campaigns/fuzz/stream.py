@@ -13,9 +13,9 @@ from campaigns.fuzz.source import ByteSource, expect
 from streamkit.errors import EncodeError
 from streamkit.presets import PRESETS, Preset
 from streamkit.presets.writing import Wire, wire
-from streamkit.relay.failure import SourceFailed
+from streamkit.relay.failure import Failed
 from streamkit.relay.settings import Limits
-from streamkit.relay.sources.llm import _Reading
+from streamkit.relay.sources.reading import Reading
 
 Event = tuple[str, str, Any]
 """Type, data, and the JSON in it (None where there is none)."""
@@ -33,7 +33,7 @@ class Read:
 
 def read(known: Preset, reads: Sequence[bytes], limits: Limits, *, clean: bool) -> Read:
     """As `sources.llm` does it, without the network."""
-    reading = _Reading(known, limits, None)
+    reading = Reading(known, limits, None)
     pieces = []
     for data in reads:
         pieces += reading.feed(data, 1)
@@ -43,7 +43,7 @@ def read(known: Preset, reads: Sequence[bytes], limits: Limits, *, clean: bool) 
         pieces += reading.close()
     try:
         reading.check_end(clean=clean)
-    except SourceFailed as failed:
+    except Failed as failed:
         return Read([piece.text for piece in pieces], False, failed.failure.code)
     return Read([piece.text for piece in pieces], True, None)
 

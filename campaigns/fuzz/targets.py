@@ -72,7 +72,7 @@ TARGETS = {
             responses.SEEDS,
             responses.TOKENS,
         ),
-        Target("form", "streamkit.relay.request.body.read_chat_history", form.check_form, form.SEEDS, form.TOKENS),
+        Target("form", "streamkit.relay.request.body.read_fields", form.check_form, form.SEEDS, form.TOKENS),
         Target("stream", "the reading of a whole answer: never complete without proof", stream.check_stream),
     )
 }

@@ -39,7 +39,6 @@ from streamkit.lab.places import Apart, Links, MakeRelay, RelayFactory, Together
 from streamkit.lab.server_taps import TAPS_WAIT_S, joined
 from streamkit.lab.upstream.app import Script, create_upstream
 from streamkit.relay.delivery.policy import Policy
-from streamkit.relay.delivery.policy import policy as find_policy
 from streamkit.serving.factory import check_factory
 from streamkit.serving.runner import Stoppable, pickled
 from streamkit.serving.server import Server, serve
@@ -286,7 +285,7 @@ def _headers(headers: Any, accept: str | None, policy: str | Policy | None) -> h
             raise ValueError(f"expected accept as a media type, or one of {', '.join(ACCEPT)}, got {accept!r}")
         given["accept"] = ACCEPT.get(accept, accept)
     if policy is not None:
-        preferences = [_preference(find_policy(policy)), *given.get_list("prefer")]
+        preferences = [_preference(Policy.of(policy)), *given.get_list("prefer")]
         given["prefer"] = ", ".join(preferences)  # the first of a name counts (RFC 7240 §2)
     return given
 

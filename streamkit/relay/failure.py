@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 from streamkit.outcome import Outcome
 
-__all__ = ["BadRequest", "Failure", "SourceFailed"]
+__all__ = ["Failed", "Failure"]
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """How a stream failed: its outcome, a stable `code` for clients, and the status if no byte has left yet."""
+    """How a stream failed: its outcome, a stable `code`, and the status if no byte has left yet.
+
+    All but the outcome's detail is told to clients: `detail` quotes nothing that a client or an upstream said.
+    """
 
     outcome: Outcome
     code: str
@@ -19,30 +23,29 @@ class Failure:
     detail: str
     retry_after_s: int | None = None
 
+    @classmethod
+    def of_request(cls, status: int, code: str, detail: str) -> Self:
+        """Of a request that cannot be served as it stands; `detail` says what to do instead.
 
-class SourceFailed(Exception):
-    """Carries a `Failure` out of a source."""
+        `timeout(head)` and `timeout(body)` are the outcomes of what did not come in time (its code is `timeout_…`),
+        `refused(status)` that of the rest.
+        """
+        late = code.startswith("timeout_")
+        outcome = Outcome("timeout", code.removeprefix("timeout_")) if late else Outcome("refused", status)
+        return cls(outcome, code, status, detail)
+
+
+class Failed(Exception):
+    """Ends a stream, wherever it is raised: while the request is read, or out of a source. Holds its `Failure`."""
 
     def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.code)
+        super().__init__(failure)
         self.failure = failure
 
+    @classmethod
+    def of_request(cls, status: int, code: str, detail: str) -> Self:
+        """`Failure.of_request`, to be raised."""
+        return cls(Failure.of_request(status, code, detail))
 
-class BadRequest(Exception):
-    """A request that cannot be served as it stands: the HTTP `status`, a stable `code`, and what to do instead.
-
-    The texts quote nothing that the client sent.
-    """
-
-    def __init__(self, status: int, code: str, detail: str) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.code = code
-        self.detail = detail
-
-    @property
-    def outcome(self) -> Outcome:
-        """`timeout(head)` or `timeout(body)` for what did not come in time, `refused(status)` for the rest."""
-        if self.code.startswith("timeout_"):
-            return Outcome("timeout", self.code.removeprefix("timeout_"))
-        return Outcome("refused", self.status)
+    def __str__(self) -> str:
+        return f"{self.failure.code}: {self.failure.detail}"

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from streamkit.errors import ConfigError
 
 __all__ = [
+    "DEFAULTS",
     "Buffers",
     "Deadlines",
     "Limits",
@@ -37,6 +38,17 @@ def _seconds(default: float, help_text: str) -> Any:
 
 def _bound(default: int, help_text: str) -> Any:
     return field(default=default, metadata={"help": help_text})
+
+
+def _items(settings: Deadlines | Limits | Buffers) -> Iterator[tuple[str, Any]]:
+    for each in fields(settings):
+        yield each.name, getattr(settings, each.name)
+
+
+def _check_integers(settings: Limits | Buffers, least: int) -> None:
+    for name, value in _items(settings):
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ConfigError(f"expected {name} as an integer >= {least}, got {value!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,11 +189,14 @@ class Option:
 class Settings(NamedTuple):
     """All of them."""
 
-    deadlines: Deadlines
-    limits: Limits
-    buffers: Buffers
-    tracing: Tracing
-    retries: Retries
+    deadlines: Deadlines = Deadlines()
+    limits: Limits = Limits()
+    buffers: Buffers = Buffers()
+    tracing: Tracing = Tracing()
+    retries: Retries = Retries()
+
+
+DEFAULTS: Final = Settings()
 
 
 KINDS: Final = (Deadlines, Limits, Buffers, Tracing, Retries)
@@ -224,14 +239,3 @@ def _number(option: Option, text: str) -> float:
         return option.kind(text)
     except ValueError:
         raise ConfigError(f"expected {option.env} as {option.unit}, got {text!r}") from None
-
-
-def _items(settings: Deadlines | Limits | Buffers) -> Iterator[tuple[str, Any]]:
-    for each in fields(settings):
-        yield each.name, getattr(settings, each.name)
-
-
-def _check_integers(settings: Limits | Buffers, least: int) -> None:
-    for name, value in _items(settings):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ConfigError(f"expected {name} as an integer >= {least}, got {value!r}")

@@ -59,15 +59,17 @@ def build(factory: Factory, *, alone: bool = False) -> App:
     """
     from sanic import Sanic
 
+    from streamkit.inside_sanic import app_registry
+
     check_factory(factory)
     with _building:
-        before = dict(Sanic._app_registry)
+        before = dict(app_registry())
         try:
             app = _new_app(_call(_resolve(factory)))
         except BaseException:
-            for left in [app for name, app in Sanic._app_registry.items() if before.get(name) is not app]:
+            for left in [app for name, app in app_registry().items() if before.get(name) is not app]:
                 Sanic.unregister_app(left)
-            Sanic._app_registry.update(before)
+            app_registry().update(before)
             raise
         _ours.append(app)
     _prepare(app, alone=alone)
@@ -78,13 +80,15 @@ def forget(app: App) -> None:
     """Take an app that has ended out of Sanic's registry, so that its name is free again."""
     from sanic import Sanic
 
+    from streamkit.inside_sanic import app_registry
+
     with _building:
         if app in _ours:
             _ours.remove(app)
-        if Sanic._app_registry.get(app.name) is app:
+        if app_registry().get(app.name) is app:
             Sanic.unregister_app(app)
         for other in _ours:
-            Sanic._app_registry.setdefault(other.name, other)
+            app_registry().setdefault(other.name, other)
 
 
 def after_fork() -> None:
@@ -129,8 +133,10 @@ def _free_name(error: Exception) -> bool:
     """
     from sanic import Sanic
 
+    from streamkit.inside_sanic import app_registry
+
     for app in _ours:
-        if f'"{app.name}" already in use' in str(error) and Sanic._app_registry.get(app.name) is app:
+        if f'"{app.name}" already in use' in str(error) and app_registry().get(app.name) is app:
             Sanic.unregister_app(app)
             return True
     return False
@@ -153,10 +159,10 @@ def _new_app(made: object) -> App:
 
 
 def _prepare(app: App, *, alone: bool) -> None:
-    from sanic.server.protocols.http_protocol import HttpProtocol
+    from streamkit.inside_sanic import is_touched_up
 
     # TouchUp writes one app's signals into Sanic's classes for good: the second app in the process would crash.
-    app.config.TOUCHUP = alone and not app.debug and not getattr(HttpProtocol, "__touched__", False)
+    app.config.TOUCHUP = alone and not app.debug and not is_touched_up()
     app.config.MOTD = False
     os.environ.setdefault("SANIC_IGNORE_PRODUCTION_WARNING", "true")
     if not app.debug and app.configure_logging:

@@ -166,9 +166,7 @@ class RunningApp:
         self._server: Any = None  # Sanic's AsyncioServer, whose methods carry no types
 
     async def start(self) -> None:
-        from sanic.application.constants import ServerStage
-        from sanic.application.state import ApplicationServerInfo
-        from sanic.http.constants import HTTP
+        from streamkit.inside_sanic import mark_serving
 
         app = self._app
         server: Any = await app.create_server(
@@ -177,9 +175,7 @@ class RunningApp:
             asyncio_server_kwargs={"start_serving": False},  # no request before the start listeners have run
         )
         self._server = server
-        # Makes app.loop, app.add_task() and app.stop() work; create_server() alone leaves the app "stopped".
-        info = ApplicationServerInfo({"version": HTTP.VERSION_1}, stage=ServerStage.SERVING, server=server)
-        app.state.server_info.append(info)
+        mark_serving(app, server)
         await server.startup()
         await server.before_start()
         await server.start_serving()
@@ -188,10 +184,12 @@ class RunningApp:
 
     async def stop(self, stop: StopRequest) -> None:
         """Stop listening, let open responses go on for the grace, cut the rest, run the app's stop listeners."""
+        from streamkit.inside_sanic import close_idle
+
         server = self._server
         await _bounded(server.before_stop(), "before_server_stop")
         server.server.close()
-        while self._close_idle() and stop.remaining_s() > 0:  # noqa: ASYNC110  # Sanic tells nobody when one has gone
+        while close_idle(server) and stop.remaining_s() > 0:  # noqa: ASYNC110  # Sanic tells nobody when one has gone
             await asyncio.sleep(_POLL_S)
         if server.connections:
             await _bounded(self._grace_is_over(), GRACE_OVER)
@@ -202,18 +200,12 @@ class RunningApp:
 
     def close(self) -> None:
         """What has to be done however the run ended."""
-        self._app.set_serving(False)
-        self._app.state.server_info.clear()
+        from streamkit.inside_sanic import abort_all, mark_stopped
+
+        mark_stopped(self._app)
         if self._server is not None:
             self._server.server.close()
-            self._abort()
-
-    def _close_idle(self) -> bool:
-        """Close connections that wait for a request; True while any connection is open."""
-        connections: set[Any] = self._server.connections
-        for connection in tuple(connections):
-            connection.close_if_idle()
-        return bool(connections)
+            abort_all(self._server)
 
     async def _grace_is_over(self) -> None:
         """Let the app end its streams with a word of its own; one that does not care has no handler."""
@@ -221,15 +213,11 @@ class RunningApp:
 
     async def _cut(self) -> None:
         """Abort what is open, without a final chunk, and wait until the handlers have seen it."""
-        tasks = {task for connection in self._server.connections if (task := connection._task) is not None}
-        self._abort()
-        await _end_tasks(tasks, cancel=False)
+        from streamkit.inside_sanic import abort_all, connection_tasks
 
-    def _abort(self) -> None:
-        for connection in tuple(self._server.connections):
-            # The transport's abort, not the protocol's: after that one Sanic logs each request, or trips over it.
-            if connection.transport is not None:
-                connection.transport.abort()
+        tasks = connection_tasks(self._server)
+        abort_all(self._server)
+        await _end_tasks(tasks, cancel=False)
 
 
 async def _bounded(listeners: Awaitable[None], event: str) -> None:
@@ -251,6 +239,3 @@ async def _end_tasks(tasks: set[asyncio.Task[Any]], *, cancel: bool = True) -> N
     _, stuck = await asyncio.wait(tasks, timeout=LEFTOVER_S)
     if stuck:
         _log.warning("%d tasks did not end within %g s of their cancellation", len(stuck), LEFTOVER_S)
-
-
-# --- In the foreground ----------------------------------------------------------------------------------------------

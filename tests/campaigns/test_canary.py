@@ -168,7 +168,7 @@ def test_no_repr_of_anything_in_a_relay_shows_the_key_while_it_asks() -> None:
 
 def test_no_repr_of_a_request_to_an_upstream_shows_the_key() -> None:
     for name in presets():
-        ask = Relay(upstream="http://unused.test", preset=name, model="some-model")._ask("a question")
+        ask = Relay(upstream="http://unused.test", preset=name, model="some-model").upstream.question("a question")
         assert any(leaks(value.encode()) for value in ask.headers.values()) or name in KEYLESS
         assert not leaks(repr(ask).encode()), name
 
@@ -246,7 +246,7 @@ def test_a_preset_that_fails_with_the_event_in_its_text_is_logged_without_it(
     def fail(*_: object) -> list[Piece]:
         raise RuntimeError(f"a bug with {CANARY}")
 
-    monkeypatch.setattr("streamkit.relay.sources.llm._Reading.feed", fail)
+    monkeypatch.setattr("streamkit.relay.sources.reading.Reading.feed", fail)
     answered = says(PIECE)
     with RawServer(lambda c: c.sendall(answered)) as upstream, serve(relay_of(upstream.url)) as server:
         answer = exchange(server.url, request("/ans", b"chat_history=x"))
@@ -262,16 +262,15 @@ def test_no_traceback_of_a_refused_connection_shows_the_key() -> None:
 
     async def ask() -> str:
         relay = Relay(upstream=url, preset="openai")
-        await relay.open()
-        asked = relay._ask("a question")
+        await relay.upstream.open()
+        asked = relay.upstream.question("a question")
         try:
-            assert relay._transport is not None
             question = httpx2.Request("POST", url, headers=asked.headers, content=asked.content)
-            await relay._transport.handle_async_request(question)
+            await relay.upstream.transport.handle_async_request(question)
         except httpx2.ConnectError as error:
             return "".join(traceback.format_exception(error))
         finally:
-            await relay.close()
+            await relay.upstream.close()
         raise AssertionError("somebody listens there")
 
     told = asyncio.run(ask())
@@ -314,7 +313,8 @@ CELLS = (
     "import streamkit as sk\nlab = sk.Lab(sk.Script(first_piece_ms=1, gap_ms=1, preset='openai'), model='m')\nlab",
     "recording = await lab.post(chat_history='x', accept='sse')\nrecording",
     "recording.summary()",
-    "relay = lab.relay.app.ctx.relay\n[relay, vars(relay)['_transport'], lab.relay, lab.relay.app, lab.upstream]",
+    "relay = lab.relay.app.ctx.relay\n[relay, relay.upstream, relay.upstream.transport, lab.relay, lab.relay.app]",
+    "lab.upstream",
     "lab.stop()\nsk.create_app(upstream='http://unused.test', preset='openai', model='m', idle_s=-1)",
     "sk.create_app(upstream='http://unused.test', preset='openai', extra={'x': object()})",
 )

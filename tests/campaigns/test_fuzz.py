@@ -17,6 +17,7 @@ import pytest
 from campaigns.fuzz import __main__ as command
 from campaigns.fuzz import engines, form, parsers, reference, responses, stream
 from campaigns.fuzz.engines import Run, hypothesis_for, hypothesis_round
+from campaigns.fuzz.form import read_chat_history
 from campaigns.fuzz.source import KNOBS, ByteSource, Finding
 from campaigns.fuzz.targets import TARGETS, Target
 from streamkit.errors import LimitExceeded
@@ -25,8 +26,8 @@ from streamkit.extractor.pieces import ExtractionError, Piece
 from streamkit.parser import NDJSONParser, ServerSentEvent, SSEParser, encode_event
 from streamkit.presets import plans as shape
 from streamkit.presets import rules
-from streamkit.relay.request.body import BadRequest, read_chat_history
-from streamkit.relay.sources.llm import _Reading
+from streamkit.relay.failure import Failed
+from streamkit.relay.sources.reading import Reading
 from streamkit.transport import http1
 from streamkit.transport.http1 import ResponseParser, WireError
 
@@ -157,41 +158,41 @@ def put(module: types.ModuleType | type, name: str, broken: Any) -> Break:
 
 
 def reading_that(**changed: Any) -> Break:
-    """`sources._Reading` with these methods instead."""
-    return put(stream, "_Reading", type("Broken", (_Reading,), changed))
+    """`sources.reading.Reading` with these methods instead."""
+    return put(stream, "Reading", type("Broken", (Reading,), changed))
 
 
 def _clean_is_enough(self: Any, *, clean: bool) -> None:
     if not (self.complete or clean):
-        _Reading.check_end(self, clean=clean)
+        Reading.check_end(self, clean=clean)
 
 
 def _any_end_is_the_end(self: Any, events: list[ServerSentEvent]) -> list[Piece]:
-    pieces = _Reading._extract(self, events)
+    pieces = Reading._extract(self, events)
     self.complete = self.complete or self._finish_sign
     return pieces
 
 
 def _done_anywhere(self: Any, data: bytes, read_ns: int) -> list[Piece]:
-    pieces = _Reading.feed(self, data, read_ns)
+    pieces = Reading.feed(self, data, read_ns)
     self.complete = self.complete or b"[DONE]" in data
     return pieces
 
 
 def _errors_pass(self: Any, events: list[ServerSentEvent]) -> list[Piece]:
-    pieces = _Reading._extract(self, events)
+    pieces = Reading._extract(self, events)
     self.failure = None
     return pieces
 
 
 def _first_piece_is_lost(self: Any, data: bytes, read_ns: int) -> list[Piece]:
-    return _Reading.feed(self, data, read_ns)[1:]
+    return Reading.feed(self, data, read_ns)[1:]
 
 
 def _never_complete(self: Any, *, clean: bool) -> None:
     self.complete, self.failure = False, None
     self._finish_sign, self._has_end_marker = False, True
-    _Reading.check_end(self, clean=clean)
+    Reading.check_end(self, clean=clean)
 
 
 def _latin_1(content_type: str, body: bytes) -> str:
@@ -209,8 +210,8 @@ def _stripped(content_type: str, body: bytes) -> str:
 def _quotes(content_type: str, body: bytes) -> str:
     try:
         return read_chat_history(content_type, body)
-    except BadRequest as error:
-        raise BadRequest(error.status, error.code, f"{error} {body!r}") from None
+    except Failed as error:
+        raise Failed(replace(error.failure, detail=f"{error} {body!r}")) from None
 
 
 def _quoting(data: Any, _: Exception) -> ExtractionError:

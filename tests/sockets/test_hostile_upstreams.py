@@ -91,7 +91,7 @@ def make_relay(upstream: str, preset: str = "openai") -> Sanic[Any, Any]:
 
     @app.get("/state")
     async def state(_: Request) -> HTTPResponse:
-        transport, seen = relay._transport, worst[0]
+        transport, seen = relay.upstream.transport, worst[0]
         worst[0] = 0.0
         in_use = transport.open_connections - transport.idle_connections
         return json_response({"live": relay.live, "in_use": in_use, "stall_ms": seen * 1e3, "peak_bytes": peak_bytes()})

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
 from typing import Any
 
 import httpx2
+import orjson
 import pytest
 
 from streamkit.app import create_app
@@ -16,6 +18,7 @@ from streamkit.lab.upstream.app import Script, create_upstream
 from streamkit.serving.server import Server, serve
 from streamkit.taps import TAPS, StreamTaps, TapLog
 from tests.rawsockets import WAIT_S
+from tests.servers import eventually
 
 SCRIPT = Script(["床前", "明月", "光"], first_piece_ms=5, gap_ms=5, preset="openai")
 SIZES = [6, 12, 15]  # cumulative bytes of the text in UTF-8
@@ -83,6 +86,28 @@ def test_a_stream_that_is_refused_has_its_marks(upstream: Server) -> None:
         stream_id = httpx2.post(f"{server.url}/ans", trust_env=False, timeout=WAIT_S).headers["x-stream-id"]
         taps = told(server, stream_id)
     assert (list(taps.marks), taps.taps, taps.finished) == (["relay.asked"], {}, True)
+
+
+def test_the_relays_own_word_for_each_stream_stands_with_its_taps(
+    upstream: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is logged of it, and nothing else: whole, refused for its body, for its upstream, and for want of room."""
+    caplog.set_level(logging.INFO, "streamkit.relay")
+    words = []
+    nowhere = serve(partial(create_app, upstream="http://127.0.0.1:1/", trace=True))
+    with relay(upstream, trace=True) as server, nowhere:
+        answers = [(server, post(server, "/ans", accept="text/event-stream")), (nowhere, post(nowhere))]
+        answers.append((server, httpx2.post(f"{server.url}/ans", trust_env=False, timeout=WAIT_S)))
+        for asked, answer in answers:
+            assert eventually(lambda: told(asked, answer.headers["x-stream-id"]).finished)  # noqa: B023  # asked at once
+            words.append(told(asked, answer.headers["x-stream-id"]).word)
+    logged = [orjson.loads(record.getMessage()) for record in caplog.records if record.name == "streamkit.relay"]
+    assert sorted(words, key=str) == sorted(logged, key=str)
+    assert [(word["outcome"], word["status"]) for word in words if word] == [
+        ("complete", 200),
+        ("refused(connect)", 502),
+        ("refused(415)", 415),
+    ]
 
 
 def test_the_upstream_names_streams_of_its_own_and_takes_no_odd_names(upstream: Server) -> None:

@@ -87,8 +87,19 @@ def test_counts_and_gauges_are_told_too() -> None:
     assert read.as_dict() == taps.as_dict()
 
 
-@pytest.mark.parametrize("broken", [{"counts": {"a": "b"}}, {"gauges": {}}, {"gauges": []}])
-def test_counts_and_gauges_of_another_kind_are_refused(broken: dict[str, object]) -> None:
+def test_the_relays_own_word_is_told_too() -> None:
+    taps = StreamTaps("ab12")
+    assert taps.as_dict()["word"] is None
+    taps.word = {"outcome": "timeout(idle)", "code": "timeout_idle", "status": 200, "first_piece_ms": None}
+    told = orjson.loads(orjson.dumps(taps.as_dict()))
+    assert StreamTaps.from_dict(told).word == taps.word
+    assert StreamTaps.from_dict(StreamTaps("ab12").as_dict()).word is None
+    del told["word"]
+    assert StreamTaps.from_dict(told).word is None, "of a relay that keeps none"
+
+
+@pytest.mark.parametrize("broken", [{"counts": {"a": "b"}}, {"gauges": {}}, {"gauges": []}, {"word": "complete"}])
+def test_counts_gauges_and_words_of_another_kind_are_refused(broken: dict[str, object]) -> None:
     with pytest.raises((ValueError, TypeError, KeyError)):
         StreamTaps.from_dict(StreamTaps("ab12").as_dict() | broken)
 

@@ -9,15 +9,14 @@ import time
 from collections.abc import Callable
 from contextlib import aclosing
 
-import httpx2
 import pytest
 
 from streamkit.extractor.pieces import Piece
 from streamkit.presets import preset
-from streamkit.presets.asking import UpstreamRequest
-from streamkit.relay.failure import SourceFailed
-from streamkit.relay.settings import Limits
+from streamkit.relay.failure import Failed
 from streamkit.relay.sources.llm import llm
+from streamkit.relay.sources.source import Into
+from streamkit.relay.sources.upstream import Upstream
 from streamkit.transport import StreamTransport
 from tests.rawsockets import LAST_CHUNK, SSE_HEAD, RawServer, chunk
 
@@ -46,12 +45,12 @@ def in_reads(seed: int, end: bytes = DONE) -> Callable[[socket.socket], None]:
     return behave
 
 
-def read(behave: Callable[[socket.socket], None], at_once: Callable[[list[Piece]], bool]) -> tuple[list[str], int, int]:
+def read(behave: Callable[[socket.socket], None], accept: Callable[[list[Piece]], bool]) -> tuple[list[str], int, int]:
     """The texts in the order in which they were handed over, how many lists were yielded, and idle connections."""
     taken: list[str] = []
 
-    def take(pieces: list[Piece]) -> bool:
-        accepted = at_once(pieces)
+    def offer(pieces: list[Piece]) -> bool:
+        accepted = accept(pieces)
         if accepted:
             taken.extend(piece.text for piece in pieces)
         return accepted
@@ -59,8 +58,8 @@ def read(behave: Callable[[socket.socket], None], at_once: Callable[[list[Piece]
     async def main(url: str) -> tuple[list[str], int, int]:
         yielded = 0
         async with StreamTransport() as transport:
-            ask = UpstreamRequest({}, b"?")
-            source = llm(transport, httpx2.URL(url), ask, preset("openai"), Limits(), 5.0, at_once=take)
+            upstream = Upstream(url, preset("openai"), model="m", transport=transport)
+            source = llm(upstream, upstream.question("?"), Into(offer))
             async with aclosing(source) as lists:
                 async for pieces in lists:
                     yielded += 1
@@ -96,12 +95,12 @@ def test_what_is_refused_is_yielded() -> None:
 def test_a_broken_stream_hands_over_what_came_before_it_fails(accept: bool) -> None:
     seen: list[str] = []
 
-    def take(pieces: list[Piece]) -> bool:
+    def offer(pieces: list[Piece]) -> bool:
         seen.extend(piece.text for piece in pieces)
         return accept
 
-    with pytest.raises(SourceFailed) as failed:
-        read(in_reads(0, end=b""), take)
+    with pytest.raises(Failed) as failed:
+        read(in_reads(0, end=b""), offer)
     assert failed.value.failure.code == "upstream_truncated"
     assert seen == TEXTS
 
@@ -109,13 +108,13 @@ def test_a_broken_stream_hands_over_what_came_before_it_fails(accept: bool) -> N
 def test_an_error_event_fails_behind_the_pieces_of_its_read() -> None:
     seen: list[str] = []
 
-    def take(pieces: list[Piece]) -> bool:
+    def offer(pieces: list[Piece]) -> bool:
         seen.extend(piece.text for piece in pieces)
         return True
 
     error = chunk(b'data: {"error":{"code":"overloaded","message":"x"}}\n\n')
-    with pytest.raises(SourceFailed) as failed:
-        read(lambda connection: connection.sendall(SSE_HEAD + event("a") + error), take)
+    with pytest.raises(Failed) as failed:
+        read(lambda connection: connection.sendall(SSE_HEAD + event("a") + error), offer)
     assert str(failed.value.failure.outcome) == "error_event(overloaded)"
     assert seen == ["a"]
 

@@ -19,13 +19,13 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, Literal, NoReturn, TypeAlias, cast
+from typing import Any, Final, Literal, NoReturn, TypeAlias
 
 from sanic import HTTPResponse, Request, Sanic
 from sanic.exceptions import RequestCancelled
-from sanic.http.constants import Stage
 from sanic.response import json
 
+from streamkit.inside_sanic import can_write, take_over, transport_of
 from streamkit.lab.upstream.script import Script, plan
 from streamkit.lab.upstream.steps import Step
 from streamkit.presets.writing import wire
@@ -150,7 +150,7 @@ def create_upstream(
         stream_id = stream_id_from(request.headers.get(STREAM_ID_HEADER))
         log = SentLog(time.monotonic_ns(), request.body, stream_id, steps)
         app.ctx.sent.append(log)
-        transport = _transport(request)
+        transport = transport_of(request)
         set_buffers(transport, send_buffer_bytes=send_buffer_bytes, write_buffer_bytes=write_buffer_bytes)
         try:
             with contextlib.nullcontext() if gauging is None else gauging.watch(log, transport):
@@ -183,9 +183,8 @@ async def _perform(request: Request, log: SentLog) -> None:
     Never returns: for Sanic a handler without a response is an error. The task is cancelled when the connection is
     lost, as it is when the asker leaves.
     """
-    stream: Any = request.stream
-    stream.stage = Stage.FAILED
-    transport = _transport(request)
+    take_over(request)
+    transport = transport_of(request)
     waiting: list[bytes] = []
     for step in log.steps:
         if step.kind == "silence":
@@ -256,18 +255,12 @@ class _Gauging:
                 self._ended.popleft().gauges = None
 
 
-def _transport(request: Request) -> asyncio.WriteTransport:
-    transport: Any = request.transport  # Sanic types it as the TCP server's
-    return cast("asyncio.WriteTransport", transport)
-
-
 async def _writable(request: Request) -> None:
     """Until the connection takes the next event. What is waited for here is back-pressure, and lies before `sent_ns`;
     the write itself lies behind it, because the reader's kernel has the bytes before the write returns.
     """
-    protocol: Any = request.protocol
-    await protocol._can_write.wait()  # what Sanic's own send waits for
-    if protocol.transport.is_closing():  # as that send would find: the event has not left
+    await can_write(request).wait()  # as Sanic's own send does
+    if transport_of(request).is_closing():  # as that send would find: the event has not left
         raise RequestCancelled
 
 

@@ -9,27 +9,39 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
-from typing import Any, Final, cast
+from http import HTTPStatus
+from typing import Final
 
 import orjson
-from sanic import HTTPResponse, Request, Sanic
-from sanic.http import Http
+from sanic import HTTPResponse, Request
+from sanic.exceptions import SanicException
 
+from streamkit.inside_sanic import can_write, is_chunked, is_listened_to, transport_of
+from streamkit.outcome import Outcome
 from streamkit.relay.delivery.policy import Policy
 from streamkit.relay.failure import Failure
 from streamkit.sockets import SendQueue, reset_on_close, send_queue, unsent_bytes
 from streamkit.taps import STREAM_ID_HEADER
 from streamkit.transport.http1 import chunk
 
-__all__ = ["Answer", "problem"]
+__all__ = ["Answer", "problem", "refusal"]
 
 log = logging.getLogger("streamkit.relay")
 ANTI_BUFFERING: Final = {
     "cache-control": "no-cache, no-transform",  # proxies neither keep nor compress it
     "x-accel-buffering": "no",  # nginx passes it on at once
 }
-SEND_SIGNALS: Final = frozenset({"http.lifecycle.send", "http.lifecycle.*"})
+
+
+def refusal(error: SanicException) -> Failure:
+    """What Sanic refuses (404, 405, a malformed Accept) as a failure of ours; `MethodNotAllowed` is called
+    `method_not_allowed`.
+    """
+    status = error.status_code or 500
+    code = re.sub(r"(?<!^)(?=[A-Z])", "_", type(error).__name__).lower()
+    return Failure(Outcome("refused", status), code, status, HTTPStatus(status).phrase)
 
 
 def problem(failure: Failure, stream_id: str) -> HTTPResponse:
@@ -71,7 +83,7 @@ class Answer:
 
     def __init__(self, request: Request, content_type: str, stream_id: str, applied: Policy | None = None) -> None:
         self._request = request
-        self._transport: asyncio.WriteTransport = cast("Any", request.transport)  # Sanic's own type names too little
+        self._transport = transport_of(request)
         self._stream_id = stream_id
         self._content_type = content_type
         self._headers = {**ANTI_BUFFERING, STREAM_ID_HEADER: stream_id}
@@ -112,8 +124,7 @@ class Answer:
 
     async def room(self) -> None:
         """Wait until the connection takes more."""
-        protocol: Any = self._request.protocol
-        await protocol._can_write.wait()  # what Sanic's own send waits for
+        await can_write(self._request).wait()
 
     async def send(self, data: bytes) -> None:
         """The same as `write`, by way of Sanic; waits while the client is behind. Raises CancelledError if it left."""
@@ -125,11 +136,10 @@ class Answer:
 
     def _note_framing(self) -> None:
         """Sanic decides on it when it sends the head."""
-        self._chunked = _is_chunked(self._request)
-        plain = getattr(self._request.stream, "until_close", False)
-        if (self._chunked or plain) and not _is_listened_to(self._request.app):
-            protocol: Any = self._request.protocol
-            self._room = protocol._can_write.is_set
+        self._chunked = is_chunked(self._request)
+        plain = getattr(self._request.stream, "until_close", False)  # a connection of ours, to a client of HTTP/1.0
+        if (self._chunked or plain) and not is_listened_to(self._request.app):
+            self._room = can_write(self._request).is_set
 
     async def finish(self, data: bytes) -> None:
         """The stream is complete: its last bytes, and the end."""
@@ -178,14 +188,3 @@ class Answer:
 
 def _never() -> bool:
     return False
-
-
-def _is_chunked(request: Request) -> bool:
-    """Sanic sends this answer in HTTP/1.1's chunks: not under ASGI or HTTP/3, nor if a middleware gave it a length."""
-    stream = request.stream
-    return isinstance(stream, Http) and stream.response_func == stream.http1_response_chunked
-
-
-def _is_listened_to(app: Sanic[Any, Any]) -> bool:
-    """Somebody wants Sanic's signal of each send; by its name, or with all others of its kind."""
-    return any(signal.name in SEND_SIGNALS for signal in app.signal_router.routes)

@@ -2,6 +2,22 @@
 
 A timer per read, set and cancelled again, costs a heap entry an event. Here `enter()` stores two numbers; the one timer
 looks at them when it rings, and sets itself again if it came too early.
+
+Which deadline watches when; those of the client run beside those of the upstream:
+
+phase              deadline      counts from                               until
+first_piece        first_piece   the upstream is asked                     the first piece; events without text do not
+                                                                           count, nor do heartbeats
+idle               idle          an event                                  the next one
+                   heartbeat     the same, while nothing waits for the     ends nothing: the client hears a comment
+                                 client
+held               (none)        a piece has to wait for the client        it was taken: `idle` begins
+any, and output    write_stall   `behind()`, or the client took a byte     the client takes a byte
+waits
+any                total         the request is complete                   the end
+
+Before all of that, on the connection, head and body have deadlines of their own (`relay.request.connection`), and
+connecting has one in the source (`relay.sources.post`). grace belongs to the server, not to a stream.
 """
 
 from __future__ import annotations
@@ -39,8 +55,8 @@ class Watch:
     """
 
     __slots__ = (
-        *("_beat_since", "_deadlines", "_least_unsent", "_loop", "_now", "_rings_at", "_scope", "_since"),
-        *("_stalled_since", "_started", "_timer", "_unsent", "beat", "fired", "phase"),
+        *("_beat", "_beat_since", "_deadlines", "_least_unsent", "_loop", "_now", "_rings_at", "_scope", "_since"),
+        *("_stalled_since", "_started", "_timer", "_unsent", "fired", "phase"),
     )
 
     def __init__(
@@ -50,7 +66,7 @@ class Watch:
         beat: Callable[[], object] = lambda: None,
     ) -> None:
         self.fired: str | None = None
-        self.beat = beat
+        self._beat = beat
         self._beat_since = 0.0
         self._deadlines = deadlines
         self._unsent = unsent
@@ -146,7 +162,7 @@ class Watch:
     def _beat_if_due(self) -> None:
         if self._now() >= self._beat_due():
             self._beat_since = self._now()
-            self.beat()
+            self._beat()
 
     def _note_progress(self) -> None:
         """A client that takes bytes starts its deadline anew."""

@@ -1,27 +1,37 @@
-"""A source run into an outlet under its deadlines, and how that ended."""
+"""How a stream leaves: a source, run into the client's answer under its policy and its deadlines, and how that ended.
+
+delivery = Delivery(request, stream, policy)                    # what the client takes, and how
+ended = await delivery.run(llm(upstream, question, delivery.into))
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import traceback
-from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from sanic import HTTPResponse
+from sanic import HTTPResponse, Request
 
-from streamkit.extractor.pieces import Piece
+from streamkit.inside_sanic import transport_of
 from streamkit.outcome import Outcome
-from streamkit.relay.delivery.deadline import Watch
+from streamkit.relay.delivery.answer import Answer, problem
+from streamkit.relay.delivery.format import negotiate
 from streamkit.relay.delivery.outlet import Outlet
-from streamkit.relay.failure import Failure, SourceFailed
+from streamkit.relay.delivery.policy import Policy, preferred
+from streamkit.relay.delivery.queues import Queues
+from streamkit.relay.failure import Failed, Failure
+from streamkit.relay.settings import Buffers, Settings
+from streamkit.relay.sources.source import Into, Pieces
+from streamkit.relay.stream import Stream
+from streamkit.sockets import set_buffers
 
-__all__ = ["SHUT_DOWN", "Ended", "deliver", "end_of_grace", "is_end_of_grace", "timed_out"]
+__all__ = ["SHUT_DOWN", "Delivery", "Ended", "deliver", "refused", "timed_out"]
 
 log = logging.getLogger("streamkit.relay")
-END_OF_GRACE: Final = "the server stops, and its grace is over"
 
 
 SHUT_DOWN: Final = Failure(
@@ -37,24 +47,89 @@ class Ended(NamedTuple):
     response: HTTPResponse | None = None
 
 
-async def deliver(source: AsyncGenerator[list[Piece], None], outlet: Outlet, watch: Watch) -> Ended:
-    """Run `source` into `outlet` under the deadlines of `watch`.
+def refused(failure: Failure, stream: Stream) -> Ended:
+    """A stream of which nothing has left."""
+    return Ended(failure.outcome, failure.code, problem(failure, stream.id))
+
+
+class Delivery:
+    """The way of `stream` to the client that sent `request`.
+
+    What the client asks for, of what there is, is read off the request: its format (Accept), and a policy in the place
+    of `policy` (Prefer). Raises sanic.exceptions.InvalidHeader for an Accept that is none.
+
+    `into` is what a source is given; `queues` are for the gauges.
+    """
+
+    def __init__(self, request: Request, stream: Stream, policy: Policy) -> None:
+        self._stream = stream
+        self._transport = transport_of(request)
+        self._form = negotiate(request)
+        wish = _wish(request, stream.settings)
+        self._policy = wish or policy
+        if self._policy.name == "latest" and not self._form.tells_drops:
+            self._policy, wish = Policy("pause"), None
+        self._answer = Answer(request, self._form.content_type, stream.id, applied=wish)
+        deadlines, after_s = stream.settings.deadlines, self._policy.after_s
+        self._outlet = Outlet(
+            self._answer,
+            self._form,
+            self._policy.queue(stream.settings.limits.max_pending_bytes),
+            deadlines if after_s is None else replace(deadlines, write_stall_s=after_s),
+            stream.taps,
+        )
+        self.queues = Queues(self._answer, self._outlet)
+        self.into = Into(self._outlet.offer, stream.taps, self.queues.opened)
+
+    async def run(self, pieces: Pieces) -> Ended:
+        """Deliver all of it; what left, and how, is then in the stream's record."""
+        buffers = self._stream.settings.buffers
+        if buffers != Buffers():
+            set_buffers(
+                self._transport,
+                send_buffer_bytes=buffers.send_buffer_bytes,
+                write_buffer_bytes=buffers.write_buffer_bytes,
+            )
+        try:
+            return await deliver(pieces, self._outlet, self._stream)
+        finally:
+            self._note()
+
+    def _note(self) -> None:
+        record, answer, outlet = self._stream.record, self._answer, self._outlet
+        record.format = self._form.content_type.partition(";")[0]
+        record.policy = str(self._policy)
+        record.pieces, record.dropped = outlet.sent, outlet.dropped
+        record.held_ns = outlet.held_ns
+        record.wrote_bytes = answer.wrote
+        record.first_piece_ns = answer.started_ns
+
+
+def _wish(request: Request, settings: Settings) -> Policy | None:
+    """The policy that the request asks for, as it may have it."""
+    wish = preferred(request.headers.get("prefer", ""))
+    return wish and wish.within(settings.limits.max_pending_bytes, settings.deadlines.write_stall_s)
+
+
+async def deliver(pieces: Pieces, outlet: Outlet, stream: Stream) -> Ended:
+    """Run a source into `outlet` under its deadlines.
 
     Nothing piles up between them beyond what the outlet's policy allows: reading waits for it. CancelledError (the
-    client left) passes through, after the source is closed; unless it says that the server stops (`end_of_grace`).
+    client left) passes through, after the source is closed; unless it is `stream.stop`'s.
     """
+    watch = outlet.watch
     with outlet:
         try:
-            async with watch, aclosing(source) as batches:
-                async for pieces in batches:
-                    await outlet.put(pieces)
+            async with watch, aclosing(pieces) as batches:
+                async for batch in batches:
+                    await outlet.put(batch)
                 await outlet.finish()
-        except SourceFailed as error:
+        except Failed as error:
             failure = error.failure
         except TimeoutError as error:
             failure = timed_out(watch.fired) if watch.fired else _internal(error)
-        except asyncio.CancelledError as error:
-            if not is_end_of_grace(error):
+        except asyncio.CancelledError:
+            if not stream.is_told_to_stop():
                 raise
             failure = SHUT_DOWN
         except Exception as error:  # noqa: BLE001  # whatever went wrong here, Sanic would end the answer as if it were whole
@@ -65,19 +140,6 @@ async def deliver(source: AsyncGenerator[list[Piece], None], outlet: Outlet, wat
             outlet.cut()
             return Ended(failure.outcome, failure.code)
         return Ended(failure.outcome, failure.code, await outlet.fail(failure))
-
-
-def end_of_grace(task: asyncio.Task[Any]) -> None:
-    """End the stream that `task` delivers: the server stops, and its grace is over."""
-    task.cancel(END_OF_GRACE)
-
-
-def is_end_of_grace(error: asyncio.CancelledError) -> bool:
-    """Whether it comes from `end_of_grace`; the task is then no longer cancelled, and has to end by itself."""
-    ours = error.args == (END_OF_GRACE,)
-    if ours and (task := asyncio.current_task()) is not None:
-        task.uncancel()
-    return ours
 
 
 def _internal(error: Exception) -> Failure:

@@ -1,8 +1,29 @@
 """Outlet: one stream's way from its source to its answer, under a policy of back-pressure.
 
-source ──take()──▶ answer                           while the client keeps up: in the very callback that read it
-source ──take()──▶ queue ──▶ drain task ──▶ answer      while it does not, as far as the policy keeps anything
-source ──put() waits────────────────────▶ answer        beyond that: the source waits, and with it the upstream
+source ──offer()──▶ answer                           while the client keeps up: in the very callback that read it
+source ──offer()──▶ queue ──▶ drain task ──▶ answer      while it does not, as far as the policy keeps anything
+source ──put() waits─────────────────────▶ answer        beyond that: the source waits, and with it the upstream
+
+Theory of operation
+-------------------
+An outlet is in one of four states, by where the last pieces went. "Room" means that the connection's buffer is below
+its mark (`Answer.writable`).
+
+state       held here                      who moves it on, and to what
+beginning   nothing; no head has left      `put`: the first pieces, with the head, by Sanic → keeps up. An `offer` is
+                                           refused, since only Sanic can send a head
+keeps up    nothing                        `offer`: writes → keeps up; without room, keeps what the policy allows
+                                           → queued; what it does not allow, `put` → held
+queued      the queue: ≤ the policy's      `offer`: keeps more → queued; or refuses, `put` → held
+            bytes; a drain task            the drain task: room → writes the next; nothing left → keeps up
+held        the queue and one list, in     `put`: the drain task has made a move → tries again; without a drain task
+            `put`                          (`pause` keeps nothing) `Answer.send` waits for room → keeps up
+
+Order holds because pieces are written directly only where there is no drain task, and nothing is offered while `put`
+holds a list (see `streamkit.relay.sources.source`). The deadlines follow: `idle` is entered when pieces were taken,
+`held` while the source waits and so nothing is expected of it; `behind` and `caught_up` say when bytes begin and cease
+to wait for the client. A drain task that fails, or is cancelled because the client left, wakes whoever waits for it,
+who raises what it raised: a failure has one way out, through `put` or `finish`.
 """
 
 from __future__ import annotations
@@ -18,6 +39,7 @@ from streamkit.relay.delivery.deadline import Watch
 from streamkit.relay.delivery.format import Format
 from streamkit.relay.delivery.policy import Queue, Write
 from streamkit.relay.failure import Failure
+from streamkit.relay.settings import Deadlines
 from streamkit.taps import StreamTaps
 
 if TYPE_CHECKING:
@@ -37,7 +59,8 @@ class Outlet:
     `taps` get a step at `relay.send` and `relay.sent` for each write of text, the mark `relay.blocked` and the count
     `relay.blocked_bytes` (written until then) when the client cannot take a piece for the first time, and at the end
     the counts `relay.dropped_pieces`, `relay.peak_pending_bytes` and `relay.held_ns`, which is for how long in all the
-    source had to wait. A context manager: whoever leaves it drops what still waits.
+    source had to wait. A context manager: whoever leaves it drops what still waits. `watch` is the timer of the
+    stream's `deadlines`; whoever runs the stream has to enter it.
     """
 
     __slots__ = (
@@ -53,16 +76,16 @@ class Outlet:
             "_offered",
             "_peak_bytes",
         ),
-        *("_queue", "_taps", "_watch"),
+        *("_queue", "_taps", "watch"),
     )
 
     def __init__(
-        self, answer: Answer, form: Format, queue: Queue, watch: Watch, taps: StreamTaps | None = None
+        self, answer: Answer, form: Format, queue: Queue, deadlines: Deadlines, taps: StreamTaps | None = None
     ) -> None:
         self._answer = answer
         self._form = form
         self._queue = queue
-        self._watch = watch
+        self.watch = Watch(deadlines, answer.unsent_bytes, self._beat)
         self._taps = taps
         self._offered = 0  # pieces that came, whatever became of them
         self._drainer: asyncio.Task[None] | None = None
@@ -95,25 +118,25 @@ class Outlet:
         """For how long in all the source had to wait."""
         return self._held_ns
 
-    def beat(self) -> None:
+    def _beat(self) -> None:
         """Let the client, and proxies on the way, hear that the stream lives; nothing of it is a piece."""
         if self._form.heartbeat and self._drainer is None and self._answer.writable():
             self._answer.write(self._form.heartbeat)
 
-    def take(self, pieces: list[Piece]) -> bool:
+    def offer(self, pieces: list[Piece]) -> bool:
         """Write or keep what one read brought, now; False, and nothing done, where it has to wait.
 
-        What a source may call from any callback of the loop (`sources.AtOnce`).
+        What a source may call from any callback of the loop (`sources.source.Offer`).
         """
         if not pieces:
-            if self._watch.phase != "first_piece":
-                self._watch.enter("idle")
+            if self.watch.phase != "first_piece":
+                self.watch.enter("idle")
             return True
         if self._drainer is None and self._answer.writable():
             self._write(pieces)
         elif not (self._answer.started and self._keep(pieces)):
             return False
-        self._watch.enter("idle")
+        self.watch.enter("idle")
         return True
 
     async def put(self, pieces: list[Piece]) -> None:
@@ -121,21 +144,21 @@ class Outlet:
 
         Raises CancelledError when the client has left.
         """
-        if self.take(pieces):
+        if self.offer(pieces):
             return
         since_ns = time.monotonic_ns()
-        self._watch.enter("held")
+        self.watch.enter("held")
         try:
             await self._put_later(pieces)
         finally:
             self._held_ns += time.monotonic_ns() - since_ns
-        self._watch.enter("idle")
+        self.watch.enter("idle")
 
     async def finish(self) -> None:
         """The stream is complete: say so, behind all that waits."""
-        self._watch.enter("held")
+        self.watch.enter("held")
         await self._drained()
-        self._watch.behind()
+        self.watch.behind()
         await self._answer.finish(self._form.done(self.sent, self.dropped))
 
     async def fail(self, failure: Failure) -> HTTPResponse | None:
@@ -181,11 +204,11 @@ class Outlet:
 
     async def _send(self, pieces: list[Piece]) -> None:
         if data := self._encoded(pieces):
-            self._watch.behind()
+            self.watch.behind()
             self._held_bytes = len(data)
             await self._hand_over(Write(data, *weigh(pieces)))
             self._held_bytes = 0
-            self._watch.caught_up()
+            self.watch.caught_up()
 
     async def _hand_over(self, write: Write) -> None:
         """By way of `Answer.send`, which waits for the client if it has to."""
@@ -221,7 +244,7 @@ class Outlet:
         self._offered += len(pieces)
         self._peak_bytes = max(self._peak_bytes, self._queue.bytes)
         if self._drainer is None and self._queue:
-            self._watch.behind()
+            self.watch.behind()
             self._drainer = asyncio.get_running_loop().create_task(self._drain())
             self._drainer.add_done_callback(self._drain_done)
         return True
@@ -230,11 +253,11 @@ class Outlet:
         """Until nothing waits. A policy may change its mind about what waits for as long as there is no room."""
         while self._queue:
             await self._answer.room()
-            write = self._queue.take()
+            write = self._queue.pop()
             self._wake()
             await self._hand_over(write)
-            self._watch.behind()  # the client has taken something
-        self._watch.caught_up()
+            self.watch.behind()  # the client has taken something
+        self.watch.caught_up()
         self._drainer = None  # here and not when the task is done: until then pieces could come that nobody drains
 
     def _drain_done(self, drainer: asyncio.Task[None]) -> None:

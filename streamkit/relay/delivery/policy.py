@@ -1,6 +1,6 @@
 """What a relay does with pieces that a slow client cannot take yet.
 
-    policy("buffer(65536)")            # by name, as in options, environment variables and requests
+    Policy.of("buffer(65536)")         # by name, as in options, environment variables and requests
     Policy("disconnect", after_s=5)    # or made
 
 pause             nothing is kept: the upstream waits, as far as its own buffers reach (the default)
@@ -27,7 +27,7 @@ from typing import Final, Literal, NamedTuple, Protocol, cast, get_args
 from streamkit.errors import ConfigError
 from streamkit.extractor.pieces import Piece, weigh
 
-__all__ = ["Policy", "PolicyName", "Queue", "Write", "policy", "preferred", "queue"]
+__all__ = ["Policy", "PolicyName", "Queue", "Write", "preferred"]
 
 PolicyName = Literal["pause", "buffer", "coalesce", "latest", "disconnect"]
 KEEPING: Final = frozenset({"buffer", "coalesce"})
@@ -43,7 +43,12 @@ class Policy:
     """One of the policies above. `max_bytes` of output for `buffer` and `coalesce` (None: the relay's
     `max_pending_bytes`), `after_s` for `disconnect`, which needs it.
 
-    `str()` writes it as `policy()` reads it. Raises ConfigError for a name or a number that makes no sense.
+        >>> sk.Policy("disconnect", after_s=5)
+        Policy(name='disconnect', max_bytes=None, after_s=5)
+        >>> str(sk.Policy.of("buffer(65536)"))
+        'buffer(65536)'
+
+    `str()` writes it as `Policy.of` reads it. Raises ConfigError for a name or a number that makes no sense.
     """
 
     name: PolicyName = "pause"
@@ -62,6 +67,30 @@ class Policy:
         if self.after_s is not None and not 0 < self.after_s < math.inf:
             raise ConfigError(f"expected after_s as seconds > 0, got {self.after_s!r}")
 
+    @classmethod
+    def of(cls, given: str | Policy) -> Policy:
+        """The policy that is written like `pause`, `buffer(65536)`, `disconnect(after_s=5)`. Raises ConfigError.
+
+        >>> sk.Policy.of("coalesce")
+        Policy(name='coalesce', max_bytes=None, after_s=None)
+        """
+        if isinstance(given, Policy):
+            return given
+        found = _WRITTEN.fullmatch(given.strip())
+        if found is None:
+            raise ConfigError(f"expected a policy such as pause, buffer(65536) or disconnect(5), got {given!r}")
+        name, number = cast("PolicyName", found["name"]), found["number"]
+        if number is None:
+            return cls(name)
+        called = NUMBER_IS_CALLED.get(name)
+        if called is None:
+            raise ConfigError(f"expected {name} without a number, got {given!r}")
+        if called == "after_s":
+            return cls(name, after_s=float(number))
+        if not number.isdigit():
+            raise ConfigError(f"expected {name} with a whole number of bytes, got {given!r}")
+        return cls(name, max_bytes=int(number))
+
     def within(self, max_bytes: int, stall_s: float) -> Policy:
         """As a request may have it: keeping no more than `max_bytes`, stalling no longer than `stall_s` (0: any)."""
         if self.name in KEEPING:
@@ -70,29 +99,20 @@ class Policy:
             return Policy(self.name, after_s=min(self.after_s, stall_s))
         return self
 
+    def queue(self, max_bytes: int) -> Queue:
+        """Where pieces wait under this policy; `max_bytes` where it names no bound of its own."""
+        bound = self.max_bytes or max_bytes
+        if self.name == "buffer":
+            return _InTurn(bound)
+        if self.name == "coalesce":
+            return _Joined(bound)
+        if self.name == "latest":
+            return _Newest(bound)
+        return _InTurn(0)
+
     def __str__(self) -> str:
         number = self.max_bytes if self.after_s is None else f"{self.after_s:g}"
         return self.name if number is None else f"{self.name}({number})"
-
-
-def policy(given: str | Policy) -> Policy:
-    """The policy that is written like `pause`, `buffer(65536)`, `disconnect(after_s=5)`. Raises ConfigError."""
-    if isinstance(given, Policy):
-        return given
-    found = _WRITTEN.fullmatch(given.strip())
-    if found is None:
-        raise ConfigError(f"expected a policy such as pause, buffer(65536) or disconnect(5), got {given!r}")
-    name, number = cast("PolicyName", found["name"]), found["number"]
-    if number is None:
-        return Policy(name)
-    called = NUMBER_IS_CALLED.get(name)
-    if called is None:
-        raise ConfigError(f"expected {name} without a number, got {given!r}")
-    if called == "after_s":
-        return Policy(name, after_s=float(number))
-    if not number.isdigit():
-        raise ConfigError(f"expected {name} with a whole number of bytes, got {given!r}")
-    return Policy(name, max_bytes=int(number))
 
 
 def preferred(prefer: str) -> Policy | None:
@@ -103,7 +123,7 @@ def preferred(prefer: str) -> Policy | None:
     if found is None:
         return None
     try:
-        return policy(found["quoted"] if found["token"] is None else found["token"])
+        return Policy.of(found["quoted"] if found["token"] is None else found["token"])
     except ConfigError:
         return None
 
@@ -134,23 +154,11 @@ class Queue(Protocol):
     def offer(self, pieces: Sequence[Piece], encode: Encode) -> bool:
         """Keep them; False, and nothing changed, where they have to wait with the upstream."""
 
-    def take(self) -> Write:
+    def pop(self) -> Write:
         """What leaves next. There must be something."""
 
     def __bool__(self) -> bool:
         """Something waits."""
-
-
-def queue(chosen: Policy, max_bytes: int) -> Queue:
-    """The queue of a policy; `max_bytes` where it names no bound of its own."""
-    bound = chosen.max_bytes or max_bytes
-    if chosen.name == "buffer":
-        return _InTurn(bound)
-    if chosen.name == "coalesce":
-        return _Joined(bound)
-    if chosen.name == "latest":
-        return _Newest(bound)
-    return _InTurn(0)
 
 
 class _InTurn:
@@ -173,7 +181,7 @@ class _InTurn:
             self._writes.append(Write(data, *weigh(pieces)))
         return True
 
-    def take(self) -> Write:
+    def pop(self) -> Write:
         write = self._writes.popleft()
         self.bytes -= len(write.data)
         return write
@@ -185,7 +193,7 @@ class _InTurn:
 class _Joined(_InTurn):
     """The same, leaving together."""
 
-    def take(self) -> Write:
+    def pop(self) -> Write:
         data, events, text_bytes = zip(*self._writes, strict=True)
         self._writes.clear()
         self.bytes = 0
@@ -216,8 +224,8 @@ class _Newest:
         self.bytes = len(data)
         return True
 
-    def take(self) -> Write:
-        assert self._write is not None  # noqa: S101  # the contract of take
+    def pop(self) -> Write:
+        assert self._write is not None  # noqa: S101  # the contract of pop
         write, self._write = self._write, None
         self.bytes = self._dropped_before = 0
         return write

@@ -1,4 +1,6 @@
-"""The `chat_history` out of a request body: urlencoded, multipart or JSON. Bytes in, text out; no I/O.
+"""Fields out of a request's body: urlencoded, multipart or JSON. Bytes in, text out; no I/O.
+
+    read_fields("application/json", b'{"chat_history": "Hi"}', ["chat_history"])     # {"chat_history": "Hi"}
 
 Strict on purpose: what a relay guesses about its input, somebody can use. Text is UTF-8 (WHATWG URL §5.1 for forms,
 RFC 8259 §8.1 for JSON); any other charset is refused, also because decoders such as punycode are superlinear.
@@ -9,18 +11,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 from urllib.parse import unquote_to_bytes
 
 import orjson
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
 from streamkit.relay.bounds import is_crowded
-from streamkit.relay.failure import BadRequest
+from streamkit.relay.failure import Failed
 
-__all__ = ["FIELD", "BadRequest", "check_type", "read_chat_history"]
+__all__ = ["check_type", "read_fields"]
 
-FIELD: Final = "chat_history"
 MAX_FIELDS: Final = 100
 BLOCK_BYTES: Final = 4_096
 FORM: Final = "application/x-www-form-urlencoded"
@@ -31,6 +32,7 @@ UTF8_NAMES: Final = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 DECODER: Final = json.JSONDecoder()
 SPACE: Final = re.compile("[ \t\n\r]*")
 BAD_PERCENT: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+PLAIN_NAME: Final = re.compile("[A-Za-z0-9_-]+")
 
 
 class _Type(NamedTuple):
@@ -43,12 +45,14 @@ class _Type(NamedTuple):
 def check_type(content_types: Sequence[str], codings: Sequence[str] = ()) -> str:
     """The Content-Type, from all fields of that name and of Content-Encoding; for a look before the body is read.
 
-    Raises BadRequest with status 415, or 400 if there are several.
+    Raises Failed with status 415, or 400 if there are several.
     """
     if len(content_types) > 1:
-        raise BadRequest(400, "bad_header", "send Content-Type once")
+        raise Failed.of_request(400, "bad_header", "send Content-Type once")
     if any(coding.strip().lower() not in {"", "identity"} for coding in codings):
-        raise BadRequest(415, "unsupported_content_encoding", "send the body uncompressed, without Content-Encoding")
+        raise Failed.of_request(
+            415, "unsupported_content_encoding", "send the body uncompressed, without Content-Encoding"
+        )
     content_type = content_types[0] if content_types else ""
     _type(content_type)
     return content_type
@@ -57,60 +61,77 @@ def check_type(content_types: Sequence[str], codings: Sequence[str] = ()) -> str
 def _type(content_type: str) -> _Type:
     media_type, parameters = parse_options_header(content_type)
     if parameters.get("charset", "utf-8").lower() not in UTF8_NAMES:
-        raise BadRequest(415, "unsupported_charset", "send the body as UTF-8")
+        raise Failed.of_request(415, "unsupported_charset", "send the body as UTF-8")
     if media_type not in MEDIA_TYPES:
-        raise BadRequest(415, "unsupported_media_type", f"send {', '.join(MEDIA_TYPES[:-1])} or {MEDIA_TYPES[-1]}")
+        raise Failed.of_request(
+            415, "unsupported_media_type", f"send {', '.join(MEDIA_TYPES[:-1])} or {MEDIA_TYPES[-1]}"
+        )
     return _Type(media_type, parameters.get("boundary", ""))
 
 
-def read_chat_history(content_type: str, body: bytes) -> str:
-    """The one non-empty `chat_history` in `body`.
+def read_fields(content_type: str, body: bytes, names: Sequence[str]) -> dict[str, str]:
+    """The fields called `names`, each of which `body` has to hold once, and not empty.
 
-    A JSON list of messages comes back as JSON text: the presets recognise it. Raises BadRequest with status 415 (media
-    type or charset), 400 (malformed body) or 422 (well-formed, but no usable `chat_history`).
+    A JSON list of messages comes back as JSON text: the presets recognise it. Raises Failed with status 415 (media type
+    or charset), 400 (malformed body) or 422 (well-formed, but a field cannot be used: `chat_history_missing`,
+    `…_repeated`, `…_type`, `…_empty`); and ValueError for a name that is more than letters, digits, `_` and `-`, since
+    what can be spelled in several ways can be smuggled in twice.
     """
+    if not names or not all(map(PLAIN_NAME.fullmatch, names)):
+        raise ValueError(f"expected names of letters, digits, _ and -, got {names!r}")
     media_type, boundary = _type(content_type)
     if media_type == FORM:
-        return _only(_urlencoded(body))
-    if media_type == MULTIPART:
-        return _only(_multipart(body, boundary))
-    return _only([_json(body)])
+        found = _urlencoded(body, names)
+    elif media_type == MULTIPART:
+        found = _multipart(body, boundary, names)
+    else:
+        found = _json(body, names)
+    return {name: _only(name, found[name]) for name in names}
 
 
-def _only(values: list[Any]) -> str:
+Found: TypeAlias = dict[str, list[Any]]
+"""All values of each name that is wanted, as they came."""
+
+
+def _only(name: str, values: list[Any]) -> str:
     """The single usable value."""
     if not values or values[0] is None:
-        raise BadRequest(422, "chat_history_missing", f"the body has no field {FIELD}")
+        raise Failed.of_request(422, f"{name}_missing", f"the body has no field {name}")
     if len(values) > 1:
-        raise BadRequest(422, "chat_history_repeated", f"send {FIELD} once")
+        raise _repeated(name)
     value = values[0]
     if isinstance(value, list):
         value = _json_text(value) if value else ""
     if not isinstance(value, str):
-        raise BadRequest(422, "chat_history_type", f"{FIELD} must be a string or a list of messages")
+        raise Failed.of_request(422, f"{name}_type", f"{name} must be a string or a list of messages")
     if not value.strip():
-        raise BadRequest(422, "chat_history_empty", f"{FIELD} is empty")
+        raise Failed.of_request(422, f"{name}_empty", f"{name} is empty")
     return value
 
 
-def _urlencoded(body: bytes) -> list[Any]:
+def _repeated(name: str) -> Failed:
+    return Failed.of_request(422, f"{name}_repeated", f"send {name} once")
+
+
+def _urlencoded(body: bytes, names: Sequence[str]) -> Found:
     """WHATWG URL §5.1, but broken percent-encoding and invalid UTF-8 are refused instead of passed on mangled."""
     pairs = body.split(b"&")
     if len(pairs) > MAX_FIELDS:
-        raise BadRequest(400, "bad_form", f"more than {MAX_FIELDS} form fields")
-    wanted = []
+        raise Failed.of_request(400, "bad_form", f"more than {MAX_FIELDS} form fields")
+    found: Found = {name: [] for name in names}
     for pair in pairs:
-        name, _, value = pair.partition(b"=")
-        if _unquote(name) == FIELD:
-            wanted.append(_unquote(value))
-    return wanted
+        raw_name, _, value = pair.partition(b"=")
+        name = _unquote(raw_name, "a field's name")
+        if name in found:
+            found[name].append(_unquote(value, name))
+    return found
 
 
-def _unquote(raw: bytes) -> str:
+def _unquote(raw: bytes, what: str) -> str:
     if BAD_PERCENT.search(raw):
-        raise BadRequest(400, "bad_form", "broken percent-encoding in the form")
+        raise Failed.of_request(400, "bad_form", "broken percent-encoding in the form")
     spaced = raw.replace(b"+", b" ")
-    return _utf8(b"".join(map(unquote_to_bytes, _blocks(spaced))), "bad_form")
+    return _utf8(b"".join(map(unquote_to_bytes, _blocks(spaced))), what)
 
 
 def _blocks(raw: bytes) -> Iterator[bytes]:
@@ -124,44 +145,53 @@ def _blocks(raw: bytes) -> Iterator[bytes]:
         start = stop
 
 
-def _multipart(body: bytes, boundary: str) -> list[Any]:
+def _multipart(body: bytes, boundary: str, names: Sequence[str]) -> Found:
     """RFC 7578. A part's own charset counts only as a reason to refuse it."""
-    wanted: list[Any] = []
+    found: Found = {name: [] for name in names}
+    name = ""
     current: list[bytes] | None = None
     try:
         parser = PushMultipartParser(boundary, max_segment_count=MAX_FIELDS, strict=True)
         for event in [*parser.parse(body)]:
             if isinstance(event, MultipartSegment):
-                current = [] if event.name == FIELD else None
+                name, current = event.name, [] if event.name in found else None
                 _check_part(event)
             elif event is None:
                 if current is not None:
-                    wanted.append(_utf8(b"".join(current), "bad_form"))
+                    found[name].append(_utf8(b"".join(current), name))
             elif current is not None:
                 current.append(bytes(event))
         parser.close()
     except (MultipartError, UnicodeError):
-        raise BadRequest(400, "bad_form", "the multipart body is malformed or its boundary is missing") from None
-    return wanted
+        raise Failed.of_request(400, "bad_form", "the multipart body is malformed or its boundary is missing") from None
+    return found
 
 
 def _check_part(segment: MultipartSegment) -> None:
     if (segment.charset or "utf-8").lower() not in UTF8_NAMES:
-        raise BadRequest(415, "unsupported_charset", "send every form field as UTF-8")
+        raise Failed.of_request(415, "unsupported_charset", "send every form field as UTF-8")
 
 
-def _json(body: bytes) -> Any:
+def _json(body: bytes, names: Sequence[str]) -> Found:
     if is_crowded(body):
-        raise BadRequest(400, "bad_json", "the JSON holds too many values")
+        raise Failed.of_request(400, "bad_json", "the JSON holds too many values")
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
-        raise BadRequest(400, "bad_json", "the body is not JSON (RFC 8259)") from None
+        raise Failed.of_request(400, "bad_json", "the body is not JSON (RFC 8259)") from None
     if not isinstance(value, dict):
-        raise BadRequest(422, "chat_history_missing", f'send a JSON object such as {{"{FIELD}": "…"}}')
-    if (body.count(b'"' + FIELD.encode() + b'"') > 1 or b"\\u00" in body) and _names(body.decode()).count(FIELD) > 1:
-        raise BadRequest(422, "chat_history_repeated", f"send {FIELD} once")
-    return value.get(FIELD)
+        name = names[0]
+        raise Failed.of_request(422, f"{name}_missing", f'send a JSON object such as {{"{name}": "…"}}')
+    for name in _perhaps_repeated(body, names):
+        if _names(body.decode()).count(name) > 1:
+            raise _repeated(name)
+    return {name: [value.get(name)] for name in names}
+
+
+def _perhaps_repeated(body: bytes, names: Sequence[str]) -> list[str]:
+    """Those that stand in there twice, if only as values; or might, spelled with escapes."""
+    escaped = b"\\u00" in body
+    return [name for name in names if escaped or body.count(b'"' + name.encode() + b'"') > 1]
 
 
 def _names(text: str) -> list[str]:
@@ -179,7 +209,7 @@ def _names(text: str) -> list[str]:
     except RecursionError:
         raise _too_deep() from None
     if len(names) == MAX_FIELDS:
-        raise BadRequest(400, "bad_json", f"the JSON object has {MAX_FIELDS} fields or more")
+        raise Failed.of_request(400, "bad_json", f"the JSON object has {MAX_FIELDS} fields or more")
     return names
 
 
@@ -196,12 +226,12 @@ def _json_text(value: list[Any]) -> str:
         raise _too_deep() from None
 
 
-def _too_deep() -> BadRequest:
-    return BadRequest(400, "bad_json", "the JSON is nested too deeply")
+def _too_deep() -> Failed:
+    return Failed.of_request(400, "bad_json", "the JSON is nested too deeply")
 
 
-def _utf8(raw: bytes, code: str) -> str:
+def _utf8(raw: bytes, what: str) -> str:
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
-        raise BadRequest(400, code, f"{FIELD} is not valid UTF-8") from None
+        raise Failed.of_request(400, "bad_form", f"{what} is not valid UTF-8") from None

@@ -11,6 +11,31 @@ taken in two ways. Beyond that:
   with bytes unread would reset the connection, and the answer could be lost on its way.
 - `100 Continue` is sent when the body is about to be read, and not before an answer that does without.
 - A client of HTTP/1.0 knows no chunks: its streams end with the connection.
+
+Theory of operation
+-------------------
+One task for each connection goes through these phases, for one request after the other. At any time one timer of ours
+runs, or Sanic's where ours have nothing to say; Sanic's others are set so that they never fire first (`streamkit.app`).
+
+phase              Sanic's stage      waits for               timer, and what it does
+silent at first    IDLE               the first byte          head, from connecting: closes without a word
+head               REQUEST            the empty line          head, from connecting or the first byte: 408 timeout_head
+body               HANDLER            what the handler reads  body, from the end of the head: 408 timeout_body
+answer             HANDLER, RESPONSE  the handler             a stream's own (`relay.delivery.deadline`); of other
+                                                              routes Sanic's RESPONSE_TIMEOUT
+between requests   IDLE               the first byte          Sanic's KEEP_ALIVE_TIMEOUT: closes
+lingering          IDLE               the client's close      LINGER_S: closes
+
+A request that is refused (`Failed`) before its handler runs is answered by the app's error handler, and the connection
+closes. Whatever may no longer be read as a request (the rest of a body, what was pipelined too far) ends keep-alive.
+
+What this relies on, of Sanic (tests/test_inside_sanic.py): `Http.http1` runs all requests of a connection by calling
+`http1_request_header`, the handler, `read` and `http1_response_header`, which are overridden here, and waits for bytes
+by `self._receive_more`, which is replaced; it goes on while `keep_alive` and the stage is IDLE. The names in
+`StrictHttp`'s methods that are not defined here are Sanic's: `stage`, `recv_buffer`, `request_body` (None, True or
+"chunked"), `request_bytes`, `request_bytes_left`, `request_max_size`, `expecting_continue`, `upgrade_websocket`,
+`head_only`, `url`, `response`, `response_func`, `_send`, `log_response`; of the protocol `receive_more`, `recv_buffer`,
+`transport`, `loop`, `access_log` and `http`.
 """
 
 # The classes of Sanic that are extended here have untyped methods.
@@ -29,7 +54,7 @@ from sanic.http import Http, Stage
 from sanic.http.http1 import HTTP_CONTINUE
 from sanic.server.protocols.http_protocol import HttpProtocol
 
-from streamkit.relay.failure import BadRequest
+from streamkit.relay.failure import Failed
 from streamkit.relay.request.head import MAX_HEAD_BYTES, Head, HeadScan, check_head, check_raw_head, chunk_size
 
 __all__ = ["Connection", "RelayApp", "StrictHttp", "check_stock"]
@@ -83,7 +108,7 @@ class StrictHttp(Http):
         except TimeoutError:
             phase = "head" if self.stage is Stage.REQUEST else "body"
             seconds = self.protocol.head_s if phase == "head" else self.protocol.body_s
-            raise BadRequest(408, f"timeout_{phase}", f"send the {phase} within {seconds:g} s") from None
+            raise Failed.of_request(408, f"timeout_{phase}", f"send the {phase} within {seconds:g} s") from None
 
     async def _step(self) -> None:
         """One more request or chunk: a buffer full of tiny ones does not keep the loop from others."""
@@ -138,7 +163,7 @@ class StrictHttp(Http):
             if body == "chunked" and not self.request_bytes_left:
                 await self._chunk_line()
             return await super().read()
-        except BadRequest:
+        except Failed:
             self._read_no_more()
             raise
 
@@ -151,7 +176,7 @@ class StrictHttp(Http):
 
     def _check_size(self, more: int) -> None:
         if self.request_bytes + more > self.request_max_size:
-            raise BadRequest(413, "body_too_large", f"send at most {self.request_max_size} bytes")
+            raise Failed.of_request(413, "body_too_large", f"send at most {self.request_max_size} bytes")
 
     def _read_no_more(self) -> None:
         """Nothing behind this point may be taken for a request."""
@@ -236,14 +261,14 @@ def _in_sanics_spelling(head: bytes) -> bytes:
 
 def check_stock(request: Request) -> None:
     """Check the head of a request that came over a connection which is not of this module: of an app of somebody
-    else's. Its body's chunks are Sanic's matter then. Raises BadRequest, after which the connection closes.
+    else's. Its body's chunks are Sanic's matter then. Raises Failed, after which the connection closes.
     """
     stream: Any = request.stream
     if isinstance(stream, StrictHttp) or not isinstance(stream, Http):  # ASGI and HTTP/3 have no such heads
         return
     try:
         check_raw_head(request.head)
-    except BadRequest:
+    except Failed:
         stream.keep_alive = False
         raise
 

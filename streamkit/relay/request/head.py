@@ -16,7 +16,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from streamkit.relay.failure import BadRequest
+from streamkit.relay.failure import Failed
 
 __all__ = ["MAX_HEAD_BYTES", "Head", "HeadScan", "check_head", "check_raw_head", "chunk_size"]
 
@@ -61,7 +61,7 @@ class HeadScan:
         self._skipped = False
 
     def end(self, buffer: bytearray) -> int | None:
-        """Where the empty line begins that ends the head, or None if it has not come yet. Raises BadRequest.
+        """Where the empty line begins that ends the head, or None if it has not come yet. Raises Failed.
 
         One empty line before the request is taken out of the buffer (RFC 9112 section 2.2).
         """
@@ -73,9 +73,11 @@ class HeadScan:
         stop = len(buffer) if end < 0 else end + len(END_OF_HEAD)
         _check_bytes(buffer, self._seen, min(stop, MAX_HEAD_BYTES))
         if stop > MAX_REQUEST_LINE_BYTES and buffer.find(CRLF, 0, MAX_REQUEST_LINE_BYTES) < 0:
-            raise BadRequest(414, "uri_too_long", f"send a request line of at most {MAX_REQUEST_LINE_BYTES} bytes")
+            raise Failed.of_request(
+                414, "uri_too_long", f"send a request line of at most {MAX_REQUEST_LINE_BYTES} bytes"
+            )
         if stop > MAX_HEAD_BYTES:
-            raise BadRequest(431, "head_too_large", f"send a head of at most {MAX_HEAD_BYTES} bytes")
+            raise Failed.of_request(431, "head_too_large", f"send a head of at most {MAX_HEAD_BYTES} bytes")
         self._seen = stop
         return None if end < 0 else end
 
@@ -91,21 +93,21 @@ class Head:
 
 
 def check_head(head: bytes | bytearray) -> Head:
-    """Check a head without its empty line; `HeadScan` has checked its bytes. Raises BadRequest."""
+    """Check a head without its empty line; `HeadScan` has checked its bytes. Raises Failed."""
     line, *fields = head.split(CRLF)
     found = REQUEST_LINE.fullmatch(line)
     if found is None:
-        raise BadRequest(400, "bad_request_line", "send METHOD SP TARGET SP HTTP/1.1 (RFC 9112 section 3)")
+        raise Failed.of_request(400, "bad_request_line", "send METHOD SP TARGET SP HTTP/1.1 (RFC 9112 section 3)")
     minor = int(found[1])
     values = _values(fields)
     _check_host(values[b"host"], minor)
     chunked = _is_chunked(values[b"transfer-encoding"], minor)
     lengths = values[b"content-length"]
     if chunked and lengths:
-        raise BadRequest(400, "bad_framing", "send Content-Length or Transfer-Encoding, not both")
+        raise Failed.of_request(400, "bad_framing", "send Content-Length or Transfer-Encoding, not both")
     length = _length(lengths)
     if minor and any(value.lower() != b"100-continue" for value in values[b"expect"]):
-        raise BadRequest(417, "expectation_failed", "the one expectation that can be met is 100-continue")
+        raise Failed.of_request(417, "expectation_failed", "the one expectation that can be met is 100-continue")
     options = b",".join(values[b"connection"]).lower().split(b",")
     return Head(minor, chunked, length, closes=any(option.strip() == b"close" for option in options))
 
@@ -127,18 +129,20 @@ def _check_bytes(data: bytes | bytearray, start: int, stop: int) -> None:
         or part.count(b"\n") != lines
         or part.count(b"\r") - part.endswith(b"\r") != lines
     ):
-        raise BadRequest(400, "bad_head", "end each line of the head in CRLF, and send no control characters in it")
+        raise Failed.of_request(
+            400, "bad_head", "end each line of the head in CRLF, and send no control characters in it"
+        )
 
 
 def _values(fields: list[bytes] | list[bytearray]) -> dict[bytes, list[bytes]]:
     """The values of the fields that decide on the message, without the white space around them."""
     if len(fields) > MAX_FIELDS:
-        raise BadRequest(431, "head_too_large", f"send at most {MAX_FIELDS} header fields")
+        raise Failed.of_request(431, "head_too_large", f"send at most {MAX_FIELDS} header fields")
     values: dict[bytes, list[bytes]] = {name: [] for name in NEEDED}
     for field in fields:
         found = FIELD.fullmatch(field)
         if found is None:
-            raise BadRequest(
+            raise Failed.of_request(
                 400, "bad_header", "send each header field as NAME: VALUE on one line (RFC 9112 section 5)"
             )
         name = found[1].lower()
@@ -150,7 +154,7 @@ def _values(fields: list[bytes] | list[bytearray]) -> dict[bytes, list[bytes]]:
 def _check_host(hosts: list[bytes], minor: int) -> None:
     """RFC 9112 section 3.2."""
     if len(hosts) > 1 or (minor and not hosts) or not all(HOST.fullmatch(host) for host in hosts):
-        raise BadRequest(400, "bad_host", "send one Host with a host name, and a port where it needs one")
+        raise Failed.of_request(400, "bad_host", "send one Host with a host name, and a port where it needs one")
 
 
 def _is_chunked(codings: list[bytes], minor: int) -> bool:
@@ -158,7 +162,7 @@ def _is_chunked(codings: list[bytes], minor: int) -> bool:
     if not codings:
         return False
     if minor == 0 or [coding.lower() for coding in codings] != [b"chunked"]:
-        raise BadRequest(400, "bad_framing", "the one transfer coding is chunked, of HTTP/1.1, and once")
+        raise Failed.of_request(400, "bad_framing", "the one transfer coding is chunked, of HTTP/1.1, and once")
     return True
 
 
@@ -167,12 +171,12 @@ def _length(lengths: list[bytes]) -> int | None:
     if not lengths:
         return None
     if len(lengths) > 1 or not LENGTH.fullmatch(lengths[0]):
-        raise BadRequest(400, "bad_framing", "send one Content-Length, in decimal digits")
+        raise Failed.of_request(400, "bad_framing", "send one Content-Length, in decimal digits")
     return int(lengths[0])
 
 
 def chunk_size(buffer: bytearray) -> int | None:
-    """The size of the chunk whose line `buffer` begins with, or None if that has not come yet. Raises BadRequest.
+    """The size of the chunk whose line `buffer` begins with, or None if that has not come yet. Raises Failed.
 
     The buffer begins with the CRLF before the line: of the head, or of the chunk before. The last chunk (0) is there
     when the empty line behind it is; trailers are refused.
@@ -193,5 +197,7 @@ def chunk_size(buffer: bytearray) -> int | None:
     return size
 
 
-def _bad_chunk() -> BadRequest:
-    return BadRequest(400, "bad_chunk", "send chunks as SIZE CRLF DATA CRLF, and no trailers (RFC 9112 section 7.1)")
+def _bad_chunk() -> Failed:
+    return Failed.of_request(
+        400, "bad_chunk", "send chunks as SIZE CRLF DATA CRLF, and no trailers (RFC 9112 section 7.1)"
+    )

@@ -4,44 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
-import orjson
-import pytest
-from sanic import HTTPResponse, Request
-from sanic.http import Http
+from sanic import HTTPResponse
 
 from streamkit.extractor.pieces import Piece
 from streamkit.outcome import Outcome
-from streamkit.relay.delivery.answer import Answer, problem
-from streamkit.relay.delivery.deadline import Watch
+from streamkit.relay.delivery.answer import Answer
 from streamkit.relay.delivery.deliver import deliver
 from streamkit.relay.delivery.format import PlainText
 from streamkit.relay.delivery.outlet import Outlet
-from streamkit.relay.delivery.policy import policy as find_policy
-from streamkit.relay.delivery.policy import queue
+from streamkit.relay.delivery.policy import Policy
 from streamkit.relay.failure import Failure
+from streamkit.relay.log import StreamRecord
 from streamkit.relay.settings import Deadlines
+from streamkit.relay.stream import Stream
 from tests.fakes import run_in_fake_time
-
-
-def test_a_problem_names_code_outcome_and_stream() -> None:
-    response = problem(Failure(Outcome("refused", 429), "upstream_rate_limited", 429, "later", 7), "s1")
-    assert response.status == 429
-    assert response.content_type == "application/problem+json"
-    assert response.headers["retry-after"] == "7"
-    assert response.headers["x-stream-id"] == "s1"
-    assert response.body is not None
-    assert orjson.loads(response.body) == {
-        "type": "about:blank",
-        "title": "Upstream rate limited",
-        "status": 429,
-        "detail": "later",
-        "code": "upstream_rate_limited",
-        "outcome": "refused(429)",
-        "stream_id": "s1",
-    }
 
 
 class Client:
@@ -56,6 +34,9 @@ class Client:
         self.done: list[str] = []
         self.writable = lambda: keeps_up
         self._behind = behind
+
+    def unsent_bytes(self) -> None:
+        """That is not known here."""
 
     def write(self, data: bytes) -> None:
         self.done.append("write " + data.decode())
@@ -85,11 +66,15 @@ async def two_reads_a_second_apart() -> AsyncGenerator[list[Piece], None]:
     yield [Piece("c")]
 
 
+def outlet_to(client: Client, policy: str = "pause", **limits: float) -> Outlet:
+    deadlines = Deadlines(**{**dict.fromkeys(("first_piece_s", "idle_s", "total_s"), 0.0), **limits})
+    return Outlet(cast("Answer", client), PlainText(), Policy.of(policy).queue(1000), deadlines)
+
+
 def delivered(client: Client, policy: str = "pause", **limits: float) -> Outcome:
     async def main() -> Outcome:
-        watch = Watch(Deadlines(**{**dict.fromkeys(("first_piece_s", "idle_s", "total_s"), 0.0), **limits}))
-        outlet = Outlet(cast("Answer", client), PlainText(), queue(find_policy(policy), 1000), watch)
-        return (await deliver(two_reads_a_second_apart(), outlet, watch)).outcome
+        outlet = outlet_to(client, policy, **limits)
+        return (await deliver(two_reads_a_second_apart(), outlet, Stream(StreamRecord("s1")))).outcome
 
     return run_in_fake_time(main())
 
@@ -125,65 +110,3 @@ def test_a_silent_upstream_is_noticed_while_pieces_wait_for_the_client() -> None
     client = Client(keeps_up=False, behind=0.6)
     assert delivered(client, "buffer", idle_s=0.5, write_stall_s=6.0) == Outcome("timeout", "idle")
     assert client.done == ["send ab", "fail timeout_idle"], "what waited still leaves, before the failure is told"
-
-
-class Connection:
-    """A request as far as an `Answer` needs it, with Sanic's own state of a chunked answer; notes who sent what."""
-
-    def __init__(self) -> None:
-        self.sent: list[tuple[str, bytes]] = []
-        self.closing = False
-        self.room = asyncio.Event()
-        self.room.set()
-        self.transport = SimpleNamespace(
-            is_closing=lambda: self.closing, write=lambda data: self.sent.append(("us", data))
-        )
-        self.protocol = SimpleNamespace(_can_write=self.room)
-        self.stream = object.__new__(Http)
-        self.stream.response_func = cast("Any", None)
-        self.app = SimpleNamespace(signal_router=SimpleNamespace(routes=()))
-
-    async def respond(self, **_: object) -> Connection:
-        return self
-
-    async def send(self, data: bytes, *, end_stream: bool = False) -> None:
-        self.stream.response_func = self.stream.http1_response_chunked  # known from the head on, as with Sanic
-        self.sent.append(("Sanic, the end" if end_stream else "Sanic", data))
-
-
-def test_sanic_sends_the_first_piece_and_the_end_and_we_the_chunks_between() -> None:
-    async def main() -> tuple[list[tuple[str, bytes]], int]:
-        connection = Connection()
-        answer = Answer(cast("Request", connection), "text/plain", "s1")
-        for text in (b"one", b"two", b"three"):
-            if answer.writable():
-                answer.write(text)
-            else:
-                await answer.send(text)
-        await answer.finish(b"")
-        return connection.sent, answer.wrote
-
-    sent, wrote = asyncio.run(main())
-    assert sent == [
-        ("Sanic", b"one"),
-        ("us", b"3\r\ntwo\r\n"),
-        ("us", b"5\r\nthree\r\n"),
-        ("Sanic, the end", b""),
-    ]
-    assert wrote == len(b"3\r\none\r\n" + b"3\r\ntwo\r\n" + b"5\r\nthree\r\n"), "as it is on the wire, whoever sends it"
-
-
-@pytest.mark.parametrize("why", ["full", "closing"])
-def test_a_connection_that_is_full_or_closing_is_left_to_sanic(why: str) -> None:
-    async def main() -> None:
-        connection = Connection()
-        answer = Answer(cast("Request", connection), "text/plain", "s1")
-        assert not answer.writable(), "nothing has left yet, and so no head"
-        await answer.send(b"one")
-        assert answer.writable()
-        connection.closing = why == "closing"
-        if why == "full":
-            connection.room.clear()
-        assert not answer.writable()
-
-    asyncio.run(main())

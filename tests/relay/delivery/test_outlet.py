@@ -16,13 +16,14 @@ from sanic import HTTPResponse
 from streamkit.extractor.pieces import Piece
 from streamkit.outcome import Outcome
 from streamkit.parser import SSEParser
-from streamkit.relay.delivery.deadline import Watch
 from streamkit.relay.delivery.deliver import deliver
 from streamkit.relay.delivery.format import EventStream
 from streamkit.relay.delivery.outlet import Outlet
-from streamkit.relay.delivery.policy import policy, queue
-from streamkit.relay.failure import Failure, SourceFailed
+from streamkit.relay.delivery.policy import Policy
+from streamkit.relay.failure import Failed, Failure
+from streamkit.relay.log import StreamRecord
 from streamkit.relay.settings import Deadlines
+from streamkit.relay.stream import Stream
 from streamkit.taps import StreamTaps
 from tests.fakes import run_in_fake_time
 
@@ -47,6 +48,9 @@ class Connection:
         self.largest = 0
         self._room = asyncio.Event()
         self._room.set()
+
+    def unsent_bytes(self) -> int:
+        return len(self.buffer)
 
     def read(self, size: int) -> None:
         self.received += self.buffer[:size]
@@ -88,6 +92,12 @@ class Connection:
         self.ended = "cut"
 
 
+def outlet_to(connection: Connection, policy: str, taps: StreamTaps | None = None, **limits: float) -> Outlet:
+    """Of events, with at most `BOUND` bytes waiting, and no deadline but those in `limits`."""
+    deadlines = Deadlines(**{**OFF, **limits})
+    return Outlet(cast("Answer", connection), EventStream(), Policy.of(policy).queue(BOUND), deadlines, taps)
+
+
 @dataclass
 class Run:
     """What came of it."""
@@ -121,8 +131,7 @@ def run(name: str, reads: Schedule, reader: Schedule, *, broken: bool = False, *
     async def main() -> Run:
         loop = asyncio.get_running_loop()
         connection, taps = Connection(), StreamTaps("s")
-        watch = Watch(Deadlines(**{**OFF, **limits}), lambda: len(connection.buffer))
-        outlet = Outlet(cast("Answer", connection), EventStream(), queue(policy(name), BOUND), watch, taps)
+        outlet = outlet_to(connection, name, taps, **limits)
         ran = Run(Outcome("cancelled"), connection, 0, taps)
         began = loop.time()
 
@@ -132,12 +141,12 @@ def run(name: str, reads: Schedule, reader: Schedule, *, broken: bool = False, *
                 await asyncio.sleep(pause_s)
                 pieces = [Piece(f"text {number + index}") for index in range(size)]
                 number += size
-                if not outlet.take(pieces):
+                if not outlet.offer(pieces):
                     yield pieces
                 ran.most_pending = max(ran.most_pending, outlet.pending_bytes)  # now nothing waits in `put`
                 ran.came_after_s.append(loop.time() - began)
             if broken:
-                raise SourceFailed(BROKEN)
+                raise Failed(BROKEN)
 
         async def read() -> None:
             for pause_s, size in reader:
@@ -148,7 +157,7 @@ def run(name: str, reads: Schedule, reader: Schedule, *, broken: bool = False, *
                 connection.read(100)
 
         reading = asyncio.create_task(read())
-        ran.outcome = (await deliver(source(), outlet, watch)).outcome
+        ran.outcome = (await deliver(source(), outlet, Stream(StreamRecord("s")))).outcome
         reading.cancel()
         return ran
 
@@ -246,8 +255,7 @@ def test_the_first_time_that_the_client_cannot_take_a_piece_is_marked_with_what_
 def test_a_client_that_leaves_while_pieces_wait_takes_the_stream_with_it() -> None:
     async def main() -> list[str]:
         connection = Connection()
-        watch = Watch(Deadlines(**OFF))
-        outlet = Outlet(cast("Answer", connection), EventStream(), queue(policy("buffer"), BOUND), watch)
+        outlet = outlet_to(connection, "buffer")
         closed: list[str] = []
 
         async def source() -> AsyncGenerator[list[Piece], None]:
@@ -257,7 +265,7 @@ def test_a_client_that_leaves_while_pieces_wait_takes_the_stream_with_it() -> No
             finally:
                 closed.append("source")
 
-        delivering = asyncio.create_task(deliver(source(), outlet, watch))
+        delivering = asyncio.create_task(deliver(source(), outlet, Stream(StreamRecord("s"))))
         await asyncio.sleep(1)
         before = asyncio.all_tasks()
         delivering.cancel()
@@ -273,8 +281,7 @@ def test_a_client_that_leaves_while_pieces_wait_takes_the_stream_with_it() -> No
 def test_what_goes_wrong_while_draining_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> Outcome:
         connection = Connection()
-        watch = Watch(Deadlines(**OFF))
-        outlet = Outlet(cast("Answer", connection), EventStream(), queue(policy("buffer"), BOUND), watch)
+        outlet = outlet_to(connection, "buffer")
 
         async def broken(_: bytes) -> None:
             raise ZeroDivisionError("of the connection")
@@ -285,7 +292,7 @@ def test_what_goes_wrong_while_draining_is_not_lost(monkeypatch: pytest.MonkeyPa
             monkeypatch.setattr(connection, "send", broken)
             connection.read(1000)
 
-        outcome = (await deliver(source(), outlet, watch)).outcome
+        outcome = (await deliver(source(), outlet, Stream(StreamRecord("s")))).outcome
         assert connection.ended == "cut"
         return outcome
 

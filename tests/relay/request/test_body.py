@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamkit.relay.request.body import BadRequest, check_type, read_chat_history
+from streamkit.relay.failure import Failed
+from streamkit.relay.request.body import check_type, read_fields
 
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
@@ -114,18 +115,22 @@ BAD = {
 }
 
 
+def chat_history(content_type: str, body: bytes) -> str:
+    return read_fields(content_type, body, ["chat_history"])["chat_history"]
+
+
 @pytest.mark.parametrize("case", GOOD)
 def test_is_read_from(case: str) -> None:
     content_type, body, expected = GOOD[case]
-    assert read_chat_history(content_type, body) == expected
+    assert chat_history(content_type, body) == expected
 
 
 @pytest.mark.parametrize("case", BAD)
 def test_is_refused(case: str) -> None:
     content_type, body, status, code = BAD[case]
-    with pytest.raises(BadRequest) as refused:
-        read_chat_history(content_type, body)
-    assert (refused.value.status, refused.value.code) == (status, code)
+    with pytest.raises(Failed) as refused:
+        chat_history(content_type, body)
+    assert (refused.value.failure.status, refused.value.failure.code) == (status, code)
 
 
 @pytest.mark.parametrize(
@@ -142,9 +147,9 @@ def test_is_refused(case: str) -> None:
 def test_what_the_head_rules_out_is_known_without_the_body(
     types: list[str], codings: list[str], status: int, code: str
 ) -> None:
-    with pytest.raises(BadRequest) as refused:
+    with pytest.raises(Failed) as refused:
         check_type(types, codings)
-    assert (refused.value.status, refused.value.code) == (status, code)
+    assert (refused.value.failure.status, refused.value.failure.code) == (status, code)
 
 
 def test_what_the_head_allows_is_passed_on() -> None:
@@ -161,19 +166,19 @@ def test_the_name_twice_in_json_is_refused_however_it_is_spelled(members: list[t
     text = ",".join(f"{space}{name}{space}:{space}{value}{space}" for name, value, space in members)
     names = [json.loads(name) for name, _, _ in members]
     try:
-        read_chat_history(JSON, f"{{{text}}}".encode())
+        chat_history(JSON, f"{{{text}}}".encode())
         code = ""
-    except BadRequest as refused:
-        code = refused.code
+    except Failed as refused:
+        code = refused.failure.code
     assert (code == "chat_history_repeated") == (names.count("chat_history") > 1)
 
 
 @given(st.sampled_from([FORM, JSON, BOUNDARY]), st.binary(max_size=300))
 def test_any_bytes_are_read_or_refused_and_nothing_else(content_type: str, body: bytes) -> None:
     try:
-        outcome: str | int = read_chat_history(content_type, body)
-    except BadRequest as refused:
-        outcome = refused.status
+        outcome: str | int = chat_history(content_type, body)
+    except Failed as refused:
+        outcome = refused.failure.status
     assert outcome in {400, 415, 422} or (isinstance(outcome, str) and outcome.strip())
 
 
@@ -199,8 +204,8 @@ def test_the_time_grows_with_the_size_and_no_faster(case: str) -> None:
         content_type, start, middle, end = WORST[case]
         body = start + middle * (size // len(middle)) + end
         began = time.thread_time()
-        with contextlib.suppress(BadRequest):
-            read_chat_history(content_type, body)
+        with contextlib.suppress(Failed):
+            chat_history(content_type, body)
         return time.thread_time() - began
 
     gc.disable()  # its share depends on all that the other tests have left in memory
@@ -216,9 +221,40 @@ def test_the_time_grows_with_the_size_and_no_faster(case: str) -> None:
 @given(st.text(alphabet="a+é床%&= ", min_size=1, max_size=40))
 def test_a_long_form_is_decoded_block_by_block_to_the_same_text(text: str) -> None:
     text = (text * 1000)[:20_000] + "x"
-    assert read_chat_history(FORM, b"chat_history=" + quote_plus(text).encode()) == text
+    assert chat_history(FORM, b"chat_history=" + quote_plus(text).encode()) == text
 
 
 def test_a_body_of_too_many_values_is_refused_before_it_is_parsed() -> None:
-    with pytest.raises(BadRequest, match="too many values"):
-        read_chat_history(JSON, b'{"chat_history":[' + 100_000 * b"{}," + b"{}]}")
+    with pytest.raises(Failed, match="too many values"):
+        chat_history(JSON, b'{"chat_history":[' + 100_000 * b"{}," + b"{}]}")
+
+
+# --- Other fields, as routes of somebody's own may want them --------------------------------------------------------
+
+
+TWO = {
+    FORM: b"a=1&question=hi&b=2&language=de",
+    BOUNDARY: part(b"de", name="language") + part(b"hi", name="question") + END,
+    JSON: b'{"language": "de", "question": "hi", "more": 1}',
+}
+
+
+@pytest.mark.parametrize("content_type", TWO)
+def test_whichever_fields_are_wanted_are_read_in_one_go(content_type: str) -> None:
+    assert read_fields(content_type, TWO[content_type], ["question", "language"]) == {
+        "question": "hi",
+        "language": "de",
+    }
+
+
+@pytest.mark.parametrize("content_type", TWO)
+def test_each_of_them_has_to_be_there_and_a_refusal_names_the_one_that_is_not(content_type: str) -> None:
+    with pytest.raises(Failed, match="the body has no field tone") as refused:
+        read_fields(content_type, TWO[content_type], ["question", "tone"])
+    assert (refused.value.failure.status, refused.value.failure.code) == (422, "tone_missing")
+
+
+@pytest.mark.parametrize("names", [[], [""], ["a b"], ['a"'], ["é"], ["question", "a/b"]])
+def test_a_name_that_can_be_spelled_in_several_ways_is_no_name_for_a_field(names: list[str]) -> None:
+    with pytest.raises(ValueError, match="expected names of letters"):
+        read_fields(FORM, b"question=hi", names)

@@ -10,7 +10,7 @@ from httptools import parse_url
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamkit.relay.failure import BadRequest
+from streamkit.relay.failure import Failed
 from streamkit.relay.request.head import (
     MAX_CHUNK_LINE_BYTES,
     MAX_HEAD_BYTES,
@@ -35,9 +35,9 @@ def scan(reads: list[bytes]) -> int | None:
 
 
 def refusal(reads: list[bytes]) -> tuple[int, str]:
-    with pytest.raises(BadRequest) as refused:
+    with pytest.raises(Failed) as refused:
         scan(reads)
-    return refused.value.status, refused.value.code
+    return refused.value.failure.status, refused.value.failure.code
 
 
 def bytewise(data: bytes) -> list[bytes]:
@@ -89,8 +89,8 @@ def test_a_verdict_does_not_depend_on_the_cuts(data: bytes, cuts: list[int]) -> 
     def verdict(reads: list[bytes]) -> object:
         try:
             return scan(reads)
-        except BadRequest as refused:
-            return refused.code
+        except Failed as refused:
+            return refused.failure.code
 
     assert verdict(reads) == verdict([data])
 
@@ -106,7 +106,7 @@ def test_a_head_says_where_its_message_ends() -> None:
 def test_a_head_that_nobody_scanned_is_scanned() -> None:
     assert check_raw_head(GET[:-4]).minor == 1
     for bad in (GET[:-4] + b"\nX: a", GET[:-4] + b"\r\nX: \0", GET[:-4] + b"\r"):
-        with pytest.raises(BadRequest):
+        with pytest.raises(Failed):
             check_raw_head(bad)
 
 
@@ -136,7 +136,7 @@ def test_every_target_that_is_taken_can_be_read_by_sanics_parser(rest: str, star
 def test_a_chunk_has_a_size(line: bytes, size: int | None) -> None:
     buffer = bytearray(b"\r\n" + line + (b"" if size == 0 else b"data"))
     if size is None:
-        with pytest.raises(BadRequest):
+        with pytest.raises(Failed):
             chunk_size(buffer)
     else:
         assert chunk_size(buffer) == size
@@ -151,15 +151,15 @@ def test_a_chunk_line_is_waited_for_byte_by_byte() -> None:
     "data", [b"X", b"\rX", b"\n", b"\r\n5;" + b"a" * MAX_CHUNK_LINE_BYTES, b"\r\n0\r\nX", b"\r\n0\r\n\rX"]
 )
 def test_a_chunk_that_goes_wrong_is_refused_without_its_end(data: bytes) -> None:
-    with pytest.raises(BadRequest) as refused:
+    with pytest.raises(Failed) as refused:
         chunk_size(bytearray(data))
-    assert (refused.value.status, refused.value.code) == (400, "bad_chunk")
+    assert (refused.value.failure.status, refused.value.failure.code) == (400, "bad_chunk")
 
 
 @given(st.binary(max_size=30))
 def test_any_bytes_are_a_chunk_or_the_beginning_of_one_or_refused(data: bytes) -> None:
     buffer = bytearray(b"\r\n" + data)
-    with contextlib.suppress(BadRequest):
+    with contextlib.suppress(Failed):
         size = chunk_size(buffer)
         assert size is None or size >= 0
     assert buffer == b"\r\n" + data

@@ -1,4 +1,4 @@
-"""How the upstream is asked, and its URLs: plain ones, unix sockets, and the ones that are refused."""
+"""How the upstream is asked, and asked again."""
 
 from __future__ import annotations
 
@@ -10,42 +10,11 @@ from collections.abc import Iterable
 import httpx2
 import pytest
 
-from streamkit.app import create_app
-from streamkit.errors import ConfigError
 from streamkit.presets.asking import UpstreamRequest
 from streamkit.relay.settings import Retries
 from streamkit.relay.sources.post import post
-from streamkit.transport.url import split_unix_url
 from tests.fakes import run_in_fake_time
-
-
-def test_a_plain_url_stays_as_it_is() -> None:
-    url, unix = split_unix_url("https://api.test:8443/v1/x?alt=sse")
-    assert (str(url), unix) == ("https://api.test:8443/v1/x?alt=sse", None)
-
-
-@pytest.mark.parametrize(
-    ("given", "url"),
-    [
-        ("http+unix://%2Ftmp%2Fa%20b.sock", "http://localhost/"),
-        ("http+unix://%2Ftmp%2Fa%20b.sock/ans?x=1", "http://localhost/ans?x=1"),
-    ],
-)
-def test_a_unix_url_is_a_path_and_a_url_on_localhost(given: str, url: str) -> None:
-    split, unix = split_unix_url(given)
-    assert (str(split), unix) == (url, "/tmp/a b.sock")  # noqa: S108  # a name in a URL, no file
-
-
-@pytest.mark.parametrize("url", ["", "localhost:8000", "/ans", "ftp://x/", "http://", "http://[::1/", "http://x:port/"])
-def test_what_is_no_full_url_is_refused_without_repeating_it(url: str) -> None:
-    with pytest.raises(ConfigError, match="expected a full URL such as"):
-        split_unix_url(url)
-
-
-def test_a_password_in_the_upstreams_url_is_refused_and_not_shown() -> None:
-    with pytest.raises(ConfigError, match="UPSTREAM_API_KEY") as refused:
-        create_app(upstream="https://user:secret@api.test/v1")
-    assert "secret" not in str(refused.value)
+from tests.relay.sources.upstreams import upstream_over
 
 
 class Answering(httpx2.AsyncBaseTransport):
@@ -60,7 +29,7 @@ class Answering(httpx2.AsyncBaseTransport):
 def asked(ask: UpstreamRequest) -> Answering:
     async def main() -> Answering:
         transport = Answering()
-        async with post(transport, httpx2.URL("http://api.test/v1?x=1"), ask, 7.0):
+        async with post(upstream_over(transport, url="http://api.test/v1?x=1", connect_s=7.0), ask):
             assert transport.asked() is None, "the question is held while its answer streams"
         return transport
 
@@ -111,7 +80,7 @@ def tried(transport: Failing, retries: Retries | None = None, connect_s: float =
     """What became of it, in fake time."""
 
     async def main() -> None:
-        async with post(transport, httpx2.URL("http://api.test/"), ASK, connect_s, *([retries] if retries else [])):
+        async with post(upstream_over(transport, connect_s=connect_s, retries=retries), ASK):
             pass
 
     try:

@@ -1,0 +1,42 @@
+"""What waits where of one stream, as seen from the relay; by the names of `streamkit.taps.gauges`."""
+
+from __future__ import annotations
+
+from streamkit.relay.delivery.answer import Answer
+from streamkit.relay.delivery.outlet import Outlet
+from streamkit.relay.sources.source import Waiting
+from streamkit.sockets import resident_bytes
+from streamkit.taps.gauges import Values
+
+__all__ = ["Queues"]
+
+
+class Queues:
+    """The queues between a source's connection and the client's; those before the source once it is `opened`."""
+
+    def __init__(self, answer: Answer, outlet: Outlet) -> None:
+        self._answer = answer
+        self._outlet = outlet
+        self._waiting: Waiting | None = None
+
+    def opened(self, waiting: Waiting) -> None:
+        """There is something to be read, and this can tell how much of it waits."""
+        self._waiting = waiting
+
+    def busy(self) -> bool:
+        """Some of what was written has not left yet."""
+        buffer, unsent = self._answer.send_queue()
+        return bool(buffer or unsent)
+
+    def read(self) -> Values:
+        """How much there is now."""
+        waiting, (buffer, unsent) = self._waiting, self._answer.send_queue()
+        return {
+            "relay.unread": None if waiting is None else waiting.unread_bytes(),
+            "relay.inbox": None if waiting is None else waiting.waiting_bytes,
+            "relay.pending": self._outlet.pending_bytes,
+            "relay.buffer": buffer,
+            "relay.unsent": unsent,
+            "relay.wrote": self._answer.wrote,
+            "relay.rss": resident_bytes(),
+        }

@@ -1,0 +1,41 @@
+"""A request's body as it arrives: within its bound, in time, and then the fields out of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from sanic import Request
+
+from streamkit.inside_sanic import announced_bytes
+from streamkit.relay.failure import Failed
+from streamkit.relay.request.body import check_type, read_fields
+from streamkit.relay.request.connection import check_stock
+
+__all__ = ["receive_fields"]
+
+
+async def receive_fields(request: Request, names: Sequence[str], *, max_bytes: int, within_s: float) -> dict[str, str]:
+    """The fields called `names` (see `read_fields`) of a request whose body has not been read: of at most `max_bytes`,
+    and within `within_s` seconds (0: any).
+
+    What its head already rules out is refused before the body is read. Raises Failed.
+    """
+    check_stock(request)
+    headers = request.headers
+    content_type = check_type(headers.getall("content-type", []), headers.getall("content-encoding", []))
+    too_large = Failed.of_request(413, "body_too_large", f"send at most {max_bytes} bytes")
+    if announced_bytes(request) > max_bytes:
+        raise too_large
+    body = bytearray()
+    stream: Any = request.stream  # Sanic types it wider than what a route with stream=True gets
+    try:
+        async with asyncio.timeout(within_s or None):
+            async for data in stream:
+                body += data
+                if len(body) > max_bytes:
+                    raise too_large
+    except TimeoutError:
+        raise Failed.of_request(408, "timeout_body", f"send the body within {within_s:g} s") from None
+    return read_fields(content_type, bytes(body), names)

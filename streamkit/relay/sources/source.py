@@ -1,0 +1,81 @@
+"""What a source is: the one protocol between where pieces come from and how they leave.
+
+    async def numbers(upto: int, into: Into) -> Pieces:
+        for number in range(upto):
+            pieces = [Piece(f"{number} ")]
+            if not into.offer(pieces):
+                yield pieces
+
+A source is an async generator of lists of pieces. Whoever runs it (a delivery, a store that is replayed later) and
+whoever writes one (an LLM's answer, an upload, a job, a stored stream) need to know the following of each other, and
+nothing else.
+
+Pieces      One list for what one read brought: what came together leaves together. An empty list says that the other
+            side lives though no text came: from the first piece on it starts the `idle` deadline anew.
+Offering    A source may offer a list first, by `into.offer`, from any callback of the loop, best the very one that read
+            it: so most pieces never wake a task, which costs more than all else that is done with them. True: it is
+            taken, in order. False: nothing was done; that very list has to be yielded next, and nothing may be offered
+            before the generator is resumed, or pieces would overtake each other. What `offer` raises belongs to the
+            one who iterates. A source that never offers is as right, and slower.
+Waiting     While a list that was yielded has not been taken, the generator is not resumed: that is back-pressure, and
+            a source passes it on by not reading.
+The end     To return says: complete, and proven. Everything else is raised: `Failed`, whose `Failure` says how the
+            stream ended and what a client may be told; behind the last pieces, not instead of them. Any other exception
+            is a bug, and the client is told no more than that.
+Closing     `aclose()`, or the cancellation of the task that iterates, ends it at any await: a client left, a deadline
+            passed, the server stops. It lets go of all it holds (its upstream's connection, say), offers nothing from
+            then on, and asks nobody anything. It is closed in every case, but if it was never iterated that runs none
+            of its code: so it holds nothing before.
+Deadlines   They are not the source's business, but for those that nobody else can see, such as how long connecting
+            takes: whoever runs it cancels it.
+Taps        `into.taps` is None or takes a step at `relay.read` and `relay.event` for each read that brought text.
+Queues      `into.opened` is told what waits to be read, as soon as there is something that can tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from streamkit.extractor.pieces import Piece
+from streamkit.taps import StreamTaps
+
+__all__ = ["Into", "Offer", "Pieces", "Source", "Waiting"]
+
+Pieces: TypeAlias = AsyncGenerator[list[Piece], None]
+"""A source that was asked, and runs when it is iterated."""
+
+Source: TypeAlias = Callable[..., Pieces]
+"""Asked with whatever it needs, and at last with an `Into`."""
+
+Offer: TypeAlias = Callable[[list[Piece]], bool]
+"""Takes pieces in the very callback that reads them; False, and nothing done, where they have to wait."""
+
+
+class Waiting(Protocol):
+    """What waits to be read, such as `streamkit.transport.Body`."""
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Read off the connection, and not yet by the source."""
+
+    def unread_bytes(self) -> int | None:
+        """Not yet read off the connection; None where that cannot be known."""
+
+
+def _refuse(_: list[Piece]) -> bool:
+    return False
+
+
+def _nobody(_: Waiting) -> None:
+    """Nobody wants to know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Into:
+    """What a source is given of the stream that it fills. `Into()` takes nothing at once, and keeps no taps."""
+
+    offer: Offer = _refuse
+    taps: StreamTaps | None = None
+    opened: Callable[[Waiting], None] = _nobody

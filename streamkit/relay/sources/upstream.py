@@ -1,0 +1,83 @@
+"""Whom the relay asks, and how: what all questions of one upstream have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import httpx2
+
+from streamkit.errors import ConfigError
+from streamkit.presets import Preset
+from streamkit.presets.asking import UpstreamRequest
+from streamkit.relay.settings import DEFAULTS, Settings
+from streamkit.transport import StreamTransport
+from streamkit.transport.url import split_unix_url
+
+__all__ = ["Upstream"]
+
+KEEPALIVE_S: Final = 4.0
+"""How long an upstream connection may be idle: less than the 5 s after which many servers close theirs, for a request
+that crosses such an end is lost.
+"""
+
+
+class Upstream:
+    """One provider's endpoint: its `url`, its `preset`, what each question carries, and the `transport` to it.
+
+    `key`, `model` and `extra` as in `create_app`; the key is shown nowhere. `transport` is somebody else's, instead of
+    our own. Raises ConfigError for a URL that cannot be asked, and for a key or `extra` that cannot be sent.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        preset: Preset,
+        *,
+        key: str | None = None,
+        model: str | None = None,
+        extra: Mapping[str, object] | None = None,
+        settings: Settings = DEFAULTS,
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.url, self._unix = split_unix_url(url)
+        if self.url.userinfo:
+            raise ConfigError("the upstream's URL holds a user name or password: put the key into UPSTREAM_API_KEY")
+        self.preset = preset
+        self.settings = settings
+        self._key = key
+        self._model = model
+        self._extra = dict(extra or {})
+        self._given = transport
+        self._transport = transport
+        self.question("a question")  # what cannot be sent is said at start-up
+
+    def question(self, chat_history: str) -> UpstreamRequest:
+        """`chat_history` as this provider wants to be asked it."""
+        return self.preset.request(chat_history, key=self._key, model=self._model, extra=self._extra)
+
+    @property
+    def transport(self) -> httpx2.AsyncBaseTransport:
+        """What it is asked by, while it is open."""
+        assert self._transport is not None, "the upstream is not open"  # noqa: S101  # listeners run before requests
+        return self._transport
+
+    async def open(self) -> None:
+        """Make the transport: its connections belong to the running loop."""
+        limits, buffers = self.settings.limits, self.settings.buffers
+        self._transport = self._given or StreamTransport(
+            unix=self._unix,
+            max_connections=limits.max_streams,
+            keepalive_s=KEEPALIVE_S,
+            read_ahead_bytes=buffers.read_ahead_bytes,
+            receive_buffer_bytes=buffers.receive_buffer_bytes,
+        )
+
+    async def close(self) -> None:
+        """Close every connection to it."""
+        if self._transport is not None:
+            await self._transport.aclose()
+            self._transport = None
+
+    def __repr__(self) -> str:
+        return f"<Upstream preset={self.preset.name!r}>"

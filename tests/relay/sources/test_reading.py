@@ -1,0 +1,204 @@
+"""An answer being read, as a source reads it: when it is complete, and what every other ending is called."""
+
+from __future__ import annotations
+
+import httpx2
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamkit.presets.writing import wire
+from streamkit.relay.settings import Limits
+from streamkit.relay.sources.reading import HEARTBEATS
+from tests.relay.sources.upstreams import Answering, Chunk, failed, joined, relay, stream
+
+# --- complete -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name", ["seed", "openai", "anthropic", "gemini", "cohere", "mistral", "dashscope", "replicate"]
+)
+def test_a_whole_answer_is_complete(name: str) -> None:
+    batches, failure = relay(Answering(stream(name, "你", "好")), name)
+    assert (joined(batches), failure) == ("你好", None)
+
+
+def test_ndjson_is_read_as_ndjson() -> None:
+    upstream = Answering(
+        stream("ollama", "你", "好"), headers={"content-type": "application/x-ndjson", "content-length": "9"}
+    )
+    batches, failure = relay(upstream, "ollama")
+    assert (joined(batches), failure) == ("你好", None)
+
+
+def test_pieces_of_one_read_stay_together_and_a_read_that_completes_no_event_yields_nothing() -> None:
+    a, b, c = (wire("seed").piece(text, i) for i, text in enumerate("abc"))
+    batches, _ = relay(Answering([a + b, b": heartbeat\n\n", c[:9], c[9:]]), "seed")
+    assert batches == [["a", "b"], ["c"]]
+
+
+def test_an_event_without_text_still_shows_that_the_upstream_lives() -> None:
+    batches, _ = relay(Answering([b'data: {"choices": []}\n\n', *stream("openai", "a")]))
+    assert batches[0] == []
+
+
+def test_without_an_end_marker_clean_framing_is_the_proof() -> None:
+    pieces = [wire("seed").piece("a", 0)]
+    assert relay(Answering(pieces), "seed") == ([["a"]], None)
+    length = {"content-type": "text/event-stream", "content-length": str(len(pieces[0]))}
+    assert relay(Answering(pieces, headers=length), "seed") == ([["a"]], None)
+
+
+def test_a_finish_reason_and_clean_framing_are_enough_for_openai() -> None:
+    without_done = stream("openai", "a")[:-1]
+    assert relay(Answering(without_done))[1] is None
+
+
+@pytest.mark.parametrize("name", ["openai", "anthropic", "seed", "replicate"])
+def test_many_events_in_one_read_give_what_they_give_one_by_one(name: str) -> None:
+    events = stream(name, *("你好\n" if i % 7 else '"' for i in range(100)))
+    texts = [text for batch in relay(Answering(events), name)[0] for text in batch]
+    assert relay(Answering([b"".join(events)]), name) == ([texts], None)
+
+
+def test_the_pieces_before_an_error_are_handed_on_with_it_in_one_read() -> None:
+    form = wire("openai")
+    events = [*(form.piece("a", i) for i in range(100)), form.error("busy"), form.piece("b", 0)]
+    batches, failure = relay(Answering([b"".join(events)]))
+    assert batches == [["a"] * 100]
+    assert failure is not None
+    assert failure.outcome.name == "error_event"
+
+
+def test_what_comes_after_the_end_marker_is_not_read() -> None:
+    after: list[Chunk] = [
+        *stream("openai", "a"),
+        b'data: {"choices": [{"index": 0, "delta": {"content": "b"}}]}\n\n',
+        httpx2.ReadError("x"),
+    ]
+    batches, failure = relay(Answering(after))
+    assert (joined(batches), failure) == ("a", None)
+
+
+def test_a_stream_that_is_complete_stays_so_whatever_follows_in_the_same_read() -> None:
+    behind = b"".join(stream("openai", "a")) + b"data: " + b"x" * 5000 + b"\n\n"
+    batches, failure = relay(Answering([behind]), limits=Limits(max_line_bytes=1000))
+    assert (joined(batches), failure) == ("a", None)
+
+
+# --- truncated ------------------------------------------------------------------------------------------------------
+
+
+def truncated(answering: Answering, name: str = "openai") -> bool:
+    _, failure = relay(answering, name)
+    return failure is not None and str(failure.outcome) == "truncated" and failure.status == 502
+
+
+def test_a_bare_eof_proves_nothing() -> None:
+    assert truncated(Answering([wire("seed").piece("a", 0)], headers={"content-type": "text/event-stream"}), "seed")
+
+
+def test_clean_framing_without_the_end_marker_is_truncated() -> None:
+    assert truncated(Answering([wire("anthropic").piece("a", 0)]), "anthropic")
+
+
+def test_a_finish_reason_without_clean_framing_is_truncated() -> None:
+    assert truncated(Answering(stream("openai", "a")[:-1], headers={"content-type": "text/event-stream"}))
+
+
+@pytest.mark.parametrize("error", [httpx2.ReadError("x"), httpx2.RemoteProtocolError("x"), httpx2.ReadTimeout("")])
+def test_a_cut_connection_is_truncated_and_the_pieces_before_it_are_kept(error: Exception) -> None:
+    batches, failure = relay(Answering([wire("seed").piece("a", 0), error]), "seed")
+    assert batches == [["a"]]
+    assert failure is not None
+    assert str(failure.outcome) == "truncated"
+
+
+@given(st.data())
+def test_no_prefix_of_a_stream_with_an_end_marker_passes_for_the_whole(data: st.DataObject) -> None:
+    whole = b"".join(stream("anthropic", "你", "好"))
+    cut = data.draw(st.integers(0, len(whole) - len(wire("anthropic").close()[-1])))
+    assert truncated(Answering([whole[:cut]]), "anthropic")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"error": {"code": "model_not_found"}}',
+        b'{\n  "error": {\n    "code": "model_not_found"\n  }\n}\n',
+        b"<html>\n\n<p>Sign in</p>\n\n</html>\n",
+        wire("seed").piece("a", 0) + wire("seed").piece("b", 1)[:-1],
+    ],
+    ids=["json", "pretty json", "a page", "half an event"],
+)
+@pytest.mark.parametrize("name", ["seed", "gemini"])
+def test_clean_framing_proves_nothing_if_the_stream_ends_inside_an_event(name: str, body: bytes) -> None:
+    assert truncated(Answering([body], headers={"content-type": "text/plain", "content-length": "9"}), name)
+
+
+def test_comments_may_stand_behind_the_last_event() -> None:
+    assert relay(Answering([wire("seed").piece("a", 0), b": bye"]), "seed") == ([["a"]], None)
+
+
+# --- heartbeats -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", sorted(HEARTBEATS))
+@pytest.mark.parametrize("data", ["{}", '{"type": "ping"}', "12:00:01", "", "5"])
+def test_an_event_that_is_a_heartbeat_is_no_event(kind: str, data: str) -> None:
+    beat = f"event: {kind}\ndata: {data}\n\n".encode()
+    batches, failure = relay(Answering([beat, *stream("openai", "a"), beat]))
+    assert (batches[0], joined(batches), failure) == (relay(Answering(stream("openai", "a")))[0][0], "a", None)
+
+
+def test_heartbeats_beside_events_and_texts_hide_nothing() -> None:
+    beat, empty = b"event: ping\ndata: now\n\n", b'data: {"choices": []}\n\n'
+    a, b = (wire("openai").piece(text, 0) for text in "ab")
+    batches, failure = relay(Answering([beat + empty, beat + a + beat + b + beat, beat, *stream("openai")]))
+    assert batches[:2] == [[], ["a", "b"]]
+    assert failure is None
+
+
+def test_malformed_json_behind_a_heartbeat_is_still_an_error() -> None:
+    _, failure = relay(Answering([b"event: ping\ndata: now\n\n" + b"data: {oops\n\n"]))
+    assert failure is not None
+    assert failure.code == "upstream_malformed"
+
+
+# --- errors -----------------------------------------------------------------------------------------------------------
+
+
+def test_an_error_in_the_stream_ends_it_with_the_providers_code() -> None:
+    upstream = Answering([*wire("openai").open(), wire("openai").piece("a", 0), wire("openai").error("server_busy")])
+    batches, failure = relay(upstream)
+    assert joined(batches) == "a"
+    assert failure is not None
+    assert (failure.code, str(failure.outcome)) == ("upstream_error", "error_event(server_busy)")
+
+
+def test_nothing_that_the_provider_wrote_but_its_code_reaches_a_client() -> None:
+    secret = b'data: {"error": {"code": "bad", "message": "key sk-secret is wrong"}}\n\n'
+    _, failure = relay(Answering([secret]))
+    assert "sk-secret" not in repr(failure)
+
+
+def test_a_malformed_payload_is_an_error_and_not_skipped() -> None:
+    upstream = Answering([*stream("openai", "a")[:-1], b"data: {oops\n\n", b"data: [DONE]\n\n"])
+    assert failed(upstream) == ("upstream_malformed", 502, "error_event(malformed_json)")
+
+
+@pytest.mark.parametrize("limit", ["max_line_bytes", "max_event_bytes"])
+def test_an_oversized_event_ends_the_stream_after_the_pieces_before_it(limit: str) -> None:
+    upstream = Answering([*stream("seed", "a"), b"data: " + b"x" * 5000 + b"\n\n", *stream("seed", "b")])
+    batches, failure = relay(upstream, "seed", Limits(**{limit: 1000}))
+    assert batches == [["a"]]
+    assert failure is not None
+    assert failure.code == "upstream_too_large"
+
+
+def test_an_event_of_too_many_values_ends_the_stream_after_the_pieces_before_it_unparsed() -> None:
+    crowd = b'data: {"choices":[' + 100_000 * b"{}," + b"{}]}\n\n"
+    batches, failure = relay(Answering([*stream("openai", "a")[:-1], crowd, *stream("openai", "b")]), "openai")
+    assert joined(batches) == "a"
+    assert failure is not None
+    assert (failure.code, str(failure.outcome)) == ("upstream_malformed", "error_event(too_many_values)")

@@ -1,0 +1,40 @@
+"""The line of each stream: what it says, and that what is kept of it is what was logged."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+
+from streamkit.outcome import Outcome
+from streamkit.relay.log import StreamRecord
+
+
+def test_a_stream_of_which_nobody_says_anything_is_one_whose_client_left() -> None:
+    told = StreamRecord("s1").write()
+    assert (told["outcome"], told["code"], told["status"], told["first_piece_ms"]) == ("cancelled", "", None, None)
+
+
+def test_what_is_returned_is_what_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "streamkit.relay")
+    record = StreamRecord("s1", format="text/plain", policy="pause", pieces=3, wrote_bytes=12, held_ns=1_234_567)
+    record.ended(Outcome("timeout", "idle"), "timeout_idle", None)
+    told = record.write()
+    assert [json.loads(line.getMessage()) for line in caplog.records] == [told]
+    assert (told["outcome"], told["code"], told["held_ms"]) == ("timeout(idle)", "timeout_idle", 1.235)
+
+
+def test_an_answer_that_began_was_told_200_whatever_became_of_it() -> None:
+    record = StreamRecord("s1", started_ns=5_000_000)
+    record.first_piece_ns = 7_500_000
+    assert record.write()["status"] == 200, "a client that left"
+    record.ended(Outcome("truncated"), "upstream_truncated", None)
+    told = record.write()
+    assert (told["status"], told["first_piece_ms"]) == (200, 2.5)
+
+
+def test_an_answer_that_did_not_begin_has_the_status_that_it_was_refused_with() -> None:
+    record = StreamRecord("s1")
+    record.ended(Outcome("refused", 429), "upstream_rate_limited", 429)
+    assert record.write()["status"] == 429

@@ -1,0 +1,325 @@
+"""What streamkit relies on inside of Sanic, held against the Sanic that is installed.
+
+Each failure says what Sanic changed, what streamkit needs it for, and where: the one place to mend. First the names
+that have to be there; then what they have to do, seen by a handler of a running server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import pytest
+from sanic import HTTPResponse, Request, Sanic
+from sanic.application.constants import ServerStage
+from sanic.application.state import ApplicationServerInfo, ApplicationState
+from sanic.http import Http
+from sanic.http.constants import Stage
+from sanic.server.async_server import AsyncioServer
+from sanic.server.protocols.http_protocol import HttpProtocol
+from sanic.signals import Event
+from sanic.touchup.service import TouchUp
+
+from streamkit import inside_sanic
+from streamkit.inside_sanic import (
+    SEND_SIGNALS,
+    abort_all,
+    announced_bytes,
+    app_registry,
+    can_write,
+    close_idle,
+    connection_tasks,
+    is_chunked,
+    is_listened_to,
+    take_over,
+    transport_of,
+    without_response_timeout,
+)
+from streamkit.serving.server import serve
+from streamkit.transport.http1 import chunk
+from tests.rawsockets import exchange, request
+from tests.servers import connect, rest_of
+
+CONNECTION = "streamkit/relay/request/connection.py"
+INSIDE = "streamkit/inside_sanic.py"
+
+
+def needs(held: object, what: str, why: str, where: str = INSIDE) -> None:
+    assert held, f"Sanic changed {what}: streamkit needs it for {why} (see {where})"
+
+
+# --- Names ----------------------------------------------------------------------------------------------------------
+
+
+def attributes(kind: type) -> set[str]:
+    """All that its instances have, as far as the classes tell."""
+    slots = [name for base in kind.__mro__ for name in getattr(base, "__slots__", ())]
+    noted = [name for base in kind.__mro__ for name in vars(base).get("__annotations__", {})]
+    return {*dir(kind), *slots, *noted}
+
+
+@pytest.mark.parametrize(
+    ("kind", "names", "why", "where"),
+    [
+        (HttpProtocol, ["_can_write"], "waiting for a slow client, as Sanic's own send does", INSIDE),
+        (HttpProtocol, ["response_timeout", "check_timeouts"], "deadlines of its own on streams", INSIDE),
+        (HttpProtocol, ["_task", "close_if_idle", "transport"], "stopping a server with a grace", INSIDE),
+        (HttpProtocol, ["HTTP_CLASS", "http", "app", "loop", "recv_buffer"], "strict connections", CONNECTION),
+        (HttpProtocol, ["receive_more", "send", "access_log"], "strict connections", CONNECTION),
+        (Http, ["response_func", "http1_response_chunked"], "writing chunks past Sanic", INSIDE),
+        (Http, ["stage"], "an upstream that writes what is no HTTP, and whose timer runs", INSIDE),
+        (Http, ["request_bytes"], "refusing a body by its Content-Length", INSIDE),
+        (Http, ["_receive_more", "_send", "http1", "init_for_request"], "deadlines on heads and bodies", CONNECTION),
+        (Http, ["http1_request_header", "HEADER_MAX_SIZE", "create_empty_request"], "strict heads", CONNECTION),
+        (Http, ["read", "request_body", "request_bytes_left", "request_max_size"], "strict bodies", CONNECTION),
+        (Http, ["keep_alive", "recv_buffer", "expecting_continue"], "strict framing", CONNECTION),
+        (Http, ["upgrade_websocket", "url", "request", "head_only"], "strict heads", CONNECTION),
+        (Http, ["http1_response_header", "response", "log_response"], "streams to clients of HTTP/1.0", CONNECTION),
+        (Stage, ["IDLE", "REQUEST", "HANDLER", "RESPONSE", "FAILED"], "knowing whose turn it is", CONNECTION),
+        (ServerStage, ["SERVING"], "app.loop, app.add_task() and app.stop() in served apps", INSIDE),
+        (ApplicationState, ["server_info"], "app.loop, app.add_task() and app.stop() in served apps", INSIDE),
+        (AsyncioServer, ["connections", "server"], "stopping a server with a grace", INSIDE),
+        (AsyncioServer, ["startup", "before_start", "start_serving", "after_start"], "serve()", INSIDE),
+        (AsyncioServer, ["before_stop", "after_stop"], "serve()", INSIDE),
+        (Sanic, ["_app_registry", "unregister_app", "set_serving", "create_server", "prepare"], "serve()", INSIDE),
+        (Sanic, ["signal_router", "shutdown_tasks", "tasks", "dispatch"], "serve(), and signals of sends", INSIDE),
+    ],
+    ids=lambda value: value.__name__ if isinstance(value, type) else None,
+)
+def test_the_names_are_there(kind: type, names: list[str], why: str, where: str) -> None:
+    missing = [name for name in names if name not in attributes(kind)]
+    needs(not missing, f"{kind.__module__}.{kind.__name__}, which has no {', '.join(missing)} any more", why, where)
+
+
+def test_a_server_can_be_named_as_serving() -> None:
+    taken = list(inspect.signature(ApplicationServerInfo).parameters)
+    needs({"settings", "stage", "server"} <= {*taken}, "ApplicationServerInfo", "app.loop in served apps")
+
+
+def test_touch_up_says_what_it_has_touched() -> None:
+    """Once an app has started, and for good: tests/serving/test_foreground.py sees it in a process of its own."""
+    touched = {kind for kind, _ in TouchUp._registry}
+    needs(HttpProtocol in touched, "TouchUp, which leaves HttpProtocol alone", "several apps in one process")
+    needs("__touched__" in inspect.getsource(TouchUp.run), "TouchUp's __touched__", "several apps in one process")
+
+
+def test_the_signal_of_a_send_is_called_so() -> None:
+    needs(Event.HTTP_LIFECYCLE_SEND.value in SEND_SIGNALS, "the signal of a send", "telling who listens to sends")
+
+
+@pytest.mark.parametrize("name", ["http.lifecycle.send", "http.lifecycle.<anything>", "http.lifecycle.begin"])
+def test_who_listens_to_sends_is_known(name: str) -> None:
+    with app_of_its_own() as app:
+
+        @app.signal(name)
+        async def listen(**_: object) -> None:
+            """Somebody who wants to know."""
+
+        async def start() -> None:
+            app.signal_router.finalize()
+
+        asyncio.run(start())
+        listened = name != "http.lifecycle.begin"
+        found = {signal.name for signal in app.signal_router.routes}
+        needs(is_listened_to(app) is listened, f"its signal router, which has {found}", "telling who listens to sends")
+
+
+@contextmanager
+def app_of_its_own() -> Iterator[Sanic[Any, Any]]:
+    app: Sanic[Any, Any] = Sanic("inside", configure_logging=False)
+    try:
+        needs(app_registry().get("inside") is app, "Sanic._app_registry", "several apps of one name in one process")
+        yield app
+    finally:
+        Sanic.unregister_app(app)
+
+
+# --- What they do ---------------------------------------------------------------------------------------------------
+
+
+Look = Callable[[Request, dict[str, Any]], Awaitable[object]]
+
+
+def seen(look: Look, body: bytes = b"x", **headers: str) -> tuple[dict[str, Any], bytes]:
+    """What a handler noted when it looked inside, and all that its client got until the connection closed."""
+    noted: dict[str, Any] = {}
+
+    def make() -> Sanic[Any, Any]:
+        app: Sanic[Any, Any] = Sanic("inside", configure_logging=False)
+        app.config.TOUCHUP = False
+
+        @app.post("/", stream=True)
+        async def handle(request: Request) -> object:
+            return await look(request, noted)
+
+        return app
+
+    with serve(make) as server, connect(server) as client:
+        client.sendall(request("/", body, connection="close", **headers))
+        return noted, rest_of(client)
+
+
+def stage(request: Request) -> str:
+    stream: Any = request.stream
+    return cast("str", stream.stage.name)
+
+
+def test_a_connection_that_is_full_clears_the_event_that_sends_wait_for() -> None:
+    async def look(request: Request, noted: dict[str, Any]) -> HTTPResponse:
+        protocol: Any = request.protocol
+        noted["at first"] = can_write(request).is_set()
+        protocol.pause_writing()
+        noted["full"] = can_write(request).is_set()
+        protocol.resume_writing()
+        noted["again"] = can_write(request).is_set()
+        noted["transport"] = hasattr(transport_of(request), "get_write_buffer_size")
+        return HTTPResponse()
+
+    noted, _ = seen(look)
+    want = {"at first": True, "full": False, "again": True, "transport": True}
+    needs(noted == want, f"SanicProtocol._can_write ({noted})", "waiting for a slow client")
+
+
+def test_a_lost_connection_cancels_its_task_and_lets_senders_go() -> None:
+    async def look(request: Request, noted: dict[str, Any]) -> None:
+        protocol: Any = request.protocol
+        task = asyncio.current_task()
+        noted["its task"] = protocol._task is task
+        protocol.pause_writing()
+        request.app.loop.call_soon(transport_of(request).abort)
+        try:
+            await asyncio.sleep(5)
+        except asyncio.CancelledError:
+            noted["cancelled"] = True
+            noted["let go"] = can_write(request).is_set()
+            raise
+
+    noted, _ = seen(look)
+    want = {"its task": True, "cancelled": True, "let go": True}
+    needs(noted == want, f"SanicProtocol.connection_lost ({noted})", "ending the stream of a client that left")
+
+
+def test_a_length_is_known_before_the_body_is_read() -> None:
+    async def look(request: Request, noted: dict[str, Any]) -> HTTPResponse:
+        noted["announced"] = announced_bytes(request)
+        noted["body"] = b"".join([part async for part in cast("Any", request.stream)]).decode()
+        return HTTPResponse()
+
+    noted, _ = seen(look, b"twelve bytes")
+    want = {"announced": 12, "body": "twelve bytes"}
+    needs(noted == want, f"Http.request_bytes ({noted})", "refusing a body by its Content-Length")
+
+
+def test_an_answer_of_unknown_length_goes_on_in_chunks_like_ours() -> None:
+    async def look(request: Request, noted: dict[str, Any]) -> None:
+        noted["before"] = stage(request), is_chunked(request)
+        response = await request.respond()
+        await response.send(b"by Sanic")
+        noted["after"] = stage(request), is_chunked(request)
+        transport_of(request).write(chunk(b"by us"))
+        await response.send(b"by Sanic")
+        await response.send(end_stream=True)
+        noted["at the end"] = stage(request)
+
+    noted, got = seen(look)
+    want = {"before": ("HANDLER", False), "after": ("RESPONSE", True), "at the end": "IDLE"}
+    needs(noted == want, f"Http.response_func or stage ({noted})", "writing chunks past Sanic")
+    body = got.partition(b"\r\n\r\n")[2]
+    whole = chunk(b"by Sanic") + chunk(b"by us") + chunk(b"by Sanic") + b"0\r\n\r\n"
+    needs(body == whole, f"how it writes chunks ({body!r})", "writing chunks past Sanic")
+
+
+def test_an_answer_of_known_length_has_no_chunks() -> None:
+    async def look(request: Request, noted: dict[str, Any]) -> None:
+        response = await request.respond(headers={"content-length": "4"})
+        await response.send(b"ab")
+        noted["chunked"] = is_chunked(request)
+        await response.send(b"cd")
+
+    noted, got = seen(look)
+    needs(noted == {"chunked": False} and got.endswith(b"\r\n\r\nabcd"), "Http.response_func", "chunks past Sanic")
+
+
+def test_nothing_is_added_to_an_answer_that_was_taken_over() -> None:
+    async def look(request: Request, noted: dict[str, Any]) -> None:
+        take_over(request)
+        transport_of(request).write(b"no HTTP at all")
+        noted["stage"] = stage(request)
+        raise RuntimeError("that nobody is told")
+
+    noted, got = seen(look)
+    needs(noted == {"stage": "FAILED"}, "Http.stage", "an upstream that writes what is no HTTP")
+    needs(got == b"no HTTP at all", f"Stage.FAILED: it added {got[14:]!r}", "an upstream that writes what is no HTTP")
+
+
+def test_a_response_timer_that_is_ours_does_not_fire_and_then_does_again() -> None:
+    async def look(request: Request, noted: dict[str, Any]) -> HTTPResponse:
+        protocol: Any = request.protocol
+        protocol.response_timeout = -1.0  # over since ever
+        with without_response_timeout(request):
+            protocol.check_timeouts()
+            await asyncio.sleep(0)
+            noted["silenced"] = True
+        protocol.check_timeouts()
+        try:
+            await asyncio.sleep(5)
+        except asyncio.CancelledError:
+            noted["fired"] = True
+            raise
+        return HTTPResponse()
+
+    noted, got = seen(look)
+    want = {"silenced": True, "fired": True}
+    needs(noted == want, f"HttpProtocol.response_timeout ({noted})", "deadlines of its own on streams")
+    needs(got.startswith(b"HTTP/1.1 503"), "what its response timer does", "the word for it in experiments")
+
+
+def test_connections_are_known_by_their_server_and_leave_by_themselves() -> None:
+    found: dict[str, Any] = {}
+
+    def make() -> Sanic[Any, Any]:
+        app: Sanic[Any, Any] = Sanic("inside", configure_logging=False)
+
+        @app.post("/")
+        async def handle(request: Request) -> HTTPResponse:
+            server: Any = request.app.state.server_info[0].server
+            found["server"], found["loop"] = server, request.app.loop
+            found["tasks"] = asyncio.current_task() in connection_tasks(server)
+            found["open while busy"] = close_idle(server) and not transport_of(request).is_closing()
+            return HTTPResponse()
+
+        return app
+
+    async def aborted() -> list[bool]:
+        abort_all(found["server"])
+        await asyncio.sleep(0.05)
+        return [close_idle(found["server"]), bool(connection_tasks(found["server"]))]
+
+    with serve(make) as server, connect(server) as idle:
+        exchange(server.url, request("/", b"x"))
+        idle.sendall(b"POST / HT")  # a head that has begun: not idle
+        got = asyncio.run_coroutine_threadsafe(aborted(), found["loop"]).result(5)
+    needs(found["tasks"], "SanicProtocol._task", "waiting for handlers at a stop")
+    needs(found["open while busy"], "close_if_idle, which closes busy connections", "stopping with a grace")
+    needs(got == [False, False], f"AsyncioServer.connections ({got})", "stopping with a grace")
+
+
+def test_every_name_that_is_relied_on_is_looked_at_here() -> None:
+    """Who adds one to `inside_sanic` adds its test."""
+    own = inspect.getsource(inspect.getmodule(needs))  # type: ignore[arg-type]  # this module
+    elsewhere = {
+        "NEVER_S",  # a number
+        "mark_serving", "mark_stopped",  # what `serve` does for each of these tests: app.loop works
+        "is_touched_up",  # `__touched__`, above; what it does is in tests/serving
+    }  # fmt: skip
+    assert [
+        name for name in inside_sanic.__all__ if name not in own.replace(f'"{name}"', "") and name not in elsewhere
+    ] == []
+
+
+def test_a_failure_says_what_changed_what_for_and_where() -> None:
+    with pytest.raises(AssertionError, match=r"Sanic changed its mind: streamkit needs it for peace \(see here\.py\)"):
+        needs(False, "its mind", "peace", "here.py")
