@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
-from operator import length_hint
 from typing import Any, Literal, TypeAlias
 
 import orjson
@@ -20,13 +19,11 @@ from streamkit.presets import asking
 from streamkit.presets.asking import Ask, Question, UpstreamRequest
 from streamkit.presets.plans import (
     BY_RULES,
-    Envelope,
     Plan,
     Plans,
     Shape,
     any_alarm,
-    hops,
-    opaque,
+    has_json_steps,
     standing,
     text_of,
     text_unless,
@@ -37,8 +34,6 @@ __all__ = ["COMMON_ERRORS", "EndMark", "ErrorMark", "Preset"]
 MAX_MESSAGE = 200
 _CODE = re.compile(r"[!-~]{1,64}")
 _new_tuple = tuple.__new__  # half the cost of Piece(…)
-# Finding an envelope costs about half of reading an event: it is tried at most once for so many events.
-EVENTS_PER_TRY = 10
 
 Extractors: TypeAlias = str | Extractor | Iterable[str | Extractor]
 
@@ -266,9 +261,7 @@ class Preset:
         """
         # Here only texts are found, as `_read_by_rules` would find them; on errors, ends and all else it decides.
         plans, plan, planned = self._plans, BY_RULES, None
-        envelope, tries = None, length_hint(events) // EVENTS_PER_TRY
-        while (event := next(events, None) if envelope is None else envelope.follow(events, pieces)) is not None:
-            envelope = None
+        for event in events:
             kind, data, _ = event
             try:
                 value = orjson.loads(data) if self._looks_at_keys else None
@@ -284,9 +277,6 @@ class Preset:
                     reasoning = plan.reasoning(value) if plan.reasoning is not None else ""
                     if text or reasoning:
                         pieces.append(_new_tuple(Piece, (text, reasoning, None)))
-                        if tries and text:
-                            tries -= 1
-                            envelope = Envelope.of(event, text, plan)
                         continue
                     if plan.sure:
                         continue
@@ -312,8 +302,7 @@ class Preset:
         return Plan(
             text_unless(alarm, reasons, text, shape),
             text_of(reasoning, shape),
-            sure=not hops([*text, *reasoning, *reasons]),
-            opaque=opaque(text, [*reasoning, *reasons], left, places),
+            sure=not has_json_steps([*text, *reasoning, *reasons]),
         )
 
     def _read_by_rules(self, event: ServerSentEvent) -> Piece | End | ProviderError | None:

@@ -86,7 +86,7 @@ def read_run(rules: Preset, events: list[ServerSentEvent]) -> list[object]:
     """What a run of events gives: pieces, ends and errors; an end that stands in a piece only there."""
     results: list[object] = []
     left = iter(events)
-    with patch("streamkit.presets.rules.EVENTS_PER_TRY", 1), patch("streamkit.presets.plans.PATIENCE", 1):
+    with patch("streamkit.presets.plans.PATIENCE", 1):
         while True:
             pieces: list[Piece] = []
             end = rules.read_pieces(left, pieces)
@@ -253,7 +253,7 @@ def test_what_follows_an_end_or_an_error_is_left() -> None:
     assert [*left] == [b]
 
 
-# --- what stands around the text
+# --- texts in a run of events that differ in nothing else
 
 OPENAI = preset("openai")
 
@@ -264,75 +264,31 @@ def delta(text: str, more: str = "") -> ServerSentEvent:
     return ServerSentEvent(data=data)
 
 
-def envelope_of(event: ServerSentEvent, rules: Preset = OPENAI) -> shape.Envelope | None:
-    piece = rules.read(event)
-    assert isinstance(piece, Piece)
-    plan = rules._plan(shape.Shape(event.event, frozenset(json.loads(event.data))))
-    return shape.Envelope.of(event, piece.text, plan)
-
-
-def followed(events: list[ServerSentEvent]) -> tuple[list[str], ServerSentEvent | None]:
-    envelope = envelope_of(delta('"a"'))
-    pieces: list[Piece] = []
-    assert envelope is not None
-    other = envelope.follow(iter(events), pieces)
-    return [piece.text for piece in pieces], other
-
-
-def test_events_in_one_envelope_are_followed_to_their_end_however_their_text_is_spelled() -> None:
+def test_the_texts_of_a_run_are_read_however_they_are_spelled() -> None:
     texts = ["b", "index", " ", '"', "\\", "\n", "你", "\u2028", "😀", "x" * 1000]
     spelled = [delta(json.dumps(text, ensure_ascii=ascii_only)) for text in texts for ascii_only in (False, True)]
-    assert followed(spelled) == ([text for text in texts for _ in range(2)], None)
+    assert read_run(OPENAI, spelled) == [Piece(text) for text in texts for _ in range(2)]
 
 
 @pytest.mark.parametrize(
-    "text", ['""', "null", "0", '["a"]', '{"a": "b"}', '"a', '"a"b"', '"a", "role": "b"', r'"\ud83d"', "", "\n"]
-)
-def test_what_is_not_one_string_is_in_another_envelope(text: str) -> None:
-    others = [delta(text), delta('"c"')]
-    assert followed([delta('"b"'), *others]) == (["b"], others[0])
-    assert read_run(OPENAI, [delta('"b"')] * 20 + others) == [
-        result for event in [delta('"b"')] * 20 + others if (result := by_every_rule(OPENAI, event)) is not None
-    ]
-
-
-def test_an_envelope_is_the_type_and_all_else_of_the_data() -> None:
-    for other in (delta('"b"', ', "logprobs": null'), delta('"b"')._replace(event="x"), ServerSentEvent(data="[DONE]")):
-        assert followed([other]) == ([], other)
-    short = delta("")
-    cut = short._replace(data=short.data.replace('"content": }', '"content": '))
-    assert followed([cut]) == ([], cut)
-
-
-@pytest.mark.parametrize(
-    "event",
+    "odd_one",
     [
-        delta(r'"\u0061"'),  # spelled otherwise
-        delta(r'"\u0062"'),  # stands elsewhere too, and only there as it is
-        delta(r'"\u0063hoices"'),  # stands elsewhere as a key
-        delta('"a"', ', "like": "a"'),  # the last one is another
-        delta('[{"text": "a"}, {"text": "b"}]'),  # of two
-        delta(r'"\u002c "', ', "more": ["x", "y"]'),  # what stands between two strings
+        *map(
+            delta, ['""', "null", "0", '["a"]', '{"a": "b"}', '"a', '"a"b"', '"a", "role": "b"', r'"\ud83d"', "", "\n"]
+        ),
+        delta('"b"', ', "logprobs": null'),
+        delta('"b"')._replace(event="x"),
+        delta(r'"\u0063hoices"'),  # a key's name
+        delta('"a"', ', "like": "a"'),
+        delta('[{"text": "a"}, {"text": "b"}]'),
+        delta(r'"\u002c "', ', "more": ["x", "y"]'),
+        ServerSentEvent(data="[DONE]"),
     ],
+    ids=lambda event: event.data[41:70],
 )
-def test_no_envelope_is_found_where_the_text_is_not_surely_that_string(event: ServerSentEvent) -> None:
-    assert envelope_of(event) is None
-
-
-@pytest.mark.parametrize("name", ["compared", "decoded", "decoded place", "compared end", "hop"])
-def test_no_envelope_is_found_where_something_may_depend_on_what_the_text_says(name: str) -> None:
-    event = ServerSentEvent(data='{"text": "a", "code": 1}')
-    assert envelope_of(event, odd("text")) is not None
-    assert envelope_of(event, ODD[name]) is None
-
-
-@pytest.mark.parametrize("name", ["anthropic", "openai", "openai-responses", "gemini", "azure", "ollama", "cohere"])
-def test_the_texts_of_most_providers_have_an_envelope(name: str) -> None:
-    texts = [
-        event for event in WIRE[name] if isinstance(piece := PRESETS[name].read(event), Piece) and piece.text == "a"
-    ]
-    assert texts
-    assert all(envelope_of(event, PRESETS[name]) for event in texts)
+def test_one_that_is_unlike_the_others_of_its_run_reads_as_by_every_rule(odd_one: ServerSentEvent) -> None:
+    events = [*[delta('"b"')] * 20, odd_one, delta('"c"')]
+    assert read_run(OPENAI, events) == read_one_by_one(OPENAI, events)
 
 
 @pytest.mark.parametrize("name", sorted(WIRE))
@@ -357,7 +313,7 @@ def test_malformed_json_within_json_is_told_where_nothing_else_is_found() -> Non
 
 def test_memory_is_bounded_when_every_event_has_another_shape(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shape, "MAX_PLANS", 8)
-    plans = shape.Plans(lambda _: shape.Plan(lambda _: "", None, sure=True, opaque=True))
+    plans = shape.Plans(lambda _: shape.Plan(lambda _: "", None, sure=True))
     for number in range(100):
         for times in range(1, shape.PATIENCE + 1):
             assert (plans["message", str(number)] is not shape.BY_RULES) is (times == shape.PATIENCE)
