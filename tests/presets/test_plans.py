@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 from streamkit.extractor import Document, Extractor
 from streamkit.extractor.pieces import End, Piece, ProviderError
 from streamkit.parser import NDJSONParser, ServerSentEvent, SSEParser
-from streamkit.presets import PRESETS, preset
+from streamkit.presets import PRESETS, preset, writer
 from streamkit.presets import plans as shape
 from streamkit.presets.rules import EndMark, ErrorMark, Preset
-from streamkit.presets.writing import wire
 
 
 def odd(*text: Any, reasoning: Any = (), ends: Any = (), errors: Any = ()) -> Preset:
@@ -99,8 +98,8 @@ def read_run(rules: Preset, events: list[ServerSentEvent]) -> list[object]:
 
 
 def on_the_wire(name: str) -> list[ServerSentEvent]:
-    form = wire(name)
-    parser = NDJSONParser() if preset(name).framing == "ndjson" else SSEParser()
+    form = writer(name)
+    parser = NDJSONParser() if preset(name).grammar == "ndjson" else SSEParser()
     items = [*form.open(), form.piece("a", 0), form.piece("你", 1), form.error("busy"), *form.close(2)]
     return [*parser.feed(b"".join(items)), *parser.close()]
 
@@ -325,7 +324,7 @@ def test_memory_is_bounded_when_every_event_has_another_shape(monkeypatch: pytes
 
 def test_events_of_many_or_long_keys_are_not_remembered_and_read_all_the_same() -> None:
     rules = Preset(name="x", text="text")
-    plans: Any = rules._plans
+    plans = rules._rules.plans
     for keys in (map(str, range(shape.MAX_KEYS)), ["k" * shape.MAX_KEY_CHARACTERS]):
         event = ServerSentEvent(data=json.dumps(dict.fromkeys(keys) | {"text": "a"}))
         assert read(rules, event) == Piece("a")

@@ -39,7 +39,7 @@ def event(data: object, kind: str = "message") -> ServerSentEvent:
 def results(name: str, body: str, *, reasoning: bool = False) -> list[object]:
     """What a preset makes of a whole body, without the events that mean nothing."""
     known = preset(name, reasoning=reasoning)
-    parser = NDJSONParser() if known.framing == "ndjson" else SSEParser()
+    parser = NDJSONParser() if known.grammar == "ndjson" else SSEParser()
     read = [known.read(item) for item in [*parser.feed(body.encode()), *parser.close()]]
     return [result for result in read if result is not None]
 
@@ -249,7 +249,7 @@ OLLAMA = """\
 
 
 def test_ollama() -> None:
-    assert preset("ollama").framing == "ndjson"
+    assert preset("ollama").grammar == "ndjson"
     assert results("ollama", OLLAMA) == [Piece("Te"), Piece("a 茶"), Piece("!", end=End("stop"))]
     assert results("ollama", OLLAMA, reasoning=True)[0] == Piece("", "Hm.")
     assert detect(OLLAMA.encode()) == "ollama"

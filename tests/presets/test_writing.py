@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from streamkit.errors import EncodeError, UnknownPreset
 from streamkit.parser import NDJSONParser, ServerSentEvent, SSEParser
-from streamkit.presets import ALIASES, PRESETS, End, ExtractionError, Piece, ProviderError, detect, preset
-from streamkit.presets.writing import wire
+from streamkit.presets import ALIASES, PRESETS, End, ExtractionError, Piece, ProviderError, detect, preset, writer
 
 NAMES = sorted(PRESETS)
 # The same shape as another one, so that nothing in the stream tells them apart.
@@ -21,12 +20,12 @@ PIECES = ["你好", "，", " world", "\n", '"quoted" \\', "\n\n two\n", "😀", 
 
 
 def events(name: str, body: bytes) -> list[ServerSentEvent]:
-    parser = NDJSONParser() if preset(name).framing == "ndjson" else SSEParser()
+    parser = NDJSONParser() if preset(name).grammar == "ndjson" else SSEParser()
     return [*parser.feed(body), *parser.close()]
 
 
 def stream(name: str, pieces: list[str]) -> list[bytes]:
-    form = wire(name)
+    form = writer(name)
     written = [form.piece(text, index) for index, text in enumerate(pieces)]
     return [*form.open(), *written, *form.close(len(pieces))]
 
@@ -61,14 +60,14 @@ def test_each_item_is_one_event_or_one_comment(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_before_the_first_piece_and_after_the_last_carries_text(name: str) -> None:
-    for item in [*wire(name).open(), *wire(name).close()]:
+    for item in [*writer(name).open(), *writer(name).close()]:
         assert not any(isinstance(result, Piece) for result in read(name, item))
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("code", ["overloaded_error", "429", "Throttling.RateQuota"])
 def test_an_error_comes_back_with_its_code(name: str, code: str) -> None:
-    (error,) = read(name, wire(name).error(code))
+    (error,) = read(name, writer(name).error(code))
     assert isinstance(error, ProviderError)
     assert not isinstance(error, ExtractionError)
     assert error.code == code
@@ -77,9 +76,9 @@ def test_an_error_comes_back_with_its_code(name: str, code: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("as_event", [False, True])
 def test_a_heartbeat_says_nothing_wherever_it_stands(name: str, as_event: bool) -> None:
-    beat = wire(name).heartbeat(as_event=as_event)
+    beat = writer(name).heartbeat(as_event=as_event)
     assert read(name, beat) == []
-    assert events(name, beat) == [] or (as_event and not wire(name).is_ndjson)
+    assert events(name, beat) == [] or (as_event and not writer(name).is_ndjson)
     items = stream(name, PIECES)
     assert read(name, beat.join([b"", *items])) == read(name, b"".join(items))
 
@@ -87,33 +86,33 @@ def test_a_heartbeat_says_nothing_wherever_it_stands(name: str, as_event: bool) 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_format_is_recognised_from_its_first_events(name: str) -> None:
     items = stream(name, PIECES)
-    first = b"".join(items[: len(wire(name).open()) + 1])
+    first = b"".join(items[: len(writer(name).open()) + 1])
     assert detect(first) == SAME_SHAPE.get(name, name)
     assert detect(events(name, b"".join(items))) == SAME_SHAPE.get(name, name)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_chinese_text_stands_on_the_wire_as_utf8(name: str) -> None:
-    assert "你好".encode() in wire(name).piece("你好", 0)
+    assert "你好".encode() in writer(name).piece("你好", 0)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_cannot_be_written_is_refused(name: str) -> None:
     for text in ("", "\ud83d"):
         with pytest.raises(EncodeError, match="expected text"):
-            wire(name).piece(text, 0)
+            writer(name).piece(text, 0)
 
 
 def test_a_cr_is_refused_where_the_data_is_plain_text() -> None:
     with pytest.raises(EncodeError, match="CR"):
-        wire("replicate").piece("a\rb", 0)
+        writer("replicate").piece("a\rb", 0)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_content_type_fits_the_framing(name: str) -> None:
-    form = wire(name)
+    form = writer(name)
     assert form.name == name
-    kind = "application/x-ndjson" if preset(name).framing == "ndjson" else "text/event-stream"
+    kind = "application/x-ndjson" if preset(name).grammar == "ndjson" else "text/event-stream"
     assert form.content_type.startswith(kind)
     assert repr(form) == f"<Wire {name}, {form.content_type}>"
 
@@ -124,9 +123,9 @@ def test_the_same_words_give_the_same_bytes() -> None:
 
 
 def test_aliases_write_what_their_preset_reads() -> None:
-    assert {wire(alias) for alias in ALIASES} == {wire("openai")}
+    assert {writer(alias) for alias in ALIASES} == {writer("openai")}
     with pytest.raises(UnknownPreset):
-        wire("nobody")
+        writer("nobody")
 
 
 # --- the providers' quirks
@@ -134,8 +133,8 @@ def test_aliases_write_what_their_preset_reads() -> None:
 
 def test_seed_writes_json_inside_of_json_and_no_end() -> None:
     inner = r"{\"MessageBody\":{\"DirectMessageBody\":{\"SentenceList\":[{\"Content\":\"你好\"}]}}}"
-    assert wire("seed").piece("你好", 0) == f'data: {{"data":[{{"value":"{inner}"}}]}}\n\n'.encode()
-    assert wire("seed").close() == []
+    assert writer("seed").piece("你好", 0) == f'data: {{"data":[{{"value":"{inner}"}}]}}\n\n'.encode()
+    assert writer("seed").close() == []
 
 
 def test_gemini_writes_crlf_throughout() -> None:
@@ -145,24 +144,24 @@ def test_gemini_writes_crlf_throughout() -> None:
 
 def test_dashscope_writes_ids_a_comment_and_no_space_after_the_colon() -> None:
     head = b'id:8\nevent:result\n:HTTP_STATUS/200\ndata:{"output"'
-    assert wire("dashscope").piece("x", 7).startswith(head)
+    assert writer("dashscope").piece("x", 7).startswith(head)
 
 
 def test_replicate_writes_text_on_several_data_lines() -> None:
-    assert wire("replicate").piece(" a\n\nb", 3) == b"event: output\nid: 1700000000:3\ndata:  a\ndata: \ndata: b\n\n"
+    assert writer("replicate").piece(" a\n\nb", 3) == b"event: output\nid: 1700000000:3\ndata:  a\ndata: \ndata: b\n\n"
 
 
 def test_coze_never_terminates_its_last_block() -> None:
-    assert wire("coze").close()[-1] == b'event:done\ndata:"[DONE]"'
-    assert wire("coze").piece("x", 0).startswith(b"event:conversation.message.delta\ndata:{")
+    assert writer("coze").close()[-1] == b'event:done\ndata:"[DONE]"'
+    assert writer("coze").piece("x", 0).startswith(b"event:conversation.message.delta\ndata:{")
 
 
 def test_openai_writes_a_role_chunk_a_usage_chunk_and_done() -> None:
-    assert b'"role":"assistant"' in wire("openai").open()[0]
-    assert b'"choices":[],"usage"' in wire("openai").close()[-2]
-    assert wire("openai").close()[-1] == b"data: [DONE]\n\n"
+    assert b'"role":"assistant"' in writer("openai").open()[0]
+    assert b'"choices":[],"usage"' in writer("openai").close()[-2]
+    assert writer("openai").close()[-1] == b"data: [DONE]\n\n"
 
 
 def test_cohere_has_two_end_markers_of_which_the_first_is_the_word() -> None:
-    found = read("cohere", b"".join(wire("cohere").close()))
+    found = read("cohere", b"".join(writer("cohere").close()))
     assert found == [End("COMPLETE"), End(conclusive=False)]

@@ -123,7 +123,7 @@ class _Reading:
     """One answer being read: bytes in, pieces out, and what is known of its end. No I/O."""
 
     def __init__(self, preset: Preset, limits: Limits, taps: StreamTaps | None) -> None:
-        if preset.framing == "ndjson":
+        if preset.grammar == "ndjson":
             self._parser: SSEParser | NDJSONParser = NDJSONParser(max_line_bytes=limits.max_line_bytes)
         else:
             self._parser = SSEParser(max_line_bytes=limits.max_line_bytes, max_event_bytes=limits.max_event_bytes)
@@ -254,7 +254,7 @@ async def _check_head(response: httpx2.Response, preset: Preset) -> None:
     media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type in FOREIGN_TYPES:
         raise SourceFailed(_unusable("upstream_content_type", f"the upstream answered with {media_type}"))
-    if media_type == "application/json" and preset.framing != "ndjson":
+    if media_type == "application/json" and preset.grammar != "ndjson":
         raise SourceFailed(await _json_instead_of_a_stream(response, preset))
 
 
