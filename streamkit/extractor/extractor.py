@@ -1,8 +1,5 @@
 """From an event to the text it carries: a compiled path, sans-IO.
 
-    >>> Extractor("choices[0].delta.content")('{"choices": [{"delta": {"content": "Hi"}}]}')
-    'Hi'
-
 The path language is described in `streamkit.extractor.path`. Nothing that stands on the wire raises.
 """
 

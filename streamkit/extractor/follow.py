@@ -1,4 +1,18 @@
-"""How a compiled path is followed through decoded JSON. Nothing here raises for what stands on the wire."""
+"""How a compiled path is followed through decoded JSON. Nothing here raises for what stands on the wire.
+
+**Theory of operation.** Asking of each step, for each event, what kind of step it is would cost more than decoding the
+event. So a path is compiled: cut at its special steps, `[*]` and `| json`, into stretches of keys and indices, and made
+into closures, one for each stretch, of which each knows its own way only. What is compiled depends on what is asked:
+
+    straight        data → text or None               a path without conditions and `[*]`: an Extractor's quickest way
+    finder          value → what stands there         one stretch; MISSING where it leads nowhere
+    collector       value, list → all values found    any path; tells a string that should be JSON and is not
+    texter          value → the texts, joined         any path; as collector, but quicker: for plans, passes that over
+    condition_test  value → bool                      a condition: by finder, or by collector where it has special steps
+
+Conditions that share a path's beginning through a special step are handed along (`_split`) and tested behind it, on
+the very element that the text is taken from; all others are tested where the path begins.
+"""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class Writer:
     """How a provider writes. Every bytes object is one whole event (or one comment).
 
         >>> sk.preset("anthropic").write.close()[-1]
-        b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+        b'event: message_stop\\ndata: {"type":"message_stop"}\\n\\n'
 
     - `piece_event` makes the event that carries a text, given that and its number (from 0).
     - `opening` stands before the first piece, `closing` makes what stands behind the last, given their number.
@@ -85,9 +85,10 @@ class Writer:
         if not text:
             raise EncodeError("expected text in a piece, got ''")
         try:
-            return self.piece_event(text, index)
-        except (orjson.JSONEncodeError, UnicodeEncodeError):
+            text.encode()
+        except UnicodeEncodeError:
             raise EncodeError(f"expected text that UTF-8 can carry, got {text[:40]!r}") from None
+        return self.piece_event(text, index)
 
     def close(self, index: int = 0) -> list[bytes]:
         """The finish events and the end marker; `index` (the number of pieces before) only numbers them."""
