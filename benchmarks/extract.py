@@ -22,8 +22,7 @@ from openai.types.chat import ChatCompletionChunk
 from benchmarks.harness import compare, show_seconds, table
 from streamkit.extractor import Extractor, Piece
 from streamkit.parser import SSEParser
-from streamkit.presets import preset
-from streamkit.presets.writing import wire
+from streamkit.presets import preset, writer
 
 EVENTS = 1000
 READ_BYTES = 1 << 16
@@ -143,7 +142,7 @@ def main() -> None:
     rows = [["parse + extract, per event", "by", "ours", *PEERS, "httpx-sse / ours", "goal", ""]]
     client = openai.OpenAI(api_key="none", base_url="http://localhost")
     for name, word in WORDS.items():
-        written = [wire(name).piece(word, index) for index in range(EVENTS)]
+        written = [writer(name).piece(word, index) for index in range(EVENTS)]
         body = b"".join(written)
         batch = [body[start : start + READ_BYTES] for start in range(0, len(body), READ_BYTES)]
         rows += measure(name, "batch", batch, client)

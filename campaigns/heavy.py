@@ -24,7 +24,7 @@ from benchmarks.harness import started
 from campaigns.canary import leaks
 from campaigns.visitor import TEXT, Unreadable, is_over, post, read
 from campaigns.watched import Watched, idle_process, watched
-from streamkit.presets.writing import wire
+from streamkit.presets import writer
 from streamkit.transport.http1 import LAST_CHUNK, chunk
 
 __all__ = ["CASES", "PRESET", "Case", "Hurt", "command", "heavy"]
@@ -80,7 +80,7 @@ def _chunked(*parts: Bytes) -> Iterator[bytes]:
 
 def _event(json: bytes) -> Iterator[bytes]:
     """One event of up to 1 MiB, and the end of a stream that is otherwise in order."""
-    return _chunked([b"data: " + json + b"\n\n", *wire(PRESET).close()])
+    return _chunked([b"data: " + json + b"\n\n", *writer(PRESET).close()])
 
 
 def _list_of(unit: bytes, before: bytes = b'{"choices":[', behind: bytes = b"]}") -> Iterator[bytes]:
@@ -89,7 +89,7 @@ def _list_of(unit: bytes, before: bytes = b'{"choices":[', behind: bytes = b"]}"
 
 
 def _pieces() -> Bytes:
-    return [*wire(PRESET).open(), wire(PRESET).piece("ok", 0)]
+    return [*writer(PRESET).open(), writer(PRESET).piece("ok", 0)]
 
 
 def _raw(*parts: Bytes) -> Iterator[bytes]:
@@ -214,7 +214,7 @@ CASES: Final = (
 
 # -- the upstream ----------------------------------------------------------------------------------------------------
 
-SHORT: Final = b"".join(_chunked(_pieces(), wire(PRESET).close()))
+SHORT: Final = b"".join(_chunked(_pieces(), writer(PRESET).close()))
 LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 

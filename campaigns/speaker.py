@@ -23,7 +23,7 @@ from urllib.request import ProxyHandler, build_opener
 
 from streamkit.lab.upstream.app import Script, plan
 from streamkit.lab.upstream.steps import Kind
-from streamkit.presets.writing import wire
+from streamkit.presets import writer
 from streamkit.serving.running import new_loop
 from streamkit.sockets import reset_on_close, send_queue
 from streamkit.transport.http1 import LAST_CHUNK
@@ -77,7 +77,7 @@ def _writes(script: Script) -> tuple[_Write, ...]:
     steps = [_Write(step.due_ns, step.kind, step.wire, step.joined) for step in plan(script)]
     if script.faults:
         return tuple(steps)
-    content_type = wire(script.preset).content_type
+    content_type = writer(script.preset).content_type
     head = f"HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\ntransfer-encoding: chunked\r\n\r\n".encode()
     due_ns = steps[-1].due_ns if steps else 0
     return (_Write(0, "head", head), *steps, _Write(due_ns, "end", LAST_CHUNK))

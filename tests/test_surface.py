@@ -13,7 +13,17 @@ import pytest
 import streamkit as sk
 
 TOP = {
-    *{"SSEParser", "NDJSONParser", "ServerSentEvent", "encode_event", "Extractor", "JSON", "preset", "Preset", "detect"},
+    *{
+        "SSEParser",
+        "NDJSONParser",
+        "ServerSentEvent",
+        "encode_event",
+        "Extractor",
+        "JSON",
+        "preset",
+        "Preset",
+        "detect",
+    },
     *{"create_app", "create_blueprint", "Policy", "serve", "servers"},
     *{"Lab", "Script", "random_script", "create_upstream", "record", "Reader", "Recording", "Outcome"},
     *{"calibrate", "run"},

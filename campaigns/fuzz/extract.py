@@ -17,8 +17,7 @@ from streamkit.extractor import EVERY, JSON, Extractor
 from streamkit.extractor.path import Condition, Path, conditions
 from streamkit.extractor.pieces import End, ExtractionError, Piece, ProviderError
 from streamkit.parser import NDJSONParser, ServerSentEvent, SSEParser
-from streamkit.presets import PRESETS, Preset
-from streamkit.presets.writing import wire
+from streamkit.presets import PRESETS, Preset, writer
 
 CODES = {"malformed_json", "too_deep", "number_too_large", "lone_surrogate", "invalid_utf8"}
 OPERATORS = ("==", "!=")
@@ -173,11 +172,11 @@ def some_event(known: Preset, source: ByteSource) -> ServerSentEvent:
 
 @cache
 def original_events(name: str) -> list[ServerSentEvent]:
-    form = wire(name)
+    form = writer(name)
     texts = ("Hi", '"', "\\", "你好", "[DONE]", "null")
     pieces = [form.piece(text, number) for number, text in enumerate(texts)]
     blocks = [*form.open(), *pieces, *form.close(6), b"\n\n", form.error("overloaded"), form.error("503")]
-    parser = NDJSONParser() if PRESETS[name].framing == "ndjson" else SSEParser()
+    parser = NDJSONParser() if PRESETS[name].grammar == "ndjson" else SSEParser()
     return parser.feed(b"".join(blocks))
 
 

@@ -11,8 +11,8 @@ from campaigns.fuzz import reference
 from campaigns.fuzz.hostile import damaged, dumped, some_text
 from campaigns.fuzz.source import ByteSource, expect
 from streamkit.errors import EncodeError
-from streamkit.presets import PRESETS, Preset
-from streamkit.presets.writing import Wire, wire
+from streamkit.presets import PRESETS, Preset, writer
+from streamkit.presets.writing import Writer
 from streamkit.relay.failure import Failed
 from streamkit.relay.settings import Limits
 from streamkit.relay.sources.reading import Reading
@@ -51,13 +51,13 @@ def read(known: Preset, reads: Sequence[bytes], limits: Limits, *, clean: bool) 
 def check_stream(data: bytes) -> None:
     source = ByteSource(data)
     known = PRESETS[source.pick([*PRESETS])]
-    form, clean = wire(known.name), not source.chance(3)
+    form, clean = writer(known.name), not source.chance(3)
     texts = some_texts(form, source)
     pieces = [form.piece(text, number) for number, text in enumerate(texts)]
     kind = source.number(3)
     closing = form.close(len(texts)) if kind < 2 else [form.error("overloaded")]
     if kind == 1:
-        body = b"".join(mutated([*form.open(), *pieces, *closing], known.framing, source))
+        body = b"".join(mutated([*form.open(), *pieces, *closing], known.grammar, source))
         max_line, max_event = source.pick(BOUNDS)
         limits = Limits(max_line_bytes=max_line, max_event_bytes=max_event)
         check_end(known, body, limits, source, clean=clean)
@@ -65,7 +65,7 @@ def check_stream(data: bytes) -> None:
     check_whole(known, form, pieces, closing, texts, source, clean=clean)
 
 
-def some_texts(form: Wire, source: ByteSource) -> list[str]:
+def some_texts(form: Writer, source: ByteSource) -> list[str]:
     """Texts that the provider's format can carry."""
     texts = []
     for _ in range(source.number(24)):
@@ -83,7 +83,7 @@ def some_texts(form: Wire, source: ByteSource) -> list[str]:
 
 def check_whole(
     known: Preset,
-    form: Wire,
+    form: Writer,
     pieces: list[bytes],
     closing: list[bytes],
     texts: list[str],
@@ -103,7 +103,7 @@ def check_whole(
     arrived = sum(border <= stop for border in borders)
     # Without its last line end the last event may be whole all the same (NDJSON), or its text doubtful.
     got = [text for text in seen.texts if text]
-    near = [texts[:arrived], texts[: arrived + 1]] if known.framing == "ndjson" else [texts[:arrived]]
+    near = [texts[:arrived], texts[: arrived + 1]] if known.grammar == "ndjson" else [texts[:arrived]]
     expect(got in near, "the texts in front of the cut, in order", got=got, want=texts, arrived=arrived)
     if stop == len(body):
         failing = closing == [form.error("overloaded")]
@@ -152,7 +152,7 @@ def _bytes(block: bytes, _: str, source: ByteSource) -> list[bytes]:
 
 
 def _foreign(block: bytes, _: str, source: ByteSource) -> list[bytes]:
-    form = wire(source.pick([*PRESETS]))
+    form = writer(source.pick([*PRESETS]))
     other = [form.piece("?", 1), form.error("overloaded"), *form.close(1)]
     return [block, source.pick([*other, *NOTES])]
 
@@ -200,7 +200,7 @@ def check_end(known: Preset, body: bytes, limits: Limits, source: ByteSource, *,
 
 def events(known: Preset, body: bytes, limits: Limits) -> list[Event]:
     """The whole events in the body, by the reference; one that is too large is an error."""
-    if known.framing == "ndjson":
+    if known.grammar == "ndjson":
         lines, oversized, tail = reference.ndjson(body, limits.max_line_bytes)
         found = [("message", line) for line in [*lines, tail.decode("utf-8", "replace")]]
     else:

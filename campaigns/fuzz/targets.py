@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from campaigns.fuzz import extract, form, parsers, responses, stream
 from campaigns.fuzz.source import KNOBS
-from streamkit.presets import PRESETS
-from streamkit.presets.writing import wire
+from streamkit.presets import PRESETS, writer
 
 __all__ = ["TARGETS", "Target"]
 
@@ -32,7 +31,7 @@ class Target:
 
 def transcript(name: str, *, error: bool = False) -> bytes:
     """A short answer as the provider writes it."""
-    form_of = wire(name)
+    form_of = writer(name)
     pieces = [form_of.piece(text, number) for number, text in enumerate(("Hi", " 你好\n", '"'))]
     return b"".join([*form_of.open(), *pieces, *([form_of.error("overloaded")] if error else form_of.close(3))])
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import cached_property
 from operator import attrgetter
 from typing import Any
 
-from streamkit.extractor.follow import (
-    MISSING,
-    collector,
-    condition_test,
-    decode,
-    needed_key,
-)
+from streamkit.extractor.follow import MISSING, collector, condition_test, decode, needed_key
 from streamkit.extractor.path import Condition, Path, PathSpec, WhereSpec, conditions
 from streamkit.extractor.pieces import ExtractionError
 from streamkit.parser import ServerSentEvent
 
-__all__ = ["Document", "Values", "Where"]
+__all__ = ["ROOTS", "Compiled", "Document", "Values", "Where"]
+
+
+class Compiled:
+    """Base of frozen dataclasses whose functions are compiled from their fields, as `cached_property`s.
+
+    What it was made of is compared, shown and pickled; what it was compiled to is not, for functions cannot be pickled.
+    """
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {item.name: getattr(self, item.name) for item in fields(self)}  # type: ignore[arg-type]  # see above
 
 
 class Document:
@@ -60,6 +66,7 @@ class Document:
         return self.data if isinstance(self.data, str) else self.data.decode("utf-8", "replace")
 
 
+# Where a path begins.
 ROOTS: dict[str, Callable[[Document], Any]] = {
     "json": attrgetter("json"),
     "data": Document.text,
@@ -68,33 +75,27 @@ ROOTS: dict[str, Callable[[Document], Any]] = {
 }
 
 
-class Where:
-    """Conditions on one event, all of which must hold; those on the event's own fields are tested first.
+@dataclass(frozen=True, init=False)
+class Where(Compiled):
+    """Conditions on one event, all of which must hold."""
 
-    `holds(document)` is True where they do (so also where there is none). It never does for a JSON object that lacks
-    `needed_key` (unless that is None).
-    """
-
-    __slots__ = ("conditions", "holds", "needed_key")
+    conditions: tuple[Condition, ...]
 
     def __init__(self, where: WhereSpec = ()) -> None:
-        self.conditions = conditions(where)
-        self.needed_key = next(filter(None, map(needed_key, self.conditions)), None)
+        object.__setattr__(self, "conditions", conditions(where))
+
+    @cached_property
+    def holds(self) -> Callable[[Document], bool]:
+        """A test of a document: True where all conditions hold (so also where there is none)."""
+        # Those on the event's own fields come first: they may spare the decoding of its JSON.
         ordered = sorted(self.conditions, key=lambda condition: condition.path.root == "json")
-        tests = tuple(_document_test(condition) for condition in ordered)
-        self.holds = tests[0] if len(tests) == 1 else _all(tests)
+        tests = tuple(map(_document_test, ordered))
+        return tests[0] if len(tests) == 1 else _all(tests)
 
-    def __repr__(self) -> str:
-        return f"Where({show(self.conditions)})"
-
-    def __eq__(self, other: object) -> bool:
-        return self.conditions == other.conditions if isinstance(other, Where) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash(self.conditions)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Where, (self.conditions,)
+    @cached_property
+    def needed_key(self) -> str | None:
+        """They never hold for a JSON object that lacks this key; None if there is no such key."""
+        return next(filter(None, map(needed_key, self.conditions)), None)
 
 
 def _all(tests: tuple[Callable[[Document], bool], ...]) -> Callable[[Document], bool]:
@@ -114,34 +115,22 @@ def _document_test(condition: Condition) -> Callable[[Document], bool]:
     return lambda document: test(root(document))
 
 
-def show(where: Sequence[Condition]) -> str:
-    return repr(where[0]) if len(where) == 1 else repr(tuple(where))
-
-
-class Values:
+@dataclass(frozen=True, init=False)
+class Values(Compiled):
     """Compiled paths to values of any type, where an Extractor would only take text."""
 
-    __slots__ = ("_collect", "paths")
+    paths: tuple[Path, ...]
 
     def __init__(self, *paths: PathSpec | Path) -> None:
-        self.paths = tuple(Path.of(path) for path in paths)
-        self._collect = tuple((ROOTS[path.root], collector(path.steps)) for path in self.paths)
+        object.__setattr__(self, "paths", tuple(map(Path.of, paths)))
 
     def of(self, document: Document) -> list[Any]:
         """What stands at the paths, in their order; strings that should be JSON and are not count as absent."""
         found: list[Any] = []
-        for root, collect in self._collect:
+        for root, collect in self._collectors:
             collect(root(document), found)
-        return [item for item in found if type(item) is not ExtractionError] if found else found
+        return [item for item in found if type(item) is not ExtractionError]
 
-    def __repr__(self) -> str:
-        return f"Values({', '.join(repr(str(path)) for path in self.paths)})"
-
-    def __eq__(self, other: object) -> bool:
-        return self.paths == other.paths if isinstance(other, Values) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash(self.paths)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Values, self.paths
+    @cached_property
+    def _collectors(self) -> list[tuple[Callable[[Document], Any], Callable[[Any, list[Any]], None]]]:
+        return [(ROOTS[path.root], collector(path.steps)) for path in self.paths]

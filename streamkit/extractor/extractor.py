@@ -1,66 +1,56 @@
 """From an event to the text it carries: a compiled path, sans-IO.
 
-    >>> Extractor("choices[0].delta.content")('{"choices": [{"delta": {"content": "Hi"}}]}')
-    'Hi'
-
 The path language is described in `streamkit.extractor.path`. Nothing that stands on the wire raises.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from streamkit.errors import PathSyntaxError
-from streamkit.extractor.document import ROOTS, Document, Where, show
-from streamkit.extractor.follow import (
-    collector,
-    finder,
-    first_key,
-    straight,
-)
-from streamkit.extractor.path import EVERY, JSON, Condition, Path, PathSpec, WhereSpec, conditions
-from streamkit.extractor.pieces import End, ExtractionError, Piece, ProviderError
+from streamkit.extractor.document import ROOTS, Compiled, Document, Where
+from streamkit.extractor.follow import collector, finder, first_key, straight
+from streamkit.extractor.path import Condition, Path, PathSpec, WhereSpec, conditions
+from streamkit.extractor.pieces import ExtractionError, Piece
 from streamkit.parser import ServerSentEvent
 
-__all__ = ["EVERY", "JSON", "End", "ExtractionError", "Extractor", "Piece", "ProviderError"]
+__all__ = ["Extractor"]
 
 
-class Extractor:
+@dataclass(frozen=True, init=False, repr=False)
+class Extractor(Compiled):
     """A compiled path to the text in an event; several paths are alternatives, the first that yields text wins.
+
+        >>> sk.Extractor("choices[0].delta.content")(b'{"choices": [{"delta": {"content": "hi"}}]}')
+        'hi'
+        >>> sk.Extractor("delta.text", where="type == 'delta'")('{"type": "ping", "delta": {"text": "hi"}}')
 
     Each path is an expression (`"choices[0].delta.content"`), a sequence (`["choices", 0, "delta", "content"]`), or
     None for the event's data itself. `where` is one condition or several, all of which must hold: expressions
     (`"type == 'delta'"`) or tuples `(path, "==" or "!=", value)`. Only strings count as text, and "" is no text.
-    There is none in a JSON object that lacks `needed_key` (unless that is None).
 
     Raises PathSyntaxError for a path or a condition that does not compile. Calling it never raises because of what
     stands on the wire.
     """
 
-    __slots__ = ("_alternatives", "_direct", "_where", "needed_key", "paths", "where")
+    paths: tuple[Path, ...]
+    where: tuple[Condition, ...]
 
     def __init__(self, *paths: PathSpec | Path, where: WhereSpec = ()) -> None:
         if not paths:
             raise PathSyntaxError("expected at least one path", "", 0)
-        self.paths = tuple(Path.of(path) for path in paths)
-        self.where = conditions(where)
-        # A condition that can share an element with a path is tested along it, any other one beforehand.
-        guards = tuple(condition for condition in self.where if not condition.path.plain)
-        self._where = Where(condition for condition in self.where if condition.path.plain)
-        self._alternatives = tuple(_alternative(path, guards) for path in self.paths)
-        keys = {first_key(path) for path in self.paths}
-        self.needed_key = Where(self.where).needed_key or (keys.pop() if len(keys) == 1 else None)
-        first = self.paths[0]
-        # A single path without conditions, the most frequent case, needs no document.
-        only = len(self.paths) == 1 and not self.where and first.root == "json"
-        self._direct = straight(first.steps) if only else None
+        object.__setattr__(self, "paths", tuple(map(Path.of, paths)))
+        object.__setattr__(self, "where", conditions(where))
 
     def __call__(self, data: str | bytes | ServerSentEvent) -> str | None:
         """The text of one event, given as an event or as its data; None where there is none, or malformed data."""
-        if self._direct is None:
+        direct = self._direct
+        if direct is None:
             return self.text(Document.of(data)) or None
-        return self._direct(data.data if type(data) is ServerSentEvent else data)  # type: ignore[arg-type]  # narrowed
+        return direct(data.data if type(data) is ServerSentEvent else data)  # type: ignore[arg-type]  # narrowed
 
     def read(self, data: str | bytes | ServerSentEvent) -> Piece | ExtractionError | None:
         """As calling it, but tells malformed data (an ExtractionError) from absent text (None)."""
@@ -68,35 +58,41 @@ class Extractor:
         text = self.text(document)
         return Piece(text) if text else document.problem
 
-    def text(self, document: Document) -> str:
-        """The text in a document, or ""; what is malformed is noted in `document.problem`."""
-        if self._where.holds(document):
-            for alternative in self._alternatives:
-                text = alternative(document)
-                if text:
-                    return text
-        return ""
+    @cached_property
+    def text(self) -> Callable[[Document], str]:
+        """A function: the text in a document, or ""; what is malformed is noted in `document.problem`."""
+        # A condition that can share an element with a path is tested along it, any other one beforehand.
+        guards = tuple(condition for condition in self.where if not condition.path.plain)
+        beforehand = Where(condition for condition in self.where if condition.path.plain).holds
+        alternatives = tuple(_alternative(path, guards) for path in self.paths)
+
+        def text(document: Document) -> str:
+            if beforehand(document):
+                for alternative in alternatives:
+                    found = alternative(document)
+                    if found:
+                        return found
+            return ""
+
+        return text
+
+    @cached_property
+    def needed_key(self) -> str | None:
+        """There is no text in a JSON object that lacks this key; None if there is no such key."""
+        keys = {first_key(path) for path in self.paths}
+        return Where(self.where).needed_key or (keys.pop() if len(keys) == 1 else None)
+
+    @cached_property
+    def _direct(self) -> Callable[[str | bytes], str | None] | None:
+        """A single path without conditions, the most frequent case, needs no document."""
+        only = len(self.paths) == 1 and not self.where and self.paths[0].root == "json"
+        return straight(self.paths[0].steps) if only else None
 
     def __repr__(self) -> str:
         words = [repr(str(path)) for path in self.paths]
         if self.where:
-            words.append(f"where={show(self.where)}")
+            words.append(f"where={self.where[0] if len(self.where) == 1 else self.where!r}")
         return f"Extractor({', '.join(words)})"
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Extractor):
-            return NotImplemented
-        return (self.paths, self.where) == (other.paths, other.where)
-
-    def __hash__(self) -> int:
-        return hash((self.paths, self.where))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (self.paths, self.where)
-
-
-def _restore(paths: tuple[Path, ...], where: tuple[Condition, ...]) -> Extractor:
-    return Extractor(*paths, where=where)
 
 
 def _alternative(path: Path, guards: tuple[Condition, ...]) -> Callable[[Document], str]:
@@ -110,8 +106,8 @@ def _alternative(path: Path, guards: tuple[Condition, ...]) -> Callable[[Documen
 
         return plain
     if path.root != "json":
-        tests = Where(guards)
-        return lambda document: root(document) if tests.holds(document) else ""
+        holds = Where(guards).holds
+        return lambda document: root(document) if holds(document) else ""
     collect = collector(path.steps, guards)
 
     def joined(document: Document) -> str:

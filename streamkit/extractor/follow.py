@@ -1,4 +1,18 @@
-"""How a compiled path is followed through decoded JSON. Nothing here raises for what stands on the wire."""
+"""How a compiled path is followed through decoded JSON. Nothing here raises for what stands on the wire.
+
+**Theory of operation.** Asking of each step, for each event, what kind of step it is would cost more than decoding the
+event. So a path is compiled: cut at its special steps, `[*]` and `| json`, into stretches of keys and indices, and made
+into closures, one for each stretch, of which each knows its own way only. What is compiled depends on what is asked:
+
+    straight        data → text or None               a path without conditions and `[*]`: an Extractor's quickest way
+    finder          value → what stands there         one stretch; MISSING where it leads nowhere
+    collector       value, list → all values found    any path; tells a string that should be JSON and is not
+    texter          value → the texts, joined         any path; as collector, but quicker: for plans, passes that over
+    condition_test  value → bool                      a condition: by finder, or by collector where it has special steps
+
+Conditions that share a path's beginning through a special step are handed along (`_split`) and tested behind it, on
+the very element that the text is taken from; all others are tested where the path begins.
+"""
 
 from __future__ import annotations
 
@@ -192,14 +206,14 @@ def straight(steps: Sequence[Step]) -> Callable[[str | bytes], str | None] | Non
     stretches = _stretches(steps)
     if EVERY in steps or not all(map(_ends_in_key, stretches)):
         return None
-    first, *behind_hops = stretches
+    first, *behind_json = stretches
 
     def text(data: str | bytes) -> str | None:
         try:
             value = orjson.loads(data)
             for step in first:
                 value = value[step]
-            for stretch in behind_hops:
+            for stretch in behind_json:
                 if type(value) is not str:
                     return None
                 value = orjson.loads(value)
@@ -215,7 +229,7 @@ def straight(steps: Sequence[Step]) -> Callable[[str | bytes], str | None] | Non
 
 
 def _stretches(steps: Sequence[Step]) -> list[tuple[Any, ...]]:
-    """The steps between the hops."""
+    """The steps between the steps into JSON."""
     stretches: list[list[Any]] = [[]]
     for step in steps:
         if step is JSON:
@@ -242,7 +256,7 @@ def collector(steps: Sequence[Step], guards: Sequence[Condition] = ()) -> Collec
         walk = _leaf(find)
     else:
         follow = collector(steps[special + 1 :], behind)
-        walk = _every(find, follow) if steps[special] is EVERY else _hop(find, follow)
+        walk = _every(find, follow) if steps[special] is EVERY else _in_json(find, follow)
     return _guarded(here, walk) if here else walk
 
 
@@ -295,8 +309,8 @@ def _every(find: Find, follow: Collect) -> Collect:
     return every
 
 
-def _hop(find: Find, follow: Collect) -> Collect:
-    def hop(value: Any, found: list[Any]) -> None:
+def _in_json(find: Find, follow: Collect) -> Collect:
+    def in_json(value: Any, found: list[Any]) -> None:
         text = find(value)
         if type(text) is not str:
             return
@@ -306,7 +320,7 @@ def _hop(find: Find, follow: Collect) -> Collect:
         else:
             follow(inner, found)
 
-    return hop
+    return in_json
 
 
 def texter(steps: Sequence[Step], guards: Sequence[Condition] = ()) -> Text:
@@ -321,7 +335,7 @@ def texter(steps: Sequence[Step], guards: Sequence[Condition] = ()) -> Text:
     if test is None and EVERY not in steps and all(map(_ends_in_key, _stretches(steps))):
         return _text_straight(steps)
     follow = texter(steps[special + 1 :], behind)
-    walk = _text_every(steps[:special], follow) if steps[special] is EVERY else _text_hop(steps[:special], follow)
+    walk = _text_every(steps[:special], follow) if steps[special] is EVERY else _text_in_json(steps[:special], follow)
     return walk if test is None else lambda value: walk(value) if test(value) else ""
 
 
@@ -367,13 +381,13 @@ def _text_two_keys(outer: str, inner: str, test: Test | None) -> Text:
 
 
 def _text_straight(steps: Sequence[Step]) -> Text:
-    first, *behind_hops = _stretches(steps)
+    first, *behind_json = _stretches(steps)
 
     def text(value: Any) -> str:
         try:
             for step in first:
                 value = value[step]
-            for stretch in behind_hops:
+            for stretch in behind_json:
                 if type(value) is not str:
                     return ""
                 value = orjson.loads(value)
@@ -411,7 +425,7 @@ def _text_every_at(key: str, follow: Text) -> Text:
     return text
 
 
-def _text_hop(steps: Sequence[Step], follow: Text) -> Text:
+def _text_in_json(steps: Sequence[Step], follow: Text) -> Text:
     find = _reach(steps)
 
     def text(value: Any) -> str:

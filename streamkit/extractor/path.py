@@ -3,7 +3,7 @@
     choices[0].delta.content                       keys and list indices; [-1] is the last element
     ["odd key"].x   ['x'].键                        keys that hold dots, spaces, brackets …; unicode plainly
     candidates[0].content.parts[*].text            every element of a list; their texts are joined
-    data[0].value | json | Body.List[0].Content    a hop into a JSON string
+    data[0].value | json | Body.List[0].Content    a step into a JSON string
     @data   @event   @id                           the event itself: its raw data, its type, its id
 
 As a plain sequence: `("data", 0, "value", JSON, "Body", "List", 0, "Content")`, where `"*"` is every element (a key
@@ -66,7 +66,7 @@ ConditionSpec: TypeAlias = str | tuple[PathSpec, str, object]
 # A path longer than this is a mistake; the bound keeps compilation, which is recursive, shallow.
 MAX_STEPS = 100
 
-_ENVELOPE = {"@data": "data", "@event": "event", "@id": "id"}
+_FIELDS = {"@data": "data", "@event": "event", "@id": "id"}
 _PLAIN_KEY = re.compile(r"""[^\s.\[\]|"'=!*@][^\s.\[\]|"'=!*]*""")
 _INDEX = re.compile(r"-[1-9][0-9]{0,8}|0|[1-9][0-9]{0,8}")
 _SPACE = re.compile(r"\s*")
@@ -165,7 +165,7 @@ class _Scanner:
         self.at += len(_SPACE.match(self.source, self.at)[0])  # type: ignore[index]  # matches the empty string too
         return self.at > before
 
-    def take(self, text: str) -> bool:
+    def scan(self, text: str) -> bool:
         found = self.source.startswith(text, self.at)
         self.at += len(text) * found
         return found
@@ -188,29 +188,27 @@ class _Scanner:
     def path(self) -> Path:
         self.space()
         start = self.at
-        if self.take("@"):
-            return self.envelope(start)
+        if self.scan("@"):
+            return self.field(start)
         steps = self.keys()
-        return Path("json", self.bounded(steps + self.hops(), start))
+        return Path("json", self.bounded(steps + self.json_steps(), start))
 
     def bounded(self, steps: list[Step], start: int) -> tuple[Step, ...]:
         if len(steps) > MAX_STEPS:
             raise self.fail(f"expected at most {MAX_STEPS} steps, got {len(steps)}", start)
         return tuple(steps)
 
-    def envelope(self, start: int) -> Path:
+    def field(self, start: int) -> Path:
         word = "@" + (self.match(_PLAIN_KEY) or "")
-        if word not in _ENVELOPE:
-            raise self.fail(
-                f"expected {', '.join(_ENVELOPE)} (a key that begins with @ in quotes), got {word!r}", start
-            )
+        if word not in _FIELDS:
+            raise self.fail(f"expected {', '.join(_FIELDS)} (a key that begins with @ in quotes), got {word!r}", start)
         if word == "@data":
-            steps = self.hops()
-            if steps:  # the first hop is the decoding of the data itself, from which every path starts
+            steps = self.json_steps()
+            if steps:  # the first is the decoding of the data itself, from which every path starts
                 return Path("json", self.bounded(steps[1:], start))
-        return Path(_ENVELOPE[word])  # type: ignore[arg-type]  # the dict's values are the Literal's own
+        return Path(_FIELDS[word])  # type: ignore[arg-type]  # the dict's values are the Literal's own
 
-    def hops(self) -> list[Step]:
+    def json_steps(self) -> list[Step]:
         steps: list[Step] = []
         while self.pipe():
             start = self.at
@@ -226,18 +224,18 @@ class _Scanner:
     def pipe(self) -> bool:
         before = self.at
         self.space()
-        if self.take("|"):
+        if self.scan("|"):
             self.space()
             return True
         self.at = before
         return False
 
     def keys(self) -> list[Step]:
-        steps = [self.bracket() if self.take("[") else self.key()]
+        steps = [self.bracket() if self.scan("[") else self.key()]
         while True:
-            if self.take("["):
+            if self.scan("["):
                 steps.append(self.bracket())
-            elif self.take("."):
+            elif self.scan("."):
                 steps.append(self.key())
             else:
                 return steps
@@ -257,7 +255,7 @@ class _Scanner:
     def bracket(self) -> Step:
         opened = self.at - 1
         step: Step
-        if self.take("*"):
+        if self.scan("*"):
             step = EVERY
         elif self.source[self.at : self.at + 1] in {'"', "'"}:
             start = self.at
@@ -269,7 +267,7 @@ class _Scanner:
             if number is None:
                 raise self.fail('expected an index such as 0 or -1, "a key" in quotes, or *')
             step = int(number)
-        if not self.take("]"):
+        if not self.scan("]"):
             if self.at >= len(self.source):
                 raise self.fail("expected ] for this [", opened)
             raise self.fail(f"expected ], got {self.source[self.at]!r}")
@@ -308,18 +306,18 @@ class _Scanner:
         path = self.path()
         spaced = self.space()
         for operator in ("==", "!="):
-            if self.take(operator):
+            if self.scan(operator):
                 self.space()
                 literal = self.literal()
                 return Condition(path, operator, literal, operator == "==" and self.or_absent())
         for operator in ("exists", "absent"):
-            if spaced and self.take(operator):
+            if spaced and self.scan(operator):
                 return Condition(path, operator)
         raise self.fail("expected a comparison: == or != and a literal, or the word exists or absent")
 
     def or_absent(self) -> bool:
         before = self.at
-        if self.space() and self.take("or") and self.space() and self.take("absent"):
+        if self.space() and self.scan("or") and self.space() and self.scan("absent"):
             return True
         self.at = before
         return False
@@ -335,7 +333,7 @@ class _Scanner:
             except orjson.JSONDecodeError:
                 raise self.fail("expected a number within the range of a double", start) from None
         for word, value in _WORDS.items():
-            if self.take(word):
+            if self.scan(word):
                 return value
         raise self.fail("expected a literal: \"text\" or 'text' in quotes, a number, true, false or null", start)
 

@@ -13,6 +13,9 @@ __all__ = ["End", "ExtractionError", "Piece", "ProviderError", "weigh"]
 class End:
     """The provider says that the stream is over.
 
+        >>> sk.preset("openai").read(sk.ServerSentEvent(data="[DONE]"))
+        End(reason=None, conclusive=True)
+
     `conclusive`: the provider's own last word (`[DONE]`, `message_stop`, …). Where it is False, the sign (such as
     OpenAI's `finish_reason`) proves completion only together with clean framing: the final HTTP chunk, or the full
     Content-Length. `reason` is the provider's word for why it stopped, where it gives one.
@@ -24,6 +27,9 @@ class End:
 
 class Piece(NamedTuple):
     """The text that one event adds to the answer, and the reasoning where it was asked for; one of both may be "".
+
+        >>> sk.preset("ollama").read(sk.ServerSentEvent(data='{"response": "hi", "done": false}'))
+        Piece(text='hi', reasoning='', end=None)
 
     `end` is set when this very event also ends the stream, so that joining the texts of all pieces loses nothing.
 
@@ -46,6 +52,9 @@ def weigh(pieces: Sequence[Piece]) -> tuple[int, int]:
 class ProviderError:
     """An error that the provider reports inside its stream, after its status line said 200.
 
+        >>> sk.preset("openai").read(sk.ServerSentEvent(data='{"error": {"code": "busy", "message": "Try again"}}'))
+        ProviderError(code='busy', message='Try again')
+
     `code` is the provider's own code or type: at most 64 printable characters without white space. `message` (at most
     200 characters) comes from the wire and is meant for the laboratory, never for a client.
     """
@@ -57,6 +66,9 @@ class ProviderError:
 @dataclass(frozen=True, slots=True)
 class ExtractionError(ProviderError):
     """A payload that is not what it should be. `message` says where, and quotes nothing of the payload.
+
+        >>> sk.preset("openai").read(sk.ServerSentEvent(data="{")).code
+        'malformed_json'
 
     Codes: `malformed_json`, `too_deep` (1024 levels), `number_too_large` (beyond a double), `lone_surrogate` (half of
     a character in an escape), `invalid_utf8`; and of the relay `too_many_values` (see `streamkit.relay.bounds`).

@@ -1,4 +1,22 @@
-"""Bytes in, events out."""
+"""Bytes in, events out: the event-stream grammar (SSE) and newline-delimited JSON, sans-IO.
+
+    parser = SSEParser()
+    for read in body:                  # any split of the bytes gives the same events
+        for event in parser.feed(read):
+            ...
+    parser.close()
+    parser.unfinished                  # what the end of the stream cut off, or None
+
+A read goes through `feed` of one of the two parsers, which share their line buffer (`lines`), and comes out as
+`ServerSentEvent`s. Nothing on the wire raises, except a line or an event beyond its bound:
+
+    try:
+        events = parser.feed(read)
+    except LimitExceeded as error:
+        events = error.events          # those before it; `feed(b"")` goes on behind it
+
+Doors: `SSEParser`, `NDJSONParser`, `ServerSentEvent`, and `encode_event`, the way back from an event to its bytes.
+"""
 
 from __future__ import annotations
 

@@ -15,6 +15,8 @@ MAX_RETRY_MS: Final = 2**63 - 1
 class ServerSentEvent(NamedTuple):
     """One dispatched event; a tuple, because that is the cheapest object Python can make.
 
+        >>> kind, data, id = sk.ServerSentEvent(data="hi")
+
     `event` is the type ("message" unless the stream says otherwise), `data` the data lines joined by newlines,
     `id` the last event id in force when it was dispatched (the standard's `lastEventId`), which may be an earlier one.
     """
@@ -28,6 +30,11 @@ def encode_event(
     event: ServerSentEvent | str, *, last_event_id: str | None = None, retry_ms: int | None = None
 ) -> bytes:
     """The event as bytes of an event stream, LF only, blank line included; the inverse of `SSEParser`.
+
+        >>> sk.encode_event(sk.ServerSentEvent("add", "1", "7"), retry_ms=3000)
+        b'retry: 3000\\nevent: add\\nid: 7\\ndata: 1\\n\\n'
+        >>> sk.encode_event("a plain text")
+        b'data: a plain text\\n\\n'
 
     Events encoded one after the other parse as the same list, whatever ids they have: an id stays in force until
     another one comes, so each event states its own, the empty one too (`id:`). A writer that knows the id in force

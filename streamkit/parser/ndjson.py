@@ -14,6 +14,9 @@ __all__ = ["NDJSONParser"]
 class NDJSONParser(Lines):
     """Newline-delimited JSON: one `ServerSentEvent` of type "message" per line that is not blank, `data` the line.
 
+        >>> sk.NDJSONParser().feed(b'{"text": "hi"}\\n\\n{"te')
+        [ServerSentEvent(event='message', data='{"text": "hi"}', id='')]
+
     A line ends at LF; a CR before it is dropped. Nothing else ends a line, and nothing is checked to be JSON: that is
     the extractor's business. A BOM at the start is dropped, invalid UTF-8 replaced, and the split does not matter.
 

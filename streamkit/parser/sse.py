@@ -1,19 +1,15 @@
-"""Bytes in, events out: the event-stream grammar (SSE) and newline-delimited JSON, sans-IO.
+"""The event-stream grammar: WHATWG HTML, sections 9.2.5 (parsing) and 9.2.6 (interpreting an event stream).
 
-    parser = SSEParser()
-    for read in body:                  # any split of the bytes gives the same events
-        for event in parser.feed(read):
-            ...
-    parser.close()
-    parser.unfinished                  # what the end of the stream cut off, or None
+**Theory of operation.** Bytes take one of three ways, each quicker than the next, with one result:
 
-The grammar is WHATWG HTML, sections 9.2.5 (parsing) and 9.2.6 (interpreting an event stream). Nothing on the wire
-raises, except a line or an event beyond its bound:
+    read ends with LF LF, no CR, nothing pending, within the bounds     `_batch`, at once
+    whole events somewhere in it                                        `_normalise`, `_parse`: `_batch` for those
+    the rest: an event that began before, or does not end here          `_lines`, each against the bounds
 
-    try:
-        events = parser.feed(read)
-    except LimitExceeded as error:
-        events = error.events          # those before it; `feed(b"")` goes on behind it
+and a `_batch` looks for the two shapes that providers send (`_only_data_lines`, `_only_named_data`) before it takes
+line after line. What is pending between two reads is the line in progress (`_line`), the event in progress (`_data`,
+`_type`, `_id`, `_size`), a CR whose LF may come (`_after_cr`), the beginning of a BOM (`_head`), and what stands behind
+an oversized event (`_waiting`, `_skipping`).
 """
 
 from __future__ import annotations
@@ -22,10 +18,10 @@ from itertools import repeat, starmap
 from typing import Final, NoReturn
 
 from streamkit.errors import EventTooLarge, LineTooLong
-from streamkit.parser.event import MAX_RETRY_MS, ServerSentEvent, encode_event
+from streamkit.parser.event import MAX_RETRY_MS, ServerSentEvent
 from streamkit.parser.lines import Lines, Readable, positive, to_bytes
 
-__all__ = ["MAX_RETRY_MS", "SSEParser", "ServerSentEvent", "encode_event"]
+__all__ = ["SSEParser"]
 
 _LF: Final = 0x0A
 _CR: Final = 0x0D
@@ -35,6 +31,9 @@ _new_tuple = tuple.__new__
 
 class SSEParser(Lines):
     """The event-stream grammar of WHATWG HTML 9.2.5 and 9.2.6, to the letter.
+
+        >>> sk.SSEParser().feed(b"event: add\\ndata: 1\\n\\ndata: cut")
+        [ServerSentEvent(event='add', data='1', id='')]
 
     The result does not depend on how the bytes are split, and each event is out in the very `feed` that completes it,
     also when its last byte is a lone CR. Cost is linear in the bytes.
@@ -154,23 +153,23 @@ class SSEParser(Lines):
         line = self._line
         while pos < stop:
             end = data.find(b"\n", pos, stop)
-            piece = data[pos : end if end >= 0 else stop]
-            size = len(line) + len(piece)
+            part = data[pos : end if end >= 0 else stop]
+            size = len(line) + len(part)
             if size:
-                comment = (line or piece)[0] == _COLON
+                comment = (line or part)[0] == _COLON
                 room = self._max_line if comment else min(self._max_line, self._max_event - self._size)
                 if size > room:
                     self._drop_event(data, pos, room, events)
                 if end < 0:
-                    line += piece
+                    line += part
                     self._line_room = room
                     return
                 if line:
-                    line += piece
+                    line += part
                     self._field(line.decode("utf-8", "replace"))
                     line.clear()
                 else:
-                    self._field(piece.decode("utf-8", "replace"))
+                    self._field(part.decode("utf-8", "replace"))
                 self._size += 0 if comment else size
             else:
                 self._dispatch(events)

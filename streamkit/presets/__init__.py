@@ -1,10 +1,24 @@
-"""How providers are asked, how their streams read."""
+"""A provider: how it is asked, how its stream is read, and how it writes, all of it said by one `Preset`.
+
+A question becomes a POST (`Preset.request`, by the functions of `asking`); the events that the parser makes of the
+answer become pieces, ends and errors (`Preset.read`, by the rules in `reading`'s table, most events by a shorter plan);
+and a scripted upstream writes what the rules read (`Writer`, in `writing`), so that one can be tested by the other.
+
+    preset("openai").read(event)              # -> Piece | End | ProviderError | None
+    preset("anthropic", reasoning=True)       # thinking too, in Piece.reasoning
+    writer("gemini").piece("hi", 0)           # -> one event, as bytes
+    detect(events)                            # -> "gemini", or None
+
+Doors: `preset`, `presets`, `writer` and `detect`, which know the providers by name; `Preset`, `EndMark`, `ErrorMark`
+and `Writer`, of which a provider of one's own is made; `asking` for questions and requests.
+"""
 
 from __future__ import annotations
 
 from streamkit.extractor.pieces import End, ExtractionError, Piece, ProviderError
-from streamkit.presets.registry import ALIASES, PRESETS, detect, preset, presets
+from streamkit.presets.registry import ALIASES, PRESETS, detect, preset, presets, writer
 from streamkit.presets.rules import EndMark, ErrorMark, Preset
+from streamkit.presets.writing import Writer
 
 __all__ = [
     "ALIASES",
@@ -16,7 +30,9 @@ __all__ = [
     "Piece",
     "Preset",
     "ProviderError",
+    "Writer",
     "detect",
     "preset",
     "presets",
+    "writer",
 ]

@@ -15,7 +15,25 @@ import orjson
 
 from streamkit.errors import ConfigError
 
-__all__ = ["Ask", "Question", "UpstreamRequest"]
+__all__ = [
+    "Ask",
+    "Question",
+    "UpstreamRequest",
+    "anthropic",
+    "azure",
+    "cohere",
+    "coze",
+    "dashscope",
+    "form",
+    "gemini",
+    "huggingface",
+    "mistral",
+    "ollama",
+    "openai",
+    "openai_responses",
+    "replicate",
+    "watsonx",
+]
 
 Body: TypeAlias = dict[str, Any]
 Message: TypeAlias = dict[str, Any]
@@ -29,7 +47,11 @@ COZE_USER = "streamkit"  # the API demands a user's name, and only keeps users a
 
 @dataclass(frozen=True, slots=True)
 class UpstreamRequest:
-    """One POST to an upstream. `params` go into the query of its URL. The repr shows no header's value, no text."""
+    """One POST to an upstream. `params` go into the query of its URL. The repr shows no header's value, no text.
+
+    >>> sk.preset("openai").request("hi", key="sk-1").headers["authorization"]
+    'Bearer sk-1'
+    """
 
     headers: dict[str, str]
     content: bytes
@@ -42,6 +64,10 @@ class UpstreamRequest:
 @dataclass(frozen=True, slots=True)
 class Question:
     """What is asked: `chat_history` is the user's text, or a conversation as a JSON list of messages.
+
+        >>> from streamkit.presets.asking import Question, ollama
+        >>> ollama(Question("hi", model="qwen3")).content
+        b'{"model":"qwen3","messages":[{"role":"user","content":"hi"}],"stream":true}'
 
     `key` is the provider's API key, `model` the model (for Coze, the bot's id), `accept` the media type of the
     stream, `extra` further fields of the body.

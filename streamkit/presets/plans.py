@@ -1,39 +1,44 @@
 """What the outside of an event, its type and its top-level keys, already says about a preset's rules.
 
-The events of a stream come in a handful of shapes, and most rules cannot apply to most shapes. What is left to do for
-the events of one shape is compiled once, into a `Plan`, and remembered in `Plans`.
+**Theory of operation.** The events of a stream come in a handful of shapes, and most rules cannot apply to most shapes:
+of OpenAI's ten, two (its text, its finish reason) concern a chunk with `choices`. What is left to do for the events of
+one shape is compiled once, into a `Plan` of functions on the decoded JSON, and remembered in `Plans`. A plan finds
+texts, exactly those that the rules would find; whatever may be an error or an end it leaves to the rules. So there are
+two ways to read, and the longer one (`Preset._read_by_rules`) decides alone what an event means:
 
-Most events of one read differ in nothing but their text: `Envelope`.
+    the event                                                      is read
+    its data is no JSON object (`[DONE]`, malformed, blank)        by rules
+    its shape has come fewer than PATIENCE times                   by rules
+    its shape is out of bounds (MAX_KEYS, MAX_KEY_CHARACTERS)      by rules
+    a rule asks for more than type and JSON (`Undecided`: `@id`)   by rules, for each event of this shape
+    the plan's alarm is true: an error's or an end's sign stands   by rules
+    the plan finds text or reasoning                               by its plan: a Piece
+    it finds none, and nothing can be malformed (`sure`)           by its plan: nothing
+    it finds none, and a string of JSON may be malformed           by rules, to tell it
+
+What a shape decides about a rule: a condition on `@event` is settled by the type; a path whose first key is not there
+leads nowhere; a condition that then fails strikes its rule off. What remains of the conditions is tested on the values.
 """
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
-from itertools import chain
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
-
-import orjson
 
 from streamkit.extractor import Extractor
 from streamkit.extractor.follow import MISSING, all_hold, collector, condition_test, decode, finder, first_key, texter
-from streamkit.extractor.path import EVERY, JSON, Condition, Path, Step
-from streamkit.extractor.pieces import Piece
-from streamkit.parser import ServerSentEvent
+from streamkit.extractor.path import JSON, Condition, Path
 
 __all__ = [
     "BY_RULES",
     "Alarm",
-    "Envelope",
     "Plan",
     "Plans",
     "Shape",
     "Text",
     "Undecided",
     "any_alarm",
-    "hops",
-    "opaque",
+    "has_json_steps",
     "standing",
     "text_of",
     "text_unless",
@@ -41,7 +46,6 @@ __all__ = [
 
 Alarm: TypeAlias = Callable[[Any], object]
 Text: TypeAlias = Callable[[Any], str]
-Way: TypeAlias = tuple[tuple[Step, ...], list[Condition]]
 T = TypeVar("T")
 
 # Bounds against streams in which every event has another shape.
@@ -50,10 +54,6 @@ MAX_KEYS = 64
 MAX_KEY_CHARACTERS = 2048
 # Making a plan costs as much as reading some 20 events by the rules: it is made for shapes that have come this often.
 PATIENCE = 16
-
-
-PROBE: Final = secrets.token_hex(16)  # random, so that no stream can contain it
-_new_tuple = tuple.__new__
 
 
 class Undecided(Exception):
@@ -97,17 +97,15 @@ class Plan(NamedTuple):
     """How an event of one shape is read, from its decoded JSON.
 
     `text` gives None where a rule for errors or ends may apply. `sure` is False where having found nothing may mean
-    that something was malformed. `opaque` is True where the text, unless it is empty, is only handed on: nothing
-    depends on what it says.
+    that something was malformed.
     """
 
     text: Callable[[Any], str | None]
     reasoning: Text | None
     sure: bool
-    opaque: bool
 
 
-BY_RULES: Final = Plan(lambda _: None, None, sure=False, opaque=False)
+BY_RULES: Final = Plan(lambda _: None, None, sure=False)
 
 
 class Plans(dict[tuple[str, ...], Plan]):
@@ -137,137 +135,30 @@ class Plans(dict[tuple[str, ...], Plan]):
         return plan
 
 
-class Envelope:
-    """What stands around the text of an event. Where the next event has the same, only its text need be decoded.
-
-    JSON is compositional: whatever string stands between `head` and `tail`, all around it is the same value, and gives
-    the same (the text is `opaque`). That it is this string, whole and alone, that makes the text, is tried out with one
-    that occurs nowhere else.
-    """
-
-    __slots__ = ("_head", "_kind", "_tail")
-
-    def __init__(self, kind: str, head: str, tail: str) -> None:
-        self._kind, self._head, self._tail = kind, head, tail
-
-    @classmethod
-    def of(cls, event: ServerSentEvent, text: str, plan: Plan) -> Envelope | None:
-        """The envelope of an event that gave this text by this plan; None where none is found."""
-        head, found, tail = event.data.rpartition(f'"{text}"')
-        if not found or not plan.opaque:
-            return None
-        try:
-            value = orjson.loads(f'{head}"{PROBE}"{tail}')
-        except orjson.JSONDecodeError:
-            return None
-        if plan.text(value) != PROBE or (plan.reasoning is not None and plan.reasoning(value)):
-            return None
-        return cls(event.event, head, tail)
-
-    def follow(self, events: Iterator[ServerSentEvent], pieces: list[Piece]) -> ServerSentEvent | None:
-        """Append the pieces of the events in this envelope; returns the first that is in another, None at the end."""
-        add, loads, kind, head, tail = pieces.append, orjson.loads, self._kind, self._head, self._tail
-        start, stop = len(head), -len(tail)
-        for event in events:
-            if not (event[0] == kind and event[1].startswith(head) and event[1].endswith(tail)):
-                return event
-            try:
-                text = loads(event[1][start:stop])
-            except orjson.JSONDecodeError:
-                return event
-            if type(text) is not str or not text:
-                return event
-            add(_new_tuple(Piece, (text, "", None)))
-        return None
-
-
 def text_of(extractors: Iterable[Extractor], shape: Shape) -> Text | None:
     """The first text that the extractors find in such an event; None where none of them can."""
-    return _first_text(_ways(extractors, shape))
+    texts: list[Text] = []
+    for extractor in extractors:
+        guards = shape.left(condition for condition in extractor.where if condition.path.plain)
+        if guards is not None:
+            guards += [condition for condition in extractor.where if not condition.path.plain]
+            texts += [texter(path.steps, guards) for path in extractor.paths if shape.has(path)]
+    return _first_of(texts) if texts else None
 
 
 def text_unless(
     alarm: Alarm | None, reasons: Iterable[Extractor], texts: Iterable[Extractor], shape: Shape
 ) -> Callable[[Any], str | None]:
     """As `text_of`, but None where the alarm is true or one of `reasons` finds a text."""
-    to_reasons, to_texts = _ways(reasons, shape), _ways(texts, shape)
-    reason, text = _first_text(to_reasons), _first_text(to_texts) or (lambda _: "")
-    alarms = [one for one in (alarm, reason) if one is not None]
+    text = text_of(texts, shape) or (lambda _: "")
+    alarms = [one for one in (alarm, text_of(reasons, shape)) if one is not None]
     if not alarms:
         return text
     alarming = _first_of(alarms)
-
-    def at_large(value: Any) -> str | None:
-        return None if alarming(value) else text(value)
-
-    return at_large if alarm else _in_one_element(to_reasons, to_texts, at_large)
+    return lambda value: None if alarming(value) else text(value)
 
 
-def _ways(extractors: Iterable[Extractor], shape: Shape) -> list[Way]:
-    """The paths on which the extractors can find something in such an event, with the conditions left to test."""
-    ways: list[Way] = []
-    for extractor in extractors:
-        guards = shape.left(condition for condition in extractor.where if condition.path.plain)
-        if guards is not None:
-            guards += [condition for condition in extractor.where if not condition.path.plain]
-            ways += [(path.steps, guards) for path in extractor.paths if shape.has(path)]
-    return ways
-
-
-def _first_text(ways: Iterable[Way]) -> Text | None:
-    texts = [texter(steps, guards) for steps, guards in ways]
-    return _first_of(texts) if texts else None
-
-
-def _in_one_element(
-    to_reasons: list[Way], to_texts: list[Way], at_large: Callable[[Any], str | None]
-) -> Callable[[Any], str | None]:
-    """`at_large`; but where all ways lead to the same list, and that has one element, they go there only once."""
-    starts = {steps[:2] for steps, _ in [*to_reasons, *to_texts]}
-    starts |= {guard.path.steps[:2] for _, guards in [*to_reasons, *to_texts] for guard in guards}
-    start = starts.pop()
-    if starts or start[1:] != (EVERY,) or not isinstance(start[0], str):
-        return at_large
-    key = start[0]
-    reason, text = _first_text(map(_behind_two, to_reasons)), _first_text(map(_behind_two, to_texts))
-    if reason is None or text is None:
-        return at_large
-
-    def in_one_element(value: Any) -> str | None:
-        items = value.get(key)
-        if type(items) is not list or len(items) != 1:
-            return at_large(value)
-        return None if reason(items[0]) else text(items[0])
-
-    return in_one_element
-
-
-def _behind_two(way: Way) -> Way:
-    steps, guards = way
-    return steps[2:], [replace(guard, path=Path(guard.path.root, guard.path.steps[2:])) for guard in guards]
-
-
-def opaque(
-    texts: Sequence[Extractor],
-    others: Iterable[Extractor],
-    signs: Iterable[Iterable[Condition]],
-    places: Iterable[Path],
-) -> bool:
-    """True where nothing depends on what a text says: it is not compared with a string, nor decoded.
-
-    That it is a string, and not empty, others may know. What may be compared with it stands at the end of a path, so it
-    is under the same key.
-    """
-    extractors = [*texts, *others]
-    conditions = [*chain(*(extractor.where for extractor in extractors), *signs)]
-    paths = chain(*(extractor.paths for extractor in extractors), (condition.path for condition in conditions), places)
-    ends = {path.steps[-1:] for extractor in texts for path in extractor.paths}
-    compared = {condition.path.steps[-1:] for condition in conditions if isinstance(condition.literal, str)}
-    under_keys = all(end and isinstance(end[0], str) for end in ends)
-    return under_keys and not ends & compared and not any(JSON in path.steps for path in paths)
-
-
-def hops(extractors: Iterable[Extractor]) -> bool:
+def has_json_steps(extractors: Iterable[Extractor]) -> bool:
     """True where a path leads into a string of JSON, which may be malformed."""
     return any(JSON in path.steps for extractor in extractors for path in extractor.paths)
 

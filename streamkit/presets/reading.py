@@ -1,10 +1,7 @@
-"""The providers that streamkit knows: how each is asked, what its stream looks like, how it ends and fails.
+"""The providers that streamkit knows: what the stream of each looks like, how it ends and fails.
 
-    preset("openai").read(event)              # -> Piece | End | ProviderError | None
-    preset("anthropic", reasoning=True)       # thinking too, in Piece.reasoning
-    detect(events)                            # -> "gemini", or None
-
-A provider of one's own is a `Preset`, and is taken wherever a name is.
+How each is asked stands in `streamkit.presets.asking`, how it writes in `streamkit.presets.writing`. A provider of
+one's own is a `Preset`, and is taken wherever a name is.
 """
 
 from __future__ import annotations
@@ -12,11 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from streamkit.extractor import Extractor
-from streamkit.extractor.pieces import End, ExtractionError, Piece, ProviderError
-from streamkit.presets import asking
+from streamkit.presets import asking, writing
 from streamkit.presets.rules import COMMON_ERRORS, EndMark, ErrorMark, Preset
 
-__all__ = ["End", "EndMark", "ErrorMark", "ExtractionError", "Piece", "Preset", "ProviderError"]
+__all__ = ["TABLE"]
 
 
 def _first_choice(*paths: str) -> Extractor:
@@ -56,6 +52,7 @@ _OPENAI = Preset(
     ),
     signs=("choices exists", "type == 'response.created'", "type == 'response.output_text.delta'"),
     ask=asking.openai,
+    write=writing.OPENAI,
 )
 
 # Our own relay, and a relay behind a relay.
@@ -67,6 +64,7 @@ TABLE = (
         text="data[0].value | json | MessageBody.DirectMessageBody.SentenceList[0].Content",
         signs=("data[0].value | json | MessageBody exists",),
         ask=asking.form,
+        write=writing.SEED,
     ),
     Preset(
         name="anthropic",
@@ -78,6 +76,7 @@ TABLE = (
         errors=(*COMMON_ERRORS, ErrorMark(where="type == 'error'")),
         signs=("type == 'message_start'", "type == 'content_block_start'", "type == 'content_block_delta'"),
         ask=asking.anthropic,
+        write=writing.ANTHROPIC,
     ),
     Preset(
         name="gemini",
@@ -92,15 +91,17 @@ TABLE = (
         ),
         signs=("candidates exists", ("usageMetadata exists", "modelVersion exists")),
         ask=asking.gemini,
+        write=writing.GEMINI,
     ),
     Preset(
         name="ollama",
-        framing="ndjson",
+        grammar="ndjson",
         text=("response", "message.content"),
         reasoning=("thinking", "message.thinking"),
         ends=(EndMark(where="done == true", reason="done_reason"),),
         signs=(("done exists", "model exists"),),
         ask=asking.ollama,
+        write=writing.OLLAMA,
     ),
     Preset(
         name="cohere",
@@ -112,6 +113,7 @@ TABLE = (
         ),
         signs=("type == 'message-start'", "type == 'content-start'", "type == 'content-delta'"),
         ask=asking.cohere,
+        write=writing.COHERE,
     ),
     Preset(
         name="mistral",
@@ -120,6 +122,7 @@ TABLE = (
         ends=(_DONE, _FINISH_REASON),
         signs=(("choices exists", "p exists"), "choices[*].delta.content[*].type exists"),  # p is its padding
         ask=asking.mistral,
+        write=writing.MISTRAL,
     ),
     Preset(
         name="dashscope",
@@ -134,6 +137,7 @@ TABLE = (
         errors=(ErrorMark(at="code"), *COMMON_ERRORS),
         signs=(("output exists", "request_id exists"),),
         ask=asking.dashscope,
+        write=writing.DASHSCOPE,
     ),
     Preset(
         name="replicate",
@@ -142,6 +146,7 @@ TABLE = (
         errors=(ErrorMark(where="@event == 'error'"),),
         signs=("@event == 'output'",),
         ask=asking.replicate,
+        write=writing.REPLICATE,
     ),
     Preset(
         name="coze",
@@ -157,6 +162,7 @@ TABLE = (
         ),
         signs=("@event == 'conversation.chat.created'", "@event == 'conversation.message.delta'"),
         ask=asking.coze,
+        write=writing.COZE,
     ),
     Preset(
         name="watsonx",
@@ -164,6 +170,7 @@ TABLE = (
         errors=(ErrorMark(at="errors", code="errors[*].code", message="errors[*].message"), *COMMON_ERRORS),
         signs=("results[0].generated_text exists",),
         ask=asking.watsonx,
+        write=writing.WATSONX,
     ),
     Preset(
         name="huggingface",
@@ -171,16 +178,25 @@ TABLE = (
         ends=(EndMark(where=("generated_text exists", "generated_text != null"), reason="details.finish_reason"),),
         signs=("token.text exists",),
         ask=asking.huggingface,
+        write=writing.HUGGINGFACE,
     ),
     _OPENAI,
-    replace(_OPENAI, name="openai-responses", signs=(), ask=asking.openai_responses),
-    replace(_OPENAI, name="azure", signs=(), ask=asking.azure),
+    replace(_OPENAI, name="openai-responses", signs=(), ask=asking.openai_responses, write=writing.OPENAI_RESPONSES),
+    replace(_OPENAI, name="azure", signs=(), ask=asking.azure, write=writing.AZURE),
     Preset(
         name="streamkit",
         text="text",
         reasoning="reasoning",
         ends=_STREAMKIT_ENDS,
         signs=(("@event == 'message'", "text exists", "type absent", "model absent", "index absent"),),
+        write=writing.STREAMKIT,
     ),
-    Preset(name="streamkit-ndjson", framing="ndjson", text="text", reasoning="reasoning", ends=_STREAMKIT_ENDS),
+    Preset(
+        name="streamkit-ndjson",
+        grammar="ndjson",
+        text="text",
+        reasoning="reasoning",
+        ends=_STREAMKIT_ENDS,
+        write=writing.STREAMKIT_NDJSON,
+    ),
 )

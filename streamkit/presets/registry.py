@@ -1,4 +1,4 @@
-"""The presets by name: preset(), presets(), detect()."""
+"""The presets by name: preset(), writer(), presets(), detect()."""
 
 from __future__ import annotations
 
@@ -6,22 +6,19 @@ import difflib
 from collections.abc import Iterable
 from itertools import islice
 
-from streamkit.errors import LimitExceeded, UnknownPreset
+from streamkit.errors import ConfigError, LimitExceeded, UnknownPreset
 from streamkit.parser import NDJSONParser, ServerSentEvent, SSEParser
 from streamkit.presets.reading import TABLE
 from streamkit.presets.rules import Preset
+from streamkit.presets.writing import Writer
 
-__all__ = ["ALIASES", "PRESETS", "detect", "preset", "presets"]
+__all__ = ["ALIASES", "PRESETS", "detect", "preset", "presets", "writer"]
 
 # The first events of a stream that `detect` looks at, and the first bytes.
 DETECT_EVENTS = 32
-
-
 DETECT_BYTES = 1 << 16
 
-
 PRESETS = {known.name: known for known in TABLE}
-
 
 # Providers that speak a known preset's language, in request and answer.
 ALIASES = dict.fromkeys(
@@ -31,6 +28,9 @@ ALIASES = dict.fromkeys(
 
 def preset(which: str | Preset, *, reasoning: bool = False) -> Preset:
     """The preset of that name or alias (or the one given); with `reasoning`, its pieces carry reasoning too.
+
+        >>> sk.preset("groq").read(sk.ServerSentEvent(data='{"choices": [{"delta": {"content": "hi"}}]}'))
+        Piece(text='hi', reasoning='', end=None)
 
     Raises UnknownPreset, with the names that exist, those like it first.
     """
@@ -46,13 +46,36 @@ def preset(which: str | Preset, *, reasoning: bool = False) -> Preset:
     return found.with_reasoning() if reasoning else found
 
 
+def writer(which: str | Preset) -> Writer:
+    """How that provider writes: for upstreams that follow a script.
+
+        >>> from streamkit.presets import writer
+        >>> writer("seed").piece("hi", 0)[:15]
+        b'data: {"data":['
+
+    Raises UnknownPreset, and ConfigError for a Preset of one's own that does not say it (`write=`).
+    """
+    known = preset(which)
+    if known.write is None:
+        raise ConfigError(f"expected a preset that says how its provider writes (write=Writer(…)), got {known!r}")
+    return known.write
+
+
 def presets() -> list[str]:
-    """All names that `preset` knows, aliases included."""
+    """All names that `preset` knows, aliases included.
+
+    >>> from streamkit.presets import presets
+    >>> {"openai", "groq"} <= set(presets())
+    True
+    """
     return sorted([*PRESETS, *ALIASES])
 
 
 def detect(events: bytes | Iterable[ServerSentEvent | bytes]) -> str | None:
     """Guesses the preset from the first events of a stream, or from the first bytes of its body (SSE or NDJSON).
+
+        >>> sk.detect(b'data: {"candidates": []}\\n\\n')
+        'gemini'
 
     None where nothing tells them apart. Providers with OpenAI's shape, Azure among them, are all "openai".
     """

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
-from operator import length_hint
-from typing import Any, Literal, TypeAlias
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal, TypeAlias, TypeVar
 
 import orjson
 
 from streamkit.errors import ConfigError
 from streamkit.extractor import Document, Extractor, Values, Where
+from streamkit.extractor.document import Compiled
 from streamkit.extractor.follow import first_key
 from streamkit.extractor.path import Path, WhereSpec, conditions
 from streamkit.extractor.pieces import End, Piece, ProviderError
@@ -20,27 +21,28 @@ from streamkit.presets import asking
 from streamkit.presets.asking import Ask, Question, UpstreamRequest
 from streamkit.presets.plans import (
     BY_RULES,
-    Envelope,
     Plan,
     Plans,
     Shape,
     any_alarm,
-    hops,
-    opaque,
+    has_json_steps,
     standing,
     text_of,
     text_unless,
 )
+from streamkit.presets.writing import Writer
 
 __all__ = ["COMMON_ERRORS", "EndMark", "ErrorMark", "Preset"]
 
 MAX_MESSAGE = 200
 _CODE = re.compile(r"[!-~]{1,64}")
 _new_tuple = tuple.__new__  # half the cost of Piece(…)
-# Finding an envelope costs about half of reading an event: it is tried at most once for so many events.
-EVENTS_PER_TRY = 10
 
 Extractors: TypeAlias = str | Extractor | Iterable[str | Extractor]
+T = TypeVar("T")
+# A rule, compiled: the key without which it cannot apply; when a mark does; and what it then finds.
+MarkRule: TypeAlias = tuple[str | None, Callable[[Document], bool], Callable[[Document], T]]
+TextRule: TypeAlias = tuple[str | None, Callable[[Document], str]]
 
 
 def _extractors(spec: Extractors) -> tuple[Extractor, ...]:
@@ -48,12 +50,12 @@ def _extractors(spec: Extractors) -> tuple[Extractor, ...]:
     return tuple(item if isinstance(item, Extractor) else Extractor(item) for item in several)
 
 
-def _first_text(extractors: Iterable[tuple[str | None, Extractor]], keys: Container[str], document: Document) -> str:
-    for key, extractor in extractors:
+def _first_text(rules: Iterable[TextRule], keys: Container[str], document: Document) -> str:
+    for key, text in rules:
         if key is None or key in keys:
-            text = extractor.text(document)
-            if text:
-                return text
+            found = text(document)
+            if found:
+                return found
     return ""
 
 
@@ -67,40 +69,51 @@ def _as_message(text: str) -> str:
     return "".join(sign if sign.isprintable() else " " for sign in text[:MAX_MESSAGE]).strip()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndMark:
+@dataclass(frozen=True, kw_only=True)
+class EndMark(Compiled):
     """A sign that the stream is over.
 
     With `where`, those conditions are the sign, and `reason` (paths or Extractors) only says why. Without `where`,
     a reason's text is itself the sign. A reason among `failures` is an error with that code. `conclusive`: see `End`.
 
-        EndMark(where="@data == '[DONE]'")
-        EndMark(reason="choices[0].finish_reason", conclusive=False, failures=("error",))
+        >>> from streamkit.presets import EndMark
+        >>> done = EndMark(where="@data == '[DONE]'")
+        >>> stop = EndMark(reason="choices[0].finish_reason", conclusive=False, failures=("error",))
+        >>> sk.Preset(name="mine", text="say", ends=(done, stop)).read(sk.ServerSentEvent(data="[DONE]"))
+        End(reason=None, conclusive=True)
     """
 
     where: WhereSpec = ()
     reason: Extractors = ()
     conclusive: bool = True
     failures: tuple[str, ...] = ()
-    applies: Where = field(init=False, repr=False, compare=False)
-    needed_key: str | None = field(init=False, repr=False, compare=False)
-    _reason: tuple[Extractor, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        where, reason = conditions(self.where), _extractors(self.reason)
-        if not where and not reason:
+        object.__setattr__(self, "where", conditions(self.where))
+        object.__setattr__(self, "reason", _extractors(self.reason))
+        if not self.where and not self.reason:
             raise ConfigError("expected where= or reason= in an EndMark, got neither: every event would end the stream")
-        object.__setattr__(self, "where", where)
-        object.__setattr__(self, "applies", Where(where))
-        object.__setattr__(self, "reason", reason)
-        object.__setattr__(self, "_reason", reason)
-        only = reason[0].needed_key if len(reason) == 1 and not where else None
-        object.__setattr__(self, "needed_key", self.applies.needed_key or only)
+
+    @cached_property
+    def applies(self) -> Where:
+        """`where`, compiled."""
+        return Where(self.where)
+
+    @cached_property
+    def reasons(self) -> tuple[Extractor, ...]:
+        """`reason`, compiled."""
+        return _extractors(self.reason)
+
+    @cached_property
+    def needed_key(self) -> str | None:
+        """The key without which a JSON object cannot hold this sign; None if there is no such key."""
+        only = self.reasons[0].needed_key if len(self.reasons) == 1 and not self.where else None
+        return self.applies.needed_key or only
 
     def read(self, document: Document) -> End | ProviderError | None:
         """The end that an event means for which `where` holds; the failure; or None."""
         reason = ""
-        for extractor in self._reason:
+        for extractor in self.reasons:
             reason = reason or extractor.text(document)
         if not reason and not self.where:
             return None
@@ -109,16 +122,20 @@ class EndMark:
         return End(_as_code(reason), self.conclusive)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorMark:
+@dataclass(frozen=True, kw_only=True)
+class ErrorMark(Compiled):
     """A shape in which errors come inside the stream.
 
     It is an error where all of `where` hold and, if `at` is given, something stands there: null, false, 0, "" and empty
     objects are nothing (so `error: null` is no error). The code is the first of the `code` paths that leads to a word
     or a number, else `default`; the message the first of the `message` paths that leads to a string, else the raw data.
 
-        ErrorMark(at="error")
-        ErrorMark(where="@event == 'chat.failed'", code="last_error.code", message="last_error.msg")
+        >>> from streamkit.presets import ErrorMark
+        >>> at_error = ErrorMark(at="error")
+        >>> failed = ErrorMark(where="@event == 'failed'", code="last_error.code", message="last_error.msg")
+        >>> mine = sk.Preset(name="mine", text="say", errors=(at_error, failed))
+        >>> mine.read(sk.ServerSentEvent("failed", '{"last_error": {"code": 7, "msg": "gone"}}'))
+        ProviderError(code='7', message='gone')
     """
 
     where: WhereSpec = ()
@@ -134,34 +151,50 @@ class ErrorMark:
     )
     message: str | tuple[str, ...] = ("error.message", "message", "msg", "detail", "error")
     default: str = "error"
-    applies: Where = field(init=False, repr=False, compare=False)
-    needed_key: str | None = field(init=False, repr=False, compare=False)
-    _at: Values | None = field(init=False, repr=False, compare=False)
-    _code: Values = field(init=False, repr=False, compare=False)
-    _message: Values = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        where = conditions(self.where)
-        if not where and self.at is None:
+        object.__setattr__(self, "where", conditions(self.where))
+        if not self.where and self.at is None:
             raise ConfigError("expected where= or at= in an ErrorMark, got neither: every event would be an error")
-        object.__setattr__(self, "where", where)
-        object.__setattr__(self, "applies", Where(where))
-        object.__setattr__(self, "_at", None if self.at is None else Values(self.at))
-        inside = None if self.at is None else first_key(Path.of(self.at))
-        object.__setattr__(self, "needed_key", self.applies.needed_key or inside)
-        object.__setattr__(self, "_code", _values(self.code))
-        object.__setattr__(self, "_message", _values(self.message))
+        _ = self.place, self._codes, self._messages  # what is wrong with a path is said here
+
+    @cached_property
+    def applies(self) -> Where:
+        """`where`, compiled."""
+        return Where(self.where)
+
+    @cached_property
+    def place(self) -> Path | None:
+        """`at`, compiled."""
+        return None if self.at is None else Path.of(self.at)
+
+    @cached_property
+    def needed_key(self) -> str | None:
+        """The key without which a JSON object cannot be this error; None if there is no such key."""
+        return self.applies.needed_key or (first_key(self.place) if self.place else None)
 
     def read(self, document: Document) -> ProviderError | None:
         """The error that an event reports for which `where` holds, or None."""
-        if self._at is not None and not any(self._at.of(document)):
+        if self._standing is not None and not any(self._standing.of(document)):
             return None
-        codes = (_as_code(value) for value in self._code.of(document))
-        messages = (value for value in self._message.of(document) if isinstance(value, str) and value)
+        codes = (_as_code(value) for value in self._codes.of(document))
+        messages = (value for value in self._messages.of(document) if isinstance(value, str) and value)
         return ProviderError(
             next((code for code in codes if code), self.default),
             _as_message(next(messages, None) or document.text()),
         )
+
+    @cached_property
+    def _standing(self) -> Values | None:
+        return None if self.place is None else Values(self.place)
+
+    @cached_property
+    def _codes(self) -> Values:
+        return _values(self.code)
+
+    @cached_property
+    def _messages(self) -> Values:
+        return _values(self.message)
 
 
 def _values(paths: str | tuple[str, ...]) -> Values:
@@ -172,19 +205,39 @@ def _values(paths: str | tuple[str, ...]) -> Values:
 COMMON_ERRORS = (ErrorMark(where="@event == 'error'"), ErrorMark(at="error"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Preset:
-    """How one provider's upstream is asked, and how its stream is read.
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """A preset's rules, compiled, and the plans that shorten them. By their keys, most of a dozen need not be tried.
+
+    `by_key` is False where none needs a key, so that the data, which need not be JSON, are not decoded for that.
+    """
+
+    plans: Plans
+    errors: tuple[MarkRule[ProviderError | None], ...]
+    text: tuple[TextRule, ...]
+    reasoning: tuple[TextRule, ...]
+    ends: tuple[MarkRule[End | ProviderError | None], ...]
+    by_key: bool
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Preset(Compiled):
+    """How one provider's upstream is asked, how its stream is read, and how it is written.
+
+        >>> mine = sk.Preset(name="mine", text="body.say", signs=("body exists",))
+        >>> mine.read(sk.ServerSentEvent(data='{"body": {"say": "hi"}}'))
+        Piece(text='hi', reasoning='', end=None)
 
     - `text`, `reasoning`: paths or Extractors; of several, the first that yields text wins. Reasoning is left out of
       the pieces unless `show_reasoning`.
     - `ends`: what the end of the stream looks like. With no conclusive one (none at all, often), only clean framing
       proves that the stream is complete.
     - `errors`: what errors inside the stream look like.
-    - `framing`: "sse", or "ndjson" for one JSON value per line.
+    - `grammar`: "sse", or "ndjson" for one JSON value per line.
     - `signs`: conditions by which `detect` knows the provider; one event for which one of them holds is enough.
     - `ask`: how it is asked; the functions of `streamkit.presets.asking` or one's own, from a Question
       to an UpstreamRequest.
+    - `write`: how it writes, for upstreams that follow a script; None where nobody scripts it.
 
         Preset(
             name="mine",
@@ -200,39 +253,23 @@ class Preset:
     reasoning: Extractors = ()
     ends: tuple[EndMark, ...] = ()
     errors: tuple[ErrorMark, ...] = COMMON_ERRORS
-    framing: Literal["sse", "ndjson"] = "sse"
+    grammar: Literal["sse", "ndjson"] = "sse"
     signs: tuple[WhereSpec, ...] = ()
     ask: Ask = asking.form
+    write: Writer | None = None
     show_reasoning: bool = False
-    # Each rule with the key without which it cannot apply: of a dozen rules, most need not be tried.
-    _errors: tuple[tuple[str | None, ErrorMark], ...] = field(init=False, compare=False)
-    _text: tuple[tuple[str | None, Extractor], ...] = field(init=False, compare=False)
-    _reasoning: tuple[tuple[str | None, Extractor], ...] = field(init=False, compare=False)
-    _ends: tuple[tuple[str | None, EndMark], ...] = field(init=False, compare=False)
-    _looks_at_keys: bool = field(init=False, compare=False)
-    _signs: tuple[Where, ...] = field(init=False, compare=False)
-    _plans: Plans = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.framing not in {"sse", "ndjson"}:
-            raise ConfigError(f"expected framing as 'sse' or 'ndjson', got {self.framing!r}")
+        if self.grammar not in {"sse", "ndjson"}:
+            raise ConfigError(f"expected grammar as 'sse' or 'ndjson', got {self.grammar!r}")
+        if self.write is not None and self.write.is_ndjson is not (self.grammar == "ndjson"):
+            raise ConfigError(f"expected a Writer of grammar {self.grammar!r}, got {self.write!r}")
         object.__setattr__(self, "text", _extractors(self.text))
         object.__setattr__(self, "reasoning", _extractors(self.reasoning))
-        looks = False
-        for name in ("errors", "text", "reasoning", "ends"):
-            keyed = tuple((rule.needed_key, rule) for rule in getattr(self, name))
-            object.__setattr__(self, f"_{name}", keyed)
-            looks = looks or any(key is not None for key, _ in keyed)
-        object.__setattr__(self, "_looks_at_keys", looks)
-        object.__setattr__(self, "_signs", tuple(Where(sign) for sign in self.signs))
-        object.__setattr__(self, "_plans", Plans(self._plan))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # Only what it was made of: the plans are functions, which cannot be pickled.
-        return _restore, (type(self), {item.name: getattr(self, item.name) for item in fields(self) if item.init})
+        _ = self._signs  # what is wrong with one is said here
 
     def __repr__(self) -> str:
-        return f"<Preset {self.name}, {self.framing}{', with reasoning' * self.show_reasoning}>"
+        return f"<Preset {self.name}, {self.grammar}{', with reasoning' * self.show_reasoning}>"
 
     @property
     def has_end_marker(self) -> bool:
@@ -265,13 +302,12 @@ class Preset:
         gives for each event (an end that came with text is also in its piece), and takes less time for many.
         """
         # Here only texts are found, as `_read_by_rules` would find them; on errors, ends and all else it decides.
-        plans, plan, planned = self._plans, BY_RULES, None
-        envelope, tries = None, length_hint(events) // EVENTS_PER_TRY
-        while (event := next(events, None) if envelope is None else envelope.follow(events, pieces)) is not None:
-            envelope = None
+        rules, plan, planned = self._rules, BY_RULES, None
+        plans, by_key = rules.plans, rules.by_key
+        for event in events:
             kind, data, _ = event
             try:
-                value = orjson.loads(data) if self._looks_at_keys else None
+                value = orjson.loads(data) if by_key else None
             except orjson.JSONDecodeError:
                 value = None
             if type(value) is dict:
@@ -284,9 +320,6 @@ class Preset:
                     reasoning = plan.reasoning(value) if plan.reasoning is not None else ""
                     if text or reasoning:
                         pieces.append(_new_tuple(Piece, (text, reasoning, None)))
-                        if tries and text:
-                            tries -= 1
-                            envelope = Envelope.of(event, text, plan)
                         continue
                     if plan.sure:
                         continue
@@ -298,40 +331,51 @@ class Preset:
                 return result
         return None
 
+    @cached_property
+    def _rules(self) -> _Rules:
+        errors = tuple((mark.needed_key, mark.applies.holds, mark.read) for mark in self.errors)
+        text = tuple((extractor.needed_key, extractor.text) for extractor in _extractors(self.text))
+        reasoning = tuple((extractor.needed_key, extractor.text) for extractor in _extractors(self.reasoning))
+        ends = tuple((mark.needed_key, mark.applies.holds, mark.read) for mark in self.ends)
+        by_key = any(rule[0] is not None for rule in (*errors, *text, *reasoning, *ends))
+        return _Rules(Plans(self._plan), errors, text, reasoning if self.show_reasoning else (), ends, by_key)
+
+    @cached_property
+    def _signs(self) -> tuple[Where, ...]:
+        return tuple(map(Where, self.signs))
+
     def _plan(self, shape: Shape) -> Plan:
         """The short way for events of one shape: to texts only. What may be an error or an end is read by the rules."""
         text, reasoning = _extractors(self.text), _extractors(self.reasoning if self.show_reasoning else ())
-        reasons = [
-            extractor for mark in self.ends if not mark.applies.conditions for extractor in _extractors(mark.reason)
-        ]
-        signs = [shape.left(mark.applies.conditions) for mark in self.ends if mark.applies.conditions]
-        signs += [shape.left(mark.applies.conditions) for mark in self.errors if mark.at is None]
+        reasons = [extractor for mark in self.ends if not mark.where for extractor in mark.reasons]
+        signs = [shape.left(mark.applies.conditions) for mark in self.ends if mark.where]
+        signs += [shape.left(mark.applies.conditions) for mark in self.errors if mark.place is None]
         left = [conditions for conditions in signs if conditions is not None]
-        places = [Path.of(mark.at) for mark in self.errors if mark.at is not None]
+        places = [mark.place for mark in self.errors if mark.place is not None]
         alarm = any_alarm(left, [standing(path) for path in places if shape.has(path)])
         return Plan(
             text_unless(alarm, reasons, text, shape),
             text_of(reasoning, shape),
-            sure=not hops([*text, *reasoning, *reasons]),
-            opaque=opaque(text, [*reasoning, *reasons], left, places),
+            sure=not has_json_steps([*text, *reasoning, *reasons]),
         )
 
     def _read_by_rules(self, event: ServerSentEvent) -> Piece | End | ProviderError | None:
         """`read` without plans: all that an event can mean is decided here."""
+        rules = self._rules
         document = Document(event.data, event.event, event.id)
-        value = document.load() if self._looks_at_keys else None
+        value = document.load() if rules.by_key else None
         keys = value if type(value) is dict else ()
-        for key, error_mark in self._errors:
-            if (key is None or key in keys) and error_mark.applies.holds(document):
-                error = error_mark.read(document)
+        for key, applies, read_error in rules.errors:
+            if (key is None or key in keys) and applies(document):
+                error = read_error(document)
                 if error is not None:
                     return error
-        text = _first_text(self._text, keys, document)
-        reasoning = _first_text(self._reasoning, keys, document) if self.show_reasoning else ""
+        text = _first_text(rules.text, keys, document)
+        reasoning = _first_text(rules.reasoning, keys, document)
         end = None
-        for key, end_mark in self._ends:
-            if (key is None or key in keys) and end_mark.applies.holds(document):
-                end = end_mark.read(document)
+        for key, applies, read_end in rules.ends:
+            if (key is None or key in keys) and applies(document):
+                end = read_end(document)
                 if end is not None:
                     break
         if isinstance(end, ProviderError):
@@ -354,9 +398,5 @@ class Preset:
         `extra` and further keyword arguments are fields that go into the body beside the preset's own, and win over
         them. Raises ConfigError for a key or a field that cannot be sent.
         """
-        accept = "application/x-ndjson" if self.framing == "ndjson" else "text/event-stream"
+        accept = "application/x-ndjson" if self.grammar == "ndjson" else "text/event-stream"
         return self.ask(Question(chat_history, key, model, {**(extra or {}), **fields}, accept))
-
-
-def _restore(cls: type[Preset], made_of: dict[str, Any]) -> Preset:
-    return cls(**made_of)

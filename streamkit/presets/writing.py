@@ -1,6 +1,6 @@
-"""How each provider writes its stream: the inverse of the presets, for upstreams that follow a script.
+"""How each provider writes its stream: the inverse of reading it, for upstreams that follow a script.
 
-    form = wire("openai")
+    form = preset("openai").write             # or writer("openai")
     [*form.open(), form.piece("你", 0), form.piece("好", 1), *form.close(2)]     # one event per item
 
 The quirks are the providers' own: Gemini's CRLF, DashScope's and Coze's missing space, Replicate's text on several
@@ -17,9 +17,26 @@ from typing import Any, TypeAlias
 import orjson
 
 from streamkit.errors import EncodeError
-from streamkit.presets import preset
 
-__all__ = ["Wire", "wire"]
+__all__ = [
+    "ANTHROPIC",
+    "AZURE",
+    "COHERE",
+    "COZE",
+    "DASHSCOPE",
+    "GEMINI",
+    "HUGGINGFACE",
+    "MISTRAL",
+    "OLLAMA",
+    "OPENAI",
+    "OPENAI_RESPONSES",
+    "REPLICATE",
+    "SEED",
+    "STREAMKIT",
+    "STREAMKIT_NDJSON",
+    "WATSONX",
+    "Writer",
+]
 
 SSE_TYPE = "text/event-stream; charset=utf-8"
 NDJSON_TYPE = "application/x-ndjson"
@@ -28,23 +45,36 @@ Build: TypeAlias = Callable[[str, int], bytes]
 Close: TypeAlias = Callable[[int], list[bytes]]
 
 
-@dataclass(frozen=True, slots=True)
-class Wire:
-    """One provider's wire format. Every bytes object is one whole event (or one comment).
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Writer:
+    """How a provider writes. Every bytes object is one whole event (or one comment).
 
-    `name` is the preset that reads it, `content_type` the media type of the answer.
+        >>> sk.preset("anthropic").write.close()[-1]
+        b'event: message_stop\\ndata: {"type":"message_stop"}\\n\\n'
+
+    - `piece_event` makes the event that carries a text, given that and its number (from 0).
+    - `opening` stands before the first piece, `closing` makes what stands behind the last, given their number.
+    - `error_event` makes the event that reports an error, given its code.
+    - `content_type` is the media type of the answer.
+
+    With it, a provider of one's own can be scripted:
+
+        >>> from streamkit.presets import Writer
+        >>> write = Writer(name="mine", piece_event=lambda text, number: sk.encode_event(text))
+        >>> sk.Script(["hi"], preset=sk.Preset(name="mine", text="@data", write=write)).expected_text
+        'hi'
     """
 
     name: str
-    content_type: str
-    _opening: tuple[bytes, ...]
-    _piece: Build
-    _closing: Close
-    _error: Callable[[str], bytes]
+    piece_event: Build
+    opening: tuple[bytes, ...] = ()
+    closing: Close = lambda _: []
+    error_event: Callable[[str], bytes] | None = None
+    content_type: str = SSE_TYPE
 
     def open(self) -> list[bytes]:
         """What stands before the first piece: role chunks, `message_start`, comments; none of it carries text."""
-        return list(self._opening)
+        return list(self.opening)
 
     def piece(self, text: str, index: int) -> bytes:
         """The event that carries `text` as piece number `index` (from 0).
@@ -55,17 +85,24 @@ class Wire:
         if not text:
             raise EncodeError("expected text in a piece, got ''")
         try:
-            return self._piece(text, index)
-        except (TypeError, UnicodeEncodeError):
+            text.encode()
+        except UnicodeEncodeError:
             raise EncodeError(f"expected text that UTF-8 can carry, got {text[:40]!r}") from None
+        return self.piece_event(text, index)
 
     def close(self, index: int = 0) -> list[bytes]:
         """The finish events and the end marker; `index` (the number of pieces before) only numbers them."""
-        return self._closing(index)
+        return self.closing(index)
 
     def error(self, code: str) -> bytes:
-        """The event by which this provider reports an error in mid-stream; `code` is a word of its own, or a number."""
-        return self._error(code)
+        """The event by which this provider reports an error in mid-stream; `code` is a word of its own, or a number.
+
+        Without an `error_event`, one that any preset understands that knows `COMMON_ERRORS`.
+        """
+        if self.error_event is not None:
+            return self.error_event(code)
+        error = {"error": {"code": code, "message": "scripted error"}}
+        return _line(error) if self.is_ndjson else _sse(error, event="error")
 
     @property
     def is_ndjson(self) -> bool:
@@ -79,12 +116,12 @@ class Wire:
         return _sse({"type": "ping"}, event="ping") if as_event else b": ping\n\n"
 
     def __repr__(self) -> str:
-        return f"<Wire {self.name}, {self.content_type}>"
+        return f"<Writer {self.name}, {self.content_type}>"
 
-
-def wire(name: str) -> Wire:
-    """The wire format of a preset (or an alias of one). Raises UnknownPreset."""
-    return _WIRES[preset(name).name]
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        # Those below are made of lambdas, which pickle cannot carry: as constants of this module, they go by name.
+        constant = self.name.upper().replace("-", "_")
+        return constant if globals().get(constant) is self else super().__reduce__()
 
 
 def _dumps(value: Mapping[str, Any]) -> str:
@@ -104,6 +141,11 @@ def _line(value: Mapping[str, Any]) -> bytes:
     return orjson.dumps(value) + b"\n"
 
 
+def _typed(kind: str, **fields: Any) -> bytes:
+    """An event whose data repeat its type."""
+    return _sse({"type": kind, **fields}, event=kind)
+
+
 _DONE = _sse("[DONE]")
 
 
@@ -115,8 +157,7 @@ def _seed_piece(text: str, _: int) -> bytes:
     return _sse({"data": [{"value": _dumps(message)}]})
 
 
-def _error_event(code: str) -> bytes:
-    return _sse({"error": {"code": code, "message": "scripted error"}}, event="error")
+SEED = Writer(name="seed", piece_event=_seed_piece)
 
 
 # --- OpenAI's two, and those who speak the first
@@ -138,80 +179,70 @@ def _openai_error(code: str) -> bytes:
     return _sse({"error": {"message": "scripted error", "type": "server_error", "param": None, "code": code}})
 
 
-_OPENAI = Wire(
-    "openai",
-    SSE_TYPE,
-    (_chunk({"role": "assistant", "content": "", "refusal": None}),),
-    lambda text, _: _chunk({"content": text}),
-    _openai_close,
-    _openai_error,
+OPENAI = Writer(
+    name="openai",
+    opening=(_chunk({"role": "assistant", "content": "", "refusal": None}),),
+    piece_event=lambda text, _: _chunk({"content": text}),
+    closing=_openai_close,
+    error_event=_openai_error,
 )
 
 _FILTERED = {"prompt_index": 0, "content_filter_results": {"hate": {"filtered": False, "severity": "safe"}}}
-_AZURE = replace(
-    _OPENAI,
+AZURE = replace(
+    OPENAI,
     name="azure",
-    _opening=(_sse({"choices": [], "id": "", "object": "", "prompt_filter_results": [_FILTERED]}), *_OPENAI.open()),
+    opening=(_sse({"choices": [], "id": "", "object": "", "prompt_filter_results": [_FILTERED]}), *OPENAI.open()),
 )
-
-
-def _response(kind: str, **fields: Any) -> bytes:
-    return _sse({"type": kind, **fields}, event=kind)
 
 
 def _response_state(status: str, **fields: Any) -> dict[str, Any]:
     return {"id": "resp_script", "object": "response", "status": status, "error": None, "model": "script", **fields}
 
 
-_RESPONSES = Wire(
-    "openai-responses",
-    SSE_TYPE,
-    (
-        _response("response.created", response=_response_state("in_progress")),
-        _response("response.output_item.added", output_index=0, item={"id": "msg_script", "type": "message"}),
+OPENAI_RESPONSES = Writer(
+    name="openai-responses",
+    opening=(
+        _typed("response.created", response=_response_state("in_progress")),
+        _typed("response.output_item.added", output_index=0, item={"id": "msg_script", "type": "message"}),
     ),
-    lambda text, _: _response("response.output_text.delta", item_id="msg_script", output_index=0, delta=text),
-    lambda _: [
-        _response("response.output_text.done", item_id="msg_script", output_index=0, text="…"),
-        _response("response.completed", response=_response_state("completed")),
+    piece_event=lambda text, _: _typed("response.output_text.delta", item_id="msg_script", output_index=0, delta=text),
+    closing=lambda _: [
+        _typed("response.output_text.done", item_id="msg_script", output_index=0, text="…"),
+        _typed("response.completed", response=_response_state("completed")),
     ],
-    lambda code: _response(
+    error_event=lambda code: _typed(
         "response.failed", response=_response_state("failed", error={"code": code, "message": "scripted error"})
     ),
 )
 
-_MISTRAL = Wire(
-    "mistral",
-    SSE_TYPE,
-    (_chunk({"role": "assistant", "content": ""}, p="abcdefgh"),),
-    lambda text, index: _chunk({"content": text}, p="abcdefghijklmnopqrstuvwxyz"[: 1 + index % 26]),
-    lambda _: [_chunk({"content": ""}, "stop", p="abcd"), _DONE],
-    lambda code: _sse({"object": "error", "message": "scripted error", "error": {"type": "error", "code": code}}),
+MISTRAL = Writer(
+    name="mistral",
+    opening=(_chunk({"role": "assistant", "content": ""}, p="abcdefgh"),),
+    piece_event=lambda text, index: _chunk({"content": text}, p="abcdefghijklmnopqrstuvwxyz"[: 1 + index % 26]),
+    closing=lambda _: [_chunk({"content": ""}, "stop", p="abcd"), _DONE],
+    error_event=lambda code: _sse(
+        {"object": "error", "message": "scripted error", "error": {"type": "error", "code": code}}
+    ),
 )
 
 
 # --- Anthropic
 
 
-def _anthropic(kind: str, **fields: Any) -> bytes:
-    return _sse({"type": kind, **fields}, event=kind)
-
-
-_ANTHROPIC = Wire(
-    "anthropic",
-    SSE_TYPE,
-    (
-        _anthropic("message_start", message={"id": "msg_script", "role": "assistant", "content": []}),
-        _anthropic("content_block_start", index=0, content_block={"type": "text", "text": ""}),
-        _anthropic("ping"),
+ANTHROPIC = Writer(
+    name="anthropic",
+    opening=(
+        _typed("message_start", message={"id": "msg_script", "role": "assistant", "content": []}),
+        _typed("content_block_start", index=0, content_block={"type": "text", "text": ""}),
+        _typed("ping"),
     ),
-    lambda text, _: _anthropic("content_block_delta", index=0, delta={"type": "text_delta", "text": text}),
-    lambda _: [
-        _anthropic("content_block_stop", index=0),
-        _anthropic("message_delta", delta={"stop_reason": "end_turn", "stop_sequence": None}),
-        _anthropic("message_stop"),
+    piece_event=lambda text, _: _typed("content_block_delta", index=0, delta={"type": "text_delta", "text": text}),
+    closing=lambda _: [
+        _typed("content_block_stop", index=0),
+        _typed("message_delta", delta={"stop_reason": "end_turn", "stop_sequence": None}),
+        _typed("message_stop"),
     ],
-    lambda code: _anthropic("error", error={"type": code, "message": "scripted error"}),
+    error_event=lambda code: _typed("error", error={"type": code, "message": "scripted error"}),
 )
 
 
@@ -228,13 +259,12 @@ def _candidate(text: str, **fields: Any) -> dict[str, Any]:
     return {"candidates": [{"content": content, "index": 0, **fields}], "modelVersion": "script"}
 
 
-_GEMINI = Wire(
-    "gemini",
-    "text/event-stream",
-    (),
-    lambda text, _: _gemini(_candidate(text)),
-    lambda _: [_gemini(_candidate("", finishReason="STOP"))],
-    lambda code: _gemini({"error": {"code": 503, "message": "scripted error", "status": code}}),
+GEMINI = Writer(
+    name="gemini",
+    content_type="text/event-stream",
+    piece_event=lambda text, _: _gemini(_candidate(text)),
+    closing=lambda _: [_gemini(_candidate("", finishReason="STOP"))],
+    error_event=lambda code: _gemini({"error": {"code": 503, "message": "scripted error", "status": code}}),
 )
 
 
@@ -246,37 +276,30 @@ def _ollama(text: str, **fields: Any) -> bytes:
     return _line({**head, "message": {"role": "assistant", "content": text}, **({"done": False} | fields)})
 
 
-_OLLAMA = Wire(
-    "ollama",
-    NDJSON_TYPE,
-    (),
-    lambda text, _: _ollama(text),
-    lambda index: [_ollama("", done=True, done_reason="stop", total_duration=1, eval_count=index)],
-    lambda code: _line({"error": code}),
+OLLAMA = Writer(
+    name="ollama",
+    content_type=NDJSON_TYPE,
+    piece_event=lambda text, _: _ollama(text),
+    closing=lambda index: [_ollama("", done=True, done_reason="stop", total_duration=1, eval_count=index)],
+    error_event=lambda code: _line({"error": code}),
 )
 
 
 # --- Cohere: two end markers
 
 
-def _cohere(kind: str, **fields: Any) -> bytes:
-    return _sse({"type": kind, **fields}, event=kind)
-
-
-_COHERE = Wire(
-    "cohere",
-    SSE_TYPE,
-    (
-        _cohere("message-start", id="script", delta={"message": {"role": "assistant", "content": []}}),
-        _cohere("content-start", index=0, delta={"message": {"content": {"type": "text", "text": ""}}}),
+COHERE = Writer(
+    name="cohere",
+    opening=(
+        _typed("message-start", id="script", delta={"message": {"role": "assistant", "content": []}}),
+        _typed("content-start", index=0, delta={"message": {"content": {"type": "text", "text": ""}}}),
     ),
-    lambda text, _: _cohere("content-delta", index=0, delta={"message": {"content": {"text": text}}}),
-    lambda _: [
-        _cohere("content-end", index=0),
-        _cohere("message-end", delta={"finish_reason": "COMPLETE"}),
+    piece_event=lambda text, _: _typed("content-delta", index=0, delta={"message": {"content": {"text": text}}}),
+    closing=lambda _: [
+        _typed("content-end", index=0),
+        _typed("message-end", delta={"finish_reason": "COMPLETE"}),
         _DONE,
     ],
-    _error_event,
 )
 
 
@@ -288,13 +311,12 @@ def _dashscope(value: Mapping[str, Any], index: int, event: str = "result", stat
     return f"id:{index + 1}\nevent:{event}\n:HTTP_STATUS/{status}\ndata:{data}\n\n".encode()
 
 
-_DASHSCOPE = Wire(
-    "dashscope",
-    "text/event-stream;charset=UTF-8",
-    (),
-    lambda text, index: _dashscope({"output": {"finish_reason": "null", "text": text}}, index),
-    lambda index: [_dashscope({"output": {"finish_reason": "stop", "text": ""}}, index)],
-    lambda code: _dashscope({"code": code, "message": "scripted error"}, 0, "error", 400),
+DASHSCOPE = Writer(
+    name="dashscope",
+    content_type="text/event-stream;charset=UTF-8",
+    piece_event=lambda text, index: _dashscope({"output": {"finish_reason": "null", "text": text}}, index),
+    closing=lambda index: [_dashscope({"output": {"finish_reason": "stop", "text": ""}}, index)],
+    error_event=lambda code: _dashscope({"code": code, "message": "scripted error"}, 0, "error", 400),
 )
 
 
@@ -307,13 +329,13 @@ def _replicate_piece(text: str, index: int) -> bytes:
     return _sse(text, event="output", id=f"1700000000:{index}")
 
 
-_REPLICATE = Wire(
-    "replicate",
-    "text/event-stream",
-    (b": hi\n\n",),
-    _replicate_piece,
-    lambda index: [_sse("{}", event="done", id=f"1700000000:{index}")],
-    lambda code: _sse({"code": code, "detail": "scripted error"}, event="error"),
+REPLICATE = Writer(
+    name="replicate",
+    content_type="text/event-stream",
+    opening=(b": hi\n\n",),
+    piece_event=_replicate_piece,
+    closing=lambda index: [_sse("{}", event="done", id=f"1700000000:{index}")],
+    error_event=lambda code: _sse({"code": code, "detail": "scripted error"}, event="error"),
 )
 
 
@@ -333,17 +355,17 @@ def _coze_message(kind: str, text: str) -> bytes:
     return _coze(kind, {"role": "assistant", "type": "answer", "content": text, "content_type": "text"})
 
 
-_COZE = Wire(
-    "coze",
-    "text/event-stream",
-    (_coze_chat("conversation.chat.created"), _coze_chat("conversation.chat.in_progress")),
-    lambda text, _: _coze_message("conversation.message.delta", text),
-    lambda _: [
+COZE = Writer(
+    name="coze",
+    content_type="text/event-stream",
+    opening=(_coze_chat("conversation.chat.created"), _coze_chat("conversation.chat.in_progress")),
+    piece_event=lambda text, _: _coze_message("conversation.message.delta", text),
+    closing=lambda _: [
         _coze_message("conversation.message.completed", "…"),
         _coze_chat("conversation.chat.completed"),
         b'event:done\ndata:"[DONE]"',
     ],
-    lambda code: _coze_chat("conversation.chat.failed", int(code) if code.isdecimal() else code),
+    error_event=lambda code: _coze_chat("conversation.chat.failed", int(code) if code.isdecimal() else code),
 )
 
 
@@ -355,13 +377,14 @@ def _watsonx(text: str, index: int, stop_reason: str) -> bytes:
     return _sse({"model_id": "script", "results": [result]}, event="message", id=str(index + 1))
 
 
-_WATSONX = Wire(
-    "watsonx",
-    SSE_TYPE,
-    (b"id: 0\nevent: message\n\n",),
-    lambda text, index: _watsonx(text, index, "not_finished"),
-    lambda index: [_watsonx("", index, "eos_token")],
-    lambda code: _sse({"errors": [{"code": code, "message": "scripted error"}], "trace": "script"}, event="error"),
+WATSONX = Writer(
+    name="watsonx",
+    opening=(b"id: 0\nevent: message\n\n",),
+    piece_event=lambda text, index: _watsonx(text, index, "not_finished"),
+    closing=lambda index: [_watsonx("", index, "eos_token")],
+    error_event=lambda code: _sse(
+        {"errors": [{"code": code, "message": "scripted error"}], "trace": "script"}, event="error"
+    ),
 )
 
 
@@ -376,55 +399,27 @@ def _huggingface(text: str, index: int, *, last: bool = False) -> bytes:
     )
 
 
-_HUGGINGFACE = Wire(
-    "huggingface",
-    "text/event-stream",
-    (),
-    _huggingface,
-    lambda index: [_huggingface("</s>", index, last=True)],
-    lambda code: _sse({"error": "scripted error", "error_type": code}, colon=":"),
+HUGGINGFACE = Writer(
+    name="huggingface",
+    content_type="text/event-stream",
+    piece_event=_huggingface,
+    closing=lambda index: [_huggingface("</s>", index, last=True)],
+    error_event=lambda code: _sse({"error": "scripted error", "error_type": code}, colon=":"),
 )
 
 
-# --- our own relay, in both of its framings
+# --- our own relay, in both of its grammars
 
-_STREAMKIT = Wire(
-    "streamkit",
-    SSE_TYPE,
-    (),
-    lambda text, index: _sse({"text": text}, id=str(index + 1)),
-    lambda _: [_sse({"outcome": "complete"}, event="done")],
-    lambda code: _sse({"code": code, "outcome": f"error_event({code})"}, event="error"),
+STREAMKIT = Writer(
+    name="streamkit",
+    piece_event=lambda text, index: _sse({"text": text}, id=str(index + 1)),
+    closing=lambda _: [_sse({"outcome": "complete"}, event="done")],
+    error_event=lambda code: _sse({"code": code, "outcome": f"error_event({code})"}, event="error"),
 )
-_STREAMKIT_NDJSON = Wire(
-    "streamkit-ndjson",
-    NDJSON_TYPE,
-    (),
-    lambda text, _: _line({"text": text}),
-    lambda _: [_line({"done": {"outcome": "complete"}})],
-    lambda code: _line({"error": {"code": code, "outcome": f"error_event({code})"}}),
+STREAMKIT_NDJSON = Writer(
+    name="streamkit-ndjson",
+    content_type=NDJSON_TYPE,
+    piece_event=lambda text, _: _line({"text": text}),
+    closing=lambda _: [_line({"done": {"outcome": "complete"}})],
+    error_event=lambda code: _line({"error": {"code": code, "outcome": f"error_event({code})"}}),
 )
-
-_SEED = Wire("seed", SSE_TYPE, (), _seed_piece, lambda _: [], _error_event)
-
-_WIRES = {
-    form.name: form
-    for form in (
-        _SEED,
-        _OPENAI,
-        _RESPONSES,
-        _AZURE,
-        _MISTRAL,
-        _ANTHROPIC,
-        _GEMINI,
-        _OLLAMA,
-        _COHERE,
-        _DASHSCOPE,
-        _REPLICATE,
-        _COZE,
-        _WATSONX,
-        _HUGGINGFACE,
-        _STREAMKIT,
-        _STREAMKIT_NDJSON,
-    )
-}

@@ -29,15 +29,14 @@ from streamkit.errors import ConfigError
 from streamkit.extractor.pieces import Piece
 from streamkit.lab.lab import Lab
 from streamkit.lab.upstream.app import Script
-from streamkit.presets import presets
-from streamkit.presets.writing import wire
+from streamkit.presets import presets, writer
 from streamkit.relay.relay import Relay
 from streamkit.serving.server import serve
 from tests.rawsockets import LAST_CHUNK, SSE_HEAD, WAIT_S, RawServer, chunk, connected, exchange, request
 
 ROOT = Path(__file__).parents[2]
 ACCEPTS = ("text/plain", "text/event-stream", "application/x-ndjson")
-PIECE = wire("openai").piece("text", 0)
+PIECE = writer("openai").piece("text", 0)
 
 
 @pytest.fixture(autouse=True)

@@ -237,14 +237,6 @@ def _text_unless_nothing(_: Any, __: Any, texts: Any, of: shape.Shape) -> Callab
     return shape.text_of(texts, of) or (lambda _: "")
 
 
-def _trusting(self: Any, events: Iterator[ServerSentEvent], pieces: list[Piece]) -> ServerSentEvent | None:
-    for event in events:
-        if not event.data.startswith(self._head):
-            return event
-        pieces.append(Piece(event.data[len(self._head) + 1 : -len(self._tail) - 1]))
-    return None
-
-
 def _last_length(lengths: list[bytes]) -> int | None:
     return int(lengths[-1]) if lengths and lengths[-1].isdigit() else None
 
@@ -276,7 +268,6 @@ BROKEN: dict[str, tuple[str, str, Break]] = {
     "paths that take an index for a key": ("extract", "text at the path", put(walk, "orjson", JSONWithNumbersAsKeys)),
     "plans that overlook errors": ("extract", "reading many", put(rules, "any_alarm", lambda *_: None)),
     "plans that overlook reasons": ("extract", "reading many", put(rules, "text_unless", _text_unless_nothing)),
-    "envelopes that trust every text": ("extract", "reading many", put(shape.Envelope, "follow", _trusting)),
     "errors that quote the payload": ("extract", "it quotes nothing", put(walk, "_malformed", _quoting)),
     "JSON that raises": ("extract", ANY, put(walk, "_malformed", lambda *_: 1 / 0)),
     "HTTP: any close is an end": ("http", "complete for h11", put(responses, "ResponseParser", AnyCloseIsAnEnd)),

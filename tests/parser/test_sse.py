@@ -1,70 +1,21 @@
-"""The SSE and NDJSON parsers, and the encoder: claims from WHATWG HTML 9.2.5 and 9.2.6, under any cuts."""
+"""The event-stream grammar: claims from WHATWG HTML 9.2.5 and 9.2.6, under any cuts."""
 
 from __future__ import annotations
 
-import random
 import re
-import time
-import tracemalloc
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from streamkit.errors import EncodeError, EventTooLarge, LimitExceeded, LineTooLong
-from streamkit.parser import MAX_RETRY_MS, NDJSONParser, ServerSentEvent, SSEParser, encode_event
+from streamkit.errors import EventTooLarge, LineTooLong
+from streamkit.parser import MAX_RETRY_MS, ServerSentEvent, SSEParser
+from tests.parser.feeding import BOM, bodies, cut_at, cuts, drain, every_way, message, starts
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+# --- the grammar, case by case
 
-BOM = b"\xef\xbb\xbf"
-
-
-def message(data: str, id: str = "") -> ServerSentEvent:  # noqa: A002  # the field's own name
-    return ServerSentEvent("message", data, id)
-
-
-def every_way(body: bytes) -> Iterator[list[bytes]]:
-    """The body whole, byte by byte, in two at every place, and at random cuts."""
-    yield [body]
-    yield [body[i : i + 1] for i in range(len(body))]
-    for i in range(1, len(body)):
-        yield [body[:i], body[i:]]
-    rng = random.Random(body)
-    for _ in range(20):
-        yield cut_at(body, [rng.randrange(len(body) + 1) for _ in range(rng.randrange(6))])
-
-
-def cut_at(body: bytes, places: Iterable[int]) -> list[bytes]:
-    """The body cut at these places; a place that comes twice makes an empty read."""
-    borders = [0, *sorted(place % (len(body) + 1) for place in places), len(body)]
-    return [body[a:b] for a, b in pairwise(borders)]
-
-
-def drain(parser: SSEParser | NDJSONParser, reads: Iterable[bytes]) -> tuple[list[ServerSentEvent], list[type]]:
-    """All events of the stream, those behind oversized ones too, and the types of the errors on the way."""
-    events, errors = feed_all(parser, reads)
-    return events + parser.close(), errors
-
-
-def feed_all(parser: SSEParser | NDJSONParser, reads: Iterable[bytes]) -> tuple[list[ServerSentEvent], list[type]]:
-    events: list[ServerSentEvent] = []
-    errors: list[type] = []
-    for read in reads:
-        while True:
-            try:
-                events += parser.feed(read)
-                break
-            except LimitExceeded as error:
-                events += error.events
-                errors.append(type(error))
-                read = b""  # the bytes are in the parser now
-    return events, errors
-
-
-# -- the grammar, case by case -------------------------------------------------------------------------------------
 
 CASES: dict[str, tuple[bytes, list[ServerSentEvent]]] = {
     "spec example: two data lines are joined by a newline": (
@@ -290,7 +241,7 @@ def test_a_stream_that_ends_in_its_bom(body: bytes, unfinished: ServerSentEvent 
         assert parser.unfinished == unfinished
 
 
-# -- the same for any bytes: against the standard, written down line by line ----------------------------------------
+# --- the same for any bytes: against the standard, written down line by line
 
 
 def reference(body: bytes) -> dict[str, Any]:
@@ -339,18 +290,6 @@ def parsed(reads: Iterable[bytes]) -> tuple[dict[str, Any], ServerSentEvent | No
     return {"events": events, **found, "unfinished": parser.unfinished is not None}, parser.unfinished
 
 
-PIECES = [
-    *(bytes([byte]) for byte in b": \r\n\0dateivnry019x"),
-    *(b"data", b"data:", b"data: ", b"event", b"event: ", b"id", b"id: ", b"retry: ", b": "),
-    *(b"\n\n", b"\r\n", b"\r\n\r\n", b"\r\r", b"data: x\n\n", b"data: y\n\n", b"event: a\ndata: z\n\n", b"id: 1\n\n"),
-    *(BOM, b"\xef", b"\xbb", b"\xbf", b"\xe4", b"\xff", b"\xed\xa0\x80", b"\xf0\x9f\x8e", b"\xc2", b"\x85"),
-    *("\u2028".encode(), "\x85".encode(), "你好".encode(), "🎉".encode(), b"\x0b", b"\x0c"),
-]
-bodies = st.lists(st.sampled_from(PIECES), max_size=40).map(b"".join)
-starts = st.sampled_from([b"", b"", BOM])
-cuts = st.lists(st.integers(0, 1 << 16), max_size=12)
-
-
 @settings(max_examples=300)
 @given(start=starts, body=bodies, places=cuts)
 @example(start=b"", body=b"data: x\n\n" * 3 + b"data: \n\ndata: ", places=[9])
@@ -394,7 +333,7 @@ def test_batches_of_whole_events_follow_the_standard(blocks: list[bytes], places
     assert parsed(cut_at(b"".join(reads), places))[0] == expected
 
 
-# -- bounds --------------------------------------------------------------------------------------------------------
+# --- bounds
 
 
 def reference_bounded(body: bytes, max_line: int, max_event: int) -> tuple[list[ServerSentEvent], list[type]]:
@@ -492,338 +431,3 @@ def test_a_feed_larger_than_the_bounds_is_parsed_whole() -> None:
     """The bounds are for lines and events, not for reads."""
     body = b"data: 1234\n\n" * 1000 + b"event: e\ndata: 1\n\n" * 1000
     assert len(SSEParser(max_line_bytes=100, max_event_bytes=100).feed(body)) == 2000
-
-
-ENDLESS: dict[str, tuple[Callable[[], SSEParser | NDJSONParser], bytes]] = {
-    "a line": (lambda: SSEParser(max_line_bytes=1000, max_event_bytes=2000), b"x"),
-    "an event": (lambda: SSEParser(max_line_bytes=1000, max_event_bytes=2000), b"data: xy\n"),
-    "an event of comments": (lambda: SSEParser(max_line_bytes=1000, max_event_bytes=2000), b": ping\n"),
-    "an event of ignored fields": (lambda: SSEParser(max_line_bytes=1000, max_event_bytes=2000), b"foo\n"),
-    "ids without data": (lambda: SSEParser(max_line_bytes=1000, max_event_bytes=2000), b"id: 123\n\n"),
-    "a line of JSON": (lambda: NDJSONParser(max_line_bytes=1000), b"x"),
-}
-
-
-@pytest.mark.parametrize(("make", "read"), ENDLESS.values(), ids=ENDLESS.keys())
-def test_memory_stays_bounded(make: Callable[[], SSEParser | NDJSONParser], read: bytes) -> None:
-    """A stream that never dispatches anything does not grow in memory."""
-    parser = make()
-    feed_all(parser, [read * 500])
-    tracemalloc.start()
-    try:
-        feed_all(parser, [read * 500] * 100)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak < 50_000
-
-
-def test_a_bound_below_one_is_refused() -> None:
-    """A bound that no line could keep is the programmer's mistake."""
-    with pytest.raises(ValueError, match="max_line_bytes"):
-        SSEParser(max_line_bytes=0)
-    with pytest.raises(ValueError, match="max_event_bytes"):
-        SSEParser(max_event_bytes=-1)
-    with pytest.raises(ValueError, match="max_line_bytes"):
-        NDJSONParser(max_line_bytes=0)
-
-
-# -- cost ----------------------------------------------------------------------------------------------------------
-
-
-def drip(body: bytes, size: int = 1) -> list[bytes]:
-    return [body[i : i + size] for i in range(0, len(body), size)]
-
-
-COSTS: dict[str, Callable[[int], list[bytes]]] = {
-    "a line, byte by byte": lambda n: drip(b"data: " + b"x" * n + b"\n\n"),
-    "a comment, byte by byte": lambda n: drip(b": " + b"x" * n),
-    "an event of many lines, byte by byte": lambda n: drip(b"data: x\n" * (n // 8)),
-    "CRLF events, byte by byte": lambda n: drip(b"data: x\r\n\r\n" * (n // 11)),
-    "lone CRs, byte by byte": lambda n: drip(b"\r" * n),
-    "a line that never ends, in small reads": lambda n: drip(b"data: " + b"x" * n * 8, 16),
-    "an event that never ends, in small reads": lambda n: drip(b"data: x\n" * n, 16),
-    "an event that never ends, in one read": lambda n: [b"data: x\n" * n * 2],
-    "events in reads that fit badly": lambda n: drip(b"data: 12345\n\n" * n, 1000),
-    "blank lines": lambda n: [b"\n" * n * 16],
-}
-
-
-@pytest.mark.parametrize("reads_of", COSTS.values(), ids=COSTS.keys())
-@pytest.mark.parametrize("make", [SSEParser, NDJSONParser])
-def test_cost_is_linear(make: Callable[..., SSEParser | NDJSONParser], reads_of: Callable[[int], list[bytes]]) -> None:
-    """Sixteen times the bytes cost about sixteen times as much; a quadratic parser would need 256 times."""
-    assert ratio(lambda n: (make(max_line_bytes=1 << 30), reads_of(n)), 2_000) <= 40
-
-
-OVERSIZED: dict[str, Callable[[int], list[bytes]]] = {
-    "many in one read": lambda n: [b"data: too long\n\n" * n],
-    "one that never ends, byte by byte": lambda n: drip(b"data: too long" + b"x" * n * 8),
-    "many small reads while others wait": lambda n: drip(b"data: too long\n\n" * n, 64),
-}
-
-
-@pytest.mark.parametrize("reads_of", OVERSIZED.values(), ids=OVERSIZED.keys())
-@pytest.mark.parametrize("make", [SSEParser, NDJSONParser])
-def test_cost_of_oversized_events_is_linear(
-    make: Callable[..., SSEParser | NDJSONParser], reads_of: Callable[[int], list[bytes]]
-) -> None:
-    """Each error goes on behind its event; it does not look at the rest again."""
-    assert ratio(lambda n: (make(max_line_bytes=8), reads_of(n)), 500) <= 40
-
-
-def ratio(make: Callable[[int], tuple[SSEParser | NDJSONParser, list[bytes]]], size: int) -> float:
-    """CPU time for 16 times the size over that for the size itself; the best of several: neighbours do not count."""
-
-    def best(n: int) -> float:
-        times = []
-        for _ in range(5):
-            parser, reads = make(n)
-            begin = time.process_time()
-            drain(parser, reads)
-            times.append(time.process_time() - begin)
-        return min(times)
-
-    return best(16 * size) / best(size)
-
-
-# -- mistakes of the programmer ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("make", [SSEParser, NDJSONParser])
-@pytest.mark.parametrize("convert", [bytes, bytearray, memoryview])
-def test_feed_takes_any_bytes(make: Callable[[], SSEParser | NDJSONParser], convert: Callable[[bytes], Any]) -> None:
-    """bytes, bytearray and memoryview are the same, and what was fed may be overwritten afterwards."""
-    for body in (b"data: a\n\n", b"data", b": b\n\n"):
-        expected, other = make(), make()
-        assert other.feed(convert(body)) == expected.feed(body)
-    parser, buffer = SSEParser(), bytearray(b"data: abc")
-    parser.feed(buffer)
-    buffer[:] = b"#########"
-    assert parser.feed(b"\n\n") == [message("abc")]
-
-
-@pytest.mark.parametrize("make", [SSEParser, NDJSONParser])
-def test_feed_refuses_text_and_says_what_to_do(make: Callable[[], SSEParser | NDJSONParser]) -> None:
-    """The grammar is about bytes; a str has lost what the wire said."""
-    with pytest.raises(TypeError, match="got str; encode it"):
-        make().feed("data: a\n\n")  # type: ignore[arg-type]  # the mistake under test
-    with pytest.raises(TypeError, match="got int"):
-        make().feed(3)  # type: ignore[arg-type]  # the mistake under test
-
-
-@pytest.mark.parametrize("make", [SSEParser, NDJSONParser])
-def test_feed_after_close_is_refused(make: Callable[[], SSEParser | NDJSONParser]) -> None:
-    """A stream ends once; closing it twice is harmless."""
-    parser = make()
-    parser.feed(b"data: a\n\n")
-    assert parser.close() == parser.close() == []
-    with pytest.raises(RuntimeError, match="after close"):
-        parser.feed(b"data: b\n\n")
-
-
-def test_repr_tells_the_state_and_none_of_the_data() -> None:
-    """A repr may land in a log: counts and ids, no payload."""
-    parser = SSEParser()
-    parser.feed(b"id: 7\nretry: 5\n\ndata: secret\ndata: sec")
-    assert repr(parser) == "<SSEParser 21 bytes pending, last_event_id='7', retry_ms=5>"
-    parser.close()
-    assert repr(parser) == "<SSEParser closed, last_event_id='7', retry_ms=5>"
-    lines = NDJSONParser()
-    lines.feed(b'{"secret"')
-    assert repr(lines) == "<NDJSONParser 9 bytes pending>"
-
-
-def test_an_event_is_a_tuple_with_defaults() -> None:
-    """Made by keyword or by position, unpacked like a tuple, equal by value."""
-    assert ServerSentEvent() == ServerSentEvent("message", "", "") == ("message", "", "")
-    [event] = SSEParser().feed(b"data: a\n\n")
-    assert type(event) is ServerSentEvent
-    assert repr(event) == "ServerSentEvent(event='message', data='a', id='')"
-
-
-# -- newline-delimited JSON ----------------------------------------------------------------------------------------
-
-NDJSON_CASES: dict[str, tuple[bytes, list[str], str | None]] = {
-    "one event for each line": (b'{"a":1}\n{"b":2}\n', ['{"a":1}', '{"b":2}'], None),
-    "CRLF is tolerated": (b'{"a":1}\r\n{"b":2}\r\n', ['{"a":1}', '{"b":2}'], None),
-    "blank lines are no events": (b'\n\r\n{"a":1}\n \t\n\n', ['{"a":1}'], None),
-    "a lone CR is no line end": (b'{"a":\r1}\n', ['{"a":\r1}'], None),
-    "U+2028, U+0085, VT and FF are not line ends": (
-        '"a\u2028b\x85c\x0bd\x0ce"\n'.encode(),
-        ['"a\u2028b\x85c\x0bd\x0ce"'],
-        None,
-    ),
-    "a BOM at the start is dropped": (BOM + b"{}\n" + BOM + b"{}\n", ["{}", "\ufeff{}"], None),
-    "invalid UTF-8 is replaced": (b'"\xff\xe4\xbd"\n', ['"\ufffd\ufffd"'], None),
-    "a line that is no JSON is passed on": (b"oops\n{}\n", ["oops", "{}"], None),
-    "a last line that is whole JSON needs no newline": (b'{"a":1}\n{"done":true}', ['{"a":1}', '{"done":true}'], None),
-    "a last line of true or a string is whole": (b'"a"\ntrue\r', ['"a"', "true"], None),
-    "a cut last line is no event": (b'{"a":1}\n{"done":tr', ['{"a":1}'], '{"done":tr'),
-    "a bare number at the end may be cut": (b"1\n12", ["1"], "12"),
-    "a number with space behind it may not, but who would know": (b"12 ", [], "12 "),
-    "a last line of blanks is nothing": (b"{}\n \r", ["{}"], None),
-    "nothing at all": (b"", [], None),
-    "a cut character": (b'"\xe4\xbd', [], '"\ufffd'),
-    "a cut BOM": (b"\xef\xbb", [], "\ufffd"),
-}
-
-
-@pytest.mark.parametrize(("body", "expected", "unfinished"), NDJSON_CASES.values(), ids=NDJSON_CASES.keys())
-def test_ndjson(body: bytes, expected: list[str], unfinished: str | None) -> None:
-    """Each case gives its lines, whole, byte by byte and at any cut, and reports a cut last line."""
-    for reads in every_way(body):
-        parser = NDJSONParser()
-        assert drain(parser, reads) == ([message(line) for line in expected], []), reads
-        assert parser.unfinished == (None if unfinished is None else message(unfinished))
-
-
-@given(body=bodies, places=cuts, max_line=st.integers(1, 20))
-def test_ndjson_survives_oversized_lines_at_any_cuts(body: bytes, places: list[int], max_line: int) -> None:
-    """One error for each oversized line, and all other lines, whatever the cuts."""
-    body = b"\n" + body + b"\n"
-    lines = body.split(b"\n")
-    texts = [line.removesuffix(b"\r").decode("utf-8", "replace") for line in lines if len(line) <= max_line]
-    expected = (
-        [message(text) for text in texts if text.strip(" \t\r")],
-        [LineTooLong for line in lines if len(line) > max_line],
-    )
-    for reads in ([body], cut_at(body, places), [body[i : i + 1] for i in range(len(body))]):
-        assert drain(NDJSONParser(max_line_bytes=max_line), reads) == expected
-
-
-def test_ndjson_says_that_it_dropped_the_end_of_an_oversized_line() -> None:
-    """An oversized last line, or lines waiting behind an oversized one, make the stream unfinished."""
-    for body in (b"0123456789", b"0123456789\n{}\n"):
-        parser = NDJSONParser(max_line_bytes=5)
-        with pytest.raises(LineTooLong):
-            parser.feed(body)
-        assert parser.close() == []
-        assert parser.unfinished is not None
-
-
-# -- encoding ------------------------------------------------------------------------------------------------------
-
-
-def parse_all(body: bytes, last_event_id: str = "") -> list[ServerSentEvent]:
-    parser = SSEParser(last_event_id=last_event_id)
-    events = parser.feed(body)
-    parser.close()
-    assert parser.unfinished is None
-    return events
-
-
-@pytest.mark.parametrize(
-    ("event", "options", "encoded"),
-    [
-        ("hi", {}, b"data: hi\n\n"),
-        ("", {}, b"data: \n\n"),
-        ("a\nb", {}, b"data: a\ndata: b\n\n"),
-        ("hi", {"retry_ms": 3000}, b"retry: 3000\ndata: hi\n\n"),
-        (message("hi"), {}, b"id:\ndata: hi\n\n"),
-        (message("hi", "7"), {}, b"id: 7\ndata: hi\n\n"),
-        (ServerSentEvent("done", "[DONE]", "7"), {"last_event_id": "6"}, b"event: done\nid: 7\ndata: [DONE]\n\n"),
-        (message("hi", "7"), {"last_event_id": "7"}, b"data: hi\n\n"),
-        (message("hi"), {"last_event_id": ""}, b"data: hi\n\n"),
-        (message("hi"), {"last_event_id": "7"}, b"id:\ndata: hi\n\n"),
-        ("你好", {}, "data: 你好\n\n".encode()),
-    ],
-)
-def test_encode_writes(event: ServerSentEvent | str, options: dict[str, Any], encoded: bytes) -> None:
-    """The bytes, exactly: LF only, one space, no line that says nothing new."""
-    assert encode_event(event, **options) == encoded
-
-
-def text(without: str) -> st.SearchStrategy[str]:
-    """Any text that UTF-8 can carry, rich in what might be mistaken for grammar."""
-    odd = st.sampled_from([c for c in "\n \ufeff:\0\x85\u2028\x0bdataid你🎉" if c not in without])
-    return st.text(odd | st.characters(exclude_categories=["Cs"], exclude_characters=without), max_size=12)
-
-
-events_that_exist = st.builds(
-    ServerSentEvent,
-    event=st.just("message") | text("\r\n").filter(bool),
-    data=text("\r"),
-    id=st.just("") | text("\r\n\0"),
-)
-
-
-@given(event=events_that_exist)
-def test_parse_undoes_encode(event: ServerSentEvent) -> None:
-    """`parse(encode(e)) == e` for every event that can exist, whatever id was in force before."""
-    assert parse_all(encode_event(event)) == [event]
-    assert parse_all(encode_event(event), last_event_id="before") == [event]
-
-
-@given(events=st.lists(events_that_exist, max_size=6))
-def test_parse_undoes_encode_for_streams(events: list[ServerSentEvent]) -> None:
-    """Encoded one by one, or by a writer that keeps account of the id, a list comes back as it was."""
-    assert parse_all(b"".join(map(encode_event, events))) == events
-    befores = ["", *(event.id for event in events)]
-    tracked = [encode_event(event, last_event_id=before) for before, event in zip(befores, events, strict=False)]
-    assert parse_all(b"".join(tracked)) == events
-
-
-@given(data=text("\r"))
-def test_a_plain_string_leaves_the_id_in_force(data: str) -> None:
-    """A string is a message event; it neither sets nor resets an id."""
-    assert parse_all(encode_event(data), last_event_id="7") == [message(data, "7")]
-
-
-@given(body=bodies)
-def test_whatever_was_parsed_can_be_encoded(body: bytes) -> None:
-    """Every event that comes off a wire is one that the encoder can write again."""
-    events = SSEParser().feed(body)
-    assert parse_all(b"".join(map(encode_event, events))) == events
-
-
-@pytest.mark.parametrize("retry_ms", [0, 1, MAX_RETRY_MS])
-def test_retry_is_read_back(retry_ms: int) -> None:
-    """The reconnection time arrives as it was given."""
-    parser = SSEParser()
-    assert parser.feed(encode_event("a", retry_ms=retry_ms)) == [message("a")]
-    assert parser.retry_ms == retry_ms
-
-
-@pytest.mark.parametrize(
-    ("event", "named"),
-    [
-        (ServerSentEvent("", "a"), "event type"),
-        (ServerSentEvent("a\nb", "a"), r"event without '\\n'"),
-        (ServerSentEvent("a\r", "a"), r"event without '\\r'"),
-        (ServerSentEvent("a", "a\rb"), r"data without '\\r'"),
-        ("a\r\nb", r"data without '\\r'"),
-        (message("a", "1\n"), r"id without '\\n'"),
-        (message("a", "1\r"), r"id without '\\r'"),
-        (message("a", "1\0"), r"id without '\\x00'"),
-        (message("a\ud800"), "lone surrogate"),
-        (ServerSentEvent("\udfff", "a"), "lone surrogate"),
-        (message("a", "\udc00"), "lone surrogate"),
-    ],
-    ids=repr,
-)
-def test_encode_refuses_what_the_grammar_cannot_carry(event: ServerSentEvent | str, named: str) -> None:
-    """It would come back as something else, so it is an error that says which field and why."""
-    with pytest.raises(EncodeError, match=named):
-        encode_event(event)
-
-
-@pytest.mark.parametrize("retry_ms", [-1, MAX_RETRY_MS + 1, 10**5000], ids=["negative", "above", "5001 digits"])
-def test_encode_refuses_a_retry_that_would_not_come_back(retry_ms: int) -> None:
-    """Below 0, or more than a parser reports."""
-    with pytest.raises(EncodeError, match="retry_ms"):
-        encode_event("a", retry_ms=retry_ms)
-
-
-@pytest.mark.parametrize("event", [b"a", None, ("message", "a", ""), ServerSentEvent(data=1)], ids=repr)  # type: ignore[arg-type]  # the mistake under test
-def test_encode_refuses_other_types(event: Any) -> None:
-    """Only an event of strings, or a string."""
-    with pytest.raises(TypeError, match="expected a"):
-        encode_event(event)
-
-
-def test_encode_refuses_a_retry_that_is_no_int() -> None:
-    """True is no number of milliseconds, and neither is 1.5."""
-    for retry_ms in (True, 1.5, "3"):
-        with pytest.raises(TypeError, match="retry_ms"):
-            encode_event("a", retry_ms=retry_ms)  # type: ignore[arg-type]  # the mistake under test

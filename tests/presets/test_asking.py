@@ -41,7 +41,7 @@ def test_nobody_needs_more_than_the_chat_history(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(PRESETS))
 def test_streams_are_asked_for_uncompressed(name: str) -> None:
     known = preset(name)
-    expected = "application/x-ndjson" if known.framing == "ndjson" else "text/event-stream"
+    expected = "application/x-ndjson" if known.grammar == "ndjson" else "text/event-stream"
     assert known.request("hi").headers["accept"] == expected
     assert known.request("hi").headers["accept-encoding"] == "identity"
 

@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+import json
+import pickle
 import re
+from collections.abc import Callable
+from copy import copy, deepcopy
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamkit.errors import EncodeError, UnknownPreset
-from streamkit.parser import NDJSONParser, ServerSentEvent, SSEParser
-from streamkit.presets import ALIASES, PRESETS, End, ExtractionError, Piece, ProviderError, detect, preset
-from streamkit.presets.writing import wire
+from streamkit.errors import ConfigError, EncodeError
+from streamkit.extractor import Extractor
+from streamkit.lab.upstream.faults import ErrorEvent, NoEnd
+from streamkit.lab.upstream.script import Script, plan
+from streamkit.parser import NDJSONParser, ServerSentEvent, SSEParser, encode_event
+from streamkit.presets import (
+    ALIASES,
+    PRESETS,
+    End,
+    EndMark,
+    ExtractionError,
+    Piece,
+    Preset,
+    ProviderError,
+    Writer,
+    detect,
+    preset,
+    writer,
+)
 
 NAMES = sorted(PRESETS)
 # The same shape as another one, so that nothing in the stream tells them apart.
@@ -20,19 +40,19 @@ SAME_SHAPE = {"azure": "openai", "openai-responses": "openai", "streamkit-ndjson
 PIECES = ["你好", "，", " world", "\n", '"quoted" \\', "\n\n two\n", "😀", "\u2028", "data: x"]
 
 
-def events(name: str, body: bytes) -> list[ServerSentEvent]:
-    parser = NDJSONParser() if preset(name).framing == "ndjson" else SSEParser()
+def events(which: str | Preset, body: bytes) -> list[ServerSentEvent]:
+    parser = NDJSONParser() if preset(which).grammar == "ndjson" else SSEParser()
     return [*parser.feed(body), *parser.close()]
 
 
 def stream(name: str, pieces: list[str]) -> list[bytes]:
-    form = wire(name)
+    form = writer(name)
     written = [form.piece(text, index) for index, text in enumerate(pieces)]
     return [*form.open(), *written, *form.close(len(pieces))]
 
 
-def read(name: str, body: bytes) -> list[Any]:
-    return [result for item in events(name, body) if (result := preset(name).read(item)) is not None]
+def read(which: str | Preset, body: bytes) -> list[Any]:
+    return [result for item in events(which, body) if (result := preset(which).read(item)) is not None]
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
@@ -61,14 +81,14 @@ def test_each_item_is_one_event_or_one_comment(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_before_the_first_piece_and_after_the_last_carries_text(name: str) -> None:
-    for item in [*wire(name).open(), *wire(name).close()]:
+    for item in [*writer(name).open(), *writer(name).close()]:
         assert not any(isinstance(result, Piece) for result in read(name, item))
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("code", ["overloaded_error", "429", "Throttling.RateQuota"])
 def test_an_error_comes_back_with_its_code(name: str, code: str) -> None:
-    (error,) = read(name, wire(name).error(code))
+    (error,) = read(name, writer(name).error(code))
     assert isinstance(error, ProviderError)
     assert not isinstance(error, ExtractionError)
     assert error.code == code
@@ -77,9 +97,9 @@ def test_an_error_comes_back_with_its_code(name: str, code: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("as_event", [False, True])
 def test_a_heartbeat_says_nothing_wherever_it_stands(name: str, as_event: bool) -> None:
-    beat = wire(name).heartbeat(as_event=as_event)
+    beat = writer(name).heartbeat(as_event=as_event)
     assert read(name, beat) == []
-    assert events(name, beat) == [] or (as_event and not wire(name).is_ndjson)
+    assert events(name, beat) == [] or (as_event and not writer(name).is_ndjson)
     items = stream(name, PIECES)
     assert read(name, beat.join([b"", *items])) == read(name, b"".join(items))
 
@@ -87,35 +107,35 @@ def test_a_heartbeat_says_nothing_wherever_it_stands(name: str, as_event: bool) 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_format_is_recognised_from_its_first_events(name: str) -> None:
     items = stream(name, PIECES)
-    first = b"".join(items[: len(wire(name).open()) + 1])
+    first = b"".join(items[: len(writer(name).open()) + 1])
     assert detect(first) == SAME_SHAPE.get(name, name)
     assert detect(events(name, b"".join(items))) == SAME_SHAPE.get(name, name)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_chinese_text_stands_on_the_wire_as_utf8(name: str) -> None:
-    assert "你好".encode() in wire(name).piece("你好", 0)
+    assert "你好".encode() in writer(name).piece("你好", 0)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_cannot_be_written_is_refused(name: str) -> None:
     for text in ("", "\ud83d"):
         with pytest.raises(EncodeError, match="expected text"):
-            wire(name).piece(text, 0)
+            writer(name).piece(text, 0)
 
 
 def test_a_cr_is_refused_where_the_data_is_plain_text() -> None:
     with pytest.raises(EncodeError, match="CR"):
-        wire("replicate").piece("a\rb", 0)
+        writer("replicate").piece("a\rb", 0)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_content_type_fits_the_framing(name: str) -> None:
-    form = wire(name)
+def test_the_content_type_fits_the_grammar(name: str) -> None:
+    form = writer(name)
     assert form.name == name
-    kind = "application/x-ndjson" if preset(name).framing == "ndjson" else "text/event-stream"
+    kind = "application/x-ndjson" if preset(name).grammar == "ndjson" else "text/event-stream"
     assert form.content_type.startswith(kind)
-    assert repr(form) == f"<Wire {name}, {form.content_type}>"
+    assert repr(form) == f"<Writer {name}, {form.content_type}>"
 
 
 def test_the_same_words_give_the_same_bytes() -> None:
@@ -124,9 +144,14 @@ def test_the_same_words_give_the_same_bytes() -> None:
 
 
 def test_aliases_write_what_their_preset_reads() -> None:
-    assert {wire(alias) for alias in ALIASES} == {wire("openai")}
-    with pytest.raises(UnknownPreset):
-        wire("nobody")
+    assert {writer(alias) for alias in ALIASES} == {writer("openai")}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("copied", [copy, deepcopy, lambda one: pickle.loads(pickle.dumps(one))])  # noqa: S301  # our own bytes
+def test_a_known_writer_goes_by_its_name_into_another_process(name: str, copied: Callable[[Any], Any]) -> None:
+    assert copied(writer(name)) is writer(name)
+    assert copied(preset(name)) == preset(name)
 
 
 # --- the providers' quirks
@@ -134,8 +159,8 @@ def test_aliases_write_what_their_preset_reads() -> None:
 
 def test_seed_writes_json_inside_of_json_and_no_end() -> None:
     inner = r"{\"MessageBody\":{\"DirectMessageBody\":{\"SentenceList\":[{\"Content\":\"你好\"}]}}}"
-    assert wire("seed").piece("你好", 0) == f'data: {{"data":[{{"value":"{inner}"}}]}}\n\n'.encode()
-    assert wire("seed").close() == []
+    assert writer("seed").piece("你好", 0) == f'data: {{"data":[{{"value":"{inner}"}}]}}\n\n'.encode()
+    assert writer("seed").close() == []
 
 
 def test_gemini_writes_crlf_throughout() -> None:
@@ -145,24 +170,100 @@ def test_gemini_writes_crlf_throughout() -> None:
 
 def test_dashscope_writes_ids_a_comment_and_no_space_after_the_colon() -> None:
     head = b'id:8\nevent:result\n:HTTP_STATUS/200\ndata:{"output"'
-    assert wire("dashscope").piece("x", 7).startswith(head)
+    assert writer("dashscope").piece("x", 7).startswith(head)
 
 
 def test_replicate_writes_text_on_several_data_lines() -> None:
-    assert wire("replicate").piece(" a\n\nb", 3) == b"event: output\nid: 1700000000:3\ndata:  a\ndata: \ndata: b\n\n"
+    assert writer("replicate").piece(" a\n\nb", 3) == b"event: output\nid: 1700000000:3\ndata:  a\ndata: \ndata: b\n\n"
 
 
 def test_coze_never_terminates_its_last_block() -> None:
-    assert wire("coze").close()[-1] == b'event:done\ndata:"[DONE]"'
-    assert wire("coze").piece("x", 0).startswith(b"event:conversation.message.delta\ndata:{")
+    assert writer("coze").close()[-1] == b'event:done\ndata:"[DONE]"'
+    assert writer("coze").piece("x", 0).startswith(b"event:conversation.message.delta\ndata:{")
 
 
 def test_openai_writes_a_role_chunk_a_usage_chunk_and_done() -> None:
-    assert b'"role":"assistant"' in wire("openai").open()[0]
-    assert b'"choices":[],"usage"' in wire("openai").close()[-2]
-    assert wire("openai").close()[-1] == b"data: [DONE]\n\n"
+    assert b'"role":"assistant"' in writer("openai").open()[0]
+    assert b'"choices":[],"usage"' in writer("openai").close()[-2]
+    assert writer("openai").close()[-1] == b"data: [DONE]\n\n"
 
 
 def test_cohere_has_two_end_markers_of_which_the_first_is_the_word() -> None:
-    found = read("cohere", b"".join(wire("cohere").close()))
+    found = read("cohere", b"".join(writer("cohere").close()))
     assert found == [End("COMPLETE"), End(conclusive=False)]
+
+
+# --- providers of one's own
+
+
+def _say(text: str, number: int) -> bytes:
+    return encode_event(ServerSentEvent("say", json.dumps({"body": {"say": text}, "n": number})), last_event_id="")
+
+
+def _bye(number: int) -> list[bytes]:
+    return [encode_event(ServerSentEvent("bye", json.dumps({"said": number})), last_event_id="")]
+
+
+MINE = Preset(
+    name="mine",
+    text=Extractor("body.say", where="@event == 'say'"),
+    ends=(EndMark(where="@event == 'bye'"),),
+    write=Writer(name="mine", piece_event=_say, opening=(b": welcome\n\n",), closing=_bye),
+)
+LINES = Preset(
+    name="lines",
+    grammar="ndjson",
+    text="say",
+    write=Writer(
+        name="lines",
+        content_type="application/x-ndjson",
+        piece_event=lambda text, _: json.dumps({"say": text}).encode() + b"\n",
+    ),
+)
+
+
+@pytest.mark.parametrize("mine", [MINE, LINES], ids=repr)
+def test_what_a_provider_of_ones_own_writes_is_read_back(mine: Preset) -> None:
+    form = writer(mine)
+    items = [*form.open(), *map(form.piece, PIECES, range(99)), *form.close(len(PIECES))]
+    found = read(mine, b"".join(items))
+    assert [result.text for result in found if isinstance(result, Piece)] == PIECES
+    assert [result for result in found if not isinstance(result, Piece)] == [End()] * len(mine.ends)
+
+
+@pytest.mark.parametrize("mine", [MINE, LINES], ids=repr)
+def test_without_an_error_event_of_its_own_it_fails_as_most_do(mine: Preset) -> None:
+    (error,) = read(mine, writer(mine).error("busy"))
+    assert error == ProviderError("busy", "scripted error")
+    assert read(mine, writer(mine).heartbeat()) == []
+
+
+@pytest.mark.parametrize("mine", [MINE, LINES], ids=repr)
+def test_a_provider_of_ones_own_is_scripted(mine: Preset) -> None:
+    script = Script(PIECES, preset=mine)
+    found = read(mine, b"".join(step.data for step in plan(script)))
+    assert [result.text for result in found if isinstance(result, Piece)] == PIECES
+    assert script.whole
+    assert replace(script, faults=(NoEnd(),)).whole is not mine.has_end_marker
+    assert replace(script, faults=(ErrorEvent(2, "busy"),)).expected_text == PIECES[0]
+    failing = b"".join(step.data for step in plan(replace(script, faults=(ErrorEvent(2, "busy"),)))[1:-1])
+    assert ProviderError("busy", "scripted error") in read(mine, failing)
+
+
+def test_what_is_made_of_functions_with_names_goes_into_another_process() -> None:
+    script = pickle.loads(pickle.dumps(Script(PIECES, preset=MINE)))  # noqa: S301  # our own bytes
+    assert script == Script(PIECES, preset=MINE)
+    assert [step.data for step in plan(script)] == [step.data for step in plan(Script(PIECES, preset=MINE))]
+
+
+def test_a_preset_that_does_not_say_how_it_is_written_is_not_scripted() -> None:
+    with pytest.raises(ConfigError, match="write="):
+        Script("hi", preset=replace(MINE, write=None))
+
+
+def test_a_mistake_in_a_writer_of_ones_own_is_not_blamed_on_the_text() -> None:
+    def piece(_: str, number: int) -> bytes:
+        return number.to_bytes(b"x")  # type: ignore[arg-type]  # the mistake under test
+
+    with pytest.raises(TypeError):
+        Writer(name="wrong", piece_event=piece).piece("hi", 0)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from streamkit.app import create_app
-from streamkit.presets.writing import wire
+from streamkit.presets import writer
 from streamkit.serving.server import Server, serve
 from tests.rawsockets import SSE_HEAD, RawServer, chunk, connected, request
 from tests.servers import eventually
@@ -25,7 +25,7 @@ LIMIT_S = 0.6
 LATE_S = 0.5
 TRIES = 3
 DRIP_S = 0.05
-PIECE = chunk(wire("seed").piece("床", 0))
+PIECE = chunk(writer("seed").piece("床", 0))
 ASK = request("/ans", b"chat_history=hi", accept="text/event-stream")
 FOREVER: dict[str, Any] = dict.fromkeys(
     ("head_s", "body_s", "connect_s", "first_piece_s", "idle_s", "write_stall_s", "total_s", "heartbeat_s"), 0.0

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from streamkit.app import create_app
-from streamkit.presets.writing import wire
+from streamkit.presets import writer
 from streamkit.serving.server import Server, serve
 from tests.rawsockets import (
     LAST_CHUNK,
@@ -30,7 +30,7 @@ from tests.rawsockets import (
 )
 from tests.servers import eventually
 
-PIECE = wire("seed").piece("床", 0)
+PIECE = writer("seed").piece("床", 0)
 SSE, NDJSON, TEXT = "text/event-stream", "application/x-ndjson", "text/plain"
 Starter = Callable[..., Server]
 Upstream = Callable[[Callable[[socket.socket], None]], str]

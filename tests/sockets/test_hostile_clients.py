@@ -23,7 +23,7 @@ from sanic import Sanic
 
 from streamkit.app import create_app, create_blueprint
 from streamkit.lab.upstream.app import Script, create_upstream
-from streamkit.presets.writing import wire
+from streamkit.presets import writer
 from streamkit.relay.request.connection import MAX_PIPELINED_BYTES
 from streamkit.serving.server import Server, serve
 from tests.rawsockets import (
@@ -474,7 +474,7 @@ def test_a_client_of_http_1_0_gets_pieces_without_chunks_one_by_one_and_then_the
     def speak(connection: socket.socket) -> None:
         connection.sendall(SSE_HEAD)
         for text in "床前明":
-            connection.sendall(chunk(wire("seed").piece(text, 0)))
+            connection.sendall(chunk(writer("seed").piece(text, 0)))
             assert seen.acquire(timeout=WAIT_S), "the piece before has not arrived"
         connection.sendall(LAST_CHUNK)
 
@@ -684,7 +684,7 @@ def test_who_leaves_leaves_nothing_behind(how: str, phase: str, caplog: pytest.L
 
     def speak(connection: socket.socket) -> None:
         if phase == "in mid-stream":
-            connection.sendall(SSE_HEAD + chunk(wire("seed").piece("床", 0)))
+            connection.sendall(SSE_HEAD + chunk(writer("seed").piece("床", 0)))
         raw.until_left(connection)
 
     def left_ms() -> float:

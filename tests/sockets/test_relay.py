@@ -22,7 +22,7 @@ from sanic import Sanic
 
 from streamkit.app import create_app, create_blueprint
 from streamkit.lab.upstream.app import Script, create_upstream
-from streamkit.presets.writing import wire
+from streamkit.presets import writer
 from streamkit.serving.server import Server, serve
 from tests.rawsockets import (
     LAST_CHUNK,
@@ -41,7 +41,7 @@ QUICK = Script(["床前", "明月", "光"], first_piece_ms=1, gap_ms=1)
 TEXT = "床前明月光"
 ASK = request("/ans", "chat_history=你好".encode())
 KEY = "sk-canary-4711"
-SEED_EVENT = wire("seed").piece("床", 0)
+SEED_EVENT = writer("seed").piece("床", 0)
 
 
 @pytest.fixture
@@ -239,7 +239,7 @@ BREAKS: dict[str, Callable[[socket.socket], None]] = {
     "FIN": lambda c: c.close(),
     "garbage instead of a chunk": lambda c: c.sendall(b"zz\r\n"),
     "a malformed payload": lambda c: c.sendall(chunk(b"data: {oops\n\n")),
-    "an error event": lambda c: c.sendall(chunk(wire("seed").error("busy"))),
+    "an error event": lambda c: c.sendall(chunk(writer("seed").error("busy"))),
     "silence": lambda _: time.sleep(0.8),
 }
 
@@ -283,7 +283,7 @@ def test_a_reader_that_stops_reading_is_cut_when_the_write_stalls(relay: Callabl
     def flood(connection: socket.socket) -> None:
         connection.sendall(SSE_HEAD)
         while True:  # until the relay leaves
-            connection.sendall(chunk(wire("seed").piece("床" * 20_000, 0)))
+            connection.sendall(chunk(writer("seed").piece("床" * 20_000, 0)))
 
     with RawServer(flood) as upstream:
         server = relay(upstream.url, write_stall_s=0.5)
@@ -322,7 +322,7 @@ class Flood:
     def __call__(self, connection: socket.socket) -> None:
         connection.sendall(SSE_HEAD)
         while not self.stop and self.pieces < self.MAX_PIECES:
-            left = memoryview(chunk(wire("seed").piece(self.PIECE, 0)))
+            left = memoryview(chunk(writer("seed").piece(self.PIECE, 0)))
             self.pieces += 1
             while left:
                 if not select.select([], [connection], [], 0.5)[1]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from streamkit.extractor.pieces import End, ExtractionError, Piece, ProviderError
 from streamkit.presets import Preset, detect
-from streamkit.presets import preset as preset_of
+from streamkit.presets import preset as find_preset
 
 if TYPE_CHECKING:
     from streamkit.parser import ServerSentEvent
@@ -26,7 +26,7 @@ class PieceReader:
         """The data of the event that reported it."""
         self.final = False
         self._reasoning = reasoning
-        self._preset = None if preset is None else preset_of(preset, reasoning=reasoning)
+        self._preset = None if preset is None else find_preset(preset, reasoning=reasoning)
         self._waiting: list[ServerSentEvent] = []  # seen before a preset was found
         self._guessing = preset is None
         self._ended = False
@@ -56,7 +56,7 @@ class PieceReader:
             self._guessing = len(self._waiting) < DETECT_WITHIN
             return [("", "")]
         self._guessing = False
-        self._preset = preset_of(found, reasoning=self._reasoning)
+        self._preset = find_preset(found, reasoning=self._reasoning)
         return [self._read(waiting) for waiting in self._waiting]
 
     def notes(self) -> list[str]:

@@ -37,7 +37,7 @@ from streamkit.lab.experiments.naive import stock
 from streamkit.lab.experiments.timeout_map import OURS, PLACES, Place, Silence, SilenceCell, TimeoutMap, Times, judged
 from streamkit.lab.net.buffers import network
 from streamkit.lab.recording.recording import Recording
-from streamkit.presets.writing import wire
+from streamkit.presets import writer
 from streamkit.serving.server import Server, serve
 from streamkit.sockets import set_buffers
 from streamkit.taps import STREAM_ID_HEADER
@@ -123,7 +123,7 @@ def _silent_upstream() -> Sanic[Any, Any]:
 
 
 async def _speak(request: Request, silence: Silence, kept: _Kept) -> None:
-    form = wire("seed")
+    form = writer("seed")
     before, flood, afterwards = ([form.piece(text, 0) for text in pieces] for pieces in silence.pieces)
     response: HTTPResponse | None = None
     if silence.place != "before head":

@@ -28,7 +28,7 @@ from sanic.response import json
 from streamkit.inside_sanic import can_write, take_over, transport_of
 from streamkit.lab.upstream.script import Script, plan
 from streamkit.lab.upstream.steps import Step
-from streamkit.presets.writing import wire
+from streamkit.presets import writer
 from streamkit.relay.settings import Buffers, Tracing
 from streamkit.sockets import reset_on_close, send_queue, set_buffers
 from streamkit.taps import STREAM_ID_HEADER, StreamTaps, stream_id_from
@@ -128,7 +128,7 @@ def create_upstream(
     Tracing(gauge_ms=gauge_ms)
     script = script or Script()
     steps = plan(script)
-    answer = _perform if script.faults else partial(_answer, content_type=wire(script.preset).content_type)
+    answer = _perform if script.faults else partial(_answer, content_type=writer(script.preset).content_type)
     app: Sanic[Any, Any] = Sanic(name or f"streamkit_upstream_{next(_serial)}", configure_logging=False)
     app.config.TOUCHUP = False  # with it, the second app of a process fails
     app.config.RESPONSE_TIMEOUT = 24 * 3600.0  # a script may be silent for as long as it likes

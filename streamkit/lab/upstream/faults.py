@@ -22,7 +22,7 @@ from typing import ClassVar, Final, Literal
 
 from streamkit.lab.upstream.fault_base import CONTENT, CUTS, FRAMING, HEAD, TIME, WRITES, Choices, EventFault, Fault
 from streamkit.lab.upstream.steps import BODILESS, INTERIM, Answer, Kind, Step, answer_head, filled, noise, raw
-from streamkit.presets.writing import Wire
+from streamkit.presets.writing import Writer
 
 __all__ = [
     "BadChunk",
@@ -87,7 +87,7 @@ class Heartbeats(EventFault):
 
     def change(self, answer: Answer, index: int) -> list[Step]:
         since_ns = answer.steps[index].due_ns
-        one = noise(since_ns, answer.form, answer.form.heartbeat(as_event=self.how == "event"))
+        one = noise(since_ns, answer.preset, answer.form.heartbeat(as_event=self.how == "event"))
         numbers = range(1, math.ceil(self.ms / self.every_ms))
         beats = [replace(one, due_ns=since_ns + int(number * self.every_ms * 1e6)) for number in numbers]
         steps = answer.later(index, self.ms)
@@ -164,7 +164,7 @@ class Garbage(EventFault):
             data = line + b"\n\n"
         else:
             data = b"data: " + line + b"\n\n"
-        return answer.inserted(index, noise(answer.steps[index].due_ns, answer.form, data))
+        return answer.inserted(index, noise(answer.steps[index].due_ns, answer.preset, data))
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ class ErrorEvent(EventFault):
     stage: ClassVar[int] = CONTENT
 
     def change(self, answer: Answer, index: int) -> list[Step]:
-        error = noise(answer.steps[index].due_ns, answer.form, answer.form.error(self.code))
+        error = noise(answer.steps[index].due_ns, answer.preset, answer.form.error(self.code))
         end = [step for step in answer.steps[index:] if step.kind in ("close", "end")]
         return [*answer.steps[:index], error, *end]
 
@@ -215,7 +215,7 @@ class EndlessLine(EventFault):
         return [*answer.steps[:index], *line, *end]
 
 
-def _around_text(form: Wire, at: int) -> tuple[bytes, bytes]:
+def _around_text(form: Writer, at: int) -> tuple[bytes, bytes]:
     """What a piece's event has before its text, and behind it."""
     before, _, behind = form.piece(MARK, at - 1).partition(MARK.encode())
     return before, behind
@@ -334,7 +334,7 @@ class WrongLength(Fault):
         return [replace(head, encode=partial(bytes, told)), *body]
 
 
-def _ended_after(body: list[Step], length: int, end_ns: int, form: Wire) -> list[Step]:
+def _ended_after(body: list[Step], length: int, end_ns: int, form: Writer) -> list[Step]:
     """The body, whose framing ends after so many bytes; what comes behind that is no part of it."""
     for index, step in enumerate(body):
         data = step.data
@@ -347,7 +347,7 @@ def _ended_after(body: list[Step], length: int, end_ns: int, form: Wire) -> list
     return [*body, raw(end_ns, "end", b"")]
 
 
-def _begun(step: Step, data: bytes, length: int, form: Wire) -> Step:
+def _begun(step: Step, data: bytes, length: int, form: Writer) -> Step:
     """The beginning of a step of which the rest is none of the body: mostly a part of an event that never ends."""
     if data[length:] == b"\n" and (form.is_ndjson or data.endswith(b"\r\n")):
         return replace(step, encode=partial(bytes, data[:length]))  # a last line of JSON needs no LF, a blank one a CR

@@ -13,8 +13,7 @@ from typing import Final
 from streamkit.lab.upstream import faults
 from streamkit.lab.upstream.fault_base import Fault
 from streamkit.lab.upstream.steps import Step, Truth, proof_of, truth_of, whole_answer
-from streamkit.presets import preset
-from streamkit.presets.writing import wire
+from streamkit.presets import Preset, preset, writer
 
 __all__ = ["POEM", "Script", "plan", "split_text"]
 
@@ -39,18 +38,19 @@ class Script:
 
     `pieces` are the text's pieces (a str is cut by `split_text`); the first is due `first_piece_ms` after the complete
     request, each further one `gap_ms` after the one before, moved by up to ± `jitter_ms` (uniform, from `seed`), never
-    before its predecessor. `preset` names the wire format. `faults` are what goes wrong (see `streamkit.faults`). Two
-    scripts with equal fields do the same to the byte.
+    before its predecessor. `preset` says in which provider's format: a name, or a Preset of one's own that has a
+    Writer (`write=`). `faults` are what goes wrong (see `streamkit.faults`). Two scripts with equal fields do the same
+    to the byte.
 
     Raises ValueError for negative times, an empty piece, or faults that this script cannot have, UnknownPreset for an
-    unknown wire format.
+    unknown format, ConfigError for a Preset that does not say how it is written.
     """
 
     pieces: Sequence[str] = POEM
     first_piece_ms: float = 300.0
     gap_ms: float = 50.0
     jitter_ms: float = 0.0
-    preset: str = "seed"
+    preset: str | Preset = "seed"
     seed: int = 0
     faults: Sequence[Fault] = ()
 
@@ -62,7 +62,7 @@ class Script:
                 raise ValueError(f"expected {name} as milliseconds >= 0, got {getattr(self, name)!r}")
         if not all(isinstance(piece, str) and piece for piece in pieces):
             raise ValueError("expected pieces as non-empty strings: an LLM sends no empty text")
-        wire(self.preset)
+        writer(self.preset)
         if isinstance(self.faults, Fault):
             raise ValueError(f"expected faults as a sequence, such as ({self.faults!r},), got a single one")  # noqa: TRY004  # as for all fields
         object.__setattr__(self, "faults", tuple(self.faults))
@@ -114,7 +114,7 @@ def plan(script: Script) -> list[Step]:
 
     Raises EncodeError for text that the provider's format cannot carry.
     """
-    form = wire(script.preset)
+    form = writer(script.preset)
     for index, text in enumerate(script.pieces):
         form.piece(text, index)  # what is wrong with it is said now, not in the middle of a stream
     steps = _answer(script)
@@ -123,7 +123,8 @@ def plan(script: Script) -> list[Step]:
 
 def _answer(script: Script) -> list[Step]:
     """All that is written, with the head of the answer and the end of its framing."""
-    form = wire(script.preset)
+    known = preset(script.preset)
+    form = writer(known)
     due_ns = script.due_ns()
     last_ns = due_ns[-1] if due_ns else int(script.first_piece_ms * 1e6)
     end_at = len(script.pieces) + 1
@@ -133,9 +134,12 @@ def _answer(script: Script) -> list[Step]:
             Step(due, "piece", partial(form.piece, text, index), len(text.encode()), index + 1, partial(str, text))
             for index, (due, text) in enumerate(zip(due_ns, script.pieces, strict=True))
         ),
-        *(Step(last_ns, "close", partial(bytes, data), at=end_at, proof=proof_of(form, data)) for data in form.close()),
+        *(
+            Step(last_ns, "close", partial(bytes, data), at=end_at, proof=proof_of(known, data))
+            for data in form.close()
+        ),
     ]
-    answer = whole_answer(events, form, script.seed, end_at + 1)
+    answer = whole_answer(events, known, script.seed, end_at + 1)
     for fault in sorted(script.faults, key=lambda fault: fault.stage):
         answer = answer._replace(steps=fault.apply(answer))
     return answer.steps

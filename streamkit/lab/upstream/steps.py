@@ -9,8 +9,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from streamkit.extractor.pieces import End, ProviderError
 from streamkit.parser import NDJSONParser, SSEParser
-from streamkit.presets import preset
-from streamkit.presets.writing import Wire
+from streamkit.presets import Preset, Writer, writer
 from streamkit.transport.http1 import LAST_CHUNK, chunk
 
 __all__ = [
@@ -80,11 +79,16 @@ class Step:
 
 
 class Answer(NamedTuple):
-    """The steps of a whole answer, from its head to the end of its framing; its format, and its script's seed."""
+    """The steps of a whole answer, from its head to the end of its framing; its provider, and its script's seed."""
 
     steps: list[Step]
-    form: Wire
+    preset: Preset
     seed: int
+
+    @property
+    def form(self) -> Writer:
+        """How its events are written."""
+        return writer(self.preset)
 
     def find(self, at: int) -> int | None:
         """The index of the first step of event number `at`, or of one behind it."""
@@ -104,11 +108,11 @@ class Answer(NamedTuple):
 # --- How steps are made ---------------------------------------------------------------------------------------------
 
 
-def whole_answer(events: Sequence[Step], form: Wire, seed: int, end_at: int) -> Answer:
+def whole_answer(events: Sequence[Step], preset: Preset, seed: int, end_at: int) -> Answer:
     """These events between a head and a last chunk; faults address the latter as `end_at`."""
-    head = answer_head(200, form.content_type, transfer_encoding="chunked")
+    head = answer_head(200, writer(preset).content_type, transfer_encoding="chunked")
     end = Step(events[-1].due_ns if events else 0, "end", bytes, at=end_at, frame=_last_chunk)
-    return Answer([raw(0, "head", head, at=0), *events, end], form, seed)
+    return Answer([raw(0, "head", head, at=0), *events, end], preset, seed)
 
 
 def _last_chunk(_: bytes) -> bytes:
@@ -127,9 +131,9 @@ def raw(due_ns: int, kind: Kind, data: bytes, at: int = -1) -> Step:
     return Step(due_ns, kind, partial(bytes, data), at=at, frame=bytes)
 
 
-def noise(due_ns: int, form: Wire, data: bytes) -> Step:
+def noise(due_ns: int, preset: Preset, data: bytes) -> Step:
     """A step for an event that carries no text: an error if the preset that reads it takes it for one."""
-    kind: Kind = "error" if isinstance(_meaning(form, data), ProviderError) else "noise"
+    kind: Kind = "error" if isinstance(_meaning(preset, data), ProviderError) else "noise"
     return Step(due_ns, kind, partial(bytes, data))
 
 
@@ -143,18 +147,18 @@ def filled(due_ns: int, before: bytes, size_bytes: int) -> Iterator[Step]:
         yield Step(due_ns, "part", partial(bytes, BLOCK[:rest]))
 
 
-def proof_of(form: Wire, data: bytes) -> Proof:
+def proof_of(preset: Preset, data: bytes) -> Proof:
     """What an event proves about the end of the stream, by the rules of the preset that reads it."""
-    meant = _meaning(form, data)
+    meant = _meaning(preset, data)
     if not isinstance(meant, End):
         return ""
     return "proof" if meant.conclusive else "sign"
 
 
-def _meaning(form: Wire, data: bytes) -> object:
-    parser = NDJSONParser() if form.is_ndjson else SSEParser()
+def _meaning(preset: Preset, data: bytes) -> object:
+    parser = NDJSONParser() if preset.grammar == "ndjson" else SSEParser()
     found = parser.feed(data)
-    return preset(form.name).read(found[0]) if found else None
+    return preset.read(found[0]) if found else None
 
 
 # --- What a reader can know -----------------------------------------------------------------------------------------

@@ -139,7 +139,7 @@ async def _check_head(response: httpx2.Response, preset: Preset) -> None:
     media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type in FOREIGN_TYPES:
         raise Failed(_unusable("upstream_content_type", f"the upstream answered with {media_type}"))
-    if media_type == "application/json" and preset.framing != "ndjson":
+    if media_type == "application/json" and preset.grammar != "ndjson":
         raise Failed(await _json_instead_of_a_stream(response, preset))
 
 

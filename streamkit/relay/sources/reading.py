@@ -34,7 +34,7 @@ class Reading:
     """One answer of `preset`'s provider, within `limits`."""
 
     def __init__(self, preset: Preset, limits: Limits, taps: StreamTaps | None) -> None:
-        if preset.framing == "ndjson":
+        if preset.grammar == "ndjson":
             self._parser: SSEParser | NDJSONParser = NDJSONParser(max_line_bytes=limits.max_line_bytes)
         else:
             self._parser = SSEParser(max_line_bytes=limits.max_line_bytes, max_event_bytes=limits.max_event_bytes)

@@ -18,14 +18,14 @@ from sanic import Sanic
 from streamkit.lab.client.record import record
 from streamkit.lab.experiments.naive import article, stock
 from streamkit.lab.recording.recording import Recording
-from streamkit.presets.writing import wire
+from streamkit.presets import writer
 from streamkit.serving.server import serve
 from tests.rawsockets import LAST_CHUNK, RawServer, chunk
 
 Relay = Callable[..., Sanic[Any, Any]]
 Behave = Callable[[socket.socket], None]
 
-FORM = wire("seed")
+FORM = writer("seed")
 HEAD = f"HTTP/1.1 200 OK\r\nContent-Type: {FORM.content_type}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
 PIECES = ("床前", "明月光", "，疑是地上霜。")
 EVENTS = [chunk(FORM.piece(text, index)) for index, text in enumerate(PIECES)]

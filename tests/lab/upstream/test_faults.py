@@ -53,15 +53,14 @@ from streamkit.lab.upstream.faults import (
 from streamkit.lab.upstream.random_scripts import random_script
 from streamkit.lab.upstream.script import Script, plan
 from streamkit.parser import NDJSONParser, SSEParser
-from streamkit.presets import PRESETS, preset
-from streamkit.presets.writing import wire
+from streamkit.presets import PRESETS, preset, writer
 from streamkit.serving.server import Server, serve
 from tests.rawsockets import LAST_CHUNK, chunk, is_whole, read_answer, request
 from tests.servers import connect, eventually, rest_of
 
 MS = 1_000_000
 PIECES = ("你", "好", "ab")
-SEED, OPENAI = wire("seed"), wire("openai")
+SEED, OPENAI = writer("seed"), writer("openai")
 MARKED = sorted(name for name in PRESETS if preset(name).has_end_marker)
 UNMARKED = sorted(name for name in PRESETS if not preset(name).has_end_marker)
 
@@ -339,12 +338,12 @@ def judged(given: Script, max_event_bytes: int) -> tuple[bool, str]:
     if given.faults:
         data = b"".join(step.wire for step in steps)
         head, body, clean = parted(data, closed=steps[-1].kind != "silence")
-        expected_type = wire(given.preset).content_type.encode()
+        expected_type = writer(given.preset).content_type.encode()
         if head is None or head.status_code != 200 or dict(head.headers)[b"content-type"] != expected_type:
             return False, ""
     known = preset(given.preset)
     parser: NDJSONParser | SSEParser
-    if known.framing == "ndjson":
+    if known.grammar == "ndjson":
         parser = NDJSONParser(max_line_bytes=max_event_bytes)
     else:
         parser = SSEParser(max_line_bytes=max_event_bytes, max_event_bytes=max_event_bytes)

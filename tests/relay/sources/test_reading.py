@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamkit.presets.writing import wire
+from streamkit.presets.writing import writer
 from streamkit.relay.settings import Limits
 from streamkit.relay.sources.reading import HEARTBEATS
 from tests.relay.sources.upstreams import Answering, Chunk, failed, joined, relay, stream
@@ -32,7 +32,7 @@ def test_ndjson_is_read_as_ndjson() -> None:
 
 
 def test_pieces_of_one_read_stay_together_and_a_read_that_completes_no_event_yields_nothing() -> None:
-    a, b, c = (wire("seed").piece(text, i) for i, text in enumerate("abc"))
+    a, b, c = (writer("seed").piece(text, i) for i, text in enumerate("abc"))
     batches, _ = relay(Answering([a + b, b": heartbeat\n\n", c[:9], c[9:]]), "seed")
     assert batches == [["a", "b"], ["c"]]
 
@@ -43,7 +43,7 @@ def test_an_event_without_text_still_shows_that_the_upstream_lives() -> None:
 
 
 def test_without_an_end_marker_clean_framing_is_the_proof() -> None:
-    pieces = [wire("seed").piece("a", 0)]
+    pieces = [writer("seed").piece("a", 0)]
     assert relay(Answering(pieces), "seed") == ([["a"]], None)
     length = {"content-type": "text/event-stream", "content-length": str(len(pieces[0]))}
     assert relay(Answering(pieces, headers=length), "seed") == ([["a"]], None)
@@ -62,7 +62,7 @@ def test_many_events_in_one_read_give_what_they_give_one_by_one(name: str) -> No
 
 
 def test_the_pieces_before_an_error_are_handed_on_with_it_in_one_read() -> None:
-    form = wire("openai")
+    form = writer("openai")
     events = [*(form.piece("a", i) for i in range(100)), form.error("busy"), form.piece("b", 0)]
     batches, failure = relay(Answering([b"".join(events)]))
     assert batches == [["a"] * 100]
@@ -95,11 +95,11 @@ def truncated(answering: Answering, name: str = "openai") -> bool:
 
 
 def test_a_bare_eof_proves_nothing() -> None:
-    assert truncated(Answering([wire("seed").piece("a", 0)], headers={"content-type": "text/event-stream"}), "seed")
+    assert truncated(Answering([writer("seed").piece("a", 0)], headers={"content-type": "text/event-stream"}), "seed")
 
 
 def test_clean_framing_without_the_end_marker_is_truncated() -> None:
-    assert truncated(Answering([wire("anthropic").piece("a", 0)]), "anthropic")
+    assert truncated(Answering([writer("anthropic").piece("a", 0)]), "anthropic")
 
 
 def test_a_finish_reason_without_clean_framing_is_truncated() -> None:
@@ -108,7 +108,7 @@ def test_a_finish_reason_without_clean_framing_is_truncated() -> None:
 
 @pytest.mark.parametrize("error", [httpx2.ReadError("x"), httpx2.RemoteProtocolError("x"), httpx2.ReadTimeout("")])
 def test_a_cut_connection_is_truncated_and_the_pieces_before_it_are_kept(error: Exception) -> None:
-    batches, failure = relay(Answering([wire("seed").piece("a", 0), error]), "seed")
+    batches, failure = relay(Answering([writer("seed").piece("a", 0), error]), "seed")
     assert batches == [["a"]]
     assert failure is not None
     assert str(failure.outcome) == "truncated"
@@ -117,7 +117,7 @@ def test_a_cut_connection_is_truncated_and_the_pieces_before_it_are_kept(error: 
 @given(st.data())
 def test_no_prefix_of_a_stream_with_an_end_marker_passes_for_the_whole(data: st.DataObject) -> None:
     whole = b"".join(stream("anthropic", "你", "好"))
-    cut = data.draw(st.integers(0, len(whole) - len(wire("anthropic").close()[-1])))
+    cut = data.draw(st.integers(0, len(whole) - len(writer("anthropic").close()[-1])))
     assert truncated(Answering([whole[:cut]]), "anthropic")
 
 
@@ -127,7 +127,7 @@ def test_no_prefix_of_a_stream_with_an_end_marker_passes_for_the_whole(data: st.
         b'{"error": {"code": "model_not_found"}}',
         b'{\n  "error": {\n    "code": "model_not_found"\n  }\n}\n',
         b"<html>\n\n<p>Sign in</p>\n\n</html>\n",
-        wire("seed").piece("a", 0) + wire("seed").piece("b", 1)[:-1],
+        writer("seed").piece("a", 0) + writer("seed").piece("b", 1)[:-1],
     ],
     ids=["json", "pretty json", "a page", "half an event"],
 )
@@ -137,7 +137,7 @@ def test_clean_framing_proves_nothing_if_the_stream_ends_inside_an_event(name: s
 
 
 def test_comments_may_stand_behind_the_last_event() -> None:
-    assert relay(Answering([wire("seed").piece("a", 0), b": bye"]), "seed") == ([["a"]], None)
+    assert relay(Answering([writer("seed").piece("a", 0), b": bye"]), "seed") == ([["a"]], None)
 
 
 # --- heartbeats -----------------------------------------------------------------------------------------------------
@@ -153,7 +153,7 @@ def test_an_event_that_is_a_heartbeat_is_no_event(kind: str, data: str) -> None:
 
 def test_heartbeats_beside_events_and_texts_hide_nothing() -> None:
     beat, empty = b"event: ping\ndata: now\n\n", b'data: {"choices": []}\n\n'
-    a, b = (wire("openai").piece(text, 0) for text in "ab")
+    a, b = (writer("openai").piece(text, 0) for text in "ab")
     batches, failure = relay(Answering([beat + empty, beat + a + beat + b + beat, beat, *stream("openai")]))
     assert batches[:2] == [[], ["a", "b"]]
     assert failure is None
@@ -169,7 +169,7 @@ def test_malformed_json_behind_a_heartbeat_is_still_an_error() -> None:
 
 
 def test_an_error_in_the_stream_ends_it_with_the_providers_code() -> None:
-    upstream = Answering([*wire("openai").open(), wire("openai").piece("a", 0), wire("openai").error("server_busy")])
+    upstream = Answering([*writer("openai").open(), writer("openai").piece("a", 0), writer("openai").error("server_busy")])
     batches, failure = relay(upstream)
     assert joined(batches) == "a"
     assert failure is not None

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 import httpx2
 
 from streamkit.presets import preset
-from streamkit.presets.writing import wire
+from streamkit.presets.writing import writer
 from streamkit.relay.failure import Failed, Failure
 from streamkit.relay.settings import Deadlines, Limits, Retries, Settings
 from streamkit.relay.sources.llm import llm
@@ -79,7 +79,7 @@ def relay(
 
 def stream(name: str, *texts: str) -> list[bytes]:
     """A whole answer in `name`'s wire format, event by event."""
-    form = wire(name)
+    form = writer(name)
     return [*form.open(), *(form.piece(text, i) for i, text in enumerate(texts)), *form.close()]
 
 

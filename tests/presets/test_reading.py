@@ -1,57 +1,27 @@
-"""Every preset on small samples of its provider's wire shape."""
+"""Every provider's table entry on a small sample of its stream."""
 # ruff: noqa: E501  # an event of a sample stands on one line, as on the wire
 
 from __future__ import annotations
 
-import json
-import pickle
-from dataclasses import FrozenInstanceError
-from typing import Any
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from streamkit.errors import ConfigError, PathSyntaxError, UnknownPreset
-from streamkit.extractor import Extractor
-from streamkit.parser import NDJSONParser, ServerSentEvent, SSEParser
+from streamkit.parser import NDJSONParser, SSEParser
 from streamkit.presets import (
-    ALIASES,
-    PRESETS,
     End,
-    EndMark,
-    ErrorMark,
-    ExtractionError,
     Piece,
-    Preset,
     ProviderError,
-    asking,
     detect,
     preset,
-    presets,
 )
-
-
-def event(data: object, kind: str = "message") -> ServerSentEvent:
-    return ServerSentEvent(kind, data if isinstance(data, str) else json.dumps(data))
+from tests.presets.providers import COHERE, chunk, event
 
 
 def results(name: str, body: str, *, reasoning: bool = False) -> list[object]:
     """What a preset makes of a whole body, without the events that mean nothing."""
     known = preset(name, reasoning=reasoning)
-    parser = NDJSONParser() if known.framing == "ndjson" else SSEParser()
+    parser = NDJSONParser() if known.grammar == "ndjson" else SSEParser()
     read = [known.read(item) for item in [*parser.feed(body.encode()), *parser.close()]]
     return [result for result in read if result is not None]
-
-
-def chunk(delta: dict[str, Any], **choice: Any) -> dict[str, Any]:
-    return {
-        "object": "chat.completion.chunk",
-        "choices": [{"index": 0, "delta": delta, "finish_reason": None} | choice],
-    }
-
-
-# --- one whole stream of each provider
 
 
 def test_seed() -> None:
@@ -249,7 +219,7 @@ OLLAMA = """\
 
 
 def test_ollama() -> None:
-    assert preset("ollama").framing == "ndjson"
+    assert preset("ollama").grammar == "ndjson"
     assert results("ollama", OLLAMA) == [Piece("Te"), Piece("a 茶"), Piece("!", end=End("stop"))]
     assert results("ollama", OLLAMA, reasoning=True)[0] == Piece("", "Hm.")
     assert detect(OLLAMA.encode()) == "ollama"
@@ -262,30 +232,6 @@ def test_ollama_says_its_errors_in_prose() -> None:
 
 def test_ollama_without_a_reason_ends_all_the_same() -> None:
     assert preset("ollama").read(event({"model": "m", "response": "", "done": True})) == End()
-
-
-COHERE = """\
-event: message-start
-data: {"id":"i","type":"message-start","delta":{"message":{"role":"assistant","content":[]}}}
-
-event: content-start
-data: {"type":"content-start","index":0,"delta":{"message":{"content":{"type":"text","text":""}}}}
-
-event: content-delta
-data: {"type":"content-delta","index":0,"delta":{"message":{"content":{"text":"Tea"}}}}
-
-event: citation-start
-data: {"type":"citation-start","index":0,"delta":{"message":{"citations":{"text":"no"},"content":{"text":"no"}}}}
-
-event: content-end
-data: {"type":"content-end","index":0}
-
-event: message-end
-data: {"type":"message-end","delta":{"finish_reason":"COMPLETE","usage":{"tokens":{"output_tokens":1}}}}
-
-data: [DONE]
-
-"""
 
 
 def test_cohere() -> None:
@@ -486,214 +432,3 @@ def test_our_own_relay_in_both_framings() -> None:
         result = preset("streamkit").read(error)
         assert isinstance(result, ProviderError)
         assert result.code == "upstream_truncated"
-
-
-# --- errors of every shape
-
-
-@pytest.mark.parametrize(
-    ("data", "kind", "code", "message"),
-    [
-        ({"error": {"message": "busy", "type": "server_error", "code": "overloaded"}}, "message", "overloaded", "busy"),
-        ({"error": {"message": "busy", "type": "server_error", "code": None}}, "message", "server_error", "busy"),
-        ({"error": {"message": "slow", "code": 429}, "choices": []}, "message", "429", "slow"),
-        ({"error": {"message": "no"}}, "message", "error", "no"),
-        ({"error": "overloaded"}, "message", "overloaded", "overloaded"),
-        ({"error": "in plain words"}, "message", "error", "in plain words"),
-        ({"error": True, "message": "m"}, "message", "error", "m"),
-        ({"error": {"code": "a b", "type": "t"}}, "message", "t", '{"error": {"code": "a b", "type": "t"}}'),
-        ({"error": {"message": "busy", "type": "server_error"}}, "error", "server_error", "busy"),
-        ({"code": "c", "message": "m"}, "error", "c", "m"),
-        ({"detail": "gone"}, "error", "error", "gone"),
-        ("upstream\nfell over", "error", "error", "upstream fell over"),
-        ("", "error", "error", ""),
-        ("[1]", "error", "error", "[1]"),
-    ],
-)
-def test_errors_in_the_stream(data: object, kind: str, code: str, message: str) -> None:
-    assert preset("openai").read(event(data, kind)) == ProviderError(code, message)
-
-
-@pytest.mark.parametrize("nothing", [None, False, 0, "", [], {}])
-def test_an_error_field_that_holds_nothing_is_no_error(nothing: object) -> None:
-    assert preset("openai").read(event(chunk({"content": "x"}) | {"error": nothing})) == Piece("x")
-
-
-def test_an_error_wins_over_text_and_end() -> None:
-    data = chunk({"content": "x"}, finish_reason="error") | {"error": {"code": 502, "message": "gone"}}
-    assert preset("openai").read(event(data)) == ProviderError("502", "gone")
-
-
-def test_a_finish_reason_that_means_failure_is_an_error() -> None:
-    assert preset("openai").read(event(chunk({}, finish_reason="error"))) == ProviderError("error")
-
-
-def test_codes_and_messages_are_bounded_and_printable() -> None:
-    error = preset("openai").read(
-        event({"error": {"code": "x" * 65, "type": "a\u200bb", "message": "\x1b[31m" + "m" * 999}})
-    )
-    assert isinstance(error, ProviderError)
-    assert error.code == "error"
-    assert error.message == "[31m" + "m" * 195
-
-
-def test_a_reason_that_is_no_word_is_left_out() -> None:
-    assert preset("openai").read(event(chunk({}, finish_reason="in so many words"))) == End(conclusive=False)
-
-
-@pytest.mark.parametrize("name", sorted(set(PRESETS) - {"replicate"}))
-def test_malformed_data_is_a_named_error(name: str) -> None:
-    assert preset(name).read(event("{")) == Extractor("x").read("{")
-    error = preset(name).read(event("[" * 10_000))
-    assert isinstance(error, ExtractionError)
-    assert error.code == "too_deep"
-
-
-@pytest.mark.parametrize("name", sorted(PRESETS))
-def test_blank_data_is_a_keep_alive(name: str) -> None:
-    assert preset(name).read(event("")) is None
-    assert preset(name).read(event(" ")) is None
-
-
-# --- presets of one's own, names
-
-
-MINE = Preset(
-    name="mine",
-    text=Extractor("body.parts[*].say", where="kind == 'delta'"),
-    reasoning="body.think",
-    ends=(EndMark(where="@event == 'bye'", reason="why"),),
-    errors=(ErrorMark(at="oops", code="oops.no", message="oops.say", default="oops"),),
-    ask=asking.openai,
-    signs=("kind exists",),
-)
-
-
-def test_a_preset_of_ones_own() -> None:
-    assert preset(MINE) is MINE
-    assert MINE.read(event({"kind": "delta", "body": {"parts": [{"say": "a"}, {"say": "b"}]}})) == Piece("ab")
-    assert MINE.read(event({"why": "tired"}, "bye")) == End("tired")
-    assert MINE.read(event("{}", "bye")) == End()
-    assert MINE.read(event("no JSON", "bye")) == End()
-    assert MINE.read(event({"oops": {"no": 7, "say": "sorry"}})) == ProviderError("7", "sorry")
-    assert MINE.read(event({"oops": ["?"]})) == ProviderError("oops", '{"oops": ["?"]}')
-    assert MINE.read(event({"error": "not mine"})) is None
-    assert preset(MINE, reasoning=True).read(event({"body": {"think": "hm"}})) == Piece("", "hm")
-    assert MINE.matches(event({"kind": "x"}))
-
-
-def test_presets_are_values() -> None:
-    assert repr(MINE) == "<Preset mine, sse>"
-    assert repr(MINE.with_reasoning()) == "<Preset mine, sse, with reasoning>"
-    assert MINE.with_reasoning().with_reasoning() == MINE.with_reasoning() != MINE
-    again = pickle.loads(pickle.dumps(MINE))  # noqa: S301  # our own bytes
-    assert again == MINE
-    assert again.read(event({"why": "tired"}, "bye")) == End("tired")
-    with pytest.raises(FrozenInstanceError):
-        MINE.name = "yours"  # type: ignore[misc]  # that is the claim
-
-
-def test_a_preset_that_makes_no_sense_raises() -> None:
-    with pytest.raises(PathSyntaxError):
-        Preset(name="x", text="a..b")
-    with pytest.raises(ConfigError, match="EndMark"):
-        EndMark()
-    with pytest.raises(ConfigError, match="ErrorMark"):
-        ErrorMark()
-    framing: Any = "xml"
-    with pytest.raises(ConfigError, match="framing"):
-        Preset(name="x", text="a", framing=framing)
-
-
-def test_only_conclusive_ends_count_as_end_markers() -> None:
-    assert not Preset(name="x", text="a", ends=(EndMark(reason="stop", conclusive=False),)).has_end_marker
-    without = {name for name, known in PRESETS.items() if not known.has_end_marker}
-    assert without == {"seed", "gemini", "watsonx"}
-
-
-def test_an_unknown_name_raises_and_lists_the_known_ones_closest_first() -> None:
-    with pytest.raises(UnknownPreset, match=r"got 'opneai'; there are openai, (?=.*\bseed\b)(?=.*\bgroq\b)"):
-        preset("opneai")
-    nothing: Any = None
-    with pytest.raises(UnknownPreset):
-        preset(nothing)
-
-
-def test_aliases_lead_to_the_preset_whose_language_they_speak() -> None:
-    for alias, name in ALIASES.items():
-        assert preset(alias) == PRESETS[name]
-    assert {"openrouter", "groq", "deepseek", "seed", "azure"} <= set(presets())
-
-
-# --- detect
-
-
-def test_detect_takes_events_bytes_and_chunks_of_bytes() -> None:
-    body = COHERE.encode()
-    assert detect(SSEParser().feed(body)) == "cohere"
-    assert detect([body[:50], body[50:200], body[200:]]) == "cohere"
-    assert detect(body[:150]) == "cohere"
-
-
-@pytest.mark.parametrize(
-    "unsure", [b"", b"data: hello\n\n", b"data: {}\n\n", b'{"a": 1}\n', b"\xff\x00", b"<html>", b"data: [DONE]\n\n", []]
-)
-def test_detect_says_none_when_nothing_tells(unsure: Any) -> None:
-    assert detect(unsure) is None
-
-
-def test_detect_looks_at_the_beginning_only() -> None:
-    assert detect([event("{}")] * 40 + [event({"candidates": []})]) is None
-    assert detect(b"data: " + b"x" * (1 << 21)) is None
-
-
-# --- nothing on the wire raises
-
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.sampled_from(["error", "stop", "delta", "x"]) | st.text(max_size=3),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(
-                [
-                    "choices",
-                    "delta",
-                    "content",
-                    "error",
-                    "code",
-                    "type",
-                    "message",
-                    "output",
-                    "text",
-                    "candidates",
-                    "parts",
-                    "index",
-                    "data",
-                    "value",
-                    "done",
-                ]
-            ),
-            inner,
-            max_size=4,
-        )
-    ),
-    max_leaves=15,
-)
-KINDS = st.sampled_from(["message", "error", "done", "output", "conversation.message.delta", "x"])
-
-
-@given(VALUES.map(json.dumps) | st.text(), KINDS)
-def test_read_never_raises_and_gives_only_what_it_promises(data: str, kind: str) -> None:
-    for known in PRESETS.values():
-        result = known.with_reasoning().read(ServerSentEvent(kind, data))
-        assert result is None or isinstance(result, (Piece, End, ProviderError))
-        assert result != Piece("")
-        if isinstance(result, ProviderError):
-            assert result.code.isprintable()
-            assert 0 < len(result.code) <= 64
-            assert len(result.message) <= 200
-
-
-@given(st.lists(st.builds(ServerSentEvent, KINDS, VALUES.map(json.dumps) | st.text())) | st.binary())
-def test_detect_never_raises(events: Any) -> None:
-    assert detect(events) in {None, *PRESETS}

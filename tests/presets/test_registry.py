@@ -1,0 +1,75 @@
+"""The presets by name, and guessed from a stream."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamkit.errors import ConfigError, UnknownPreset
+from streamkit.parser import ServerSentEvent, SSEParser
+from streamkit.presets import (
+    ALIASES,
+    PRESETS,
+    Preset,
+    detect,
+    preset,
+    presets,
+    writer,
+)
+from tests.presets.providers import COHERE, KINDS, VALUES, event
+
+# --- names
+
+
+def test_an_unknown_name_raises_and_lists_the_known_ones_closest_first() -> None:
+    with pytest.raises(UnknownPreset, match=r"got 'opneai'; there are openai, (?=.*\bseed\b)(?=.*\bgroq\b)"):
+        preset("opneai")
+    nothing: Any = None
+    with pytest.raises(UnknownPreset):
+        preset(nothing)
+
+
+def test_aliases_lead_to_the_preset_whose_language_they_speak() -> None:
+    for alias, name in ALIASES.items():
+        assert preset(alias) == PRESETS[name]
+    assert {"openrouter", "groq", "deepseek", "seed", "azure"} <= set(presets())
+
+
+def test_a_writer_is_found_by_any_name_and_by_its_preset() -> None:
+    for name in presets():
+        assert writer(name) is writer(preset(name)) is writer(preset(name, reasoning=True)) is preset(name).write
+    with pytest.raises(UnknownPreset):
+        writer("nobody")
+    with pytest.raises(ConfigError, match=r"write=Writer\(…\)\), got <Preset mine, sse>"):
+        writer(Preset(name="mine", text="say"))
+
+
+# --- detect
+
+
+def test_detect_takes_events_bytes_and_chunks_of_bytes() -> None:
+    body = COHERE.encode()
+    assert detect(SSEParser().feed(body)) == "cohere"
+    assert detect([body[:50], body[50:200], body[200:]]) == "cohere"
+    assert detect(body[:150]) == "cohere"
+
+
+@pytest.mark.parametrize(
+    "unsure", [b"", b"data: hello\n\n", b"data: {}\n\n", b'{"a": 1}\n', b"\xff\x00", b"<html>", b"data: [DONE]\n\n", []]
+)
+def test_detect_says_none_when_nothing_tells(unsure: Any) -> None:
+    assert detect(unsure) is None
+
+
+def test_detect_looks_at_the_beginning_only() -> None:
+    assert detect([event("{}")] * 40 + [event({"candidates": []})]) is None
+    assert detect(b"data: " + b"x" * (1 << 21)) is None
+
+
+@given(st.lists(st.builds(ServerSentEvent, KINDS, VALUES.map(json.dumps) | st.text()), max_size=4) | st.binary())
+def test_detect_never_raises(events: Any) -> None:
+    assert detect(events) in {None, *PRESETS}
