@@ -195,12 +195,9 @@ class Inbox:
         """A part of `size` bytes was taken."""
         self.held -= size + PART_BYTES
         if self.paused and self.held <= self._high // 4:
-            self.resume()
-
-    def resume(self) -> None:
-        self.paused = False
-        if not self.held_back:
-            self._wire.resume()
+            self.paused = False
+            if not self.held_back:
+                self._wire.resume()
 
     def hold_back(self, held_back: bool) -> None:
         """Read nothing from now on, or again."""
