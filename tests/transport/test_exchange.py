@@ -179,9 +179,9 @@ async def endless() -> AsyncIterator[bytes]:
         await asyncio.sleep(0.1)
 
 
-def test_a_refusal_stops_the_sender_and_any_other_answer_lets_it_go_on() -> None:
+def test_a_refusal_or_a_whole_answer_stops_the_sender_and_any_other_lets_it_go_on() -> None:
     async def main() -> None:
-        for head, goes_on in ((SSE_HEAD, True), (REFUSAL, False)):
+        for head, goes_on in ((SSE_HEAD, True), (REFUSAL[:-3], False), (EMPTY, False)):
             message = Message(endless())
             task = message.asked()
             await asyncio.sleep(0.5)
