@@ -34,7 +34,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -49,6 +49,7 @@ from streamkit.lab.metrics.percentile import percentiles_ns
 from streamkit.lab.net.buffers import NETWORKS, absorbed_bytes
 from streamkit.lab.upstream.app import Script, create_upstream
 from streamkit.serving.server import Server, serve
+from streamkit.sockets import unix_path
 
 __all__ = ["FULL", "QUICK", "Absorption", "Gaps", "Sizes", "Starved", "absorb", "beside_stalled", "policies", "starve"]
 
@@ -383,10 +384,10 @@ def _seconds(ns: int | None) -> str:
 def _ask(url: str, chat_history: str) -> socket.socket:
     """A connection on which the question has been asked; nothing of the answer has been read."""
     parts = urlsplit(url)
-    if parts.scheme == "http+unix":
+    if (unix := unix_path(parts)) is not None:
         client = socket.socket(socket.AF_UNIX)
         client.settimeout(WAIT_S)
-        client.connect(unquote(parts.netloc))
+        client.connect(unix)
     else:
         client = socket.create_connection((parts.hostname or "", parts.port or 80), WAIT_S)
     body = f"chat_history={chat_history}"

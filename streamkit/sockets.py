@@ -1,4 +1,7 @@
-"""What the kernel tells about a connection's queues; None where it does not tell. And how their sizes are set."""
+"""What the kernel tells about a connection's queues; None where it does not tell. And how their sizes are set.
+
+And how a unix socket stands in a URL: nobody's standard, so those who read such URLs read them here.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,21 @@ import socket
 import struct
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
+from urllib.parse import SplitResult, unquote
 
-__all__ = ["SendQueue", "reset_on_close", "resident_bytes", "send_queue", "set_buffers", "unread_bytes", "unsent_bytes"]
+__all__ = [
+    "SendQueue",
+    "reset_on_close",
+    "resident_bytes",
+    "send_queue",
+    "set_buffers",
+    "unix_path",
+    "unread_bytes",
+    "unsent_bytes",
+]
+
+UNIX_SCHEME: Final = "http+unix"
 
 if sys.platform == "linux":
     import fcntl
@@ -107,3 +122,8 @@ def reset_on_close(transport: asyncio.WriteTransport) -> None:
     sock = transport.get_extra_info("socket")
     if sock is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def unix_path(url: SplitResult) -> str | None:
+    """The socket's path in a URL such as `http+unix://%2Ftmp%2Fs.sock/ans`; None for other URLs."""
+    return unquote(url.netloc) if url.scheme == UNIX_SCHEME else None

@@ -12,7 +12,7 @@ import h11
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from campaigns.fuzz.source import expect, knobs_and_rest
-from streamkit.transport.exchange import READ_AHEAD_BYTES, Entry, Inbox
+from streamkit.transport.exchange import READ_AHEAD_BYTES, Inbox, ReadPart
 from streamkit.transport.http1 import ResponseParser
 from streamkit.transport.wire import Wire
 
@@ -88,25 +88,25 @@ def read(reads: Sequence[bytes], method: str, max_head_bytes: int, read_ahead: i
     """
     wire, parser = StillWire(), ResponseParser(method, max_head_bytes=max_head_bytes)
     inbox = Inbox(cast("asyncio.AbstractEventLoop", wire), cast("Wire", wire), parser, read_ahead)
-    pieces: list[bytes] = []
+    parts: list[bytes] = []
 
-    def sink(entry: Entry) -> bool:
-        pieces.append(entry[0])
+    def sink(part: ReadPart) -> bool:
+        parts.append(part[0])
         return True
 
     inbox.sink = sink if poured else None
     for data in reads:
-        inbox.take(data, 1, "socket", 0, 1)
+        inbox.received(data, (1, "socket", 0, 1))
         expect(wire.paused is (inbox.held > read_ahead), "back-pressure follows what is held", held=inbox.held)
         while inbox.pending:
-            piece = inbox.pending.popleft()[0]
-            pieces.append(piece)
-            inbox.shrink(len(piece))
+            part = inbox.pending.popleft()[0]
+            parts.append(part)
+            inbox.shrink(len(part))
         expect(inbox.held == 0, "nothing taken is counted as held", held=inbox.held)
         if inbox.error is None:
             expect(len(parser._head._buffer) <= max_head_bytes, "a head is bounded", bound=max_head_bytes)
-    expect(inbox.received == sum(map(len, reads)), "all bytes are counted")
-    expect(all(pieces), "no piece is empty", pieces=pieces)
+    expect(inbox.received_bytes == sum(map(len, reads)), "all bytes are counted")
+    expect(all(parts), "no part is empty", parts=parts)
     reusable = parser.complete and parser.reusable
     inbox.eof()
     inbox.close()
@@ -114,7 +114,7 @@ def read(reads: Sequence[bytes], method: str, max_head_bytes: int, read_ahead: i
     expect(not (parser.complete and error), "an answer is complete or broken, never both", error=error)
     expect(parser.complete or error is not None, "behind the close an answer is complete or broken", reads=reads)
     expect(parser.complete or not parser.reusable, "only a complete answer leaves its connection reusable")
-    return Seen(parser.status, parser.headers, b"".join(pieces), parser.complete, reusable, error is not None, error)
+    return Seen(parser.status, parser.headers, b"".join(parts), parser.complete, reusable, error is not None, error)
 
 
 def check_http(data: bytes) -> None:

@@ -1,12 +1,26 @@
-"""An HTTP/1.1 client that stamps its reads."""
+"""An HTTP/1.1 client that stamps its reads: how relay and recorder ask, and when each byte of the answer came.
+
+The way of the data: `transport` takes httpx2's request, gets a slot of the `pool`, has the `dialer` connect a `wire`,
+and sends what `outgoing` has made of the request. What comes goes from the wire, one stamped read at a time
+(`receive_times`), through `http1`'s parser into the `exchange`'s inbox, and out of the `body`.
+
+Doors: `StreamTransport` and what it hands out, named here; `transport.http1`, HTTP/1.1 without I/O; `transport.url`,
+URLs of unix sockets; `transport.receive_times`, the kernel's receive times without an HTTP client.
+"""
 
 from __future__ import annotations
 
 from streamkit.transport.body import Body
-from streamkit.transport.transport import StreamTransport, Timings
+from streamkit.transport.exchange import ReadPart, Sink
+from streamkit.transport.receive_times import Stamp
+from streamkit.transport.transport import StreamTransport
+from streamkit.transport.wire import Timings
 
 __all__ = [
     "Body",
+    "ReadPart",
+    "Sink",
+    "Stamp",
     "StreamTransport",
     "Timings",
 ]

@@ -11,7 +11,7 @@ from typing import NoReturn
 import httpx2
 
 from streamkit.transport.exchange import Exchange, Sink
-from streamkit.transport.receive_times import Kind
+from streamkit.transport.receive_times import StampKind
 from streamkit.transport.wire import TURN_NS
 
 __all__ = ["Body"]
@@ -20,10 +20,14 @@ __all__ = ["Body"]
 class Body(httpx2.AsyncByteStream):
     """A response's body: one `bytes` object for each socket read that brought some of it, never empty.
 
-    The attributes tell of the piece just yielded; all times are `time.monotonic_ns()`:
+    The attributes tell of the part just yielded; all times are `time.monotonic_ns()`:
     `read`: number of its socket read, from 1, counted over the whole answer, heads included;
-    `at_ns`, `kind`, `error_ns`, `read_ns`: its stamp, see `kernelclock.Stamp`. Pieces of different reads have different
-    stamps; `read_ns - at_ns` is how late Python was.
+    `at_ns`, `kind`, `error_ns`, `read_ns`: its stamp, see `receive_times.Stamp`; no two reads share one, and
+    `read_ns - at_ns` is how late Python was.
+
+        body = response.extensions["stamps"]
+        async for data in body:
+            print(body.read, body.at_ns, data)
 
     Raises httpx2.ReadTimeout, ReadError (reset) and RemoteProtocolError (cut, or against the rules of HTTP), after all
     that came before has been yielded; StreamClosed when iterated after `aclose`.
@@ -31,7 +35,7 @@ class Body(httpx2.AsyncByteStream):
 
     read: int = 0
     at_ns: int = 0
-    kind: Kind = "socket"
+    kind: StampKind = "socket"
     error_ns: int = -1
     read_ns: int = 0
 
@@ -42,11 +46,6 @@ class Body(httpx2.AsyncByteStream):
         self._read_s = read_s
         self._parked = self._closed = False
         self._loop = asyncio.get_running_loop()
-
-    @property
-    def ended(self) -> bool:
-        """The peer has closed the connection."""
-        return self._inbox.ended
 
     def __aiter__(self) -> Body:
         return self
@@ -60,27 +59,32 @@ class Body(httpx2.AsyncByteStream):
             await self._inbox.more(self._read_s)
         if self._closed:
             raise httpx2.StreamClosed
-        piece, self.read, self.at_ns, self.kind, self.error_ns, self.read_ns = self._pending.popleft()
-        self._inbox.shrink(len(piece))
-        return piece
+        data, self.read, (self.at_ns, self.kind, self.error_ns, self.read_ns) = self._pending.popleft()
+        self._inbox.shrink(len(data))
+        return data
 
     async def pour(self, sink: Sink) -> None:
-        """Hand each piece to `sink` in the very callback that reads it, until the end, or until it returns False.
+        """Hand each `ReadPart` to `sink` in the very callback that reads it, until the end, or until it returns False.
 
         Nothing lies between the read and the taking, and a future and a turn of the loop are saved for each read.
-        `sink` gets what iteration would give, as an `exchange.Entry`, and must not wait; what comes after its False can
-        be poured or iterated later. Raises what iteration raises, and what `sink` raises.
+        `sink` gets all that iteration would give, and must not wait; what comes after its False can be poured or
+        iterated later. Raises what iteration raises, and what `sink` raises.
+
+            def sink(part):
+                data, number, (at_ns, kind, error_ns, read_ns) = part
+                return number < 100
+
+            await body.pour(sink)
         """
         inbox = self._inbox
         inbox.enough = False
         try:
-            while (
-                self._pending and not inbox.enough
-            ):  # what came with the head; what comes meanwhile queues up behind it
-                entry = self._pending.popleft()
-                inbox.shrink(len(entry[0]))
+            # What came with the head; what comes meanwhile queues up behind it.
+            while self._pending and not inbox.enough:
+                part = self._pending.popleft()
+                inbox.shrink(len(part[0]))
                 since_ns = monotonic_ns()
-                inbox.enough = not sink(entry)
+                inbox.enough = not sink(part)
                 if monotonic_ns() - since_ns > TURN_NS:
                     await asyncio.sleep(0)
             inbox.sink = sink
@@ -117,12 +121,12 @@ class Body(httpx2.AsyncByteStream):
     @property
     def received_bytes(self) -> int:
         """Bytes that were read of the whole message, its head and the framing of chunks included."""
-        return self._inbox.received
+        return self._inbox.received_bytes
 
     @property
     def waiting_bytes(self) -> int:
         """Bytes of it that were read and that nobody has taken yet."""
-        return sum(len(entry[0]) for entry in self._pending)
+        return sum(len(data) for data, _, _ in self._pending)
 
     def unread_bytes(self) -> int | None:
         """Bytes that the kernel holds and that were not read yet; None where that is not known, or it is over."""

@@ -9,24 +9,24 @@ import os
 import socket
 import ssl
 import sys
-import time
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from time import monotonic_ns
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import httpx2
 
 from streamkit.transport.receive_times import SO_TIMESTAMPNS, WallClock, keep_stamping
-from streamkit.transport.wire import READ_BYTES, KernelWire, ProtocolWire, Timings, Wire
+from streamkit.transport.wire import READ_BYTES, ProtocolWire, StampedWire, Timings, Wire
 
-__all__ = ["Dialer", "Origin", "SocketOption"]
+__all__ = ["STAGGER_S", "Dialer", "Origin", "SocketOption", "first_connected"]
 
 SocketOption: TypeAlias = tuple[int, int, int | bytes]
 Address: TypeAlias = tuple[Any, ...]  # family, type, protocol, name, socket address: what getaddrinfo(3) gives
+Attempt: TypeAlias = Callable[[], Coroutine[Any, Any, socket.socket]]
 
 STAGGER_S: Final = 0.25  # RFC 8305 §5: the delay before the next address is tried beside the first
 TLS_SHUTDOWN_S: Final = 1.0
-
-monotonic_ns = time.monotonic_ns
 
 
 class Origin(NamedTuple):
@@ -41,7 +41,7 @@ class Dialer:
     """Makes connected wires.
 
     `ssl_context` None: the system's certificates, verified, without a look at the environment; read when first needed.
-    `kernel_stamps` gives a KernelWire where there are such times: plain TCP on Linux. `read_bytes` gives one on every
+    `kernel_stamps` gives a StampedWire where there are such times: plain TCP on Linux. `read_bytes` gives one on every
     plain socket, with or without them.
     """
 
@@ -74,7 +74,7 @@ class Dialer:
             raise httpx2.ConnectError(f"no connection: {_reason(error)}") from None
         timings.connected_ns = monotonic_ns()
         if clock is not None:
-            return KernelWire(loop, sock, clock, self._read_bytes or READ_BYTES)
+            return StampedWire(loop, sock, clock, self._read_bytes or READ_BYTES)
         wire = await _wrapped(loop, sock)
         if context is not None:
             await _start_tls(loop, wire, context, origin.host)
@@ -98,7 +98,7 @@ class Dialer:
         if stamped:
             options = ((socket.SOL_SOCKET, SO_TIMESTAMPNS, 1), *options)
         addresses = await _resolve(loop, origin)
-        return await _first([_attempt(loop, address, options) for address in addresses])
+        return await first_connected([partial(_connect, loop, address, options) for address in addresses])
 
 
 def _default_context() -> ssl.SSLContext:
@@ -115,12 +115,6 @@ async def _resolve(loop: asyncio.AbstractEventLoop, origin: Origin) -> Sequence[
     return await loop.getaddrinfo(origin.host, origin.port, **kind)
 
 
-def _attempt(
-    loop: asyncio.AbstractEventLoop, address: Address, options: Sequence[SocketOption]
-) -> Callable[[], Coroutine[Any, Any, socket.socket]]:
-    return lambda: _connect(loop, address, options)
-
-
 async def _connect(loop: asyncio.AbstractEventLoop, address: Address, options: Sequence[SocketOption]) -> socket.socket:
     family, kind, protocol, _, where = address
     sock = socket.socket(family, kind, protocol)
@@ -135,8 +129,14 @@ async def _connect(loop: asyncio.AbstractEventLoop, address: Address, options: S
     return sock
 
 
-async def _first(attempts: Sequence[Callable[[], Coroutine[Any, Any, socket.socket]]]) -> socket.socket:
-    """Happy eyeballs (RFC 8305 §5): the next address is tried when the last one failed, or took 250 ms so far."""
+async def first_connected(attempts: Sequence[Attempt]) -> socket.socket:
+    """Happy eyeballs (RFC 8305 §5): the next address is tried when the last one failed, or took 250 ms so far.
+
+    By hand, because aiohappyeyeballs 2.7.1 does two things that we cannot have: a request that is cancelled while the
+    losers are being ended is connected all the same (`staggered_race` suppresses CancelledError there, for a turn of
+    the loop or two with each loser), and where addresses fail for different reasons (no IPv6 route, then refused), its
+    error has no errno.
+    """
     if len(attempts) == 1:
         return await attempts[0]()
     running: set[asyncio.Task[socket.socket]] = set()

@@ -1,7 +1,32 @@
 """One request and its response on one connection: what is sent, what has come and waits, and how it ends.
 
-wire ──take()──▶ Inbox ──pending──▶ transport.Body    or    Inbox ──sink()──▶ whoever asked for it
-wire ◀──write()── Exchange ◀── Outgoing
+    wire ──received()──▶ Inbox ──pending──▶ Body    or    Inbox ──sink()──▶ whoever poured it
+    wire ◀──write()── Exchange ◀── Outgoing
+
+A `Sink` is the one name here for a callback that takes what a read brought; `Body.pour` is how one is given.
+
+Theory of operation. The wire tells an Inbox what comes (`received`, `eof`, `lost`), the reader tells it what was taken
+(`shrink`) and what is wanted (`hold_back`, a sink), and one timer waits for silence. A message's state is:
+
+    state       known by                          a read goes                      ends by
+    ─────────   ───────────────────────────────   ──────────────────────────────   ────────────────────────────────────
+    head        parser.status is None             into the parser                  received(): its last line came
+    body        no sink, or it has had enough     to `pending`                     Body.pour(): a sink
+    poured      a sink that has not had enough    to the sink                      sink(): enough, or it raises
+    paused      paused: `pending` is too large    nowhere: TCP holds the server    shrink(): a quarter of it is left
+    held back   held_back: the reader wishes it   nowhere: TCP holds the server    hold_back(False)
+    over        parser.complete, or error         surplus is noted, or dropped     Exchange.finish()
+    finished    Exchange.finished                 to whom its fate says            –
+
+Paused and held back interrupt any state before `over`, also both at once; reading goes on when neither holds. An error
+never overtakes what came before it: `pending` is always taken first. The sender of a large request runs beside all
+this, and ends with `finished` at the latest. `finish` decides what becomes of the connection, and `done` does it:
+
+    fate        when                                            then
+    ─────────   ─────────────────────────────────────────────   ──────────────────────────────────────────────────────
+    reuse       complete, and both sides keep it open           idle, until the next request
+    park        the caller knows that only the end is missing   that end is waited for, shortly: then reuse, else close
+    close       anything else                                   closed at once
 """
 
 from __future__ import annotations
@@ -10,29 +35,31 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 import httpx2
 
 from streamkit.transport.http1 import ResponseParser, WireError
 from streamkit.transport.outgoing import WRITE_BYTES, Outgoing
-from streamkit.transport.receive_times import Kind
+from streamkit.transport.receive_times import Stamp
 from streamkit.transport.wire import Timings, Wire
 
-__all__ = ["READ_AHEAD_BYTES", "Entry", "Exchange", "Fate", "Inbox", "Sink"]
+__all__ = ["READ_AHEAD_BYTES", "Exchange", "Fate", "Inbox", "ReadPart", "Sink"]
 
 READ_AHEAD_BYTES: Final = 65_536
 """How much of an answer is read before somebody takes it, by default; reading goes on at a quarter of it."""
-PIECE_BYTES: Final = 256
-"""What a pending piece costs beside its bytes (tuple, numbers, headers of objects): many small ones are not free."""
+PART_BYTES: Final = 256
+"""What a pending part costs beside its bytes (tuples, numbers, headers of objects): many small ones are not free."""
 
-Entry = tuple[bytes, int, int, Kind, int, int]
-"""A piece with `read`, `at_ns`, `kind`, `error_ns` and `read_ns`: what `transport.Body` says of it."""
-Sink = Callable[[Entry], bool]
-"""Takes a piece in the callback that reads it; False: enough."""
-Fate = Literal["reuse", "park", "close"]
+ReadPart: TypeAlias = tuple[bytes, int, Stamp]
+"""The part of a body that one socket read brought: `(data, number, stamp)`: its bytes, never none; the read's number,
+from 1, counted over the whole answer, the reads that brought its head included; the read's stamp. For why it is a plain
+tuple, see `Stamp`."""
+Sink: TypeAlias = Callable[[ReadPart], bool]
+"""Takes what a read brought, in the callback that reads it; it must not wait. False: enough."""
+Fate: TypeAlias = Literal["reuse", "park", "close"]
 """What is to become of the connection."""
-_MakeError = Callable[[], BaseException]
+_MakeError: TypeAlias = Callable[[], BaseException]
 
 
 class Inbox:
@@ -47,7 +74,6 @@ class Inbox:
         "_timer",
         "_waiter",
         "_wire",
-        "ended",
         "enough",
         "error",
         "head_ns",
@@ -57,7 +83,7 @@ class Inbox:
         "paused",
         "pending",
         "reads",
-        "received",
+        "received_bytes",
         "sink",
         "spilled",
     )
@@ -73,38 +99,40 @@ class Inbox:
         self._timer: asyncio.TimerHandle | None = None
         self._limit_s = self._since = 0.0
         self.parser = parser
-        self.pending: deque[Entry] = deque()
-        self.held = 0  # bytes pending, see PIECE_BYTES
+        self.pending: deque[ReadPart] = deque()
+        self.held = 0  # bytes pending, see PART_BYTES
         self.paused = False
         self.held_back = False  # by the reader's own wish
         self.reads = 0
-        self.received = 0  # bytes, all of the message's framing included
+        self.received_bytes = 0  # all of the message's framing included
         self.head_ns: int | None = None
-        self.ended = False
         self.error: _MakeError | None = None
         self.sink: Sink | None = None
         self.enough = False  # said the sink: what comes now is pending again
         self.spilled: Exception | None = None  # what the sink raised
 
-    def take(self, data: bytes, at_ns: int, kind: Kind, error_ns: int, read_ns: int) -> None:
-        self.reads = read = self.reads + 1
-        self.received += len(data)
+    def received(self, data: bytes, stamp: Stamp) -> None:
+        self.reads = number = self.reads + 1
+        self.received_bytes += len(data)
         try:
-            piece = self._feed(data)
+            part = self._feed(data)
         except WireError as error:
-            piece = error.body
+            part = error.body
             self.fail(_maker(httpx2.RemoteProtocolError, str(error)))
         if self.head_ns is None and self.parser.status is not None:
-            self.head_ns = at_ns
+            self.head_ns, *_ = stamp
         if self.sink is not None and not self.enough:
             self._since = self._loop.time()
-            if piece:
-                self._pour(self.sink, (piece, read, at_ns, kind, error_ns, read_ns))
+            if part:
+                try:
+                    self.enough = not self.sink((part, number, stamp))
+                except Exception as error:  # noqa: BLE001  # it is raised where the sink was given
+                    self.enough, self.spilled = True, error
             if not self.over:
                 return
-        elif piece:
-            self.pending.append((piece, read, at_ns, kind, error_ns, read_ns))
-            self.held += len(piece) + PIECE_BYTES
+        elif part:
+            self.pending.append((part, number, stamp))
+            self.held += len(part) + PART_BYTES
             if self.held > self._high and not self.paused:
                 self.paused = True
                 self._wire.pause()
@@ -112,14 +140,7 @@ class Inbox:
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
-    def _pour(self, sink: Sink, entry: Entry) -> None:
-        try:
-            self.enough = not sink(entry)
-        except Exception as error:  # noqa: BLE001  # it is raised where the sink was given
-            self.enough, self.spilled = True, error
-
     def eof(self) -> None:
-        self.ended = True
         try:
             self.parser.eof()
         except WireError as error:
@@ -171,15 +192,12 @@ class Inbox:
             self._waiter.set_result(None)
 
     def shrink(self, size: int) -> None:
-        """A piece of `size` bytes was taken."""
-        self.held -= size + PIECE_BYTES
+        """A part of `size` bytes was taken."""
+        self.held -= size + PART_BYTES
         if self.paused and self.held <= self._high // 4:
-            self.resume()
-
-    def resume(self) -> None:
-        self.paused = False
-        if not self.held_back:
-            self._wire.resume()
+            self.paused = False
+            if not self.held_back:
+                self._wire.resume()
 
     def hold_back(self, held_back: bool) -> None:
         """Read nothing from now on, or again."""
@@ -223,7 +241,7 @@ class Exchange:
         self.finished = False
         wire.receiver = self.inbox
 
-    async def head(self, timings: Timings, write_s: float | None, read_s: float | None) -> None:
+    async def ask(self, timings: Timings, write_s: float | None, read_s: float | None) -> None:
         """Send the request and wait for the head of the response, which may come first."""
         request, inbox = self._request, self.inbox
         if self.wire.closed:
@@ -267,7 +285,7 @@ class Exchange:
             self._sender.cancel()
 
     async def _send(self, timings: Timings, write_s: float | None) -> None:
-        """Everything, by pieces of which each has `write_s`: slow is not stuck."""
+        """Everything, in parts of which each has `write_s`: slow is not stuck."""
         if self._request.small:
             await self._flush(write_s)
         else:

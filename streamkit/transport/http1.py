@@ -6,8 +6,8 @@ to disagree about whose message it is (RFC 9112 section 11.2). The way of the by
 - The head is small and comes once. It is checked here, line by line; llhttp would let through status lines, versions
   and codings that are refused here.
 - A chunked body is the hot path. It goes through llhttp (httptools) behind a head of our own making, so that nothing
-  of the peer's head can move llhttp out of its strict state. The callback for a piece is `list.append` itself: no
-  Python frame per chunk. Pieces are joined once: with 300 in a read, adding them up costs ten times as much.
+  of the peer's head can move llhttp out of its strict state. The callback for a chunk's data is `list.append`
+  itself: no Python frame per chunk. It is joined once: with 300 chunks in a read, adding up costs ten times as much.
 - A body of known length, or one that the close ends, is counted here; nothing is copied.
 
 What llhttp lets through in chunked framing, and why it is left so. Catching it would cost work per byte:
@@ -25,7 +25,16 @@ from typing import Final, Literal, Protocol, TypeAlias
 
 from httptools import HttpParserError, HttpResponseParser
 
-__all__ = ["LAST_CHUNK", "Framing", "ResponseParser", "WireError", "chunk", "framing", "request_bytes"]
+__all__ = [
+    "LAST_CHUNK",
+    "MAX_FRAMING_BYTES",
+    "Framing",
+    "ResponseParser",
+    "WireError",
+    "chunk",
+    "framing",
+    "request_bytes",
+]
 
 Framing: TypeAlias = Literal["chunked", "length", "close", "transport"]
 
@@ -33,7 +42,7 @@ LAST_CHUNK: Final = b"0\r\n\r\n"
 MAX_FRAMING_BYTES: Final = 65_536
 """Framing without a byte of body in between (chunk extensions, leading zeros, trailers) that is certainly accepted;
 three times as much is certainly refused. Where in between depends on how the reads fall: llhttp does not say at which
-byte a piece begins. As much as a head may have; smaller would only cut common reads in parts."""
+byte a chunk's data begins. As much as a head may have; smaller would only cut common reads in parts."""
 MAX_LENGTH: Final = 2**63 - 1
 
 TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
@@ -53,6 +62,12 @@ class WireError(Exception):
     """The answer broke the rules of HTTP, or was cut. The text quotes nothing that the peer sent.
 
     `body` holds the body bytes that the same read brought before the fault.
+
+        >>> from streamkit.transport.http1 import ResponseParser
+        >>> ResponseParser("GET").feed(b"SSH-2.0-OpenSSH_9.6")
+        Traceback (most recent call last):
+        ...
+        streamkit.transport.http1.WireError: the answer does not begin with HTTP/ (RFC 9112 section 4)
     """
 
     def __init__(self, message: str, body: bytes = b"") -> None:
@@ -61,12 +76,17 @@ class WireError(Exception):
 
 
 class ResponseParser:
-    """The answer to one request: bytes in, body bytes out.
+    r"""The answer to one request: bytes in, body bytes out.
 
     `status`, `reason`, `http_version` and `headers` are there once the final head is accepted; header names keep their
     case and order. After a WireError, every further call raises it again. Bytes behind the end of the message never
     become body; a connection that brought some is not `reusable`: they would pass for the next answer (RFC 9112
     section 9.2). `reusable` means something once the message is `complete`.
+
+        >>> from streamkit.transport.http1 import ResponseParser
+        >>> answer = ResponseParser("GET")
+        >>> answer.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"), answer.status, answer.complete
+        (b'hello', 200, True)
     """
 
     def __init__(self, method: str, *, max_head_bytes: int = 65_536, max_informational: int = 16) -> None:
@@ -78,8 +98,8 @@ class ResponseParser:
         if method == "CONNECT":
             raise ValueError("expected a method whose answer is a message, got CONNECT: tunnels are not supported")
         self._method = method
-        self._head = _Head(max_head_bytes, max_informational)
-        self._body: _Body | None = None
+        self._head = _HeadParser(max_head_bytes, max_informational)
+        self._body: _BodyParser | None = None
         self._keep_alive = False
         self.status: int | None = None
         self.reason = b""
@@ -94,13 +114,13 @@ class ResponseParser:
             body = self._body
             if body is None:
                 return self._feed_head(data)
-            piece = body.feed(data)
+            part = body.feed(data)
             if body.ended:
                 self._end(body)
         except WireError as error:
             self._body = _Refused(str(error))
             raise
-        return piece
+        return part
 
     def eof(self) -> None:
         """The peer closed. Raises WireError if that cuts the message short (RFC 9112 section 8)."""
@@ -126,12 +146,12 @@ class ResponseParser:
         self.http_version = b"HTTP/" + head.version
         return self.feed(rest)
 
-    def _end(self, body: _Body) -> None:
+    def _end(self, body: _BodyParser) -> None:
         self.complete = True
         self.reusable = self._keep_alive and not body.surplus
 
 
-class _Head:
+class _HeadParser:
     """Status line and header fields, line by line as they come in, so that what is wrong is refused before its end."""
 
     def __init__(self, max_bytes: int, max_informational: int) -> None:
@@ -240,7 +260,7 @@ def _keep_alive(version: bytes, headers: Headers) -> bool:
     return b"close" not in options and (version == b"1.1" or b"keep-alive" in options)
 
 
-def _body(method: str, status: int, version: bytes, headers: Headers) -> _Body:
+def _body(method: str, status: int, version: bytes, headers: Headers) -> _BodyParser:
     """RFC 9112 section 6.3, without its allowances. The fields are checked also where the answer has no body."""
     codings, lengths = _values(headers, b"transfer-encoding"), _values(headers, b"content-length")
     if codings and lengths:
@@ -270,7 +290,7 @@ def _content_length(lengths: list[bytes]) -> int | None:
     return length
 
 
-class _Body(Protocol):
+class _BodyParser(Protocol):
     """How a body ends. It is first fed what came with the head, perhaps nothing. Bytes behind its end are `surplus`."""
 
     ended: bool
@@ -341,11 +361,11 @@ class _UntilClose:
 class _Events:
     """What llhttp calls. It refers to no parser: a finished one is freed at once, not by the cycle collector."""
 
-    __slots__ = ("ended", "on_body", "pieces")
+    __slots__ = ("data", "ended", "on_body")
 
     def __init__(self) -> None:
-        self.pieces: list[bytes] = []
-        self.on_body = self.pieces.append
+        self.data: list[bytes] = []
+        self.on_body = self.data.append
         self.ended = False
 
     def on_message_begin(self) -> None:
@@ -391,23 +411,23 @@ class _Chunked:
 
     def _feed_part(self, data: bytes) -> bytes:
         events = self._events
-        pieces = events.pieces
+        bodies = events.data
         try:
             self._execute(data)
         except HttpParserError as error:
             if not events.ended:
                 reason = f"broken chunked framing: {error} (RFC 9112 section 7.1)"
-                raise WireError(reason, b"".join(pieces)) from None
+                raise WireError(reason, b"".join(bodies)) from None
             self.surplus = True
         if events.ended:
             self.ended = True
             self.surplus = self.surplus or _has_surplus(data)
-        elif not pieces:
+        elif not bodies:
             self._note_idle(len(data))
             return b""
         self._idle_bytes = 0
-        body = b"".join(pieces)  # of one piece: that piece itself
-        pieces.clear()
+        body = b"".join(bodies)  # of one: that one itself
+        bodies.clear()
         return body
 
     def _note_idle(self, size: int) -> None:
@@ -430,9 +450,13 @@ def _has_surplus(data: bytes) -> bool:
 
 
 def request_bytes(method: str, target: bytes, headers: Headers) -> bytes:
-    """The head of a request. Raises ValueError for anything that could end a line early or begin a second request.
+    r"""The head of a request. Raises ValueError for anything that could end a line early or begin a second request.
 
     The text of the error quotes neither target nor values: they may hold secrets.
+
+        >>> from streamkit.transport.http1 import request_bytes
+        >>> request_bytes("GET", b"/ans", [(b"host", b"a.test")])
+        b'GET /ans HTTP/1.1\r\nhost: a.test\r\n\r\n'
     """
     name_of_method = method.encode("ascii", "replace")
     if not TOKEN.fullmatch(name_of_method):
@@ -451,7 +475,12 @@ def request_bytes(method: str, target: bytes, headers: Headers) -> bytes:
 
 
 def chunk(data: bytes) -> bytes:
-    """One chunk of a body (RFC 9112 section 7.1). No data, no chunk: one of size 0 would end the body."""
+    r"""One chunk of a body (RFC 9112 section 7.1). No data, no chunk: one of size 0 would end the body.
+
+    >>> from streamkit.transport.http1 import chunk
+    >>> chunk(b"hello")
+    b'5\r\nhello\r\n'
+    """
     return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
 
 
@@ -461,6 +490,10 @@ def framing(headers: Mapping[str, str], http_version: str | None) -> Framing:
     `chunked`: with the final chunk; `length`: with the last of Content-Length's bytes; `transport`: HTTP/2 and later
     end a stream by a frame, and a transport of somebody's own (`http_version` None) by its word. Each proves that the
     body is whole. `close`: with the connection, which proves nothing: a broken connection ends just so.
+
+        >>> from streamkit.transport.http1 import framing
+        >>> framing({"transfer-encoding": "chunked"}, "HTTP/1.1")
+        'chunked'
     """
     if http_version is None or not http_version.startswith("HTTP/1"):
         return "transport"

@@ -9,11 +9,10 @@ import httpx2
 
 from streamkit.transport.http1 import LAST_CHUNK, chunk, request_bytes
 
-__all__ = ["Outgoing"]
+__all__ = ["WRITE_BYTES", "Outgoing"]
 
 WRITE_BYTES: Final = 65_536
-
-
+"""How much of a request is written at a time, and what one `write` timeout is for."""
 IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})  # RFC 9110 section 9.2.2
 
 
@@ -58,7 +57,7 @@ class Outgoing:
         self.head = self.content = b""
 
     async def parts(self) -> AsyncGenerator[bytes, None]:
-        """What goes on the wire, in the pieces in which the caller gives them."""
+        """What goes on the wire, in the parts in which the caller gives them."""
         yield self.head
         if self._stream is None:
             yield chunk(self.content) + LAST_CHUNK if self._chunked else self.content

@@ -5,6 +5,23 @@ constant time, however many connections there are; `collections.OrderedDict` is 
 because the first key of a plain dict is searched for behind all deleted ones.
 
 The pool knows nothing of sockets: what it keeps are the caller's objects, which it closes through `close`.
+
+Theory of operation. `open` counts the slots that are not free:
+
+    slot      comes by       leaves by
+    ───────   ────────────   ──────────────────────────────────────────────────────────────────────────────────────────
+    free      –              acquire() → in use
+    in use    acquire()      give_back() → idle; free() → free; both: → in use, of who waits longest; park() → parked
+    idle      give_back()    acquire() → in use; keepalive_s, forget(), shut() → free
+    parked    park()         unpark() → in use, its last user's again; acquire(), when full → in use; shut() → free
+
+Who asks is served in this order: an idle connection of its origin, the one used last; a free slot; the slot of the
+oldest idle connection of another origin; that of the oldest parked one; else it waits. Who waits longest is next: a
+slot that is given back or freed goes to it in that very call, with the connection if the origins are equal, and so
+nobody who comes later can overtake. While requests wait, nothing is idle or parked and every slot is taken.
+
+Parking is for a connection whose message is as good as over: it is nobody's, keeps its slot for the little while that
+its caller gives it (`unpark`), and yields to whoever needs the slot, which `unpark` then tells by False.
 """
 
 from __future__ import annotations
@@ -13,14 +30,14 @@ import asyncio
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeAlias, TypeVar
 
 import httpx2
 
 __all__ = ["Pool", "WhenFull"]
 
 C = TypeVar("C", bound=Hashable)
-WhenFull = Literal["wait", "fail"]
+WhenFull: TypeAlias = Literal["wait", "fail"]
 
 
 class Pool(Generic[C]):
@@ -30,8 +47,6 @@ class Pool(Generic[C]):
     to connect in. When all are taken, the oldest idle connection of another origin is closed for it, then the oldest
     parked one; else the request waits behind those that came before (`when_full="wait"`, at most `max_waiting` of
     them) or fails. Whoever got a slot ends with exactly one of `give_back`, `park` and `free`.
-
-    While requests wait, nothing is idle or parked and every slot is taken.
     """
 
     def __init__(
@@ -70,14 +85,17 @@ class Pool(Generic[C]):
 
     @property
     def idle(self) -> int:
+        """Connections that wait for a request of their origin."""
         return len(self._idle)
 
     @property
     def parked(self) -> int:
+        """Connections that wait for the end of a message that nobody reads."""
         return len(self._parked)
 
     @property
     def waiting(self) -> int:
+        """Requests that wait for a slot."""
         return len(self._waiting)
 
     async def acquire(self, origin: Hashable, timeout_s: float | None) -> C | None:

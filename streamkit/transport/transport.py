@@ -1,6 +1,6 @@
 """The transport of relay and recorder: httpx2's interface, our own sockets, and a stamp on every socket read.
 
-A read goes wire → parser → `exchange.Inbox` in one callback, and comes out of `Body` as one piece, however many HTTP
+A read goes wire → parser → `exchange.Inbox` in one callback, and comes out of `Body` as one part, however many HTTP
 chunks it held. HTTP/1.1 only, no proxies: any other httpx2 transport can stand here for those, and has no stamps.
 
 The errors are httpx2's own. Their texts name the timer and the time, never a host, a path or a header.
@@ -11,9 +11,9 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from time import monotonic_ns
 from typing import Final, Literal
 
 import httpx2
@@ -24,16 +24,14 @@ from streamkit.transport.exchange import READ_AHEAD_BYTES, Exchange, Fate, Inbox
 from streamkit.transport.http1 import WireError
 from streamkit.transport.outgoing import Outgoing
 from streamkit.transport.pool import Pool, WhenFull
-from streamkit.transport.receive_times import Kind
+from streamkit.transport.receive_times import Stamp
 from streamkit.transport.wire import Timings, Wire
 
-__all__ = ["StreamTransport", "Timings"]
+__all__ = ["StreamTransport"]
 
 PARK_S: Final = 0.1
 PARK_BYTES: Final = 4_096
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
-
-monotonic_ns = time.monotonic_ns
 
 
 class StreamTransport(httpx2.AsyncBaseTransport):
@@ -52,6 +50,11 @@ class StreamTransport(httpx2.AsyncBaseTransport):
     filled also when the request fails. `response.extensions["stamps"]` is the `Body`.
 
     Belongs to the event loop of its first request; RuntimeError in any other, and after `aclose`.
+
+        async with httpx2.AsyncClient(transport=StreamTransport(stamps="kernel")) as client:
+            async with client.stream("POST", url, data={"chat_history": "hi"}) as response:
+                async for data in (body := response.extensions["stamps"]):
+                    print(body.at_ns, data)
     """
 
     def __init__(
@@ -102,10 +105,12 @@ class StreamTransport(httpx2.AsyncBaseTransport):
 
     @property
     def idle_connections(self) -> int:
+        """Connections that wait for their next request; for `keepalive_s` at most."""
         return self._pool.idle
 
     @property
     def waiting_requests(self) -> int:
+        """Requests that wait for a slot, with `when_full="wait"`."""
         return self._pool.waiting
 
     def __repr__(self) -> str:
@@ -113,6 +118,15 @@ class StreamTransport(httpx2.AsyncBaseTransport):
         return f"<StreamTransport: {pool.open} connections, {pool.idle} of them idle, {pool.waiting} requests waiting>"
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """The answer, when its head has come; its stream is a `Body`, which the caller has to read or close.
+
+        Raises httpx2's errors, each for its phase: PoolTimeout, ConnectTimeout, ConnectError, WriteTimeout, WriteError,
+        ReadTimeout, ReadError, RemoteProtocolError; LocalProtocolError and UnsupportedProtocol for a request that
+        cannot be sent. A request that its server left unheard, on a connection that was used before, is sent once more
+        on a new one; where it must not be (RFC 9110 section 9.2.2), the error says so.
+
+            response = await transport.handle_async_request(httpx2.Request("GET", url))
+        """
         timings: Timings = request.extensions.get("timings") or Timings()
         timings.started_ns = monotonic_ns()
         self._check_loop()
@@ -172,7 +186,7 @@ class StreamTransport(httpx2.AsyncBaseTransport):
             )
             self._running.add(exchange)
             try:
-                await exchange.head(timings, limits.get("write"), limits.get("read"))
+                await exchange.ask(timings, limits.get("write"), limits.get("read"))
             except BaseException as error:
                 exchange.stop()
                 self._running.discard(exchange)
@@ -242,7 +256,7 @@ class _Idle:
         self._pool = pool
         self._wire = wire
 
-    def take(self, data: bytes, at_ns: int, kind: Kind, error_ns: int, read_ns: int) -> None:  # noqa: ARG002  # Receiver
+    def received(self, data: bytes, stamp: Stamp) -> None:  # noqa: ARG002  # Receiver
         self.eof()
 
     def eof(self) -> None:
@@ -261,10 +275,10 @@ class _Parked:
     def __init__(self, inbox: Inbox, settle: Callable[[bool], None]) -> None:
         self._parser = inbox.parser
         self._settle = settle
-        self._left = PARK_BYTES - sum(len(entry[0]) for entry in inbox.pending)
+        self._left = PARK_BYTES - sum(len(data) for data, _, _ in inbox.pending)
         self._timer = asyncio.get_running_loop().call_later(PARK_S, self.eof)
 
-    def take(self, data: bytes, at_ns: int, kind: Kind, error_ns: int, read_ns: int) -> None:  # noqa: ARG002  # Receiver
+    def received(self, data: bytes, stamp: Stamp) -> None:  # noqa: ARG002  # Receiver
         self._left -= len(data)
         try:
             self._parser.feed(data)

@@ -1,9 +1,17 @@
 """How bytes move: a socket each, read in one of two ways.
 
 `ProtocolWire` leaves reading to the event loop, which is the fastest way; its stamps are the time at which a read was
-handed to us. `KernelWire` reads by itself with recvmsg(2), because only so the kernel's receive times can be had.
+handed to us. `StampedWire` reads by itself with recvmsg(2), because only so the kernel's receive times can be had.
 
-What a wire reads goes to its `receiver`, which changes with the connection's state: a response, nothing expected, …
+Theory of operation. Each read is told once, to whoever is the wire's `receiver` at that moment, with its stamp:
+
+    ProtocolWire    loop ──data_received()──▶ stamp: now                    ──received(data, stamp)──▶ receiver
+    StampedWire     loop ──_readable()──▶ recvmsg(2) ──▶ ReceiveTimes.stamp ──received(data, stamp)──▶ receiver
+
+The receiver changes with the connection's state: nobody (before the first request), an `exchange.Inbox` (a message
+comes), and in `transport` what waits for a parked message's end, and what minds an idle connection. It is told the end
+once, by `eof` or by `lost`, and nothing behind it; who calls `abort` is told nothing. The choice between the two wires
+is the dialer's: `StampedWire` on plain sockets where kernel times are wanted and there, or reads of a bounded size.
 """
 
 from __future__ import annotations
@@ -13,17 +21,26 @@ import errno
 import os
 import select
 import socket
-import time
 from dataclasses import dataclass
+from time import monotonic_ns
 from typing import Final, Protocol, cast
 
 from streamkit.sockets import unread_bytes
-from streamkit.transport.receive_times import Kind, ReceiveTimes, WallClock
+from streamkit.transport.receive_times import ReceiveTimes, Stamp, WallClock
 
-__all__ = ["READ_BYTES", "KernelWire", "ProtocolWire", "Receiver", "Timings", "Wire"]
+__all__ = [
+    "LEAST_PART_BYTES",
+    "MOST_PART_BYTES",
+    "READ_BYTES",
+    "TURN_NS",
+    "ProtocolWire",
+    "Receiver",
+    "StampedWire",
+    "Timings",
+    "Wire",
+]
 
-
-READ_BYTES: Final = 16_384  # of the kernel wire: room for all that waits would cost more than a second read
+READ_BYTES: Final = 16_384  # of a StampedWire: room for all that waits would cost more than a second read
 LEAST_PART_BYTES: Final = 16_384
 MOST_PART_BYTES: Final = 32_768
 TURN_NS: Final = 3_000_000
@@ -31,8 +48,6 @@ TURN_NS: Final = 3_000_000
 the loop. asyncio reads 256 KiB at once, and uvloop goes on reading while its reads are full: with the smallest of
 events, that takes seconds, and stalls all other streams."""
 ANCILLARY_BYTES: Final = 64  # one SCM_TIMESTAMPNS takes 32
-
-monotonic_ns = time.monotonic_ns
 
 
 @dataclass(slots=True)
@@ -42,6 +57,9 @@ class Timings:
     `acquired_ns`: it got its slot in the pool; `connected_ns`: TCP or unix socket connected; `tls_ns`: handshake done
     (both None on a reused connection); `sent_ns`: the last byte of the request went to the kernel (under TLS: to
     the TLS layer, which may hold up to 64 KiB); `head_ns`: stamp of the read that completed the final head.
+
+        timings = Timings()
+        response = await client.get(url, extensions={"timings": timings})
     """
 
     started_ns: int | None = None
@@ -53,10 +71,10 @@ class Timings:
 
 
 class Receiver(Protocol):
-    """Takes what a wire reads."""
+    """Told what a wire reads."""
 
-    def take(self, data: bytes, at_ns: int, kind: Kind, error_ns: int, read_ns: int) -> None:
-        """One read; see `kernelclock.Stamp` for its times."""
+    def received(self, data: bytes, stamp: Stamp) -> None:
+        """One read."""
 
     def eof(self) -> None:
         """The peer closed. Nothing else will come."""
@@ -71,7 +89,7 @@ class _Nobody:
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
 
-    def take(self, data: bytes, at_ns: int, kind: Kind, error_ns: int, read_ns: int) -> None:  # noqa: ARG002  # Receiver
+    def received(self, data: bytes, stamp: Stamp) -> None:  # noqa: ARG002  # Receiver
         self._wire.abort()
 
     def eof(self) -> None: ...
@@ -157,7 +175,7 @@ class ProtocolWire(Wire, asyncio.Protocol):
             self._hand_on()
             return
         now_ns = monotonic_ns()
-        self.receiver.take(data, now_ns, "socket", -1, now_ns)
+        self.receiver.received(data, (now_ns, "socket", -1, now_ns))
 
     def _hand_on(self) -> None:
         """Parts of a large read, each as if it had been read just now."""
@@ -165,7 +183,7 @@ class ProtocolWire(Wire, asyncio.Protocol):
         while self._rest and now_ns - began_ns < TURN_NS:
             size, since_ns = self._part_bytes, now_ns
             part, self._rest = bytes(self._rest[:size]), self._rest[size:]
-            self.receiver.take(part, now_ns, "socket", -1, now_ns)
+            self.receiver.received(part, (now_ns, "socket", -1, now_ns))
             now_ns = monotonic_ns()
             self._part_bytes = min(2 * size, MOST_PART_BYTES) if now_ns - since_ns < TURN_NS else LEAST_PART_BYTES
         if self._rest:
@@ -179,7 +197,7 @@ class ProtocolWire(Wire, asyncio.Protocol):
         if rest := bytes(self._rest):
             self._rest = memoryview(b"")
             now_ns = monotonic_ns()
-            self.receiver.take(rest, now_ns, "socket", -1, now_ns)
+            self.receiver.received(rest, (now_ns, "socket", -1, now_ns))
 
     def eof_received(self) -> None:
         self._hand_on_rest()
@@ -237,7 +255,7 @@ class ProtocolWire(Wire, asyncio.Protocol):
             self._wake_writer()
 
 
-class KernelWire(Wire):
+class StampedWire(Wire):
     """A plain socket of our own, read with recvmsg(2): for the kernel's receive times, or by so much at a time."""
 
     def __init__(
@@ -263,7 +281,7 @@ class KernelWire(Wire):
             self._fail(error)
             return
         if data:
-            self.receiver.take(data, *self._times.stamp(ancillary, drained=len(data) < self._read_bytes))
+            self.receiver.received(data, self._times.stamp(ancillary, drained=len(data) < self._read_bytes))
         else:
             self.receiver.eof()
             self.abort()

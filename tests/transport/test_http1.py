@@ -13,7 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamkit.transport.http1 import LAST_CHUNK, MAX_FRAMING_BYTES, ResponseParser, WireError, chunk, request_bytes
+from streamkit.transport.http1 import (
+    LAST_CHUNK,
+    MAX_FRAMING_BYTES,
+    ResponseParser,
+    WireError,
+    chunk,
+    framing,
+    request_bytes,
+)
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 HELLO = b"5\r\nhello\r\n"
@@ -198,8 +206,8 @@ def test_an_answer_that_has_no_body_is_complete_with_its_head(method: str, statu
 
 def test_many_chunks_of_one_read_come_joined() -> None:
     parser = ResponseParser("GET")
-    pieces = [b"%d" % i for i in range(500)]
-    assert parser.feed(CHUNKED + b"".join(map(chunk, pieces))) == b"".join(pieces)
+    bodies = [b"%d" % i for i in range(500)]
+    assert parser.feed(CHUNKED + b"".join(map(chunk, bodies))) == b"".join(bodies)
     assert not parser.complete
 
 
@@ -751,13 +759,37 @@ def test_an_empty_chunk_is_left_out_because_it_would_end_the_body() -> None:
 
 
 @given(st.lists(st.binary(max_size=300), max_size=8))
-def test_a_chunked_request_is_read_back_by_h11(pieces: list[bytes]) -> None:
+def test_a_chunked_request_is_read_back_by_h11(parts: list[bytes]) -> None:
     server = h11.Connection(h11.SERVER)
     request = request_bytes("POST", b"/a", [(b"Host", b"a"), (b"Transfer-Encoding", b"chunked")])
-    server.receive_data(request + b"".join(map(chunk, pieces)) + LAST_CHUNK)
+    server.receive_data(request + b"".join(map(chunk, parts)) + LAST_CHUNK)
     body = b""
     assert isinstance(server.next_event(), h11.Request)
     while isinstance(event := server.next_event(), h11.Data):
         body += bytes(event.data)
     assert isinstance(event, h11.EndOfMessage)
-    assert body == b"".join(pieces)
+    assert body == b"".join(parts)
+
+
+# What ends a body, and so whether its end proves anything
+
+
+@pytest.mark.parametrize(
+    ("headers", "ends_with"),
+    [
+        ({"transfer-encoding": "chunked"}, "chunked"),
+        ({"transfer-encoding": "gzip, Chunked"}, "chunked"),
+        ({"transfer-encoding": "chunked", "content-length": "5"}, "chunked"),
+        ({"transfer-encoding": "chunked, gzip"}, "close"),
+        ({"transfer-encoding": "gzip", "content-length": "5"}, "close"),
+        ({"content-length": "5"}, "length"),
+        ({}, "close"),
+    ],
+)
+def test_in_http_1_the_headers_say_it(headers: dict[str, str], ends_with: str) -> None:
+    assert framing(headers, "HTTP/1.1") == framing(headers, "HTTP/1.0") == ends_with
+
+
+@pytest.mark.parametrize("version", ["HTTP/2", "HTTP/3", None])
+def test_elsewhere_the_transport_says_it(version: str | None) -> None:
+    assert framing({}, version) == "transport"

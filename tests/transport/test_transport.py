@@ -23,7 +23,7 @@ import httpx2
 import pytest
 import uvloop
 
-from streamkit.transport import Body, StreamTransport, Timings
+from streamkit.transport import Body, ReadPart, StreamTransport, Timings
 from streamkit.transport.receive_times import keep_stamping
 from tests.rawsockets import LAST_CHUNK, SSE_HEAD, WAIT_S, RawServer, chunk
 from tests.servers import eventually
@@ -34,6 +34,15 @@ Run = Callable[[Coroutine[Any, Any, T]], T]
 
 EMPTY = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _young() -> Iterator[None]:
+    """Objects from before these tests are none of their garbage, and are not searched for it a few hundred times."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(params=["asyncio", "uvloop"])
@@ -82,7 +91,7 @@ def post(url: str, content: Any = b"ask", timings: Timings | None = None, **limi
 async def ask(transport: StreamTransport, request: httpx2.Request) -> tuple[int, bytes]:
     response = await transport.handle_async_request(request)
     try:
-        return response.status_code, b"".join([piece async for piece in response.aiter_raw()])
+        return response.status_code, b"".join([part async for part in response.aiter_raw()])
     finally:
         await response.aclose()
 
@@ -103,9 +112,9 @@ def body_of(response: httpx2.Response) -> Body:
     return body
 
 
-async def collect(body: Body, pieces: list[bytes]) -> None:
-    async for piece in body:
-        pieces.append(piece)
+async def collect(body: Body, parts: list[bytes]) -> None:
+    async for part in body:
+        parts.append(part)
 
 
 async def until(claim: Callable[[], bool]) -> None:
@@ -115,10 +124,10 @@ async def until(claim: Callable[[], bool]) -> None:
 
 
 class Steady:
-    """A server that keeps connections alive: each answer is `pieces` chunks with `pause_s` before each."""
+    """A server that keeps connections alive: each answer is `chunks` chunks with `pause_s` before each."""
 
-    def __init__(self, pieces: int = 3, pause_s: float = 0.0, **listen: Any) -> None:
-        self.pieces, self.pause_s = pieces, pause_s
+    def __init__(self, chunks: int = 3, pause_s: float = 0.0, **listen: Any) -> None:
+        self.chunks, self.pause_s = chunks, pause_s
         self.connections = self.requests = 0
         self._listen = listen
         self._ready = threading.Event()
@@ -168,7 +177,7 @@ class Steady:
                 await read_body(reader, head)
                 self.requests += 1
                 writer.write(SSE_HEAD)
-                for number in range(self.pieces):
+                for number in range(self.chunks):
                     await asyncio.sleep(self.pause_s)
                     writer.write(chunk(b"data: %d\n\n" % number))
                     await writer.drain()
@@ -195,7 +204,7 @@ THREE = b"data: 0\n\ndata: 1\n\ndata: 2\n\n"
 # What is handed over
 
 
-def test_a_read_is_one_piece_however_many_chunks_it_holds(run: Run[None], stamps: Stamps) -> None:
+def test_a_read_is_one_part_however_many_chunks_it_holds(run: Run[None], stamps: Stamps) -> None:
     def behave(connection: socket.socket) -> None:
         connection.sendall(SSE_HEAD)
         for number in range(3):
@@ -207,8 +216,8 @@ def test_a_read_is_one_piece_however_many_chunks_it_holds(run: Run[None], stamps
         async with opened(stamps=stamps) as transport:
             timings = Timings()
             body = body_of(await transport.handle_async_request(post(url, timings=timings)))
-            seen = [(piece, body.read, body.at_ns, body.read_ns, body.kind) async for piece in body]
-            assert [piece for piece, *_ in seen] == [b"a0b0", b"a1b1", b"a2b2"]
+            seen = [(data, body.read, body.at_ns, body.read_ns, body.kind) async for data in body]
+            assert [data for data, *_ in seen] == [b"a0b0", b"a1b1", b"a2b2"]
             assert [read for _, read, *_ in seen] == [2, 3, 4]  # the first read brought the head
             assert [kind for *_, kind in seen] == [stamps] * 3
             moments = [at_ns for _, _, at_ns, *_ in seen]
@@ -225,6 +234,53 @@ def test_a_read_is_one_piece_however_many_chunks_it_holds(run: Run[None], stamps
         run(main(server.url))
 
 
+def test_a_poured_read_comes_with_its_stamp_in_the_callback_that_reads_it(run: Run[None], stamps: Stamps) -> None:
+    def behave(connection: socket.socket) -> None:
+        for data in (SSE_HEAD + chunk(b"a"), chunk(b"b") + chunk(b"c"), chunk(b"d") + LAST_CHUNK):
+            connection.sendall(data)
+            time.sleep(0.05)
+
+    async def main(url: str) -> None:
+        async with opened(stamps=stamps) as transport:
+            body = body_of(await transport.handle_async_request(post(url)))
+            seen: list[tuple[bytes, int, str, int]] = []
+
+            def sink(part: ReadPart) -> bool:
+                data, number, (at_ns, kind, _, read_ns) = part
+                assert at_ns <= read_ns <= time.monotonic_ns()
+                seen.append((data, number, kind, at_ns))
+                return True
+
+            await body.pour(sink)
+            assert [(data, kind) for data, _, kind, _ in seen] == [(b"a", stamps), (b"bc", stamps), (b"d", stamps)]
+            assert [number for _, number, _, _ in seen] == [1, 2, 3]
+            moments = [at_ns for *_, at_ns in seen]
+            assert all(later - sooner > 30_000_000 for sooner, later in itertools.pairwise(moments))
+            assert transport.idle_connections == 1
+
+    with RawServer(behave) as server:
+        run(main(server.url))
+
+
+def test_who_pours_and_has_enough_leaves(run: Run[None], stamps: Stamps) -> None:
+    def behave(connection: socket.socket) -> None:
+        connection.sendall(SSE_HEAD + chunk(b"a"))
+        time.sleep(0.05)
+        connection.sendall(chunk(b"b"))
+        server.until_left(connection)
+
+    async def main(url: str) -> None:
+        async with opened(stamps=stamps) as transport:
+            response = await transport.handle_async_request(post(url))
+            await body_of(response).pour(lambda part: part[0] != b"b")
+            await response.aclose()
+            assert transport.open_connections == 0
+
+    with RawServer(behave) as server:
+        run(main(server.url))
+    assert len(server.left_at_ns) == 1
+
+
 def test_kernel_stamps_do_not_move_when_python_is_late(run: Run[tuple[int, int, list[bytes]]]) -> None:
     def behave(connection: socket.socket) -> None:
         connection.sendall(SSE_HEAD)
@@ -234,18 +290,18 @@ def test_kernel_stamps_do_not_move_when_python_is_late(run: Run[tuple[int, int, 
         connection.sendall(LAST_CHUNK)
 
     async def stamped(url: str, stamps: Stamps) -> tuple[int, int, list[bytes]]:
-        """Last and first stamp's distance from the head, the pieces, with a loop that sleeps while they come."""
+        """Last and first stamp's distance from the head, the parts, with a loop that sleeps while they come."""
         async with opened(stamps=stamps) as transport:
             timings = Timings()
             body = body_of(await transport.handle_async_request(post(url, timings=timings)))
             time.sleep(0.4)  # noqa: ASYNC251  # the claim is about just this
-            pieces = [piece async for piece in body]
+            parts = [part async for part in body]
             assert timings.head_ns is not None
-            return body.at_ns - timings.head_ns, body.read_ns - body.at_ns, pieces
+            return body.at_ns - timings.head_ns, body.read_ns - body.at_ns, parts
 
     with RawServer(behave) as server:
-        after_head_ns, late_ns, pieces = run(stamped(server.url, "kernel"))
-        assert b"".join(pieces) == b"0123"
+        after_head_ns, late_ns, parts = run(stamped(server.url, "kernel"))
+        assert b"".join(parts) == b"0123"
         assert 150_000_000 < after_head_ns < 350_000_000
         assert late_ns > 50_000_000
         after_head_ns, late_ns, _ = run(stamped(server.url, "socket"))
@@ -257,10 +313,10 @@ def test_what_came_before_a_fault_is_handed_over_first(run: Run[None], stamps: S
     async def main(url: str, kind: type[Exception], reason: str) -> None:
         async with opened(stamps=stamps) as transport:
             body = body_of(await transport.handle_async_request(post(url)))
-            pieces: list[bytes] = []
+            parts: list[bytes] = []
             with pytest.raises(kind, match=reason):
-                await collect(body, pieces)
-            assert b"".join(pieces) == b"first"
+                await collect(body, parts)
+            assert b"".join(parts) == b"first"
             assert transport.open_connections == 0
 
     def sending(rest: bytes) -> Callable[[socket.socket], None]:
@@ -292,12 +348,11 @@ def test_a_reset_is_a_read_error(run: Run[None], stamps: Stamps) -> None:
         run(main(server.url))
 
 
-def test_a_body_may_end_with_the_connection_and_says_so(run: Run[None], stamps: Stamps) -> None:
+def test_a_body_may_end_with_the_connection(run: Run[None], stamps: Stamps) -> None:
     async def main(url: str) -> None:
         async with opened(stamps=stamps) as transport:
             response = await transport.handle_async_request(post(url))
-            assert b"".join([piece async for piece in body_of(response)]) == b"all"
-            assert body_of(response).ended
+            assert b"".join([part async for part in body_of(response)]) == b"all"
             assert transport.open_connections == 0
 
     with RawServer(lambda connection: connection.sendall(b"HTTP/1.1 200 OK\r\n\r\nall")) as server:
@@ -325,8 +380,8 @@ def test_reading_stops_while_the_consumer_lags(run: Run[None], stamps: Stamps) -
             assert before < total
             assert body._inbox.held < 1_000_000
             got = 0
-            async for piece in body:
-                got += len(piece)
+            async for part in body:
+                got += len(part)
             assert got == total
 
     with RawServer(behave) as server:
@@ -442,7 +497,7 @@ def test_an_answer_can_come_beside_the_upload(run: Run[None], stamps: Stamps) ->
             assert await anext(body) == b"I hear"
             during = dataclasses.replace(timings)
             heard.set()
-            assert b"".join([piece async for piece in body]) == b"7\r\ngoodbye\r\n0\r\n\r\n"
+            assert b"".join([part async for part in body]) == b"7\r\ngoodbye\r\n0\r\n\r\n"
             assert (during.sent_ns, timings.sent_ns is not None) == (None, True)
             assert transport.idle_connections == 1
 
@@ -480,10 +535,10 @@ def test_each_timer_names_itself_and_its_time(run: Run[None], stamps: Stamps) ->
             response = await transport.handle_async_request(post(url, read=0.05))
             with pytest.raises(httpx2.PoolTimeout, match=r"within 0\.05 s: 1 of 1 are in use"):
                 await transport.handle_async_request(post(url, pool=0.05))
-            pieces: list[bytes] = []
+            parts: list[bytes] = []
             with pytest.raises(httpx2.ReadTimeout, match=r"^nothing was received for 0\.05 s$"):
-                await collect(body_of(response), pieces)
-            assert pieces == [b"x"]
+                await collect(body_of(response), parts)
+            assert parts == [b"x"]
             assert transport.open_connections == 0
         silent.set()
 
@@ -717,7 +772,7 @@ def test_a_parked_connection_waits_for_the_end_of_the_message_and_is_used_again(
                 await response.aclose()
                 await until(lambda: transport.idle_connections == 1)
 
-    with Steady(pieces=2, pause_s=0.02) as server:
+    with Steady(chunks=2, pause_s=0.02) as server:
         run(main(server.url))
         assert (server.connections, server.requests) == (1, 2)
 
@@ -759,7 +814,7 @@ def test_a_parked_connection_gives_way_when_the_pool_is_full(run: Run[None], sta
             assert timings.connected_ns is not None
             await second.aclose()
 
-    with Steady(pieces=2, pause_s=0.05) as server:
+    with Steady(chunks=2, pause_s=0.05) as server:
         run(main(server.url))
         assert server.connections == 2
 
@@ -783,7 +838,7 @@ def test_a_unix_socket_takes_all_requests(run: Run[None], stamps: Stamps) -> Non
     async def main(path: str) -> None:
         async with opened(unix=path, stamps=stamps) as transport:
             response = await transport.handle_async_request(post("http://anywhere/"))
-            assert b"".join([piece async for piece in body_of(response)]) == THREE
+            assert b"".join([part async for part in body_of(response)]) == THREE
             assert body_of(response).kind == "socket"
 
     with tempfile.TemporaryDirectory() as folder:
@@ -798,7 +853,7 @@ def test_tls_is_verified_and_stamped(run: Run[None], stamps: Stamps) -> None:
             for number in range(2):
                 timings = Timings()
                 response = await transport.handle_async_request(post(url, timings=timings))
-                assert b"".join([piece async for piece in body_of(response)]) == THREE
+                assert b"".join([part async for part in body_of(response)]) == THREE
                 assert body_of(response).kind == "socket"
                 if number == 0:
                     assert timings.connected_ns is not None
@@ -854,7 +909,7 @@ def test_closing_ends_everything(run: Run[None], stamps: Stamps) -> None:
         with pytest.raises(RuntimeError, match="closed"):
             await transport.handle_async_request(post(url))
 
-    with Steady(pieces=1000, pause_s=0.01) as server:
+    with Steady(chunks=1000, pause_s=0.01) as server:
         run(main(server.url))
 
 

@@ -1,4 +1,4 @@
-"""How bytes move: which address wins, and that a wire of either kind keeps nothing. Socket pairs and fake time."""
+"""How bytes move: a wire of either kind keeps nothing, and tells each thing once. Socket pairs."""
 
 from __future__ import annotations
 
@@ -9,83 +9,9 @@ from typing import Any
 
 import pytest
 
-from streamkit.transport.dialer import _first
-from streamkit.transport.receive_times import Kind, WallClock
-from streamkit.transport.wire import LEAST_PART_BYTES, MOST_PART_BYTES, TURN_NS, KernelWire, ProtocolWire, Wire
-from tests.fakes import run_in_fake_time
+from streamkit.transport.receive_times import Stamp, WallClock
+from streamkit.transport.wire import LEAST_PART_BYTES, MOST_PART_BYTES, TURN_NS, ProtocolWire, StampedWire, Wire
 from tests.rawsockets import WAIT_S
-
-Attempt = Callable[[], Coroutine[Any, Any, socket.socket]]
-
-
-class Race:
-    """Attempts to connect that take a given time, and then succeed or fail."""
-
-    def __init__(self) -> None:
-        self.started: list[float] = []
-        self.sockets: list[socket.socket] = []
-
-    def attempt(self, takes_s: float, error: OSError | None = None) -> Attempt:
-        async def run() -> socket.socket:
-            self.started.append(asyncio.get_running_loop().time() - 1000.0)
-            await asyncio.sleep(takes_s)
-            if error is not None:
-                raise error
-            self.sockets.append(socket.socket())
-            return self.sockets[-1]
-
-        return run
-
-    def open(self) -> int:
-        return sum(sock.fileno() >= 0 for sock in self.sockets)
-
-
-REFUSED = ConnectionRefusedError("refused")
-
-
-def test_the_next_address_is_tried_after_a_quarter_of_a_second_and_the_first_to_connect_wins() -> None:
-    race = Race()
-    won = run_in_fake_time(_first([race.attempt(9.0), race.attempt(9.0), race.attempt(0.1)]))
-    assert race.started == pytest.approx([0.0, 0.25, 0.5])
-    assert race.sockets == [won]
-    won.close()
-
-
-def test_the_next_address_is_tried_at_once_when_the_last_one_failed() -> None:
-    race = Race()
-    run_in_fake_time(_first([race.attempt(0.0, REFUSED), race.attempt(0.0)])).close()
-    assert race.started == pytest.approx([0.0, 0.0])
-
-
-def test_when_all_fail_the_last_error_counts() -> None:
-    race = Race()
-    with pytest.raises(ConnectionRefusedError):
-        run_in_fake_time(_first([race.attempt(0.3, OSError("other")), race.attempt(1.0, REFUSED)]))
-    assert race.started == pytest.approx([0.0, 0.25])
-
-
-def test_a_slow_address_may_still_win_when_the_later_ones_failed() -> None:
-    race = Race()
-    run_in_fake_time(_first([race.attempt(2.0), race.attempt(0.1, REFUSED)])).close()
-    assert len(race.sockets) == 1
-
-
-@pytest.mark.parametrize("cancel_after_s", [0.0, 0.3, 0.9, 1.0])
-def test_who_loses_and_who_is_cancelled_closes_its_socket(cancel_after_s: float) -> None:
-    race = Race()
-
-    async def main() -> socket.socket | None:
-        task = asyncio.create_task(_first([race.attempt(1.0), race.attempt(0.75), race.attempt(0.5)]))
-        await asyncio.sleep(cancel_after_s)
-        task.cancel()
-        won = (await asyncio.gather(task, return_exceptions=True))[0]
-        await asyncio.sleep(5)
-        return won if isinstance(won, socket.socket) else None
-
-    won = run_in_fake_time(main())
-    assert race.open() == (won is not None)
-    if won is not None:
-        won.close()
 
 
 class Notes:
@@ -95,7 +21,8 @@ class Notes:
         self.data = b""
         self.happened: list[str] = []
 
-    def take(self, data: bytes, at_ns: int, kind: Kind, error_ns: int, read_ns: int) -> None:
+    def received(self, data: bytes, stamp: Stamp) -> None:
+        at_ns, kind, error_ns, read_ns = stamp
         assert at_ns <= read_ns
         assert kind == "socket"
         assert error_ns == -1
@@ -114,8 +41,8 @@ async def wired(kind: str) -> tuple[Wire, socket.socket]:
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     theirs.setblocking(False)
-    if kind == "kernel":
-        return KernelWire(loop, ours, WallClock()), theirs
+    if kind == "stamped":
+        return StampedWire(loop, ours, WallClock()), theirs
     _, wire = await loop.create_unix_connection(lambda: ProtocolWire(loop), sock=ours)
     return wire, theirs
 
@@ -125,7 +52,7 @@ async def until(claim: Callable[[], bool]) -> None:
         await asyncio.sleep(0)
 
 
-KINDS = pytest.mark.parametrize("kind", ["protocol", "kernel"])
+KINDS = pytest.mark.parametrize("kind", ["protocol", "stamped"])
 
 
 def run(test: Coroutine[Any, Any, None]) -> None:
@@ -230,8 +157,8 @@ class Turns(Notes):
         self.sizes: list[int] = []
         self._at_each = at_each
 
-    def take(self, data: bytes, at_ns: int, kind: Kind, error_ns: int, read_ns: int) -> None:
-        super().take(data, at_ns, kind, error_ns, read_ns)
+    def received(self, data: bytes, stamp: Stamp) -> None:
+        super().received(data, stamp)
         self.sizes.append(len(data))
         self._at_each(len(self.sizes))
 

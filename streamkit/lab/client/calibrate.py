@@ -144,9 +144,9 @@ async def _lags_ns(rate_per_s: float, duration_s: float) -> list[int]:
     def take() -> None:
         nonlocal missing
         data, ancillary, _, _ = receiver.recvmsg(READ_BYTES, ROOM)
-        stamp = times.stamp(ancillary, drained=len(data) < READ_BYTES)
-        if stamp.kind == "kernel":
-            lags_ns.append(stamp.read_ns - stamp.at_ns)
+        at_ns, kind, _, read_ns = times.stamp(ancillary, drained=len(data) < READ_BYTES)
+        if kind == "kernel":
+            lags_ns.append(read_ns - at_ns)
         missing -= len(data)
         if missing <= 0 or not data:
             over.set()

@@ -9,7 +9,7 @@ Reader.never()                          # takes the head, and then nothing
 `Pace` only decides, without a clock of its own. `read_at_pace` carries its decisions out on a body, its recorder, and
 the loop's timers:
 
-    Body ──take()──▶ Recorder (read, decoded, waiting) ──advance()──▶ handed over
+    Body ──sink()──▶ Recorder (read, decoded, waiting) ──advance()──▶ handed over
       ▲                                                      │
       └──────────────── pause(), resume() ───────────────────┘
 
@@ -27,8 +27,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from streamkit.lab.client.recorder import Recorder
-    from streamkit.transport import Body
-    from streamkit.transport.exchange import Entry
+    from streamkit.transport import Body, ReadPart
 
 __all__ = ["Pace", "Reader", "read_at_pace"]
 
@@ -156,7 +155,7 @@ async def read_at_pace(body: Body, recorder: Recorder, reader: Reader, at_end: C
         async with asyncio.timeout(None) as paced.scope:
             paced.advance()
             try:
-                await body.pour(paced.take)
+                await body.pour(paced.sink)
             except Exception:
                 paced.body_ended()
                 await paced.all_handed
@@ -187,8 +186,8 @@ class _Paced:
         self.scope: asyncio.Timeout
         self.error: Exception | None = None
 
-    def take(self, entry: Entry) -> bool:
-        data, read, at_ns, kind, error_ns, read_ns = entry
+    def sink(self, part: ReadPart) -> bool:
+        data, read, (at_ns, kind, error_ns, read_ns) = part
         idle, now = not self._recorder.unhanded, self._loop.time()
         more = self._recorder.feed(read, at_ns, data, kind, error_ns, read_ns - at_ns)
         size, self._size = self._size, self._body.received_bytes

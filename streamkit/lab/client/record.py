@@ -31,13 +31,10 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from streamkit.lab.client.pace import Reader
-    from streamkit.lab.recording.recorded import Stamps
     from streamkit.lab.recording.recording import Recording
     from streamkit.presets import Preset
     from streamkit.taps.gauges import Values
-
-    Entry: TypeAlias = tuple[bytes, int, int, Stamps, int, int]
-    """`exchange.Entry`, or the same of a piece that somebody else's client gave."""
+    from streamkit.transport import ReadPart
 
     _Answer: TypeAlias = AbstractAsyncContextManager[httpx2.Response]
 
@@ -175,9 +172,9 @@ async def _follow(
     if not own:
         recorder.url = _public(str(response.url))
 
-    def take(entry: Entry) -> bool:
-        piece, read, at_ns, kind, error_ns, read_ns = entry
-        more = recorder.feed(read, at_ns, piece, kind, error_ns, read_ns - at_ns)
+    def sink(part: ReadPart) -> bool:
+        data, read, (at_ns, kind, error_ns, read_ns) = part
+        more = recorder.feed(read, at_ns, data, kind, error_ns, read_ns - at_ns)
         sweep.follow()
         return more
 
@@ -187,9 +184,9 @@ async def _follow(
         return
     try:
         if own:
-            await response.stream.pour(take)
+            await response.stream.pour(sink)
         else:
-            await _read_pieces(response, recorder, take)
+            await _read_pieces(response, recorder, sweep)
     finally:
         recorder.ended_ns = recorder.now()
         sweep.stop()
@@ -252,19 +249,19 @@ def _gauged(response: Any, recorder: Recorder, gauge_ms: float) -> Iterator[None
         yield
 
 
-async def _read_pieces(response: Any, recorder: Recorder, take: Callable[[Entry], bool]) -> None:
+async def _read_pieces(response: Any, recorder: Recorder, sweep: _Sweep) -> None:
     """What somebody else's client gives, and when; that is all that is known, unless its transport is one of ours."""
     stamps: Body | None = response.extensions.get("stamps")
     number = 0
     async for piece in _undecoded(response):
         number += 1
-        entry: Entry
         if stamps is not None:
-            entry = (piece, stamps.read, stamps.at_ns, stamps.kind, stamps.error_ns, stamps.read_ns)
+            late_ns = stamps.read_ns - stamps.at_ns
+            more = recorder.feed(stamps.read, stamps.at_ns, piece, stamps.kind, stamps.error_ns, late_ns)
         else:
-            now_ns = recorder.started_ns + recorder.now()
-            entry = (piece, number, now_ns, "piece", -1, now_ns)
-        if not take(entry):
+            more = recorder.feed(number, recorder.started_ns + recorder.now(), piece, "piece")
+        sweep.follow()
+        if not more:
             return
 
 

@@ -39,8 +39,8 @@ from streamkit.lab.recording.recording import Recording
 from streamkit.outcome import Outcome
 from streamkit.parser import NDJSONParser, ServerSentEvent, SSEParser
 from streamkit.presets import Preset
+from streamkit.transport import Timings
 from streamkit.transport.http1 import framing
-from streamkit.transport.wire import Timings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

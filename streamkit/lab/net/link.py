@@ -23,7 +23,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final, NamedTuple, Self, TypeVar
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from streamkit.errors import ConfigError, ServerError
 from streamkit.lab.net.carrier import Carrier, Direction
@@ -32,6 +32,7 @@ from streamkit.serving.listener import BACKLOG, Listener
 from streamkit.serving.registry import discard, enter
 from streamkit.serving.runner import Runner, Stoppable
 from streamkit.serving.running import StopRequest, new_loop
+from streamkit.sockets import unix_path
 
 if TYPE_CHECKING:
     pass
@@ -160,15 +161,16 @@ class _Target:
         wanted = "expected the target as a URL such as http://127.0.0.1:8000 or http+unix://%2Ftmp%2Fa.sock"
         try:
             parts = urlsplit(url)
-            port = 0 if parts.scheme == "http+unix" else parts.port or 80
+            unix = unix_path(parts)
+            port = 80 if unix is not None else parts.port or 80
         except (ValueError, AttributeError, TypeError):
             raise ConfigError(wanted) from None
         if parts.scheme == "https":
             raise ConfigError(f"{wanted}; not https: its certificate would not be that of the link's address")
-        if parts.scheme not in ("http", "http+unix") or not parts.hostname or "@" in parts.netloc:
+        if (parts.scheme != "http" and unix is None) or not parts.hostname or "@" in parts.netloc:
             raise ConfigError(wanted)
-        if parts.scheme == "http+unix":
-            return cls("", 0, unquote(parts.netloc), _tail(parts))
+        if unix is not None:
+            return cls("", 0, unix, _tail(parts))
         return cls(parts.hostname, port, None, _tail(parts))
 
     async def dial(self, protocol: Callable[[], asyncio.BaseProtocol]) -> None:

@@ -33,7 +33,7 @@ from streamkit.transport import Body
 from streamkit.transport.http1 import framing
 
 if TYPE_CHECKING:
-    from streamkit.transport.exchange import Entry
+    from streamkit.transport import ReadPart
 
 __all__ = ["llm", "retry_after_s"]
 
@@ -83,14 +83,15 @@ async def _poured(body: Body, reading: Reading, offer: Offer) -> AsyncGenerator[
     """The lists that `offer` refused; reading waits for each of them to be taken."""
     refused: list[list[Piece]] = []
 
-    def take(entry: Entry) -> bool:
-        pieces = reading.feed(entry[0], entry[2])
+    def sink(part: ReadPart) -> bool:
+        data, _, (at_ns, _, _, _) = part
+        pieces = reading.feed(data, at_ns)
         if reading.saw_event and not offer(pieces):
             refused.append(pieces)
         return not (refused or reading.over)
 
     while not reading.over:
-        await body.pour(take)
+        await body.pour(sink)
         if not refused:
             return
         yield refused.pop()

@@ -17,7 +17,7 @@ from streamkit.lab.recording.recorded import Events
 from streamkit.lab.recording.recording import Recording
 from streamkit.outcome import Outcome
 from streamkit.presets import preset
-from streamkit.transport.wire import Timings
+from streamkit.transport import Timings
 
 SSE = {"content-type": "text/event-stream", "transfer-encoding": "chunked"}
 NDJSON = {"content-type": "application/x-ndjson; charset=utf-8", "transfer-encoding": "chunked"}

@@ -1,0 +1,154 @@
+"""What the kernel tells of a connection's queues, and how a unix socket stands in a URL."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import sys
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from streamkit.sockets import (
+    SendQueue,
+    reset_on_close,
+    resident_bytes,
+    send_queue,
+    set_buffers,
+    unix_path,
+    unread_bytes,
+    unsent_bytes,
+)
+from tests.rawsockets import WAIT_S
+
+LINUX = sys.platform == "linux"
+only_linux = pytest.mark.skipif(not LINUX, reason="elsewhere the kernel tells nothing of its queues")
+
+
+def run(test: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(test, WAIT_S))
+
+
+@contextlib.asynccontextmanager
+async def connected(family: int = socket.AF_INET) -> AsyncIterator[tuple[asyncio.Transport, socket.socket]]:
+    """A transport, and its peer, who reads nothing."""
+    if family == socket.AF_UNIX:
+        ours, peer = socket.socketpair()
+    else:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            ours = socket.create_connection(listener.getsockname())
+            peer, _ = listener.accept()
+    transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, sock=ours)
+    with peer:
+        yield transport, peer
+        transport.abort()
+        await asyncio.sleep(0)
+
+
+@only_linux
+def test_what_was_written_is_in_one_queue_or_the_other_until_it_is_read() -> None:
+    async def main() -> None:
+        async with connected() as (transport, peer):
+            set_buffers(transport, send_buffer_bytes=20_000, write_buffer_bytes=1_000)
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 20_000)
+            size = 1_000_000
+            transport.write(bytes(size))
+            queue = send_queue(transport)
+            assert queue.unsent is not None
+            assert queue.buffer > 0
+            assert unsent_bytes(transport) == queue.buffer + queue.unsent
+            read = 0
+            while read < size:
+                read += len(await asyncio.get_running_loop().run_in_executor(None, peer.recv, 65_536))
+            while unsent_bytes(transport):  # noqa: ASYNC110  # the peer's kernel has still to acknowledge
+                await asyncio.sleep(0.001)
+            assert send_queue(transport) == SendQueue(0, 0)
+
+    run(main())
+
+
+@only_linux
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX])
+def test_what_came_and_was_not_read_is_told(family: int) -> None:
+    async def main() -> None:
+        async with connected(family) as (transport, peer):
+            assert unread_bytes(peer) == 0
+            transport.write(b"hello")
+            while unread_bytes(peer) != 5:  # noqa: ASYNC110  # the kernel tells nobody
+                await asyncio.sleep(0.001)
+            peer.recv(2)
+            assert unread_bytes(peer) == 3
+
+    run(main())
+
+
+def test_a_unix_socket_has_no_send_queue_of_its_own() -> None:
+    async def main() -> None:
+        async with connected(socket.AF_UNIX) as (transport, _):
+            transport.write(bytes(1000))
+            assert send_queue(transport) == SendQueue(0, None)
+
+    run(main())
+
+
+def test_of_a_closed_connection_nothing_is_known() -> None:
+    async def main() -> None:
+        async with connected() as (transport, peer):
+            transport.abort()
+            assert unsent_bytes(transport) is None
+            assert send_queue(transport) == SendQueue(0, None)
+            peer.close()
+            assert unread_bytes(peer) is None
+            assert unread_bytes(None) is None
+
+    run(main())
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_a_reset_on_close_is_a_reset_for_the_peer(reset: bool) -> None:
+    async def main() -> None:
+        async with connected() as (transport, peer):
+            if reset:
+                reset_on_close(transport)
+            transport.close()
+            await asyncio.sleep(0.01)
+            with pytest.raises(ConnectionResetError) if reset else contextlib.nullcontext():
+                assert peer.recv(1) == b""
+
+    run(main())
+
+
+def test_the_size_of_a_send_buffer_is_set_where_one_is_wanted() -> None:
+    async def main() -> None:
+        async with connected() as (transport, _):
+            sock = transport.get_extra_info("socket")
+            before = sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+            set_buffers(transport, send_buffer_bytes=0, write_buffer_bytes=4_000)
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == before
+            assert transport.get_write_buffer_limits() == (1_000, 4_000)
+            set_buffers(transport, send_buffer_bytes=10_000, write_buffer_bytes=4_000)
+            assert 10_000 <= sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= 20_000  # Linux doubles it
+
+    run(main())
+
+
+def test_resident_memory_is_told_where_the_kernel_tells_it() -> None:
+    found = resident_bytes()
+    assert (found is not None and found > 1_000_000) if LINUX else found is None
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("http+unix://%2Ftmp%2Fa%20b.sock", "/tmp/a b.sock"),  # noqa: S108  # a name in a URL, no file
+        ("http+unix://%2Frun%2Fs/ans?x=1", "/run/s"),
+        ("http://127.0.0.1:8000/ans", None),
+        ("https://api.test", None),
+        ("", None),
+    ],
+)
+def test_a_unix_socket_is_the_host_of_its_url(url: str, path: str | None) -> None:
+    assert unix_path(urlsplit(url)) == path

@@ -1,0 +1,114 @@
+"""A request as bytes: what goes on the wire, and what cannot be sent as it is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import httpx2
+import pytest
+
+from streamkit.transport.outgoing import WRITE_BYTES, Outgoing
+
+
+def request(content: Any = b"ask", method: str = "POST", **headers: str) -> httpx2.Request:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return httpx2.Request(method, "http://a.test/ans?x=1", content=content, headers=named)
+
+
+async def streamed(*parts: bytes) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
+
+
+def sent(outgoing: Outgoing) -> list[bytes]:
+    async def main() -> list[bytes]:
+        return [part async for part in outgoing.parts()]
+
+    return asyncio.run(main())
+
+
+def test_head_and_body_follow_each_other() -> None:
+    outgoing = Outgoing(request())
+    assert outgoing.head.startswith(b"POST /ans?x=1 HTTP/1.1\r\n")
+    assert b"\r\nContent-Length: 3\r\n" in outgoing.head
+    assert outgoing.head.endswith(b"\r\n\r\n")
+    assert sent(outgoing) == [outgoing.head, b"ask"]
+
+
+def test_a_streamed_body_is_chunked_part_by_part_and_empty_parts_are_left_out() -> None:
+    outgoing = Outgoing(request(streamed(b"one", b"", b"three")))
+    assert sent(outgoing)[1:] == [b"3\r\none\r\n", b"5\r\nthree\r\n", b"0\r\n\r\n"]
+
+
+def test_a_streamed_body_of_a_declared_length_goes_as_it_is() -> None:
+    assert sent(Outgoing(request(streamed(b"one", b"two"), content_length="6")))[1:] == [b"one", b"two"]
+
+
+def test_a_body_as_bytes_can_be_chunked_too() -> None:
+    assert sent(Outgoing(request(transfer_encoding="chunked")))[1:] == [b"3\r\nask\r\n0\r\n\r\n"]
+
+
+@pytest.mark.parametrize(("length", "told"), [("2", "at least 3"), ("4", "at least 3")])
+def test_a_streamed_body_of_another_length_is_an_error(length: str, told: str) -> None:
+    outgoing = Outgoing(request(streamed(b"abc"), content_length=length))
+    with pytest.raises(httpx2.LocalProtocolError, match=f"{told} bytes, its Content-Length says {length}"):
+        sent(outgoing)
+
+
+def test_bytes_of_another_length_are_an_error_before_anything_is_sent() -> None:
+    with pytest.raises(httpx2.LocalProtocolError, match="has 3 bytes, its Content-Length says 4"):
+        Outgoing(request(content_length="4"))
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"transfer_encoding": "gzip, chunked"},
+        {"transfer_encoding": "chunked", "content_length": "3"},
+        {"content_length": "+3"},
+        {"content_length": "3, 3"},
+    ],
+)
+def test_framing_that_could_be_understood_in_two_ways_is_not_sent(headers: dict[str, str]) -> None:
+    with pytest.raises(httpx2.LocalProtocolError, match="either one Content-Length, or Transfer-Encoding: chunked"):
+        Outgoing(request(**headers))
+
+
+def test_what_is_no_message_is_refused() -> None:
+    with pytest.raises(httpx2.LocalProtocolError, match="no tunnels"):
+        Outgoing(request(method="CONNECT"))
+    hostless = request()
+    del hostless.headers["host"]
+    with pytest.raises(httpx2.LocalProtocolError, match="Host"):
+        Outgoing(hostless)
+    with pytest.raises(httpx2.LocalProtocolError, match="X-Key") as failed:
+        Outgoing(httpx2.Request("GET", "http://a.test/", headers=[(b"X-Key", b"secret\r\nEvil: 1")]))
+    assert "secret" not in str(failed.value)
+
+
+def test_a_synchronous_body_is_the_callers_mistake() -> None:
+    def parts() -> Iterator[bytes]:
+        yield b"a"
+
+    with pytest.raises(RuntimeError, match="expected an asynchronous body"):
+        Outgoing(request(parts()))
+
+
+@pytest.mark.parametrize(("method", "again"), [("GET", True), ("PUT", True), ("POST", False), ("PATCH", False)])
+def test_only_what_means_the_same_twice_may_be_sent_twice(method: str, again: bool) -> None:
+    assert Outgoing(request(method=method)).replayable is again
+    assert not Outgoing(request(streamed(b"a"), method=method)).replayable
+
+
+def test_small_is_what_fits_one_write() -> None:
+    assert Outgoing(request(bytes(WRITE_BYTES))).small
+    assert not Outgoing(request(bytes(WRITE_BYTES + 1))).small
+    assert not Outgoing(request(streamed(b"a"))).small
+
+
+def test_what_was_sent_and_answered_is_not_held() -> None:
+    outgoing = Outgoing(request())
+    outgoing.let_go()
+    assert (outgoing.head, outgoing.content) == (b"", b"")
