@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from streamkit.lab.findings.journeys import backlog_finding, hops_finding, journey_finding, journeys
+from streamkit.lab.findings.journey import backlog_finding, hops_finding, journey_finding, journeys
 from streamkit.lab.recording.recorded import Events, Reads
 from streamkit.lab.recording.recording import Recording
 from streamkit.outcome import Outcome
@@ -237,5 +237,5 @@ def test_a_negative_delay_is_not_said_in_a_sentence() -> None:
 
 
 def test_findings_need_no_matplotlib() -> None:
-    code = "import sys, streamkit.lab.findings.journeys; sys.exit('matplotlib' in sys.modules)"
+    code = "import sys, streamkit.lab.findings.journey; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

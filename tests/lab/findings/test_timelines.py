@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from streamkit.lab.findings.timelines import finding, gaps_finding
-from streamkit.lab.findings.traces import traces
+from streamkit.lab.findings.timeline import finding, gaps_finding
+from streamkit.lab.findings.subjects import subjects
 from streamkit.lab.findings.words import duration
 from streamkit.lab.recording.recorded import Events, Reads
 from streamkit.lab.recording.recording import Recording
@@ -182,14 +182,14 @@ def test_durations_are_in_ms_up_to_a_hundred_seconds(ms: float, text: str) -> No
 
 
 def test_names_come_from_the_mapping_then_the_label_then_the_place() -> None:
-    assert [t.name for t in traces({"key": paced(label="label")})] == ["key"]
-    assert [t.name for t in traces([paced(label="label"), paced()])] == ["label", "recording 2"]
-    assert [t.name for t in traces(iter([paced()]))] == [""]
+    assert [t.name for t in subjects({"key": paced(label="label")})] == ["key"]
+    assert [t.name for t in subjects([paced(label="label"), paced()])] == ["label", "recording 2"]
+    assert [t.name for t in subjects(iter([paced()]))] == [""]
 
 
 def test_the_silence_at_the_end_is_seen_when_it_is_as_long_as_a_stall() -> None:
-    assert traces(made([0, 50, 100], "timeout(idle)", 2100))[0].silence == (100 * MS, 2100 * MS)
-    assert traces(made([0, 50, 100], "truncated", 300))[0].silence is None
+    assert subjects(made([0, 50, 100], "timeout(idle)", 2100))[0].silence == (100 * MS, 2100 * MS)
+    assert subjects(made([0, 50, 100], "truncated", 300))[0].silence is None
 
 
 def test_no_recording_at_all_is_refused() -> None:
@@ -203,7 +203,7 @@ def test_what_is_not_a_recording_is_refused_by_its_type() -> None:
 
 
 def test_findings_need_no_matplotlib() -> None:
-    code = "import sys, streamkit.lab.findings.timelines; sys.exit('matplotlib' in sys.modules)"
+    code = "import sys, streamkit.lab.findings.timeline; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

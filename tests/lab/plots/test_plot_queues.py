@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.transforms import Bbox
 
 from streamkit.lab import plots
-from streamkit.lab.findings.held import Held, held
+from streamkit.lab.findings.stretches import Held, held
 from streamkit.lab.findings.queues import describe_queues, queued
 from streamkit.lab.plots import palette
 from streamkit.lab.recording.recording import Recording
