@@ -59,7 +59,7 @@ def test_lines_and_words_stand_out_from_white() -> None:
 
 
 def test_every_tap_has_a_look_of_its_own() -> None:
-    assert list(palette.TAPS) == [
+    assert list(palette.TAP_STROKES) == [
         "upstream.due",
         "upstream.sent",
         "relay.read",
@@ -69,45 +69,45 @@ def test_every_tap_has_a_look_of_its_own() -> None:
         "client.read",
         "client.event",
     ]
-    assert len(set(palette.TAPS.values())) == 8
-    assert palette.TAPS["upstream.due"].line == ":"
+    assert len(set(palette.TAP_STROKES.values())) == 8
+    assert palette.TAP_STROKES["upstream.due"].line == ":"
 
 
 def test_every_queue_has_a_shade_and_a_hatch_of_its_own() -> None:
     """In grey they are told apart by the hatch alone."""
-    assert list(palette.QUEUES) == list(GAUGES)
-    fills = [*palette.QUEUES.values(), palette.REST]
+    assert list(palette.QUEUE_FILLS) == list(GAUGES)
+    fills = [*palette.QUEUE_FILLS.values(), palette.REST]
     assert len({fill.colour for fill in fills}) == len({fill.hatch for fill in fills}) == len(fills)
 
 
 @pytest.mark.parametrize("vision", VISION)
 def test_queues_that_lie_on_each_other_stay_apart_for_every_eye(vision: str) -> None:
-    seen = [lab(VISION[vision] @ linear(fill.colour)) for fill in palette.QUEUES.values()]
+    seen = [lab(VISION[vision] @ linear(fill.colour)) for fill in palette.QUEUE_FILLS.values()]
     assert min(float(np.linalg.norm(a - b)) for a, b in itertools.pairwise(seen)) > 8
 
 
 def test_every_end_has_a_shade_of_its_own_and_in_grey_a_hatch_or_a_mark() -> None:
     """What is complete and what only looks so have none; the second bears a mark."""
-    assert set(palette.ENDS) == set(KINDS)
-    hatches = [fill.hatch for kind, fill in palette.ENDS.items() if kind not in ("complete", "false_complete")]
+    assert set(palette.END_FILLS) == set(KINDS)
+    hatches = [fill.hatch for kind, fill in palette.END_FILLS.items() if kind not in ("complete", "false_complete")]
     assert len(set(hatches)) == len(hatches)
     assert "" not in hatches
 
 
 @pytest.mark.parametrize("vision", VISION)
 def test_ends_stay_apart_for_every_eye(vision: str) -> None:
-    seen = [lab(VISION[vision] @ linear(fill.colour)) for fill in palette.ENDS.values()]
+    seen = [lab(VISION[vision] @ linear(fill.colour)) for fill in palette.END_FILLS.values()]
     assert min(float(np.linalg.norm(a - b)) for a, b in itertools.combinations(seen, 2)) > 12
 
 
 @pytest.mark.parametrize("vision", VISION)
 def test_what_only_looks_complete_is_far_from_what_is(vision: str) -> None:
-    seen = [lab(VISION[vision] @ linear(palette.ENDS[kind].colour)) for kind in ("complete", "false_complete")]
+    seen = [lab(VISION[vision] @ linear(palette.END_FILLS[kind].colour)) for kind in ("complete", "false_complete")]
     assert float(np.linalg.norm(seen[0] - seen[1])) > 50
 
 
 def test_the_first_recording_wears_the_clients_green() -> None:
-    assert palette.recording_stroke(0) == palette.TAPS["client.read"]
+    assert palette.recording_stroke(0) == palette.TAP_STROKES["client.read"]
 
 
 def test_twenty_recordings_differ_before_a_look_comes_back() -> None:
