@@ -22,12 +22,6 @@ def empty_axes(width: float = 8, height: float = 4, layout: str | None = "constr
     return axes
 
 
-def render(ax: Axes) -> None:
-    """Draw it, unless nothing has changed since it was drawn."""
-    if ax.figure.stale:
-        ax.figure.canvas.draw()
-
-
 def labelled(ax: Axes, label: str) -> list[Any]:
     """The artists that the figure made under an internal name."""
     return [artist for artist in ax.get_children() if artist.get_label() == label]
@@ -83,8 +77,9 @@ def words(ax: Axes) -> list[Any]:
 
 
 def boxes(ax: Axes) -> list[tuple[str, Bbox]]:
-    """… with its box in pixels."""
-    render(ax)
+    """… with its box in pixels; what was not drawn yet is laid out for that."""
+    if ax.figure.stale:
+        ax.figure.figure.draw_without_rendering()
     return [(text.get_text(), text.get_window_extent()) for text in words(ax)]
 
 

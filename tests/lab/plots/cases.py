@@ -18,7 +18,6 @@ from streamkit.lab.experiments.timeout_map import PLACES, SilenceCell, TimeoutMa
 from streamkit.lab.findings.endings import EndGrid, Ending, EndKind, end_grid, endings_of
 from streamkit.lab.recording.recording import Recording
 from streamkit.outcome import Outcome
-from tests.figures import render
 from tests.policy_model import FOUR, REFUSED, under, untold, without_taps
 from tests.queue_chain import QUEUES, queue_case
 from tests.ways import DUE, FIVES, HALTED, MS, later, quick, slow_reader, way
@@ -284,5 +283,5 @@ FIGURES = {
 def drawn(figure: str, case: str) -> Axes:
     """The figure of a typical case as a user gets it, made and rendered once for all tests that only look at it."""
     ax = FIGURES[figure].draw(FIGURES[figure].case(case))
-    render(ax)
+    ax.figure.canvas.draw()
     return ax

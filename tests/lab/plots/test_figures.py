@@ -25,7 +25,8 @@ IN_OTHER_SIZES = [
 ]
 
 every_figure = pytest.mark.parametrize("figure", FIGURES)
-every_case = pytest.mark.parametrize(("figure", "case"), EVERY_CASE)
+every_case = pytest.mark.parametrize(("figure", "case"), EVERY_CASE, scope="module")
+"""Of this scope, all that look at one drawing come one after the other, and so on the same worker."""
 
 
 def recordings_of(shown: Any) -> list[Recording]:
@@ -74,7 +75,9 @@ def test_the_title_can_be_given_or_left_out(figure: str) -> None:
     assert title_of(known.draw(known.case(known.cases[0]), title="")) == ""
 
 
-@pytest.mark.parametrize(("figure", "case"), [(figure, case) for figure, case in EVERY_CASE if figure != "outcomes"])
+@pytest.mark.parametrize(
+    ("figure", "case"), [(figure, case) for figure, case in EVERY_CASE if figure != "outcomes"], scope="module"
+)
 def test_the_verdict_of_trust_stands_small_below_the_axis(figure: str, case: str) -> None:
     """… as full as there is room for; of several it is the worst. A grid of endings has a note of its own."""
     ax = drawn(figure, case)
@@ -96,7 +99,9 @@ def test_there_is_no_frame_around_the_figure(figure: str, case: str) -> None:
     assert not spines["right"].get_visible()
 
 
-@every_case
+@pytest.mark.parametrize(
+    ("figure", "case"), [(figure, case) for figure, case in EVERY_CASE if case not in FIGURES[figure].others]
+)
 def test_an_axes_that_is_given_is_drawn_on_and_returned_and_nothing_else_is_touched(figure: str, case: str) -> None:
     """They need no layout engine; with one they are drawn on above, in other sizes."""
     known, ax = FIGURES[figure], empty_axes(9, 5, layout=None)

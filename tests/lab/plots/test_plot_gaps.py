@@ -17,7 +17,7 @@ from tests.figures import (
     inside,
     labelled,
 )
-from tests.lab.plots.cases import PIECES, drawn, made
+from tests.lab.plots.cases import drawn, made
 from tests.ways import MS
 
 
