@@ -220,8 +220,10 @@ class _Watched:
 class Sampler:
     """One timer of the running loop for all gauges that are watched; none while there are none.
 
-    with Sampler(every_ns=20_000_000).watch(gauges, lambda: {"relay.unsent": 4096}):
-        ...
+        with Sampler(every_ns=20_000_000).watch(gauges, lambda: {"relay.unsent": 4096}):
+            ...
+
+    The timer is set by the first `watch` and let go with the last.
     """
 
     def __init__(self, every_ns: int) -> None:

@@ -17,8 +17,10 @@ __all__ = ["backlog_finding", "describe_backlog"]
 def backlog_finding(recording: Recording, unit: Unit = "events") -> str:
     """Which hop held most, and when, as a sentence.
 
-    >>> sk.findings.backlog_finding(sk.Recording.from_pieces([(10_000_000, "Hel"), (60_000_000, "lo")]))
-    'No hop held anything back'
+        >>> sk.findings.backlog_finding(sk.Recording.from_pieces([(10_000_000, "Hel"), (60_000_000, "lo")]))
+        'No hop held anything back'
+
+    It is the title of `plots.backlog`.
     """
     return describe_backlog(journeys(recording, unit)[0])
 

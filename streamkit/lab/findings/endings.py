@@ -55,8 +55,10 @@ class Ending:
 class Band:
     """Columns of a panel that belong together, from the first to the last, and what to call them.
 
-    >>> sk.findings.Band("1.1", "1.4", "Sanic's timer").name
-    "Sanic's timer"
+        >>> sk.findings.Band("1.1", "1.4", "Sanic's timer").name
+        "Sanic's timer"
+
+    Both are names of the grid's columns.
     """
 
     first: str

@@ -11,8 +11,10 @@ __all__ = ["describe_gaps", "gaps_finding"]
 def gaps_finding(recordings: Recordings) -> str:
     """The most important thing to see in the distribution of gaps, as a sentence.
 
-    >>> sk.findings.gaps_finding(sk.Recording.from_pieces([(10_000_000, "Hel"), (60_000_000, "lo")]))
-    'Half of the gaps are within 50 ms, the longest is 50 ms'
+        >>> sk.findings.gaps_finding(sk.Recording.from_pieces([(10_000_000, "Hel"), (60_000_000, "lo")]))
+        'Half of the gaps are within 50 ms, the longest is 50 ms'
+
+    It is the title of `plots.gaps`.
     """
     return describe_gaps(subjects(recordings))
 

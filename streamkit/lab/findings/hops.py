@@ -17,7 +17,9 @@ MOST: Final = 0.5  # share of the whole delay from which on it is "most"
 def hops_finding(recordings: Recordings) -> str:
     """Where most of the delay is, as a sentence; of several recordings, the hop that sets them apart.
 
-    sk.findings.hops_finding({"alone": one, "together": other})
+        sk.findings.hops_finding({"alone": one, "together": other})
+
+    It is the title of `plots.hops`.
     """
     return describe_hops(journeys(recordings))
 

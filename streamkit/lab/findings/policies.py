@@ -177,7 +177,9 @@ def compared(recordings: Recordings) -> list[Compared]:
 def policies_finding(recordings: Recordings) -> str:
     """What sets the policies apart, as a sentence: who holds the upstream, who frees it and at which price.
 
-    sk.findings.policies_finding({"pause": one, "latest": other})
+        sk.findings.policies_finding({"pause": one, "latest": other})
+
+    It is the title of `plots.policies`.
     """
     return describe_policies(compared(recordings))
 

@@ -117,8 +117,10 @@ def queued(recording: Recording) -> Queued:
 def queues_finding(recording: Recording) -> str:
     """Where most of the bytes lay, and when the relay first had to wait for its client, as a sentence.
 
-    >>> sk.findings.queues_finding(sk.Recording.from_pieces([(10_000_000, "hi")]))
-    'Where the bytes lay is not known: nobody looked at the queues'
+        >>> sk.findings.queues_finding(sk.Recording.from_pieces([(10_000_000, "hi")]))
+        'Where the bytes lay is not known: nobody looked at the queues'
+
+    It is the title of `plots.queues`.
     """
     return describe_queues(queued(recording))
 
