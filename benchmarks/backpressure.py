@@ -43,7 +43,7 @@ from benchmarks.relay_peers import PEERS, command
 from benchmarks.relay_upstream import Question, text_of
 from streamkit.lab.client.pace import Reader
 from streamkit.lab.client.record import record
-from streamkit.lab.findings.policies import PolicyFacts, facts
+from streamkit.lab.findings import PolicyFacts, policy_facts
 from streamkit.lab.lab import Lab
 from streamkit.lab.metrics.percentile import percentiles_ns
 from streamkit.lab.net.buffers import NETWORKS, absorbed_bytes
@@ -355,7 +355,7 @@ def policies(sizes: Sizes) -> list[Delivered]:
 async def _deliver(lab: Lab, policy: str, reader: Reader, text: str) -> Delivered:
     recording = await lab.post(chat_history="hi", accept="sse", policy=policy, reader=reader, total_s=120)
     pending = recording.counts["relay.peak_pending_bytes"]
-    return Delivered(policy, facts(recording), pending, recording.text == text)
+    return Delivered(policy, policy_facts(recording), pending, recording.text == text)
 
 
 def show_policies(sizes: Sizes) -> None:

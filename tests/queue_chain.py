@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -119,3 +121,44 @@ def _each(steps: list[tuple[int, int]]) -> list[int]:
 
 def _tap(steps: list[tuple[int, int]], piece: int) -> Tap:
     return Tap([ms * MS for ms, _ in steps], [count for _, count in steps], [count * piece for _, count in steps])
+
+
+@functools.cache
+def tcp(**fields: Any) -> Recording:
+    return chain(TCP, 12_000, read=lambda _: 10, at_once=4, until_ms=2500, **fields)
+
+
+@functools.cache
+def small(**fields: Any) -> Recording:
+    return chain(SMALL, 200, read=lambda _: 2, piece=100, gap_ms=10, until_ms=3000, **fields)
+
+
+def only(recording: Recording, place: str) -> Recording:
+    """As one place alone saw it."""
+    gauges = {name: gauge for name, gauge in recording.gauges.items() if name.startswith(place)}
+    return replace(recording, taps={}, marks={}, counts={}, gauges=gauges)
+
+
+UNSEEN = ("upstream.buffer", "upstream.unsent", "relay.unread", "relay.unsent", "client.backlog")
+QUEUES: dict[str, Callable[[], Recording]] = {
+    "tcp": tcp,
+    "small": small,
+    "easy": lambda: chain(TCP, 100, read=lambda _: 9000, piece=300, gap_ms=10),
+    "fits": lambda: chain(TCP, 3000, read=lambda ms: 10 if ms < 2000 else 20_000, at_once=4),
+    "unknown": lambda: tcp(unknown=UNSEEN),
+    "all unknown": lambda: tcp(unknown=GAUGES),
+    "long": lambda: chain(
+        TCP, 2000, read=lambda _: 40_000, gap_ms=1000, step_ms=500, at_once=50, every_ms=500, until_ms=200_000
+    ),
+    "dropping": lambda: replace(small(), counts={"relay.dropped_pieces": 12}),
+    "client alone": lambda: only(small(), "client."),
+    "empty queues": lambda: replace(only(small(), "client."), gauges={"client.unread": Gauge([0, MS], [0, 0])}),
+    "blocked late": lambda: replace(small(), marks={"relay.blocked": 2990 * MS}),
+    "made": lambda: replace(small(), sent_ns=None),
+    "nothing": Recording,
+}
+
+
+@functools.cache
+def queue_case(name: str) -> Recording:
+    return QUEUES[name]()

@@ -8,6 +8,17 @@
 Curves (`streamkit.taps`) say how much is on its way between two taps; gauges say in which buffer it lies. All sizes
 are bytes as they are on the wire, the framing of HTTP chunks included; those of `relay.pending` and `client.backlog`,
 which lie on no wire, are bytes of body.
+
+Theory of operation. Bytes lie between two parties or within one: the way has four *stretches*, each with its queues
+(a *hop* is between two taps). Each party looks at its own queues, on its own event loop: the upstream and the relay
+with one `Sampler` for all their streams, the client with one for each recording. A sampler is one timer; it has none
+while it watches nothing. A stream is sampled when its block begins, every `every_ns` while it runs (or later, when the
+loop is busy), when the block ends, and at servers as long as anything is left in its queues, for a minute at most. The
+parties do not look at the same moments: what one saw holds until its next look (`streamkit.lab.findings.stretches`).
+
+Both dimensions are bounded: at most `MAX_WATCHED` streams at a time, who comes beyond that is not sampled; at most
+`MAX_SAMPLES` rows for a stream: when they are full, every second one goes and from then on half as many are taken, so
+that a long stream keeps an even picture.
 """
 
 from __future__ import annotations
@@ -21,9 +32,20 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, Self, TypeAlias
 
-__all__ = ["COUNTERS", "GAUGES", "HOPS", "MAX_WATCHED", "NOT_KNOWN", "PROCESS", "Gauge", "Gauges", "Sampler", "Values"]
+__all__ = [
+    "COUNTERS",
+    "GAUGES",
+    "MAX_WATCHED",
+    "NOT_KNOWN",
+    "PROCESS",
+    "STRETCHES",
+    "Gauge",
+    "Gauges",
+    "Sampler",
+    "Values",
+]
 
-HOPS: Final[Mapping[str, tuple[str, ...]]] = {
+STRETCHES: Final[Mapping[str, tuple[str, ...]]] = {
     "upstream → relay": (
         "upstream.buffer",  # written, not yet with the upstream's kernel
         "upstream.unsent",  # the kernel's send queue there
@@ -40,8 +62,8 @@ HOPS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "in the client": ("client.backlog",),  # read, not yet handed to its reader
 }
-"""The queues in the order of the way, by where they are."""
-GAUGES: Final = tuple(name for names in HOPS.values() for name in names)
+"""The stretches of the way, and the queues of each, in its order."""
+GAUGES: Final = tuple(name for names in STRETCHES.values() for name in names)
 COUNTERS: Final = ("upstream.wrote", "relay.wrote")
 """Beside the queues: the bytes of body that were written to the connection so far. They never fall."""
 PROCESS: Final = ("relay.rss",)
@@ -57,6 +79,10 @@ Values: TypeAlias = Mapping[str, int | None]
 
 class Gauge:
     """One queue over time: columns `at_ns` and `value` of equal length; a `value` may be `NOT_KNOWN`.
+
+        >>> from streamkit.taps.gauges import Gauge
+        >>> Gauge(at_ns=[0, 20_000_000], value=[4096, 512])
+        <Gauge: 2 samples, at most 4096>
 
     Raises ValueError for columns of different lengths, or times out of order.
     """
@@ -98,6 +124,12 @@ class Gauges:
 
     Holds at most `max_samples` rows: when it is full, every second one is dropped, and from then on it takes half as
     many. So a long stream keeps an even picture in bounded memory. `every_ns` is the present distance of rows.
+
+        >>> from streamkit.taps.gauges import Gauges
+        >>> gauges = Gauges(every_ns=20_000_000)
+        >>> gauges.sample(0, {"relay.unsent": 4096})
+        >>> gauges
+        <Gauges: 1 samples of relay.unsent>
     """
 
     def __init__(self, every_ns: int, max_samples: int = MAX_SAMPLES) -> None:
@@ -186,7 +218,13 @@ class _Watched:
 
 
 class Sampler:
-    """One timer of the running loop for all gauges that are watched; none while there are none."""
+    """One timer of the running loop for all gauges that are watched; none while there are none.
+
+        with Sampler(every_ns=20_000_000).watch(gauges, lambda: {"relay.unsent": 4096}):
+            ...
+
+    The timer is set by the first `watch` and let go with the last.
+    """
 
     def __init__(self, every_ns: int) -> None:
         self.every_ns = every_ns

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamkit.taps.gauges import COUNTERS, GAUGES, HOPS, MAX_WATCHED, NOT_KNOWN, PROCESS, Gauge, Gauges, Sampler
+from streamkit.taps.gauges import COUNTERS, GAUGES, MAX_WATCHED, NOT_KNOWN, PROCESS, STRETCHES, Gauge, Gauges, Sampler
 from tests.fakes import run_in_fake_time
 
 MS = 1_000_000
@@ -39,7 +39,7 @@ def times_ms(gauges: Gauges) -> list[int]:
 
 class TestNames:
     def test_every_queue_has_one_place_on_the_way(self) -> None:
-        assert list(HOPS) == ["upstream → relay", "in the relay", "relay → client", "in the client"]
+        assert list(STRETCHES) == ["upstream → relay", "in the relay", "relay → client", "in the client"]
         assert len(set(GAUGES)) == len(GAUGES) == 9
         assert not set(GAUGES) & {*COUNTERS, *PROCESS}
 

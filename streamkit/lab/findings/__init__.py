@@ -1,0 +1,54 @@
+"""What recordings show: facts, and one sentence that says the most important of them. No matplotlib, nothing is drawn.
+
+Each file has both for one question. The facts come first (`journeys()`, `queued()`, `compared()`, `held()` …): pure
+functions of recordings, with every number that the figure shows beside it; what cannot be known is None, never 0. The
+sentence comes from them by rules tried in a fixed order, with their thresholds as constants in the same file; `words`
+says numbers and names one way everywhere, `subjects` gives recordings their names and columns. A figure draws the same
+facts below the same sentence, so the two cannot differ: `plots/plot_hops.py` draws what `findings/hops.py` says, and so
+on for all of them. `plots.outcomes` draws the grid of `endings`: an outcome is what a client was told, an ending is
+that beside what was true.
+
+The doors are the names below. `finding` is the timeline's sentence, the others have their figure's name:
+`gaps_finding`, `journey_finding`, `backlog_finding`, `hops_finding`, `queues_finding`, `policies_finding`. Facts to
+compute with: `policy_facts`, `held`, `after_leaving`, `end_grid`, `goodput`.
+"""
+
+from __future__ import annotations
+
+from streamkit.lab.findings.backlog import backlog_finding
+from streamkit.lab.findings.endings import Band, EndGrid, Ending, end_grid, ending
+from streamkit.lab.findings.gaps import gaps_finding
+from streamkit.lab.findings.hops import hops_finding
+from streamkit.lab.findings.journey import journey_finding
+from streamkit.lab.findings.leaving import Leaving, after_leaving
+from streamkit.lab.findings.policies import PolicyFacts, policies_finding, policy_facts
+from streamkit.lab.findings.queues import queues_finding
+from streamkit.lab.findings.stretches import Held, held
+from streamkit.lab.findings.timeline import finding
+from streamkit.lab.recording.goodput import goodput
+
+__all__ = [
+    "Band",
+    "EndGrid",
+    "Ending",
+    "Held",
+    "Leaving",
+    "PolicyFacts",
+    "after_leaving",
+    "backlog_finding",
+    "end_grid",
+    "ending",
+    "finding",
+    "gaps_finding",
+    "goodput",
+    "held",
+    "hops_finding",
+    "journey_finding",
+    "policies_finding",
+    "policy_facts",
+    "queues_finding",
+]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias, get_args
 
-from streamkit.lab.findings.traces import Recordings
+from streamkit.lab.findings.subjects import Recordings
 from streamkit.lab.findings.words import short
 from streamkit.lab.recording.recording import Recording
 from streamkit.outcome import Outcome
@@ -37,6 +37,9 @@ class Ending:
     """How one stream ended for its client. `says` is the word that goes with it: a timer, a status, a code.
 
     `after_ms` is how long that took from where it counts (of a silence: from its begin); None where it is not known.
+
+        >>> sk.findings.Ending("cut", "truncated", 312.0).kind
+        'cut'
     """
 
     kind: EndKind
@@ -50,7 +53,13 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """Columns of a panel that belong together, from the first to the last, and what to call them."""
+    """Columns of a panel that belong together, from the first to the last, and what to call them.
+
+        >>> sk.findings.Band("1.1", "1.4", "Sanic's timer").name
+        "Sanic's timer"
+
+    Both are names of the grid's columns.
+    """
 
     first: str
     last: str
@@ -60,6 +69,11 @@ class Band:
 @dataclass(frozen=True, kw_only=True)
 class EndGrid:
     """Endings by row and column, in one or several panels (by name; "" needs none), all of the same rows and columns.
+
+        >>> cut = sk.findings.Ending("cut")
+        >>> grid = sk.findings.EndGrid(rows=["FIN"], columns=["naive"], panels={"": {("FIN", "naive"): [cut]}})
+        >>> len(grid.all())
+        1
 
     A cell may hold several streams, or none. `finding` is the title, `x_label` names the columns; where they are a
     `scale`, neighbours belong together. `bands` are those of a panel, `note` is the small print.
@@ -95,6 +109,9 @@ class EndGrid:
 def ending(recording: Recording, whole: str | None) -> Ending:
     """How a stream ended for its client, given the text that it should have got.
 
+        >>> sk.findings.ending(sk.Recording.from_pieces([(10_000_000, "Hel")]), whole="Hello").kind
+        'false_complete'
+
     `whole` is None where nothing could be whole: the upstream broke before it had proven its end.
     """
     outcome = recording.outcome
@@ -113,6 +130,10 @@ def end_grid(
     recordings: Mapping[str, Mapping[str, Recording]], whole: str | Mapping[str, str | None], *, x_label: str = ""
 ) -> EndGrid:
     """Rows of columns of recordings, such as faults × relays, each judged by `ending`.
+
+        >>> cut = sk.Recording.from_pieces([(10_000_000, "Hel")])
+        >>> sk.findings.end_grid({"cut by FIN": {"naive": cut}}, whole="Hello").finding
+        'naive: 1 of 1 broken streams look complete'
 
     `whole` is the whole text, of all rows or by row.
     """

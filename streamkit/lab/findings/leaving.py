@@ -1,8 +1,4 @@
-"""What an upstream did after its client had left: how long it went on, and for how many pieces that nobody read.
-
-left = after_leaving(recording)
-left.pieces, left.stopped_after_ms
-"""
+"""What an upstream did after its client had left: how long it went on, and for how many pieces that nobody read."""
 
 from __future__ import annotations
 
@@ -20,6 +16,9 @@ __all__ = ["Leaving", "after_leaving"]
 class Leaving:
     """`pieces` and `bytes` of text that the upstream sent after the client had gone; `stopped_after_ms` is from then to
     the end of its work, None while it works on.
+
+        >>> str(sk.findings.Leaving(3, 12, 4.2))
+        '3 pieces (12 bytes) for nobody, stopped after 4.2 ms'
     """
 
     pieces: int
@@ -33,6 +32,9 @@ class Leaving:
 
 def after_leaving(recording: Recording) -> Leaving:
     """What the tap `upstream.sent` and the mark `upstream.ended` say about the time behind the recording's end.
+
+        left = sk.findings.after_leaving(await lab.post("/ans", chat_history="hi", total_s=0.5))
+        left.pieces, left.stopped_after_ms
 
     Raises ValueError for a recording without the upstream's taps, or one that has no end.
     """

@@ -1,6 +1,6 @@
 """What a policy of back-pressure cost and gave: the numbers beside a slow reader's curves, and the sentence above them.
 
-    facts(recording).dropped, facts(recording).upstream_held_ns
+    policy_facts(recording).dropped, policy_facts(recording).upstream_held_ns
     policies_finding({"pause": one, "latest": other})
 
 Pure functions of recordings, no matplotlib. A number that cannot be known is None, never 0.
@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from streamkit.lab.findings.journeys import Journey, journeys
-from streamkit.lab.findings.timelines import APART, describe
-from streamkit.lab.findings.traces import Recordings
-from streamkit.lab.findings.words import NAME_LIMIT, byte_size, duration, short
+from streamkit.lab.findings.journey import Journey, journeys
+from streamkit.lab.findings.subjects import Recordings
+from streamkit.lab.findings.timeline import describe_timeline
+from streamkit.lab.findings.words import APART, NAME_LIMIT, about, byte_size, capital, enumerated, short
 from streamkit.lab.metrics.columns import utf8_sizes
 from streamkit.lab.metrics.curves import Curve, time_of
 from streamkit.lab.metrics.percentile import percentiles_ns
@@ -36,11 +36,10 @@ if TYPE_CHECKING:
 __all__ = [
     "Compared",
     "PolicyFacts",
-    "about",
     "compared",
     "describe_policies",
-    "facts",
     "policies_finding",
+    "policy_facts",
 ]
 
 IN_RELAY: Final = ("relay.inbox", "relay.pending", "relay.buffer")
@@ -56,6 +55,9 @@ SENTENCE_LIMIT: Final = 205  # two lines of the figure's title
 @dataclass(frozen=True, kw_only=True)
 class PolicyFacts:
     """One recording under one policy; times in ns, sizes in bytes, None where it is not known.
+
+        facts = sk.findings.policy_facts(recording)
+        facts.dropped, facts.peak_relay_bytes, facts.upstream_held_ns
 
     total              pieces that there were to deliver: the upstream's schedule, or what is known of it
     offered            pieces that came to the relay
@@ -120,8 +122,15 @@ class Compared:
         return self.facts.outcome.ok
 
 
-def facts(recording: Recording) -> PolicyFacts:
-    """The facts of one recording. Raises TypeError for what is not one."""
+def policy_facts(recording: Recording) -> PolicyFacts:
+    """The facts of one recording under one policy: what was lost, held and kept.
+
+        >>> facts = sk.findings.policy_facts(sk.Recording.from_pieces([(10_000_000, "hi")]))
+        >>> facts.received, facts.dropped      # what cannot be known is None, never 0
+        (1, None)
+
+    Raises TypeError for what is not a recording.
+    """
     if not isinstance(recording, Recording):
         raise TypeError(f"expected a Recording, got {type(recording).__name__}")
     curves = recording.curves()
@@ -153,7 +162,7 @@ def facts(recording: Recording) -> PolicyFacts:
 
 
 def compared(recordings: Recordings) -> list[Compared]:
-    """The recordings with their facts, in order, named like `findings.traces` names them.
+    """The recordings with their facts, in order, named like `findings.subjects` names them.
 
     Raises TypeError for what is not a recording, ValueError for none at all.
     """
@@ -162,11 +171,16 @@ def compared(recordings: Recordings) -> list[Compared]:
     given = recordings if isinstance(recordings, Mapping) else list(recordings)
     shown = journeys(given)
     listed = given.values() if isinstance(given, Mapping) else given
-    return [Compared(journey=one, facts=facts(recording)) for one, recording in zip(shown, listed, strict=True)]
+    return [Compared(journey=one, facts=policy_facts(recording)) for one, recording in zip(shown, listed, strict=True)]
 
 
 def policies_finding(recordings: Recordings) -> str:
-    """What sets the policies apart, as a sentence: who holds the upstream, who frees it and at which price."""
+    """What sets the policies apart, as a sentence: who holds the upstream, who frees it and at which price.
+
+        sk.findings.policies_finding({"pause": one, "latest": other})
+
+    It is the title of `plots.policies`.
+    """
     return describe_policies(compared(recordings))
 
 
@@ -175,22 +189,14 @@ def describe_policies(shown: Sequence[Compared]) -> str:
     for speech in _speeches(shown):
         clauses = [clause for rule in _CLAUSES if (clause := rule(shown, speech))]
         if not clauses:
-            return describe([one.journey.trace for one in shown])
+            return describe_timeline([one.journey.subject for one in shown])
         if len("; ".join(clauses)) <= SENTENCE_LIMIT:
             break
     while len("; ".join(clauses)) > SENTENCE_LIMIT and len(clauses) > 1:
         clauses.pop()
     sentence = "; ".join(clauses)
     named = tuple(speech.names[one] for one in shown if one.name)
-    return sentence if sentence.startswith(named) else sentence[:1].upper() + sentence[1:]
-
-
-def about(ns: float) -> str:
-    """Nanoseconds to two digits or so: `0.32 ms`, `320 ms`, `3.2 s`, `32 s`."""
-    seconds = ns / 1e9
-    if abs(seconds) < 0.9995:
-        return duration(ns)
-    return f"{seconds:,.1f} s" if abs(seconds) < 9.95 else f"{seconds:,.0f} s"
+    return sentence if sentence.startswith(named) else capital(sentence)
 
 
 # --- The facts ------------------------------------------------------------------------------------------------------
@@ -268,7 +274,7 @@ class _Speech(NamedTuple):
 
     def of(self, several: Sequence[Compared]) -> str:
         names = [self.names[one] for one in several]
-        return _listed(names if len(names) <= 3 else [*names[:2], f"{len(names) - 2} more"])
+        return enumerated(names if len(names) <= 3 else [*names[:2], f"{len(names) - 2} more"])
 
 
 def _speeches(shown: Sequence[Compared]) -> list[_Speech]:
@@ -299,7 +305,7 @@ def _holding(shown: Sequence[Compared], speech: _Speech) -> str | None:
         alone = len(holders) == 1 and len(measured) == len(shown) > 1
         return f"{'only ' if alone else ''}{speech.of(whole)} holds the upstream ({about(_held_of(longest))})"
     if len(whole) == 2:
-        return f"{speech.of(whole)} hold the upstream ({_listed([about(_held_of(one)) for one in whole])})"
+        return f"{speech.of(whole)} hold the upstream ({enumerated([about(_held_of(one)) for one in whole])})"
     who = f"all {len(shown)}" if 2 < len(whole) == len(shown) else speech.of(whole)
     return f"{who} hold the upstream, {speech.of([longest])} longest ({about(_held_of(longest))})"
 
@@ -321,7 +327,7 @@ def _keeping(shown: Sequence[Compared], speech: _Speech) -> str | None:
     if any(one.whole for one in holders):
         sizes = list(dict.fromkeys(byte_size(_peak_of(one)) for one in keepers))
         brief = len(sizes) > 2 or (speech.brief and len(sizes) > 1)
-        price = f"up to {byte_size(_peak_of(most))}" if brief else _listed(sizes)
+        price = f"up to {byte_size(_peak_of(most))}" if brief else enumerated(sizes)
         return f"{speech.of(keepers)} free{'s' if len(keepers) == 1 else ''} it for {price} of memory"
     if len(keepers) > 1 and _peak_of(most) > APART * min(map(_peak_of, keepers)):
         return f"{speech.of([most])} keeps most, {byte_size(_peak_of(most))}"
@@ -333,12 +339,12 @@ def _dropping(shown: Sequence[Compared], speech: _Speech) -> str | None:
     if not dropping:
         return None
     counts = [_of_total(one.facts.dropped or 0, one.facts.total) for one in dropping]
-    noun = dropping[0].journey.trace.noun + "s"
+    noun = dropping[0].journey.subject.noun + "s"
     if len(dropping) > 2:
         most = max(dropping, key=lambda one: one.facts.dropped or 0)
         return f"{speech.of(dropping)} drop {noun}, {speech.of([most])} most ({most.facts.dropped or 0:,})"
     if len(dropping) == 2:
-        return f"{speech.of(dropping)} drop {_listed(counts)} {noun}"
+        return f"{speech.of(dropping)} drop {enumerated(counts)} {noun}"
     oldest_ns = dropping[0].facts.age_max_ns
     fresh = "" if oldest_ns is None or speech.brief else f" and is never more than {about(oldest_ns)} old"
     return f"{speech.of(dropping)} drops {counts[0]} {noun}{fresh}"
@@ -354,12 +360,12 @@ def _absorbed(shown: Sequence[Compared], speech: _Speech) -> str | None:  # noqa
 
 
 def _ending(shown: Sequence[Compared], speech: _Speech) -> str | None:
-    """What did not complete; left to `describe` where nothing else is known of any stream."""
+    """What did not complete; left to `describe_timeline` where nothing else is known of any stream."""
     ended = [one for one in shown if not one.whole]
     if not ended or all(one.facts.total is None for one in shown):
         return None
     more = [f"{len(ended) - 2} more do not complete"] if len(ended) > 3 else []
-    return _listed([*(_end_of(one, speech) for one in (ended[:2] if more else ended)), *more])
+    return enumerated([*(_end_of(one, speech) for one in (ended[:2] if more else ended)), *more])
 
 
 def _end_of(one: Compared, speech: _Speech) -> str:
@@ -390,7 +396,3 @@ def _peak_of(one: Compared) -> int:
 
 def _of_total(count: int, total: int | None) -> str:
     return f"{count:,}" if total is None else f"{count:,} of {total:,}"
-
-
-def _listed(words: Sequence[str]) -> str:
-    return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else "".join(words)

@@ -1,7 +1,7 @@
-"""Where the bytes lay, in one sentence: the title of queues. No matplotlib.
+"""Where the bytes lay, in one sentence: the title of queues.
 
-What a hop held is what its queues held together, or what its curves say where that is more: see
-`streamkit.lab.findings.held`.
+What a stretch held is what its queues held together, or what its curves say where that is more: see
+`streamkit.lab.findings.stretches`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from streamkit.lab.findings.held import Held, held
-from streamkit.lab.findings.journeys import Journey, journeys
-from streamkit.lab.findings.timelines import APART
-from streamkit.lab.findings.words import byte_size, duration
-from streamkit.taps.gauges import GAUGES, HOPS
+from streamkit.lab.findings.journey import Journey, journeys
+from streamkit.lab.findings.stretches import Held, held
+from streamkit.lab.findings.words import APART, byte_size, capital, duration
+from streamkit.taps.gauges import GAUGES, STRETCHES
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -30,7 +29,7 @@ __all__ = ["Queued", "describe_queues", "queued", "queues_finding"]
 
 LITTLE_BYTES: Final = 65_536  # what a transport holds by default before it makes its writer wait
 LASTING_NS: Final = 100_000_000  # several looks of every sampler
-ALL: Final = 0.995  # a queue with this share of its hop has all of it
+ALL: Final = 0.995  # a queue with this share of its stretch has all of it
 
 PLACES: Final[Mapping[str, str]] = {
     "upstream → relay": "between upstream and relay",
@@ -56,7 +55,7 @@ class Queued:
     """One recording as the figure of its queues sees it; times in ns from `journey.origin_ns` on."""
 
     journey: Journey
-    hops: Mapping[str, Held]
+    stretches: Mapping[str, Held]
     at_ns: Ints
     relay_known: bool
     blocked_ns: int | None
@@ -70,7 +69,7 @@ class Queued:
     @cached_property
     def queues(self) -> dict[str, Ints]:
         """Those that could be seen, in the order of the way."""
-        return {name: value for hop in self.hops.values() for name, value in hop.by_queue.items()}
+        return {name: value for held in self.stretches.values() for name, value in held.by_queue.items()}
 
     @cached_property
     def in_queues(self) -> Ints:
@@ -79,35 +78,35 @@ class Queued:
 
     @cached_property
     def rest(self) -> Ints | None:
-        """What the curves say beyond that, over all hops of which they tell; None where they tell of none."""
-        known = [hop.rest for hop in self.hops.values() if hop.rest is not None]
+        """What the curves say beyond that, over all stretches of which they tell; None where they tell of none."""
+        known = [held.rest for held in self.stretches.values() if held.rest is not None]
         return sum(known, np.zeros_like(self.at_ns)) if known else None
 
     @property
     def most(self) -> int:
         """The most that lay on the whole way at one moment."""
-        return int(sum((hop.amount for hop in self.hops.values()), np.zeros_like(self.at_ns)).max(initial=0))
+        return int(sum((held.amount for held in self.stretches.values()), np.zeros_like(self.at_ns)).max(initial=0))
 
     @property
     def missing(self) -> list[str]:
-        """What could not be seen: whole hops by their names, else queues."""
+        """What could not be seen: whole stretches by their names, else queues."""
         names = []
-        for hop, queues in HOPS.items():
+        for stretch, queues in STRETCHES.items():
             unseen = [name for name in queues if name not in self.queues]
-            names.extend([hop] if len(unseen) == len(queues) else unseen)
+            names.extend([stretch] if len(unseen) == len(queues) else unseen)
         return names
 
 
 def queued(recording: Recording) -> Queued:
     """Raises TypeError for what is not a recording."""
     journey = journeys([recording], "bytes")[0]
-    hops = held(recording)
-    at_ns = next((hop.at_ns for hop in hops.values()), np.zeros(0, dtype=np.int64))
+    stretches = held(recording)
+    at_ns = next((one.at_ns for one in stretches.values()), np.zeros(0, dtype=np.int64))
     blocked_ns = recording.marks.get("relay.blocked")
     known = (*recording.taps, *(name for name in GAUGES if name in recording.gauges))
     return Queued(
         journey=journey,
-        hops=hops,
+        stretches=stretches,
         at_ns=at_ns - journey.origin_ns,
         relay_known=any(name.startswith("relay.") for name in known),
         blocked_ns=None if blocked_ns is None else blocked_ns - journey.origin_ns,
@@ -116,13 +115,19 @@ def queued(recording: Recording) -> Queued:
 
 
 def queues_finding(recording: Recording) -> str:
-    """Where most of the bytes lay, and when the relay first had to wait for its client."""
+    """Where most of the bytes lay, and when the relay first had to wait for its client, as a sentence.
+
+        >>> sk.findings.queues_finding(sk.Recording.from_pieces([(10_000_000, "hi")]))
+        'Where the bytes lay is not known: nobody looked at the queues'
+
+    It is the title of `plots.queues`.
+    """
     return describe_queues(queued(recording))
 
 
 def describe_queues(shown: Queued) -> str:
     """`queues_finding` of what is already looked into."""
-    if not shown.hops:
+    if not shown.stretches:
         return "Where the bytes lay is not known: nobody looked at the queues"
     never = shown.relay_known and shown.blocked_ns is None
     if never and shown.most <= LITTLE_BYTES:
@@ -130,7 +135,7 @@ def describe_queues(shown: Queued) -> str:
     lay = _main(shown) if shown.most else "no queue held a byte"
     if never:
         return f"The relay never had to wait: {lay}"
-    sentence = lay[:1].upper() + lay[1:]
+    sentence = capital(lay)
     if shown.blocked_ns is None:
         return sentence
     written = "" if shown.blocked_bytes is None else f", when {byte_size(shown.blocked_bytes)} had been written"
@@ -138,25 +143,25 @@ def describe_queues(shown: Queued) -> str:
 
 
 def _main(shown: Queued) -> str:
-    """The hop that held most, of several alike the nearest to the client, and its largest part at that moment."""
-    seen = {hop: _lasting(one) for hop, one in shown.hops.items()}
+    """The stretch that held most, of several alike the nearest to the client, and its largest part at that moment."""
+    seen = {stretch: _lasting(one) for stretch, one in shown.stretches.items()}
     largest = max(int(amount.max()) for amount in seen.values())
-    hop = next(hop for hop in reversed(seen) if seen[hop].max() * APART >= largest)
-    peak = int(np.argmax(seen[hop]))
-    amount = int(seen[hop][peak])
-    parts = {PARTS[name]: int(value[peak]) for name, value in shown.hops[hop].by_queue.items()}
+    stretch = next(stretch for stretch in reversed(seen) if seen[stretch].max() * APART >= largest)
+    peak = int(np.argmax(seen[stretch]))
+    amount = int(seen[stretch][peak])
+    parts = {PARTS[name]: int(value[peak]) for name, value in shown.stretches[stretch].by_queue.items()}
     parts["in none of the queues that were seen"] = amount - sum(parts.values())
     part = max(parts, key=parts.__getitem__)
     of_it = "all" if parts[part] >= ALL * amount else byte_size(parts[part])
-    return f"up to {byte_size(amount)} lay {PLACES[hop]}, {of_it} of it {part}"
+    return f"up to {byte_size(amount)} lay {PLACES[stretch]}, {of_it} of it {part}"
 
 
-def _lasting(hop: Held) -> Ints:
+def _lasting(held: Held) -> Ints:
     """The queues together, and what the curves say beyond them for `LASTING_NS` on end: for an instant they do at every
     leap, since the samplers look by turns.
     """
-    if hop.rest is None:
-        return hop.in_queues
-    until = np.searchsorted(hop.at_ns, hop.at_ns + LASTING_NS, side="right")
-    least = [max(0, int(hop.rest[start:end].min())) for start, end in enumerate(until)]
-    return hop.in_queues + np.array(least, dtype=np.int64)
+    if held.rest is None:
+        return held.in_queues
+    until = np.searchsorted(held.at_ns, held.at_ns + LASTING_NS, side="right")
+    least = [max(0, int(held.rest[start:end].min())) for start, end in enumerate(until)]
+    return held.in_queues + np.array(least, dtype=np.int64)

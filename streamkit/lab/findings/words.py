@@ -1,22 +1,35 @@
-"""How numbers, sizes and names are said in a title."""
+"""How times, sizes, counts and names are said: one way for all findings and figures."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import Final
 
-import numpy as np
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    Ints = npt.NDArray[np.int64]
-
-__all__ = ["byte_size", "duration", "short"]
+__all__ = [
+    "APART",
+    "APART_NS",
+    "NAME_LIMIT",
+    "OUTCOME_LIMIT",
+    "SECONDS_FROM_MS",
+    "about",
+    "are_apart",
+    "both",
+    "byte_size",
+    "capital",
+    "duration",
+    "enumerated",
+    "listed",
+    "lower",
+    "many",
+    "of",
+    "short",
+]
 
 SECONDS_FROM_MS: Final = 100_000.0  # times are shown in ms; from here on six digits read worse than seconds
-
-
 NAME_LIMIT: Final = 24
+OUTCOME_LIMIT: Final = 32  # an error's code is the provider's own text
+APART: Final = 1.1  # two amounts are told apart in a title when one is more than a tenth larger …
+APART_NS: Final = 5_000_000  # … and two times when that is more than a shared machine's noise, too
 
 
 def duration(ns: float, unit: bool = True) -> str:
@@ -28,29 +41,17 @@ def duration(ns: float, unit: bool = True) -> str:
     return f"{ms:,.{places}f}{' ms' if unit else ''}"
 
 
-def of(some: int, total: int) -> str:
-    return both(total) if some == total else f"{some} of {total}"
+def about(ns: float) -> str:
+    """Nanoseconds to two digits or so: `0.32 ms`, `320 ms`, `3.2 s`, `32 s`."""
+    seconds = ns / 1e9
+    if abs(seconds) < 0.9995:
+        return duration(ns)
+    return f"{seconds:,.1f} s" if abs(seconds) < 9.95 else f"{seconds:,.0f} s"
 
 
-def both(total: int) -> str:
-    return "Both" if total == 2 else f"All {total}"
-
-
-def listed(names: list[str]) -> str:
-    return ", ".join(names if len(names) <= 3 else [*names[:2], f"and {len(names) - 2} more"])
-
-
-def many(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
-def lower(sentence: str) -> str:
-    return sentence[:1].lower() + sentence[1:]
-
-
-def short(text: str, limit: int = NAME_LIMIT) -> str:
-    """At most `limit` characters; what was cut shows as an ellipsis."""
-    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+def are_apart(low_ns: float, high_ns: float) -> bool:
+    """Whether a title may tell these two times apart."""
+    return high_ns > APART * low_ns and high_ns - low_ns > APART_NS
 
 
 def byte_size(count: int) -> str:
@@ -62,3 +63,43 @@ def byte_size(count: int) -> str:
             amount = count / unit
             return f"{amount:,.1f} {name}" if amount < 9.95 else f"{amount:,.0f} {name}"
     raise AssertionError  # the last unit takes everything
+
+
+def of(some: int, total: int) -> str:
+    """`3 of 5`, `All 5`, `Both`."""
+    return both(total) if some == total else f"{some} of {total}"
+
+
+def both(total: int) -> str:
+    """`Both`, `All 5`."""
+    return "Both" if total == 2 else f"All {total}"
+
+
+def listed(names: list[str]) -> str:
+    """`a, b, c`, but of more than three `a, b, and 2 more`."""
+    return ", ".join(names if len(names) <= 3 else [*names[:2], f"and {len(names) - 2} more"])
+
+
+def enumerated(words: Sequence[str]) -> str:
+    """All of them: `a`, `a and b`, `a, b and c`."""
+    return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else "".join(words)
+
+
+def many(count: int, noun: str) -> str:
+    """`1 piece`, `1,234 pieces`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def lower(sentence: str) -> str:
+    """Within another sentence."""
+    return sentence[:1].lower() + sentence[1:]
+
+
+def capital(words: str) -> str:
+    """At a sentence's beginning."""
+    return words[:1].upper() + words[1:]
+
+
+def short(text: str, limit: int = NAME_LIMIT) -> str:
+    """At most `limit` characters; what was cut shows as an ellipsis."""
+    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"

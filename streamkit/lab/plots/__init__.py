@@ -1,14 +1,17 @@
-"""Figures. Every function takes `ax=None` and returns the Axes it drew on; without `ax` it makes a pyplot figure.
+"""Figures of recordings. `sk.plots.timeline(recording)` draws one; there is one function for each figure, and no class.
 
-The title states the finding (that of `gaps` is by `gaps_finding`, and so on; that of `timeline` by `finding`); `title=`
-replaces it, and `title=""` leaves it out. No style is set, nothing is shown or saved, and an Axes that is given is the
-only thing drawn on.
+Every function takes recordings and `ax=None`, and returns the Axes it drew on; without `ax` it makes a pyplot figure.
+The title states the finding of the same name (`streamkit.lab.findings`); `title=` replaces it, and `title=""` leaves it
+out. Small below it stands how far to trust it all. No style is set, nothing is shown or saved, and an Axes that is
+given is the only thing drawn on. Everything here imports matplotlib, nothing else in streamkit does.
+
+The way of the data: recordings → facts and sentence (`findings`) → a layout in points (each `plot_*.py`; `page` for
+staircases) → artists in the one language of `palette`, where it is written down what each colour, line, hatch and mark
+means.
 """
 
-from streamkit.lab.findings.journeys import backlog_finding, hops_finding, journey_finding
-from streamkit.lab.findings.policies import policies_finding
-from streamkit.lab.findings.queues import queues_finding
-from streamkit.lab.findings.timelines import finding, gaps_finding
+from __future__ import annotations
+
 from streamkit.lab.plots.plot_backlog import backlog
 from streamkit.lab.plots.plot_gaps import gaps
 from streamkit.lab.plots.plot_hops import hops
@@ -18,20 +21,8 @@ from streamkit.lab.plots.plot_policies import policies
 from streamkit.lab.plots.plot_queues import queues
 from streamkit.lab.plots.plot_timeline import timeline
 
-__all__ = [
-    "backlog",
-    "backlog_finding",
-    "finding",
-    "gaps",
-    "gaps_finding",
-    "hops",
-    "hops_finding",
-    "journey",
-    "journey_finding",
-    "outcomes",
-    "policies",
-    "policies_finding",
-    "queues",
-    "queues_finding",
-    "timeline",
-]
+__all__ = ["backlog", "gaps", "hops", "journey", "outcomes", "policies", "queues", "timeline"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,4 +1,21 @@
-"""The one language of all figures: colours, line styles, hatches, sizes, and how numbers and names are written.
+"""The one language of all figures: colours, line styles, hatches, marks, sizes, and how numbers and names are written.
+
+What is what, in every figure:
+
+    a staircase                 what has passed one tap; `TAP_STROKES`: upstream blue, relay orange, client green; where
+                                a place has two taps, one is dashed; the upstream's schedule is grey and dotted
+    an area                     what a hop held (`HOP_FILLS`, by the tap at which the hop ends), or a queue
+                                (`QUEUE_FILLS`: a family of shades for each stretch, in it a hatch for each queue)
+    white, dotted               bytes that the curves know of and no queue had (`REST`)
+    grey, hatched with lines    waiting: for the first piece, or in silence before the end (`WAIT_…`)
+    pale yellow                 a stall (`STALL_FILL`)
+    an outlined bar or riser    events that came in one read
+    a stripe                    one stream's end (`END_FILLS`); the white ! in a black triangle: it looks complete, and
+                                is not
+    an upright tick, a cross    the end: complete, or not, and then the outcome's name is beside it
+    a dashed upright line       a moment: a timer fired, the relay was first blocked
+    circle, square, diamond     p50, p95, p99 (`PERCENTILES`)
+    recordings side by side     each has a colour and a line of its own (`recording_stroke`), in any figure the same
 
 Imported by the plotting modules only; it brings in matplotlib. Nothing here touches rcParams or pyplot's state, and
 pyplot itself is loaded only by `new_axes`, so drawing onto somebody's own Axes works without it.
@@ -20,8 +37,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from matplotlib import rcParams
 from matplotlib.font_manager import FontProperties, fontManager, get_font
 from matplotlib.textpath import text_to_path
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 from matplotlib.transforms import Affine2D, ScaledTranslation, Transform
+
+from streamkit.lab.findings.words import SECONDS_FROM_MS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,10 +48,10 @@ if TYPE_CHECKING:
     from streamkit.lab.recording.trust import Trust
 
 __all__ = [
-    "ENDS",
+    "END_FILLS",
     "FRAME_PT",
     "GRID",
-    "HOPS",
+    "HOP_FILLS",
     "INK",
     "KEY",
     "LABEL_PT",
@@ -40,12 +59,13 @@ __all__ = [
     "MUTED",
     "NOTE_PT",
     "OTHERS",
-    "QUEUES",
+    "PERCENTILES",
+    "QUEUE_FILLS",
     "RECORDING_COLOURS",
     "RECORDING_LINES",
     "REST",
     "STALL_FILL",
-    "TAPS",
+    "TAP_STROKES",
     "TICK_PT",
     "TITLE_PT",
     "WAIT_FILL",
@@ -55,7 +75,9 @@ __all__ = [
     "Fill",
     "Stroke",
     "dress",
+    "key_columns",
     "legible",
+    "log_ms",
     "new_axes",
     "note_below",
     "plain_numbers",
@@ -64,7 +86,9 @@ __all__ = [
     "say_instead",
     "settle",
     "size_pt",
+    "time_axis",
     "trust_below",
+    "whole_numbers",
     "width_pt",
     "wrapped",
 ]
@@ -95,6 +119,8 @@ KEY: Final[dict[str, Any]] = {
     "labelspacing": 0.35,
 }
 """How the key of a figure looks: arguments of `Axes.legend`."""
+PERCENTILES: Final = ((50, "o"), (95, "s"), (99, "D"))
+"""Those that are marked, each with its shape."""
 FRAME_PT: Final = 66.0  # about what title, ticks and axis label take above and below the frame
 WIDTH_IN: Final = 8.0  # a notebook's column
 
@@ -105,6 +131,11 @@ class Stroke(NamedTuple):
     colour: str
     line: str | tuple[int, tuple[int, ...]]
 
+    @property
+    def style(self) -> dict[str, Any]:
+        """As arguments of a line."""
+        return {"color": self.colour, "linestyle": self.line}
+
 
 class Fill(NamedTuple):
     """A shade, its hatch as matplotlib takes it ("" for none), and the hatch's colour."""
@@ -113,9 +144,14 @@ class Fill(NamedTuple):
     hatch: str
     line: str
 
+    @property
+    def style(self) -> dict[str, Any]:
+        """As arguments of an area without an edge."""
+        return {"facecolor": self.colour, "edgecolor": self.line, "hatch": self.hatch or None, "linewidth": 0}
+
 
 # Where a place has two taps (relay.read and relay.event), one is a darker or lighter sister of the other, dashed.
-TAPS: Final[dict[str, Stroke]] = {
+TAP_STROKES: Final[dict[str, Stroke]] = {
     "upstream.due": Stroke("#8C8C8C", ":"),
     "upstream.sent": Stroke("#0072B2", "-"),
     "relay.read": Stroke("#E69F00", "-"),
@@ -127,7 +163,7 @@ TAPS: Final[dict[str, Stroke]] = {
 }
 
 # What is held on a hop, by the tap at which it ends: pale sisters of the taps, told apart in grey by the hatch alone.
-HOPS: Final[dict[str, Fill]] = {
+HOP_FILLS: Final[dict[str, Fill]] = {
     "upstream.sent": Fill("#EDEDED", "..", "#B4B4B4"),
     "relay.read": Fill("#DCEBF6", "\\\\\\\\", "#A3C8E2"),
     "relay.event": Fill("#F6EBD3", "---", "#D3B878"),
@@ -137,8 +173,9 @@ HOPS: Final[dict[str, Fill]] = {
     "client.event": Fill("#CBDDD6", "|||", "#7FA99A"),
 }
 
-# The queues, by their names in `streamkit.taps.gauges`: of the hop's tap one family of shades, in it a hatch for each.
-QUEUES: Final[dict[str, Fill]] = {
+# The queues, by their names in `streamkit.taps.gauges`: one family of shades for each stretch of the
+# way, in it a hatch for each queue.
+QUEUE_FILLS: Final[dict[str, Fill]] = {
     "upstream.buffer": Fill("#DCEBF6", "\\\\\\\\", "#7FB3D5"),
     "upstream.unsent": Fill("#A9CCE6", "..", "#3D85B8"),
     "relay.unread": Fill("#7DB2D9", "---", "#2F6F9F"),
@@ -153,7 +190,7 @@ REST: Final = Fill("#FFFFFF", "...", "#9A9A9A")  # what no queue has
 OTHERS: Final = Fill("#D9D9D9", "", "#B4B4B4")  # queues too small to be drawn one by one
 
 # How a stream ended, by `endings.EndKind`: the calmer, the better; in grey the hatch and the mark tell them apart.
-ENDS: Final[dict[str, Fill]] = {
+END_FILLS: Final[dict[str, Fill]] = {
     "complete": Fill("#E6F4EE", "", "#8CCFBA"),
     "named": Fill("#9CC9EA", "...", "#4A90C2"),
     "unnamed": Fill("#F2DD9C", "///", "#C9A227"),
@@ -163,7 +200,7 @@ ENDS: Final[dict[str, Fill]] = {
 }
 
 # Five colours and four line styles have no common factor: twenty recordings before a pair comes back.
-RECORDING_COLOURS: Final = (TAPS["client.read"].colour, "#332288", "#BB5599", "#484848", "#808F00")
+RECORDING_COLOURS: Final = (TAP_STROKES["client.read"].colour, "#332288", "#BB5599", "#484848", "#808F00")
 RECORDING_LINES: Final = ("-", (0, (5, 2)), (0, (1, 1)), (0, (6, 2, 1, 2)))
 
 # Common on Windows, macOS, Linux and in notebook images; the first that is installed and has the signs is used.
@@ -302,6 +339,33 @@ def say_instead(ax: Axes, reasons: Sequence[tuple[str, str]]) -> None:
             fontfamily=families,
             parse_math=False,
         )
+
+
+def key_columns(words: Iterable[str], width: float, handle_pt: float) -> int:
+    """In how many columns a key of these words goes into `width` points; `handle_pt`: an entry's, beside them."""
+    widths = [width_pt(text) for text in words]
+    return max(1, min(len(widths), int(width / (max(widths, default=0.0) + handle_pt))))
+
+
+def time_axis(ax: Axes, end_ns: int, *, sent: bool) -> float:
+    """Name the axis of time, which is in ms, from 100 s on in s; how many ns its unit has.
+
+    `sent`: time counts from when the request was sent; else from when it was made.
+    """
+    unit, unit_ns = ("s", 1e9) if end_ns >= SECONDS_FROM_MS * 1e6 else ("ms", 1e6)
+    ax.set_xlabel(f"{unit} since the request was {'sent' if sent else 'made'}")
+    return unit_ns
+
+
+def log_ms(ns: float) -> float:
+    """ms where they can be drawn on a log scale: it has no place for 0, and begins at a microsecond."""
+    return max(ns / 1e6, 1e-3)
+
+
+def whole_numbers(most: int) -> FixedLocator:
+    """Ticks from 0 up to `most`, none of them between two events."""
+    ticks = MaxNLocator(nbins=6, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]).tick_values(0, max(most, 1))
+    return FixedLocator([tick for tick in ticks if 0 <= tick <= max(most, 1)])
 
 
 def plain_numbers() -> FuncFormatter:

@@ -8,12 +8,12 @@ import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from streamkit.lab.findings.journeys import HopFacts, Journey, describe_backlog, journeys, spell
-from streamkit.lab.findings.words import duration
+from streamkit.lab.findings.backlog import describe_backlog
+from streamkit.lab.findings.journey import HopFacts, Journey, journeys
+from streamkit.lab.findings.words import duration, many
 from streamkit.lab.plots import palette
 from streamkit.lab.plots.page import COLUMNS_PER_PT
 from streamkit.lab.plots.palette import INK, LINE_PT, NOTE_PT, WIDTH_IN, width_pt
-from streamkit.lab.plots.plot_journey import fill_style, time_axis, whole_numbers
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -33,6 +33,8 @@ LITTLE: Final = 0.1  # of the largest backlog: areas of up to this share would b
 def backlog(recording: Recording, ax: Axes | None = None, *, title: str | None = None, unit: Unit = "events") -> Axes:
     """How many events (or bytes of text) each hop held: x in ms since the request was sent (or made), s from 100 s on.
 
+        sk.plots.backlog(await lab.post("/ans", chat_history="hi"), unit="bytes")
+
     One area per hop, in the hop's shade and hatch under the line of the tap it waits for; a dot marks its maximum, the
     key has its size and time. Hops that held next to nothing beside the largest are told in the key alone. What is
     below 0 (an event that seems to arrive before it had left: two clocks of different quality) is drawn as 0.
@@ -44,9 +46,9 @@ def backlog(recording: Recording, ax: Axes | None = None, *, title: str | None =
     most = max((hop.most for hop in shown.hops), default=0)
     held = [hop for hop in shown.hops if hop.most > (LITTLE * most if most > 1 else 0)]
     others = max((hop.most for hop in shown.hops if hop not in held), default=0)
-    unit_ns = time_axis(ax, shown)
+    unit_ns = palette.time_axis(ax, shown.end_ns, sent=shown.subject.sent_ns is not None)
     ax.set_ylabel(f"{'events' if unit == 'events' else 'bytes of text'} held", fontsize=palette.LABEL_PT)
-    ax.yaxis.set_major_locator(whole_numbers(most))
+    ax.yaxis.set_major_locator(palette.whole_numbers(most))
     ax.yaxis.set_major_formatter(palette.plain_numbers())
     left = min(0, *(int(hop.at_ns[0]) for hop in held)) if held else 0
     right = max(shown.end_ns, 1_000_000)
@@ -63,8 +65,8 @@ def backlog(recording: Recording, ax: Axes | None = None, *, title: str | None =
         _draw(ax, shown, hop, unit_ns, ns_per_pt)
     if held:
         highest = max(held, key=lambda hop: hop.most)
-        _name_maximum(ax, highest, unit, (highest.most_at_ns - left) / ns_per_pt, width)
-        _explain(ax, held, others, unit)
+        _name_maximum(ax, highest, shown.noun, (highest.most_at_ns - left) / ns_per_pt, width)
+        _explain(ax, held, others, shown.noun)
     return ax
 
 
@@ -73,15 +75,14 @@ def _draw(ax: Axes, shown: Journey, hop: HopFacts, unit_ns: float, ns_per_pt: fl
     at_ns, held = np.append(hop.at_ns, end_ns), np.maximum(np.append(hop.held, hop.held[-1]), 0)
     seen = _seen(at_ns, held, ns_per_pt)
     x, y = at_ns[seen] / unit_ns, held[seen]
-    ax.fill_between(x, y, step="post", label=f"_held {hop.name}", zorder=1.5, **fill_style(hop))
+    ax.fill_between(x, y, step="post", label=f"_held {hop.name}", zorder=1.5, **palette.HOP_FILLS[hop.after].style)
     ax.plot(x, y, drawstyle="steps-post", label=f"_{hop.name}", zorder=2, **_line_style(hop))
-    dot, colour = [hop.most_at_ns / unit_ns], palette.TAPS[hop.after].colour
+    dot, colour = [hop.most_at_ns / unit_ns], palette.TAP_STROKES[hop.after].colour
     ax.plot(dot, [hop.most], "o", color=colour, markeredgecolor="white", markersize=6, label="_most", zorder=3)
 
 
 def _line_style(hop: HopFacts) -> dict[str, Any]:
-    stroke = palette.TAPS[hop.after]
-    return {"color": stroke.colour, "linestyle": stroke.line, "linewidth": 1.4}
+    return {**palette.TAP_STROKES[hop.after].style, "linewidth": 1.4}
 
 
 def _seen(at_ns: Ints, held: Ints, ns_per_pt: float) -> Ints:
@@ -93,8 +94,8 @@ def _seen(at_ns: Ints, held: Ints, ns_per_pt: float) -> Ints:
     return np.unique(np.concatenate((first, last, by_height[first], by_height[last])))
 
 
-def _name_maximum(ax: Axes, hop: HopFacts, unit: Unit, across_pt: float, width: float) -> None:
-    text = spell(hop.most, unit)
+def _name_maximum(ax: Axes, hop: HopFacts, noun: str, across_pt: float, width: float) -> None:
+    text = many(hop.most, noun)
     half = width_pt(text) / 2
     inside_pt = min(max(across_pt, half), width - half)
     ax.annotate(
@@ -110,14 +111,14 @@ def _name_maximum(ax: Axes, hop: HopFacts, unit: Unit, across_pt: float, width: 
     )
 
 
-def _explain(ax: Axes, held: list[HopFacts], others: int, unit: Unit) -> None:
+def _explain(ax: Axes, held: list[HopFacts], others: int, noun: str) -> None:
     handles: list[Any] = []
-    names = [f"{hop.name}: max {spell(hop.most, unit)}, after {duration(hop.most_at_ns)}" for hop in held]
+    names = [f"{hop.name}: max {many(hop.most, noun)}, after {duration(hop.most_at_ns)}" for hop in held]
     for hop in held:
-        handles.append((Patch(**fill_style(hop)), Line2D([], [], **_line_style(hop))))
+        handles.append((Patch(**palette.HOP_FILLS[hop.after].style), Line2D([], [], **_line_style(hop))))
     if others:
         handles.append(Line2D([], [], linestyle="none"))
-        names.append(f"the others: max {spell(others, unit)}")
+        names.append(f"the others: max {many(others, noun)}")
     ax.legend(
         handles,
         names,

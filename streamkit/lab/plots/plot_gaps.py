@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
-from streamkit.lab.findings.timelines import describe_gaps
-from streamkit.lab.findings.traces import Recordings, Trace, traces
+from streamkit.lab.findings.gaps import describe_gaps
+from streamkit.lab.findings.subjects import Recordings, Subject, subjects
 from streamkit.lab.findings.words import duration
-from streamkit.lab.metrics import percentile_ns
 from streamkit.lab.plots import palette
-from streamkit.lab.plots.palette import FRAME_PT, INK, LABEL_PT, LINE_PT, MUTED, NOTE_PT, WIDTH_IN, width_pt
+from streamkit.lab.plots.palette import (
+    FRAME_PT,
+    INK,
+    LABEL_PT,
+    LINE_PT,
+    MUTED,
+    NOTE_PT,
+    PERCENTILES,
+    WIDTH_IN,
+    width_pt,
+)
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -23,11 +32,13 @@ if TYPE_CHECKING:
 
 __all__ = ["gaps"]
 
-PERCENTILES: Final = ((50, "o"), (95, "s"), (99, "D"))
-
 
 def gaps(recordings: Recordings, ax: Axes | None = None, *, title: str | None = None) -> Axes:
     """How long the gaps are: per recording the share of gaps that are at most x ms long (an ECDF), x on a log scale.
+
+        >>> ax = sk.plots.gaps(sk.Recording.from_pieces([(10_000_000, "Hel"), (60_000_000, "lo")]))
+        >>> ax.get_title("left")
+        'Half of the gaps are within 50 ms, the longest is 50 ms'
 
     Gaps are between reads that brought events (`metrics.gaps_ns`); the axis label says how many events shared a read.
     p50, p95 and p99 by nearest rank are marked on the curve, their values stand beside them (one recording) or in
@@ -35,15 +46,15 @@ def gaps(recordings: Recordings, ax: Axes | None = None, *, title: str | None = 
 
     Takes one `Recording`, several, or a mapping from names to recordings; ValueError for none, TypeError for others.
     """
-    shown = traces(recordings)
+    shown = subjects(recordings)
     if ax is None:
         ax = palette.new_axes(WIDTH_IN, max(3.2, (FRAME_PT + (len(shown) + 2) * LINE_PT) / 72))
     ax.set_xlabel(f"gap between reads (ms, log scale){_sharing(shown)}")
     ax.set_ylabel("gaps at most this long (%)", fontsize=LABEL_PT)
     palette.dress(ax, describe_gaps(shown) if title is None else title, spines=["left", "bottom"])
     palette.settle(ax)
-    palette.trust_below(ax, [trace.trust for trace in shown])
-    if not any(trace.gaps.size for trace in shown):
+    palette.trust_below(ax, [subject.trust for subject in shown])
+    if not any(subject.gaps.size for subject in shown):
         return _no_gaps(ax, shown)
     ax.set_ylim(0, 104)
     ax.yaxis.set_major_locator(FixedLocator([0, 25, 50, 75, 100]))
@@ -53,10 +64,10 @@ def gaps(recordings: Recordings, ax: Axes | None = None, *, title: str | None = 
     notes = _beside_points(shown[0]) if len(shown) == 1 else [(np.inf, _key_width(shown))]
     _log_limits(ax, shown, notes, width)
     for at, (q, _) in enumerate(PERCENTILES):
-        longest = max(_percentiles_ms(trace)[at] for trace in shown if trace.gaps.size)
+        longest = max(_percentiles_ms(subject)[at] for subject in shown if subject.gaps.size)
         ax.hlines(q, ax.get_xlim()[0], longest, color=palette.GRID, linewidth=0.8, zorder=0)
-    for index, trace in enumerate(shown):
-        _draw_curve(ax, index, trace)
+    for index, subject in enumerate(shown):
+        _draw_curve(ax, index, subject)
     if len(shown) == 1:
         _label_points(ax, shown[0], width)
     else:
@@ -65,8 +76,8 @@ def gaps(recordings: Recordings, ax: Axes | None = None, *, title: str | None = 
     return ax
 
 
-def _sharing(shown: list[Trace]) -> str:
-    shares = [trace.shared for trace in shown if trace.shared]
+def _sharing(shown: list[Subject]) -> str:
+    shares = [subject.shared for subject in shown if subject.shared]
     if not shares:
         return ""
     percent = max(shares) * 100
@@ -74,43 +85,43 @@ def _sharing(shown: list[Trace]) -> str:
     return f"; {'up to ' if len(shown) > 1 and percent >= 1 else ''}{share} of the events shared a read"
 
 
-def _no_gaps(ax: Axes, shown: list[Trace]) -> Axes:
+def _no_gaps(ax: Axes, shown: list[Subject]) -> Axes:
     ax.set_yticks([])
-    palette.say_instead(ax, [(trace.name, _why_no_gap(trace)) for trace in shown])
+    palette.say_instead(ax, [(subject.name, _why_no_gap(subject)) for subject in shown])
     return ax
 
 
-def _why_no_gap(trace: Trace) -> str:
-    events = trace.at_ns.size
+def _why_no_gap(subject: Subject) -> str:
+    events = subject.at_ns.size
     what = "no event" if not events else "one event" if events == 1 else f"{events} events in one read"
-    return f"no gap ({what}, {trace.outcome})"
+    return f"no gap ({what}, {subject.outcome})"
 
 
-def _gaps_ms(trace: Trace) -> Floats:
-    # A clock may give two reads one time; a log scale has no place for 0 and begins at a microsecond.
-    return np.maximum(np.sort(trace.gaps) / 1e6, 1e-3)
+def _gaps_ms(subject: Subject) -> Floats:
+    """In ascending order; a clock may give two reads one time."""
+    return np.maximum(np.sort(subject.gaps) / 1e6, palette.log_ms(0))
 
 
-def _percentile_ms(trace: Trace, q: int) -> float:
-    return max((percentile_ns(trace.gaps, q) or 0) / 1e6, 1e-3)
+def _percentile_ms(subject: Subject, q: int) -> float:
+    return palette.log_ms(subject.gap_ns(q))
 
 
-def _percentiles_ms(trace: Trace) -> list[float]:
-    return [_percentile_ms(trace, q) for q, _ in PERCENTILES]
+def _percentiles_ms(subject: Subject) -> list[float]:
+    return [_percentile_ms(subject, q) for q, _ in PERCENTILES]
 
 
 def _point_text(q: int, ms: float) -> str:
     return f"p{q}  {duration(ms * 1e6)}"
 
 
-def _beside_points(trace: Trace) -> list[tuple[float, float]]:
-    ms = _percentiles_ms(trace)
+def _beside_points(subject: Subject) -> list[tuple[float, float]]:
+    ms = _percentiles_ms(subject)
     return [(x, 10 + width_pt(_point_text(q, x))) for x, (q, _) in zip(ms, PERCENTILES, strict=True)]
 
 
-def _log_limits(ax: Axes, shown: list[Trace], notes: Sequence[tuple[float, float]], width: float) -> None:
+def _log_limits(ax: Axes, shown: list[Subject], notes: Sequence[tuple[float, float]], width: float) -> None:
     """At least a factor of ten, and room to the right of each place for its note: `(x in ms, width in points)`."""
-    values = np.concatenate([_gaps_ms(trace) for trace in shown])
+    values = np.concatenate([_gaps_ms(subject) for subject in shown])
     low, high = np.log10(values.min()) - 0.1, np.log10(values.max()) + 0.1
     short = max(0.0, 1 - (high - low))
     low, high = low - short / 2, high + short / 2
@@ -125,11 +136,11 @@ def _log_limits(ax: Axes, shown: list[Trace], notes: Sequence[tuple[float, float
     ax.xaxis.set_major_formatter(palette.plain_numbers())  # a log scale brings its own
 
 
-def _draw_curve(ax: Axes, index: int, trace: Trace) -> None:
-    if not trace.gaps.size:
+def _draw_curve(ax: Axes, index: int, subject: Subject) -> None:
+    if not subject.gaps.size:
         return
     stroke = palette.recording_stroke(index)
-    ms = _gaps_ms(trace)
+    ms = _gaps_ms(subject)
     share = np.arange(ms.size + 1) / ms.size * 100
     ax.plot(
         np.append(ms[0], ms),
@@ -138,18 +149,18 @@ def _draw_curve(ax: Axes, index: int, trace: Trace) -> None:
         color=stroke.colour,
         linestyle=stroke.line,
         linewidth=1.8,
-        label=trace.name or "gaps",
+        label=subject.name or "gaps",
     )
-    for (q, marker), x in zip(PERCENTILES, _percentiles_ms(trace), strict=True):
+    for (q, marker), x in zip(PERCENTILES, _percentiles_ms(subject), strict=True):
         ax.plot([x], [q], marker, color=stroke.colour, markeredgecolor="white", markersize=6.5, label=f"_p{q}")
 
 
-def _label_points(ax: Axes, trace: Trace, width: float) -> None:
+def _label_points(ax: Axes, subject: Subject, width: float) -> None:
     """To the right of and below each point: a curve that only rises is never there."""
     _, height = palette.size_pt(ax)
     per_pt = (np.log10(ax.get_xlim()[1]) - np.log10(ax.get_xlim()[0])) / width
     above_left, above_y = np.inf, np.inf
-    for x, (q, _) in reversed(list(zip(_percentiles_ms(trace), PERCENTILES, strict=True))):
+    for x, (q, _) in reversed(list(zip(_percentiles_ms(subject), PERCENTILES, strict=True))):
         text = _point_text(q, x)
         left, y = np.log10(x) / per_pt, q / 104 * height
         reaches = left + 10 + width_pt(text) > above_left
@@ -167,18 +178,19 @@ def _label_points(ax: Axes, trace: Trace, width: float) -> None:
         above_left, above_y = left, top
 
 
-def _key_columns(shown: list[Trace]) -> tuple[float, float]:
-    names = max(width_pt(palette.legible(trace.name)[0]) for trace in shown)
-    numbers = [duration(x * 1e6, unit=False) for trace in shown if trace.gaps.size for x in _percentiles_ms(trace)]
+def _key_columns(shown: list[Subject]) -> tuple[float, float]:
+    names = max(width_pt(palette.legible(subject.name)[0]) for subject in shown)
+    measured = [subject for subject in shown if subject.gaps.size]
+    numbers = [duration(ms * 1e6, unit=False) for subject in measured for ms in _percentiles_ms(subject)]
     return names, max(width_pt(number) for number in [*numbers, "p99 ms"]) + 16
 
 
-def _key_width(shown: list[Trace]) -> float:
+def _key_width(shown: list[Subject]) -> float:
     names, numbers = _key_columns(shown)
     return 44 + names + len(PERCENTILES) * numbers
 
 
-def _draw_key(ax: Axes, shown: list[Trace]) -> None:
+def _draw_key(ax: Axes, shown: list[Subject]) -> None:
     """A table at the upper right, where no curve can be: line, name, p50, p95, p99."""
     names, numbers = _key_columns(shown)
     corner = palette.points_from(ax, 1, 1)
@@ -203,38 +215,38 @@ def _draw_key(ax: Axes, shown: list[Trace]) -> None:
     for x, (q, marker) in zip(columns, PERCENTILES, strict=True):
         write(x, 0, f"p{q} ms")
         ax.plot([x - width_pt(f"p{q} ms") - 5], [-LINE_PT / 2], marker, color=MUTED, markersize=4, transform=corner)
-    for row, trace in enumerate(shown, 1):
-        write(left + 30, row, trace.name, "left")
-        if not trace.gaps.size:
+    for row, subject in enumerate(shown, 1):
+        write(left + 30, row, subject.name, "left")
+        if not subject.gaps.size:
             write(columns[-1], row, "no gap")
             continue
         stroke = palette.recording_stroke(row - 1)
         y = -(row + 0.5) * LINE_PT
         ax.plot([left, left + 24], [y, y], color=stroke.colour, linestyle=stroke.line, lw=1.8, transform=corner)
-        for x, ms in zip(columns, _percentiles_ms(trace), strict=True):
+        for x, ms in zip(columns, _percentiles_ms(subject), strict=True):
             write(x, row, duration(ms * 1e6, unit=False))
 
 
-def _name_curves(ax: Axes, shown: list[Trace], width: float) -> None:
+def _name_curves(ax: Axes, shown: list[Subject], width: float) -> None:
     """Names beside the medians, if every one of them stands clear of all curves and of the key."""
-    measured = [trace for trace in shown if trace.gaps.size]
+    measured = [subject for subject in shown if subject.gaps.size]
     low, high = np.log10(ax.get_xlim())
     per_pt = (high - low) / width
 
-    def pt(trace: Trace, q: int) -> float:
-        return float((np.log10(_percentile_ms(trace, q)) - low) / per_pt)
+    def pt(subject: Subject, q: int) -> float:
+        return float((np.log10(_percentile_ms(subject, q)) - low) / per_pt)
 
-    for trace in measured:
-        left = pt(trace, 50) + 8
-        right = left + width_pt(palette.legible(trace.name)[0])
-        others = [other for other in measured if other is not trace]
+    for subject in measured:
+        left = pt(subject, 50) + 8
+        right = left + width_pt(palette.legible(subject.name)[0])
+        others = [other for other in measured if other is not subject]
         if len(measured) > 4 or any(pt(other, 30) - 8 < right and left < pt(other, 60) + 12 for other in others):
             return
-    for trace in measured:
-        name, families = palette.legible(trace.name)
+    for subject in measured:
+        name, families = palette.legible(subject.name)
         ax.annotate(
             name,
-            (_percentiles_ms(trace)[0], 50),
+            (_percentiles_ms(subject)[0], 50),
             xytext=(8, -2),
             textcoords="offset points",
             fontsize=NOTE_PT,

@@ -13,13 +13,13 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
-from streamkit.lab.findings.journeys import HopFacts, Journey, describe_hops, journeys
-from streamkit.lab.findings.traces import Recordings
+from streamkit.lab.findings.hops import describe_hops
+from streamkit.lab.findings.journey import HopFacts, Journey, journeys
+from streamkit.lab.findings.subjects import Recordings
 from streamkit.lab.findings.words import duration
 from streamkit.lab.metrics import percentile_ns
 from streamkit.lab.plots import palette
-from streamkit.lab.plots.palette import FRAME_PT, INK, LINE_PT, MUTED, NOTE_PT, WIDTH_IN, width_pt
-from streamkit.lab.plots.plot_journey import fill_style
+from streamkit.lab.plots.palette import FRAME_PT, INK, LINE_PT, MUTED, NOTE_PT, PERCENTILES, WIDTH_IN, log_ms, width_pt
 from streamkit.taps import TAPS
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["hops"]
 
-PERCENTILES: Final = ((50, "o"), (95, "s"), (99, "D"))
-LOWEST_MS: Final = 1e-3  # a log scale has no place for 0: it begins at a microsecond
 COLUMN_PT: Final = 48.0
 BAND_PT: Final = 15.0  # one recording's row
 GAP_PT: Final = 9.0  # between hops
@@ -37,6 +35,8 @@ WHOLE: Final = "all the way"
 
 def hops(recordings: Recordings, ax: Axes | None = None, *, title: str | None = None) -> Axes:
     """How long events took from tap to tap: one row per hop, x in ms on a log scale from 1 µs on.
+
+        sk.plots.hops({"alone": one, "together": other})
 
     A thin line reaches from the shortest delay to the longest, a bar from p5 to p95, the hatched one from p25 to p75;
     p50, p95 and p99 (nearest rank) are marked, their values stand at the right. What is shorter than 1 µs, or negative
@@ -116,15 +116,11 @@ def _name_rows(ax: Axes, groups: Sequence[_Group]) -> None:
     ax.tick_params(axis="y", length=0)
 
 
-def _ms(ns: float) -> float:
-    return max(ns / 1e6, LOWEST_MS)
-
-
 def _limit(ax: Axes, groups: Sequence[_Group]) -> None:
     """At least a factor of ten, and room for three columns of numbers at the right."""
     bands = [hop for group in groups for _, hop in group.bands]
-    low = np.log10(min(_ms(int(hop.delay.min())) for hop in bands)) - 0.08
-    high = max(np.log10(max(_ms(hop.longest_ns) for hop in bands)) + 0.05, low + 1)
+    low = np.log10(min(log_ms(int(hop.delay.min())) for hop in bands)) - 0.08
+    high = max(np.log10(max(log_ms(hop.longest_ns) for hop in bands)) + 0.05, low + 1)
     width, _ = palette.size_pt(ax)
     right = low + (high - low) * width / max(width - _columns_pt(), width / 3)
     ax.set_xscale("log")
@@ -157,15 +153,15 @@ def _write_heads(ax: Axes, head: float) -> None:
 
 def _look(hop: HopFacts, whole: bool, number: int | None) -> dict[str, Any]:
     """The hop's own fill, in the colour of the tap it waits for, or of the recording at `number` of several."""
-    tap = INK if whole else palette.TAPS[hop.after].colour
+    tap = INK if whole else palette.TAP_STROKES[hop.after].colour
     colour = tap if number is None else palette.recording_stroke(number).colour
-    fill = {"facecolor": palette.WAIT_FILL} if whole else fill_style(hop)
+    fill = {"facecolor": palette.WAIT_FILL} if whole else palette.HOP_FILLS[hop.after].style
     return {**fill, "edgecolor": colour, "linewidth": 1.0}
 
 
 def _draw_band(ax: Axes, y: float, hop: HopFacts, look: dict[str, Any], tall: float) -> None:
-    p5, p25, p75, p95 = (_ms(percentile_ns(hop.delay, q) or 0) for q in (5, 25, 75, 95))
-    ends = [_ms(int(hop.delay.min())), _ms(hop.longest_ns)]
+    p5, p25, p75, p95 = (log_ms(percentile_ns(hop.delay, q) or 0) for q in (5, 25, 75, 95))
+    ends = [log_ms(int(hop.delay.min())), log_ms(hop.longest_ns)]
     colour = look["edgecolor"]
     ax.plot(ends, [y, y], color=colour, linewidth=1.0, label="_range", zorder=1)
     ax.plot([p5, p95], [y, y], color=colour, linewidth=min(4.0, tall), solid_capstyle="butt", label="_middle", zorder=1)
@@ -173,7 +169,7 @@ def _draw_band(ax: Axes, y: float, hop: HopFacts, look: dict[str, Any], tall: fl
     for column, (q, marker) in enumerate(PERCENTILES):
         value = percentile_ns(hop.delay, q) or 0
         ax.plot(
-            [_ms(value)], [y], marker, color=colour, markeredgecolor="white", markersize=6, label=f"_p{q}", zorder=2
+            [log_ms(value)], [y], marker, color=colour, markeredgecolor="white", markersize=6, label=f"_p{q}", zorder=2
         )
         _write(ax, column, y, duration(value, unit=False))
 
@@ -193,7 +189,7 @@ def _explain(ax: Axes, shown: Sequence[Journey]) -> None:
 
 def _nothing(ax: Axes, shown: Sequence[Journey]) -> Axes:
     def why(journey: Journey) -> str:
-        return f"no delay ({journey.trace.count or 'no'} {journey.trace.noun}s, {journey.trace.outcome})"
+        return f"no delay ({journey.subject.count or 'no'} {journey.subject.noun}s, {journey.subject.outcome})"
 
     palette.say_instead(ax, [(journey.name, why(journey)) for journey in shown])
     return ax

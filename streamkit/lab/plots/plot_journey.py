@@ -10,10 +10,9 @@ import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
-from matplotlib.ticker import FixedLocator, MaxNLocator
 
-from streamkit.lab.findings.journeys import HopFacts, Journey, describe_journey, journeys, spell
-from streamkit.lab.findings.words import SECONDS_FROM_MS, duration
+from streamkit.lab.findings.journey import HopFacts, Journey, describe_journey, journeys
+from streamkit.lab.findings.words import duration, many
 from streamkit.lab.metrics.curves import Curve, count_at
 from streamkit.lab.plots import palette
 from streamkit.lab.plots.page import Box, Page, stairs
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
     Ints = npt.NDArray[np.int64]
 
-__all__ = ["fill_style", "journey", "time_axis", "whole_numbers"]
+__all__ = ["journey"]
 
 HEIGHT_IN: Final = 4.4
 COINCIDE: Final = 0.01  # taps of one place that are never further apart than this share of the width are drawn as one
@@ -52,6 +51,8 @@ WAITING: Final[dict[str, Any]] = {
 def journey(recording: Recording, ax: Axes | None = None, *, title: str | None = None, unit: Unit = "events") -> Axes:
     """How many events (or bytes of text) had passed each tap by when: x in ms since the request was sent (or made).
 
+        sk.plots.journey(await lab.post("/ans", chat_history="hi"))     # a Lab brings the taps of all three
+
     Between neighbouring taps the height is what the hop held and the width how long; each hop has its own shade and
     hatch. Taps of one place that coincide are drawn as one. Under the client's staircase lie the wait for the first
     event, its stalls, and the silence before an end that is not complete, which is a cross with the outcome; a timer
@@ -63,10 +64,10 @@ def journey(recording: Recording, ax: Axes | None = None, *, title: str | None =
     shown = journeys([recording], unit)[0]
     if ax is None:
         ax = palette.new_axes(WIDTH_IN, HEIGHT_IN)
-    _dress(ax, shown, describe_journey(shown) if title is None else title)
-    page = _arrange(ax, shown, head_pt=0)
+    unit_ns = _dress(ax, shown, describe_journey(shown) if title is None else title)
+    page = _arrange(ax, shown, unit_ns, head_pt=0)
     if not page.fits:
-        page = _arrange(ax, shown, head_pt=page.head_pt)
+        page = _arrange(ax, shown, unit_ns, head_pt=page.head_pt)
     for draw in page.todo:
         draw()
     return ax
@@ -85,36 +86,20 @@ class _Strand(NamedTuple):
         return ", ".join([self.taps[0], *(tap.partition(".")[2] for tap in self.taps[1:])])
 
 
-def fill_style(hop: HopFacts) -> dict[str, Any]:
-    """The shade and hatch of what this hop held."""
-    fill = palette.HOPS[hop.after]
-    return {"facecolor": fill.colour, "edgecolor": fill.line, "hatch": fill.hatch or None, "linewidth": 0}
-
-
-def time_axis(ax: Axes, shown: Journey) -> float:
-    """Name the axis; how many ns its unit has."""
-    unit, unit_ns = _time_unit(shown)
-    ax.set_xlabel(f"{unit} since the request was {'made' if shown.trace.sent_ns is None else 'sent'}")
-    return unit_ns
-
-
-def _time_unit(shown: Journey) -> tuple[str, float]:
-    return ("s", 1e9) if shown.end_ns >= SECONDS_FROM_MS * 1e6 else ("ms", 1e6)
-
-
-def _dress(ax: Axes, shown: Journey, title: str) -> None:
-    """All words outside the frame, so that its size is known."""
-    unit_ns = time_axis(ax, shown)
+def _dress(ax: Axes, shown: Journey, title: str) -> float:
+    """All words outside the frame, so that its size is known; how many ns the unit of its axis has."""
+    unit_ns = palette.time_axis(ax, shown.end_ns, sent=shown.subject.sent_ns is not None)
     ax.set_ylabel("events passed" if shown.unit == "events" else "bytes of text passed", fontsize=palette.LABEL_PT)
     left, right, most = _extent(shown)
     ax.set_xlim(left / unit_ns, right / unit_ns)
-    ax.yaxis.set_major_locator(whole_numbers(most))
+    ax.yaxis.set_major_locator(palette.whole_numbers(most))
     ax.yaxis.set_major_formatter(palette.plain_numbers())
     ax.set_ylim(0, most)
     palette.settle(ax)  # the frame's width, for title and note; then its height, with both
     palette.dress(ax, title, spines=["left", "bottom"])
     palette.trust_below(ax, [shown.trust])
     palette.settle(ax)
+    return unit_ns
 
 
 def _extent(shown: Journey) -> tuple[int, int, int]:
@@ -125,9 +110,9 @@ def _extent(shown: Journey) -> tuple[int, int, int]:
     return min(0, first), max(shown.end_ns, 1_000_000), most
 
 
-def _arrange(ax: Axes, shown: Journey, head_pt: float) -> Page:
+def _arrange(ax: Axes, shown: Journey, unit_ns: float, head_pt: float) -> Page:
     """Find a place for everything, the staircases first and the ornaments last."""
-    page = _lay_out(ax, shown, head_pt)
+    page = _lay_out(ax, shown, unit_ns, head_pt)
     strands = _strands(shown, page)
     page.drawn.extend(strand.shown for strand in strands)
     between = [(one.taps[-1], other.taps[0]) for one, other in pairwise(strands)]
@@ -144,12 +129,11 @@ def _arrange(ax: Axes, shown: Journey, head_pt: float) -> Page:
     return page
 
 
-def _lay_out(ax: Axes, shown: Journey, head_pt: float) -> Page:
+def _lay_out(ax: Axes, shown: Journey, unit_ns: float, head_pt: float) -> Page:
     """Limits, with room for the outcome's name at the right and for words above and below."""
-    unit_ns = _time_unit(shown)[1]
     left, right, most = _extent(shown)
     width, height = palette.size_pt(ax)
-    room = 6.0 if shown.trace.outcome.ok else 14 + width_pt(_end_name(shown)[0])
+    room = 6.0 if shown.subject.outcome.ok else 14 + width_pt(_end_name(shown)[0])
     ns_per_pt = (right - left) / max(width - room, width / 3)
     count_per_pt = most / max(height - ABOVE_PT - BELOW_PT - head_pt, height / 4)
     high = height - BELOW_PT
@@ -168,12 +152,6 @@ def _lay_out(ax: Axes, shown: Journey, head_pt: float) -> Page:
     )
 
 
-def whole_numbers(most: int) -> FixedLocator:
-    """Ticks from 0 up to `most`, none of them between two events."""
-    ticks = MaxNLocator(nbins=6, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]).tick_values(0, max(most, 1))
-    return FixedLocator([tick for tick in ticks if 0 <= tick <= max(most, 1)])
-
-
 def _strands(shown: Journey, page: Page) -> list[_Strand]:
     groups: list[list[str]] = []
     for tap in shown.curves:
@@ -184,9 +162,9 @@ def _strands(shown: Journey, page: Page) -> list[_Strand]:
             groups.append([tap])
     strands = []
     for taps in groups:
-        main = next((tap for tap in taps if palette.TAPS[tap].line == "-"), taps[0])
+        main = next((tap for tap in taps if palette.TAP_STROKES[tap].line == "-"), taps[0])
         curve = shown.curves[main]
-        on = curve.total and (_keeps(shown, taps[-1]) or (main.startswith("client.") and not shown.trace.outcome.ok))
+        on = curve.total and (_keeps(shown, taps[-1]) or (main.startswith("client.") and not shown.subject.outcome.ok))
         ends = Curve(np.append(curve.at_ns, shown.end_ns), np.append(curve.count, curve.total)) if on else curve
         strands.append(_Strand(taps, main, curve, ends))
     return strands
@@ -216,7 +194,7 @@ def _shade(page: Page, shown: Journey, hop: HopFacts) -> None:
         step="post",
         label=f"_held {hop.name}",
         zorder=1,
-        **fill_style(hop),
+        **palette.HOP_FILLS[hop.after].style,
     )
 
 
@@ -237,13 +215,12 @@ def _draw_strand(page: Page, strand: _Strand) -> None:
 
 
 def _stroke(strand: _Strand) -> dict[str, Any]:
-    stroke = palette.TAPS[strand.main]
-    return {"color": stroke.colour, "linestyle": stroke.line, "linewidth": _width(strand)}
+    return {**palette.TAP_STROKES[strand.main].style, "linewidth": _width(strand)}
 
 
 def _width(strand: _Strand) -> float:
     """Thinner from tap to tap: where staircases coincide, each shows beside those drawn over it."""
-    taps = list(palette.TAPS)
+    taps = list(palette.TAP_STROKES)
     return 1.5 if strand.main == taps[0] else 2.8 - 1.4 * taps.index(strand.main) / (len(taps) - 1)
 
 
@@ -253,9 +230,9 @@ def _reading(shown: Journey) -> Curve:
 
 def _mark_reads(page: Page, shown: Journey) -> list[tuple[Artist, str]]:
     """Reads that brought several events: outlined risers, with a count where there is room."""
-    trace, curve = shown.trace, _reading(shown)
-    _, first, events = np.unique(trace.read[trace.counted], return_index=True, return_counts=True)
-    at_ns = trace.at_ns[trace.counted][first[events > 1]] - shown.origin_ns
+    subject, curve = shown.subject, _reading(shown)
+    _, first, events = np.unique(subject.read[subject.counted], return_index=True, return_counts=True)
+    at_ns = subject.at_ns[subject.counted][first[events > 1]] - shown.origin_ns
     if not 0 < at_ns.size <= min(MAX_BARS, page.width / 6):
         return []
     low, high = count_at(curve, at_ns - 1), count_at(curve, at_ns)
@@ -272,17 +249,17 @@ def _mark_reads(page: Page, shown: Journey) -> list[tuple[Artist, str]]:
 
 def _mark_pauses(page: Page, shown: Journey) -> None:
     """Under the client's treads: the wait for the first event, the stalls, the silence at the end."""
-    trace, curve = shown.trace, _reading(shown)
+    subject, curve = shown.subject, _reading(shown)
     first_ns = int(curve.at_ns[0]) if curve.at_ns.size else shown.end_ns
     if first_ns > 0:
-        what = f"first {trace.noun} after" if curve.at_ns.size else f"no {trace.noun} in"
+        what = f"first {subject.noun} after" if curve.at_ns.size else f"no {subject.noun} in"
         _mark_pause(page, 0, (0, first_ns), f"{what} {duration(first_ns)}", WAITING)
-    spans = [(start - shown.origin_ns, end - shown.origin_ns) for start, end in trace.stalls.tolist()]
+    spans = [(start - shown.origin_ns, end - shown.origin_ns) for start, end in subject.stalls.tolist()]
     for span in sorted(spans, key=lambda span: span[0] - span[1])[:MAX_BARS]:
         stalled = {"facecolor": palette.STALL_FILL, "edgecolor": "#B98A1B", "linewidth": 0.6}
         _mark_pause(page, count_at(curve, span[0]), span, f"stall {duration(span[1] - span[0])}", stalled)
-    if trace.silence and not trace.outcome.ok:
-        start, end = (at - shown.origin_ns for at in trace.silence)
+    if subject.silence and not subject.outcome.ok:
+        start, end = (at - shown.origin_ns for at in subject.silence)
         _mark_pause(page, count_at(curve, start), (start, end), f"nothing for {duration(end - start)}", WAITING)
 
 
@@ -300,10 +277,10 @@ def _mark_pause(page: Page, count: int, span_ns: tuple[int, int], words: str, st
 
 
 def _mark_end(page: Page, shown: Journey) -> None:
-    outcome = shown.trace.outcome
+    outcome = shown.subject.outcome
     if outcome.ok:
         return
-    end, count = shown.trace.end_ns - shown.origin_ns, _reading(shown).total
+    end, count = shown.subject.end_ns - shown.origin_ns, _reading(shown).total
     x, y = page.x(end), float(count)
     if outcome.name == "timeout":
         top = page.at(0, page.ceiling)[1]
@@ -329,7 +306,7 @@ def _mark_end(page: Page, shown: Journey) -> None:
 
 
 def _end_name(shown: Journey) -> tuple[str, list[str]]:
-    return palette.legible(str(shown.trace.outcome), limit=32)  # an error's code is the provider's own text
+    return palette.legible(str(shown.subject.outcome), limit=32)  # an error's code is the provider's own text
 
 
 def _name_ends(page: Page, strands: Sequence[_Strand]) -> None:
@@ -355,8 +332,8 @@ def _explain(
         (Line2D([], [], **_stroke(strand)), strand.name) for strand in strands if strand.curve.total
     ]
     names = [f"held: {hop.name}" for hop in held]
-    most = [f"{hop.name}: max {spell(hop.most, shown.unit)}, {_how_long(hop)}" for hop in held]
-    areas = [Patch(**fill_style(hop)) for hop in held]
+    most = [f"{hop.name}: max {many(hop.most, shown.noun)}, {_how_long(hop)}" for hop in held]
+    areas = [Patch(**palette.HOP_FILLS[hop.after].style) for hop in held]
     full, plain = ([*lines, *zip(areas, words, strict=True), *more] for words in (most, names))
     if not full:
         return
@@ -386,8 +363,7 @@ def _rows_pt(page: Page, entries: list[tuple[Artist, str]]) -> float:
 
 
 def _columns(page: Page, entries: list[tuple[Artist, str]]) -> int:
-    widest = max((width_pt(text) for _, text in entries), default=0.0) + 48
-    return max(1, min(len(entries), int((page.width - 8) / widest)))
+    return palette.key_columns((text for _, text in entries), page.width - 8, handle_pt=48)
 
 
 def _how_long(hop: HopFacts) -> str:

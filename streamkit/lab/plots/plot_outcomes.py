@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from streamkit.lab.findings.endings import KINDS, EndGrid, Ending, EndKind, endings_of
-from streamkit.lab.findings.traces import Recordings
+from streamkit.lab.findings.subjects import Recordings
 from streamkit.lab.findings.words import duration
 from streamkit.lab.plots import palette
 from streamkit.lab.plots.palette import FRAME_PT, INK, LABEL_PT, LINE_PT, MUTED, NOTE_PT, width_pt
@@ -68,6 +68,11 @@ Shown: TypeAlias = EndGrid | HasEndGrid | Recordings
 def outcomes(shown: Shown, ax: Axes | None = None, *, title: str | None = None) -> Axes:
     """How streams ended: colour, hatch and a word for each; what looks complete and is not bears a mark.
 
+        >>> cut = sk.Recording.from_pieces([(10_000_000, "Hel")])
+        >>> ax = sk.plots.outcomes(sk.findings.end_grid({"cut by FIN": {"naive": cut}}, whole="Hello"))
+        >>> ax.get_title("left")
+        'naive: 1 of 1 broken streams look complete'
+
     Takes a `TimeoutMap` (places × lengths of silences, a panel for each relay: its columns are a scale, so neighbours
     share their words), an `EndGrid` (as by `end_grid`: faults × relays), or recordings, one row each, which are taken
     at their word. A cell of several streams has a stripe for each. Times count as the grid says: in the timeout map
@@ -89,10 +94,10 @@ def outcomes(shown: Shown, ax: Axes | None = None, *, title: str | None = None) 
     if grid.note:
         palette.note_below(ax, grid.note)
     palette.settle(ax)
-    plan = _plan(ax, grid)
-    _explain(plan)
+    layout = _lay_out(ax, grid)
+    _explain(layout)
     for number, name in enumerate(grid.panels):
-        _draw_panel(plan, number, name)
+        _draw_panel(layout, number, name)
     return ax
 
 
@@ -101,13 +106,13 @@ def _grid(shown: HasEndGrid | Recordings) -> EndGrid:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Plan:
+class _Layout:
     """Where things go, in points from the upper left corner."""
 
     ax: Axes
     grid: EndGrid
     kinds: tuple[EndKind, ...]
-    legend_columns: int
+    key_columns: int
     names_pt: float  # where the names of the panels begin
     header_pt: float
     cell_pt: float
@@ -126,46 +131,45 @@ class _Plan:
         return self.row_pt - ROW_GAP_PT - self.below_pt
 
 
-def _plan(ax: Axes, grid: EndGrid) -> _Plan:
+def _lay_out(ax: Axes, grid: EndGrid) -> _Layout:
     width, height = palette.size_pt(ax)
     found = {one.kind for one in grid.all()}
     kinds = tuple(kind for kind in KINDS if kind in found)
-    entry_pt = max(width_pt(WORDS[kind]) for kind in kinds) + 40
-    legend_columns = max(1, min(len(kinds), int(width / entry_pt)))
-    legend_pt = -(-len(kinds) // legend_columns) * (LINE_PT + 2) + 6
+    key_columns = palette.key_columns((WORDS[kind] for kind in kinds), width, handle_pt=40)
+    key_pt = -(-len(kinds) // key_columns) * (LINE_PT + 2) + 6
     named = any(grid.panels)
-    header_pt = legend_pt + (NAME_PT if named else 0) + (BAND_PT if grid.bands else 0)
+    header_pt = key_pt + (NAME_PT if named else 0) + (BAND_PT if grid.bands else 0)
     panels = len(grid.panels)
     row_pt = max(LINE_PT + ROW_GAP_PT, (height - header_pt) / len(grid.rows))
     lines = min(2, int((row_pt - ROW_GAP_PT - LEAST_PT) / LINE_PT)) if grid.scale else 0
     below_pt = max(0.0, lines * LINE_PT)
-    plan = _Plan(
+    layout = _Layout(
         ax=ax,
         grid=grid,
         kinds=kinds,
-        legend_columns=legend_columns,
-        names_pt=legend_pt,
+        key_columns=key_columns,
+        names_pt=key_pt,
         header_pt=header_pt,
         cell_pt=(width - (panels - 1) * PANEL_GAP_PT) / (panels * len(grid.columns)),
         row_pt=row_pt,
         below_pt=below_pt,
     )
     ax.set_xlim(0, width)
-    ax.set_ylim(header_pt + len(grid.rows) * plan.row_pt, 0)
-    middles = [plan.top(row) + plan.tall_pt / 2 for row in range(len(grid.rows))]
+    ax.set_ylim(header_pt + len(grid.rows) * layout.row_pt, 0)
+    middles = [layout.top(row) + layout.tall_pt / 2 for row in range(len(grid.rows))]
     _write_names(ax.yaxis, middles, grid.rows, ROW_SIGNS)
-    _write_columns(plan)
-    return plan
+    _write_columns(layout)
+    return layout
 
 
-def _write_columns(plan: _Plan) -> None:
+def _write_columns(layout: _Layout) -> None:
     """Below the cells of each panel; of a scale as many as there is room for."""
-    names, signs = plan.grid.columns, max(4, int(plan.cell_pt / (0.5 * NOTE_PT)))
+    names, signs = layout.grid.columns, max(4, int(layout.cell_pt / (0.5 * NOTE_PT)))
     widest = max(width_pt(palette.legible(name, signs)[0]) for name in names)
-    every = int(widest / plan.cell_pt) + 1 if plan.grid.scale else 1
-    shown = list(itertools.product(range(len(plan.grid.panels)), range(0, len(names), every)))
-    middles = [plan.left(panel, column) + plan.cell_pt / 2 for panel, column in shown]
-    _write_names(plan.ax.xaxis, middles, [names[column] for _, column in shown], signs)
+    every = int(widest / layout.cell_pt) + 1 if layout.grid.scale else 1
+    shown = list(itertools.product(range(len(layout.grid.panels)), range(0, len(names), every)))
+    middles = [layout.left(panel, column) + layout.cell_pt / 2 for panel, column in shown]
+    _write_names(layout.ax.xaxis, middles, [names[column] for _, column in shown], signs)
 
 
 def _write_names(axis: Axis, places: Sequence[float], names: Sequence[str], signs: int) -> None:
@@ -179,51 +183,51 @@ def _write_names(axis: Axis, places: Sequence[float], names: Sequence[str], sign
 # --- A panel --------------------------------------------------------------------------------------------------------
 
 
-def _draw_panel(plan: _Plan, panel: int, name: str) -> None:
+def _draw_panel(layout: _Layout, panel: int, name: str) -> None:
     if name:
-        middle = plan.names_pt + NAME_PT / 2
-        _write(plan, plan.left(panel, 0), middle, name, LABEL_PT, "_panel", weight="bold", ha="left")
-    _draw_band(plan, panel, name)
-    for row, row_name in enumerate(plan.grid.rows):
-        cells = [plan.grid.panels[name].get((row_name, column), ()) for column in plan.grid.columns]
+        middle = layout.names_pt + NAME_PT / 2
+        _write(layout, layout.left(panel, 0), middle, name, LABEL_PT, "_panel", weight="bold", ha="left")
+    _draw_band(layout, panel, name)
+    for row, row_name in enumerate(layout.grid.rows):
+        cells = [layout.grid.panels[name].get((row_name, column), ()) for column in layout.grid.columns]
         for column, cell in enumerate(cells):
-            _draw_cell(plan, panel, row, column, cell)
+            _draw_cell(layout, panel, row, column, cell)
             if any(one.kind == "false_complete" for one in cell):
-                _mark(plan, panel, row, column)
-        if plan.grid.scale:
-            _write_below(plan, panel, row, cells)
+                _mark(layout, panel, row, column)
+        if layout.grid.scale:
+            _write_below(layout, panel, row, cells)
         else:
             for column, cell in enumerate(cells):
-                _write_inside(plan, panel, row, column, cell)
+                _write_inside(layout, panel, row, column, cell)
 
 
-def _draw_band(plan: _Plan, panel: int, name: str) -> None:
+def _draw_band(layout: _Layout, panel: int, name: str) -> None:
     """A bar above its columns, and its edges through the cells of each row."""
-    band = plan.grid.bands.get(name)
+    band = layout.grid.bands.get(name)
     if band is None:
         return
-    first, last = (list(plan.grid.columns).index(column) for column in (band.first, band.last))
-    left, right = plan.left(panel, first), plan.left(panel, last + 1)
-    top = plan.header_pt - BAND_PT
+    first, last = (list(layout.grid.columns).index(column) for column in (band.first, band.last))
+    left, right = layout.left(panel, first), layout.left(panel, last + 1)
+    top = layout.header_pt - BAND_PT
     bar = Rectangle((left, top), right - left, BAND_PT - 2, facecolor=palette.OTHERS.colour, linewidth=0)
     bar.set_label("_band")
-    plan.ax.add_patch(bar)
+    layout.ax.add_patch(bar)
     edge: dict[str, Any] = {"color": INK, "linewidth": 1.2, "linestyle": (0, (2, 1)), "label": "_edge"}
-    for x, row in itertools.product((left - 0.5, right - 0.5), range(len(plan.grid.rows))):
-        plan.ax.plot([x, x], [plan.top(row) - 2, plan.top(row) + plan.tall_pt + 2], **edge)
-    _write(plan, (left + right) / 2, top + BAND_PT / 2 - 1, band.name, NOTE_PT, "_band_name")
+    for x, row in itertools.product((left - 0.5, right - 0.5), range(len(layout.grid.rows))):
+        layout.ax.plot([x, x], [layout.top(row) - 2, layout.top(row) + layout.tall_pt + 2], **edge)
+    _write(layout, (left + right) / 2, top + BAND_PT / 2 - 1, band.name, NOTE_PT, "_band_name")
 
 
-def _draw_cell(plan: _Plan, panel: int, row: int, column: int, cell: Sequence[Ending]) -> None:
+def _draw_cell(layout: _Layout, panel: int, row: int, column: int, cell: Sequence[Ending]) -> None:
     """A stripe for each stream."""
-    left, width = plan.left(panel, column), plan.cell_pt - CELL_GAP_PT
+    left, width = layout.left(panel, column), layout.cell_pt - CELL_GAP_PT
     for number, one in enumerate(cell):
-        fill = palette.ENDS[one.kind]
-        plan.ax.add_patch(
+        fill = palette.END_FILLS[one.kind]
+        layout.ax.add_patch(
             Rectangle(
-                (left + width * number / len(cell), plan.top(row)),
+                (left + width * number / len(cell), layout.top(row)),
                 width / len(cell),
-                plan.tall_pt,
+                layout.tall_pt,
                 facecolor=fill.colour,
                 edgecolor=fill.line,
                 hatch=fill.hatch,
@@ -233,40 +237,40 @@ def _draw_cell(plan: _Plan, panel: int, row: int, column: int, cell: Sequence[En
         )
 
 
-def _mark(plan: _Plan, panel: int, row: int, column: int) -> None:
+def _mark(layout: _Layout, panel: int, row: int, column: int) -> None:
     """It looks complete and is not: in the middle of a scale's cell, at the left of a table's, which has words too."""
-    x = plan.left(panel, column) + ((plan.cell_pt - CELL_GAP_PT) / 2 if plan.grid.scale else MARK_PT / 2)
-    y = plan.top(row) + plan.tall_pt / 2
-    plan.ax.plot([x], [y], label="_mark", zorder=4, **MARK)
-    plan.ax.plot([x], [y + 1.2], label="_bang", zorder=5, **BANG)
+    x = layout.left(panel, column) + ((layout.cell_pt - CELL_GAP_PT) / 2 if layout.grid.scale else MARK_PT / 2)
+    y = layout.top(row) + layout.tall_pt / 2
+    layout.ax.plot([x], [y], label="_mark", zorder=4, **MARK)
+    layout.ax.plot([x], [y + 1.2], label="_bang", zorder=5, **BANG)
 
 
-def _write_below(plan: _Plan, panel: int, row: int, cells: Sequence[Sequence[Ending]]) -> None:
+def _write_below(layout: _Layout, panel: int, row: int, cells: Sequence[Sequence[Ending]]) -> None:
     """Below the cells that are broken, as near as the panel's edges allow: what they say, and when."""
     broken = [(n, one) for n, cell in enumerate(cells) for one in cell if one.kind != "complete"]
-    if not broken or not plan.below_pt:
+    if not broken or not layout.below_pt:
         return
-    left, right = plan.left(panel, 0), plan.left(panel, len(cells)) - CELL_GAP_PT
-    lines = _lines([one for _, one in broken], right - left)[: int(plan.below_pt / LINE_PT)]
+    left, right = layout.left(panel, 0), layout.left(panel, len(cells)) - CELL_GAP_PT
+    lines = _lines([one for _, one in broken], right - left)[: int(layout.below_pt / LINE_PT)]
     half = max(map(width_pt, lines), default=0.0) / 2
-    middle = (plan.left(panel, broken[0][0]) + plan.left(panel, broken[-1][0] + 1)) / 2
-    top = plan.top(row) + plan.tall_pt + 1
+    middle = (layout.left(panel, broken[0][0]) + layout.left(panel, broken[-1][0] + 1)) / 2
+    top = layout.top(row) + layout.tall_pt + 1
     for number, line in enumerate(lines):
         x = min(max(middle, left + half), right - half)
-        _write(plan, x, top + (number + 0.5) * LINE_PT, line, NOTE_PT, "_says")
+        _write(layout, x, top + (number + 0.5) * LINE_PT, line, NOTE_PT, "_says")
 
 
-def _write_inside(plan: _Plan, panel: int, row: int, column: int, cell: Sequence[Ending]) -> None:
+def _write_inside(layout: _Layout, panel: int, row: int, column: int, cell: Sequence[Ending]) -> None:
     if not cell:
         return
     marked = any(one.kind == "false_complete" for one in cell)
-    left, right = plan.left(panel, column) + (MARK_PT if marked else 0), plan.left(panel, column + 1) - CELL_GAP_PT
+    left, right = layout.left(panel, column) + (MARK_PT if marked else 0), layout.left(panel, column + 1) - CELL_GAP_PT
     lines = _lines(cell, right - left - 6)
     if len(lines) > 1 and width_pt(joined := ", ".join(lines)) <= right - left - 6:
         lines = [joined]
-    if lines := lines[: int((plan.tall_pt - 2) / (LINE_PT - 1))]:
-        middle = plan.top(row) + plan.tall_pt / 2
-        _write(plan, (left + right) / 2, middle, "\n".join(lines), NOTE_PT, "_says", bbox=BEHIND)
+    if lines := lines[: int((layout.tall_pt - 2) / (LINE_PT - 1))]:
+        middle = layout.top(row) + layout.tall_pt / 2
+        _write(layout, (left + right) / 2, middle, "\n".join(lines), NOTE_PT, "_says", bbox=BEHIND)
 
 
 def _lines(endings: Sequence[Ending], width: float) -> list[str]:
@@ -289,9 +293,9 @@ def _span(least_ms: float, most_ms: float) -> str:
     return duration(most_ms * 1e6) if low == high else f"{low} – {duration(most_ms * 1e6)}"
 
 
-def _write(plan: _Plan, x: float, y: float, text: str, size: float, label: str, **style: Any) -> None:
+def _write(layout: _Layout, x: float, y: float, text: str, size: float, label: str, **style: Any) -> None:
     shown, families = palette.legible(text.replace("\n", "\0"), limit=120)
-    plan.ax.text(
+    layout.ax.text(
         x,
         y,
         shown.replace("\\x00", "\n"),
@@ -305,19 +309,19 @@ def _write(plan: _Plan, x: float, y: float, text: str, size: float, label: str, 
     )
 
 
-def _explain(plan: _Plan) -> None:
+def _explain(layout: _Layout) -> None:
     """Only what occurs, above everything."""
     handles: list[Artist | tuple[Artist, ...]] = []
-    for kind in plan.kinds:
-        fill = palette.ENDS[kind]
+    for kind in layout.kinds:
+        fill = palette.END_FILLS[kind]
         patch = Patch(facecolor=fill.colour, edgecolor=fill.line, hatch=fill.hatch, linewidth=0.6)
         marked = kind == "false_complete"
         handles.append((patch, Line2D([], [], **MARK), Line2D([], [], **BANG)) if marked else patch)
-    plan.ax.legend(
+    layout.ax.legend(
         handles,
-        [WORDS[kind] for kind in plan.kinds],
+        [WORDS[kind] for kind in layout.kinds],
         bbox_to_anchor=(0, 1),
-        ncols=plan.legend_columns,
+        ncols=layout.key_columns,
         handler_map={tuple: HandlerTuple(ndivide=1, pad=0)},
         **{**palette.KEY, "columnspacing": 1.6, "labelcolor": MUTED},
     )

@@ -16,16 +16,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
-from streamkit.lab.findings.journeys import NOISE_NS
-from streamkit.lab.findings.policies import (
-    Compared,
-    PolicyFacts,
-    about,
-    compared,
-    describe_policies,
-)
-from streamkit.lab.findings.traces import Recordings
-from streamkit.lab.findings.words import byte_size
+from streamkit.lab.findings.journey import NOISE_NS
+from streamkit.lab.findings.policies import Compared, PolicyFacts, compared, describe_policies
+from streamkit.lab.findings.subjects import Recordings
+from streamkit.lab.findings.words import about, byte_size
 from streamkit.lab.metrics.curves import Curve
 from streamkit.lab.plots import palette
 from streamkit.lab.plots.page import stairs
@@ -50,11 +44,13 @@ SECONDS_FROM_NS: Final = 1_000_000_000  # as in the table
 WIDTHS: Final = {"upstream.due": 1.3, "upstream.sent": 2.6, "relay.sent": 1.7, "client.event": 1.4}
 """The staircases that are drawn, thinner from tap to tap: where they coincide, each shows beside those over it."""
 LOST: Final[dict[str, Any]] = {"facecolor": "#FFFFFF", "edgecolor": MUTED, "hatch": "/////", "linewidth": 0.6}
-CAME: Final = palette.TAPS["client.event"].colour
+CAME: Final = palette.TAP_STROKES["client.event"].colour
 
 
 def policies(recordings: Recordings, ax: Axes | None = None, *, title: str | None = None) -> Axes:
     """The same slow reader under several policies: one lane each, x in ms or s since the request was sent (or made).
+
+        sk.plots.policies({"pause": one, "latest": other})
 
     A lane shows which piece had passed where by when, from the upstream's schedule to the reader; equal heights are
     equal numbers. Where pieces were dropped, the staircases from there on leap over them. The bar at the right says
@@ -69,7 +65,7 @@ def policies(recordings: Recordings, ax: Axes | None = None, *, title: str | Non
     lanes = compared(recordings)
     if ax is None:
         ax = palette.new_axes(WIDTH_IN, (FRAME_PT + 3 * LINE_PT + len(lanes) * (58 + 64 / len(lanes))) / 72)
-    sent = all(lane.journey.trace.sent_ns is not None for lane in lanes)
+    sent = all(lane.journey.subject.sent_ns is not None for lane in lanes)
     end_ns = max(1_000_000, *(lane.journey.end_ns for lane in lanes))
     unit, unit_ns = ("ms", 1e6) if end_ns < SECONDS_FROM_NS else ("s", 1e9)
     ax.set_xlabel(f"{unit} since the request was {'sent' if sent else 'sent, or made'}", loc="left")
@@ -80,13 +76,13 @@ def policies(recordings: Recordings, ax: Axes | None = None, *, title: str | Non
     palette.dress(ax, describe_policies(lanes) if title is None else title, spines=["bottom"])
     palette.trust_below(ax, [lane.journey.trust for lane in lanes])
     palette.settle(ax)
-    plan = _plan(ax, lanes, end_ns, unit_ns)
-    if plan.legend_columns:
-        _explain(plan, lanes)
-    _write_heads(plan)
+    layout = _lay_out(ax, lanes, end_ns, unit_ns)
+    if layout.key_columns:
+        _explain(layout, lanes)
+    _write_heads(layout)
     for index, lane in enumerate(lanes):
-        _draw_lane(plan, index, lane)
-        _write_row(plan, index)
+        _draw_lane(layout, index, lane)
+        _write_row(layout, index)
     return ax
 
 
@@ -110,7 +106,7 @@ class _Column:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Plan:
+class _Layout:
     """Where things go: y in points from the top of the frame."""
 
     ax: Axes
@@ -122,7 +118,7 @@ class _Plan:
     lane_pt: float
     most: int  # the highest number of all lanes
     columns: tuple[_Column, ...]
-    legend_columns: int  # 0: there is no room for it
+    key_columns: int  # 0: there is no room for it
 
     def x(self, ns: float) -> float:
         return ns / self.unit_ns
@@ -151,24 +147,24 @@ class _Plan:
         return self.tall_pt * count / self.most
 
 
-def _plan(ax: Axes, lanes: Sequence[Compared], end_ns: int, unit_ns: float) -> _Plan:
+def _lay_out(ax: Axes, lanes: Sequence[Compared], end_ns: int, unit_ns: float) -> _Layout:
     width, height = palette.size_pt(ax)
     columns = _table([lane.facts for lane in lanes])
     while columns and width - _table_pt(columns) < STAIRS_SHARE * width:
         columns = columns[:-1]
     stairs_pt = width - _table_pt(columns)
     entries = _entries(lanes)
-    legend_columns = max(1, min(len(entries), int(stairs_pt / (max(width_pt(text) for _, text in entries) + 34))))
-    legend_pt = -(-len(entries) // legend_columns) * (LINE_PT + 1)
+    key_columns = palette.key_columns((text for _, text in entries), stairs_pt, handle_pt=34)
+    key_pt = -(-len(entries) // key_columns) * (LINE_PT + 1)
     heads_pt = 2 * LINE_PT if columns else 0.0
-    if height - max(legend_pt, heads_pt) - 8 < len(lanes) * LOWEST_PT:
-        legend_columns, legend_pt = 0, 0.0
-    header_pt = max(legend_pt, heads_pt) + 8
+    if height - max(key_pt, heads_pt) - 8 < len(lanes) * LOWEST_PT:
+        key_columns, key_pt = 0, 0.0
+    header_pt = max(key_pt, heads_pt) + 8
     lane_pt = max(LOWEST_PT, (height - header_pt) / len(lanes))
     firsts = [int(curve.at_ns[0]) for lane in lanes for curve in lane.journey.curves.values() if curve.total]
     left_ns = min(0, *firsts) if firsts else 0
     ns_per_pt = (end_ns - left_ns) / (stairs_pt - 8)  # room for the last mark
-    plan = _Plan(
+    layout = _Layout(
         ax=ax,
         unit_ns=unit_ns,
         left_ns=left_ns,
@@ -178,22 +174,22 @@ def _plan(ax: Axes, lanes: Sequence[Compared], end_ns: int, unit_ns: float) -> _
         lane_pt=lane_pt,
         most=_most(lanes),
         columns=columns,
-        legend_columns=legend_columns,
+        key_columns=key_columns,
     )
-    _set_axes(plan, end_ns, width, len(lanes))
-    return plan
+    _set_axes(layout, end_ns, width, len(lanes))
+    return layout
 
 
-def _set_axes(plan: _Plan, end_ns: int, width: float, lanes: int) -> None:
-    ax, end = plan.ax, plan.x(end_ns)
-    ax.set_xlim(plan.at_pt(0), plan.at_pt(width))
-    ax.set_ylim(plan.header_pt + lanes * plan.lane_pt, 0)
+def _set_axes(layout: _Layout, end_ns: int, width: float, lanes: int) -> None:
+    ax, end = layout.ax, layout.x(end_ns)
+    ax.set_xlim(layout.at_pt(0), layout.at_pt(width))
+    ax.set_ylim(layout.header_pt + lanes * layout.lane_pt, 0)
     ticks = MaxNLocator(nbins=6, min_n_ticks=2, steps=[1, 2, 5, 10]).tick_values(0, end)
     ax.xaxis.set_major_locator(FixedLocator([tick for tick in ticks if 0 <= tick <= end]))
-    ax.spines["bottom"].set_bounds(plan.at_pt(0), plan.at_pt(plan.stairs_pt))
-    places = [place(index) for index in range(lanes) for place in (plan.top, plan.floor)]
-    roomy = plan.tall_pt >= LINE_PT
-    ax.set_yticks(places, labels=[f"{plan.most:,}" if roomy else "", "0"] * lanes)
+    ax.spines["bottom"].set_bounds(layout.at_pt(0), layout.at_pt(layout.stairs_pt))
+    places = [place(index) for index in range(lanes) for place in (layout.top, layout.floor)]
+    roomy = layout.tall_pt >= LINE_PT
+    ax.set_yticks(places, labels=[f"{layout.most:,}" if roomy else "", "0"] * lanes)
 
 
 def _most(lanes: Sequence[Compared]) -> int:
@@ -203,50 +199,47 @@ def _most(lanes: Sequence[Compared]) -> int:
 # --- A lane ---------------------------------------------------------------------------------------------------------
 
 
-def _draw_lane(plan: _Plan, index: int, lane: Compared) -> None:
-    plan.ax.plot(
-        [plan.at_pt(0), plan.at_pt(plan.stairs_pt)], [plan.floor(index)] * 2, color=GRID, linewidth=0.8, label="_floor"
-    )
+def _draw_lane(layout: _Layout, index: int, lane: Compared) -> None:
+    ends, floor = [layout.at_pt(0), layout.at_pt(layout.stairs_pt)], layout.floor(index)
+    layout.ax.plot(ends, [floor, floor], color=GRID, linewidth=0.8, label="_floor")
     curves = lane.journey.curves
     for order, (tap, width) in enumerate(WIDTHS.items()):
         if tap in curves and curves[tap].total:
-            _draw_stairs(plan, index, tap, _to_the_end(lane, tap, curves[tap]), width, 2 + 0.1 * order)
-    _draw_bar(plan, index, lane.facts)
-    taken = _write_name(plan, index, lane)
-    _draw_end(plan, index, lane, curves["client.event"].total, taken)
+            _draw_stairs(layout, index, tap, _to_the_end(lane, tap, curves[tap]), width, 2 + 0.1 * order)
+    _draw_bar(layout, index, lane.facts)
+    taken = _write_name(layout, index, lane)
+    _draw_end(layout, index, lane, curves["client.event"].total, taken)
 
 
 def _to_the_end(lane: Compared, tap: str, curve: Curve) -> Curve:
     """Of a stream that was cut, what stood still goes on to the cut."""
-    end_ns = lane.journey.trace.end_ns - lane.journey.origin_ns
+    end_ns = lane.journey.subject.end_ns - lane.journey.origin_ns
     if lane.whole or tap == "upstream.due" or end_ns <= curve.at_ns[-1]:
         return curve
     return Curve(np.append(curve.at_ns, end_ns), np.append(curve.count, curve.total))
 
 
-def _draw_stairs(plan: _Plan, index: int, tap: str, curve: Curve, width: float, order: float) -> None:
+def _draw_stairs(layout: _Layout, index: int, tap: str, curve: Curve, width: float, order: float) -> None:
     """From the floor on, so that a single piece and a first jump are seen too."""
-    seen = stairs(curve, plan.ns_per_pt)
-    stroke = palette.TAPS[tap]
-    plan.ax.plot(
-        np.append(seen.at_ns[:1], seen.at_ns) / plan.unit_ns,
-        plan.floor(index) - plan.height(1) * np.append(0, seen.count),
+    seen = stairs(curve, layout.ns_per_pt)
+    layout.ax.plot(
+        np.append(seen.at_ns[:1], seen.at_ns) / layout.unit_ns,
+        layout.floor(index) - layout.height(1) * np.append(0, seen.count),
         drawstyle="steps-post",
-        color=stroke.colour,
-        linestyle=stroke.line,
         linewidth=width,
         label=f"_{tap}",
         zorder=order,
+        **palette.TAP_STROKES[tap].style,
     )
 
 
-def _draw_bar(plan: _Plan, index: int, facts: PolicyFacts) -> None:
+def _draw_bar(layout: _Layout, index: int, facts: PolicyFacts) -> None:
     """Which pieces came, from the floor up: of each two points the share that did."""
     if not facts.total:
         return
-    left, width = plan.at_pt(plan.stairs_pt + 4), BAR_PT * plan.ns_per_pt / plan.unit_ns
-    floor, tall = plan.floor(index), plan.height(facts.total)
-    plan.ax.add_patch(
+    left, width = layout.at_pt(layout.stairs_pt + 4), BAR_PT * layout.ns_per_pt / layout.unit_ns
+    floor, tall = layout.floor(index), layout.height(facts.total)
+    layout.ax.add_patch(
         Rectangle((left, floor - tall), width, tall, label="_lost" if facts.lost else "_whole", zorder=1, **LOST)
     )
     rows = max(1, min(facts.total, int(tall / 2)))
@@ -255,8 +248,8 @@ def _draw_bar(plan: _Plan, index: int, facts: PolicyFacts) -> None:
         share = np.full(rows, facts.received / facts.total)
     else:
         share = np.histogram(facts.numbers, edges + 0.5)[0] / np.diff(edges)
-    plan.ax.fill_betweenx(
-        floor - plan.height(1) * edges,
+    layout.ax.fill_betweenx(
+        floor - layout.height(1) * edges,
         left,
         left + width * np.append(share, share[-1]),
         step="post",
@@ -267,15 +260,15 @@ def _draw_bar(plan: _Plan, index: int, facts: PolicyFacts) -> None:
     )
 
 
-def _write_name(plan: _Plan, index: int, lane: Compared) -> float:
+def _write_name(layout: _Layout, index: int, lane: Compared) -> float:
     """The lane's name at the left of its strip; how far it reaches, in points."""
     if not lane.name:
         return 0.0
-    room = max(8, int(0.6 * plan.stairs_pt / (0.6 * LABEL_PT)))
+    room = max(8, int(0.6 * layout.stairs_pt / (0.6 * LABEL_PT)))
     name, families = palette.legible(lane.name, limit=room)
-    plan.ax.text(
-        plan.at_pt(0),
-        plan.strip(index),
+    layout.ax.text(
+        layout.at_pt(0),
+        layout.strip(index),
         name,
         fontsize=LABEL_PT,
         fontweight="bold",
@@ -288,31 +281,31 @@ def _write_name(plan: _Plan, index: int, lane: Compared) -> float:
     return 1.15 * width_pt(name, LABEL_PT)
 
 
-def _draw_end(plan: _Plan, index: int, lane: Compared, reached: int, taken: float) -> None:
+def _draw_end(layout: _Layout, index: int, lane: Compared, reached: int, taken: float) -> None:
     """A tick where it completed; else a cross, and the outcome's name above it, as near as the lane's name allows."""
-    end_ns, floor = lane.journey.trace.end_ns - lane.journey.origin_ns, plan.floor(index)
-    end = plan.x(end_ns)
+    end_ns, floor = lane.journey.subject.end_ns - lane.journey.origin_ns, layout.floor(index)
+    end = layout.x(end_ns)
     if lane.whole:
         if lane.journey.client_only and lane.facts.received:
-            _write_beside(plan, index, taken, "seen by the client alone", taken + 8)
-        plan.ax.plot([end, end], [floor - 4, floor + 4], color=INK, linewidth=2, label="_complete", zorder=3)
+            _write_beside(layout, index, taken, "seen by the client alone", taken + 8)
+        layout.ax.plot([end, end], [floor - 4, floor + 4], color=INK, linewidth=2, label="_complete", zorder=3)
         return
-    y = floor - plan.height(reached)
+    y = floor - layout.height(reached)
     line = (0, (4, 3))
-    plan.ax.plot([end, end], [plan.strip(index) + 6, y], color=INK, linewidth=0.9, linestyle=line, label="_ended")
-    plan.ax.plot([end], [y], "X", color=INK, markeredgecolor="white", markersize=9, zorder=4, label="_cut")
-    _write_beside(plan, index, taken, _ending(lane.facts), plan.across(end_ns))
+    layout.ax.plot([end, end], [layout.strip(index) + 6, y], color=INK, linewidth=0.9, linestyle=line, label="_ended")
+    layout.ax.plot([end], [y], "X", color=INK, markeredgecolor="white", markersize=9, zorder=4, label="_cut")
+    _write_beside(layout, index, taken, _ending(lane.facts), layout.across(end_ns))
 
 
-def _write_beside(plan: _Plan, index: int, taken: float, text: str, middle: float) -> None:
+def _write_beside(layout: _Layout, index: int, taken: float, text: str, middle: float) -> None:
     """In a lane's strip, as near to `middle` as its name, which reaches to `taken`, and the frame allow."""
-    room = plan.stairs_pt - taken - 8
+    room = layout.stairs_pt - taken - 8
     shown, families = palette.legible(text, limit=max(8, min(48, int(room / (0.6 * NOTE_PT)))))
     width = width_pt(shown)
-    left = min(max(middle - width / 2, taken + 8), max(plan.stairs_pt - width, 0.0))
-    plan.ax.text(
-        plan.at_pt(left),
-        plan.strip(index),
+    left = min(max(middle - width / 2, taken + 8), max(layout.stairs_pt - width, 0.0))
+    layout.ax.text(
+        layout.at_pt(left),
+        layout.strip(index),
         shown,
         fontsize=NOTE_PT,
         fontfamily=families,
@@ -405,31 +398,31 @@ def _table_pt(columns: Sequence[_Column]) -> float:
     return BAR_PT + 4 + sum(column.width + GAP_PT for column in columns)
 
 
-def _edges(plan: _Plan) -> list[float]:
+def _edges(layout: _Layout) -> list[float]:
     """Where each column ends: numbers stand flush right."""
-    widths = np.array([column.width + GAP_PT for column in plan.columns])
-    return [plan.at_pt(plan.stairs_pt + BAR_PT + 4 + edge) for edge in np.cumsum(widths).tolist()]
+    widths = np.array([column.width + GAP_PT for column in layout.columns])
+    return [layout.at_pt(layout.stairs_pt + BAR_PT + 4 + edge) for edge in np.cumsum(widths).tolist()]
 
 
-def _write_heads(plan: _Plan) -> None:
-    for column, edge in zip(plan.columns, _edges(plan), strict=True):
+def _write_heads(layout: _Layout) -> None:
+    for column, edge in zip(layout.columns, _edges(layout), strict=True):
         for line, text in zip((1.5, 0.5), column.head, strict=True):
-            y = plan.header_pt - 8 + LINE_PT * (0.5 - line)
-            plan.ax.text(edge, y + 4, text, ha="right", va="center", fontsize=NOTE_PT, color=MUTED, label="_head")
+            y = layout.header_pt - 8 + LINE_PT * (0.5 - line)
+            layout.ax.text(edge, y + 4, text, ha="right", va="center", fontsize=NOTE_PT, color=MUTED, label="_head")
 
 
-def _write_row(plan: _Plan, index: int) -> None:
-    middle = (plan.top(index) + plan.floor(index)) / 2
-    shift = LINE_PT / 2 if plan.tall_pt >= ROOM_FOR_NOTES_PT else 0.0
-    for column, edge in zip(plan.columns, _edges(plan), strict=True):
+def _write_row(layout: _Layout, index: int) -> None:
+    middle = (layout.top(index) + layout.floor(index)) / 2
+    shift = LINE_PT / 2 if layout.tall_pt >= ROOM_FOR_NOTES_PT else 0.0
+    for column, edge in zip(layout.columns, _edges(layout), strict=True):
         cell = column.cells[index]
         style: dict[str, Any] = {"ha": "right", "va": "center", "parse_math": False}
         weight = "bold" if cell.best else "normal"
-        plan.ax.text(
+        layout.ax.text(
             edge, middle - shift, cell.text, fontsize=LABEL_PT, fontweight=weight, color=INK, label="_cell", **style
         )
         if cell.note and shift:
-            plan.ax.text(edge, middle + shift, cell.note, fontsize=NOTE_PT, color=MUTED, label="_cell", **style)
+            layout.ax.text(edge, middle + shift, cell.note, fontsize=NOTE_PT, color=MUTED, label="_cell", **style)
 
 
 # --- The legend -----------------------------------------------------------------------------------------------------
@@ -440,9 +433,7 @@ def _entries(lanes: Sequence[Compared]) -> list[tuple[Artist, str]]:
     entries: list[tuple[Artist, str]] = []
     for tap, width in WIDTHS.items():
         if any(tap in lane.journey.curves for lane in lanes):
-            stroke = palette.TAPS[tap]
-            style: dict[str, Any] = {"color": stroke.colour, "linestyle": stroke.line, "linewidth": width}
-            entries.append((Line2D([], [], **style), tap))
+            entries.append((Line2D([], [], linewidth=width, **palette.TAP_STROKES[tap].style), tap))
     if any(lane.facts.total for lane in lanes):
         entries.append((Patch(facecolor=CAME), "came"))
     if any(lane.facts.lost for lane in lanes):
@@ -453,12 +444,12 @@ def _entries(lanes: Sequence[Compared]) -> list[tuple[Artist, str]]:
     return entries
 
 
-def _explain(plan: _Plan, lanes: Sequence[Compared]) -> None:
+def _explain(layout: _Layout, lanes: Sequence[Compared]) -> None:
     entries = _entries(lanes)
-    plan.ax.legend(
+    layout.ax.legend(
         [handle for handle, _ in entries],
         [text for _, text in entries],
         bbox_to_anchor=(0, 1),
-        ncols=plan.legend_columns,
+        ncols=layout.key_columns,
         **{**palette.KEY, "columnspacing": 1.4, "labelspacing": 0.3},
     )

@@ -15,8 +15,7 @@ from streamkit.lab.findings.queues import Queued, describe_queues, queued
 from streamkit.lab.findings.words import byte_size, duration
 from streamkit.lab.plots import palette
 from streamkit.lab.plots.palette import INK, LINE_PT, MUTED, NOTE_PT, WIDTH_IN, Fill, width_pt
-from streamkit.lab.plots.plot_journey import time_axis
-from streamkit.taps.gauges import HOPS
+from streamkit.taps.gauges import STRETCHES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,11 +42,13 @@ BLOCKED: Final = "relay first blocked"
 def queues(recording: Recording, ax: Axes | None = None, *, title: str | None = None) -> Axes:
     """How many bytes lay in each queue on the way: x in ms since the request was sent (or made), s from 100 s on.
 
-    The queues are stacked from the client's at the bottom to the upstream's on top: one family of colours for each hop,
-    in it one shade and hatch for each queue. Those that never held more than a fiftieth of it all are drawn together.
-    The line is what the curves say that lay on the way; between it and the stack is what was in no queue that could be
-    seen. Where the line is below the stack, bytes were in two queues at once (see `streamkit.lab.findings.held`). A
-    dashed line is where the relay first had to wait for its client. Without gauges, words say so.
+        sk.plots.queues(await lab.post("/ans", chat_history="hi", reader=sk.Reader(bytes_per_s=100)))
+
+    The queues are stacked from the client's at the bottom to the upstream's on top: one family of colours for each
+    stretch of the way, in it one shade and hatch for each queue. Those that never held more than a fiftieth of it all
+    are drawn together. The line is what the curves say that lay on the way; between it and the stack is what was in no
+    queue that could be seen. Where the line is below the stack, bytes were in two queues at once (see `findings.held`).
+    A dashed line is where the relay first had to wait for its client. Without gauges, words say so.
 
     Raises TypeError for what is not a recording.
     """
@@ -55,7 +56,7 @@ def queues(recording: Recording, ax: Axes | None = None, *, title: str | None = 
     if ax is None:
         ax = palette.new_axes(WIDTH_IN, HEIGHT_IN)
     stack = _stacked(shown)
-    unit_ns = time_axis(ax, shown.journey)
+    unit_ns = palette.time_axis(ax, shown.journey.end_ns, sent=shown.journey.subject.sent_ns is not None)
     ax.set_ylabel("bytes held", fontsize=palette.LABEL_PT)
     _name_sizes(ax, stack.most)
     left, right = stack.left_ns, max(shown.end_ns, 1_000_000)
@@ -64,7 +65,7 @@ def queues(recording: Recording, ax: Axes | None = None, *, title: str | None = 
     palette.settle(ax)  # the frame's width, for title and note; then its height, with both
     palette.dress(ax, describe_queues(shown) if title is None else title, spines=["left", "bottom"])
     palette.trust_below(ax, [shown.journey.trust])
-    if not shown.hops:
+    if not shown.stretches:
         ax.set_yticks([])
         palette.say_instead(ax, [("", "no gauges in this recording (gauge_ms turns them on)")])
         return ax
@@ -129,7 +130,7 @@ class _Stack:
 
 def _stacked(shown: Queued) -> _Stack:
     large = [name for name, held in shown.queues.items() if held.max(initial=0) > LITTLE * shown.most]
-    layers = [_Layer(name, shown.queues[name], palette.QUEUES[name], _edge(name)) for name in reversed(large)]
+    layers = [_Layer(name, shown.queues[name], palette.QUEUE_FILLS[name], _edge(name)) for name in reversed(large)]
     small = [held for name, held in shown.queues.items() if name not in large]
     if any(held.any() for held in small):
         layers.append(_Layer("the others together", np.sum(small, axis=0), palette.OTHERS, palette.OTHERS.line))
@@ -138,17 +139,13 @@ def _stacked(shown: Queued) -> _Stack:
 
 
 def _edge(name: str) -> str:
-    """The colour of the tap to which the hop of this queue leads."""
-    taps = dict(zip(HOPS, ("upstream.sent", "relay.sent", "client.read", "client.event"), strict=True))
-    return palette.TAPS[next(taps[hop] for hop, names in HOPS.items() if name in names)].colour
-
-
-def _style(fill: Fill) -> dict[str, Any]:
-    return {"facecolor": fill.colour, "edgecolor": fill.line, "hatch": fill.hatch or None, "linewidth": 0}
+    """The colour of the tap to which the stretch of this queue leads."""
+    taps = dict(zip(STRETCHES, ("upstream.sent", "relay.sent", "client.read", "client.event"), strict=True))
+    return palette.TAP_STROKES[next(taps[stretch] for stretch, names in STRETCHES.items() if name in names)].colour
 
 
 def _draw(ax: Axes, x: npt.NDArray[np.float64], low: Ints, high: Ints, layer: _Layer) -> None:
-    ax.fill_between(x, low, high, step="post", label=f"_held {layer.name}", zorder=1.5, **_style(layer.fill))
+    ax.fill_between(x, low, high, step="post", label=f"_held {layer.name}", zorder=1.5, **layer.fill.style)
     if layer.name != "rest":
         edge = np.where(high > low, high, np.nan)
         ax.plot(x, edge, drawstyle="steps-post", label=f"_{layer.name}", color=layer.edge, linewidth=0.8, zorder=2)
@@ -203,8 +200,7 @@ def _explain(ax: Axes, shown: Queued, stack: _Stack) -> float:
 
 
 def _columns(entries: list[tuple[Artist, str]], width: float) -> int:
-    widest = max((width_pt(text) for _, text in entries), default=0.0) + HANDLE_PT
-    return max(1, min(len(entries), int(width / widest)))
+    return palette.key_columns((text for _, text in entries), width, HANDLE_PT)
 
 
 def _entries(stack: _Stack, *, numbers: bool) -> list[tuple[Artist, str]]:
@@ -213,11 +209,11 @@ def _entries(stack: _Stack, *, numbers: bool) -> list[tuple[Artist, str]]:
         most = f": max {byte_size(int(stack.by_curves.max()))}" if numbers else ""
         span = f": {_span(stack.rest)}" if numbers else ""
         entries.append((Line2D([], [], **LINE), f"by the curves{most}"))
-        entries.append((Patch(**_style(palette.REST)), f"in no queue{span}"))
+        entries.append((Patch(**palette.REST.style), f"in no queue{span}"))
     for layer in reversed(stack.layers):
         peak = int(np.argmax(layer.held))
         most = f": max {byte_size(int(layer.held[peak]))}, after {duration(int(stack.at_ns[peak]))}" if numbers else ""
-        entries.append((Patch(**_style(layer.fill)), layer.name + most))
+        entries.append((Patch(**layer.fill.style), layer.name + most))
     return entries
 
 
@@ -230,7 +226,7 @@ def _unknown(shown: Queued) -> list[str]:
     texts = []
     if shown.missing:
         texts.append(f"not known here: {', '.join(shown.missing)}")
-    untold = [f"{name} ({hop.untold})" for name, hop in shown.hops.items() if hop.untold]
+    untold = [f"{name} ({held.untold})" for name, held in shown.stretches.items() if held.untold]
     if untold:
         texts.append(f"not told by the curves: {', '.join(untold)}")
     return texts

@@ -16,9 +16,9 @@ from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from streamkit.lab.findings.timelines import describe
-from streamkit.lab.findings.traces import Recordings, Trace, traces
-from streamkit.lab.findings.words import SECONDS_FROM_MS, duration
+from streamkit.lab.findings.subjects import Recordings, Subject, subjects
+from streamkit.lab.findings.timeline import describe_timeline
+from streamkit.lab.findings.words import duration
 from streamkit.lab.plots import palette
 from streamkit.lab.plots.palette import FRAME_PT, INK, LINE_PT, MUTED, NOTE_PT, WIDTH_IN, width_pt
 
@@ -48,6 +48,10 @@ def timeline(
 ) -> Axes:
     """When each piece came: one lane per recording, x in ms since the request was sent (or made: the label says it).
 
+        >>> ax = sk.plots.timeline(sk.Recording.from_pieces([(10_000_000, "Hel"), (60_000_000, "lo")]))
+        >>> ax.get_title("left")
+        'First piece after 10 ms, then one every 50 ms'
+
     The wait for the first piece is a hatched bar; each read that brought events is an upright bar, as tall as the
     text it brought has characters (bytes of data where no text was extracted at all); several events in one read are
     one outlined bar with a count; gaps longer than `stall_ms` (default: `metrics.stall_threshold_ns`) are shaded; the
@@ -56,27 +60,26 @@ def timeline(
 
     Takes one `Recording`, several, or a mapping from names to recordings; ValueError for none, TypeError for others.
     """
-    shown = traces(recordings, stall_ms)
-    sent = all(trace.sent_ns is not None for trace in shown)
-    lanes = _lanes([_counted_from(trace, trace.origin_ns) for trace in shown] if sent else shown)
+    shown = subjects(recordings, stall_ms)
+    sent = all(subject.sent_ns is not None for subject in shown)
+    lanes = _lanes([_counted_from(subject, subject.origin_ns) for subject in shown] if sent else shown)
     if ax is None:
         lane_pt = 36 + 66 / len(lanes)
         ax = palette.new_axes(WIDTH_IN, (FRAME_PT + 2 * LINE_PT + len(lanes) * lane_pt) / 72)
-    unit, unit_ns = ("s", 1e9) if max(lane.end_ns for lane in lanes) >= SECONDS_FROM_MS * 1e6 else ("ms", 1e6)
-    ax.set_xlabel(f"{unit} since the request was {'sent' if sent else 'made'}")
-    palette.dress(ax, describe(shown) if title is None else title, spines=["bottom"])
-    plan = _plan(ax, lanes, unit_ns)
+    unit_ns = palette.time_axis(ax, max(lane.end_ns for lane in lanes), sent=sent)
+    palette.dress(ax, describe_timeline(shown) if title is None else title, spines=["bottom"])
+    layout = _lay_out(ax, lanes, unit_ns)
     for index, lane in enumerate(lanes):
-        _draw_lane(plan, index, lane)
-    _explain(ax, _entries(lanes, plan.crowded), plan.width_pt)
+        _draw_lane(layout, index, lane)
+    _explain(ax, _entries(lanes, layout.crowded), layout.width_pt)
     return ax
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Lane:
-    """A recording's trace, and its reads that brought events, one bar each."""
+    """A recording, and its reads that brought events, one bar each."""
 
-    trace: Trace
+    subject: Subject
     end_ns: int
     at_ns: Ints
     first: Ints  # index of each read's first event
@@ -90,7 +93,7 @@ class _Lane:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Plan:
+class _Layout:
     """Where things go: x in the axis' unit, y in points from the top of the frame."""
 
     ax: Axes
@@ -128,28 +131,28 @@ class _Plan:
         return stub + (self.tall_pt - stub) * weight / self.heaviest
 
 
-def _counted_from(trace: Trace, zero_ns: int) -> Trace:
+def _counted_from(subject: Subject, zero_ns: int) -> Subject:
     return replace(
-        trace,
+        subject,
         sent_ns=0,
-        end_ns=trace.end_ns - zero_ns,
-        at_ns=trace.at_ns - zero_ns,
-        stalls=trace.stalls - zero_ns,
+        end_ns=subject.end_ns - zero_ns,
+        at_ns=subject.at_ns - zero_ns,
+        stalls=subject.stalls - zero_ns,
     )
 
 
-def _lanes(shown: list[Trace]) -> list[_Lane]:
-    text = any(trace.characters.any() for trace in shown) or not any(trace.at_ns.size for trace in shown)
+def _lanes(shown: list[Subject]) -> list[_Lane]:
+    text = any(subject.characters.any() for subject in shown) or not any(subject.at_ns.size for subject in shown)
     lanes = []
-    for trace in shown:
-        first = np.flatnonzero(np.diff(trace.read, prepend=-1))
-        events = np.diff(first, append=trace.read.size)
-        weight = trace.characters if text else trace.bytes
+    for subject in shown:
+        first = np.flatnonzero(np.diff(subject.read, prepend=-1))
+        events = np.diff(first, append=subject.read.size)
+        weight = subject.characters if text else subject.bytes
         total = np.add.reduceat(weight, first) if first.size else weight
         lane = _Lane(
-            trace=trace,
-            end_ns=max(trace.end_ns, *trace.at_ns[-1:].tolist(), 0),
-            at_ns=trace.at_ns[first],
+            subject=subject,
+            end_ns=max(subject.end_ns, *subject.at_ns[-1:].tolist(), 0),
+            at_ns=subject.at_ns[first],
             first=first,
             events=events,
             weight=weight,
@@ -163,7 +166,7 @@ def _lanes(shown: list[Trace]) -> list[_Lane]:
     return lanes
 
 
-def _plan(ax: Axes, lanes: list[_Lane], unit_ns: float) -> _Plan:
+def _lay_out(ax: Axes, lanes: list[_Lane], unit_ns: float) -> _Layout:
     """Set the limits, so that every lane and every outcome's name has its room."""
     ends = [lane.end_ns / unit_ns for lane in lanes]
     left = min(0.0, *(min(lane.at_ns.tolist(), default=0) / unit_ns for lane in lanes))
@@ -171,17 +174,17 @@ def _plan(ax: Axes, lanes: list[_Lane], unit_ns: float) -> _Plan:
     ax.set_xlim(left, widest)
     _name_lanes(ax, lanes, [i + 0.5 for i in range(len(lanes))])
     palette.settle(ax)
-    palette.trust_below(ax, [lane.trace.trust for lane in lanes])
+    palette.trust_below(ax, [lane.subject.trust for lane in lanes])
     palette.settle(ax)
     width, height = palette.size_pt(ax)
     right = widest
     for lane, end in zip(lanes, ends, strict=True):
-        taken = 8 if lane.trace.outcome.ok else 12 + width_pt(_end_name(lane))
+        taken = 8 if lane.subject.outcome.ok else 12 + width_pt(_end_name(lane))
         right = max(right, left + (end - left) * width / max(width - taken, width / 3))
     crowded = max(lane.events.size for lane in lanes) > 2 * width
     header = _columns(_entries(lanes, crowded), width)[1] * LINE_PT + 5
     lane_pt = max(10.0, (height - header) / len(lanes))
-    plan = _Plan(
+    layout = _Layout(
         ax=ax,
         unit_ns=unit_ns,
         left=left,
@@ -195,8 +198,8 @@ def _plan(ax: Axes, lanes: list[_Lane], unit_ns: float) -> _Plan:
     )
     ax.set_xlim(left, right)
     ax.set_ylim(header + len(lanes) * lane_pt, 0)
-    _name_lanes(ax, lanes, [(plan.top(i) + plan.floor(i)) / 2 for i in range(len(lanes))])
-    return plan
+    _name_lanes(ax, lanes, [(layout.top(i) + layout.floor(i)) / 2 for i in range(len(lanes))])
+    return layout
 
 
 def _heaviest(lanes: list[_Lane]) -> int:
@@ -204,8 +207,8 @@ def _heaviest(lanes: list[_Lane]) -> int:
 
 
 def _name_lanes(ax: Axes, lanes: list[_Lane], middles: list[float]) -> None:
-    named = any(lane.trace.name for lane in lanes)
-    shown = [palette.legible(lane.trace.name) for lane in lanes]
+    named = any(lane.subject.name for lane in lanes)
+    shown = [palette.legible(lane.subject.name) for lane in lanes]
     ax.set_yticks(
         middles if named else [],
         labels=[name for name, _ in shown] if named else [],
@@ -215,107 +218,108 @@ def _name_lanes(ax: Axes, lanes: list[_Lane], middles: list[float]) -> None:
     ax.tick_params(axis="y", length=0)
 
 
-def _draw_lane(plan: _Plan, index: int, lane: _Lane) -> None:
-    trace = lane.trace
-    start, end = trace.origin_ns, lane.end_ns
-    waits = [(start, end if trace.wait_ns is None else start + trace.wait_ns), trace.silence]
+def _draw_lane(layout: _Layout, index: int, lane: _Lane) -> None:
+    subject = lane.subject
+    start, end = subject.origin_ns, lane.end_ns
+    waits = [(start, end if subject.wait_ns is None else start + subject.wait_ns), subject.silence]
     for wait in filter(None, waits):
-        _shade(plan, index, wait, "_wait", **WAITING)
-    for stall in trace.stalls.tolist():
-        _shade(plan, index, stall, "_stall", facecolor=palette.STALL_FILL)
-    floor = plan.floor(index)
-    plan.ax.plot([plan.x(start), plan.x(end)], [floor, floor], color=MUTED, linewidth=0.8, label="_open")
-    _draw_bars(plan, index, lane)
-    _draw_end(plan, index, lane)
-    if plan.strip_pt >= LINE_PT:
-        _label_lane(plan, index, lane)
+        _shade(layout, index, wait, "_wait", **WAITING)
+    for stall in subject.stalls.tolist():
+        _shade(layout, index, stall, "_stall", facecolor=palette.STALL_FILL)
+    floor = layout.floor(index)
+    layout.ax.plot([layout.x(start), layout.x(end)], [floor, floor], color=MUTED, linewidth=0.8, label="_open")
+    _draw_bars(layout, index, lane)
+    _draw_end(layout, index, lane)
+    if layout.strip_pt >= LINE_PT:
+        _label_lane(layout, index, lane)
 
 
-def _shade(plan: _Plan, index: int, span_ns: Sequence[int], label: str, **style: Any) -> None:
-    left, right = plan.x(span_ns[0]), plan.x(span_ns[1])
-    corner = (left, plan.top(index))
-    plan.ax.add_patch(Rectangle(corner, right - left, plan.tall_pt, label=label, zorder=0.5, **style))
+def _shade(layout: _Layout, index: int, span_ns: Sequence[int], label: str, **style: Any) -> None:
+    left, right = layout.x(span_ns[0]), layout.x(span_ns[1])
+    corner = (left, layout.top(index))
+    layout.ax.add_patch(Rectangle(corner, right - left, layout.tall_pt, label=label, zorder=0.5, **style))
 
 
-def _draw_bars(plan: _Plan, index: int, lane: _Lane) -> None:
+def _draw_bars(layout: _Layout, index: int, lane: _Lane) -> None:
     colour = palette.recording_stroke(index).colour
-    x = lane.at_ns / plan.unit_ns
-    pitch = float(np.median(np.diff(x))) / plan.per_pt if x.size > 1 else np.inf
+    x = lane.at_ns / layout.unit_ns
+    pitch = float(np.median(np.diff(x))) / layout.per_pt if x.size > 1 else np.inf
     thin, thick = float(np.clip(0.5 * pitch, 0.6, 2.4)), float(np.clip(0.8 * pitch, 2.4, 5.0))
-    floor = plan.floor(index)
+    floor = layout.floor(index)
 
     def bars(which: Bools, inset: float, width: float, colour: str, label: str) -> None:
-        chosen = _drawn(plan, x, lane.total, np.flatnonzero(which))
+        chosen = _drawn(layout, x, lane.total, np.flatnonzero(which))
         low = np.full(chosen.size, floor - inset)
-        high = floor - plan.height(lane.total[chosen]) + inset
+        high = floor - layout.height(lane.total[chosen]) + inset
         ends = np.stack([np.column_stack([x[chosen], low]), np.column_stack([x[chosen], high])], axis=1)
         lines = LineCollection(list(ends), linewidths=width, colors=colour, capstyle="butt", label=label)
-        plan.ax.add_collection(lines, autolim=False)
+        layout.ax.add_collection(lines, autolim=False)
 
     bars(lane.empty, 0, thin, MUTED, "_empty")
     bars(lane.single, 0, thin, colour, "_pieces")
     bars(lane.shared, 0, thick, INK, "_shared")  # where bars touch, this outlines them all together
     bars(lane.shared, 1, thick if thick < 3 else thick - 1.6, _pale(colour), "_inside")
     if thick >= 4:
-        _draw_borders(plan, floor, lane, x, thick)
+        _draw_borders(layout, floor, lane, x, thick)
 
 
-def _drawn(plan: _Plan, x: Floats, total: Ints, chosen: Ints) -> Ints:
+def _drawn(layout: _Layout, x: Floats, total: Ints, chosen: Ints) -> Ints:
     """Of too many bars the tallest of each half point: the others would be painted over anyway."""
-    if not plan.crowded:
+    if not layout.crowded:
         return chosen
-    column = np.floor((x[chosen] - plan.left) / plan.per_pt * 2).astype(np.int64)
+    column = np.floor((x[chosen] - layout.left) / layout.per_pt * 2).astype(np.int64)
     order = np.lexsort((total[chosen], column))
     tallest = order[np.flatnonzero(np.diff(column[order], append=np.iinfo(np.int64).max))]
     return chosen[tallest]
 
 
-def _draw_borders(plan: _Plan, floor: float, lane: _Lane, x: Floats, thick: float) -> None:
+def _draw_borders(layout: _Layout, floor: float, lane: _Lane, x: Floats, thick: float) -> None:
     """The borders between the pieces of one read, where they can be told apart."""
-    half = thick / 2 * plan.per_pt
+    half = thick / 2 * layout.per_pt
     lines = []
     for at, first, count in zip(x[lane.shared], lane.first[lane.shared], lane.events[lane.shared], strict=True):
-        edges = floor - plan.height(np.cumsum(lane.weight[first : first + count]))
+        edges = floor - layout.height(np.cumsum(lane.weight[first : first + count]))
         if np.ptp(edges) > 3 * count:
             lines += [[(at - half, edge), (at + half, edge)] for edge in edges[:-1].tolist()]
-    plan.ax.add_collection(LineCollection(lines, linewidths=0.9, colors=INK, label="_borders"), autolim=False)
+    layout.ax.add_collection(LineCollection(lines, linewidths=0.9, colors=INK, label="_borders"), autolim=False)
 
 
-def _draw_end(plan: _Plan, index: int, lane: _Lane) -> None:
-    end, floor, outcome = plan.x(lane.end_ns), plan.floor(index), lane.trace.outcome
+def _draw_end(layout: _Layout, index: int, lane: _Lane) -> None:
+    end, floor, outcome = layout.x(lane.end_ns), layout.floor(index), lane.subject.outcome
     if outcome.ok:  # across the base line: bars stand on it and cannot hide the lower half
-        plan.ax.plot([end, end], [floor - 5, floor + 5], color=INK, linewidth=2, label="_complete")
+        layout.ax.plot([end, end], [floor - 5, floor + 5], color=INK, linewidth=2, label="_complete")
         return
-    y = floor - min(9.0, 0.5 * plan.tall_pt)
-    plan.ax.plot([end], [y], "X", color=INK, markeredgecolor="white", markersize=9, label="_cut")
-    plan.ax.text(end + 8 * plan.per_pt, y, _end_name(lane), fontsize=NOTE_PT, color=INK, va="center", parse_math=False)
+    y = floor - min(9.0, 0.5 * layout.tall_pt)
+    layout.ax.plot([end], [y], "X", color=INK, markeredgecolor="white", markersize=9, label="_cut")
+    x = end + 8 * layout.per_pt
+    layout.ax.text(x, y, _end_name(lane), fontsize=NOTE_PT, color=INK, va="center", parse_math=False)
 
 
 def _end_name(lane: _Lane) -> str:
-    return palette.legible(str(lane.trace.outcome), limit=32)[0]  # an error's code is the provider's own text
+    return palette.legible(str(lane.subject.outcome), limit=32)[0]  # an error's code is the provider's own text
 
 
-def _label_lane(plan: _Plan, index: int, lane: _Lane) -> None:
+def _label_lane(layout: _Layout, index: int, lane: _Lane) -> None:
     """Words above the bars: what has no room beside something more telling is shortened or left out."""
     counts = [
-        _over(plan, (at_ns, at_ns), f"×{events:,}")
+        _over(layout, (at_ns, at_ns), f"×{events:,}")
         for at_ns, events in zip(lane.at_ns[lane.shared][:100], lane.events[lane.shared], strict=False)
     ]
     choices = [
-        [*_wait_words(plan, lane, full_wait), *_stall_words(plan, lane, full_stalls), *more]
+        [*_wait_words(layout, lane, full_wait), *_stall_words(layout, lane, full_stalls), *more]
         for more in (counts, [])
         for full_stalls in (True, False)
         for full_wait in (True, False)
     ]
     words = next((choice for choice in choices if _apart(choice)), None)
     if words is None:
-        words = _fitting([], [*_stall_words(plan, lane, True)[:1], *choices[-1]])
+        words = _fitting([], [*_stall_words(layout, lane, True)[:1], *choices[-1]])
     with_counts = _fitting(words, counts)
     if len(with_counts) - len(words) > len(counts) / 2:
         words = with_counts
-    y = plan.top(index) - plan.strip_pt / 2
+    y = layout.top(index) - layout.strip_pt / 2
     for word in words:
-        plan.ax.text(plan.at_pt(word.left), y, word.text, fontsize=NOTE_PT, color=INK, va="center")
+        layout.ax.text(layout.at_pt(word.left), y, word.text, fontsize=NOTE_PT, color=INK, va="center")
 
 
 @dataclass(frozen=True)
@@ -328,12 +332,12 @@ class _Word:
         return self.left + width_pt(self.text)
 
 
-def _over(plan: _Plan, span_ns: Sequence[int], text: str) -> _Word:
-    return _inside(plan, text, (plan.pt(span_ns[0]) + plan.pt(span_ns[1])) / 2 - width_pt(text) / 2)
+def _over(layout: _Layout, span_ns: Sequence[int], text: str) -> _Word:
+    return _inside(layout, text, (layout.pt(span_ns[0]) + layout.pt(span_ns[1])) / 2 - width_pt(text) / 2)
 
 
-def _inside(plan: _Plan, text: str, left: float) -> _Word:
-    return _Word(text, max(0.0, min(left, plan.width_pt - width_pt(text))))
+def _inside(layout: _Layout, text: str, left: float) -> _Word:
+    return _Word(text, max(0.0, min(left, layout.width_pt - width_pt(text))))
 
 
 def _apart(words: list[_Word]) -> bool:
@@ -347,21 +351,21 @@ def _fitting(words: list[_Word], more: list[_Word]) -> list[_Word]:
     return words
 
 
-def _wait_words(plan: _Plan, lane: _Lane, full: bool) -> list[_Word]:
-    trace = lane.trace
-    took = lane.end_ns - trace.origin_ns if trace.wait_ns is None else trace.wait_ns
-    what = f"no {trace.noun} in " if trace.wait_ns is None else f"first {trace.noun} after "
-    words = [_inside(plan, f"{what if full else ''}{duration(took)}", plan.pt(trace.origin_ns))]
-    if trace.silence:
-        silence = duration(trace.silence[1] - trace.silence[0])
-        words.append(_over(plan, trace.silence, f"nothing for {silence}" if full else silence))
+def _wait_words(layout: _Layout, lane: _Lane, full: bool) -> list[_Word]:
+    subject = lane.subject
+    took = lane.end_ns - subject.origin_ns if subject.wait_ns is None else subject.wait_ns
+    what = f"no {subject.noun} in " if subject.wait_ns is None else f"first {subject.noun} after "
+    words = [_inside(layout, f"{what if full else ''}{duration(took)}", layout.pt(subject.origin_ns))]
+    if subject.silence:
+        silence = duration(subject.silence[1] - subject.silence[0])
+        words.append(_over(layout, subject.silence, f"nothing for {silence}" if full else silence))
     return words
 
 
-def _stall_words(plan: _Plan, lane: _Lane, full: bool) -> list[_Word]:
+def _stall_words(layout: _Layout, lane: _Lane, full: bool) -> list[_Word]:
     """The longest first."""
-    stalls = sorted(lane.trace.stalls.tolist(), key=lambda stall: stall[0] - stall[1])
-    return [_over(plan, stall, f"{'stall ' if full else ''}{duration(stall[1] - stall[0])}") for stall in stalls[:100]]
+    stalls, what = sorted(lane.subject.stalls.tolist(), key=lambda stall: stall[0] - stall[1]), "stall " if full else ""
+    return [_over(layout, stall, f"{what}{duration(stall[1] - stall[0])}") for stall in stalls[:100]]
 
 
 def _entries(lanes: list[_Lane], crowded: bool) -> list[tuple[Artist, str]]:
@@ -377,9 +381,9 @@ def _entries(lanes: list[_Lane], crowded: bool) -> list[tuple[Artist, str]]:
         entries.append((_mark("|", MUTED, 4), "event without text"))
     if any(lane.shared.any() for lane in lanes):
         entries.append((_mark(UPRIGHT, INK, 9, _pale(colour)), "arrived in one read"))
-    if any(lane.trace.stalls.size for lane in lanes):
+    if any(lane.subject.stalls.size for lane in lanes):
         entries.append((Patch(facecolor=palette.STALL_FILL), "stall"))
-    if any(lane.trace.outcome.ok for lane in lanes):
+    if any(lane.subject.outcome.ok for lane in lanes):
         entries.append((_mark("|", INK, 7), "complete"))
     return entries
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -151,9 +149,3 @@ def test_a_grid_without_a_stream_or_with_one_outside_is_refused() -> None:
         EndGrid(rows=["a"], columns=["b"], panels={"": {("a", "b"): [Ending("cut")]}}, bands={"": Band("b", "z", "")})
     with pytest.raises(ValueError, match="as kind"):
         Ending("fine")  # type: ignore[arg-type]  # what is tested
-
-
-def test_judging_needs_no_matplotlib() -> None:
-    modules = "streamkit.lab.findings.endings, streamkit.lab.experiments.timeout_map"
-    code = f"import sys, {modules}; sys.exit('matplotlib' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

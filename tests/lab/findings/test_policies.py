@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -11,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamkit.lab.findings.policies import about, compared, facts, policies_finding
-from streamkit.lab.findings.words import byte_size
+from streamkit.lab.findings.policies import compared, policies_finding, policy_facts
 from streamkit.lab.recording.recorded import Events, Reads
 from streamkit.lab.recording.recording import Recording
 from streamkit.outcome import Outcome
@@ -95,50 +92,50 @@ REFUSED = way({}, [], outcome="refused(415)", ended_ms=12)
 
 
 def test_a_stream_that_came_whole_lost_nothing() -> None:
-    found = facts(PAUSE)
+    found = policy_facts(PAUSE)
     assert (found.total, found.offered, found.received, found.not_delivered, found.lost) == (600, 600, 600, 0, 0)
     assert found.text_share == 1
     assert found.finished_ns == round(SLOW[-1] * MS)
 
 
 def test_what_was_dropped_and_what_never_came_are_told_apart() -> None:
-    assert (facts(LATEST).dropped, facts(LATEST).not_delivered) == (401, 0)
-    assert (facts(CUT).dropped, facts(CUT).not_delivered, facts(CUT).lost) == (0, 480, 480)
-    assert facts(CUT).offered == 140
-    assert facts(CUT).text_share == 0.2
+    assert (policy_facts(LATEST).dropped, policy_facts(LATEST).not_delivered) == (401, 0)
+    assert (policy_facts(CUT).dropped, policy_facts(CUT).not_delivered, policy_facts(CUT).lost) == (0, 480, 480)
+    assert policy_facts(CUT).offered == 140
+    assert policy_facts(CUT).text_share == 0.2
 
 
 def test_where_nothing_is_known_nothing_is_claimed() -> None:
-    found = facts(ALONE)
+    found = policy_facts(ALONE)
     assert found.received == 600
     unknown = (found.total, found.dropped, found.not_delivered, found.lost, found.text_share, found.held_ns)
     assert set(unknown) == {None}
     assert (found.peak_relay_bytes, found.peak_kernel_bytes, found.age_max_ns) == (None, None, None)
-    assert facts(replace(ALONE, ended_ns=None)).finished_ns is None
+    assert policy_facts(replace(ALONE, ended_ns=None)).finished_ns is None
 
 
 def test_time_counts_from_the_request() -> None:
-    assert facts(replace(ALONE, sent_ns=50 * MS)).finished_ns == round((DUE[-1] - 50) * MS)
+    assert policy_facts(replace(ALONE, sent_ns=50 * MS)).finished_ns == round((DUE[-1] - 50) * MS)
 
 
 def test_the_upstream_is_held_for_as_long_as_its_last_piece_is_late() -> None:
-    assert facts(PAUSE).upstream_held_ns == 7400 * MS
-    assert facts(KEPT).upstream_held_ns == 0
+    assert policy_facts(PAUSE).upstream_held_ns == 7400 * MS
+    assert policy_facts(KEPT).upstream_held_ns == 0
 
 
 def test_an_upstream_that_did_not_finish_is_held_until_the_end() -> None:
     """Piece 151 had been due at 1,600 ms."""
-    assert facts(CUT).upstream_held_ns == 500 * MS
-    assert facts(CUT).relay_held_ns == 400 * MS
+    assert policy_facts(CUT).upstream_held_ns == 500 * MS
+    assert policy_facts(CUT).relay_held_ns == 400 * MS
 
 
 def test_what_is_not_due_yet_is_not_held() -> None:
     left = way({"upstream.due": DUE, "upstream.sent": DUE[:50]}, DUE[:50], outcome="cancelled", ended_ms=594)
-    assert facts(left).upstream_held_ns == 0
+    assert policy_facts(left).upstream_held_ns == 0
 
 
 def test_without_the_upstreams_taps_the_relays_own_count_is_told() -> None:
-    found = facts(way({"relay.event": DUE}, SLOW, counts={"relay.held_ns": 5}))
+    found = policy_facts(way({"relay.event": DUE}, SLOW, counts={"relay.held_ns": 5}))
     assert (found.upstream_held_ns, found.held_ns) == (None, 5)
 
 
@@ -151,29 +148,29 @@ def test_memory_is_what_lay_in_all_of_the_relays_queues_at_one_time() -> None:
         "client.unread": Gauge([5, 15, 25], [1, 4, 2]),
         "relay.rss": Gauge([0], [10**9]),
     }
-    found = facts(way({}, DUE, gauges=gauges))
+    found = policy_facts(way({}, DUE, gauges=gauges))
     assert (found.peak_relay_bytes, found.peak_kernel_bytes) == (130, 13)
 
 
 def test_a_peak_between_two_samples_is_known_by_the_relays_count() -> None:
     counts = {"relay.peak_pending_bytes": 900}
-    assert facts(way({}, DUE, counts=counts, gauges=pending(0, 400))).peak_relay_bytes == 900
-    assert facts(way({}, DUE, counts=counts)).peak_relay_bytes == 900
+    assert policy_facts(way({}, DUE, counts=counts, gauges=pending(0, 400))).peak_relay_bytes == 900
+    assert policy_facts(way({}, DUE, counts=counts)).peak_relay_bytes == 900
 
 
 def test_a_gauge_that_says_nothing_is_not_0() -> None:
-    assert facts(way({}, DUE, gauges=pending(NOT_KNOWN, NOT_KNOWN))).peak_relay_bytes is None
+    assert policy_facts(way({}, DUE, gauges=pending(NOT_KNOWN, NOT_KNOWN))).peak_relay_bytes is None
 
 
 def test_pieces_are_matched_by_their_numbers() -> None:
-    found = facts(LATEST)
+    found = policy_facts(LATEST)
     assert found.numbers == tuple(n for n in EVERY_THIRD if n != 102)
     assert (found.age_p50_ns, found.age_max_ns) == (5 * MS, 300 * MS)
 
 
 def test_where_nothing_was_left_out_the_first_that_came_is_the_first() -> None:
     whole = way({"upstream.sent": DUE}, [at + 7 for at in DUE])
-    assert (facts(whole).age_p50_ns, facts(whole).age_max_ns) == (7 * MS, 7 * MS)
+    assert (policy_facts(whole).age_p50_ns, policy_facts(whole).age_max_ns) == (7 * MS, 7 * MS)
 
 
 def test_without_event_borders_pieces_are_found_by_bytes() -> None:
@@ -184,12 +181,12 @@ def test_without_event_borders_pieces_are_found_by_bytes() -> None:
         taps={"upstream.sent": tap([10, 20, 30, 40])},
         outcome=Outcome("truncated"),
     )
-    assert (facts(plain).numbers, facts(plain).not_delivered) == ((1, 2, 3), 1)
-    assert (facts(plain).age_p50_ns, facts(plain).age_max_ns) == (20 * MS, 30 * MS)
+    assert (policy_facts(plain).numbers, policy_facts(plain).not_delivered) == ((1, 2, 3), 1)
+    assert (policy_facts(plain).age_p50_ns, policy_facts(plain).age_max_ns) == (20 * MS, 30 * MS)
 
 
 def test_where_events_do_not_tell_what_was_left_out_no_age_is_claimed() -> None:
-    found = facts(replace(LATEST, events=Events(LATEST.events.at_ns, text=LATEST.events.text)))
+    found = policy_facts(replace(LATEST, events=Events(LATEST.events.at_ns, text=LATEST.events.text)))
     assert (found.received, found.lost) == (199, 401)
     assert (found.numbers, found.age_p50_ns, found.age_max_ns) == (None, None, None)
 
@@ -197,7 +194,7 @@ def test_where_events_do_not_tell_what_was_left_out_no_age_is_claimed() -> None:
 def test_age_counts_from_the_first_moment_that_is_known() -> None:
     late_upstream = {"upstream.due": [10], "upstream.sent": [15], "relay.event": [17]}
     for name, age_ms in (("upstream.due", 10), ("upstream.sent", 5), ("relay.event", 3)):
-        assert facts(way(late_upstream, [20])).age_max_ns == age_ms * MS
+        assert policy_facts(way(late_upstream, [20])).age_max_ns == age_ms * MS
         del late_upstream[name]
 
 
@@ -213,7 +210,7 @@ def test_received_dropped_and_not_delivered_add_up(came: list[bool], late_ms: in
         numbers,
         counts={"relay.dropped_pieces": len(came) - len(numbers)},
     )
-    found = facts(recording)
+    found = policy_facts(recording)
     assert found.received + (found.dropped or 0) + (found.not_delivered or 0) == found.total == len(due)
     assert found.not_delivered == unsent
     if came[-1]:  # with `latest` the last state always comes
@@ -225,13 +222,13 @@ def test_received_dropped_and_not_delivered_add_up(came: list[bool], late_ms: in
 def test_the_peak_is_one_that_was_there(samples: list[tuple[int, int]]) -> None:
     samples.sort()
     gauge = Gauge([at for at, _ in samples], [value for _, value in samples])
-    peak = facts(way({}, DUE[:1], gauges={"relay.pending": gauge})).peak_relay_bytes
+    peak = policy_facts(way({}, DUE[:1], gauges={"relay.pending": gauge})).peak_relay_bytes
     assert peak == (max(max(v, 0) for _, v in samples) if gauge.known else None)
 
 
 def test_only_recordings_have_facts() -> None:
     with pytest.raises(TypeError, match="expected a Recording, got str"):
-        facts("latest")  # type: ignore[arg-type]  # what is tested
+        policy_facts("latest")  # type: ignore[arg-type]  # what is tested
     with pytest.raises(ValueError, match="got none"):
         compared([])
 
@@ -322,29 +319,3 @@ def test_a_long_title_says_less_of_each_before_it_leaves_one_out() -> None:
 )
 def test_whatever_is_compared_the_title_is_one_that_fits(recordings: dict[str, Recording]) -> None:
     assert 0 < len(policies_finding(recordings)) <= 240
-
-
-# --- Units ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("ns", "text"),
-    [(0, "0 ms"), (320_000, "0.32 ms"), (320 * MS, "320 ms"), (999_400_000, "999 ms"), (999_600_000, "1.0 s"),
-     (7_412 * MS, "7.4 s"), (12_300 * MS, "12 s"), (4_000_000 * MS, "4,000 s")],
-)  # fmt: skip
-def test_times_are_told_in_two_digits_or_so(ns: int, text: str) -> None:
-    assert about(ns) == text
-
-
-@pytest.mark.parametrize(
-    ("count", "text"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (3840, "3.8 kB"), (9_960, "10 kB"), (310_000, "310 kB"),
-     (999_600, "1.0 MB"), (4_194_304, "4.2 MB"), (2 * 10**9, "2.0 GB"), (5 * 10**12, "5,000 GB")],
-)  # fmt: skip
-def test_sizes_are_told_in_two_digits_or_so(count: int, text: str) -> None:
-    assert byte_size(count) == text
-
-
-def test_the_finding_needs_no_matplotlib() -> None:
-    code = "import sys, streamkit.lab.findings.policies; sys.exit('matplotlib' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

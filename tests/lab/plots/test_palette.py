@@ -12,6 +12,7 @@ import pytest
 from streamkit.lab.findings.endings import KINDS
 from streamkit.lab.plots import palette
 from streamkit.taps.gauges import GAUGES
+from tests.figures import empty_axes
 
 # Machado, Oliveira, Fernandes (2009), severity 1.0, for linear RGB.
 VISION = {
@@ -59,7 +60,7 @@ def test_lines_and_words_stand_out_from_white() -> None:
 
 
 def test_every_tap_has_a_look_of_its_own() -> None:
-    assert list(palette.TAPS) == [
+    assert list(palette.TAP_STROKES) == [
         "upstream.due",
         "upstream.sent",
         "relay.read",
@@ -69,45 +70,45 @@ def test_every_tap_has_a_look_of_its_own() -> None:
         "client.read",
         "client.event",
     ]
-    assert len(set(palette.TAPS.values())) == 8
-    assert palette.TAPS["upstream.due"].line == ":"
+    assert len(set(palette.TAP_STROKES.values())) == 8
+    assert palette.TAP_STROKES["upstream.due"].line == ":"
 
 
 def test_every_queue_has_a_shade_and_a_hatch_of_its_own() -> None:
     """In grey they are told apart by the hatch alone."""
-    assert list(palette.QUEUES) == list(GAUGES)
-    fills = [*palette.QUEUES.values(), palette.REST]
+    assert list(palette.QUEUE_FILLS) == list(GAUGES)
+    fills = [*palette.QUEUE_FILLS.values(), palette.REST]
     assert len({fill.colour for fill in fills}) == len({fill.hatch for fill in fills}) == len(fills)
 
 
 @pytest.mark.parametrize("vision", VISION)
 def test_queues_that_lie_on_each_other_stay_apart_for_every_eye(vision: str) -> None:
-    seen = [lab(VISION[vision] @ linear(fill.colour)) for fill in palette.QUEUES.values()]
+    seen = [lab(VISION[vision] @ linear(fill.colour)) for fill in palette.QUEUE_FILLS.values()]
     assert min(float(np.linalg.norm(a - b)) for a, b in itertools.pairwise(seen)) > 8
 
 
 def test_every_end_has_a_shade_of_its_own_and_in_grey_a_hatch_or_a_mark() -> None:
     """What is complete and what only looks so have none; the second bears a mark."""
-    assert set(palette.ENDS) == set(KINDS)
-    hatches = [fill.hatch for kind, fill in palette.ENDS.items() if kind not in ("complete", "false_complete")]
+    assert set(palette.END_FILLS) == set(KINDS)
+    hatches = [fill.hatch for kind, fill in palette.END_FILLS.items() if kind not in ("complete", "false_complete")]
     assert len(set(hatches)) == len(hatches)
     assert "" not in hatches
 
 
 @pytest.mark.parametrize("vision", VISION)
 def test_ends_stay_apart_for_every_eye(vision: str) -> None:
-    seen = [lab(VISION[vision] @ linear(fill.colour)) for fill in palette.ENDS.values()]
+    seen = [lab(VISION[vision] @ linear(fill.colour)) for fill in palette.END_FILLS.values()]
     assert min(float(np.linalg.norm(a - b)) for a, b in itertools.combinations(seen, 2)) > 12
 
 
 @pytest.mark.parametrize("vision", VISION)
 def test_what_only_looks_complete_is_far_from_what_is(vision: str) -> None:
-    seen = [lab(VISION[vision] @ linear(palette.ENDS[kind].colour)) for kind in ("complete", "false_complete")]
+    seen = [lab(VISION[vision] @ linear(palette.END_FILLS[kind].colour)) for kind in ("complete", "false_complete")]
     assert float(np.linalg.norm(seen[0] - seen[1])) > 50
 
 
 def test_the_first_recording_wears_the_clients_green() -> None:
-    assert palette.recording_stroke(0) == palette.TAPS["client.read"]
+    assert palette.recording_stroke(0) == palette.TAP_STROKES["client.read"]
 
 
 def test_twenty_recordings_differ_before_a_look_comes_back() -> None:
@@ -164,3 +165,46 @@ def test_the_width_of_a_text_is_that_of_its_drawing_with_little_to_spare() -> No
     for words in ("first piece after 312 ms", "×3", "timeout(first_piece)"):
         drawn = figure.text(0, 0, words, fontsize=palette.NOTE_PT).get_window_extent().width
         assert drawn <= palette.width_pt(words) <= 1.15 * drawn + 1
+
+
+@pytest.mark.parametrize(
+    ("words", "room", "columns"),
+    [([], 100, 1), (["one"], 1, 1), (["one", "two"], 1000, 2), (["one", "two", "six"], 2.1, 2), (["one", "two"], 1, 1)],
+)
+def test_a_key_has_as_many_columns_as_its_longest_entry_allows(words: list[str], room: float, columns: int) -> None:
+    """`room` in widths of the longest entry, its handle included."""
+    longest = max(map(palette.width_pt, words), default=0.0) + 40
+    assert palette.key_columns(words, room * longest, handle_pt=40) == columns
+
+
+@pytest.mark.parametrize(
+    ("end_ns", "sent", "label", "unit_ns"),
+    [
+        (99_999_000_000, True, "ms since the request was sent", 1e6),
+        (100_000_000_000, True, "s since the request was sent", 1e9),
+        (1, False, "ms since the request was made", 1e6),
+    ],
+)
+def test_the_axis_of_time_says_its_unit_and_where_time_begins(
+    end_ns: int, sent: bool, label: str, unit_ns: float
+) -> None:
+    ax = empty_axes()
+    assert palette.time_axis(ax, end_ns, sent=sent) == unit_ns
+    assert ax.get_xlabel() == label
+
+
+def test_a_log_scale_begins_at_a_microsecond() -> None:
+    assert [palette.log_ms(ns) for ns in (-5, 0, 1_000, 2_500_000)] == [0.001, 0.001, 0.001, 2.5]
+
+
+@pytest.mark.parametrize(("most", "last"), [(0, 1), (1, 1), (7, 6), (120, 120)])
+def test_ticks_of_events_are_whole_numbers_up_to_the_most(most: int, last: int) -> None:
+    ticks = list(palette.whole_numbers(most).tick_values(0, most))
+    assert ticks[0] == 0
+    assert ticks[-1] == last
+    assert all(tick == int(tick) for tick in ticks)
+
+
+def test_a_look_is_given_as_arguments_of_lines_and_areas() -> None:
+    assert palette.Stroke("#112233", "--").style == {"color": "#112233", "linestyle": "--"}
+    assert palette.Fill("#112233", "", "#445566").style["hatch"] is None

@@ -1,4 +1,4 @@
-"""What the taps of a recording show, in one sentence: the titles of journey, backlog and hops. No matplotlib.
+"""What the taps of a recording show, hop by hop, and in one sentence: the title of journey.
 
 A hop lies between two neighbouring taps that the recording has. Its delay is read off the staircases horizontally
 (`curves.delay_ns`), what it held vertically (`curves.backlog`). Which hop is to blame is decided by rules, tried in the
@@ -9,7 +9,7 @@ A staircase cannot tell a slow network from a slow reader: "the reader" is whate
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from streamkit.lab import metrics
-from streamkit.lab.findings.timelines import APART, APART_NS, describe
-from streamkit.lab.findings.traces import Recordings, Trace, traces
-from streamkit.lab.findings.words import duration, short
+from streamkit.lab.findings.subjects import Recordings, Subject, subjects
+from streamkit.lab.findings.timeline import describe_timeline
+from streamkit.lab.findings.words import capital, duration, many
 from streamkit.lab.metrics.curves import backlog, count_at, delay_ns, time_of
 from streamkit.lab.recording.recording import Recording
 
@@ -32,18 +32,7 @@ if TYPE_CHECKING:
 
     Ints = npt.NDArray[np.int64]
 
-__all__ = [
-    "HopFacts",
-    "Journey",
-    "backlog_finding",
-    "describe_backlog",
-    "describe_hops",
-    "describe_journey",
-    "hops_finding",
-    "journey_finding",
-    "journeys",
-    "spell",
-]
+__all__ = ["NOISE_NS", "HopFacts", "Journey", "describe_journey", "journey_finding", "journeys"]
 
 NOISE_NS: Final = 10_000_000  # a hop whose p99 stays below adds no more than a shared machine's noise …
 NOISE_STEPS_MS: Final = (1, 2, 5, 10)  # … and is said to stay under the first of these that holds
@@ -51,7 +40,6 @@ HOLDS_NS: Final = 100_000_000  # a hop holds events back when its delay grows by
 ON_TIME_NS: Final = 5_000_000  # an event is on time when its delay is within this of the hop's smallest
 LATE_NS: Final = 20_000_000  # the upstream's own schedule has slipped when its p95 is this late
 JOINED: Final = 2  # events travel together where a tap sees this many times as many at once as the tap before it
-MOST: Final = 0.5  # share of the whole delay from which on it is "most"
 STALL_SHARE: Final = 0.5  # a stall is already there at a tap where the same two events are this much of it apart
 
 
@@ -113,7 +101,7 @@ class HopFacts:
 class Journey:
     """One recording as the figures of the way see it; times in ns from `origin_ns` on (the request sent, or made)."""
 
-    trace: Trace
+    subject: Subject
     unit: Unit
     origin_ns: int
     end_ns: int
@@ -122,7 +110,7 @@ class Journey:
 
     @property
     def name(self) -> str:
-        return self.trace.name
+        return self.subject.name
 
     @cached_property
     def hops(self) -> tuple[HopFacts, ...]:
@@ -148,37 +136,43 @@ class Journey:
         )
 
     @property
+    def whole_ns(self) -> int:
+        """The median delay of the whole way; 0 where it is not known."""
+        return 0 if self.whole is None else self.whole.percentile(50)
+
+    @property
+    def noun(self) -> str:
+        """What is counted: `event` or `byte`."""
+        return self.unit.removesuffix("s")
+
+    @property
     def client_only(self) -> bool:
         """Whether nothing is known of what came before the client."""
         return all(tap.startswith("client.") for tap in self.curves)
 
 
 def journeys(recordings: Recordings, unit: Unit = "events") -> list[Journey]:
-    """The recordings as `Journey`s, named like `findings.traces` names them.
+    """The recordings as `Journey`s, named like `findings.subjects` names them.
 
     Raises TypeError for what is not a recording, ValueError for none at all or an unknown unit.
     """
     if isinstance(recordings, Recording):
-        return [_journey(recordings, traces(recordings)[0], unit)]
+        return [_journey(recordings, subjects(recordings)[0], unit)]
     given = recordings if isinstance(recordings, Mapping) else list(recordings)
-    shown = traces(given)
+    shown = subjects(given)
     listed = given.values() if isinstance(given, Mapping) else given
-    return [_journey(recording, trace, unit) for recording, trace in zip(listed, shown, strict=True)]
+    return [_journey(recording, subject, unit) for recording, subject in zip(listed, shown, strict=True)]
 
 
 def journey_finding(recording: Recording, unit: Unit = "events") -> str:
-    """The most important thing to see in a journey, as a sentence."""
+    """The most important thing to see in a journey, as a sentence.
+
+        >>> sk.findings.journey_finding(sk.Recording.from_pieces([(10_000_000, "Hel"), (60_000_000, "lo")]))
+        'First piece after 10 ms, then one every 50 ms'
+
+    With the taps of upstream and relay, as `Lab.post()` brings them, it says which hop is to blame.
+    """
     return describe_journey(journeys(recording, unit)[0])
-
-
-def backlog_finding(recording: Recording, unit: Unit = "events") -> str:
-    """Which hop held most, and when."""
-    return describe_backlog(journeys(recording, unit)[0])
-
-
-def hops_finding(recordings: Recordings) -> str:
-    """Where most of the delay is; of several recordings, the hop that sets them apart."""
-    return describe_hops(journeys(recordings))
 
 
 def describe_journey(journey: Journey) -> str:
@@ -186,44 +180,15 @@ def describe_journey(journey: Journey) -> str:
     return next(sentence for rule in _RULES if (sentence := rule(journey)))
 
 
-def describe_backlog(journey: Journey) -> str:
-    """`backlog_finding` of what is already a journey."""
-    if journey.whole is None or not any(hop.most for hop in journey.hops):
-        return f"No hop held anything back{'' if journey.whole else ': it takes two taps'}"
-    most = max(journey.hops, key=lambda hop: hop.most)
-    held = f"{spell(most.most, journey.unit)} after {duration(most.most_at_ns)}"
-    if journey.unit == "events" and most.most == 1:
-        return "No hop ever held more than one event"
-    return f"{_capital(most.place)} held most, {held}: {most.name}"
-
-
-def describe_hops(shown: Sequence[Journey]) -> str:
-    """`hops_finding` of what are already journeys."""
-    measured = [journey for journey in shown if journey.whole is not None and journey.whole.delay.size]
-    if not measured:
-        return "No delay to measure: it takes two taps and an event that passed both"
-    if len(measured) == 1:
-        sentence = _shares(measured[0])
-        if len(shown) == 1:
-            return sentence
-        return f"{short(measured[0].name)}: {sentence[:1].lower()}{sentence[1:]}"
-    return _compared(measured)
-
-
-def spell(amount: int, unit: Unit) -> str:
-    """`1 event`, `1,234 bytes`."""
-    return f"{amount:,} {unit if amount != 1 else unit.removesuffix('s')}"
-
-
-def _journey(recording: Recording, trace: Trace, unit: Unit) -> Journey:
-    origin_ns = trace.origin_ns
+def _journey(recording: Recording, subject: Subject, unit: Unit) -> Journey:
+    origin_ns = subject.origin_ns
     curves = {tap: curve._replace(at_ns=curve.at_ns - origin_ns) for tap, curve in recording.curves(unit=unit).items()}
     last_ns = max((int(curve.at_ns[-1]) for curve in curves.values() if curve.at_ns.size), default=0)
     return Journey(
-        trace=trace,
+        subject=subject,
         unit=unit,
         origin_ns=origin_ns,
-        end_ns=max(trace.end_ns - origin_ns, last_ns),
+        end_ns=max(subject.end_ns - origin_ns, last_ns),
         curves=curves,
         trust=recording.trust,
     )
@@ -231,15 +196,15 @@ def _journey(recording: Recording, trace: Trace, unit: Unit) -> Journey:
 
 def _not_whole(journey: Journey) -> str | None:
     """A stream that brought nothing or did not complete: how it ended, and where the rest was."""
-    if journey.trace.count and journey.trace.outcome.ok:
+    if journey.subject.count and journey.subject.outcome.ok:
         return None
-    sentence = describe([journey.trace])
+    sentence = describe_timeline([journey.subject])
     lost = [hop for hop in journey.hops if hop.lost and hop.before != "upstream.due"]
     if lost:
         on_the_way = sum(hop.lost for hop in lost)
         past = "" if lost[-1].lost == on_the_way else f"{lost[-1].lost:,} of them "
         return f"{sentence}; {on_the_way:,} more were on the way, {past}past {lost[-1].before}"
-    whole = journey.trace.count and any(tap.startswith("upstream.") for tap in journey.curves)
+    whole = journey.subject.count and any(tap.startswith("upstream.") for tap in journey.curves)
     return f"{sentence}; the upstream had sent no more" if whole else sentence
 
 
@@ -247,7 +212,7 @@ def _client_alone(journey: Journey) -> str | None:
     """With the client's taps alone, the pace is all there is to tell, unless the reader itself holds."""
     if not journey.client_only or any(hop.holds for hop in journey.hops):
         return None
-    return describe([journey.trace])
+    return describe_timeline([journey.subject])
 
 
 def _pressure(journey: Journey) -> str | None:
@@ -266,11 +231,11 @@ def _pressure(journey: Journey) -> str | None:
     in_relay = [hop for hop in (*follows, *reading) if hop.place == "the relay"]
     if in_relay:
         most = max(in_relay, key=lambda hop: hop.most)
-        held = f"{spell(most.most, journey.unit)} for {duration(most.longest_ns)}"
+        held = f"{many(most.most, journey.noun)} for {duration(most.longest_ns)}"
         return f"The relay held {held}: the client reads too slowly"
     own = max(reading, key=lambda hop: hop.longest_ns)
     if own.after == "client.event":  # what waits unread meanwhile seems to be on its way: it shares a late read
-        held = f"up to {spell(own.most, journey.unit)}, up to {duration(own.longest_ns)}"
+        held = f"up to {many(own.most, journey.noun)}, up to {duration(own.longest_ns)}"
         return f"{since} the reader is slow: it holds {held}"
     return None
 
@@ -285,7 +250,7 @@ def _slipped(journey: Journey) -> str | None:
 
 def _stalled(journey: Journey) -> str | None:
     """The longest stall that the client saw, and the first tap that shows it."""
-    stall = journey.trace.longest_stall
+    stall = journey.subject.longest_stall
     if stall is None or "client.read" not in journey.curves:
         return None
     start_ns, end_ns = (at - journey.origin_ns for at in stall)
@@ -293,7 +258,7 @@ def _stalled(journey: Journey) -> str | None:
     taps = list(journey.curves)
     paused = (tap for tap in taps if _pause_ns(journey.curves[tap], passed) >= STALL_SHARE * (end_ns - start_ns))
     first = next(paused, "client.read")
-    count, length, where = len(journey.trace.stalls), duration(end_ns - start_ns), _numbered(passed, journey)
+    count, length, where = len(journey.subject.stalls), duration(end_ns - start_ns), _numbered(passed, journey)
     what = (
         f"A stall of {length} after {where}" if count == 1 else f"{count} stalls; the longest, {length} after {where},"
     )
@@ -331,15 +296,15 @@ def _held(journey: Journey) -> str | None:
     if not holding:
         return None
     most = max(holding, key=lambda hop: hop.longest_ns)
-    held = f"up to {spell(most.most, journey.unit)}, up to {duration(most.longest_ns)}"
-    return f"{_capital(most.place)} held {held}: {most.name}"
+    held = f"up to {many(most.most, journey.noun)}, up to {duration(most.longest_ns)}"
+    return f"{capital(most.place)} held {held}: {most.name}"
 
 
 def _added(journey: Journey) -> str:
     """What is left: a delay that does not grow."""
     most = max(journey.hops, key=lambda hop: (hop.percentile(50), hop.longest_ns))
-    whole = duration(_whole_ns(journey))
-    return f"{_capital(most.place)} added {duration(most.percentile(50))} (p50) of {whole}: {most.name}"
+    whole = duration(journey.whole_ns)
+    return f"{capital(most.place)} added {duration(most.percentile(50))} (p50) of {whole}: {most.name}"
 
 
 _RULES: Final[tuple[Callable[[Journey], str | None], ...]] = (
@@ -377,7 +342,7 @@ def _per_step(curve: Curve) -> float:
 
 
 def _pace(journey: Journey, tap: str) -> str:
-    curve, noun = journey.curves[tap], journey.trace.noun
+    curve, noun = journey.curves[tap], journey.subject.noun
     first = f"{duration(int(curve.at_ns[0]))} to the {{}} {noun}"
     every = metrics.percentile_ns(np.diff(np.unique(curve.at_ns)), 50)
     if every is None:
@@ -391,37 +356,4 @@ def _source(tap: str, its: str, there: str) -> str:
 
 
 def _numbered(number: int, journey: Journey) -> str:
-    return f"{journey.unit.removesuffix('s')} {number:,}"
-
-
-def _whole_ns(journey: Journey) -> int:
-    return 0 if journey.whole is None else journey.whole.percentile(50)
-
-
-def _shares(journey: Journey) -> str:
-    """Where the largest part of the delay is."""
-    most = max(journey.hops, key=lambda hop: hop.percentile(50))
-    part, whole = most.percentile(50), _whole_ns(journey)
-    amount = "Most" if part > MOST * whole else "The largest part"
-    return f"{amount} of the delay is between {most.before} and {most.after}: p50 {duration(part)} of {duration(whole)}"
-
-
-def _compared(measured: Sequence[Journey]) -> str:
-    """The hop that sets several recordings apart, by p50, then by p99; of those that all of them have."""
-    for q in (50, 99):
-        known = [{hop.name: hop.percentile(q) for hop in journey.hops} for journey in measured]
-        common = [name for name in known[0] if all(name in delays for delays in known)]
-        spread = {name: max(d[name] for d in known) - min(d[name] for d in known) for name in common}
-        name = max(common, key=spread.__getitem__, default="")
-        delays = [d.get(name, 0) for d in known]
-        low, high = min(delays), max(delays)
-        if high - low > APART_NS and high > APART * low:
-            slow, quick = (short(measured[delays.index(value)].name) for value in (high, low))
-            return f"{name}: p{q} {duration(high)} in {slow}, {duration(low)} in {quick}"
-    worst = max(measured, key=_whole_ns)
-    both = "Both" if len(measured) == 2 else f"All {len(measured)}"
-    return f"{both} alike: p50 up to {duration(_whole_ns(worst))} from the first tap to the last"
-
-
-def _capital(words: str) -> str:
-    return words[:1].upper() + words[1:]
+    return f"{journey.noun} {number:,}"

@@ -1,4 +1,4 @@
-"""held(): what each hop of a stream's way held over time, by its queues and by its curves, side by side.
+"""held(): what each stretch of a stream's way held over time, by its queues and by its curves, side by side.
 
     held(recording)["relay → client"].by_queue["relay.unsent"]      # bytes, at each of .at_ns
     held(recording)["relay → client"].rest                          # by_curves - the queues: what no gauge saw
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from streamkit.lab.metrics.curves import Curve, count_at
-from streamkit.taps.gauges import COUNTERS, GAUGES, HOPS, NOT_KNOWN
+from streamkit.taps.gauges import COUNTERS, GAUGES, NOT_KNOWN, STRETCHES
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["Held", "held"]
 
 
-class _Ends(NamedTuple):
-    """The taps between which a hop lies, and which counter says what the text that passes there is on the wire."""
+class _Taps(NamedTuple):
+    """The taps between which a stretch lies, and which counter says what the text that passes there is on the wire."""
 
     before: str
     after: str
@@ -44,25 +44,28 @@ class _Ends(NamedTuple):
     counted_at: str
 
 
-UNDECODED: Final = _Ends("relay.read", "relay.event", "upstream.wrote", "upstream.sent")
-DECODED: Final = _Ends("relay.event", "relay.sent", "relay.wrote", "relay.sent")
+UNDECODED: Final = _Taps("relay.read", "relay.event", "upstream.wrote", "upstream.sent")
+DECODED: Final = _Taps("relay.event", "relay.sent", "relay.wrote", "relay.sent")
 """Within the relay there are two encodings: until an event is decoded it is as long as the upstream wrote it."""
 
-ENDS: Final[Mapping[str, _Ends]] = {
-    "upstream → relay": _Ends("upstream.sent", "relay.read", "upstream.wrote", "upstream.sent"),
-    "in the relay": _Ends("relay.read", "relay.sent", "relay.wrote", "relay.sent"),
-    "relay → client": _Ends("relay.sent", "client.read", "relay.wrote", "relay.sent"),
-    "in the client": _Ends("client.read", "client.event", None, "client.read"),
+BETWEEN: Final[Mapping[str, _Taps]] = {
+    "upstream → relay": _Taps("upstream.sent", "relay.read", "upstream.wrote", "upstream.sent"),
+    "in the relay": _Taps("relay.read", "relay.sent", "relay.wrote", "relay.sent"),
+    "relay → client": _Taps("relay.sent", "client.read", "relay.wrote", "relay.sent"),
+    "in the client": _Taps("client.read", "client.event", None, "client.read"),
 }
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Held:
-    """One hop: bytes at each of `at_ns`, the moments at which anything on the whole way was looked at.
+    """One stretch: bytes at each of `at_ns`, the moments at which anything on the whole way was looked at.
 
     `by_queue` has the queues that could be seen, in the order of the way, the others are `missing`. A queue counts as
     0 while it was not looked at or not known; the `rest` has its bytes then. `by_curves` and `rest` are None where the
     curves do not tell; `untold` says why. A `rest` below 0 are bytes that are in two queues at once.
+
+        held = sk.findings.held(recording)["relay → client"]
+        held.at_ns, held.by_queue["client.unread"], held.rest
     """
 
     at_ns: Ints
@@ -84,29 +87,38 @@ class Held:
 
 
 def held(recording: Recording) -> dict[str, Held]:
-    """The hops of `gauges.HOPS` of which anything can be told, in the order of the way; none without any gauge."""
+    """What each stretch of the way held, in the order of the way; those of which nothing can be told are left out.
+
+        held = sk.findings.held(await lab.post("/ans", chat_history="hi"))
+        held["relay → client"].by_queue["relay.unsent"]
+
+    Without any gauge (`gauge_ms` turns them on) there is none:
+
+        >>> sk.findings.held(sk.Recording.from_pieces([(10_000_000, "hi")]))
+        {}
+    """
     at_ns = _looked_at(recording)
     if not at_ns.size:
         return {}
     curves = _curves(recording)
-    told = {hop: _held(recording, curves, at_ns, hop) for hop in HOPS}
-    return {hop: one for hop, one in told.items() if one.by_queue or one.by_curves is not None}
+    told = {stretch: _held(recording, curves, at_ns, stretch) for stretch in STRETCHES}
+    return {stretch: one for stretch, one in told.items() if one.by_queue or one.by_curves is not None}
 
 
-def _held(recording: Recording, curves: Mapping[str, Curve], at_ns: Ints, hop: str) -> Held:
+def _held(recording: Recording, curves: Mapping[str, Curve], at_ns: Ints, stretch: str) -> Held:
     gauges = recording.gauges
-    seen = [name for name in HOPS[hop] if name in gauges and gauges[name].known]
+    seen = [name for name in STRETCHES[stretch] if name in gauges and gauges[name].known]
     by_queue = {name: _sampled(gauges[name], at_ns) for name in seen}
-    by_curves, untold = None, _untold(recording, curves, hop)
+    by_curves, untold = None, _untold(recording, curves, stretch)
     if not untold:
-        legs = [_between(recording, curves, at_ns, ends) for ends in _legs(recording, curves, hop)]
+        legs = [_between(recording, curves, at_ns, taps) for taps in _legs(recording, curves, stretch)]
         by_curves = np.rint(sum(legs, np.zeros(at_ns.size))).astype(np.int64)
     return Held(
         at_ns=at_ns,
         by_queue=by_queue,
         by_curves=by_curves,
         rest=None if by_curves is None else by_curves - sum(by_queue.values(), np.zeros_like(at_ns)),
-        missing=tuple(name for name in HOPS[hop] if name not in seen),
+        missing=tuple(name for name in STRETCHES[stretch] if name not in seen),
         untold=untold,
     )
 
@@ -140,9 +152,9 @@ def _curves(recording: Recording) -> dict[str, Curve]:
     return curves | {"client.read": Curve(np.maximum.accumulate(read.at_ns + late_ns), read.count)}
 
 
-def _untold(recording: Recording, curves: Mapping[str, Curve], hop: str) -> str:
-    """Why the curves do not tell what this hop held; "" if they do."""
-    before, after, counter, _ = ENDS[hop]
+def _untold(recording: Recording, curves: Mapping[str, Curve], stretch: str) -> str:
+    """Why the curves do not tell what this stretch held; "" if they do."""
+    before, after, counter, _ = BETWEEN[stretch]
     for tap in (before, after):
         if tap not in curves:
             return f"no {tap} tap"
@@ -150,7 +162,7 @@ def _untold(recording: Recording, curves: Mapping[str, Curve], hop: str) -> str:
         return f"no text at {before}"
     if counter is not None and not _counted(recording, counter):
         return f"no {counter} counter"
-    if hop == "in the relay" and recording.counts.get("relay.dropped_pieces"):
+    if stretch == "in the relay" and recording.counts.get("relay.dropped_pieces"):
         return "pieces were dropped there"
     if recording.outcome.ok and curves[before].total != curves[after].total:
         return f"{before} and {after} did not count the same text"
@@ -161,38 +173,38 @@ def _counted(recording: Recording, counter: str) -> bool:
     return counter in recording.gauges and recording.gauges[counter].known
 
 
-def _legs(recording: Recording, curves: Mapping[str, Curve], hop: str) -> list[_Ends]:
-    """The hop in parts of one encoding each; the relay's own for all of it where the upstream did not count."""
+def _legs(recording: Recording, curves: Mapping[str, Curve], stretch: str) -> list[_Taps]:
+    """The stretch in parts of one encoding each; the relay's own for all of it where the upstream did not count."""
     apart = "upstream.sent" in curves and "relay.event" in curves and _counted(recording, "upstream.wrote")
-    return [UNDECODED, DECODED] if hop == "in the relay" and apart else [ENDS[hop]]
+    return [UNDECODED, DECODED] if stretch == "in the relay" and apart else [BETWEEN[stretch]]
 
 
-def _between(recording: Recording, curves: Mapping[str, Curve], at_ns: Ints, ends: _Ends) -> npt.NDArray[np.float64]:
-    text, wire = _on_the_wire(recording, curves, ends)
-    passed = [np.interp(count_at(curves[tap], at_ns), text, wire) for tap in (ends.before, ends.after)]
+def _between(recording: Recording, curves: Mapping[str, Curve], at_ns: Ints, taps: _Taps) -> npt.NDArray[np.float64]:
+    text, wire = _on_the_wire(recording, curves, taps)
+    passed = [np.interp(count_at(curves[tap], at_ns), text, wire) for tap in (taps.before, taps.after)]
     return np.subtract(*passed)
 
 
-def _on_the_wire(recording: Recording, curves: Mapping[str, Curve], ends: _Ends) -> tuple[Ints, Ints]:
+def _on_the_wire(recording: Recording, curves: Mapping[str, Curve], taps: _Taps) -> tuple[Ints, Ints]:
     """Bytes of text, and how many bytes on the wire had been written by then: points to interpolate between.
 
     What has no text goes with the text before it; text beyond the last sample counts in proportion.
     """
-    if ends.counter is None:
+    if taps.counter is None:
         reads = recording.reads
         at_ns = np.maximum.accumulate(_column(reads.at_ns) + _column(reads.late_ns))
         wire = np.cumsum(_column(reads.size))
     else:
-        counter = recording.gauges[ends.counter]
+        counter = recording.gauges[taps.counter]
         at_ns, wire = _column(counter.at_ns), _column(counter.value)
         at_ns, wire = at_ns[wire != NOT_KNOWN], wire[wire != NOT_KNOWN]
-    curve = curves[ends.counted_at]
+    curve = curves[taps.counted_at]
     text = count_at(curve, at_ns)
     last = np.append(np.diff(text) > 0, True)  # of the samples at the same text
     text, wire = text[last], wire[last]
     if text[0] > 0:
         text, wire = np.append(0, text), np.append(0, wire)
-    total = max(curve.total, curves[ends.before].total)
+    total = max(curve.total, curves[taps.before].total)
     if 0 < text[-1] < total:
         text, wire = np.append(text, total), np.append(wire, wire[-1] * total // text[-1])
     return text, wire

@@ -1,4 +1,4 @@
-"""What a hop held, by its queues and by its curves: the same bytes, told twice, and what remains between the two."""
+"""What a stretch held, by its queues and by its curves: the same bytes, told twice, and what remains between both."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamkit.lab.findings.held import held
+from streamkit.lab.findings.stretches import held
 from streamkit.lab.recording.recorded import Events, Reads
 from streamkit.lab.recording.recording import Recording
 from streamkit.outcome import Outcome
 from streamkit.taps import Tap
-from streamkit.taps.gauges import GAUGES, HOPS, NOT_KNOWN, Gauge
+from streamkit.taps.gauges import GAUGES, NOT_KNOWN, STRETCHES, Gauge
 from tests.queue_chain import FRAMING, SMALL, chain
 
 
@@ -40,24 +40,24 @@ def small(**fields: Any) -> Recording:
 
 
 class TestQueues:
-    def test_all_hops_share_the_moments_at_which_anything_was_looked_at(self) -> None:
-        hops = held(by_hand())
-        assert list(hops) == ["relay → client", "in the client"]
-        for hop in hops.values():
-            assert hop.at_ns.tolist() == [50, 60, 120, 220, 230, 320, 330, 420]
+    def test_all_stretches_share_the_moments_at_which_anything_was_looked_at(self) -> None:
+        stretches = held(by_hand())
+        assert list(stretches) == ["relay → client", "in the client"]
+        for stretch in stretches.values():
+            assert stretch.at_ns.tolist() == [50, 60, 120, 220, 230, 320, 330, 420]
 
     def test_a_sample_holds_until_the_next_one_and_the_last_no_longer(self) -> None:
-        hop = held(by_hand())["relay → client"]
-        assert hop.by_queue["relay.unsent"].tolist() == [0, 0, 15, 9, 9, 15, 15, 0]
-        assert hop.by_queue["client.unread"].tolist() == [0, 0, 0, 0, 6, 6, 0, 0]
-        assert hop.in_queues.tolist() == [0, 0, 15, 9, 15, 21, 15, 0]
+        stretch = held(by_hand())["relay → client"]
+        assert stretch.by_queue["relay.unsent"].tolist() == [0, 0, 15, 9, 9, 15, 15, 0]
+        assert stretch.by_queue["client.unread"].tolist() == [0, 0, 0, 0, 6, 6, 0, 0]
+        assert stretch.in_queues.tolist() == [0, 0, 15, 9, 15, 21, 15, 0]
 
     def test_a_queue_that_is_not_looked_at_any_more_counts_as_nothing_and_the_rest_has_its_bytes(self) -> None:
         gauges = {**by_hand().gauges, "relay.unsent": Gauge([50, 120, 220], [0, 15, 9])}
-        hop = held(by_hand(gauges=gauges))["relay → client"]
-        assert hop.by_queue["relay.unsent"].tolist() == [0, 0, 15, 9, 0, 0, 0, 0]
-        assert hop.rest is not None
-        assert hop.rest.tolist() == (np.asarray(hop.by_curves) - hop.in_queues).tolist()
+        stretch = held(by_hand(gauges=gauges))["relay → client"]
+        assert stretch.by_queue["relay.unsent"].tolist() == [0, 0, 15, 9, 0, 0, 0, 0]
+        assert stretch.rest is not None
+        assert stretch.rest.tolist() == (np.asarray(stretch.by_curves) - stretch.in_queues).tolist()
 
     def test_what_is_not_known_at_times_counts_as_nothing_then(self) -> None:
         gauges = {"relay.unsent": Gauge([50, 120, 220], [NOT_KNOWN, 15, NOT_KNOWN])}
@@ -65,11 +65,11 @@ class TestQueues:
 
     def test_queues_that_cannot_be_seen_are_missing_in_the_order_of_the_way(self) -> None:
         gauges = {**by_hand().gauges, "client.unread": Gauge([60], [NOT_KNOWN])}
-        hop = held(by_hand(gauges=gauges))["relay → client"]
-        assert list(hop.by_queue) == ["relay.unsent"]
-        assert hop.missing == ("relay.buffer", "client.unread")
+        stretch = held(by_hand(gauges=gauges))["relay → client"]
+        assert list(stretch.by_queue) == ["relay.unsent"]
+        assert stretch.missing == ("relay.buffer", "client.unread")
 
-    def test_without_gauges_there_are_no_hops(self) -> None:
+    def test_without_gauges_there_are_no_stretches(self) -> None:
         assert held(Recording()) == {}
         assert held(by_hand(gauges={})) == {}
         assert held(Recording(gauges={"relay.unsent": Gauge()})) == {}
@@ -79,16 +79,16 @@ class TestQueues:
 class TestCurves:
     def test_bytes_of_text_become_bytes_on_the_wire_by_the_writers_counter(self) -> None:
         """What has no text, such as the 5 bytes at the end, goes with the text before it."""
-        hop = held(by_hand())["relay → client"]
-        assert hop.by_curves is not None
-        assert hop.by_curves.tolist() == [0, 0, 15, 15, 15, 20, 20, 0]
-        assert hop.amount.tolist() == [0, 0, 15, 15, 15, 21, 20, 0]
+        stretch = held(by_hand())["relay → client"]
+        assert stretch.by_curves is not None
+        assert stretch.by_curves.tolist() == [0, 0, 15, 15, 15, 20, 20, 0]
+        assert stretch.amount.tolist() == [0, 0, 15, 15, 15, 21, 20, 0]
 
     def test_between_two_samples_of_the_counter_it_is_in_proportion(self) -> None:
         gauges = {"relay.wrote": Gauge([50, 320], [0, 45]), "client.unread": Gauge([60, 120, 230], [0, 0, 0])}
-        hop = held(by_hand(gauges=gauges))["relay → client"]
-        assert hop.by_curves is not None
-        assert dict(zip(hop.at_ns.tolist(), hop.by_curves.tolist(), strict=True)) == {
+        stretch = held(by_hand(gauges=gauges))["relay → client"]
+        assert stretch.by_curves is not None
+        assert dict(zip(stretch.at_ns.tolist(), stretch.by_curves.tolist(), strict=True)) == {
             50: 0,
             60: 0,
             120: 15,
@@ -107,15 +107,15 @@ class TestCurves:
     def test_a_read_counts_when_it_returned_not_when_the_kernel_had_its_bytes(self) -> None:
         """Until then they lie in the kernel's queue, and its gauge counts them."""
         late = Reads([150, 250, 400], size=[12, 12, 12], late_ns=[0, 75, 0])
-        hop = held(by_hand(reads=late))["relay → client"]
-        assert hop.by_curves is not None
-        assert hop.by_curves.tolist() == [0, 0, 15, 15, 15, 35, 20, 0]
+        stretch = held(by_hand(reads=late))["relay → client"]
+        assert stretch.by_curves is not None
+        assert stretch.by_curves.tolist() == [0, 0, 15, 15, 15, 35, 20, 0]
 
     def test_in_the_client_the_bytes_of_its_own_reads_count(self) -> None:
-        hop = held(by_hand())["in the client"]
-        assert hop.by_curves is not None
-        assert hop.by_curves.tolist() == [0, 0, 0, 0, 0, 12, 12, 0]
-        assert hop.missing == ("client.backlog",)
+        stretch = held(by_hand())["in the client"]
+        assert stretch.by_curves is not None
+        assert stretch.by_curves.tolist() == [0, 0, 0, 0, 0, 12, 12, 0]
+        assert stretch.missing == ("client.backlog",)
 
     @pytest.mark.parametrize(
         ("changes", "why"),
@@ -127,9 +127,9 @@ class TestCurves:
         ],
     )
     def test_where_they_cannot_tell_they_say_why(self, changes: dict[str, Any], why: str) -> None:
-        hop = held(by_hand(**changes))["relay → client"]
-        assert (hop.by_curves, hop.rest, hop.untold) == (None, None, why)
-        assert hop.amount.tolist() == hop.in_queues.tolist()
+        stretch = held(by_hand(**changes))["relay → client"]
+        assert (stretch.by_curves, stretch.rest, stretch.untold) == (None, None, why)
+        assert stretch.amount.tolist() == stretch.in_queues.tolist()
 
     def test_in_the_relay_what_is_not_decoded_is_as_long_as_the_upstream_wrote_it(self) -> None:
         """Two pieces were read, one of them is decoded: 40 bytes as the upstream wrote it, and 15 as the relay will."""
@@ -150,8 +150,8 @@ class TestCurves:
 
     def test_of_a_stream_that_was_cut_taps_may_differ(self) -> None:
         taps = {"relay.sent": Tap([100, 200, 300, 310], [1, 2, 3, 4], [10, 20, 30, 40])}
-        hop = held(by_hand(taps=taps, outcome=Outcome("truncated")))["relay → client"]
-        assert np.asarray(hop.by_curves).tolist()[-1] > 0
+        stretch = held(by_hand(taps=taps, outcome=Outcome("truncated")))["relay → client"]
+        assert np.asarray(stretch.by_curves).tolist()[-1] > 0
 
     def test_where_pieces_were_dropped_the_relays_curves_do_not_tell(self) -> None:
         recording = small()
@@ -166,10 +166,10 @@ class TestBothAgree:
     """On a chain whose every byte is known, all seen at the same moments."""
 
     def test_the_rest_is_less_than_the_pieces_that_are_half_across_a_tap(self) -> None:
-        for name, hop in held(small()).items():
-            assert hop.rest is not None
-            assert int(np.abs(hop.rest).max()) <= 2 * (100 + FRAMING), name
-            assert int(hop.in_queues.max()) >= 200
+        for name, stretch in held(small()).items():
+            assert stretch.rest is not None
+            assert int(np.abs(stretch.rest).max()) <= 2 * (100 + FRAMING), name
+            assert int(stretch.in_queues.max()) >= 200
 
     def test_what_is_not_seen_is_the_rest(self) -> None:
         whole = held(small())["relay → client"]
@@ -187,9 +187,9 @@ class TestBothAgree:
     )
     def test_whatever_the_rooms_and_the_reader(self, room: dict[str, int], rate: int, piece: int, gap_ms: int) -> None:
         recording = chain({**SMALL, **room}, 60, read=lambda _: rate, piece=piece, gap_ms=gap_ms, until_ms=2000)
-        for name, hop in held(recording).items():
-            assert set(hop.by_queue) == set(HOPS[name])
-            if hop.rest is not None:
-                assert int(np.abs(hop.rest).max()) <= 2 * (piece + FRAMING)
-                assert hop.by_curves is not None
-                assert int(hop.by_curves.min()) >= 0
+        for name, stretch in held(recording).items():
+            assert set(stretch.by_queue) == set(STRETCHES[name])
+            if stretch.rest is not None:
+                assert int(np.abs(stretch.rest).max()) <= 2 * (piece + FRAMING)
+                assert stretch.by_curves is not None
+                assert int(stretch.by_curves.min()) >= 0

@@ -1,4 +1,4 @@
-"""A recording as figures see it: its names, and its columns as arrays."""
+"""A recording as sentences and figures see it: their subject, with its name, and its columns as arrays."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
     Ints = npt.NDArray[np.int64]
 
-__all__ = ["Recordings", "Trace", "traces"]
+__all__ = ["Recordings", "Subject", "extremes", "subjects"]
 
 Recordings: TypeAlias = Recording | Iterable[Recording] | Mapping[str, Recording]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Trace:
-    """One recording as figures see it: names, and columns as int64 arrays (copies).
+class Subject:
+    """One recording as sentences and figures see it: its name, and columns as int64 arrays (copies).
 
     `characters[i]` is the length of event i's text, `bytes[i]` the size of its data; `stalls` has shape (k, 2) and
     holds the gaps longer than `threshold_ns`.
@@ -75,6 +75,10 @@ class Trace:
         """Share of the events that came in the same read as an earlier one, 0 to 1."""
         return metrics.coalesced_share(self.read) or 0.0
 
+    def gap_ns(self, q: int) -> int:
+        """The q-th percentile of the gaps; 0 where there is none."""
+        return metrics.percentile_ns(self.gaps, q) or 0
+
     @property
     def silence(self) -> tuple[int, int] | None:
         """From the last event to the end, in ns, if that took as long as a stall."""
@@ -91,14 +95,14 @@ class Trace:
         return int(start), int(end)
 
 
-def traces(recordings: Recordings, stall_ms: float | None = None) -> list[Trace]:
-    """The recordings as `Trace`s, in order; a mapping's keys are their names, else `label`, else "recording 2".
+def subjects(recordings: Recordings, stall_ms: float | None = None) -> list[Subject]:
+    """The recordings as `Subject`s, in order; a mapping's keys are their names, else `label`, else "recording 2".
 
     `stall_ms`: a gap longer than this is a stall; `metrics.stall_threshold_ns` decides where it is None.
     Raises TypeError for what is not a recording, ValueError for none at all.
     """
     if isinstance(recordings, Recording):
-        return [_trace(recordings, recordings.label, stall_ms)]
+        return [_subject(recordings, recordings.label, stall_ms)]
     named: Sequence[tuple[str, Recording]]
     if isinstance(recordings, Mapping):
         named = [(str(name), recording) for name, recording in recordings.items()]
@@ -111,12 +115,17 @@ def traces(recordings: Recordings, stall_ms: float | None = None) -> list[Trace]
             raise TypeError(f"expected a Recording, a sequence or a mapping of them, got {type(recording).__name__}")
     nameless = "" if len(named) == 1 else "recording {}"
     return [
-        _trace(recording, name or recording.label or nameless.format(number), stall_ms)
+        _subject(recording, name or recording.label or nameless.format(number), stall_ms)
         for number, (name, recording) in enumerate(named, 1)
     ]
 
 
-def _trace(recording: Recording, name: str, stall_ms: float | None) -> Trace:
+def extremes(shown: Sequence[Subject], values: Sequence[int]) -> tuple[Subject, Subject]:
+    """Which has the least of these values, one for each, and which the most; the first of several alike."""
+    return shown[int(np.argmin(values))], shown[int(np.argmax(values))]
+
+
+def _subject(recording: Recording, name: str, stall_ms: float | None) -> Subject:
     events = recording.events
     at_ns, read = _column(events.at_ns), _column(events.read)
     characters = np.fromiter(map(len, events.text), dtype=np.int64, count=len(events))
@@ -124,7 +133,7 @@ def _trace(recording: Recording, name: str, stall_ms: float | None) -> Trace:
     gaps = metrics.gaps_ns(at_ns[counted], read[counted])
     threshold_ns = metrics.stall_threshold_ns(gaps) if stall_ms is None else round(stall_ms * 1e6)
     last_seen = max((recording.head_ns or 0, *recording.reads.at_ns[-1:]))
-    return Trace(
+    return Subject(
         name=name,
         outcome=recording.outcome,
         trust=recording.trust,

@@ -1,43 +1,16 @@
-"""What a recording shows, in one sentence: exact texts for made-up recordings."""
+"""What a recording shows, in one sentence: exact texts for made-up pieces."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Sequence
 
 import pytest
 
-from streamkit.lab.findings.timelines import finding, gaps_finding
-from streamkit.lab.findings.traces import traces
-from streamkit.lab.findings.words import duration
+from streamkit.lab.findings.timeline import finding
 from streamkit.lab.recording.recorded import Events, Reads
 from streamkit.lab.recording.recording import Recording
 from streamkit.outcome import Outcome
-
-MS = 1_000_000
-
-
-def made(at_ms: Sequence[float], outcome: str = "complete", ended_ms: float = 0, label: str = "") -> Recording:
-    """Pieces of three characters at these times; equal times share a read."""
-    pieces = [(round(at * MS), "abc") for at in at_ms]
-    end = max([ended_ms, *at_ms])
-    return Recording.from_pieces(
-        pieces, outcome=Outcome.parse(outcome), ended_ns=round(end * MS), label=label, sent_ns=0
-    )
-
-
-def paced(
-    first: float = 301, gap: float = 50, count: int = 20, outcome: str = "complete", label: str = ""
-) -> Recording:
-    return made([first + gap * i for i in range(count)], outcome, label=label)
-
-
-def stalling(after: int = 16, stall: float = 612, label: str = "") -> Recording:
-    return made([301 + 50 * i + (stall - 50 if i >= after else 0) for i in range(20)], label=label)
-
-
-BURSTS = [300 + 250 * (i // 5) for i in range(30)]
+from tests.lab.findings.pieces import BURSTS, MS, made, paced, stalling
 
 
 @pytest.mark.parametrize(
@@ -91,35 +64,6 @@ def test_finding_of_several_is_what_sets_them_apart(
     assert finding(recordings) == sentence
 
 
-@pytest.mark.parametrize(
-    ("recordings", "sentence"),
-    [
-        (paced(), "Half of the gaps are within 50 ms, the longest is 50 ms"),
-        (stalling(), "Half of the gaps are within 50 ms, the longest is 612 ms"),
-        (paced(count=200), "Half of the gaps are within 50 ms, 99 % within 50 ms"),
-        (paced(count=1), "No gap to measure: it takes events in two reads"),
-        (made(BURSTS), "Half of the gaps are within 250 ms, the longest is 250 ms"),
-        ({"direct": paced(), "relay": stalling()}, "The p99 gap of relay is 612 ms, that of direct 50 ms"),
-        ({"direct": paced(), "relay": paced(301.5)}, "Both alike: p50 up to 50 ms, p99 up to 50 ms"),
-        (
-            {"direct": paced(), "relay": Recording()},
-            "direct alone has gaps: half of the gaps are within 50 ms, the longest is 50 ms",
-        ),
-    ],
-)
-def test_gaps_finding_names_the_middle_and_the_tail(
-    recordings: Recording | dict[str, Recording], sentence: str
-) -> None:
-    assert gaps_finding(recordings) == sentence
-
-
-def test_equal_tails_leave_the_medians_to_tell_recordings_apart() -> None:
-    """The last gap is 100 ms for both; half of the gaps are 50 or 80 ms."""
-    quick = made([50 * i for i in range(20)] + [1050])
-    slow = made([80 * i for i in range(20)] + [1620])
-    assert gaps_finding({"quick": quick, "slow": slow}) == "The p50 gap of slow is 80 ms, that of quick 50 ms"
-
-
 def test_what_counts_as_a_stall_can_be_said() -> None:
     recording = made([0, 50, 100, 200, 250])
     assert finding(recording) == "First piece after 0 ms, then one every 50 ms"
@@ -161,50 +105,6 @@ def test_waiting_is_counted_from_when_the_request_had_left() -> None:
     recording = Recording.from_pieces([(300 * MS, "a")], sent_ns=100 * MS)
     assert finding(recording) == "The only piece after 200 ms"
     assert recording.summary().ttft_ms == 200
-
-
-@pytest.mark.parametrize(
-    ("ms", "text"),
-    [
-        (0, "0 ms"),
-        (0.0321, "0.032 ms"),
-        (0.321, "0.32 ms"),
-        (3.21, "3.2 ms"),
-        (9.96, "10 ms"),
-        (312.4, "312 ms"),
-        (99_999, "99,999 ms"),
-        (180_000, "180 s"),
-    ],
-)
-def test_durations_are_in_ms_up_to_a_hundred_seconds(ms: float, text: str) -> None:
-    assert duration(ms * MS) == text
-    assert duration(ms * MS, unit=False) == text.split()[0]
-
-
-def test_names_come_from_the_mapping_then_the_label_then_the_place() -> None:
-    assert [t.name for t in traces({"key": paced(label="label")})] == ["key"]
-    assert [t.name for t in traces([paced(label="label"), paced()])] == ["label", "recording 2"]
-    assert [t.name for t in traces(iter([paced()]))] == [""]
-
-
-def test_the_silence_at_the_end_is_seen_when_it_is_as_long_as_a_stall() -> None:
-    assert traces(made([0, 50, 100], "timeout(idle)", 2100))[0].silence == (100 * MS, 2100 * MS)
-    assert traces(made([0, 50, 100], "truncated", 300))[0].silence is None
-
-
-def test_no_recording_at_all_is_refused() -> None:
-    with pytest.raises(ValueError, match="expected a Recording or several, got none"):
-        finding([])
-
-
-def test_what_is_not_a_recording_is_refused_by_its_type() -> None:
-    with pytest.raises(TypeError, match="got dict"):
-        finding([{}])  # type: ignore[list-item]  # the mistake is the point
-
-
-def test_findings_need_no_matplotlib() -> None:
-    code = "import sys, streamkit.lab.findings.timelines; sys.exit('matplotlib' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_pieces_that_came_together_beside_pieces_that_came_apart_are_named() -> None:

@@ -1,0 +1,123 @@
+"""What a recording shows, in one sentence: the title of the timeline.
+
+Pieces are counted where any text was extracted, events otherwise; numbers count from 1. Times to the first piece
+are from when the request had left (from the call where that is not known), gaps are between reads: both by
+`streamkit.lab.metrics.gaps`, so the sentence, the figure and `summary()` agree.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from streamkit.lab.findings.subjects import Recordings, Subject, extremes, subjects
+from streamkit.lab.findings.words import OUTCOME_LIMIT, are_apart, both, duration, listed, lower, many, of, short
+
+__all__ = ["describe_timeline", "finding"]
+
+CROWDED: Final = 0.2  # from this share of coalesced events on, "one every 50 ms" would be untrue
+
+
+def finding(recordings: Recordings, stall_ms: float | None = None) -> str:
+    """The most important thing to see in a timeline, as a sentence.
+
+        >>> sk.findings.finding(sk.Recording.from_pieces([(10_000_000, "Hel"), (60_000_000, "lo")]))
+        'First piece after 10 ms, then one every 50 ms'
+
+    In this order: streams that did not complete, stalls, and the pace; of several recordings what sets them apart.
+    """
+    return describe_timeline(subjects(recordings, stall_ms))
+
+
+def describe_timeline(shown: list[Subject]) -> str:
+    """`finding` of what is already a list of subjects."""
+    return _one(shown[0]) if len(shown) == 1 else _several(shown)
+
+
+def _one(subject: Subject) -> str:
+    if not subject.count:
+        return _nothing(subject)
+    if not subject.outcome.ok:
+        verb = "Cancelled" if subject.outcome.name == "cancelled" else "Cut"
+        reason = "" if subject.outcome.name == "cancelled" else f": {short(str(subject.outcome), OUTCOME_LIMIT)}"
+        return f"{verb} after {many(subject.count, subject.noun)}{reason}"
+    if subject.stalls.size:
+        return _stalls(subject)
+    return _pace(subject)
+
+
+def _nothing(subject: Subject) -> str:
+    took = duration(subject.end_ns - subject.origin_ns)
+    if subject.outcome.name == "refused":
+        status = "" if subject.outcome.detail is None else f" with status {subject.outcome.detail}"
+        return f"Refused{status} after {took}"
+    return f"Not one piece in {took}: {short(str(subject.outcome), OUTCOME_LIMIT)}"
+
+
+def _stalls(subject: Subject) -> str:
+    start, end = subject.longest_stall or (0, 0)
+    before = int(np.count_nonzero(subject.counted & (subject.at_ns <= start)))
+    where = f"after {subject.noun} {before}"
+    if len(subject.stalls) == 1:
+        return f"A stall of {duration(end - start)} {where}"
+    return f"{len(subject.stalls)} stalls, the longest {duration(end - start)} {where}"
+
+
+def _pace(subject: Subject) -> str:
+    wait = duration(subject.wait_ns or 0)
+    if subject.count == 1:
+        return f"The only {subject.noun} after {wait}"
+    if not subject.gaps.size:
+        return f"All {many(subject.count, subject.noun)} in one read after {wait}"
+    every = duration(subject.gap_ns(50))
+    if subject.shared >= CROWDED:
+        return f"First {subject.noun} after {wait}, then {_ratio(subject)} events per read, a read every {every}"
+    return f"First {subject.noun} after {wait}, then one every {every}"
+
+
+def _several(shown: list[Subject]) -> str:
+    failed = [subject for subject in shown if not subject.outcome.ok]
+    if failed:
+        named = listed([f"{short(subject.name)}: {short(str(subject.outcome), OUTCOME_LIMIT)}" for subject in failed])
+        return f"{of(len(failed), len(shown))} did not complete – {named}"
+    stalled = [subject for subject in shown if subject.stalls.size]
+    if stalled:
+        worst = max(stalled, key=_worst_stall_ns)
+        longest = duration(_worst_stall_ns(worst))
+        return f"{of(len(stalled), len(shown))} stalled, {short(worst.name)} for {longest}"
+    measured = [subject for subject in shown if subject.count]
+    if len(measured) < len(shown):
+        return f"{len(shown) - len(measured)} of {len(shown)} brought not one piece"
+    low, high = extremes(shown, [subject.wait_ns or 0 for subject in shown])
+    if are_apart(low.wait_ns or 0, high.wait_ns or 0):
+        later = duration((high.wait_ns or 0) - (low.wait_ns or 0))
+        return f"{short(high.name)}: first piece {later} later than {short(low.name)}"
+    crowded = [subject for subject in shown if subject.count > 1 and subject.shared >= CROWDED]
+    paced = [subject for subject in shown if subject.gaps.size and subject.shared < CROWDED]
+    if crowded and paced:
+        most = max(crowded, key=lambda subject: subject.shared)
+        every = duration(paced[0].gap_ns(50))
+        return f"{short(most.name)}: {_together(most)}, {short(paced[0].name)}: one every {every}"
+    if paced:
+        low, high = extremes(paced, [subject.gap_ns(50) for subject in paced])
+        fast, slow = low.gap_ns(50), high.gap_ns(50)
+        if are_apart(fast, slow):
+            return f"{short(high.name)}: a read every {duration(slow)}, {short(low.name)} every {duration(fast)}"
+    return f"{both(len(shown))} alike: {lower(_pace(shown[0]))}"
+
+
+def _together(subject: Subject) -> str:
+    if not subject.gaps.size:
+        return f"all {many(subject.count, subject.noun)} in one read"
+    return f"{_ratio(subject)} events per read"
+
+
+def _worst_stall_ns(subject: Subject) -> int:
+    start, end = subject.longest_stall or (0, 0)
+    return end - start
+
+
+def _ratio(subject: Subject) -> str:
+    events_per_read = 1 / (1 - subject.shared)
+    return f"{events_per_read:.1f}".removesuffix(".0") if events_per_read < 10 else f"{events_per_read:.0f}"

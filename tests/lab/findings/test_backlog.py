@@ -1,0 +1,28 @@
+"""What each hop held, in one sentence: exact texts for made-up ways."""
+
+from __future__ import annotations
+
+import pytest
+
+from streamkit.lab.findings.backlog import backlog_finding
+from streamkit.lab.recording.recording import Recording
+from tests.ways import FINE, RELAY_STALL, slow_reader
+
+
+@pytest.mark.parametrize(
+    ("recording", "sentence"),
+    [
+        (slow_reader(), "The way to the relay held most, 21 events after 2,580 ms: upstream.sent → relay.read"),
+        (RELAY_STALL, "The relay held most, 18 events after 1,801 ms: relay.event → relay.send"),
+        (FINE, "No hop ever held more than one event"),
+        (Recording(), "No hop held anything back"),
+    ],
+)
+def test_the_finding_of_a_backlog_is_the_hop_that_held_most(recording: Recording, sentence: str) -> None:
+    assert backlog_finding(recording) == sentence
+
+
+def test_bytes_are_counted_in_bytes() -> None:
+    assert backlog_finding(slow_reader(), "bytes") == (
+        "The way to the relay held most, 147 bytes after 2,580 ms: upstream.sent → relay.read"
+    )

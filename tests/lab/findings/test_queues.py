@@ -1,0 +1,70 @@
+"""Where the bytes lay, in one sentence: exact texts for a chain of queues."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from streamkit.lab.findings.queues import describe_queues, queued, queues_finding
+from streamkit.lab.findings.stretches import Held
+from tests.queue_chain import queue_case, small
+from tests.ways import MS
+
+
+@pytest.mark.parametrize(
+    ("case", "sentence"),
+    [
+        (
+            "tcp",
+            (
+                "Up to 4.1 MB lay between relay and client, 2.6 MB of it in the relay's kernel; "
+                "the relay was first blocked after 1,023 ms, when 4.1 MB had been written"
+            ),
+        ),
+        ("easy", "The relay never had to wait: at most 320 B lay anywhere"),
+        (
+            "fits",
+            (
+                "The relay never had to wait: up to 3.0 MB lay between relay and client, "
+                "1.6 MB of it in the relay's kernel"
+            ),
+        ),
+        (
+            "unknown",
+            (
+                "Up to 4.1 MB lay between relay and client, 2.6 MB of it in none of the queues that were seen; "
+                "the relay was first blocked after 1,023 ms, when 4.1 MB had been written"
+            ),
+        ),
+        ("client alone", "Up to 1.3 kB lay between relay and client, all of it in the client's kernel"),
+        ("empty queues", "No queue held a byte"),
+        ("nothing", "Where the bytes lay is not known: nobody looked at the queues"),
+    ],
+)
+def test_the_finding(case: str, sentence: str) -> None:
+    assert queues_finding(queue_case(case)) == sentence
+
+
+def test_how_much_had_been_written_is_left_out_where_it_was_not_counted() -> None:
+    assert queues_finding(replace(small(), counts={})).endswith("the relay was first blocked after 404 ms")
+
+
+@pytest.mark.parametrize(
+    ("looks", "part"), [(2, "in the client's kernel"), (20, "in none of the queues that were seen")]
+)
+def test_a_rest_counts_when_it_lasts_and_not_at_a_leap_that_a_sampler_has_not_seen_yet(looks: int, part: str) -> None:
+    """50 looks, 10 ms apart: 3 kB unread all along, and the curves say 9 kB for some of them."""
+    at_ns = np.arange(50, dtype=np.int64) * 10 * MS
+    unread = np.full(50, 3_000, dtype=np.int64)
+    by_curves = np.where((at_ns >= 100 * MS) & (at_ns < (100 + 10 * looks) * MS), 9_000, unread)
+    held = Held(
+        at_ns=at_ns,
+        by_queue={"client.unread": unread},
+        by_curves=by_curves,
+        rest=by_curves - unread,
+        missing=(),
+    )
+    shown = replace(queued(small()), stretches={"relay → client": held}, at_ns=at_ns)
+    assert part in describe_queues(shown)

@@ -1,0 +1,42 @@
+"""A recording as sentences and figures see it: its name, its silence, and what is none."""
+
+from __future__ import annotations
+
+import pytest
+
+from streamkit.lab.findings.subjects import extremes, subjects
+from streamkit.lab.findings.timeline import finding
+from tests.lab.findings.pieces import MS, made, paced
+
+
+def test_names_come_from_the_mapping_then_the_label_then_the_place() -> None:
+    assert [t.name for t in subjects({"key": paced(label="label")})] == ["key"]
+    assert [t.name for t in subjects([paced(label="label"), paced()])] == ["label", "recording 2"]
+    assert [t.name for t in subjects(iter([paced()]))] == [""]
+
+
+def test_the_silence_at_the_end_is_seen_when_it_is_as_long_as_a_stall() -> None:
+    assert subjects(made([0, 50, 100], "timeout(idle)", 2100))[0].silence == (100 * MS, 2100 * MS)
+    assert subjects(made([0, 50, 100], "truncated", 300))[0].silence is None
+
+
+def test_no_recording_at_all_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected a Recording or several, got none"):
+        finding([])
+
+
+def test_what_is_not_a_recording_is_refused_by_its_type() -> None:
+    with pytest.raises(TypeError, match="got dict"):
+        finding([{}])  # type: ignore[list-item]  # the mistake is the point
+
+
+def test_the_extremes_are_the_first_of_several_alike() -> None:
+    shown = subjects([paced(label=name) for name in "abc"])
+    assert [subject.name for subject in extremes(shown, [2, 1, 2])] == ["b", "a"]
+    assert [subject.name for subject in extremes(shown, [1, 1, 1])] == ["a", "a"]
+
+
+def test_percentiles_of_gaps_are_by_nearest_rank_and_nothing_where_there_is_none() -> None:
+    (subject,) = subjects(made([0, 50, 100, 700]))
+    assert (subject.gap_ns(50), subject.gap_ns(99)) == (50 * MS, 600 * MS)
+    assert subjects(made([300]))[0].gap_ns(50) == 0

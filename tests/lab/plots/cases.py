@@ -1,0 +1,287 @@
+"""What the figures are drawn of in tests, and what is claimed of all of them alike."""
+
+from __future__ import annotations
+
+import functools
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from streamkit.lab import findings, plots
+from streamkit.lab.experiments.silences import LENGTHS, RELAYS
+from streamkit.lab.experiments.timeout_map import PLACES, SilenceCell, TimeoutMap
+from streamkit.lab.findings.endings import EndGrid, Ending, EndKind, end_grid, endings_of
+from streamkit.lab.recording.recording import Recording
+from streamkit.outcome import Outcome
+from tests.policy_model import FOUR, REFUSED, under, untold, without_taps
+from tests.queue_chain import QUEUES, queue_case
+from tests.ways import DUE, FIVES, HALTED, MS, later, quick, slow_reader, way
+
+# --- Pieces, as the client saw them ---------------------------------------------------------------------------------
+
+
+def made(
+    count: int = 40,
+    first: float = 312,
+    gap: float = 50,
+    per_read: int = 1,
+    stalls: dict[int, float] | None = None,
+    outcome: str = "complete",
+    tail: float = 3,
+    label: str = "",
+) -> Recording:
+    """`count` pieces of 1 to 12 characters, `per_read` at a time; before piece i a stall of `stalls[i]` ms."""
+    seeded = random.Random(1)
+    at, pieces = first, []
+    for index in range(count):
+        if index and index % per_read == 0:
+            at += gap * per_read + (stalls or {}).get(index, 0)
+        pieces.append((round(at * MS), "x" * seeded.randint(1, 12)))
+    end = round((at + tail) * MS)
+    return Recording.from_pieces(pieces, outcome=Outcome.parse(outcome), sent_ns=0, ended_ns=end, label=label)
+
+
+PIECES: dict[str, Any] = {
+    "normal": made(),
+    "stall": made(stalls={16: 612}),
+    "stalls side by side": made(120, stalls={16: 612, 40: 300, 43: 400, 80: 900}),
+    "bursts": made(60, per_read=5),
+    "cut": made(12, outcome="truncated", tail=20),
+    "refused": made(0, first=8, outcome="refused(503)"),
+    "timeout": made(22, outcome="timeout(idle)", tail=2000),
+    "no first piece": made(0, first=0, outcome="timeout(first_piece)", tail=5000),
+    "single": made(1),
+    "many": made(20_000, gap=1),
+    "long": made(200, gap=1500, stalls={90: 20_000}),
+    "tiny": made(20, first=0.2, gap=0.03, tail=0.01),
+    "two": {"direct": made(), "relay": made(first=612, per_read=2)},
+    "side by side": {
+        "direct": made(),
+        "buffered": made(per_read=8),
+        "stalled": made(stalls={20: 800}),
+        "slow": made(gap=80),
+        "refused": made(0, first=30, outcome="refused(429)"),
+        "idle": made(10, outcome="timeout(idle)", tail=1500),
+        "big bursts": made(60, per_read=20, gap=40),
+        "one": made(1),
+    },
+    "twelve": [made(gap=30 + 4 * i) for i in range(12)],
+    "long names": {
+        "a very long label that goes on for ever": made(),
+        "你好 direct": made(first=700),
+        "$x$ or\n$y$": made(),
+    },
+    "nothing": Recording(),
+    "not sent": [made(label="known"), Recording(outcome=Outcome("refused"), ended_ns=20 * MS, label="no connection")],
+}
+# --- Ways, as all taps saw them ---------------------------------------------------------------------------------------
+
+
+STALLING = [312 + 50 * i + (612 if i >= 16 else 0) + (400 if i >= 20 else 0) for i in range(40)]
+WHOLE_WAY = {"upstream.sent": DUE[:24], "relay.read": DUE[:22], "relay.send": DUE[:20], "relay.sent": DUE[:18]}
+
+WAYS: dict[str, Recording] = {
+    "slow reader": slow_reader(),
+    "fine": quick(DUE),
+    "late upstream": way({"upstream.due": DUE, "upstream.sent": later(DUE, 120)}, later(DUE, 121)),
+    "relay stalls": quick(DUE, relay_send=HALTED, relay_sent=later(HALTED, 1), client_read=later(HALTED, 2)),
+    "cut": way(WHOLE_WAY, later(DUE[:16], 0.5), "truncated", 1600),
+    "coalesced": quick(DUE, relay_send=FIVES, relay_sent=later(FIVES, 0.1), client_read=later(FIVES, 0.3)),
+    "client alone": way({}, STALLING),
+    "timeout": way({"upstream.sent": DUE[:14], "relay.read": DUE[:14]}, DUE[:14], "timeout(idle)", 3000),
+    "no first piece": way({}, [], "timeout(first_piece)", 5000),
+    "stuck in the relay": way({"upstream.sent": DUE, "relay.read": DUE}, [], "timeout(first_piece)", 5000),
+    "refused": way({}, [], "refused(503)", 12),
+    "error": way({}, STALLING, "error_event(过载 $x$)", label="你好"),
+    "one": quick([300]),
+    "far": quick(DUE, client_read=later(DUE, 150)),
+    "long": way({"upstream.sent": [1500 * i for i in range(200)]}, [1500 * i + 900 for i in range(200)]),
+    "plain text": way({"upstream.sent": DUE, "relay.sent": DUE}, FIVES, event=[""] * 40),
+    "made": way({"relay.sent": DUE}, later(DUE, 1), sent_ns=None),
+    "nothing": Recording(),
+}
+# --- Policies ---------------------------------------------------------------------------------------------------------
+
+SLOW_READER: dict[str, Any] = {
+    "two": {"pause": under("pause"), "latest": under("latest")},
+    "four": FOUR,
+    "six": {**FOUR, "buffer(65536)": under("buffer"), "coalesce": under("buffer")},
+    "one": under("latest"),
+    "a list": [under("pause"), under("buffer")],
+    "no difference": {name: under(name, 30, (0, 0)) for name in ("pause", "latest")},
+    "long names": {
+        "a policy with a very long name that goes on and on for ever": under("pause"),
+        "你好 $x$\nand more of the same, and more, and more, and more": under("disconnect"),
+    },
+    "no taps": {"pause": under("pause"), "from afar": without_taps(under("latest"))},
+    "refused": {"pause": under("pause"), "latest": REFUSED},
+    "only refused": REFUSED,
+    "untold": {"pause": under("pause"), "latest": untold(under("latest"))},
+    "error": {"pause": without_taps(under("latest"), outcome=Outcome("error_event", "a code that is long " * 5))},
+    "made": without_taps(under("pause"), sent_ns=None),
+    "nothing": Recording(),
+}
+# --- Ends -------------------------------------------------------------------------------------------------------------
+
+WHOLE = "床前明月光"
+FIRED = {"before head": "first_piece", "before first piece": "first_piece", "between events": "idle",
+         "blocked write": "write_stall"}  # fmt: skip
+
+
+def ended(relay: str, place: str, length: float, phase: int) -> tuple[EndKind, str, float | None]:
+    """As they were measured: ours at T, httpx at T and cleanly, Sanic at 1.0 to 1.5 T."""
+    blocked = place == "blocked write"
+    if relay == "ours":
+        return ("cut" if blocked else "named", FIRED[place], 504.0 + phase) if length > 1 else ("complete", "", None)
+    if relay == "Sanic + httpx" and not blocked:
+        kind: EndKind = "false_complete" if place == "between events" else "unnamed"
+        return (kind, "ReadTimeout", 503.0 + phase) if length > 1 else ("complete", "", None)
+    fires = 1.5 - phase / 8
+    kind = "unnamed" if place in PLACES[:2] else "cut"
+    return (kind, "RESPONSE_TIMEOUT", 500 * fires) if length > fires else ("complete", "", None)
+
+
+def measured(relays: tuple[str, ...] = RELAYS, lengths: tuple[float, ...] = LENGTHS, phases: int = 4) -> TimeoutMap:
+    cells = []
+    for relay, place, length, phase in product(relays, PLACES, lengths, range(phases)):
+        kind, fired, after_ms = ended(relay, place, length, phase)
+        status = 503 if kind == "unnamed" else 200
+        cells.append(
+            SilenceCell(relay, place, length / 2, phase / 16, kind, "", kind, status, not fired, fired, after_ms, 4.0)
+        )
+    return TimeoutMap(0.5, tuple(cells))
+
+
+def got(text: str, outcome: str, server: str | None = None) -> Recording:
+    meta = {} if server is None else {"server_outcome": server}
+    return Recording.from_pieces(
+        [(1_000_000, text)] if text else [],
+        outcome=Outcome.parse(outcome),
+        sent_ns=0,
+        ended_ns=312_000_000,
+        meta=meta,
+    )
+
+
+FAULTS = {
+    "none": {"article": got(WHOLE, "complete"), "stock": got(WHOLE, "complete"), "ours": got(WHOLE, "complete")},
+    "cut by FIN after event 5": {
+        "article": got(WHOLE[:2] + "error: …", "complete"),
+        "stock": got(WHOLE[:2], "complete"),
+        "ours": got(WHOLE[:2], "error_event(upstream_truncated)", "truncated"),
+    },
+    "never answers": {
+        "article": got("", "timeout(total)"),
+        "stock": got("", "refused(503)"),
+        "ours": got("", "refused(504)", "timeout(first_piece)"),
+    },
+    "你好: an endless line, and then nothing": {
+        "article": got("", "complete"),
+        "stock": got(WHOLE[:1], "truncated"),
+        "ours": got("", "refused(502)", f"error_event({'x' * 90})"),
+    },
+}
+MIXED = EndGrid(
+    rows=["row"],
+    columns=["1", "2"],
+    panels={
+        "": {
+            ("row", "1"): [Ending("complete"), Ending("cut", "a", 3.0), Ending("cut", "b", 5.0), Ending("complete")],
+            ("row", "2"): [Ending("false_complete", "c")],
+        }
+    },
+)
+ENDINGS: dict[str, Any] = {
+    "table": end_grid(FAULTS, WHOLE, x_label="relay"),
+    "map": measured(),
+    "ours alone": measured(("ours",)),
+    "one length": measured(lengths=(1.2,), phases=1),
+    "many lengths": measured(lengths=tuple(np.linspace(0.1, 3, 30)), phases=1),
+    "mixed": MIXED,
+    "strip": {f"{fault} / {relay}": one for fault, row in FAULTS.items() for relay, one in row.items()},
+    "one recording": got(WHOLE, "complete"),
+}
+# --- The figures ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A function of `plots`, its sentence, and the names of its typical cases.
+
+    In other sizes the `worst` two are drawn in all of `sizes` (inches), the others in the first of them, the smallest;
+    then `all_words` keep apart, or those inside the frame.
+    """
+
+    draw: Callable[..., Axes]
+    finding: Callable[[Any], str]
+    cases: Sequence[str]
+    case: Callable[[str], Any]
+    sizes: Sequence[tuple[float, float]] = ()
+    worst: Sequence[str] = ()
+    others: Sequence[str] = ()
+    all_words: bool = False
+
+
+def grid_finding(shown: Any) -> str:
+    if isinstance(shown, EndGrid | TimeoutMap):
+        return shown.finding
+    return endings_of(shown).finding
+
+
+FIGURES = {
+    "timeline": Figure(draw=plots.timeline, finding=findings.finding, cases=list(PIECES), case=PIECES.__getitem__),
+    "gaps": Figure(draw=plots.gaps, finding=findings.gaps_finding, cases=list(PIECES), case=PIECES.__getitem__),
+    "journey": Figure(
+        draw=plots.journey,
+        finding=findings.journey_finding,
+        cases=list(WAYS),
+        case=WAYS.__getitem__,
+        sizes=[(3.5, 2.6), (5, 3), (12, 7)],
+        worst=["slow reader", "cut"],
+        others=[name for name in WAYS if name not in ("slow reader", "cut")],
+    ),
+    "backlog": Figure(draw=plots.backlog, finding=findings.backlog_finding, cases=list(WAYS), case=WAYS.__getitem__),
+    "hops": Figure(draw=plots.hops, finding=findings.hops_finding, cases=list(WAYS), case=WAYS.__getitem__),
+    "queues": Figure(
+        draw=plots.queues,
+        finding=findings.queues_finding,
+        cases=list(QUEUES),
+        case=queue_case,
+        sizes=[(5, 3.5), (12, 7)],
+        worst=["tcp", "unknown"],
+        others=[name for name in QUEUES if name not in ("tcp", "unknown")],
+    ),
+    "policies": Figure(
+        draw=plots.policies,
+        finding=findings.policies_finding,
+        cases=list(SLOW_READER),
+        case=SLOW_READER.__getitem__,
+        sizes=[(5, 5), (6.5, 4.5), (12, 9)],
+        worst=["four", "long names"],
+        others=["two", "refused", "one"],
+        all_words=True,
+    ),
+    "outcomes": Figure(
+        draw=plots.outcomes,
+        finding=grid_finding,
+        cases=list(ENDINGS),
+        case=ENDINGS.__getitem__,
+        sizes=[(7, 4.5), (9, 4.5), (14, 8)],
+        worst=["map", "table"],
+        others=["mixed"],
+        all_words=True,
+    ),
+}
+
+
+@functools.cache
+def drawn(figure: str, case: str) -> Axes:
+    """The figure of a typical case as a user gets it, made and rendered once for all tests that only look at it."""
+    ax = FIGURES[figure].draw(FIGURES[figure].case(case))
+    ax.figure.canvas.draw()
+    return ax

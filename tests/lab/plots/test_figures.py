@@ -1,0 +1,165 @@
+"""What holds for every figure: words have their place, the title is the finding, nothing else is touched."""
+
+from __future__ import annotations
+
+import copy
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import pytest
+
+from streamkit.lab import plots
+from streamkit.lab.plots import palette
+from streamkit.lab.recording.recording import Recording
+from tests.figures import are_apart, are_readable, boxes, empty_axes, inside, key_of, labelled, note_of, title_of, words
+from tests.lab.plots.cases import FIGURES, drawn, made
+
+EVERY_CASE = [(figure, case) for figure, known in FIGURES.items() for case in known.cases]
+IN_OTHER_SIZES = [
+    *((figure, case, size) for figure, known in FIGURES.items() for case in known.worst for size in known.sizes),
+    *((figure, case, known.sizes[0]) for figure, known in FIGURES.items() for case in known.others),
+]
+OF_SEVERAL = ["timeline", "gaps", "hops", "policies"]
+
+every_figure = pytest.mark.parametrize("figure", FIGURES)
+every_case = pytest.mark.parametrize(("figure", "case"), EVERY_CASE, scope="module")
+"""Of this scope, all that look at one drawing come one after the other, and so on the same worker."""
+
+
+def recordings_of(shown: Any) -> list[Recording]:
+    if isinstance(shown, Recording):
+        return [shown]
+    return list(shown.values() if isinstance(shown, Mapping) else shown)
+
+
+def test_every_figure_of_the_room_is_held_to_this() -> None:
+    assert sorted(FIGURES) == plots.__all__
+    assert all(known.draw is getattr(plots, figure) for figure, known in FIGURES.items())
+
+
+@every_case
+def test_no_word_runs_into_another_or_out_of_the_figure(figure: str, case: str) -> None:
+    """… and nothing warns: not of missing glyphs, not of a layout that does not fit."""
+    are_readable(drawn(figure, case))
+
+
+@pytest.mark.parametrize(("figure", "case", "size"), IN_OTHER_SIZES)
+def test_in_other_sizes_words_keep_apart_too(figure: str, case: str, size: tuple[float, float]) -> None:
+    known, ax = FIGURES[figure], empty_axes(*size)
+    assert known.draw(known.case(case), ax) is ax
+    assert ax.figure.axes == [ax]
+    assert plt.get_fignums() == []
+    seen = {text for text, _ in boxes(ax)} if known.all_words else {*inside(ax), *key_of(ax)}
+    are_apart((text, box) for text, box in boxes(ax) if text in seen)
+
+
+@every_case
+def test_no_text_is_smaller_than_eight_points(figure: str, case: str) -> None:
+    assert all(float(text.get_fontsize()) >= 8 for text in words(drawn(figure, case)))
+
+
+@every_case
+def test_the_title_is_the_finding(figure: str, case: str) -> None:
+    """Broken into lines where it is long; signs without a glyph and line ends are escaped."""
+    finding = FIGURES[figure].finding(FIGURES[figure].case(case))
+    assert title_of(drawn(figure, case)) == palette.legible(finding, 240)[0]
+
+
+@every_figure
+def test_the_title_can_be_given_or_left_out(figure: str) -> None:
+    known = FIGURES[figure]
+    assert title_of(known.draw(known.case(known.cases[0]), title="Mine")) == "Mine"
+    assert title_of(known.draw(known.case(known.cases[0]), title="")) == ""
+
+
+@pytest.mark.parametrize(
+    ("figure", "case"), [(figure, case) for figure, case in EVERY_CASE if figure != "outcomes"], scope="module"
+)
+def test_the_verdict_of_trust_stands_small_below_the_axis(figure: str, case: str) -> None:
+    """… as full as there is room for; of several it is the worst. A grid of endings has a note of its own."""
+    ax = drawn(figure, case)
+    verdicts = [recording.trust for recording in recordings_of(FIGURES[figure].case(case))]
+    about, worst = "trust" if len(verdicts) == 1 else f"trust, the worst of {len(verdicts)}", min(verdicts)
+    brief = f"{worst.level}: {worst.reasons[0]}; and {len(worst.reasons) - 1} more" if len(worst.reasons) > 1 else ""
+    said = note_of(ax).removesuffix("…").rstrip()
+    assert said.startswith(f"{about}: {worst.level}")
+    assert f"{about}: {worst}".startswith(said) or f"{about}: {brief}".startswith(said)
+    (note,) = labelled(ax, "_note")
+    assert note.get_window_extent().y1 < ax.get_window_extent().y0
+    assert note.get_fontsize() == palette.NOTE_PT
+
+
+@every_case
+def test_there_is_no_frame_around_the_figure(figure: str, case: str) -> None:
+    spines = drawn(figure, case).spines
+    assert not spines["top"].get_visible()
+    assert not spines["right"].get_visible()
+
+
+@pytest.mark.parametrize(
+    ("figure", "case"), [(figure, case) for figure, case in EVERY_CASE if case not in FIGURES[figure].others]
+)
+def test_an_axes_that_is_given_is_drawn_on_and_returned_and_nothing_else_is_touched(figure: str, case: str) -> None:
+    """They need no layout engine; with one they are drawn on above, in other sizes."""
+    known, ax = FIGURES[figure], empty_axes(9, 5, layout=None)
+    other = ax.figure.add_axes((0.9, 0.9, 0.05, 0.05))
+    before, settings = len(other.get_children()), dict(mpl.rcParams)
+    assert known.draw(known.case(case), ax) is ax
+    assert ax.figure.axes == [ax, other]
+    assert len(other.get_children()) == before
+    assert plt.get_fignums() == []
+    assert dict(mpl.rcParams) == settings
+
+
+@every_figure
+def test_without_axes_one_pyplot_figure_is_made_and_no_setting_is_changed(figure: str) -> None:
+    known, before = FIGURES[figure], dict(mpl.rcParams)
+    ax = known.draw(known.case(known.cases[0]))
+    assert [plt.figure(number) for number in plt.get_fignums()] == [ax.figure]
+    assert dict(mpl.rcParams) == before
+
+
+@every_figure
+def test_recordings_are_not_changed(figure: str) -> None:
+    known = FIGURES[figure]
+    shown = known.case(known.cases[0])
+    before = copy.deepcopy(shown)
+    known.draw(shown)
+    assert shown == before
+    for recording in recordings_of(shown) if figure != "outcomes" else []:
+        recording.events.at_ns.append(0)  # no view of a column is left behind: a held buffer could not grow
+        recording.events.at_ns.pop()
+
+
+def test_the_worst_verdict_is_that_of_the_recording_to_be_trusted_least() -> None:
+    recording, joined = made(), made(8, per_read=4)
+    assert joined.trust < recording.trust
+    worst = f"trust, the worst of 2: {joined.trust}"
+    assert note_of(plots.timeline([recording, joined])).removesuffix("…").rstrip() in worst
+
+
+@pytest.mark.parametrize("figure", OF_SEVERAL)
+def test_one_several_or_named_recordings_are_taken(figure: str) -> None:
+    draw, one, two = FIGURES[figure].draw, made(label="one"), made(label="two")
+    assert title_of(draw(one)) == title_of(draw([one]))
+    named = draw({"one": one, "two": two})
+    listed = draw(recording for recording in (one, two))
+    assert [text for text, _ in boxes(named)] == [text for text, _ in boxes(listed)]
+
+
+@every_figure
+@pytest.mark.parametrize("given", [[], ["x"], {"a": None}, 7])
+def test_what_is_no_recording_is_refused_before_a_figure_is_made(figure: str, given: Any) -> None:
+    none_of_several = given == [] and figure in (*OF_SEVERAL, "outcomes")
+    with pytest.raises(ValueError if none_of_several else TypeError, match=r"not iterable|expected a Recording"):
+        FIGURES[figure].draw(given)
+    assert plt.get_fignums() == []
+
+
+def test_importing_the_figures_chooses_no_backend_and_loads_no_pyplot() -> None:
+    code = "import sys, streamkit.lab.plots; sys.exit('matplotlib.pyplot' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
