@@ -169,7 +169,9 @@ def test_malformed_json_behind_a_heartbeat_is_still_an_error() -> None:
 
 
 def test_an_error_in_the_stream_ends_it_with_the_providers_code() -> None:
-    upstream = Answering([*writer("openai").open(), writer("openai").piece("a", 0), writer("openai").error("server_busy")])
+    upstream = Answering(
+        [*writer("openai").open(), writer("openai").piece("a", 0), writer("openai").error("server_busy")]
+    )
     batches, failure = relay(upstream)
     assert joined(batches) == "a"
     assert failure is not None

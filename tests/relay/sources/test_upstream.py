@@ -1,4 +1,4 @@
-"""Whom the relay asks: its URL (plain ones, unix sockets, and the ones that are refused), and what it never shows."""
+"""Whom the relay asks, and what of that it never shows."""
 
 from __future__ import annotations
 
@@ -13,30 +13,6 @@ from streamkit.errors import ConfigError
 from streamkit.presets import preset
 from streamkit.relay.sources.upstream import Upstream
 from streamkit.transport import StreamTransport
-from streamkit.transport.url import split_unix_url
-
-
-def test_a_plain_url_stays_as_it_is() -> None:
-    url, unix = split_unix_url("https://api.test:8443/v1/x?alt=sse")
-    assert (str(url), unix) == ("https://api.test:8443/v1/x?alt=sse", None)
-
-
-@pytest.mark.parametrize(
-    ("given", "url"),
-    [
-        ("http+unix://%2Ftmp%2Fa%20b.sock", "http://localhost/"),
-        ("http+unix://%2Ftmp%2Fa%20b.sock/ans?x=1", "http://localhost/ans?x=1"),
-    ],
-)
-def test_a_unix_url_is_a_path_and_a_url_on_localhost(given: str, url: str) -> None:
-    split, unix = split_unix_url(given)
-    assert (str(split), unix) == (url, "/tmp/a b.sock")  # noqa: S108  # a name in a URL, no file
-
-
-@pytest.mark.parametrize("url", ["", "localhost:8000", "/ans", "ftp://x/", "http://", "http://[::1/", "http://x:port/"])
-def test_what_is_no_full_url_is_refused_without_repeating_it(url: str) -> None:
-    with pytest.raises(ConfigError, match="expected a full URL such as"):
-        split_unix_url(url)
 
 
 def test_a_password_in_the_upstreams_url_is_refused_and_not_shown() -> None:
