@@ -1,4 +1,4 @@
-"""The glossary of docs/words.md, held against the code: one name for one concept, and each has a place that defines it."""
+"""The glossary of docs/words.md, held against the code: one name for one concept, one place that defines it."""
 
 from __future__ import annotations
 

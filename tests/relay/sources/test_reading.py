@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamkit.presets.writing import writer
+from streamkit.presets import writer
 from streamkit.relay.settings import Limits
 from streamkit.relay.sources.reading import HEARTBEATS
 from tests.relay.sources.upstreams import Answering, Chunk, failed, joined, relay, stream

@@ -7,8 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import httpx2
 
-from streamkit.presets import preset
-from streamkit.presets.writing import writer
+from streamkit.presets import preset, writer
 from streamkit.relay.failure import Failed, Failure
 from streamkit.relay.settings import Deadlines, Limits, Retries, Settings
 from streamkit.relay.sources.llm import llm
