@@ -4,7 +4,7 @@
 of OpenAI's ten, two (its text, its finish reason) concern a chunk with `choices`. What is left to do for the events of
 one shape is compiled once, into a `Plan` of functions on the decoded JSON, and remembered in `Plans`. A plan finds
 texts, exactly those that the rules would find; whatever may be an error or an end it leaves to the rules. So there are
-two ways to read, and the longer one (`Preset._read_by_rules`) decides alone what an event means:
+two ways to read, and the longer one (`read_by_rules`) decides alone what an event means:
 
     the event                                                      is read
     its data is no JSON object (`[DONE]`, malformed, blank)        by rules

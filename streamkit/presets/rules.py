@@ -206,10 +206,11 @@ COMMON_ERRORS = (ErrorMark(where="@event == 'error'"), ErrorMark(at="error"))
 
 
 @dataclass(frozen=True, slots=True)
-class _Rules:
-    """A preset's rules, compiled, and the plans that shorten them. By their keys, most of a dozen need not be tried.
+class _Reader:
+    """A preset's rules, compiled, and the plans that shorten them.
 
-    `by_key` is False where none needs a key, so that the data, which need not be JSON, are not decoded for that.
+    Each rule stands behind the key without which it cannot apply: of a dozen, most need not be tried. `by_key`
+    is False where none needs a key, so that the data, which need not be JSON, are not decoded for that.
     """
 
     plans: Plans
@@ -218,6 +219,61 @@ class _Rules:
     reasoning: tuple[TextRule, ...]
     ends: tuple[MarkRule[End | ProviderError | None], ...]
     by_key: bool
+
+    def read_pieces(self, events: Iterator[ServerSentEvent], pieces: list[Piece]) -> End | ProviderError | None:
+        """See `Preset.read_pieces`."""
+        # Here only texts are found, as the rules would find them; on errors, ends and all else `read_by_rules` decides.
+        plans, by_key, plan, planned = self.plans, self.by_key, BY_RULES, None
+        for event in events:
+            kind, data, _ = event
+            try:
+                value = orjson.loads(data) if by_key else None
+            except orjson.JSONDecodeError:
+                value = None
+            if type(value) is dict:
+                shape = [kind, *value]  # a list: the quickest to make and to compare
+                if shape != planned:
+                    plan = plans[tuple(shape)]
+                    planned = shape if plan is not BY_RULES else None
+                text = plan.text(value)
+                if text is not None:
+                    reasoning = plan.reasoning(value) if plan.reasoning is not None else ""
+                    if text or reasoning:
+                        pieces.append(_new_tuple(Piece, (text, reasoning, None)))
+                        continue
+                    if plan.sure:
+                        continue
+            result = self.read_by_rules(event)
+            if isinstance(result, Piece):
+                pieces.append(result)
+                result = result.end
+            if result is not None:
+                return result
+        return None
+
+    def read_by_rules(self, event: ServerSentEvent) -> Piece | End | ProviderError | None:
+        """`read` without plans: all that an event can mean is decided here."""
+        document = Document(event.data, event.event, event.id)
+        value = document.load() if self.by_key else None
+        keys = value if type(value) is dict else ()
+        for key, applies, read_error in self.errors:
+            if (key is None or key in keys) and applies(document):
+                error = read_error(document)
+                if error is not None:
+                    return error
+        text = _first_text(self.text, keys, document)
+        reasoning = _first_text(self.reasoning, keys, document)
+        end = None
+        for key, applies, read_end in self.ends:
+            if (key is None or key in keys) and applies(document):
+                end = read_end(document)
+                if end is not None:
+                    break
+        if isinstance(end, ProviderError):
+            return end
+        if text or reasoning:
+            return Piece(text, reasoning, end)
+        return end or document.problem
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -295,50 +351,24 @@ class Preset(Compiled):
         end = self.read_pieces(iter((event,)), pieces)
         return pieces[0] if pieces else end
 
-    def read_pieces(self, events: Iterator[ServerSentEvent], pieces: list[Piece]) -> End | ProviderError | None:
-        """Append the pieces of the events to `pieces`, up to the first that ends the stream or is an error.
+    @cached_property
+    def read_pieces(self) -> Callable[[Iterator[ServerSentEvent], list[Piece]], End | ProviderError | None]:
+        """A function (events, pieces) that reads many: all that one read brought.
 
-        Returns that end or error; what follows it is left in `events`. None: all events are read. It gives what `read`
+        It appends the pieces of the events to `pieces`, up to the first that ends the stream or is an error, and
+        returns that end or error; what follows it is left in `events`. None: all events are read. It gives what `read`
         gives for each event (an end that came with text is also in its piece), and takes less time for many.
         """
-        # Here only texts are found, as `_read_by_rules` would find them; on errors, ends and all else it decides.
-        rules, plan, planned = self._rules, BY_RULES, None
-        plans, by_key = rules.plans, rules.by_key
-        for event in events:
-            kind, data, _ = event
-            try:
-                value = orjson.loads(data) if by_key else None
-            except orjson.JSONDecodeError:
-                value = None
-            if type(value) is dict:
-                shape = [kind, *value]  # a list: the quickest to make and to compare
-                if shape != planned:
-                    plan = plans[tuple(shape)]
-                    planned = shape if plan is not BY_RULES else None
-                text = plan.text(value)
-                if text is not None:
-                    reasoning = plan.reasoning(value) if plan.reasoning is not None else ""
-                    if text or reasoning:
-                        pieces.append(_new_tuple(Piece, (text, reasoning, None)))
-                        continue
-                    if plan.sure:
-                        continue
-            result = self._read_by_rules(event)
-            if isinstance(result, Piece):
-                pieces.append(result)
-                result = result.end
-            if result is not None:
-                return result
-        return None
+        return self._reader.read_pieces
 
     @cached_property
-    def _rules(self) -> _Rules:
+    def _reader(self) -> _Reader:
         errors = tuple((mark.needed_key, mark.applies.holds, mark.read) for mark in self.errors)
         text = tuple((extractor.needed_key, extractor.text) for extractor in _extractors(self.text))
         reasoning = tuple((extractor.needed_key, extractor.text) for extractor in _extractors(self.reasoning))
         ends = tuple((mark.needed_key, mark.applies.holds, mark.read) for mark in self.ends)
         by_key = any(rule[0] is not None for rule in (*errors, *text, *reasoning, *ends))
-        return _Rules(Plans(self._plan), errors, text, reasoning if self.show_reasoning else (), ends, by_key)
+        return _Reader(Plans(self._plan), errors, text, reasoning if self.show_reasoning else (), ends, by_key)
 
     @cached_property
     def _signs(self) -> tuple[Where, ...]:
@@ -358,31 +388,6 @@ class Preset(Compiled):
             text_of(reasoning, shape),
             sure=not has_json_steps([*text, *reasoning, *reasons]),
         )
-
-    def _read_by_rules(self, event: ServerSentEvent) -> Piece | End | ProviderError | None:
-        """`read` without plans: all that an event can mean is decided here."""
-        rules = self._rules
-        document = Document(event.data, event.event, event.id)
-        value = document.load() if rules.by_key else None
-        keys = value if type(value) is dict else ()
-        for key, applies, read_error in rules.errors:
-            if (key is None or key in keys) and applies(document):
-                error = read_error(document)
-                if error is not None:
-                    return error
-        text = _first_text(rules.text, keys, document)
-        reasoning = _first_text(rules.reasoning, keys, document)
-        end = None
-        for key, applies, read_end in rules.ends:
-            if (key is None or key in keys) and applies(document):
-                end = read_end(document)
-                if end is not None:
-                    break
-        if isinstance(end, ProviderError):
-            return end
-        if text or reasoning:
-            return Piece(text, reasoning, end)
-        return end or document.problem
 
     def request(
         self,

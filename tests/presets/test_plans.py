@@ -41,15 +41,15 @@ ODD = {
     "every, guarded": odd(Extractor("parts[*].text", "value | json | text", where="code == 1"), "text"),
     "every in every": odd(Extractor("parts[*].parts[*]", "text", where=("parts[*].parts[*] exists", "type absent"))),
     "last": odd("parts[-1]", Extractor("parts[*][0].text", where="parts[0] != 'x'"), "delta.content.text[0]"),
-    "hop": odd(Extractor("value | json | text", "text", where="value | json | type != 'x'"), reasoning="done | json"),
-    "hops": odd("parts[*] | json | text", "text"),
+    "json": odd(Extractor("value | json | text", "text", where="value | json | type != 'x'"), reasoning="done | json"),
+    "each json": odd("parts[*] | json | text", "text"),
     "raw": odd(ends=(EndMark(where="@data == '{\"done\": true}'"), EndMark(where="@data == '[1]'"))),
-    "raw hop": odd(Extractor("text", where="@data | json | type exists"), reasoning="@data | json | value | json"),
+    "raw json": odd(Extractor("text", where="@data | json | type exists"), reasoning="@data | json | value | json"),
     "id": odd(Extractor("@id", where="code == 1"), "text"),
     "id end": odd(ends=(EndMark(where=("@id == '7'", "done == true"), conclusive=False),)),
     "kind": odd("text", reasoning=Extractor("@event", where=("@event == 'x'", "type exists"))),
     "reason": odd(ends=(EndMark(reason=Extractor("output", where="output != 'x'"), failures=("error",)),)),
-    "reason hop": odd(ends=(EndMark(reason="message | json | code"),)),
+    "reason json": odd(ends=(EndMark(reason="message | json | code"),)),
     "where and reason": odd(ends=(EndMark(where=("done == true", "type != 'x'"), reason=("stop", "code")),)),
     "every end": odd(ends=(EndMark(where="parts[*].done == true", reason="type"), EndMark(where="done absent"))),
     "words": odd(ends=(EndMark(where="type == 'x'"), EndMark(where="type == 'stop'"), EndMark(where="type == 1"))),
@@ -340,4 +340,4 @@ def test_events_of_many_or_long_keys_are_not_remembered_and_read_all_the_same() 
     for keys in (map(str, range(plans.MAX_KEYS)), ["k" * plans.MAX_KEY_CHARACTERS]):
         event = ServerSentEvent(data=json.dumps(dict.fromkeys(keys) | {"text": "a"}))
         assert read(rules, event) == Piece("a")
-    assert not rules._rules.plans
+    assert not rules._reader.plans
