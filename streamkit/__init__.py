@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from streamkit.lab.recording.recording import Recording
     from streamkit.lab.run import run
     from streamkit.lab.upstream import faults
-    from streamkit.lab.upstream.app import Script, create_upstream
+    from streamkit.lab.upstream import Script, create_upstream
     from streamkit.lab.upstream.random_scripts import random_script
     from streamkit.outcome import Outcome
     from streamkit.parser import NDJSONParser, ServerSentEvent, SSEParser, encode_event
@@ -71,7 +71,7 @@ _HOME = {
     "Recording": "lab.recording.recording",
     "SLO": "lab.metrics.slo",
     "SSEParser": "parser",
-    "Script": "lab.upstream.app",
+    "Script": "lab.upstream",
     "Server": "serving.server",
     "ServerSentEvent": "parser",
     "Slice": "lab.net.toxics",
@@ -82,7 +82,7 @@ _HOME = {
     "calibrate": "lab.client.calibrate",
     "create_app": "app",
     "create_blueprint": "app",
-    "create_upstream": "lab.upstream.app",
+    "create_upstream": "lab.upstream",
     "detect": "presets",
     "encode_event": "parser",
     "end_grid": "lab.findings.endings",

@@ -60,7 +60,7 @@ MAY: dict[str, set[str]] = {
     "lab/run": set(),
     "lab/metrics": {"taps"},
     "lab/recording": {"errors", "outcome", "taps", "lab/metrics"},
-    "lab/upstream": {"sockets", "parser", "extractor", "presets", "taps", "transport", "relay/settings"},
+    "lab/upstream": {"sockets", "parser", "extractor", "presets", "taps", "transport"},
     "lab/net": {"errors", "sockets", "serving", "relay/settings"},
     "lab/client": {
         *{"errors", "outcome", "parser", "extractor", "presets", "taps", "transport"},
@@ -76,7 +76,7 @@ MAY: dict[str, set[str]] = {
     },
     "lab/experiments": {
         *{"app", "outcome", "sockets", "presets", "taps", "serving"},
-        *{"lab/client", "lab/net", "lab/recording", "lab/findings"},
+        *{"lab/client", "lab/net", "lab/recording", "lab/findings", "lab/server_taps"},
     },
 }
 

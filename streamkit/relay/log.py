@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -67,7 +67,7 @@ class StreamRecord:
             self.status = 200
             self.first_piece_ms = self._after_ms(answer.started_ns)
 
-    def write(self) -> None:
+    def write(self) -> dict[str, Any]:
         """Log it; the stream is over."""
         line = {
             "stream_id": self.stream_id,
@@ -84,6 +84,7 @@ class StreamRecord:
             "held_ms": self.held_ms,
         }
         log.info("%s", orjson.dumps(line).decode())
+        return line
 
     def _after_ms(self, at_ns: int) -> float:
         return round((at_ns - self.started_ns) / 1e6, 3)

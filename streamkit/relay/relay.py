@@ -128,7 +128,9 @@ class Relay:
             record.ended(Outcome("refused", error.status_code or 500), error_code(error), error.status_code)
             raise
         finally:
-            record.write()
+            word = record.write()
+            if self.taps is not None and (taps := self.taps.get(record.stream_id)) is not None:
+                taps.word = word
         return ended.response
 
     async def end_streams(self) -> None:

@@ -122,6 +122,7 @@ class StreamTaps:
         self.marks: dict[str, int] = {}
         self.counts: dict[str, int] = {}
         self.gauges: Gauges | None = None
+        self.word: dict[str, Any] | None = None
         self.origin = clock_origin()
         self.finished = False
         self.dropped = 0
@@ -160,6 +161,7 @@ class StreamTaps:
             "dropped": self.dropped,
             "marks": dict(self.marks),
             "counts": dict(self.counts),
+            "word": self.word,
             "gauges": None if self.gauges is None else self.gauges.as_dict(),
             "taps": {
                 name: {"at_ns": tap.at_ns.tolist(), "events": tap.events.tolist(), "bytes": tap.bytes.tolist()}
@@ -176,6 +178,7 @@ class StreamTaps:
         taps.dropped = told["dropped"]
         taps.marks = {str(name): int(at_ns) for name, at_ns in dict(told["marks"]).items()}
         taps.counts = {str(name): int(number) for name, number in dict(told["counts"]).items()}
+        taps.word = told.get("word")
         taps.gauges = None if told["gauges"] is None else Gauges.from_dict(told["gauges"])
         taps.taps = {str(name): Tap(**columns) for name, columns in dict(told["taps"]).items()}
         return taps

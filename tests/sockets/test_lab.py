@@ -27,7 +27,7 @@ from streamkit.lab.net.toxics import Blackhole, Cut, Latency, Slice, Toxic
 from streamkit.lab.recording.recorded import FOREIGN_TAPS
 from streamkit.lab.recording.recording import Recording
 from streamkit.lab.run import run
-from streamkit.lab.upstream.app import Script, create_upstream
+from streamkit.lab.upstream import Script, create_upstream
 from streamkit.relay.delivery.policy import Policy
 from streamkit.serving.server import serve, servers
 from tests.server_apps import make_app

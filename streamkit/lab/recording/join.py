@@ -7,6 +7,7 @@ two streams, looks just like a delay.
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 from streamkit.taps.gauges import Gauge
@@ -55,7 +56,9 @@ def attach(recording: SomeRecorded, *stream_taps: StreamTaps) -> SomeRecorded:
         counts.update(numbers)
         gauges.update(queues)
     meta = {**recording.meta, **_flaws(recording, stream_taps)}
-    return replace(recording, taps=taps, marks=marks, counts=counts, gauges=gauges, meta=meta)
+    words = [SimpleNamespace(**foreign.word) for foreign in stream_taps if foreign.word is not None]
+    relay = words[0] if words else recording.relay
+    return replace(recording, taps=taps, marks=marks, counts=counts, gauges=gauges, relay=relay, meta=meta)
 
 
 def _check_origin(recording: Recorded, foreign: StreamTaps) -> None:

@@ -269,6 +269,7 @@ class Recorded:
     marks: Mapping[str, int] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
     gauges: Mapping[str, Gauge] = field(default_factory=dict)
+    relay: Any = field(default=None, compare=False)
     meta: Mapping[str, Any] = field(default_factory=dict)
     damage: tuple[str, ...] = field(default=(), compare=False)
 

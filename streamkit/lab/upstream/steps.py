@@ -16,9 +16,9 @@ from streamkit.transport.http1 import LAST_CHUNK, chunk
 __all__ = [
     "BODILESS",
     "INTERIM",
-    "Answer",
     "Kind",
     "Proof",
+    "ScriptedAnswer",
     "Step",
     "Truth",
     "answer_head",
@@ -74,12 +74,12 @@ class Step:
         return self.encode()
 
     @property
-    def wire(self) -> bytes:
+    def framed(self) -> bytes:
         """The same in its HTTP framing."""
         return self.frame(self.encode())
 
 
-class Answer(NamedTuple):
+class ScriptedAnswer(NamedTuple):
     """The steps of a whole answer, from its head to the end of its framing; its format, and its script's seed."""
 
     steps: list[Step]
@@ -104,11 +104,11 @@ class Answer(NamedTuple):
 # --- How steps are made ---------------------------------------------------------------------------------------------
 
 
-def whole_answer(events: Sequence[Step], form: Wire, seed: int, end_at: int) -> Answer:
+def whole_answer(events: Sequence[Step], form: Wire, seed: int, end_at: int) -> ScriptedAnswer:
     """These events between a head and a last chunk; faults address the latter as `end_at`."""
     head = answer_head(200, form.content_type, transfer_encoding="chunked")
     end = Step(events[-1].due_ns if events else 0, "end", bytes, at=end_at, frame=_last_chunk)
-    return Answer([raw(0, "head", head, at=0), *events, end], form, seed)
+    return ScriptedAnswer([raw(0, "head", head, at=0), *events, end], form, seed)
 
 
 def _last_chunk(_: bytes) -> bytes:

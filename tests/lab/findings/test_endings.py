@@ -154,6 +154,6 @@ def test_a_grid_without_a_stream_or_with_one_outside_is_refused() -> None:
 
 
 def test_judging_needs_no_matplotlib() -> None:
-    modules = "streamkit.lab.findings.endings, streamkit.lab.experiments.timeout_map"
+    modules = "streamkit.lab.findings.endings, streamkit.lab.experiments.timeouts"
     code = f"import sys, {modules}; sys.exit('matplotlib' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -16,7 +16,7 @@ from matplotlib.transforms import Bbox
 
 from streamkit.lab import plots
 from streamkit.lab.experiments.silences import LENGTHS, RELAYS
-from streamkit.lab.experiments.timeout_map import PLACES, SilenceCell, TimeoutMap
+from streamkit.lab.experiments.timeouts import PLACES, SilenceCell, TimeoutMap
 from streamkit.lab.findings.endings import KINDS, Band, EndGrid, Ending, EndKind, end_grid
 from streamkit.lab.plots import palette
 from streamkit.lab.recording.recording import Recording
