@@ -37,8 +37,7 @@ if TYPE_CHECKING:
     from streamkit.lab.recording.goodput import goodput
     from streamkit.lab.recording.recording import Recording
     from streamkit.lab.run import run
-    from streamkit.lab.upstream import faults
-    from streamkit.lab.upstream import Script, create_upstream
+    from streamkit.lab.upstream import Script, create_upstream, faults
     from streamkit.lab.upstream.random_scripts import random_script
     from streamkit.outcome import Outcome
     from streamkit.parser import NDJSONParser, ServerSentEvent, SSEParser, encode_event

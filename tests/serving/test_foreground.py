@@ -7,14 +7,10 @@ import select
 import signal
 import socket
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sanic import Sanic
-from sanic.application.constants import Mode
 
 from streamkit.errors import ServerError
-from streamkit.serving.factory import build, forget
 from streamkit.serving.foreground import run_forever
 from tests.rawsockets import LAST_CHUNK, WAIT_S, request
 from tests.server_apps import TICK_S, make_app
@@ -27,22 +23,6 @@ from tests.servers import (
 )
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
-
-
-@pytest.mark.parametrize(
-    ("alone", "debug", "compiled"), [(True, False, True), (True, True, False), (False, False, False)]
-)
-def test_an_app_is_compiled_only_alone_in_its_process_and_not_in_debug_mode(
-    *, alone: bool, debug: bool, compiled: bool
-) -> None:
-    def make() -> Sanic[Any, Any]:
-        app = make_app()
-        app.state.mode = Mode.DEBUG if debug else Mode.PRODUCTION
-        return app
-
-    app = build(make, alone=alone)
-    forget(app)
-    assert app.config.TOUCHUP is compiled
 
 
 class TestForever:

@@ -30,9 +30,9 @@ from streamkit.lab.run import run
 from streamkit.lab.upstream import Script, create_upstream
 from streamkit.relay.delivery.policy import Policy
 from streamkit.serving.server import serve, servers
+from tests.cells import FakeShell
 from tests.server_apps import make_app
 from tests.servers import QUICK_S, alive, eventually
-from tests.sockets.test_server import FakeShell, shell  # noqa: F401  # a fixture
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -630,7 +630,7 @@ def test_a_lab_that_nobody_keeps_stops(isolated: bool) -> None:
     assert eventually(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("streamkit")])
 
 
-def test_a_cell_run_again_replaces_its_lab(shell: FakeShell) -> None:  # noqa: F811  # the fixture
+def test_a_cell_run_again_replaces_its_lab(shell: FakeShell) -> None:
     shell.user_ns["Lab"] = Lab
     for _ in range(3):
         shell.run("lab = Lab(); kept.append(lab)")

@@ -31,7 +31,7 @@ __all__ = ["NETWORKS", "Absorbed", "Network", "absorbed_bytes"]
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """What both hops of a lab go over: unix sockets or TCP, and the buffers of each connection (`relay.settings.Buffers`).
+    """What both hops of a lab go over: unix sockets or TCP, and the buffers of each connection (the relay's `Buffers`).
 
         >>> sk.net.Network("mine", unix=True, send_buffer_bytes=8192).send_buffer_bytes
         8192
