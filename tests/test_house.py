@@ -57,6 +57,7 @@ MAY: dict[str, set[str]] = {
     "relay/relay": {"errors", "outcome", "sockets", "presets", "taps", "transport", *RELAY - {"relay/relay"}},
     "app": {"errors", "outcome", "presets", "taps", "transport", "serving", *RELAY},
     # The lab: it knows the product, never the reverse
+    "lab": set(),
     "lab/run": set(),
     "lab/metrics": {"taps"},
     "lab/recording": {"errors", "outcome", "taps", "lab/metrics"},

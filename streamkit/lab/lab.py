@@ -33,8 +33,7 @@ import httpx2
 
 from streamkit.errors import ServerError
 from streamkit.lab.client.record import record
-from streamkit.lab.net.buffers import Network
-from streamkit.lab.net.link import Link
+from streamkit.lab.net import Link, Network
 from streamkit.lab.net.toxics import Toxic, check_toxics
 from streamkit.lab.places import Apart, Links, MakeRelay, RelayFactory, Together, is_url
 from streamkit.lab.server_taps import TAPS_WAIT_S, joined
@@ -110,7 +109,7 @@ class Lab(Stoppable):
     ) -> None:
         if script is not None and upstream is not None:
             raise TypeError("expected a script or an upstream of your own, got both")
-        self.roles: Roles = _checked(roles)
+        self.roles: Roles = _check_roles(roles)
         self.network = Network.of(network)
         links = Links(_toxics("upstream_link", upstream_link), _toxics("client_link", client_link))
         _check_links(links, self.roles, self.network)
@@ -189,9 +188,11 @@ class Lab(Stoppable):
             return await made.ask(chat_history, accept=accept, **(post or {}))
 
     async def ask(self, chat_history: str, path: str = "/ans", **options: Any) -> Recording:
-        """Ask the relay a question: `post()` with that `chat_history`, and the options of `post()`.
+        """Ask the relay a question: `post()` with that `chat_history`.
 
-        recording = await lab.ask("你好", accept="sse", reader=sk.Reader(bytes_per_s=1500))
+            recording = await lab.ask("你好", accept="sse", reader=sk.Reader(bytes_per_s=1500))
+
+        `options` are those of `post()`, and it raises what that raises.
         """
         return await self.post(path, chat_history=chat_history, **options)
 
@@ -251,7 +252,7 @@ class Lab(Stoppable):
 # --- What goes in ---------------------------------------------------------------------------------------------------
 
 
-def _checked(roles: Roles) -> Roles:
+def _check_roles(roles: Roles) -> Roles:
     if roles not in get_args(Roles):
         raise ValueError(f"expected roles as 'threads', 'processes' or 'one loop', got {roles!r}")
     return roles

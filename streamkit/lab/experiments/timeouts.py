@@ -101,8 +101,9 @@ class SilenceCell:
 class TimeoutMap:
     """All cells of a `timeout_map`; every timer was set to `T_s`.
 
-    found = await sk.experiments.timeout_map(T_s=0.5)
-    sk.plots.outcomes(found)
+        found = await sk.experiments.timeout_map(T_s=0.5)
+
+    `print(found.finding)` says what came of it, `sk.plots.outcomes(found)` draws it.
     """
 
     T_s: float

@@ -106,7 +106,7 @@ class Script:
         With faults it is all that is written: the head of the answer and the end of its framing are steps too.
 
             >>> [step.kind for step in sk.Script(["a", "b"], preset="openai").steps()]
-            ['open', 'piece', 'piece', 'close', 'close']
+            ['open', 'piece', 'piece', 'close', 'close', 'close']
 
         Raises EncodeError for text that the provider's format cannot carry.
         """
