@@ -70,7 +70,7 @@ MAY: dict[str, set[str]] = {
     "lab/findings": {"outcome", "taps", "lab/metrics", "lab/recording"},
     "lab/plots": {"taps", "lab/metrics", "lab/recording", "lab/findings"},
     "lab/server_taps": {"taps", "serving", "lab/client", "lab/recording", "lab/upstream"},
-    "lab/places": {"app", "taps", "serving", "lab/upstream", "lab/net", "lab/server_taps"},
+    "lab/places": {"app", "serving", "lab/net", "lab/server_taps"},
     "lab/lab": {
         *{"errors", "presets", "taps", "serving", "relay/delivery"},
         *{"lab/upstream", "lab/net", "lab/client", "lab/recording", "lab/places", "lab/server_taps"},

@@ -27,7 +27,7 @@ from streamkit.serving.server import serve, servers
 from tests.cells import FakeShell
 from tests.rawsockets import LAST_CHUNK, WAIT_S, connected, exchange, request
 from tests.server_apps import make_app
-from tests.servers import QUICK_S, eventually, python, rest_of
+from tests.servers import QUICK_S, eventually, python, rest_of, said
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -548,7 +548,7 @@ def test_a_link_nobody_stopped_ends_with_the_interpreter() -> None:
         """
     )
     begin = time.monotonic()
-    assert script.communicate(timeout=WAIT_S) == ("True\n", "")
+    assert said(script) == ("True\n", "")
     assert time.monotonic() - begin < WAIT_S
 
 

@@ -28,6 +28,7 @@ from tests.servers import (
     python,
     refused,
     rest_of,
+    said,
 )
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -252,4 +253,4 @@ def test_importing_serve_loads_no_framework() -> None:
         print(sorted(heavy), threading.active_count())
         """
     )
-    assert script.communicate(timeout=WAIT_S) == ("[] 1\n", "")
+    assert said(script) == ("[] 1\n", "")
