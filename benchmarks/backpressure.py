@@ -47,7 +47,7 @@ from streamkit.lab.findings import PolicyFacts, policy_facts
 from streamkit.lab.lab import Lab
 from streamkit.lab.metrics.percentile import percentiles_ns
 from streamkit.lab.net.buffers import NETWORKS, absorbed_bytes
-from streamkit.lab.upstream.app import Script, create_upstream
+from streamkit.lab.upstream import Script, create_upstream
 from streamkit.serving.server import Server, serve
 from streamkit.sockets import unix_path
 

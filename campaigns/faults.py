@@ -42,11 +42,11 @@ from campaigns.canary import leaks
 from campaigns.speaker import Spoken, command, spoken
 from campaigns.visitor import HOWS, NDJSON, PHASES, SSE, TEXT, Leave, Reading, Seen, Unreadable, post, read, visit
 from campaigns.watched import Watched, watched
-from streamkit.lab.upstream.app import Script, plan
+from streamkit.lab.upstream import Script
 from streamkit.lab.upstream.fault_base import FRAMING, Fault
 from streamkit.lab.upstream.faults import Stall
 from streamkit.lab.upstream.random_scripts import random_script
-from streamkit.lab.upstream.steps import Answer, Step, Truth, raw, truth_of
+from streamkit.lab.upstream.steps import ScriptedAnswer, Step, Truth, raw, truth_of
 from streamkit.presets import PRESETS, preset
 from streamkit.serving.running import new_loop
 
@@ -83,7 +83,7 @@ class Case:
     @cached_property
     def truth(self) -> Truth:
         """What a reader with the relay's bounds, and its patience, can know of the answer."""
-        steps = plan(self.script)
+        steps = self.script.steps()
         if not self.script.faults:
             return Truth(True, self.script.text)
         return truth_of(steps[: _silence(steps)], marked=preset(self.script.preset).has_end_marker, **BOUNDS)
@@ -102,7 +102,7 @@ class Bare(Fault):
 
     stage: ClassVar[int] = FRAMING
 
-    def apply(self, answer: Answer) -> list[Step]:
+    def apply(self, answer: ScriptedAnswer) -> list[Step]:
         head, *events, end = answer.steps
         told = head.data.replace(b"Transfer-Encoding: chunked\r\n", b"")
         body = [replace(step, frame=bytes) for step in events]
@@ -348,8 +348,8 @@ def show_one(seed: int) -> bool:
     """Do one seed again and print all that is known of it."""
     case = case_of(seed)
     print(f"{case}\nexpected: {case.truth}")
-    for step in plan(case.script):
-        print(f"  {step.due_ns / 1e6:8.1f} ms  {step.kind:8} {step.proof:6}{step.breaks:7} {step.wire[:100]!r}")
+    for step in case.script.steps():
+        print(f"  {step.due_ns / 1e6:8.1f} ms  {step.kind:8} {step.proof:6}{step.breaks:7} {step.framed[:100]!r}")
     with (
         started(command("campaigns.faults:script_of")) as upstream,
         watched(upstream.url, tuple(PRESETS), **DEADLINES) as relay,

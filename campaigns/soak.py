@@ -39,7 +39,7 @@ from campaigns.canary import leaks
 from campaigns.speaker import command
 from campaigns.visitor import HOWS, NDJSON, PHASES, SSE, TEXT, Leave, Phase, Unreadable, post, read, visit
 from campaigns.watched import Census, Watched, idle_process, watched
-from streamkit.lab.upstream.app import Script
+from streamkit.lab.upstream import Script
 from streamkit.serving.running import new_loop
 
 __all__ = ["FULL", "QUICK", "Report", "Sizes", "Visit", "main", "script_of", "soak", "visits"]

@@ -21,7 +21,7 @@ from functools import lru_cache, partial
 from typing import Final, NamedTuple
 from urllib.request import ProxyHandler, build_opener
 
-from streamkit.lab.upstream.app import Script, plan
+from streamkit.lab.upstream import Script
 from streamkit.lab.upstream.steps import Kind
 from streamkit.presets import writer
 from streamkit.serving.running import new_loop
@@ -74,7 +74,7 @@ class _Write(NamedTuple):
 
 @lru_cache(maxsize=64)
 def _writes(script: Script) -> tuple[_Write, ...]:
-    steps = [_Write(step.due_ns, step.kind, step.wire, step.joined) for step in plan(script)]
+    steps = [_Write(step.due_ns, step.kind, step.framed, step.joined) for step in script.steps()]
     if script.faults:
         return tuple(steps)
     content_type = writer(script.preset).content_type

@@ -89,7 +89,7 @@ def _demo(arguments: argparse.Namespace) -> int:
     from streamkit.lab.client.pace import Reader
     from streamkit.lab.lab import Lab
     from streamkit.lab.recording.summary import timetable
-    from streamkit.lab.upstream.app import Script
+    from streamkit.lab.upstream import Script
 
     script = Script(
         first_piece_ms=arguments.first_piece_ms,

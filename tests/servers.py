@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
+import re
 import select
 import socket
 import subprocess
@@ -114,6 +115,14 @@ def python(code: str, *arguments: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def said(process: subprocess.Popen[str], sent: str | None = None, within_s: float = WAIT_S) -> tuple[str, str]:
+    """What a script has said by its end, to stdout and stderr; but for asyncio's debug mode, which finds a busy machine
+    slow.
+    """
+    out, errors = process.communicate(sent, timeout=within_s)
+    return out, re.sub(r"^Executing <.* took [0-9.]+ seconds\n", "", errors, flags=re.MULTILINE)
 
 
 def read_line(process: subprocess.Popen[str]) -> str:

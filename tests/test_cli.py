@@ -13,7 +13,7 @@ import pytest
 
 from streamkit.cli import main
 from streamkit.lab.recording.recording import Recording
-from streamkit.lab.upstream.app import Script, create_upstream
+from streamkit.lab.upstream import Script, create_upstream
 from streamkit.serving.server import Server, serve
 
 QUICK = ["--first-piece-ms", "5", "--gap-ms", "1", "--jitter-ms", "0"]

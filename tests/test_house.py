@@ -63,19 +63,11 @@ MAY: dict[str, set[str]] = {
     "relay/relay": {"errors", "outcome", "inside_sanic", "presets", "taps", *RELAY - {"relay/relay"}},
     "app": {"errors", "outcome", "inside_sanic", "presets", "taps", "serving", *RELAY},
     # The lab: it knows the product, never the reverse
+    "lab": set(),
     "lab/run": set(),
     "lab/metrics": {"taps"},
     "lab/recording": {"errors", "outcome", "taps", "lab/metrics"},
-    "lab/upstream": {
-        "sockets",
-        "inside_sanic",
-        "parser",
-        "extractor",
-        "presets",
-        "taps",
-        "transport",
-        "relay/settings",
-    },
+    "lab/upstream": {"sockets", "inside_sanic", "parser", "extractor", "presets", "taps", "transport"},
     "lab/net": {"errors", "sockets", "serving", "relay/settings"},
     "lab/client": {
         *{"errors", "outcome", "parser", "extractor", "presets", "taps", "transport"},
@@ -84,14 +76,14 @@ MAY: dict[str, set[str]] = {
     "lab/findings": {"outcome", "taps", "lab/metrics", "lab/recording"},
     "lab/plots": {"taps", "lab/metrics", "lab/recording", "lab/findings"},
     "lab/server_taps": {"taps", "serving", "lab/client", "lab/recording", "lab/upstream"},
-    "lab/places": {"app", "taps", "serving", "lab/upstream", "lab/net", "lab/server_taps"},
+    "lab/places": {"app", "serving", "lab/net", "lab/server_taps"},
     "lab/lab": {
         *{"errors", "presets", "taps", "serving", "relay/delivery"},
         *{"lab/upstream", "lab/net", "lab/client", "lab/recording", "lab/places", "lab/server_taps"},
     },
     "lab/experiments": {
         *{"app", "outcome", "sockets", "presets", "taps", "serving"},
-        *{"lab/client", "lab/net", "lab/recording", "lab/findings"},
+        *{"lab/client", "lab/net", "lab/recording", "lab/findings", "lab/server_taps"},
     },
 }
 

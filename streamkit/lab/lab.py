@@ -4,7 +4,8 @@
         recording = await lab.post("/ans", chat_history="你好", accept="sse")
     recording.taps["relay.sent"]
 
-Where the three run can be what an experiment is about (`roles`):
+Two words say what is compared: `relay=` whose relay it is (ours, or a factory of somebody else's), `roles=` where the
+three run, which can be what an experiment is about:
 
 "threads"     upstream and relay have a thread and a loop each, the client is on the caller's loop. All share one
               interpreter lock: while one computes, the others wait.
@@ -22,22 +23,21 @@ Between them can be a bad network, in a thread of its own (`streamkit.lab.net.li
 
 from __future__ import annotations
 
+import difflib
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 
 import httpx2
 
-from streamkit.errors import ConfigError, ServerError
+from streamkit.errors import ServerError
 from streamkit.lab.client.record import record
-from streamkit.lab.net.buffers import Network
-from streamkit.lab.net.buffers import network as find_network
-from streamkit.lab.net.link import Link
+from streamkit.lab.net import Link, Network
 from streamkit.lab.net.toxics import Toxic, check_toxics
 from streamkit.lab.places import Apart, Links, MakeRelay, RelayFactory, Together, is_url
 from streamkit.lab.server_taps import TAPS_WAIT_S, joined
-from streamkit.lab.upstream.app import Script, create_upstream
+from streamkit.lab.upstream import Script, create_upstream
 from streamkit.relay.delivery.policy import Policy
 from streamkit.serving.factory import check_factory
 from streamkit.serving.runner import Stoppable, pickled
@@ -55,15 +55,14 @@ Roles: TypeAlias = Literal["threads", "processes", "one loop"]
 
 ACCEPT: Final = {"text": "text/plain", "sse": "text/event-stream", "ndjson": "application/x-ndjson"}
 DEFAULT_NETWORK: Final = "loopback-tcp"
-_FIELD: Final = (str, int, float, type(None))
-_OPTIONS: Final = frozenset(inspect.signature(record).parameters) - {"url", "method", "data", "headers"}
+_RECORDS: Final = tuple(name for name in inspect.signature(record).parameters if name not in {"url", "method"})
 
 
 class Lab(Stoppable):
     """Upstream, relay and client. It lives until `stop()`, or until it is collected; also a context manager.
 
     script      what the upstream says and when; `preset`, by which the relay reads it, is the script's if not given
-    roles       "threads", "processes" or "one loop", see the module; `isolated=True` is short for "processes"
+    roles       "threads", "processes" or "one loop", see the module
     upstream    instead of the script: a factory of a Sanic app, or the URL of a server that is running elsewhere
     network     what both hops go over: "loopback-tcp", "small-buffers" (unix sockets that hold a few kB, the same to
                 the byte each time), or a `Network`; see `streamkit.lab.net.buffers`. An upstream of your own sets its
@@ -73,8 +72,8 @@ class Lab(Stoppable):
                 direction, or True for a link without any. `lab.upstream_link` and `lab.client_link` are the `Link`s
                 (None where there is none), to be changed while they run; their `.up` is the question's direction
     relay       instead of ours, somebody else's: a callable that gets the upstream's URL and returns a Sanic app. It
-                has no taps. The upstream's are found by the X-Stream-Id that a relay passes on; with threads also
-                without it, if the post is alone
+                has no taps. The upstream's are found by the X-Stream-Id that the client sends: a relay that passes it
+                on has them, one that does not has none, and `meta["notes"]` says so
     gauge_ms    how often upstream, relay and client look at their queues; 0 switches the gauges off
     loop        "uvloop", "asyncio" or "auto", for the loops of upstream and relay
     settings    those of `create_app`: `idle_s=2`, `max_streams=100`, `key=…`, `policy="latest"`, and the relay's
@@ -83,7 +82,10 @@ class Lab(Stoppable):
     `.relay` and `.upstream` are the handles of the two servers (None in one loop, where they live only during a
     `post()`; and for an upstream elsewhere). In IPython, running a cell again stops the labs that its earlier run made.
 
-    Raises TypeError for arguments that exclude each other, or cannot go to another process; ConfigError for an unknown
+        with sk.Lab(sk.Script(gap_ms=20), idle_s=2) as lab:
+            recording = await lab.ask("你好", accept="sse")
+
+    Raises TypeError for arguments that exclude each other, or cannot go to another process; ValueError for an unknown
     value of `roles`, `network` or `loop`, and for links in one loop (nothing else is to run) or between unix sockets (a
     link is TCP, which does not hold the same to the byte); ServerError when a server cannot start, as for settings that
     make no sense.
@@ -94,8 +96,7 @@ class Lab(Stoppable):
         script: Script | None = None,
         *,
         preset: str | Preset | None = None,
-        roles: Roles | None = None,
-        isolated: bool = False,
+        roles: Roles = "threads",
         upstream: Factory | None = None,
         network: str | Network = DEFAULT_NETWORK,
         upstream_link: bool | Sequence[Toxic] | None = None,
@@ -107,8 +108,8 @@ class Lab(Stoppable):
     ) -> None:
         if script is not None and upstream is not None:
             raise TypeError("expected a script or an upstream of your own, got both")
-        self.roles: Roles = _roles(roles, isolated)
-        self.network = find_network(network)
+        self.roles: Roles = _check_roles(roles)
+        self.network = Network.of(network)
         links = Links(_toxics("upstream_link", upstream_link), _toxics("client_link", client_link))
         _check_links(links, self.roles, self.network)
         self.gauge_ms = gauge_ms
@@ -129,7 +130,7 @@ class Lab(Stoppable):
         self._place: Apart | Together
         if self.roles == "one loop":
             if loop != "auto":
-                raise ConfigError(f"expected no loop= with roles='one loop', which is the caller's, got {loop!r}")
+                raise ValueError(f"expected no loop= with roles='one loop', which is the caller's, got {loop!r}")
             self._place = Together(factory, make_relay, unix=self.network.unix)
         else:
             start = partial(serve, process=self.roles == "processes", loop=loop, unix=self.network.unix)
@@ -146,39 +147,72 @@ class Lab(Stoppable):
 
     @property
     def relay(self) -> Server | None:
-        """The handle of the relay's server."""
+        """The handle of the relay's server: `lab.relay.url`."""
         return self._place.relay
 
     @property
     def upstream(self) -> Server | None:
-        """The handle of the upstream's server."""
+        """The handle of the upstream's server: `lab.upstream.url`."""
         return self._place.upstream
 
     @property
     def upstream_link(self) -> Link | None:
-        """The link between upstream and relay."""
+        """The link between upstream and relay: `lab.upstream_link.down = [sk.net.Latency(200)]`."""
         return self._place.upstream_link
 
     @property
     def client_link(self) -> Link | None:
-        """The link between relay and client."""
+        """The link between relay and client: `lab.client_link.cut("rst")`."""
         return self._place.client_link
+
+    @classmethod
+    async def once(
+        cls,
+        script: Script | None = None,
+        chat_history: str = "hi",
+        *,
+        accept: str | None = None,
+        post: Mapping[str, Any] | None = None,
+        **lab: Any,
+    ) -> Recording:
+        """Make a lab, ask once, stop it; what came of it. For comparisons, in which each stream has a lab of its own.
+
+            recording = await sk.Lab.once(sk.Script(gap_ms=20), accept="sse", relay=sk.experiments.naive.stock)
+
+        `lab` are the arguments of a Lab, `relay=`, `idle_s=2`; `post` further options of `post()`,
+        `post={"total_s": 0.3}`. A lab can be asked often, which takes a fraction of the time: it is its making that
+        blocks. Raises what making a Lab and `post()` raise.
+        """
+        async with cls(script, **lab) as made:
+            return await made.ask(chat_history, accept=accept, **(post or {}))
+
+    async def ask(self, chat_history: str, path: str = "/ans", **options: Any) -> Recording:
+        """Ask the relay a question: `post()` with that `chat_history`.
+
+            recording = await lab.ask("你好", accept="sse", reader=sk.Reader(bytes_per_s=1500))
+
+        `options` are those of `post()`, and it raises what that raises.
+        """
+        return await self.post(path, chat_history=chat_history, **options)
 
     async def post(
         self,
         path: str = "/ans",
         *,
+        chat_history: str | None = None,
+        data: Mapping[str, Any] | None = None,
         accept: str | None = None,
         policy: str | Policy | None = None,
         headers: Any = None,
-        data: Mapping[str, Any] | None = None,
         taps_wait_s: float = TAPS_WAIT_S,
-        **fields_and_options: Any,
+        **options: Any,
     ) -> Recording:
         """POST to the relay and record the answer, with the taps of upstream and relay joined to it.
 
-        Keywords are form fields (`chat_history="你好"`), but those that `record()` knows (`json`, `reader`, `on_piece`,
-        `total_s`, …) are its options; a field of such a name goes into `data`. `accept` is a media type, or short for
+            recording = await lab.post("/ans", chat_history="你好", accept="sse", total_s=10)
+
+        `chat_history` and the fields of `data` are sent as a form. All other keywords are options of `record()`:
+        `json` instead of a form, `reader`, `on_piece`, `label`, `total_s`, …. `accept` is a media type, or short for
         one: "text", "sse", "ndjson"; without it the relay chooses (text/plain, which has no event borders). `policy` is
         what this request asks of the relay for a client that cannot keep up: "latest", "buffer(65536)" (`Prefer`,
         RFC 7240).
@@ -186,29 +220,24 @@ class Lab(Stoppable):
         What fails on the wire is the recording's outcome. Its taps are what there was: the servers have `taps_wait_s`
         to see the end too, and `meta["notes"]` says what is missing.
 
-        Raises ServerError after `stop()`, TypeError for a field that is no text or number, ConfigError for a policy
-        that makes no sense, and what `record()` raises.
+        Raises ServerError after `stop()`, TypeError for an unknown option and for a `chat_history` that is no text,
+        ValueError for a path, an `accept` or a policy that makes no sense, and what `record()` raises.
         """
+        _check_options(options)
         if self._stopped:
             raise ServerError("this Lab was stopped: make a new one")
         if not path.startswith("/"):
             raise ValueError(f"expected the path of the relay's route, such as '/ans', got {path!r}")
-        options = {name: value for name, value in fields_and_options.items() if name in _OPTIONS}
         options.setdefault("gauge_ms", self.gauge_ms)
-        fields = {name: value for name, value in fields_and_options.items() if name not in _OPTIONS}
-        for name, value in fields.items():
-            if not isinstance(value, _FIELD):
-                kind = type(value).__name__
-                raise TypeError(f"expected the form field {name!r} as text or a number, got {kind}; or is it misspelt?")
-        form = {**(data or {}), **fields} or None
         given = _headers(headers, accept, policy)
         stream_id = given.setdefault(STREAM_ID_HEADER, new_stream_id())
+        form = _form(chat_history, data)
         async with self._place.open() as (url, sources):
             recording = await record(url + path, data=form, headers=given, **options)
             return await joined(recording, sources, recording.headers.get(STREAM_ID_HEADER, stream_id), taps_wait_s)
 
     def stop(self, grace_s: float | None = None) -> None:
-        """Stop relay, upstream and links, the relay first; as `Server.stop`. Stopping again does nothing."""
+        """Stop relay, upstream and links, the relay first, as `Server.stop`: `lab.stop()`. Again does nothing."""
         self._stopped = True
         self._place.stop(grace_s)
 
@@ -222,12 +251,10 @@ class Lab(Stoppable):
 # --- What goes in ---------------------------------------------------------------------------------------------------
 
 
-def _roles(roles: str | None, isolated: bool) -> Roles:
-    if roles is not None and roles not in get_args(Roles):
-        raise ConfigError(f"expected roles as 'threads', 'processes' or 'one loop', got {roles!r}")
-    if isolated and roles not in (None, "processes"):
-        raise TypeError(f"isolated=True is short for roles='processes', got roles={roles!r} too")
-    return cast("Roles", roles or ("processes" if isolated else "threads"))
+def _check_roles(roles: Roles) -> Roles:
+    if roles not in get_args(Roles):
+        raise ValueError(f"expected roles as 'threads', 'processes' or 'one loop', got {roles!r}")
+    return roles
 
 
 def _check_portable(values: Mapping[str, Any]) -> None:
@@ -267,15 +294,32 @@ def _check_links(links: Links, roles: Roles, network: Network) -> None:
     if links.upstream is None and links.client is None:
         return
     if roles == "one loop":
-        raise ConfigError(
+        raise ValueError(
             "expected no links with roles='one loop', where nothing runs beside the loop: a link has a thread of its "
             "own; take roles='threads'"
         )
     if network.unix:
-        raise ConfigError(
+        raise ValueError(
             f"expected no links with the network {network.name!r}, whose hops are unix sockets: a link is TCP, which "
             "does not hold the same to the byte; take network='loopback-tcp'"
         )
+
+
+def _check_options(given: Iterable[str]) -> None:
+    """Each is one of record()'s: what is misspelt would otherwise be lost without a word."""
+    for name in given:
+        if name not in _RECORDS:
+            close = difflib.get_close_matches(name, [*_RECORDS, "accept", "chat_history", "policy", "taps_wait_s"], 1)
+            hint = f": did you mean {close[0]!r}?" if close else ":"
+            raise TypeError(f"unknown option {name!r}{hint} form fields go into data=")
+
+
+def _form(chat_history: str | None, data: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    if chat_history is None:
+        return data
+    if not isinstance(chat_history, str):
+        raise TypeError(f"expected chat_history as text, got {type(chat_history).__name__}: other fields go into data=")
+    return {**(data or {}), "chat_history": chat_history}
 
 
 def _headers(headers: Any, accept: str | None, policy: str | Policy | None) -> httpx2.Headers:

@@ -1,11 +1,25 @@
-"""Where the upstream, the relay and the links of a Lab are, and how they find each other."""
+"""Where the upstream, the relay and the links of a Lab are, and how they find each other.
+
+Theory of operation. A place starts the upstream first, since its URL is what the relay is made with (`MakeRelay`), and
+the links between them; it says where the client asks, and where the taps of a stream are had (`Open`).
+
+                Apart: threads, processes                 Together: one loop
+    start       at once: upstream, link, relay, link      by the first post on a loop: both on that loop
+    taps from   the app, where it is in this process;     the apps
+                else over HTTP, never through a link
+    end         by `stop()`: relay, upstream, links       when the last post on that loop has ended
+
+A stream is known everywhere by its id. The client sends it (X-Stream-Id), our relay takes it and passes it on, and
+under it the taps are asked for. Of somebody else's relay nothing is wanted but to pass it on: one that does has the
+upstream's taps, one that does not has none.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeGuard, cast
@@ -14,7 +28,6 @@ from streamkit.app import create_app
 from streamkit.lab.net.link import Link
 from streamkit.lab.net.toxics import Toxic
 from streamkit.lab.server_taps import FetchTaps, fetcher
-from streamkit.lab.upstream.app import SentLog
 from streamkit.serving.factory import build, forget
 from streamkit.serving.listener import listen
 from streamkit.serving.running import RunningApp, StopRequest
@@ -22,7 +35,6 @@ from streamkit.serving.server import Server
 
 if TYPE_CHECKING:
     from streamkit.serving.factory import App, Factory
-    from streamkit.taps import StreamTaps
 
 __all__ = ["Apart", "Links", "MakeRelay", "Open", "RelayFactory", "Together", "is_url"]
 
@@ -71,7 +83,6 @@ class Apart:
         self, upstream: Factory, make_relay: MakeRelay, start: Callable[[Factory], Server], links: Links
     ) -> None:
         self.make_relay = make_relay
-        self._posts = _Posts()
         with contextlib.ExitStack() as failing:
             if not is_url(upstream):
                 self.upstream = start(upstream)
@@ -90,14 +101,11 @@ class Apart:
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[Open]:
         sources: dict[str, FetchTaps] = {}
-        with self._posts.one() as post:
-            if self.upstream is not None:
-                by_id = fetcher(self.upstream.app, self.upstream.url)
-                own_app = self.upstream.app if self.make_relay.own is not None else None
-                sources["upstream"] = by_id if own_app is None else partial(post.taps, own_app, by_id)
-            if self.make_relay.own is None:
-                sources["relay"] = fetcher(self.relay.app, self.relay.url)
-            yield Open((self.client_link or self.relay).url, sources)
+        if self.upstream is not None:
+            sources["upstream"] = fetcher(self.upstream.app, self.upstream.url)
+        if self.make_relay.own is None:
+            sources["relay"] = fetcher(self.relay.app, self.relay.url)
+        yield Open((self.client_link or self.relay).url, sources)
 
     def stop(self, grace_s: float | None) -> None:
         deadline = time.monotonic() + (GRACE_S if grace_s is None else grace_s)
@@ -117,42 +125,6 @@ def _stop_by(link: Link, deadline: float) -> None:
 
 def _stop_now(server: Server) -> None:
     server.stop(0)
-
-
-class _Posts:
-    """The posts that are under way: whether one of them is alone, from its begin to its end."""
-
-    def __init__(self) -> None:
-        self._open: set[_Post] = set()
-
-    @contextlib.contextmanager
-    def one(self) -> Iterator[_Post]:
-        post = _Post(time.monotonic_ns())
-        self._open.add(post)
-        if len(self._open) > 1:
-            for each in self._open:
-                each.alone = False
-        try:
-            yield post
-        finally:
-            self._open.discard(post)
-
-
-@dataclass(eq=False, slots=True)
-class _Post:
-    began_ns: int
-    alone: bool = True
-
-    async def taps(self, upstream: App, by_id: FetchTaps, stream_id: str) -> StreamTaps | None:
-        """The upstream's taps of this post, whose relay may pass no stream id on: then those of the one stream that
-        began since, if nobody else posts.
-        """
-        found = await by_id(stream_id)
-        if found is not None or not self.alone:
-            return found
-        sent = tuple(getattr(upstream.ctx, "sent", ()))  # at once: the upstream's thread may be adding to it
-        since = [log for log in sent if isinstance(log, SentLog) and log.started_ns >= self.began_ns]
-        return since[0].taps() if len(since) == 1 else None
 
 
 class Together:

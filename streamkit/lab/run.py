@@ -16,11 +16,15 @@ T = TypeVar("T")
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end and return its result: `recording = sk.run(sk.record(url, data=...))`.
+    """Run a coroutine to its end and return its result, as `recording = sk.run(sk.record(url, data=...))`.
+
+        >>> import asyncio
+        >>> sk.run(asyncio.sleep(0, "slept"))
+        'slept'
 
     In a script it is `asyncio.run`. Where a loop is running already, as in Jupyter, that loop is made
     re-entrant with nest-asyncio2, at the first such call and never before, and runs the coroutine inside the
-    current one; top-level `await` does without. Exceptions come out as they are. Ctrl-C (or "interrupt kernel")
+    current one; top-level `await` does without. Exceptions come out as they are. Ctrl-C (or the notebook's "interrupt")
     cancels the coroutine, waits until it has cleaned up, and raises KeyboardInterrupt.
 
     Limits. Making a loop re-entrant changes asyncio for the whole process, for good, and slows it: nest-asyncio2

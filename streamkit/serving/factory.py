@@ -9,7 +9,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from streamkit.errors import ConfigError, ServerError
+from streamkit.errors import ServerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,19 +22,17 @@ if TYPE_CHECKING:
 __all__ = ["after_fork", "build", "check_factory", "forget"]
 
 _building = threading.RLock()
-
-
 _ours: list[App] = []  # apps built here and not yet forgotten, oldest first
 
 
 def check_factory(factory: object) -> None:
-    """Raise TypeError (ConfigError for a malformed import string) unless `factory` could be one; calls nothing."""
+    """Raise TypeError (ValueError for a malformed import string) unless `factory` could be one; calls nothing."""
     from sanic import Sanic
 
     if isinstance(factory, str):
         module, colon, name = factory.partition(":")
         if not (module and colon and name):
-            raise ConfigError(f'expected an import string such as "package.module:make_app", got {factory!r}')
+            raise ValueError(f'expected an import string such as "package.module:make_app", got {factory!r}')
     elif isinstance(factory, Sanic):
         raise TypeError(
             "expected a factory, got a Sanic app: an app can be started only once, so pass a function that makes "
@@ -54,8 +52,9 @@ def build(factory: Factory, *, alone: bool = False) -> App:
     whatever the app's own setting, unless it is in debug mode. A request has 13 signals that nobody listens to; looking
     for listeners takes a tenth of a short request's time.
 
-    Raises TypeError for what is no factory, ServerError when the factory raises (chained) or returns anything but a
-    Sanic app that has not been started yet. After an error no app of it is left in Sanic's registry.
+    Raises TypeError for what is no factory, ValueError for a malformed import string, ServerError when the factory
+    raises (chained) or returns anything but a Sanic app that has not been started yet. After an error no app of it is
+    left in Sanic's registry.
     """
     from sanic import Sanic
 

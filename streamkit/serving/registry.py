@@ -18,7 +18,6 @@ from streamkit.serving.runner import Runner, Stoppable
 if TYPE_CHECKING:
     from types import FrameType
 
-
 __all__ = ["Running", "discard", "enter", "running"]
 
 EXIT_S = 2.0  # the longest that servers nobody has stopped may delay the end of the interpreter
@@ -42,11 +41,7 @@ class Running:
 
 
 _lock = threading.RLock()
-
-
-_entries: dict[Runner, Running] = {}
-
-
+_running: dict[Runner, Running] = {}
 _prepared = False
 
 
@@ -57,23 +52,23 @@ def enter(runner: Runner, name: str | None = None) -> Running:
     _prepare_process()
     new = Running(runner, name, _cell())
     with _lock:
-        old = [entry for entry in _entries.values() if entry.makes_way_for(new)]
-        _entries[runner] = new
-    for entry in old:
-        entry.runner.stop(entry.runner.grace_s)
+        old = [each for each in _running.values() if each.makes_way_for(new)]
+        _running[runner] = new
+    for each in old:
+        each.runner.stop(each.runner.grace_s)
     return new
 
 
 def running() -> list[Running]:
     """What runs here now, oldest first."""
     with _lock:
-        return list(_entries.values())
+        return list(_running.values())
 
 
 def discard(runner: Runner) -> None:
     """The inverse: it has ended."""
     with _lock:
-        _entries.pop(runner, None)
+        _running.pop(runner, None)
 
 
 def _prepare_process() -> None:
@@ -88,7 +83,7 @@ def _prepare_process() -> None:
 
 def _at_exit() -> None:
     with _lock:
-        runners = list(_entries)
+        runners = list(_running)
     for runner in runners:
         runner.ask(0)
     deadline = time.monotonic() + EXIT_S
@@ -100,9 +95,9 @@ def _in_forked_child() -> None:
     global _lock
     _lock = threading.RLock()  # the thread that held it may not exist here
     after_fork()
-    for runner in _entries:
+    for runner in _running:
         runner.leave_to_parent()
-    _entries.clear()
+    _running.clear()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,28 @@
 """What keeps a server running behind its `Server` handle: a thread with its own loop, or a process with a watcher.
 
+Theory of operation. A runner has one thread, whatever its kind: it serves (`ThreadRunner`, the link's) or waits for the
+child process that does (`ProcessRunner`). Whoever starts and stops it does so from other threads, any number of times.
+
+    state       what holds then                              who moves it on
+    starting    the socket is bound, nobody is answered      the thread: `_is_ready()` when requests are answered
+    running     requests are answered                        the thread: `_end()` when `_serve()` has returned or raised
+    stopped     `_over` is set, the socket closed, nothing   nobody: a runner is started once
+                of it is left
+    failed      the same, and `error` says what ended it     nobody
+
+`start()` binds in the caller's thread, so that a taken port is an error at once, launches the thread, and waits for
+`_settled`: ready, or over before it was. `ask()` moves nothing by itself: it leaves a wish (a `StopRequest`, or a float
+in the child's pipe), and never blocks, so that finalizers and signal handlers can call it. `stop()` asks, and waits for
+`_over`; a thread that does not end is an error, a process is killed. In a forked child every runner is "stopped": the
+server is its parent's.
+
+                     thread                                  process
+    the app is       built in the caller's thread            built in the child, from a pickled factory
+    ready is said    by a call on the loop                   by a line of JSON in the report pipe
+    asked to stop    by its StopRequest                      by a float in the lifeline, the child's stdin
+    if it hangs      ServerError: no thread can be killed    SIGKILL
+    if we die        it dies with us                         the lifeline ends, and so does it
+
 A runner never holds its handle, so that a handle nobody keeps can be collected and its server stopped.
 """
 
@@ -188,7 +211,7 @@ class Runner(ABC):
 
 
 class ThreadRunner(Runner):
-    """A daemon thread: a non-daemon one would keep the kernel from exiting."""
+    """A daemon thread: a non-daemon one would keep the notebook's kernel from exiting."""
 
     kind = "thread"
 
@@ -216,8 +239,9 @@ class ThreadRunner(Runner):
 class ProcessRunner(Runner):
     """A child process and the thread that waits for it, so that it never stays behind as a zombie.
 
-    Not multiprocessing: its resource tracker delays the exit of a kernel by seconds. The child is in our process
-    group, where a kernel that ends looks for its children; and it reads a pipe of ours, which ends when we die.
+    Not multiprocessing: its resource tracker delays the exit of the notebook's kernel by seconds. The child is in our
+    process group, where a notebook's kernel that ends looks for its children; and it reads a pipe of ours, which ends
+    when we die.
     """
 
     kind = "process"

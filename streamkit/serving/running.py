@@ -18,7 +18,6 @@ from contextlib import suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from streamkit.errors import ConfigError
 from streamkit.serving.factory import forget
 from streamkit.serving.listener import BACKLOG, Listener
 
@@ -122,11 +121,11 @@ def _nothing() -> None:
 
 
 def check_loop(kind: str) -> None:
-    """Raise ConfigError unless `kind` names a loop that can be had here."""
+    """Raise ValueError unless `kind` names a loop that can be had here."""
     if kind not in ("auto", "asyncio", "uvloop"):
-        raise ConfigError(f"expected loop='auto', 'asyncio' or 'uvloop', got {kind!r}")
+        raise ValueError(f"expected loop='auto', 'asyncio' or 'uvloop', got {kind!r}")
     if kind == "uvloop" and find_spec("uvloop") is None:
-        raise ConfigError("loop='uvloop' needs the package uvloop: install it, or pass loop='auto'")
+        raise ValueError("loop='uvloop' needs the package uvloop: install it, or pass loop='auto'")
 
 
 def new_loop(kind: str) -> asyncio.AbstractEventLoop:

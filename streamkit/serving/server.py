@@ -44,6 +44,8 @@ def serve(
 ) -> Server:
     """Start a server and return its handle once it answers requests.
 
+        server = sk.serve(lambda: sk.create_upstream())     # server.url: 'http://127.0.0.1:43211'
+
     `factory` is a callable without arguments that returns a new `sanic.Sanic`, or an import string
     `"package.module:make_app"`. The server has a thread and an event loop of its own (`loop`: `"uvloop"`, `"asyncio"`,
     or `"auto"`: uvloop where it is installed), so a blocking call in a cell does not stop it; with `process=True` it
@@ -57,7 +59,7 @@ def serve(
     An app name may be fixed in the factory: of several living apps of a name, `Sanic.get_app(name)` finds the newest.
     Sanic's own information lines are turned off (logger `sanic.root` at WARNING), its warnings and errors are not.
 
-    Raises TypeError for what is no factory, or for one that cannot go to another process; ConfigError for a malformed
+    Raises TypeError for what is no factory, or for one that cannot go to another process; ValueError for a malformed
     import string or an unknown `loop`; ServerError when the address is taken, when the factory or a start listener
     raises (chained), or when the start takes longer than `start_timeout_s`.
     """
@@ -69,7 +71,7 @@ def serve(
         runner = ProcessRunner(pickled(factory), label, loop, grace_s, discard)
     else:
         runner = ThreadRunner(factory, label, loop, grace_s, discard)
-    entry = enter(runner, name)
+    entered = enter(runner, name)
     try:
         runner.start(host, port, unix, start_timeout_s)
     except ServerError as error:
@@ -78,19 +80,23 @@ def serve(
             raise
         raise ServerError(f"{error}. There is {holder!r} of this process: a common name= replaces it") from error
     handle = Server(runner)
-    entry.handle = weakref.ref(handle)
+    entered.handle = weakref.ref(handle)
     return handle
 
 
 def servers() -> list[Server]:
-    """The servers of this process that are running and whose handle somebody holds, oldest first."""
-    handles = (entry.handle() for entry in running() if entry.handle is not None)
+    """The servers of this process that are running and whose handle somebody holds, oldest first.
+
+    >>> [server.url for server in sk.servers()]
+    []
+    """
+    handles = (each.handle() for each in running() if each.handle is not None)
     return [handle for handle in handles if isinstance(handle, Server) and handle.running]
 
 
 def stop_all(grace_s: float | None = None) -> None:
-    """Stop every server of this process, side by side. Raises ServerError if one does not stop."""
-    runners = [entry.runner for entry in running()]
+    """Stop every server of this process, side by side: `stop_all()`. Raises ServerError if one does not stop."""
+    runners = [each.runner for each in running()]
     for runner in runners:
         runner.ask(runner.grace_s if grace_s is None else grace_s)
     for runner in runners:
@@ -102,6 +108,9 @@ class Server(Stoppable):
 
     `.url` is what a client connects to, for a Unix socket `http+unix://%2Ftmp%2F….sock` (the path percent-encoded);
     `.app` the Sanic app (None in process mode), `.process` the `subprocess.Popen` (None in thread mode).
+
+        with sk.serve(make_app) as server:
+            recording = await sk.record(f"{server.url}/ans", data={"chat_history": "hi"})
     """
 
     def __init__(self, runner: Runner) -> None:

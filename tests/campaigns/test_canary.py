@@ -28,7 +28,7 @@ from streamkit.app import create_app
 from streamkit.errors import ConfigError
 from streamkit.extractor.pieces import Piece
 from streamkit.lab.lab import Lab
-from streamkit.lab.upstream.app import Script
+from streamkit.lab.upstream import Script
 from streamkit.presets import presets, writer
 from streamkit.relay.relay import Relay
 from streamkit.serving.server import serve

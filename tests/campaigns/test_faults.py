@@ -14,7 +14,7 @@ from campaigns import faults, heavy
 from campaigns.canary import CANARY
 from campaigns.speaker import Spoken
 from campaigns.visitor import NDJSON, SSE, TEXT, Leave, Seen
-from streamkit.lab.upstream.app import Script
+from streamkit.lab.upstream import Script
 from streamkit.lab.upstream.faults import Cut, ErrorEvent, HugeEvent, NoEnd, Stall
 from tests.rawsockets import LAST_CHUNK, chunk
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from streamkit.errors import ConfigError, EncodeError
 from streamkit.extractor import Extractor
 from streamkit.lab.upstream.faults import ErrorEvent, NoEnd
-from streamkit.lab.upstream.script import Script, plan
+from streamkit.lab.upstream.script import Script
 from streamkit.parser import NDJSONParser, ServerSentEvent, SSEParser, encode_event
 from streamkit.presets import (
     ALIASES,
@@ -241,19 +241,19 @@ def test_without_an_error_event_of_its_own_it_fails_as_most_do(mine: Preset) -> 
 @pytest.mark.parametrize("mine", [MINE, LINES], ids=repr)
 def test_a_provider_of_ones_own_is_scripted(mine: Preset) -> None:
     script = Script(PIECES, preset=mine)
-    found = read(mine, b"".join(step.data for step in plan(script)))
+    found = read(mine, b"".join(step.data for step in script.steps()))
     assert [result.text for result in found if isinstance(result, Piece)] == PIECES
     assert script.whole
     assert replace(script, faults=(NoEnd(),)).whole is not mine.has_end_marker
     assert replace(script, faults=(ErrorEvent(2, "busy"),)).expected_text == PIECES[0]
-    failing = b"".join(step.data for step in plan(replace(script, faults=(ErrorEvent(2, "busy"),)))[1:-1])
+    failing = b"".join(step.data for step in replace(script, faults=(ErrorEvent(2, "busy"),)).steps()[1:-1])
     assert ProviderError("busy", "scripted error") in read(mine, failing)
 
 
 def test_what_is_made_of_functions_with_names_goes_into_another_process() -> None:
     script = pickle.loads(pickle.dumps(Script(PIECES, preset=MINE)))  # noqa: S301  # our own bytes
     assert script == Script(PIECES, preset=MINE)
-    assert [step.data for step in plan(script)] == [step.data for step in plan(Script(PIECES, preset=MINE))]
+    assert [step.data for step in script.steps()] == [step.data for step in Script(PIECES, preset=MINE).steps()]
 
 
 def test_a_preset_that_does_not_say_how_it_is_written_is_not_scripted() -> None:

@@ -7,14 +7,10 @@ import select
 import signal
 import socket
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sanic import Sanic
-from sanic.application.constants import Mode
 
 from streamkit.errors import ServerError
-from streamkit.serving.factory import build, forget
 from streamkit.serving.foreground import run_forever
 from tests.rawsockets import LAST_CHUNK, WAIT_S, request
 from tests.server_apps import TICK_S, make_app
@@ -24,25 +20,10 @@ from tests.servers import (
     python,
     read_line,
     rest_of,
+    said,
 )
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
-
-
-@pytest.mark.parametrize(
-    ("alone", "debug", "compiled"), [(True, False, True), (True, True, False), (False, False, False)]
-)
-def test_an_app_is_compiled_only_alone_in_its_process_and_not_in_debug_mode(
-    *, alone: bool, debug: bool, compiled: bool
-) -> None:
-    def make() -> Sanic[Any, Any]:
-        app = make_app()
-        app.state.mode = Mode.DEBUG if debug else Mode.PRODUCTION
-        return app
-
-    app = build(make, alone=alone)
-    forget(app)
-    assert app.config.TOUCHUP is compiled
 
 
 class TestForever:
@@ -67,7 +48,7 @@ class TestForever:
         with self.stream(read_line(script)) as stream:
             script.send_signal(number)
             assert not rest_of(stream).endswith(LAST_CHUNK)
-        assert script.communicate(timeout=WAIT_S) == ("returned\n", "")
+        assert said(script) == ("returned\n", "")
         assert script.returncode == 0
         assert log.read_text().split()[-1] == "after_stop"
 
@@ -76,7 +57,7 @@ class TestForever:
         with self.stream(read_line(script), b"20") as stream:
             script.send_signal(signal.SIGTERM)
             assert rest_of(stream).endswith(LAST_CHUNK)
-        assert script.communicate(timeout=WAIT_S) == ("returned\n", "")
+        assert said(script) == ("returned\n", "")
 
     def test_a_second_interrupt_ends_the_grace(self, tmp_path: Path) -> None:
         log = tmp_path / "log"
@@ -87,7 +68,7 @@ class TestForever:
             assert eventually(lambda: self.is_closed(url))
             script.send_signal(signal.SIGINT)
             assert not rest_of(stream).endswith(LAST_CHUNK)
-        assert script.communicate(timeout=QUICK_S) == ("returned\n", "")
+        assert said(script, within_s=QUICK_S) == ("returned\n", "")
         assert log.read_text().split()[-1] == "after_stop"
 
     @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
@@ -124,7 +105,7 @@ class TestForever:
             print((getsignal(SIGINT), getsignal(SIGTERM)) == before)
             """
         )
-        assert script.communicate(timeout=WAIT_S) == ("True\n", "")
+        assert said(script) == ("True\n", "")
 
     def test_the_process_is_compiled_for_its_app_as_by_sanic_itself(self) -> None:
         script = python(
@@ -139,7 +120,7 @@ class TestForever:
             print(HttpProtocol.__touched__)
             """
         )
-        assert script.communicate(timeout=WAIT_S) == ("True\n", "")
+        assert said(script) == ("True\n", "")
 
     def test_garbage_is_collected_seldom_while_it_serves_and_as_before_afterwards(self) -> None:
         script = python(
@@ -157,7 +138,7 @@ class TestForever:
             print(seen, gc.get_threshold() == before, gc.get_freeze_count())
             """
         )
-        assert script.communicate(timeout=WAIT_S) == ("[True, True, True] True 0\n", "")
+        assert said(script) == ("[True, True, True] True 0\n", "")
 
     def stream(self, url: str, ticks: bytes = b"") -> socket.socket:
         connection = self.post(url, "/ticks", ticks)

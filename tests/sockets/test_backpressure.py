@@ -17,7 +17,7 @@ import pytest
 from streamkit.lab.client.record import record
 from streamkit.lab.lab import Lab
 from streamkit.lab.net.buffers import NETWORKS
-from streamkit.lab.upstream.app import Script
+from streamkit.lab.upstream import Script
 from streamkit.parser import SSEParser
 from streamkit.serving.server import Server
 from streamkit.taps import TapLog

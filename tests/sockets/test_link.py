@@ -18,16 +18,16 @@ from urllib.parse import quote
 
 import pytest
 
-from streamkit.errors import ConfigError, ServerError
-from streamkit.lab.net import carrier as _carrier
+from streamkit.errors import ServerError
+from streamkit.lab.net import carrier
 from streamkit.lab.net.link import Carried, Link
 from streamkit.lab.net.toxics import QUEUE_BYTES, Bandwidth, Blackhole, Cut, How, Latency, Slice, SlowClose, Toxic
 from streamkit.lab.run import run
 from streamkit.serving.server import serve, servers
+from tests.cells import FakeShell
 from tests.rawsockets import LAST_CHUNK, WAIT_S, connected, exchange, request
 from tests.server_apps import make_app
-from tests.servers import QUICK_S, eventually, python, rest_of
-from tests.sockets.test_server import FakeShell, shell  # noqa: F401  # a fixture
+from tests.servers import QUICK_S, eventually, python, rest_of, said
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -408,7 +408,7 @@ def test_a_link_that_is_full_holds_no_more_than_its_bound(target: Target) -> Non
 
 
 def test_connections_above_the_bound_are_reset(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_carrier, "MAX_CONNECTIONS", 1)
+    monkeypatch.setattr(carrier, "MAX_CONNECTIONS", 1)
     with Link(target.url) as link, target.through(link) as (client, server):
         assert met_with(link.url) == "rst"
         server.sendall(b"on")
@@ -459,7 +459,7 @@ def test_a_stop_does_not_wait_for_connections_that_were_cut(target: Target, how:
         link.cut(how)
         begin = time.monotonic()
         link.stop()
-        assert time.monotonic() - begin < _carrier.LINGER_S
+        assert time.monotonic() - begin < carrier.LINGER_S
 
 
 def test_within_the_grace_of_a_stop_what_is_on_the_way_arrives(target: Target) -> None:
@@ -530,7 +530,7 @@ def test_a_link_that_nobody_keeps_stops(target: Target) -> None:
     assert eventually(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("streamkit")])
 
 
-def test_a_cell_run_again_replaces_its_link(shell: FakeShell, target: Target) -> None:  # noqa: F811  # the fixture
+def test_a_cell_run_again_replaces_its_link(shell: FakeShell, target: Target) -> None:
     shell.user_ns.update(Link=Link, url=target.url)
     for _ in range(3):
         shell.run("kept.append(Link(url))")
@@ -548,7 +548,7 @@ def test_a_link_nobody_stopped_ends_with_the_interpreter() -> None:
         """
     )
     begin = time.monotonic()
-    assert script.communicate(timeout=WAIT_S) == ("True\n", "")
+    assert said(script) == ("True\n", "")
     assert time.monotonic() - begin < WAIT_S
 
 
@@ -573,13 +573,13 @@ def test_it_says_what_it_does_and_no_secret_of_the_target(target: Target) -> Non
     ["", "localhost:8000", "ftp://127.0.0.1", "http://", "http://h:port", "http://me:secret@h", 5, None, b"http://h"],
 )
 def test_what_is_no_url_is_refused_and_not_repeated(url: Any) -> None:
-    with pytest.raises(ConfigError, match="expected the target as a URL such as") as caught:
+    with pytest.raises(ValueError, match="expected the target as a URL such as") as caught:
         Link(url)
     assert "secret" not in str(caught.value)
 
 
 def test_tls_is_refused_and_said_why() -> None:
-    with pytest.raises(ConfigError, match="not https: its certificate would not be"):
+    with pytest.raises(ValueError, match="not https: its certificate would not be"):
         Link("https://api.example.com")
 
 
@@ -591,6 +591,6 @@ def test_what_are_no_toxics_is_refused(target: Target, direction: str) -> None:
     with Link(target.url) as link:
         with pytest.raises(TypeError, match="expected a sequence of toxics"):
             setattr(link, direction, 5)
-        with pytest.raises(ConfigError, match="expected how as 'fin' or 'rst', got 'drop'"):
+        with pytest.raises(ValueError, match="expected how as 'fin' or 'rst', got 'drop'"):
             link.cut("drop")  # type: ignore[arg-type]  # that is the point
         assert getattr(link, direction) == ()

@@ -7,7 +7,7 @@ import pytest
 from streamkit.lab.client.record import record
 from streamkit.lab.lab import Lab
 from streamkit.lab.run import run
-from streamkit.lab.upstream.app import Script, create_upstream
+from streamkit.lab.upstream import Script, create_upstream
 from streamkit.presets import Preset
 from streamkit.serving.server import serve
 from tests.presets.test_writing import LINES, MINE

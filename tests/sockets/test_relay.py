@@ -21,7 +21,7 @@ import pytest
 from sanic import Sanic
 
 from streamkit.app import create_app, create_blueprint
-from streamkit.lab.upstream.app import Script, create_upstream
+from streamkit.lab.upstream import Script, create_upstream
 from streamkit.presets import writer
 from streamkit.serving.server import Server, serve
 from tests.rawsockets import (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import socket
 import threading
@@ -13,12 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-import IPython
 import pytest
-from sanic import Sanic
 
-from streamkit.errors import ConfigError, ServerError
-from streamkit.serving.server import serve, servers, stop_all
+from streamkit.errors import ServerError
+from streamkit.serving.server import serve, servers
 from tests import server_apps
 from tests.rawsockets import LAST_CHUNK, WAIT_S, exchange, read_answer, request
 from tests.server_apps import make_app, make_fixed
@@ -31,6 +28,7 @@ from tests.servers import (
     python,
     refused,
     rest_of,
+    said,
 )
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -159,21 +157,6 @@ class TestStart:
 
 
 class TestFactory:
-    def test_an_app_instead_of_a_factory_is_explained(self) -> None:
-        app = Sanic("instance")
-        with pytest.raises(TypeError, match="expected a factory, got a Sanic app: an app can be started only once"):
-            serve(app)  # type: ignore[arg-type]  # what is tested
-        Sanic.unregister_app(app)
-
-    def test_what_is_no_factory_is_explained(self) -> None:
-        with pytest.raises(TypeError, match=r"callable without arguments .* got a value of type 'int'"):
-            serve(42)  # type: ignore[arg-type]  # what is tested
-
-    @pytest.mark.parametrize("text", ["package.module", ":make_app", "package.module:"])
-    def test_malformed_import_strings_are_explained(self, text: str) -> None:
-        with pytest.raises(ConfigError, match="import string such as"):
-            serve(text)
-
     @EITHER
     @pytest.mark.parametrize("text", ["tests.server_apps:nope", "tests.nowhere:make_app"])
     def test_import_strings_that_lead_nowhere_are_named(self, text: str, process: bool) -> None:
@@ -194,20 +177,6 @@ class TestFactory:
         with pytest.raises(ServerError, match="expected a Sanic app from the factory, got None"):
             serve(server_apps.make_nothing, process=process)  # type: ignore[arg-type]  # what is tested
 
-    def test_a_coroutine_function_is_explained(self) -> None:
-        async def make() -> Sanic[Any, Any]:
-            return make_app()
-
-        with pytest.raises(ServerError, match="got a coroutine: make it a plain `def`"):
-            serve(make)  # type: ignore[arg-type]  # what is tested
-
-    def test_a_factory_that_returns_its_app_again_is_explained(self) -> None:
-        app = make_app()
-        with serve(lambda: app), pytest.raises(ServerError, match="a second time"):
-            serve(lambda: app)
-        with pytest.raises(ServerError, match="a second time"):
-            serve(lambda: app)
-
     @EITHER
     def test_a_start_listener_that_raises_is_an_error_with_its_cause(self, process: bool) -> None:
         with pytest.raises(ServerError, match="could not start: LookupError: no database"):
@@ -216,25 +185,11 @@ class TestFactory:
     @EITHER
     def test_a_start_listener_that_hangs_is_given_up(self, process: bool) -> None:
         with pytest.raises(ServerError, match=r"did not start within .* before_server_start"):
-            serve(server_apps.make_hanging_start, process=process, start_timeout_s=2)
+            serve(server_apps.make_hanging_start, process=process, start_timeout_s=2 if process else 0.3)
 
     def test_an_unknown_loop_is_explained(self) -> None:
-        with pytest.raises(ConfigError, match="expected loop='auto', 'asyncio' or 'uvloop', got 'trio'"):
+        with pytest.raises(ValueError, match="expected loop='auto', 'asyncio' or 'uvloop', got 'trio'"):
             serve(make_app, loop="trio")
-
-    def test_a_lambda_cannot_go_to_a_process(self) -> None:
-        with pytest.raises(TypeError, match=r"pass an import string .* or functools\.partial"):
-            serve(lambda: make_app(), process=True)
-
-    def test_a_function_of_main_cannot_go_to_a_process(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(make_app, "__module__", "__main__")
-        with pytest.raises(TypeError, match="make_app is defined in __main__"):
-            serve(partial(make_app, name="p"), process=True)
-
-    def test_arguments_of_a_factory_appear_in_no_message(self) -> None:
-        with pytest.raises(TypeError) as caught:
-            serve(partial(make_app, threading.Lock(), "sk-canary-4711"), process=True)  # type: ignore[arg-type]  # as meant
-        assert "sk-canary" not in str(caught.value)
 
     def test_a_fixed_app_name_can_be_used_again_and_again(self) -> None:
         for _ in range(3):
@@ -248,13 +203,6 @@ class TestFactory:
                 assert exchange(one.url, request("/echo", b"a\n")).endswith(LAST_CHUNK)
             assert about(one)["known"]
 
-    def test_a_name_taken_by_somebody_else_is_an_error_with_its_cause(self) -> None:
-        other = Sanic("fixed")
-        with pytest.raises(ServerError, match='"fixed" already in use'):
-            serve(make_fixed)
-        assert Sanic.get_app("fixed") is other
-        Sanic.unregister_app(other)
-
     @EITHER
     def test_after_a_failed_start_the_port_is_free(self, process: bool) -> None:
         port = free_port()
@@ -265,19 +213,9 @@ class TestFactory:
 
 
 class TestAddress:
-    def test_a_taken_port_names_host_and_port_and_what_to_do(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as other:
-            port = other.getsockname()[1]
-            with pytest.raises(ServerError, match=rf"127\.0\.0\.1 port {port}: Address already in use; .*port=0"):
-                serve(make_app, port=port)
-
     def test_a_port_taken_by_a_server_of_ours_names_that_server(self) -> None:
         with serve(make_app) as one, pytest.raises(ServerError, match=rf"There is <Server thread running {one.url}>"):
             serve(make_app, port=one.port)
-
-    def test_an_unknown_host_is_named(self) -> None:
-        with pytest.raises(ServerError, match="cannot bind to 'no such host'"):
-            serve(make_app, host="no such host")
 
     @EITHER
     def test_a_stopped_server_releases_its_port_at_once(self, process: bool) -> None:
@@ -305,142 +243,6 @@ class TestAddress:
             assert folder.stat().st_mode & 0o077 == 0
         assert not folder.exists()
 
-    def test_a_stale_socket_file_is_replaced(self, tmp_path: Path) -> None:
-        path = tmp_path / "stale.sock"
-        with socket.socket(socket.AF_UNIX) as dead:
-            dead.bind(str(path))
-        with serve(make_app, unix=path) as server:
-            assert about(server)["known"]
-
-    def test_a_socket_somebody_listens_on_is_left_alone(self, tmp_path: Path) -> None:
-        path = tmp_path / "live.sock"
-        with serve(make_app, unix=path) as server:
-            with pytest.raises(ServerError, match=r"a server listens on .*live\.sock"):
-                serve(make_app, unix=path)
-            assert about(server)["known"]
-
-    def test_a_file_that_is_no_socket_is_left_alone(self, tmp_path: Path) -> None:
-        path = tmp_path / "notes.txt"
-        path.write_text("mine")
-        with pytest.raises(ServerError, match="is not a socket"):
-            serve(make_app, unix=path)
-        assert path.read_text() == "mine"
-
-    def test_a_path_too_long_for_a_unix_socket_is_explained(self, tmp_path: Path) -> None:
-        with pytest.raises(ServerError, match="at most 107 bytes"):
-            serve(make_app, unix=tmp_path / ("x" * 108))
-
-    def test_a_socket_file_that_is_not_ours_any_more_stays(self, tmp_path: Path) -> None:
-        path = tmp_path / "a.sock"
-        with serve(make_app, unix=path):
-            path.unlink()
-            path.write_text("mine")
-        assert path.read_text() == "mine"
-
-
-class TestNames:
-    def test_a_living_server_of_the_same_name_is_replaced(self) -> None:
-        port = free_port()
-        first = serve(make_app, name="relay", port=port)
-        with serve(make_app, name="relay", port=port) as second:
-            assert not first.running
-            assert servers() == [second]
-
-    def test_servers_without_a_name_do_not_replace_each_other(self) -> None:
-        with serve(make_app) as one, serve(make_app) as two:
-            assert one.name != two.name
-            assert one.running
-
-    def test_a_failed_start_takes_no_name(self) -> None:
-        with pytest.raises(ServerError):
-            serve(server_apps.make_broken, name="relay")
-        with serve(make_app, name="relay") as server:
-            assert server.name == "relay"
-
-    def test_stop_all_stops_all(self) -> None:
-        started = [serve(make_app), serve(make_app, process=True)]
-        stop_all()
-        assert [server.running for server in started] == [False, False]
-
-
-class FakeShell:
-    """What serve() asks of IPython."""
-
-    def __init__(self) -> None:
-        self.user_ns: dict[str, Any] = {"serve": serve, "make_app": make_app, "kept": []}
-        self.execution_count = 0
-        self.cell_id: str | None = None
-
-    def get_parent(self) -> dict[str, Any]:
-        return {"metadata": {"cellId": self.cell_id}} if self.cell_id else {}
-
-    def run(self, source: str, cell_id: str | None = None) -> None:
-        self.execution_count += 1
-        self.cell_id = cell_id
-        exec(compile(source, f"<ipython-input-{self.execution_count}-{hash(source)}>", "exec"), self.user_ns)  # noqa: S102  # a cell
-
-
-@pytest.fixture
-def shell(monkeypatch: pytest.MonkeyPatch) -> FakeShell:
-    fake = FakeShell()
-    monkeypatch.setattr(IPython, "get_ipython", lambda: fake)
-    return fake
-
-
-class TestCells:
-    """A cell that is run again stops what its earlier run has started; `kept` holds every handle, as Out[] does."""
-
-    KEEP = "kept.append(serve(make_app))"
-
-    def test_a_cell_run_again_replaces_its_server(self, shell: FakeShell) -> None:
-        for _ in range(3):
-            shell.run(self.KEEP)
-        assert [server.running for server in shell.user_ns["kept"]] == [False, False, True]
-
-    def test_a_fixed_port_is_free_again(self, shell: FakeShell) -> None:
-        source = f"kept.append(serve(make_app, port={free_port()}))"
-        for _ in range(3):
-            shell.run(source)
-        assert len(servers()) == 1
-
-    def test_servers_of_one_run_live_side_by_side(self, shell: FakeShell) -> None:
-        for _ in range(2):
-            shell.run(f"for _ in range(2): {self.KEEP}")
-        assert [server.running for server in shell.user_ns["kept"]] == [False, False, True, True]
-
-    def test_servers_of_other_cells_live_on(self, shell: FakeShell) -> None:
-        shell.run(self.KEEP)
-        shell.run(self.KEEP + "  # another cell")
-        assert len(servers()) == 2
-
-    def test_an_edited_cell_is_known_by_its_id(self, shell: FakeShell) -> None:
-        shell.run(self.KEEP, "a1b2")
-        shell.run(self.KEEP + "  # edited", "a1b2")
-        assert [server.running for server in shell.user_ns["kept"]] == [False, True]
-
-    def test_cells_of_the_same_source_are_told_apart_by_their_ids(self, shell: FakeShell) -> None:
-        shell.run(self.KEEP, "a1b2")
-        shell.run(self.KEEP, "c3d4")
-        assert len(servers()) == 2
-
-    def test_a_helper_from_an_earlier_cell_serves_the_cell_that_calls_it(self, shell: FakeShell) -> None:
-        shell.run(f"def start(): {self.KEEP}")
-        shell.run("start()  # one")
-        shell.run("start()  # two")
-        assert len(servers()) == 2
-
-    def test_an_edited_cell_that_rebinds_its_variable_leaves_one_server(self, shell: FakeShell) -> None:
-        shell.run("server = serve(make_app)")
-        shell.run("server = serve(make_app)  # edited")
-        gc.collect()
-        assert servers() == [shell.user_ns["server"]]
-
-    def test_a_failing_factory_stops_nothing_that_is_not_its_own(self, shell: FakeShell) -> None:
-        shell.run(self.KEEP)
-        with pytest.raises(TypeError):
-            shell.run("serve(42)")
-        assert len(servers()) == 1
-
 
 def test_importing_serve_loads_no_framework() -> None:
     script = python(
@@ -451,4 +253,4 @@ def test_importing_serve_loads_no_framework() -> None:
         print(sorted(heavy), threading.active_count())
         """
     )
-    assert script.communicate(timeout=WAIT_S) == ("[] 1\n", "")
+    assert said(script) == ("[] 1\n", "")

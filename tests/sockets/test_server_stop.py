@@ -33,6 +33,7 @@ from tests.servers import (
     read_line,
     refused,
     rest_of,
+    said,
 )
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -263,7 +264,7 @@ class TestStop:
         )
         pid = int(read_line(script))
         begin = time.monotonic()
-        assert script.communicate("\n", timeout=WAIT_S) == ("", "")
+        assert said(script, "\n") == ("", "")
         assert time.monotonic() - begin < QUICK_S
         assert script.returncode == 0
         assert not pid or not alive(pid)

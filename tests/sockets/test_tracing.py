@@ -14,7 +14,7 @@ import pytest
 
 from streamkit.app import create_app
 from streamkit.errors import ConfigError
-from streamkit.lab.upstream.app import Script, create_upstream
+from streamkit.lab.upstream import Script, create_upstream
 from streamkit.serving.server import Server, serve
 from streamkit.taps import TAPS, StreamTaps, TapLog
 from tests.rawsockets import WAIT_S

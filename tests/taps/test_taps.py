@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamkit.extractor.pieces import Piece, weigh
-from streamkit.lab.upstream.app import Script, SentLog, plan
+from streamkit.lab.upstream import Script
+from streamkit.lab.upstream.app import SentLog
 from streamkit.taps import TAPS, StreamTaps, Tap, TapLog
 from streamkit.taps.gauges import Gauges
 
@@ -150,7 +151,7 @@ def test_bounds_that_hold_nothing_are_refused(bounds: dict[str, int]) -> None:
 
 
 def test_an_upstreams_log_tells_its_whole_schedule_and_what_was_sent_of_it() -> None:
-    steps = plan(Script(["你", "ab", "c"], first_piece_ms=10, gap_ms=5, preset="openai"))
+    steps = Script(["你", "ab", "c"], first_piece_ms=10, gap_ms=5, preset="openai").steps()
     log = SentLog(1000, b"", "ab12", steps)
     opening = [step.kind for step in steps].index("piece")
     log.sent_ns.extend([1500] * opening + [11_001_000, 20_000_000])

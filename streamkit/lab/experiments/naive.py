@@ -4,7 +4,8 @@
 
 Each is a factory that gets the upstream's URL (TCP) and returns a Sanic app with `POST /ans`. They read the `seed`
 wire format, as the article does that they are taken from. What they do wrong is theirs to show; only the tracebacks
-that Sanic would print are kept quiet.
+that Sanic would print are kept quiet. One thing they do for the lab: they pass the client's X-Stream-Id on, by which
+the upstream's taps of a stream are found.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from typing import Any, Final
 import httpx2
 from sanic import Request, Sanic
 
+from streamkit.taps import STREAM_ID_HEADER
+
 __all__ = ["article", "pumped", "stock"]
 
 TEXT: Final = "text/plain; charset=utf-8"
@@ -28,6 +31,8 @@ _serial = itertools.count(1)
 
 def article(upstream: str, timeout_s: float = DEFAULT_TIMEOUT_S) -> Sanic[Any, Any]:
     """The article's code: blocking `requests` in an async handler, and errors written into the text.
+
+        recording = await sk.Lab.once(sk.Script(), relay=sk.experiments.naive.article)
 
     Raises ImportError if requests is missing (`pip install 'streamkit[notebooks]'`).
     """
@@ -41,7 +46,9 @@ def article(upstream: str, timeout_s: float = DEFAULT_TIMEOUT_S) -> Sanic[Any, A
         try:
             with requests.Session() as session:
                 session.trust_env = False  # a proxy of this machine is no part of the comparison
-                with session.post(upstream, data=_question(request), stream=True, timeout=timeout_s) as answer:
+                with session.post(
+                    upstream, data=_question(request), headers=_stream_id(request), stream=True, timeout=timeout_s
+                ) as answer:
                     for line in answer.iter_lines():
                         if line:
                             await response.send(_text(line.decode()))
@@ -57,6 +64,8 @@ def stock(upstream: str, timeout_s: float = DEFAULT_TIMEOUT_S, *, httpx_timeout:
 
     `httpx_timeout=False` is `timeout=None`, as most examples have it, since an answer may take long: then only Sanic
     watches.
+
+        recording = await sk.Lab.once(sk.Script(), relay=partial(sk.experiments.naive.stock, timeout_s=2))
     """
     app = _app("stock")
     app.config.REQUEST_TIMEOUT = app.config.RESPONSE_TIMEOUT = timeout_s
@@ -76,7 +85,9 @@ def stock(upstream: str, timeout_s: float = DEFAULT_TIMEOUT_S, *, httpx_timeout:
     @app.post("/ans")
     async def ans(request: Request) -> None:
         response = await request.respond(content_type=TEXT)
-        async with app.ctx.client.stream("POST", upstream, data=_question(request)) as answer:
+        async with app.ctx.client.stream(
+            "POST", upstream, data=_question(request), headers=_stream_id(request)
+        ) as answer:
             async for line in answer.aiter_lines():
                 if line.startswith("data:"):
                     await response.send(_text(line))
@@ -88,13 +99,15 @@ def stock(upstream: str, timeout_s: float = DEFAULT_TIMEOUT_S, *, httpx_timeout:
 def pumped(upstream: str, timeout_s: float = DEFAULT_TIMEOUT_S) -> Sanic[Any, Any]:
     """A task reads the upstream into a queue, and the handler writes what it finds there: a usual way to be free for
     other work in between. Nobody stops the task when the client leaves, and the queue has no bound.
+
+        recording = await sk.Lab.once(sk.Script(), relay=sk.experiments.naive.pumped, post={"max_events": 3})
     """
     app = _app("pumped")
 
-    async def pump(question: dict[str, str], queue: asyncio.Queue[str | None]) -> None:
+    async def pump(request: Request, queue: asyncio.Queue[str | None]) -> None:
         async with (
             httpx2.AsyncClient(timeout=timeout_s, trust_env=False) as client,
-            client.stream("POST", upstream, data=question) as answer,
+            client.stream("POST", upstream, data=_question(request), headers=_stream_id(request)) as answer,
         ):
             async for line in answer.aiter_lines():
                 if line.startswith("data:"):
@@ -105,7 +118,7 @@ def pumped(upstream: str, timeout_s: float = DEFAULT_TIMEOUT_S) -> Sanic[Any, An
     async def ans(request: Request) -> None:
         response = await request.respond(content_type=TEXT)
         queue: asyncio.Queue[str | None] = asyncio.Queue()
-        request.app.add_task(pump(_question(request), queue))
+        request.app.add_task(pump(request, queue))
         while (text := await queue.get()) is not None:
             await response.send(text)
         await response.eof()
@@ -116,6 +129,11 @@ def pumped(upstream: str, timeout_s: float = DEFAULT_TIMEOUT_S) -> Sanic[Any, An
 def _question(request: Request) -> dict[str, str]:
     form = request.form
     return {"chat_history": str(form.get("chat_history")) if form else ""}
+
+
+def _stream_id(request: Request) -> dict[str, str]:
+    given = request.headers.get(STREAM_ID_HEADER)
+    return {STREAM_ID_HEADER: given} if given else {}
 
 
 def _text(line: str) -> str:

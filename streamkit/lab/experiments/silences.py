@@ -1,8 +1,8 @@
 """The timeout map: silences of several lengths, wherever a stream can fall silent, against several relays.
 
-    found = await timeout_map(T_s=0.5)
+    found = await sk.experiments.timeout_map(T_s=0.5)
     print(found.finding)
-    plots.outcomes(found)
+    sk.plots.outcomes(found)
 
 Every timer of every relay is set to the same T, so the map shows which one fires where, and when. Each cell is a few
 streams of their own, which differ in the `phase`: how long after its connection was made the request is sent. A timer
@@ -16,12 +16,9 @@ and hides the band; only of a client that does not read it knows nothing.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
-import json
-import logging
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, cast
@@ -34,9 +31,10 @@ from streamkit.lab.client.looplag import watch_loop
 from streamkit.lab.client.pace import Reader
 from streamkit.lab.client.record import record
 from streamkit.lab.experiments.naive import stock
-from streamkit.lab.experiments.timeout_map import OURS, PLACES, Place, Silence, SilenceCell, TimeoutMap, Times, judged
-from streamkit.lab.net.buffers import network
+from streamkit.lab.experiments.timeouts import OURS, PLACES, Place, Silence, SilenceCell, TimeoutMap, Times, judged
+from streamkit.lab.net import Network
 from streamkit.lab.recording.recording import Recording
+from streamkit.lab.server_taps import fetcher, joined
 from streamkit.presets import writer
 from streamkit.serving.server import Server, serve
 from streamkit.sockets import set_buffers
@@ -66,6 +64,9 @@ async def timeout_map(
     All streams of a relay run at the same time, one relay after the other; upstream and relay have a thread each.
     With `phases` streams a cell, the requests of a cell's streams are sent 0 … T / 2 after their connections were
     made. Streams during which the machine was late by more than T / 10 are asked for again, up to twice.
+
+        found = await sk.experiments.timeout_map(T_s=0.5, lengths=(0.5, 1.2, 2.0))
+
     Raises ValueError for what makes no sense.
     """
     _check(T_s, lengths, places, relays, phases)
@@ -147,17 +148,18 @@ async def _speak(request: Request, silence: Silence, kept: _Kept) -> None:
 
 def _start(relay: str, upstream: str, T_s: float) -> Server:  # noqa: N803  # as above
     """On a unix socket that holds next to nothing, so that a client that does not read is felt at once."""
-    small = network("small-buffers")
+    small = Network.of("small-buffers")
     if relay == OURS:
         timers = {"connect_s": T_s, "first_piece_s": T_s, "idle_s": T_s, "write_stall_s": T_s}
         settings: dict[str, Any] = {**timers, **small.settings(), "preset": "seed", "total_s": 0, "heartbeat_s": 0}
+        settings["trace"] = True  # its own word of a stream is kept with the stream's taps
         return serve(partial(create_app, upstream=upstream, **settings), unix=True)
     return serve(partial(_small_stock, upstream, T_s, httpx_timeout=relay == "Sanic + httpx"), unix=True)
 
 
 def _small_stock(upstream: str, T_s: float, *, httpx_timeout: bool) -> Sanic[Any, Any]:  # noqa: N803  # as above
     app = stock(upstream, T_s, httpx_timeout=httpx_timeout)
-    small = network("small-buffers")
+    small = Network.of("small-buffers")
 
     @app.on_request
     async def hold_little(request: Request) -> None:
@@ -169,18 +171,17 @@ def _small_stock(upstream: str, T_s: float, *, httpx_timeout: bool) -> Sanic[Any
 
 async def _run(relay: str, T_s: float, silences: Sequence[Silence]) -> list[SilenceCell]:  # noqa: N803  # as above
     cells: dict[int, SilenceCell] = {}
-    with serve(_silent_upstream) as upstream, _start(relay, upstream.url, T_s) as server, _outcomes() as logged:
+    with serve(_silent_upstream) as upstream, _start(relay, upstream.url, T_s) as server:
         assert upstream.app is not None  # noqa: S101  # it has a thread, no process
         for _ in range(ROUNDS):
             disturbed = [one for one in silences if _is_disturbed(cells.get(one.number), T_s)]
             if not disturbed:
                 break
-            asked = [_ask(server.url, one, start_s=n * SPREAD_S) for n, one in enumerate(disturbed)]
+            asked = [_ask(server, one, start_s=n * SPREAD_S) for n, one in enumerate(disturbed)]
             recordings = await asyncio.gather(*asked)
-            await asyncio.sleep(LEAD_S)  # for the last words of the log
             for one, recording in zip(disturbed, recordings, strict=True):
                 kept = upstream.app.ctx.kept.pop(one.number, None)
-                cell = judged(relay, one, recording, _times_ms(recording, kept), _logged(recording, logged))
+                cell = judged(relay, one, recording, _times_ms(recording, kept))
                 cells[one.number] = min(cells.get(one.number, cell), cell, key=lambda cell: cell.late_ms)
     return [cells[one.number] for one in silences]
 
@@ -189,16 +190,18 @@ def _is_disturbed(cell: SilenceCell | None, T_s: float) -> bool:  # noqa: N803  
     return cell is None or cell.late_ms > 100 * T_s
 
 
-async def _ask(url: str, silence: Silence, start_s: float) -> Recording:
+async def _ask(server: Server, silence: Silence, start_s: float) -> Recording:
     await asyncio.sleep(start_s)
     blocked = silence.place == "blocked write"
-    return await record(
-        f"{url}/ans",
+    recording = await record(
+        f"{server.url}/ans",
         content=_form(silence),
         headers={"content-type": "application/x-www-form-urlencoded", "accept": "text/event-stream"},
         reader=Reader(pauses={1: LEAD_S + silence.length_s}) if blocked else None,
         total_s=PATIENCE * silence.length_s + 5,
     )
+    stream_id = recording.headers.get(STREAM_ID_HEADER)
+    return recording if stream_id is None else await joined(recording, {"relay": fetcher(server.app, "")}, stream_id)
 
 
 async def _form(silence: Silence) -> AsyncIterator[bytes]:
@@ -217,33 +220,6 @@ def _times_ms(recording: Recording, kept: _Kept | None) -> Times:
     if kept.left_ns is None:
         return Times(None, late_ms)
     return Times((kept.left_ns - (kept.said_ns or sent_ns)) / 1e6, late_ms)
-
-
-@contextlib.contextmanager
-def _outcomes() -> Iterator[dict[str, str]]:
-    """What our relay's log says of each stream, by its id: a client that is cut off cannot be told."""
-    said: dict[str, str] = {}
-
-    class Listener(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            line = json.loads(record.getMessage())
-            said[line["stream_id"]] = line["outcome"]
-
-    log, listener = logging.getLogger("streamkit.relay"), Listener()
-    level, propagate = log.level, log.propagate
-    log.addHandler(listener)
-    log.setLevel(logging.INFO)
-    log.propagate = False
-    try:
-        yield said
-    finally:
-        log.removeHandler(listener)
-        log.setLevel(level)
-        log.propagate = propagate
-
-
-def _logged(recording: Recording, said: Mapping[str, str]) -> str | None:
-    return said.get(recording.headers.get(STREAM_ID_HEADER.lower(), ""))
 
 
 def _check(T_s: float, lengths: Sequence[float], places: Sequence[str], relays: Sequence[str], phases: int) -> None:  # noqa: N803  # as above

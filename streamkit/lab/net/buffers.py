@@ -16,25 +16,27 @@ from dataclasses import dataclass, fields
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
-from streamkit.errors import ConfigError
 from streamkit.relay.settings import Buffers
 from streamkit.serving.listener import listen
 from streamkit.serving.running import check_loop, new_loop
 from streamkit.sockets import set_buffers, unread_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from streamkit.serving.listener import Listener
 
-__all__ = ["NETWORKS", "Absorbed", "Network", "absorbed_bytes", "network"]
+__all__ = ["NETWORKS", "Absorbed", "Network", "absorbed_bytes"]
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """What both hops of a lab go over: unix sockets or TCP, and the buffers of each connection (`config.Buffers`).
+    """What both hops of a lab go over: unix sockets or TCP, and the buffers of each connection (the relay's `Buffers`).
 
-    Raises ConfigError for a size that is no integer >= 0.
+        >>> sk.net.Network("mine", unix=True, send_buffer_bytes=8192).send_buffer_bytes
+        8192
+
+    Raises ValueError for a size that is no integer >= 0.
     """
 
     name: str
@@ -45,14 +47,25 @@ class Network:
     read_ahead_bytes: int = 65_536
 
     def __post_init__(self) -> None:
-        Buffers(**self.settings())
+        for name, value in self.settings().items():
+            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+                raise ValueError(f"expected {name} as an integer >= 0, got {value!r}")
+
+    @classmethod
+    def of(cls, given: str | Network) -> Network:
+        """The network of this name, or the one given. Raises ValueError for a name that is not known."""
+        if isinstance(given, Network):
+            return given
+        if given not in NETWORKS:
+            raise ValueError(f"expected a Network, or the name of one out of {', '.join(NETWORKS)}, got {given!r}")
+        return NETWORKS[given]
 
     def settings(self) -> dict[str, int]:
         """The buffers, as settings of `create_app`."""
         return {each.name: getattr(self, each.name) for each in fields(Buffers)}
 
 
-NETWORKS: Final = {
+NETWORKS: Final[Mapping[str, Network]] = {
     each.name: each
     for each in (
         Network("loopback-tcp"),
@@ -62,18 +75,6 @@ NETWORKS: Final = {
 """`loopback-tcp` is the machine as it is; `small-buffers` holds next to nothing, and is the same to the byte each time.
 SO_RCVBUF is left alone there: what lies in a unix socket is the writer's.
 """
-
-
-def network(given: str | Network) -> Network:
-    """The network of this name, or the one given. Raises ConfigError for a name that is not known."""
-    if isinstance(given, Network):
-        return given
-    if given not in NETWORKS:
-        raise ConfigError(f"expected a Network, or the name of one out of {', '.join(NETWORKS)}, got {given!r}")
-    return NETWORKS[given]
-
-
-_find = network  # where an argument has that name
 
 
 class Absorbed(NamedTuple):
@@ -110,9 +111,13 @@ def absorbed_bytes(network: str | Network = "loopback-tcp", *, write_bytes: int 
     `net.ipv4.tcp_rmem`, 128 kB, as fast as it reads. Setting the size of one keeps it from growing.
 
     `write_bytes` is the size of each write; `loop` is "uvloop", "asyncio" or "auto", as for `serve()`.
-    Raises ConfigError for an unknown network or loop, ValueError for writes of less than a byte.
+
+        >>> sk.net.absorbed_bytes("small-buffers").total < 10_000
+        True
+
+    Raises ValueError for an unknown network or loop, and for writes of less than a byte.
     """
-    found = _find(network)
+    found = Network.of(network)
     check_loop(loop)
     if write_bytes < 1:
         raise ValueError(f"expected write_bytes >= 1, got {write_bytes!r}")

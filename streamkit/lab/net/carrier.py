@@ -1,7 +1,25 @@
 """The connections of a link: two sockets each, and a `Flow` each way. All of it lives on the link's own loop.
 
-client ◀──▶ _Side ── _Way up: Flow ──▶ _Side ◀──▶ target
-            _Side ◀── _Way down: Flow ── _Side
+    client ◀──▶ _Side ── _Way up: Flow ──▶ _Side ◀──▶ target
+                _Side ◀── _Way down: Flow ── _Side
+
+Theory of operation. A byte's way: its source's `_Side` reads it from the socket, as much as the flow has room for, and
+feeds the `_Way`'s `Flow`, which says by its toxics what is due when. `_Way.advance` is all that moves anything: it
+takes from the flow what is due and writes it to the target's `_Side`, and sets one timer for what is due next. It is
+called when bytes come, when that timer rings, when the target can take more again, and when the toxics change.
+
+Back-pressure needs no state of its own: a target whose socket is full is `blocked`, nothing is taken for it, the flow
+fills up, and a flow without room makes its source stop reading (`_Side.read`), so that the peer's kernel fills up.
+
+A connection is over in one of three ways, and from then on (`over`) neither way carries anything:
+
+    both ways have closed in order     the sides close when all is written
+    `cut("fin")`                       both sides say their end, read on for a moment (to close with bytes unread would
+                                       be a reset), and close
+    `cut("rst")`                       both sides are reset; a reset that came from one side takes the way of its bytes,
+                                       and waits until those written before it have arrived
+
+It leaves `live` at once and `ending` when both sockets are closed: a stop waits for the latter.
 """
 
 from __future__ import annotations
@@ -14,7 +32,7 @@ import socket
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Literal, TypeAlias, cast
 
-from streamkit.lab.net.toxics import QUEUE_BYTES, End, Flow, How, Toxic
+from streamkit.lab.net.toxics import QUEUE_BYTES, Close, Flow, How, Toxic
 from streamkit.sockets import reset_on_close, unsent_bytes
 
 __all__ = ["Carrier", "Dial", "Direction"]
@@ -24,7 +42,7 @@ Dial: TypeAlias = Callable[[Callable[[], asyncio.BaseProtocol]], Coroutine[Any, 
 """Connects a protocol to the target. Raises OSError."""
 
 MAX_CONNECTIONS: Final = 4096  # at a time; those above it are reset
-BURST: Final = 256  # pieces written in one turn of the loop
+BURST: Final = 256  # parts written in one turn of the loop
 NO_ROOM_S: Final = 0.1  # no descriptor is free for one more connection
 RESET_WAIT_S: Final = 0.5
 RESET_POLL_S: Final = 0.005
@@ -126,10 +144,10 @@ class _Connection:
         except (OSError, asyncio.CancelledError):
             self.cut("rst")  # all that can be told to a client whose connection was taken
 
-    def ended(self, way: _Way, end: End) -> None:
-        """An end has come out of a way."""
-        if end.both or end.how == "rst":
-            self.cut(end.how, RESET_WAIT_S)
+    def ended(self, way: _Way, close: Close) -> None:
+        """A way has closed: its last byte is out."""
+        if close.both or close.how == "rst":
+            self.cut(close.how, RESET_WAIT_S)
             return
         way.target.write_eof()
         if way.source.lost:
@@ -258,7 +276,7 @@ class _Way:
                 wake_at = self._flow.cut_at
                 break
             out = self._flow.take(now)
-            if isinstance(out, End):
+            if isinstance(out, Close):
                 self.close()
                 self._connection.ended(self, out)
                 return

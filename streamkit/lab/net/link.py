@@ -22,10 +22,10 @@ import socket
 import threading
 import weakref
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Final, NamedTuple, Self, TypeVar
+from typing import Final, NamedTuple, Self, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
-from streamkit.errors import ConfigError, ServerError
+from streamkit.errors import ServerError
 from streamkit.lab.net.carrier import Carrier, Direction
 from streamkit.lab.net.toxics import How, Toxic, check_how, check_toxics
 from streamkit.serving.listener import BACKLOG, Listener
@@ -33,9 +33,6 @@ from streamkit.serving.registry import discard, enter
 from streamkit.serving.runner import Runner, Stoppable
 from streamkit.serving.running import StopRequest, new_loop
 from streamkit.sockets import unix_path
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Carried", "Link"]
 
@@ -61,9 +58,12 @@ class Link(Stoppable):
 
     It runs in a thread of its own, until `stop()` or until it is collected; a context manager, also with `async with`.
     In IPython, running a cell again stops the links that its earlier run made. The same `seed` gives the same jitter to
-    the same pieces. `up` and `down` can be set at any time, from any thread, and hold when the assignment returns.
+    the same parts. `up` and `down` can be set at any time, from any thread, and hold when the assignment returns.
 
-    Raises ConfigError for a URL that makes no sense, TypeError for what are no toxics.
+        with sk.serve(make_app) as server, sk.net.Link(server.url, down=[sk.net.Latency(200)]) as link:
+            recording = await sk.record(f"{link.url}/ans", data={"chat_history": "hi"})
+
+    Raises ValueError for a URL that makes no sense, TypeError for what are no toxics.
     """
 
     def __init__(self, target_url: str, *, up: Iterable[Toxic] = (), down: Iterable[Toxic] = (), seed: int = 0) -> None:
@@ -157,18 +157,18 @@ class _Target:
 
     @classmethod
     def of(cls, url: str) -> Self:
-        """The target that `url` names. Raises ConfigError, which does not repeat it."""
+        """The target that `url` names. Raises ValueError, which does not repeat it."""
         wanted = "expected the target as a URL such as http://127.0.0.1:8000 or http+unix://%2Ftmp%2Fa.sock"
         try:
             parts = urlsplit(url)
             unix = unix_path(parts)
             port = 80 if unix is not None else parts.port or 80
         except (ValueError, AttributeError, TypeError):
-            raise ConfigError(wanted) from None
+            raise ValueError(wanted) from None
         if parts.scheme == "https":
-            raise ConfigError(f"{wanted}; not https: its certificate would not be that of the link's address")
+            raise ValueError(f"{wanted}; not https: its certificate would not be that of the link's address")
         if (parts.scheme != "http" and unix is None) or not parts.hostname or "@" in parts.netloc:
-            raise ConfigError(wanted)
+            raise ValueError(wanted)
         if unix is not None:
             return cls("", 0, unix, _tail(parts))
         return cls(parts.hostname, port, None, _tail(parts))

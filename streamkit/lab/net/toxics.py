@@ -1,4 +1,4 @@
-"""Toxics: what a bad network does to the bytes of one direction. Pure decisions; `lab.link` carries them out.
+"""Toxics: what a bad network does to the bytes of one direction. Pure decisions; `carrier` carries them out.
 
     Latency(100, jitter_ms=20)          # every byte 100 to 120 ms later; a delay line, so no bandwidth is lost
     Bandwidth(50_000)                   # bytes a second
@@ -24,16 +24,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, Protocol, TypeAlias, cast, get_args
 
-from streamkit.errors import ConfigError
-
 __all__ = [
     "LINE_BYTES",
-    "LINE_PIECES",
+    "LINE_PARTS",
     "QUEUE_BYTES",
     "Bandwidth",
     "Blackhole",
+    "Close",
     "Cut",
-    "End",
     "Flow",
     "How",
     "Latency",
@@ -47,10 +45,10 @@ __all__ = [
 QUEUE_BYTES: Final = 65_536
 """What waits before a link of little bandwidth; beyond it, whoever sends is held."""
 LINE_BYTES: Final = 1 << 20
-LINE_PIECES: Final = 16_384
+LINE_PARTS: Final = 16_384
 """What is on the way at once. So with a latency of 200 ms no more than 5 MB/s pass."""
-PIECES_PER_S: Final = 50
-MOST_PIECE_BYTES: Final = 16_384
+PARTS_PER_S: Final = 50
+MOST_PART_BYTES: Final = 16_384
 
 How: TypeAlias = Literal["fin", "rst"]
 
@@ -60,7 +58,11 @@ How: TypeAlias = Literal["fin", "rst"]
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Every byte comes `ms` later, and up to `jitter_ms` more; what came before it still comes before it."""
+    """Every byte comes `ms` later, and up to `jitter_ms` more; what came before it still comes before it.
+
+    >>> sk.net.Latency(100, jitter_ms=20)
+    Latency(ms=100, jitter_ms=20)
+    """
 
     ms: float
     jitter_ms: float = 0.0
@@ -72,20 +74,27 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class Bandwidth:
-    """At most `bytes_per_s`, in about 50 pieces a second. Time in which nothing was sent is not made up for."""
+    """At most `bytes_per_s`, in about 50 parts a second. Time in which nothing was sent is not made up for.
+
+    >>> sk.net.Bandwidth(50_000)
+    Bandwidth(bytes_per_s=50000)
+    """
 
     bytes_per_s: float
 
     def __post_init__(self) -> None:
         if not 0 < self.bytes_per_s < math.inf:
-            raise ConfigError(f"expected bytes_per_s as a number > 0, got {self.bytes_per_s!r}; Blackhole() is none")
+            raise ValueError(f"expected bytes_per_s as a number > 0, got {self.bytes_per_s!r}; Blackhole() is none")
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Pieces of `size_bytes`, or up to `jitter_bytes` more or less, with `gap_ms` between their writes.
+    """Parts of `size_bytes`, or up to `jitter_bytes` more or less, with `gap_ms` between their writes.
 
     Without a gap the receiver may find several in one read.
+
+        >>> sk.net.Slice(1, gap_ms=20)
+        Slice(size_bytes=1, gap_ms=20, jitter_bytes=0)
     """
 
     size_bytes: int
@@ -97,13 +106,16 @@ class Slice:
         _check("gap_ms", self.gap_ms)
         _check_whole("jitter_bytes", self.jitter_bytes, 0)
         if self.jitter_bytes >= self.size_bytes:
-            raise ConfigError(f"expected jitter_bytes < size_bytes, so that no piece is empty, got {self!r}")
+            raise ValueError(f"expected jitter_bytes < size_bytes, so that no part is empty, got {self!r}")
 
 
 @dataclass(frozen=True, slots=True)
 class Blackhole:
     """After so many bytes or seconds (the first of the two; with neither, from the beginning) nothing passes, not even
     an end. The connection stays open. What comes waits, and when the toxic is taken away it goes on.
+
+        >>> sk.net.Blackhole(after_s=2)
+        Blackhole(after_bytes=None, after_s=2)
     """
 
     after_bytes: int | None = None
@@ -119,6 +131,9 @@ class Cut:
     both ways and for both ends: by an orderly end (`"fin"`), or by a reset (`"rst"`).
 
     Of `after_bytes` each arrives before the cut; when the seconds are over, what is still on the way is lost.
+
+        >>> sk.net.Cut(after_bytes=1000, how="rst")
+        Cut(after_bytes=1000, after_s=None, how='rst')
     """
 
     after_bytes: int | None = None
@@ -132,7 +147,11 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class SlowClose:
-    """The end (FIN or RST) of what one side sends comes `ms` after its last byte."""
+    """The end (FIN or RST) of what one side sends comes `ms` after its last byte.
+
+    >>> sk.net.SlowClose(500)
+    SlowClose(ms=500)
+    """
 
     ms: float
 
@@ -159,21 +178,21 @@ def check_toxics(given: Iterable[Toxic]) -> tuple[Toxic, ...]:
 
 
 def check_how(how: str) -> How:
-    """Raise ConfigError unless this is a way to cut."""
+    """Raise ValueError unless this is a way to cut."""
     if how not in get_args(How):
-        raise ConfigError(f"expected how as 'fin' or 'rst', got {how!r}")
+        raise ValueError(f"expected how as 'fin' or 'rst', got {how!r}")
     return cast("How", how)
 
 
 def _check(name: str, value: float) -> None:
     if not 0 <= value < math.inf:
         unit = "seconds" if name.endswith("_s") else "milliseconds"
-        raise ConfigError(f"expected {name} as {unit} >= 0, got {value!r}")
+        raise ValueError(f"expected {name} as {unit} >= 0, got {value!r}")
 
 
 def _check_whole(name: str, value: int, least: int) -> None:
     if not isinstance(value, int) or value < least:
-        raise ConfigError(f"expected {name} as an integer >= {least}, got {value!r}")
+        raise ValueError(f"expected {name} as an integer >= {least}, got {value!r}")
 
 
 def _check_after(after_bytes: int | None, after_s: float | None) -> None:
@@ -186,29 +205,31 @@ def _check_after(after_bytes: int | None, after_s: float | None) -> None:
 # --- What they do ---------------------------------------------------------------------------------------------------
 
 
-class End(NamedTuple):
-    """Nothing comes after it. `both`: the whole connection is cut, and not just this direction at its end."""
+class Close(NamedTuple):
+    """How a direction closes: nothing comes after it. `both`: the whole connection is cut, and not just this direction
+    at its end.
+    """
 
     how: How
     both: bool = False
 
 
-class _Piece(NamedTuple):
+class _Part(NamedTuple):
     at: float
     """When it leaves the queue; in the delay line, when it arrives."""
     came_at: float
-    data: memoryview | End
+    data: memoryview | Close
 
 
 class _Shape(Protocol):
-    """What decides about the next piece."""
+    """What decides about the next part."""
 
     @property
     def most(self) -> float:
         """Its size in bytes; 0: there is none."""
 
     def leaves_at(self, size: int, at: float) -> float:
-        """When a piece leaves that could leave at `at`; never: infinity."""
+        """When a part leaves that could leave at `at`; never: infinity."""
 
     def left(self, size: int, at: float) -> None:
         """It has."""
@@ -216,7 +237,7 @@ class _Shape(Protocol):
 
 class _Rate:
     def __init__(self, toxic: Bandwidth, now: float) -> None:
-        self.most = max(1.0, min(MOST_PIECE_BYTES, toxic.bytes_per_s // PIECES_PER_S))
+        self.most = max(1.0, min(MOST_PART_BYTES, toxic.bytes_per_s // PARTS_PER_S))
         self._byte_s = 1 / toxic.bytes_per_s
         self._free_at = now
 
@@ -278,9 +299,9 @@ class Flow:
         self._chance = chance
         self._queue: deque[tuple[float, memoryview]] = deque()
         self._queued = 0
-        self._end: tuple[float, End] | None = None
-        self._next: _Piece | None = None  # the first of the queue, as long as its time has not come
-        self._line: deque[_Piece] = deque()
+        self._end: tuple[float, Close] | None = None
+        self._next: _Part | None = None  # the first of the queue, as long as its time has not come
+        self._line: deque[_Part] = deque()
         self._line_bytes = 0
         self._over = False
         self.change(toxics, now)
@@ -289,7 +310,7 @@ class Flow:
         """From now on these; what is on the way has to pass them too, with the time since it came counted."""
         toxics = tuple(toxics)
         on_the_way = [*self._line, self._next] if self._next is not None else self._line
-        back = [(piece.came_at, piece.data) for piece in on_the_way if isinstance(piece.data, memoryview)]
+        back = [(part.came_at, part.data) for part in on_the_way if isinstance(part.data, memoryview)]
         self._queue.extendleft(reversed(back))
         self._queued += self._line_bytes
         self._next = None
@@ -326,17 +347,17 @@ class Flow:
     def end(self, how: How, now: float) -> None:
         """Whoever sends has ended, or is gone; the first end counts."""
         if self._end is None:
-            self._end = (now, End(how))
+            self._end = (now, Close(how))
 
-    def take(self, now: float) -> bytes | End | None:
-        """What arrives next, if it is due; after an End, nothing."""
+    def take(self, now: float) -> bytes | Close | None:
+        """What arrives next, if it is due; after a Close, nothing."""
         if self.cut_at <= now:
-            return self._finish(End(self._cut_how, both=True))
+            return self._finish(Close(self._cut_how, both=True))
         self._send(now)
         if not self._line or self._line[0].at > now:
             return None
         data = self._line.popleft().data
-        if isinstance(data, End):
+        if isinstance(data, Close):
             return self._finish(data)
         self._line_bytes -= len(data)
         return bytes(data)
@@ -348,7 +369,7 @@ class Flow:
         leaves_at = self._next.at if self._next is not None and self._line_has_room else math.inf
         return min(self.cut_at, arrives_at, leaves_at)
 
-    def _finish(self, end: End) -> End:
+    def _finish(self, end: Close) -> Close:
         self._over = self._ended = True
         self._queue.clear()
         self._line.clear()
@@ -359,23 +380,23 @@ class Flow:
 
     @property
     def _line_has_room(self) -> bool:
-        return self._line_bytes < self._most_line_bytes and len(self._line) < LINE_PIECES
+        return self._line_bytes < self._most_line_bytes and len(self._line) < LINE_PARTS
 
     def _send(self, now: float) -> None:
         """From the queue into the delay line, what may leave by now."""
         while self._line_has_room and not self._ended:
             if self._next is None:
-                self._next = self._next_piece()
+                self._next = self._next_part()
             if self._next is None or self._next.at > now:
                 break
             self._depart(self._next)
             self._next = None
 
-    def _next_piece(self) -> _Piece | None:
+    def _next_part(self) -> _Part | None:
         most = min((shape.most for shape in self._shapes), default=math.inf)
         if not most:
             return None
-        data: memoryview | End
+        data: memoryview | Close
         if self._queue:
             came_at, held = self._queue.popleft()
             data = held[: int(min(most, len(held)))]
@@ -388,30 +409,30 @@ class Flow:
         leaves_at = came_at
         for shape in self._shapes:
             leaves_at = shape.leaves_at(_size(data), leaves_at)
-        return _Piece(leaves_at, came_at, data)
+        return _Part(leaves_at, came_at, data)
 
-    def _depart(self, piece: _Piece) -> None:
-        size = _size(piece.data)
+    def _depart(self, part: _Part) -> None:
+        size = _size(part.data)
         for shape in self._shapes:
-            shape.left(size, piece.at)
+            shape.left(size, part.at)
         self._queued -= size
-        self._arrive(piece, piece.at + self._latency_s())
+        self._arrive(part, part.at + self._latency_s())
         for limit, how in self._cuts:
             if not limit.most and not self._ended:
-                self._arrive(_Piece(piece.at, piece.came_at, End(how, both=True)), self._last_at)
+                self._arrive(_Part(part.at, part.came_at, Close(how, both=True)), self._last_at)
 
-    def _arrive(self, piece: _Piece, at: float) -> None:
+    def _arrive(self, part: _Part, at: float) -> None:
         """At this time, but never before what left before it."""
         self._last_at = max(at, self._last_at)
-        if isinstance(piece.data, End):
+        if isinstance(part.data, Close):
             self._ended = True
-            self._last_at += 0 if piece.data.both else self._close_s
-        self._line.append(piece._replace(at=self._last_at))
-        self._line_bytes += _size(piece.data)
+            self._last_at += 0 if part.data.both else self._close_s
+        self._line.append(part._replace(at=self._last_at))
+        self._line_bytes += _size(part.data)
 
     def _latency_s(self) -> float:
         return sum(toxic.ms + self._chance.uniform(0, toxic.jitter_ms) for toxic in self._latencies) / 1e3
 
 
-def _size(data: memoryview | End) -> int:
-    return 0 if isinstance(data, End) else len(data)
+def _size(data: memoryview | Close) -> int:
+    return 0 if isinstance(data, Close) else len(data)

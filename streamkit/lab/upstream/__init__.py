@@ -1,0 +1,35 @@
+"""An LLM that does exactly what a script says: what it sends, when, in any provider's wire format, and what goes wrong.
+
+    Script ── faults ──▶ steps ──▶ create_upstream(): a Sanic app that sends each when it is due
+
+A `Script` is pieces of text with their times; each of its `faults` turns the steps of the answer into others; the app
+sends them on schedule and keeps a log of due and sent times. What a reader can know of the answer (`Script.whole`,
+`Script.expected_text`) follows from the steps alone, whoever reads it. The doors: `Script`, `random_script`,
+`create_upstream`, and `faults`, the module of all that can go wrong.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from streamkit.lab.upstream import faults
+from streamkit.lab.upstream.random_scripts import random_script
+from streamkit.lab.upstream.script import Script
+
+if TYPE_CHECKING:
+    from streamkit.lab.upstream.app import create_upstream
+
+__all__ = ["Script", "create_upstream", "faults", "random_script"]
+
+
+def __getattr__(name: str) -> Any:
+    """PEP 562: who only writes scripts loads no web server."""
+    if name != "create_upstream":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = found = import_module(f"{__name__}.app").create_upstream
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -13,39 +13,38 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import math
 import time
 from array import array
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, Literal, NoReturn, TypeAlias
+from typing import Any, Final, Literal, NoReturn
 
 from sanic import HTTPResponse, Request, Sanic
 from sanic.exceptions import RequestCancelled
 from sanic.response import json
 
 from streamkit.inside_sanic import can_write, take_over, transport_of
-from streamkit.lab.upstream.script import Script, plan
+from streamkit.lab.upstream.script import Script
 from streamkit.lab.upstream.steps import Step
 from streamkit.presets import writer
-from streamkit.relay.settings import Buffers, Tracing
 from streamkit.sockets import reset_on_close, send_queue, set_buffers
 from streamkit.taps import STREAM_ID_HEADER, StreamTaps, stream_id_from
 from streamkit.taps.gauges import Gauges, Sampler, Values
 from streamkit.transport.http1 import LAST_CHUNK, chunk
 
-__all__ = ["Script", "SentLog", "Step", "create_upstream", "plan"]
+__all__ = ["SentLog", "create_upstream"]
 
 REMEMBERED_STREAMS: Final = 1000
 REMEMBERED_GAUGES: Final = 50  # of streams that have ended: up to 64 kB each
-How: TypeAlias = Literal["running", "finished", "cut", "left"]
 _serial = itertools.count(1)
 
 
 @dataclass(slots=True)
 class SentLog:
-    """What one stream really sent: due and sent times in monotonic ns, one pair per step of its plan, in order.
+    """What one stream really sent: due and sent times in monotonic ns, one pair per step of its script, in order.
 
     `stream_id` is the asker's (header X-Stream-Id), or one of our own that the answer's head tells, but for a script
     with faults. `finished`: all of it was sent; `cut`: the connection was ended where the script says; `ended_ns`:
@@ -71,7 +70,7 @@ class SentLog:
         return self.ended_ns is not None
 
     @property
-    def how(self) -> How:
+    def how(self) -> Literal["running", "finished", "cut", "left"]:
         """How it ended, if it has: all was sent, the script cut it, or the asker left."""
         if not self.ended:
             return "running"
@@ -122,12 +121,14 @@ def create_upstream(
     written ahead of the kernel before the script is held. Every `gauge_ms` its queues are looked at (0: never); the
     gauges are kept of the streams that run, and of the last 50 that have ended.
 
-    Raises ConfigError for a negative number, EncodeError for text that the script's format cannot carry.
+        with sk.serve(lambda: sk.create_upstream(sk.Script("你好"))) as llm:
+            recording = await sk.record(llm.url, data={"question": "hi"})
+
+    Raises ValueError for a negative number, EncodeError for text that the script's format cannot carry.
     """
-    Buffers(send_buffer_bytes=send_buffer_bytes, write_buffer_bytes=write_buffer_bytes)
-    Tracing(gauge_ms=gauge_ms)
+    _check(send_buffer_bytes=send_buffer_bytes, write_buffer_bytes=write_buffer_bytes, gauge_ms=gauge_ms)
     script = script or Script()
-    steps = plan(script)
+    steps = script.steps()
     answer = _perform if script.faults else partial(_answer, content_type=writer(script.preset).content_type)
     app: Sanic[Any, Any] = Sanic(name or f"streamkit_upstream_{next(_serial)}", configure_logging=False)
     app.config.TOUCHUP = False  # with it, the second app of a process fails
@@ -162,6 +163,13 @@ def create_upstream(
     return app
 
 
+def _check(**given: float) -> None:
+    for name, value in given.items():
+        kinds, unit = ((int, float), "milliseconds") if name.endswith("_ms") else ((int,), "an integer")
+        if isinstance(value, bool) or not isinstance(value, kinds) or not 0 <= value < math.inf:
+            raise ValueError(f"expected {name} as {unit} >= 0, got {value!r}")
+
+
 async def _answer(request: Request, log: SentLog, content_type: str) -> None:
     response: HTTPResponse = await request.respond(content_type=content_type, headers={STREAM_ID_HEADER: log.stream_id})
     for step in log.steps:
@@ -189,7 +197,7 @@ async def _perform(request: Request, log: SentLog) -> None:
     for step in log.steps:
         if step.kind == "silence":
             await _cancelled()
-        waiting.append(step.wire)  # made before it is due
+        waiting.append(step.framed)  # made before it is due
         await _until(log.started_ns + step.due_ns)
         await _writable(request)
         log.due_ns.append(log.started_ns + step.due_ns)

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from dataclasses import fields
 from typing import Any, ClassVar, Final, TypeAlias
 
-from streamkit.lab.upstream.steps import Answer, Step
+from streamkit.lab.upstream.steps import ScriptedAnswer, Step
 
 __all__ = ["CONTENT", "CUTS", "FRAMING", "HEAD", "TIME", "WRITES", "Choices", "EventFault", "Fault"]
 
@@ -30,7 +30,7 @@ class Fault(ABC):
     choices: ClassVar[Choices] = {}
 
     @abstractmethod
-    def apply(self, answer: Answer) -> list[Step]:
+    def apply(self, answer: ScriptedAnswer) -> list[Step]:
         """The steps of the answer that has this fault."""
 
     def check(self, pieces: int) -> None:  # noqa: B027  # most that are not addressed have nothing to check
@@ -53,12 +53,12 @@ class EventFault(Fault):
         if not self.first <= self.at <= last:
             raise ValueError(f"expected at from {self.first} to {last}, as there are {pieces} pieces, got {self!r}")
 
-    def apply(self, answer: Answer) -> list[Step]:
+    def apply(self, answer: ScriptedAnswer) -> list[Step]:
         index = answer.find(self.at)
         return answer.steps if index is None else self.change(answer, index)
 
     @abstractmethod
-    def change(self, answer: Answer, index: int) -> list[Step]:
+    def change(self, answer: ScriptedAnswer, index: int) -> list[Step]:
         """`apply`, with the step at `index` as the one to be changed."""
 
 

@@ -21,7 +21,7 @@ from functools import partial
 from typing import ClassVar, Final, Literal
 
 from streamkit.lab.upstream.fault_base import CONTENT, CUTS, FRAMING, HEAD, TIME, WRITES, Choices, EventFault, Fault
-from streamkit.lab.upstream.steps import BODILESS, INTERIM, Answer, Kind, Step, answer_head, filled, noise, raw
+from streamkit.lab.upstream.steps import BODILESS, INTERIM, Kind, ScriptedAnswer, Step, answer_head, filled, noise, raw
 from streamkit.presets.writing import Writer
 
 __all__ = [
@@ -49,12 +49,22 @@ __all__ = [
 UNTOLD_BYTES: Final = 1000  # what a chunk whose size is a lie lacks
 MARK: Final = "@@@@"
 
+
+def __dir__() -> list[str]:
+    """The faults and nothing else: what is offered behind `sk.faults.`."""
+    return sorted(__all__)
+
+
 # --- When -----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Stall(EventFault):
-    """Nothing is sent for `ms` before event `at`, and all that follows is so much later. `at=0`: before the head."""
+    """Nothing is sent for `ms` before event `at`, and all that follows is so much later. `at=0`: before the head.
+
+    >>> [step.due_ns // 10**6 for step in sk.Script(["a", "b"], 0, 20, faults=[sk.faults.Stall(2, ms=500)]).steps()]
+    [0, 0, 520, 520]
+    """
 
     at: int
     ms: float
@@ -62,7 +72,7 @@ class Stall(EventFault):
     first: ClassVar[int] = 0
     beyond: ClassVar[int] = 2
 
-    def change(self, answer: Answer, index: int) -> list[Step]:
+    def change(self, answer: ScriptedAnswer, index: int) -> list[Step]:
         return answer.later(index, self.ms)
 
 
@@ -71,6 +81,10 @@ class Heartbeats(EventFault):
     """A silence of `ms` before event `at` in which the provider shows every `every_ms` that it lives.
 
     By comments, or by `event: ping` events; NDJSON has neither, so there it is blank lines.
+
+        >>> drips = sk.Script(["a", "b"], faults=[sk.faults.Heartbeats(2, every_ms=100, ms=300)])
+        >>> [step.kind for step in drips.steps()]
+        ['head', 'piece', 'noise', 'noise', 'piece', 'end']
     """
 
     at: int
@@ -85,7 +99,7 @@ class Heartbeats(EventFault):
         if not self.every_ms or self.ms / self.every_ms > 1e6:
             raise ValueError(f"expected every_ms > 0 and at most a million heartbeats, got {self!r}")
 
-    def change(self, answer: Answer, index: int) -> list[Step]:
+    def change(self, answer: ScriptedAnswer, index: int) -> list[Step]:
         since_ns = answer.steps[index].due_ns
         one = noise(since_ns, answer.preset, answer.form.heartbeat(as_event=self.how == "event"))
         numbers = range(1, math.ceil(self.ms / self.every_ms))
@@ -99,14 +113,18 @@ class Heartbeats(EventFault):
 
 @dataclass(frozen=True)
 class Split(EventFault):
-    """Event `at` comes in two chunks `gap_ms` apart, torn inside its first UTF-8 character of several bytes, if any."""
+    """Event `at` comes in two chunks `gap_ms` apart, torn inside its first UTF-8 character of several bytes, if any.
+
+    >>> [step.kind for step in sk.Script(["床"], faults=[sk.faults.Split(1, gap_ms=20)]).steps()]
+    ['head', 'part', 'piece', 'end']
+    """
 
     at: int
     gap_ms: float = 0.0
     stage: ClassVar[int] = WRITES
     beyond: ClassVar[int] = 0
 
-    def change(self, answer: Answer, index: int) -> list[Step]:
+    def change(self, answer: ScriptedAnswer, index: int) -> list[Step]:
         step = answer.steps[index]
         data = step.data
         if len(data) < 2:
@@ -120,7 +138,12 @@ class Split(EventFault):
 
 @dataclass(frozen=True)
 class Merge(EventFault):
-    """The events from `at` on, so many, go out in one write, when the last of them is due; each is its own chunk."""
+    """The events from `at` on, so many, go out in one write, when the last of them is due; each is its own chunk.
+
+    >>> merged = sk.Script(["a", "b", "c"], faults=[sk.faults.Merge(1, events=2)])
+    >>> [step.joined for step in merged.steps() if step.kind == "piece"]
+    [True, False, False]
+    """
 
     at: int
     events: int
@@ -130,7 +153,7 @@ class Merge(EventFault):
         if not 1 <= self.at <= self.at + self.events - 1 <= pieces:
             raise ValueError(f"expected events out of 1 to {pieces}, got {self!r}")
 
-    def change(self, answer: Answer, index: int) -> list[Step]:
+    def change(self, answer: ScriptedAnswer, index: int) -> list[Step]:
         steps, numbers = answer.steps, range(self.at, self.at + self.events)
         last = max((place for place, step in enumerate(steps) if step.at in numbers), default=index)
         merged = [replace(step, due_ns=steps[last].due_ns, joined=True) for step in steps[index:last]]
@@ -146,6 +169,9 @@ class Garbage(EventFault):
 
     `how="line"`: as a line of their own, which the grammar of SSE has a reader ignore. `how="event"`: as the data of an
     event, where the provider would have JSON. In NDJSON every line is data.
+
+        >>> sk.Script(["a", "b"], faults=[sk.faults.Garbage(2, how="event")]).expected_text
+        'a'
     """
 
     at: int
@@ -154,7 +180,7 @@ class Garbage(EventFault):
     stage: ClassVar[int] = CONTENT
     choices: ClassVar[Choices] = {"how": ("line", "event")}
 
-    def change(self, answer: Answer, index: int) -> list[Step]:
+    def change(self, answer: ScriptedAnswer, index: int) -> list[Step]:
         chance = random.Random(f"{answer.seed} {self!r}")  # noqa: S311  # a replayable script, no cryptography
         rest = chance.randbytes(self.size_bytes - 1).translate(bytes.maketrans(b"\r\n:", b"..."))
         line = b"\xff" + rest  # so it is never a field's name, nor JSON
@@ -172,13 +198,16 @@ class ErrorEvent(EventFault):
     """Instead of event `at` and the pieces behind it the provider reports an error, in its own format.
 
     Its end marker follows all the same, as with OpenRouter; NoEnd() leaves that out.
+
+        >>> sk.Script(["a", "b"], faults=[sk.faults.ErrorEvent(2, code="overloaded_error")]).expected_text
+        'a'
     """
 
     at: int
     code: str = "overloaded_error"
     stage: ClassVar[int] = CONTENT
 
-    def change(self, answer: Answer, index: int) -> list[Step]:
+    def change(self, answer: ScriptedAnswer, index: int) -> list[Step]:
         error = noise(answer.steps[index].due_ns, answer.preset, answer.form.error(self.code))
         end = [step for step in answer.steps[index:] if step.kind in ("close", "end")]
         return [*answer.steps[:index], error, *end]
@@ -186,13 +215,17 @@ class ErrorEvent(EventFault):
 
 @dataclass(frozen=True)
 class HugeEvent(EventFault):
-    """Before event `at` comes one more, with so many bytes of text; they are made while they are sent."""
+    """Before event `at` comes one more, with so many bytes of text; they are made while they are sent.
+
+    >>> len(sk.Script(["a", "b"], faults=[sk.faults.HugeEvent(2, size_bytes=70_000)]).expected_text)
+    70002
+    """
 
     at: int
     size_bytes: int
     stage: ClassVar[int] = CONTENT
 
-    def change(self, answer: Answer, index: int) -> list[Step]:
+    def change(self, answer: ScriptedAnswer, index: int) -> list[Step]:
         before, behind = _around_text(answer.form, self.at)
         due_ns = answer.steps[index].due_ns
         text = partial(operator.mul, "x", self.size_bytes)
@@ -202,13 +235,17 @@ class HugeEvent(EventFault):
 
 @dataclass(frozen=True)
 class EndlessLine(EventFault):
-    """Instead of event `at` comes one whose line goes on for so many bytes of text, and the answer ends within it."""
+    """Instead of event `at` comes one whose line goes on for so many bytes of text, and the answer ends within it.
+
+    >>> sk.Script(["a", "b"], faults=[sk.faults.EndlessLine(2, size_bytes=70_000)]).expected_text
+    'a'
+    """
 
     at: int
     size_bytes: int
     stage: ClassVar[int] = CONTENT
 
-    def change(self, answer: Answer, index: int) -> list[Step]:
+    def change(self, answer: ScriptedAnswer, index: int) -> list[Step]:
         before, _ = _around_text(answer.form, self.at)
         line = filled(answer.steps[index].due_ns, before, self.size_bytes)
         end = [replace(step, at=-1) for step in answer.steps if step.kind == "end"]  # there is no event `at` any more
@@ -223,13 +260,17 @@ def _around_text(form: Writer, at: int) -> tuple[bytes, bytes]:
 
 @dataclass(frozen=True)
 class Duplicate(EventFault):
-    """Event `at` comes twice, the same to the byte, its id (where the format has ids) included."""
+    """Event `at` comes twice, the same to the byte, its id (where the format has ids) included.
+
+    >>> sk.Script(["a", "b", "c"], faults=[sk.faults.Duplicate(2)]).expected_text
+    'abbc'
+    """
 
     at: int
     stage: ClassVar[int] = CONTENT
     beyond: ClassVar[int] = 0
 
-    def change(self, answer: Answer, index: int) -> list[Step]:
+    def change(self, answer: ScriptedAnswer, index: int) -> list[Step]:
         twin = replace(answer.steps[index], at=-1)
         return answer.inserted(index + 1, *[twin] if answer.steps[index].at == self.at else ())
 
@@ -238,12 +279,17 @@ class Duplicate(EventFault):
 class NoEnd(Fault):
     """The end marker is missing. With `keep_finish` the finish events before it are sent, such as OpenAI's last chunk
     with its `finish_reason`; many compatible servers end so.
+
+        >>> sk.Script(["a", "b"], preset="openai", faults=[sk.faults.NoEnd()]).whole
+        False
+        >>> sk.Script(["a", "b"], preset="openai", faults=[sk.faults.NoEnd(keep_finish=True)]).whole
+        True
     """
 
     keep_finish: bool = False
     stage: ClassVar[int] = CONTENT
 
-    def apply(self, answer: Answer) -> list[Step]:
+    def apply(self, answer: ScriptedAnswer) -> list[Step]:
         return [s for s in answer.steps if s.kind != "close" or (self.keep_finish and s.proof != "proof")]
 
 
@@ -251,12 +297,15 @@ class NoEnd(Fault):
 class MoreAfterEnd(Fault):
     """Behind the end marker comes one more piece. A format without an end marker has nothing that this could follow:
     there it is a piece like any other.
+
+        >>> sk.Script(["a", "b"], preset="openai", faults=[sk.faults.MoreAfterEnd("c")]).expected_text
+        'ab'
     """
 
     text: str = "more"
     stage: ClassVar[int] = CONTENT
 
-    def apply(self, answer: Answer) -> list[Step]:
+    def apply(self, answer: ScriptedAnswer) -> list[Step]:
         end = answer.steps[-1]
         if end.at < 0:
             return answer.steps
@@ -292,6 +341,9 @@ class BadChunk(EventFault):
 
     `how="size"`: its size is no number. `how="crlf"`: no CRLF stands behind its data. `how="long"`: it announces more
     than comes before the connection is closed. With `at` n + 2 it is the last chunk.
+
+        >>> sk.Script(["a", "b"], faults=[sk.faults.BadChunk(2, how="size")]).steps()[2].framed[:2]
+        b'zz'
     """
 
     at: int
@@ -300,7 +352,7 @@ class BadChunk(EventFault):
     beyond: ClassVar[int] = 2
     choices: ClassVar[Choices] = {"how": tuple(FRAMES)}
 
-    def change(self, answer: Answer, index: int) -> list[Step]:
+    def change(self, answer: ScriptedAnswer, index: int) -> list[Step]:
         step = answer.steps[index]
         bad = replace(step, frame=FRAMES[self.how], breaks="before" if self.how == "size" else "behind")
         behind = [raw(step.due_ns, "fin", b"")] if self.how == "long" else answer.steps[index + 1 :]
@@ -312,6 +364,9 @@ class WrongLength(Fault):
     """The body has a Content-Length, which is `by` bytes more (then the connection is closed) or less than comes.
 
     Less, in a format without an end marker, is a lie that cannot be seen if it ends behind a whole event.
+
+        >>> sk.Script(["a", "b"], faults=[sk.faults.WrongLength(5)]).whole
+        False
     """
 
     by: int
@@ -322,7 +377,7 @@ class WrongLength(Fault):
         if not self.by:
             raise ValueError("expected by as the number of bytes that Content-Length is wrong by, got 0")
 
-    def apply(self, answer: Answer) -> list[Step]:
+    def apply(self, answer: ScriptedAnswer) -> list[Step]:
         head, *events, end = answer.steps
         length = max(0, sum(len(step.data) for step in events) + self.by)
         told = head.data.replace(b"Transfer-Encoding: chunked", b"Content-Length: %d" % length)
@@ -360,6 +415,9 @@ class Cut(EventFault):
     """The connection ends before event `at`, or `inside` of it: of its chunk, of the head (0), of the last chunk.
 
     `how="rst"` is a reset, once all that was sent has arrived; a unix socket knows none, there it is as "fin".
+
+        >>> sk.Script(["a", "b"], faults=[sk.faults.Cut(2, how="rst")]).expected_text
+        'a'
     """
 
     at: int
@@ -370,12 +428,12 @@ class Cut(EventFault):
     beyond: ClassVar[int] = 2
     choices: ClassVar[Choices] = {"how": ("fin", "rst")}
 
-    def change(self, answer: Answer, index: int) -> list[Step]:
+    def change(self, answer: ScriptedAnswer, index: int) -> list[Step]:
         step = answer.steps[index]
-        wire = step.wire if self.inside else b""
-        kept = max(1, len(wire) - len(step.data) // 2 - 3)  # 3: more than the CRLF behind a chunk's data
-        begun = raw(step.due_ns, "head" if step.kind == "head" else "part", wire[:kept], at=step.at)
-        return [*answer.steps[:index], *([begun] if wire else []), raw(step.due_ns, self.how, b"")]
+        framed = step.framed if self.inside else b""
+        kept = max(1, len(framed) - len(step.data) // 2 - 3)  # 3: more than the CRLF behind a chunk's data
+        begun = raw(step.due_ns, "head" if step.kind == "head" else "part", framed[:kept], at=step.at)
+        return [*answer.steps[:index], *([begun] if framed else []), raw(step.due_ns, self.how, b"")]
 
 
 # --- The head, and what comes instead of an answer ------------------------------------------------------------------
@@ -383,11 +441,15 @@ class Cut(EventFault):
 
 @dataclass(frozen=True)
 class NoAnswer(Fault):
-    """The request is read, and nothing is ever said."""
+    """The request is read, and nothing is ever said.
+
+    >>> [step.kind for step in sk.Script(faults=[sk.faults.NoAnswer()]).steps()]
+    ['silence']
+    """
 
     stage: ClassVar[int] = CONTENT
 
-    def apply(self, answer: Answer) -> list[Step]:  # noqa: ARG002  # whatever it would have been
+    def apply(self, answer: ScriptedAnswer) -> list[Step]:  # noqa: ARG002  # whatever it would have been
         return [raw(0, "silence", b"", at=0)]
 
 
@@ -402,6 +464,9 @@ class Status(Fault):
     """An answer of another kind: this status, and an error as JSON or as a page of HTML; also under 200.
 
     `retry_after` is the value of that header, seconds or any text; a redirection (3xx) has a Location.
+
+        >>> sk.Script(faults=[sk.faults.Status(429, retry_after=7)]).steps()[0].data.splitlines()[0]
+        b'HTTP/1.1 429 Scripted'
     """
 
     status: int
@@ -417,7 +482,7 @@ class Status(Fault):
         if not str(self.retry_after).isprintable():
             raise ValueError(f"expected retry_after without control characters, got {self.retry_after!r}")
 
-    def apply(self, answer: Answer) -> list[Step]:  # noqa: ARG002  # whatever it would have been
+    def apply(self, answer: ScriptedAnswer) -> list[Step]:  # noqa: ARG002  # whatever it would have been
         content_type, page = BODIES[self.body]
         body = b"" if self.status in BODILESS else (page % self.status).encode()
         head = answer_head(
@@ -432,12 +497,16 @@ class Status(Fault):
 
 @dataclass(frozen=True)
 class SlowHead(Fault):
-    """The head comes byte by byte, `gap_ms` apart; what follows is later by all of these gaps."""
+    """The head comes byte by byte, `gap_ms` apart; what follows is later by all of these gaps.
+
+    >>> sk.Script(["a"], 0, faults=[sk.faults.SlowHead(gap_ms=1)]).steps()[-1].due_ns // 10**6
+    120
+    """
 
     gap_ms: float = 0.0
     stage: ClassVar[int] = HEAD
 
-    def apply(self, answer: Answer) -> list[Step]:
+    def apply(self, answer: ScriptedAnswer) -> list[Step]:
         index = answer.find(0)
         if index is None or answer.steps[index].kind != "head":
             return answer.steps
@@ -452,12 +521,16 @@ class SlowHead(Fault):
 
 @dataclass(frozen=True)
 class BigHead(Fault):
-    """The head has one header field more, of so many bytes."""
+    """The head has one header field more, of so many bytes.
+
+    >>> len(sk.Script(["a"], faults=[sk.faults.BigHead(size_bytes=1000)]).steps()[0].data) > 1000
+    True
+    """
 
     size_bytes: int
     stage: ClassVar[int] = FRAMING
 
-    def apply(self, answer: Answer) -> list[Step]:
+    def apply(self, answer: ScriptedAnswer) -> list[Step]:
         head, *rest = answer.steps
         if head.kind != "head":
             return answer.steps
@@ -467,10 +540,14 @@ class BigHead(Fault):
 
 @dataclass(frozen=True)
 class Interim(Fault):
-    """So many interim responses (103 Early Hints) come before the answer, or before its absence."""
+    """So many interim responses (103 Early Hints) come before the answer, or before its absence.
+
+    >>> sk.Script(["a"], faults=[sk.faults.Interim(2)]).steps()[0].data.count(b"103 Early Hints")
+    2
+    """
 
     count: int
     stage: ClassVar[int] = HEAD
 
-    def apply(self, answer: Answer) -> list[Step]:
+    def apply(self, answer: ScriptedAnswer) -> list[Step]:
         return answer.inserted(0, raw(0, "head", INTERIM * self.count))

@@ -16,11 +16,7 @@ from streamkit.presets import PRESETS
 __all__ = ["random_script"]
 
 SIGNS: Final = '床明月光，霜。éß a;"\\\n😀\u2028:'
-
-
 MOST_PIECES: Final = 12
-
-
 MOST_FAULTS: Final = 3
 
 
@@ -28,7 +24,10 @@ def random_script(seed: int, *, stall_ms: float = 5.0, **fields: Any) -> Script:
     """A script drawn at random from `seed`: format, pieces of multi-byte text, times of a few ms, none to three faults.
 
     No silence is longer than `stall_ms` (but NoAnswer, which is for ever), so thousands can be run. `fields` are those
-    of `Script`, taken as they are: `random_script(7, preset="openai")` draws the rest.
+    of `Script`, taken as they are, and the rest is drawn.
+
+        >>> sk.random_script(7, preset="openai").preset
+        'openai'
     """
     chance = random.Random(seed)  # noqa: S311  # a replayable script, no cryptography
     pieces = chance.randint(0, MOST_PIECES)

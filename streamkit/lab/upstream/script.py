@@ -1,4 +1,4 @@
-"""What a scripted upstream says and when, down to the byte: `Script`; and scripts by the thousand: `random_script`."""
+"""What a scripted upstream says and when, down to the byte: `Script`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from streamkit.lab.upstream.fault_base import Fault
 from streamkit.lab.upstream.steps import Step, Truth, proof_of, truth_of, whole_answer
 from streamkit.presets import Preset, preset, writer
 
-__all__ = ["POEM", "Script", "plan", "split_text"]
+__all__ = ["POEM", "Script", "split_text"]
 
 POEM: Final = (
     "床前明月光，疑是地上霜。举头望明月，低头思故乡。\n"
@@ -41,6 +41,9 @@ class Script:
     before its predecessor. `preset` says in which provider's format: a name, or a Preset of one's own that has a
     Writer (`write=`). `faults` are what goes wrong (see `streamkit.faults`). Two scripts with equal fields do the same
     to the byte.
+
+        >>> sk.Script(["床前", "明月光"], gap_ms=20, faults=[sk.faults.Cut(2)]).expected_text
+        '床前'
 
     Raises ValueError for negative times, an empty piece, or faults that this script cannot have, UnknownPreset for an
     unknown format, ConfigError for a Preset that does not say how it is written.
@@ -90,12 +93,28 @@ class Script:
         responses beyond these limits. It follows from the script alone, whatever reads it.
         """
         return truth_of(
-            _answer(self),
+            _whole(self),
             marked=preset(self.preset).has_end_marker,
             max_event_bytes=max_event_bytes,
             max_head_bytes=max_head_bytes,
             max_interim=max_interim,
         )
+
+    def steps(self) -> list[Step]:
+        """The whole stream, event by event: what the provider sends first, the pieces, and its end.
+
+        With faults it is all that is written: the head of the answer and the end of its framing are steps too.
+
+            >>> [step.kind for step in sk.Script(["a", "b"], preset="openai").steps()]
+            ['open', 'piece', 'piece', 'close', 'close', 'close']
+
+        Raises EncodeError for text that the provider's format cannot carry.
+        """
+        form = writer(self.preset)
+        for index, text in enumerate(self.pieces):
+            form.piece(text, index)  # what is wrong with it is said now, not in the middle of a stream
+        steps = _whole(self)
+        return steps if self.faults else steps[1:-1]
 
     def due_ns(self) -> list[int]:
         """When each piece is due without faults, in ns after the complete request; never decreasing."""
@@ -107,21 +126,7 @@ class Script:
         return [int(due_ms * 1e6) for due_ms in itertools.accumulate(moved, max, initial=0.0)][1:]
 
 
-def plan(script: Script) -> list[Step]:
-    """The whole stream, event by event: what the provider sends first, the pieces, and its end.
-
-    With faults it is all that is written: the head of the answer and the end of its framing are steps too.
-
-    Raises EncodeError for text that the provider's format cannot carry.
-    """
-    form = writer(script.preset)
-    for index, text in enumerate(script.pieces):
-        form.piece(text, index)  # what is wrong with it is said now, not in the middle of a stream
-    steps = _answer(script)
-    return steps if script.faults else steps[1:-1]
-
-
-def _answer(script: Script) -> list[Step]:
+def _whole(script: Script) -> list[Step]:
     """All that is written, with the head of the answer and the end of its framing."""
     known = preset(script.preset)
     form = writer(known)
@@ -174,6 +179,3 @@ def _conflict(given: Sequence[Fault]) -> str:
     if len(instead) > 1 or (instead and others):
         return f"with {instead[0]} there is no stream that the others could concern"
     return ""
-
-
-# --- Scripts by the thousand ----------------------------------------------------------------------------------------

@@ -15,9 +15,9 @@ from streamkit.transport.http1 import LAST_CHUNK, chunk
 __all__ = [
     "BODILESS",
     "INTERIM",
-    "Answer",
     "Kind",
     "Proof",
+    "ScriptedAnswer",
     "Step",
     "Truth",
     "answer_head",
@@ -73,12 +73,12 @@ class Step:
         return self.encode()
 
     @property
-    def wire(self) -> bytes:
+    def framed(self) -> bytes:
         """The same in its HTTP framing."""
         return self.frame(self.encode())
 
 
-class Answer(NamedTuple):
+class ScriptedAnswer(NamedTuple):
     """The steps of a whole answer, from its head to the end of its framing; its provider, and its script's seed."""
 
     steps: list[Step]
@@ -108,11 +108,11 @@ class Answer(NamedTuple):
 # --- How steps are made ---------------------------------------------------------------------------------------------
 
 
-def whole_answer(events: Sequence[Step], preset: Preset, seed: int, end_at: int) -> Answer:
+def whole_answer(events: Sequence[Step], preset: Preset, seed: int, end_at: int) -> ScriptedAnswer:
     """These events between a head and a last chunk; faults address the latter as `end_at`."""
     head = answer_head(200, writer(preset).content_type, transfer_encoding="chunked")
     end = Step(events[-1].due_ns if events else 0, "end", bytes, at=end_at, frame=_last_chunk)
-    return Answer([raw(0, "head", head, at=0), *events, end], preset, seed)
+    return ScriptedAnswer([raw(0, "head", head, at=0), *events, end], preset, seed)
 
 
 def _last_chunk(_: bytes) -> bytes:

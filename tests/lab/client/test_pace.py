@@ -21,7 +21,7 @@ from streamkit.lab.client.pace import Pace, Reader
 from streamkit.lab.client.record import record
 from streamkit.lab.client.recorder import Recorder
 from streamkit.lab.lab import Lab
-from streamkit.lab.upstream.app import Script
+from streamkit.lab.upstream import Script
 from streamkit.outcome import Outcome
 from tests.rawsockets import LAST_CHUNK, SSE_HEAD, RawServer, chunk
 

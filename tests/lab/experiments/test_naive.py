@@ -16,7 +16,7 @@ import pytest
 from sanic import Sanic
 
 from streamkit.lab.client.record import record
-from streamkit.lab.experiments.naive import article, stock
+from streamkit.lab.experiments.naive import article, pumped, stock
 from streamkit.lab.recording.recording import Recording
 from streamkit.presets import writer
 from streamkit.serving.server import serve
@@ -57,6 +57,14 @@ cut_off = says(HEAD, *EVENTS[:2])  # and then it closes
 def test_what_is_whole_they_relay_whole(relay: Relay) -> None:
     recording = ask(relay, whole)
     assert (str(recording.outcome), recording.text) == ("complete", WHOLE)
+
+
+@pytest.mark.parametrize("relay", [article, stock, pumped])
+def test_they_pass_the_streams_id_on_if_there_is_one(relay: Relay) -> None:
+    with RawServer(whole) as upstream, serve(partial(relay, upstream.url)) as server:
+        for headers in ({"X-Stream-Id": "one"}, {}):
+            asyncio.run(record(f"{server.url}/ans", data={"chat_history": "你好"}, headers=headers, total_s=20))
+    assert [b"\r\nx-stream-id: one\r\n" in asked.lower() for asked in upstream.requests] == [True, False]
 
 
 @BOTH

@@ -43,7 +43,7 @@ def test_a_figure_draws_what_the_file_of_its_name_says(figure: str) -> None:
 
 
 def test_neither_the_findings_nor_the_map_of_timeouts_load_matplotlib() -> None:
-    modules = ["streamkit.lab.experiments.timeout_map"]
+    modules = ["streamkit.lab.experiments.timeouts"]
     modules += [f"streamkit.lab.findings.{module.name}" for module in pkgutil.iter_modules(findings.__path__)]
     code = f"import sys, {', '.join(modules)}; sys.exit('matplotlib' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -9,7 +9,7 @@ from streamkit.lab.findings.leaving import Leaving, after_leaving
 from streamkit.lab.lab import Lab
 from streamkit.lab.recording.recording import Recording
 from streamkit.lab.run import run
-from streamkit.lab.upstream.app import Script
+from streamkit.lab.upstream import Script
 from streamkit.taps import Tap
 
 MS = 1_000_000

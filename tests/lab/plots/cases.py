@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 
 from streamkit.lab import findings, plots
 from streamkit.lab.experiments.silences import LENGTHS, RELAYS
-from streamkit.lab.experiments.timeout_map import PLACES, SilenceCell, TimeoutMap
+from streamkit.lab.experiments.timeouts import PLACES, SilenceCell, TimeoutMap
 from streamkit.lab.findings.endings import EndGrid, Ending, EndKind, end_grid, endings_of
 from streamkit.lab.recording.recording import Recording
 from streamkit.outcome import Outcome

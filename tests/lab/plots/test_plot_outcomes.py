@@ -8,7 +8,7 @@ from matplotlib.colors import same_color
 
 from streamkit.lab import plots
 from streamkit.lab.experiments.silences import LENGTHS, RELAYS
-from streamkit.lab.experiments.timeout_map import PLACES, TimeoutMap
+from streamkit.lab.experiments.timeouts import PLACES, TimeoutMap
 from streamkit.lab.findings.endings import KINDS, Band, EndGrid, Ending
 from streamkit.lab.plots import palette
 from tests.figures import (

@@ -1,83 +1,43 @@
-"""The scripted upstream: what it says and when is fixed by the script alone."""
+"""The scripted upstream on real sockets: its queues, its logs, and scripts with faults, written past the server."""
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import sys
-import tracemalloc
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from streamkit.errors import ConfigError, EncodeError, UnknownPreset
-from streamkit.lab.net.buffers import network
+from streamkit.errors import EncodeError
+from streamkit.lab.net import Network
 from streamkit.lab.upstream import app as upstream
 from streamkit.lab.upstream.app import SentLog, create_upstream
-from streamkit.lab.upstream.script import POEM, Script, plan, split_text
-from streamkit.serving.server import serve
+from streamkit.lab.upstream.fault_base import Fault
+from streamkit.lab.upstream.faults import (
+    BadChunk,
+    Cut,
+    Garbage,
+    Heartbeats,
+    HugeEvent,
+    Interim,
+    Merge,
+    NoAnswer,
+    Split,
+    Stall,
+    WrongLength,
+)
+from streamkit.lab.upstream.script import POEM, Script
+from streamkit.serving.server import Server, serve
 from streamkit.sockets import unread_bytes
-from tests.rawsockets import read_answer, request
-from tests.servers import connect, eventually
-
-
-@given(st.text(max_size=200), st.integers())
-def test_pieces_join_to_the_text_for_any_seed(text: str, seed: int) -> None:
-    pieces = split_text(text, seed)
-    assert "".join(pieces) == text
-    assert all(1 <= len(piece) <= 6 for piece in pieces)
-
-
-def test_the_same_seed_cuts_alike_and_another_does_not() -> None:
-    assert split_text(POEM, 1) == split_text(POEM, 1) != split_text(POEM, 2)
-
-
-def test_without_jitter_the_pieces_are_due_on_an_even_grid() -> None:
-    assert Script(["a", "b", "c"], first_piece_ms=300, gap_ms=50).due_ns() == [300_000_000, 350_000_000, 400_000_000]
-
-
-@given(st.integers(), st.floats(0, 1000), st.floats(0, 100), st.floats(0, 500))
-def test_jitter_moves_pieces_but_never_before_their_predecessor(
-    seed: int, first_ms: float, gap_ms: float, jitter_ms: float
-) -> None:
-    script = Script(["x"] * 20, first_piece_ms=first_ms, gap_ms=gap_ms, jitter_ms=jitter_ms, seed=seed)
-    due = script.due_ns()
-    assert due == sorted(due)
-    assert due[0] >= 0
-    assert due == Script(["x"] * 20, first_piece_ms=first_ms, gap_ms=gap_ms, jitter_ms=jitter_ms, seed=seed).due_ns()
-
-
-def test_the_plan_is_the_providers_stream_event_by_event() -> None:
-    steps = plan(Script(["你", "好"], first_piece_ms=10, gap_ms=5, preset="openai"))
-    assert [step.kind for step in steps].count("piece") == 2
-    assert [step.due_ns for step in steps if step.kind == "piece"] == [10_000_000, 15_000_000]
-    assert steps[-1].data == b"data: [DONE]\n\n"
-    assert steps[-1].due_ns == 15_000_000
-
-
-def test_a_script_without_pieces_still_opens_and_ends() -> None:
-    assert {step.kind for step in plan(Script([], preset="openai"))} == {"open", "close"}
-
-
-@pytest.mark.parametrize("field", ["first_piece_ms", "gap_ms", "jitter_ms"])
-@pytest.mark.parametrize("value", [-1, float("nan"), float("inf")])
-def test_times_that_make_no_sense_are_refused_by_name(field: str, value: float) -> None:
-    with pytest.raises(ValueError, match=f"expected {field} as milliseconds"):
-        Script(**{field: value})  # type: ignore[arg-type]  # mypy cannot see which field
-
-
-def test_an_empty_piece_is_refused() -> None:
-    with pytest.raises(ValueError, match="non-empty strings"):
-        Script(["a", ""])
-
-
-def test_an_unknown_wire_format_is_refused_when_the_script_is_written() -> None:
-    with pytest.raises(UnknownPreset, match="openai"):
-        Script(preset="opnai")
+from tests.rawsockets import is_whole, read_answer, request
+from tests.scripted import A, script, wires
+from tests.servers import connect, eventually, rest_of
 
 
 def test_lateness_is_sent_minus_due() -> None:
@@ -88,22 +48,6 @@ def test_lateness_is_sent_minus_due() -> None:
     assert repr(log) == "<SentLog unfinished: 2 events, at most 81.0 ms late>"
 
 
-# --- A long script --------------------------------------------------------------------------------------------------
-
-
-def test_the_bytes_of_a_long_script_are_never_in_memory_as_a_whole() -> None:
-    pieces = [f"{number:05} {'x' * 10_000}" for number in range(1000)]
-    script = Script(pieces, preset="openai")
-    tracemalloc.start()
-    try:
-        steps = plan(script)
-        assert sum(len(step.data) for step in steps) > 10_000_000
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak < 2_000_000
-
-
 def test_what_a_format_cannot_carry_is_refused_before_anything_is_sent() -> None:
     with pytest.raises(EncodeError):
         create_upstream(Script(["good", "a\rb"], preset="replicate"))
@@ -112,7 +56,7 @@ def test_what_a_format_cannot_carry_is_refused_before_anything_is_sent() -> None
 # --- Its buffers and gauges -----------------------------------------------------------------------------------------
 
 LINUX = sys.platform == "linux"  # elsewhere the kernel tells nothing of its queues
-SMALL = network("small-buffers")
+SMALL = Network.of("small-buffers")
 OFFER = Script(["x" * 10_000] * 1000, first_piece_ms=0, gap_ms=0)  # more than TCP absorbs
 EVERYWHERE = pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 create_held = partial(
@@ -216,5 +160,119 @@ def test_gauges_are_kept_of_the_last_streams_that_ended_and_not_at_all_unless_as
 
 @pytest.mark.parametrize("setting", ["send_buffer_bytes", "write_buffer_bytes", "gauge_ms"])
 def test_negative_settings_are_refused_by_name(setting: str) -> None:
-    with pytest.raises(ConfigError, match=f"expected {setting} as"):
+    with pytest.raises(ValueError, match=f"expected {setting} as"):
         create_upstream(**{setting: -1})  # type: ignore[arg-type]  # mypy cannot see which
+
+
+# --- A script with faults, past the server ----------------------------------------------------------------------------
+
+
+@contextmanager
+def faulty(given: Script, **where: Any) -> Iterator[tuple[socket.socket, Server]]:
+    """A connection on which the scripted upstream was asked."""
+    with serve(partial(create_upstream, given), **where) as server, connect(server) as reader:
+        reader.sendall(request("/", b"x=1"))
+        yield reader, server
+
+
+def log_of(server: Server) -> SentLog:
+    assert server.app is not None
+    assert eventually(lambda: len(server.app.ctx.sent) > 0)  # type: ignore[union-attr]  # narrowed above
+    log: SentLog = server.app.ctx.sent[-1]
+    return log
+
+
+@EVERYWHERE
+@pytest.mark.parametrize(
+    "fault",
+    [Split(1, 1), Merge(1, 3), WrongLength(-5), WrongLength(5), BadChunk(2), BadChunk(2, "long"), Cut(2, inside=True)],
+    ids=repr,
+)
+def test_a_client_gets_exactly_the_planned_bytes_and_then_the_end(fault: Fault, loop: str) -> None:
+    given = script(fault, Interim(1), gap_ms=0)
+    with faulty(given, loop=loop) as (reader, server):
+        assert rest_of(reader) == b"".join(step.framed for step in given.steps())
+        log = log_of(server)
+        assert eventually(lambda: log.ended)
+        assert log.how == ("cut" if given.steps()[-1].kind == "fin" else "finished")
+        assert len(log.sent_ns) == len(log.due_ns) == len(given.steps())
+        assert log.wrote_bytes == len(b"".join(wires(given)))
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_reset_comes_behind_all_that_was_sent(loop: str, inside: bool) -> None:
+    given = script(Cut(3, "rst", inside), Merge(2, 2), pieces=("x" * 200_000, "b", "c"), gap_ms=0)
+    with faulty(given, loop=loop) as (reader, server):
+        got: list[bytes] = []
+        with pytest.raises(ConnectionResetError):
+            got.extend(iter(partial(reader.recv, 65536), b""))
+        assert b"".join(got) == b"".join(step.framed for step in given.steps())
+        assert log_of(server).how == "cut"
+
+
+def test_on_a_unix_socket_a_reset_is_an_end() -> None:
+    with faulty(script(Cut(2, "rst")), unix=True) as (reader, _):
+        assert rest_of(reader).endswith(A)
+
+
+@pytest.mark.parametrize("fault", [Merge(1, 3), Split(2), Heartbeats(1, 1, 3)], ids=repr)
+def test_each_step_is_one_write_but_merged_ones_leave_together(fault: Fault) -> None:
+    writes: list[bytes] = []
+    free = asyncio.Event()
+    free.set()
+    steps = script(fault, gap_ms=0).steps()
+
+    async def perform() -> None:
+        leave = asyncio.Event()
+        transport = SimpleNamespace(
+            write=writes.append,
+            is_closing=lambda: False,
+            get_extra_info=lambda _: None,
+            close=leave.set,
+        )
+        protocol = SimpleNamespace(transport=transport, _can_write=free)
+        request: Any = SimpleNamespace(transport=transport, stream=SimpleNamespace(stage=None), protocol=protocol)
+        log = SentLog(time.monotonic_ns(), b"", "", steps)
+        task = asyncio.ensure_future(upstream._perform(request, log))
+        await leave.wait()
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        assert log.how == "finished"
+
+    asyncio.run(perform())
+    head, *events, end = (step.framed for step in steps)
+    assert writes == [head, *([b"".join(events)] if isinstance(fault, Merge) else events), end]
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("fault", [NoAnswer(), Stall(0, 3_600_000), Stall(2, 3_600_000)], ids=repr)
+def test_an_upstream_that_is_silent_ends_when_its_asker_leaves(fault: Fault, loop: str) -> None:
+    with faulty(script(fault), loop=loop) as (reader, server):
+        log = log_of(server)
+        assert (log.how, log.ended) == ("running", False)
+        reader.close()
+        assert eventually(lambda: log.ended)
+        assert log.how == "left"
+        with connect(server) as other:
+            other.sendall(request("/", b"").replace(b"POST /", b"GET /sent"))
+            assert b'"how":"left"' in read_answer(other)
+
+
+def test_an_upstream_whose_reader_takes_nothing_is_held_and_ends_when_it_leaves() -> None:
+    with faulty(script(HugeEvent(1, 100_000_000))) as (reader, server):
+        log = log_of(server)
+        assert eventually(lambda: log.wrote_bytes > 100_000)
+        assert not log.ended
+        reader.close()
+        assert eventually(lambda: log.ended)
+        assert (log.how, log.wrote_bytes < 50_000_000) == ("left", True)
+
+
+def test_another_answer_comes_on_the_next_connection() -> None:
+    with serve(partial(create_upstream, script(Garbage(1), gap_ms=0))) as server:
+        for _ in range(3):
+            with connect(server) as reader:
+                reader.sendall(request("/", b""))
+                assert is_whole(read_answer(reader))

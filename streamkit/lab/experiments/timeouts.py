@@ -1,4 +1,4 @@
-"""What came of silences: a cell for each stream, a map of all, and which timer it was. The experiment is `silences`."""
+"""What came of a timeout map's silences: a cell for each stream, a map of all, and which timer it was."""
 
 from __future__ import annotations
 
@@ -99,7 +99,12 @@ class SilenceCell:
 
 @dataclass(frozen=True, repr=False)
 class TimeoutMap:
-    """All cells of a `timeout_map`; every timer was set to `T_s`."""
+    """All cells of a `timeout_map`; every timer was set to `T_s`.
+
+        found = await sk.experiments.timeout_map(T_s=0.5)
+
+    `print(found.finding)` says what came of it, `sk.plots.outcomes(found)` draws it.
+    """
 
     T_s: float
     cells: tuple[SilenceCell, ...]
@@ -163,10 +168,10 @@ class Times(NamedTuple):
 # --- Judging --------------------------------------------------------------------------------------------------------
 
 
-def judged(relay: str, silence: Silence, recording: Recording, times: Times, logged: str | None) -> SilenceCell:
+def judged(relay: str, silence: Silence, recording: Recording, times: Times) -> SilenceCell:
     """What the client saw, and which timer that was: of ours by its own word, of Sanic and httpx by what they leave."""
     seen = ending(recording, silence.text)
-    own = recording.meta.get("server_outcome") or logged
+    own = recording.meta.get("server_outcome") or _own_word(recording)
     fired = "" if seen.kind == "complete" else _by_word(own) if own else _by_trace(relay, recording)
     return SilenceCell(
         relay=relay,
@@ -182,6 +187,11 @@ def judged(relay: str, silence: Silence, recording: Recording, times: Times, log
         after_ms=times.after_ms if fired else None,
         late_ms=times.late_ms,
     )
+
+
+def _own_word(recording: Recording) -> str | None:
+    """What the relay itself says of the stream: a client that is cut off cannot be told."""
+    return None if recording.relay is None else str(recording.relay.outcome)
 
 
 def _by_word(outcome: str) -> str:

@@ -1,4 +1,4 @@
-"""serve() in a real Jupyter kernel: cells run again, kernels interrupted, shut down and killed."""
+"""serve() in a real notebook's kernel: cells run again; the kernel interrupted, shut down and killed."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from jupyter_client.manager import KernelManager
 from tests.servers import ROOT, alive, eventually, free_port
 
 WAIT_S = 60.0
-SHUTDOWN_S = 5.0  # generous; a kernel without servers takes about half a second
+SHUTDOWN_S = 5.0  # generous; a notebook's kernel without servers takes about half a second
 
 
-class Kernel:
-    """A kernel that a test can drive as a frontend does, with or without cell ids."""
+class NotebookKernel:
+    """A notebook's kernel that a test can drive as a frontend does, with or without cell ids."""
 
     def __init__(self) -> None:
         self._manager = KernelManager(kernel_name="python3")
@@ -66,35 +66,44 @@ class Kernel:
         self._manager.cleanup_resources()
 
 
-@pytest.fixture
-def kernel() -> Iterator[Kernel]:
-    kernel = Kernel()
+@pytest.fixture(scope="module")
+def kept() -> Iterator[NotebookKernel]:
+    """One for the tests that leave it as they found it: a start takes seconds."""
+    kernel = NotebookKernel()
     yield kernel
     kernel.close()
 
 
-def test_cells_that_are_run_again(kernel: Kernel) -> None:
+@pytest.fixture
+def kernel() -> Iterator[NotebookKernel]:
+    kernel = NotebookKernel()
+    yield kernel
+    kernel.close()
+
+
+def test_cells_that_are_run_again(kept: NotebookKernel) -> None:
     """Ten runs of a cell on a fixed port, with its handle in Out[], leave one server, and so does an edited cell."""
     port = free_port()
     for _ in range(10):
-        assert kernel.run(f"serve(make_app, port={port})") == ""
-    assert kernel.run("print(len(servers()))") == "1\n"
-    assert kernel.run("stop_all(); print(len(servers()))") == "0\n"
+        assert kept.run(f"serve(make_app, port={port})") == ""
+    assert kept.run("print(len(servers()))") == "1\n"
+    assert kept.run("stop_all(); print(len(servers()))") == "0\n"
 
-    kernel.run(f"server = serve(make_app, port={port})", "a1b2")
-    kernel.run(f"server = serve(make_app, port={port})  # edited", "a1b2")
-    assert kernel.run("print(len(servers()), servers() == [server])") == "1 True\n"
+    kept.run(f"server = serve(make_app, port={port})", "a1b2")
+    kept.run(f"server = serve(make_app, port={port})  # edited", "a1b2")
+    assert kept.run("print(len(servers()), servers() == [server])") == "1 True\n"
 
-    kernel.run("server = serve(make_app)")
-    kernel.run("server = serve(make_app)  # edited, by a frontend without cell ids")
-    assert kernel.run("print(len(servers()), servers() == [server])") == "1 True\n"
+    kept.run("server = serve(make_app)")
+    kept.run("server = serve(make_app)  # edited, by a frontend without cell ids")
+    assert kept.run("print(len(servers()), servers() == [server])") == "1 True\n"
+    kept.run("stop_all()")
 
 
-def test_two_servers_in_one_kernel_and_top_level_await(kernel: Kernel) -> None:
+def test_two_servers_in_one_kernel_and_top_level_await(kept: NotebookKernel) -> None:
     """Two servers of one cell live side by side, answer a synchronous and an asynchronous client, and stop."""
-    kernel.run("one, two = serve(make_app), serve(make_app, process=True)\nimport httpx2")
+    kept.run("one, two = serve(make_app), serve(make_app, process=True)\nimport httpx2")
     both = "f'{server.url}/echo', content=b'a'"
-    assert kernel.run(f"for server in servers(): print(httpx2.post({both}, trust_env=False).text)") == "a\na\n"
+    assert kept.run(f"for server in servers(): print(httpx2.post({both}, trust_env=False).text)") == "a\na\n"
     cell = f"""
 async with httpx2.AsyncClient(trust_env=False) as client:
     async with serve(make_app) as server:
@@ -102,10 +111,10 @@ async with httpx2.AsyncClient(trust_env=False) as client:
 one.stop(); two.stop()
 print(servers())
 """
-    assert kernel.run(cell) == "a\n[]\n"
+    assert kept.run(cell) == "a\n[]\n"
 
 
-def test_an_interrupt_leaves_the_servers_and_a_shutdown_does_not(kernel: Kernel) -> None:
+def test_an_interrupt_leaves_the_servers_and_a_shutdown_does_not(kernel: NotebookKernel) -> None:
     """Interrupting the kernel ends no server; shutting it down ends all of them, quickly."""
     kernel.run("one, two = serve(make_app), serve(make_app, process=True)")
     pid = int(kernel.run("print(two.process.pid)"))
@@ -119,7 +128,7 @@ def test_an_interrupt_leaves_the_servers_and_a_shutdown_does_not(kernel: Kernel)
     assert took_s < SHUTDOWN_S
 
 
-def test_a_killed_kernel_leaves_no_process(kernel: Kernel) -> None:
+def test_a_killed_kernel_leaves_no_process(kernel: NotebookKernel) -> None:
     """SIGKILL gives the kernel no time for anything; its server process ends all the same."""
     pid = int(kernel.run("server = serve(make_app, process=True); print(server.process.pid)"))
     assert alive(pid)

@@ -1,0 +1,114 @@
+"""Script: what a scripted upstream says and when is fixed by the script alone."""
+
+from __future__ import annotations
+
+import tracemalloc
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamkit.errors import UnknownPreset
+from streamkit.lab.upstream.faults import (
+    BadChunk,
+    Cut,
+    ErrorEvent,
+    Merge,
+    NoAnswer,
+    Split,
+    Stall,
+    Status,
+    WrongLength,
+)
+from streamkit.lab.upstream.script import POEM, Script, split_text
+
+PIECES = ("你", "好", "ab")
+
+
+@given(st.text(max_size=200), st.integers())
+def test_pieces_join_to_the_text_for_any_seed(text: str, seed: int) -> None:
+    pieces = split_text(text, seed)
+    assert "".join(pieces) == text
+    assert all(1 <= len(piece) <= 6 for piece in pieces)
+
+
+def test_the_same_seed_cuts_alike_and_another_does_not() -> None:
+    assert split_text(POEM, 1) == split_text(POEM, 1) != split_text(POEM, 2)
+
+
+def test_without_jitter_the_pieces_are_due_on_an_even_grid() -> None:
+    assert Script(["a", "b", "c"], first_piece_ms=300, gap_ms=50).due_ns() == [300_000_000, 350_000_000, 400_000_000]
+
+
+@given(st.integers(), st.floats(0, 1000), st.floats(0, 100), st.floats(0, 500))
+def test_jitter_moves_pieces_but_never_before_their_predecessor(
+    seed: int, first_ms: float, gap_ms: float, jitter_ms: float
+) -> None:
+    script = Script(["x"] * 20, first_piece_ms=first_ms, gap_ms=gap_ms, jitter_ms=jitter_ms, seed=seed)
+    due = script.due_ns()
+    assert due == sorted(due)
+    assert due[0] >= 0
+    assert due == Script(["x"] * 20, first_piece_ms=first_ms, gap_ms=gap_ms, jitter_ms=jitter_ms, seed=seed).due_ns()
+
+
+def test_its_steps_are_the_providers_stream_event_by_event() -> None:
+    steps = Script(["你", "好"], first_piece_ms=10, gap_ms=5, preset="openai").steps()
+    assert [step.kind for step in steps].count("piece") == 2
+    assert [step.due_ns for step in steps if step.kind == "piece"] == [10_000_000, 15_000_000]
+    assert steps[-1].data == b"data: [DONE]\n\n"
+    assert steps[-1].due_ns == 15_000_000
+
+
+def test_a_script_without_pieces_still_opens_and_ends() -> None:
+    assert {step.kind for step in Script([], preset="openai").steps()} == {"open", "close"}
+
+
+@pytest.mark.parametrize("field", ["first_piece_ms", "gap_ms", "jitter_ms"])
+@pytest.mark.parametrize("value", [-1, float("nan"), float("inf")])
+def test_times_that_make_no_sense_are_refused_by_name(field: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"expected {field} as milliseconds"):
+        Script(**{field: value})  # type: ignore[arg-type]  # mypy cannot see which field
+
+
+def test_an_empty_piece_is_refused() -> None:
+    with pytest.raises(ValueError, match="non-empty strings"):
+        Script(["a", ""])
+
+
+def test_an_unknown_wire_format_is_refused_when_the_script_is_written() -> None:
+    with pytest.raises(UnknownPreset, match="openai"):
+        Script(preset="opnai")
+
+
+def test_the_bytes_of_a_long_script_are_never_in_memory_as_a_whole() -> None:
+    pieces = [f"{number:05} {'x' * 10_000}" for number in range(1000)]
+    script = Script(pieces, preset="openai")
+    tracemalloc.start()
+    try:
+        steps = script.steps()
+        assert sum(len(step.data) for step in steps) > 10_000_000
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2_000_000
+
+
+@pytest.mark.parametrize(
+    ("faults", "reason"),
+    [
+        ((Stall(6, 1),), "expected at from 0 to 5"),
+        ((Split(4),), "expected at from 1 to 3"),
+        ((ErrorEvent(5),), "expected at from 1 to 4"),
+        ((Merge(2, 3),), "expected events out of 1 to 3"),
+        ((NoAnswer(), Stall(2, 1)), "no stream"),
+        ((Status(500), NoAnswer()), "no stream"),
+        ((Cut(1), Cut(2)), "once"),
+        ((WrongLength(1), BadChunk(1)), "no chunks"),
+        (("stall",), "expected faults such as"),
+        (Stall(1, 1), "as a sequence"),
+    ],
+)
+def test_faults_that_this_script_cannot_have_are_refused_with_the_reason(faults: Any, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        Script(PIECES, faults=faults)
