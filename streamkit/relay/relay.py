@@ -32,7 +32,7 @@ from streamkit.relay.stream import Stream
 from streamkit.taps import STREAM_ID_HEADER, TapLog, new_stream_id, stream_id_from
 from streamkit.taps.gauges import Gauges, Sampler
 
-__all__ = ["FIELD", "Relay"]
+__all__ = ["Relay"]
 
 FIELD: Final = "chat_history"
 """The field of a request that holds the question."""
