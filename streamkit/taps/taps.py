@@ -110,7 +110,8 @@ class Tap:
 
 class StreamTaps:
     """The taps of one stream; its `marks`, single moments by name, such as `relay.asked`; and its `counts`, single
-    numbers by name, such as `relay.dropped_pieces`. `gauges` are the queues on its way, where they are sampled.
+    numbers by name, such as `relay.dropped_pieces`. `gauges` are the queues on its way, where they are sampled. `word`
+    is what the relay itself says of it, once it has ended: the dict that it logs (see `streamkit.relay.log`).
 
     `finished` becomes True when the stream has ended, `dropped` counts steps for which there was no room. The columns
     of `taps` grow while the stream runs; read them by `Tap.copy`.
@@ -122,6 +123,7 @@ class StreamTaps:
         self.marks: dict[str, int] = {}
         self.counts: dict[str, int] = {}
         self.gauges: Gauges | None = None
+        self.word: dict[str, Any] | None = None
         self.origin = clock_origin()
         self.finished = False
         self.dropped = 0
@@ -161,6 +163,7 @@ class StreamTaps:
             "marks": dict(self.marks),
             "counts": dict(self.counts),
             "gauges": None if self.gauges is None else self.gauges.as_dict(),
+            "word": self.word,
             "taps": {
                 name: {"at_ns": tap.at_ns.tolist(), "events": tap.events.tolist(), "bytes": tap.bytes.tolist()}
                 for name, tap in columns.items()
@@ -177,6 +180,8 @@ class StreamTaps:
         taps.marks = {str(name): int(at_ns) for name, at_ns in dict(told["marks"]).items()}
         taps.counts = {str(name): int(number) for name, number in dict(told["counts"]).items()}
         taps.gauges = None if told["gauges"] is None else Gauges.from_dict(told["gauges"])
+        word = told.get("word")  # a relay before 0.1.0 keeps none
+        taps.word = None if word is None else {str(name): value for name, value in dict(word).items()}
         taps.taps = {str(name): Tap(**columns) for name, columns in dict(told["taps"]).items()}
         return taps
 
