@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from streamkit.errors import UnknownPreset
-from streamkit.lab.client.recorder import Failure, Recorder
-from streamkit.lab.recording.recorded import Events
+from streamkit.lab.client.recorder import Recorder
+from streamkit.lab.client.wire_failure import WireFailure
 from streamkit.lab.recording.recording import Recording
 from streamkit.outcome import Outcome
 from streamkit.presets import preset
@@ -22,7 +19,7 @@ from streamkit.transport.wire import Timings
 SSE = {"content-type": "text/event-stream", "transfer-encoding": "chunked"}
 NDJSON = {"content-type": "application/x-ndjson; charset=utf-8", "transfer-encoding": "chunked"}
 TEXT = {"content-type": "text/plain; charset=utf-8", "transfer-encoding": "chunked"}
-CUT = Failure(Outcome("truncated"), "the connection ended inside the body")
+CUT = WireFailure(Outcome("truncated"), "the connection ended inside the body")
 
 HELLO = b'data: {"text":"hello"}\n\n'
 DONE = b"event: done\ndata: {}\n\n"
@@ -51,7 +48,7 @@ def taken(
     *,
     status: int = 200,
     http: str | None = "HTTP/1.1",
-    failure: Failure | None = None,
+    failure: WireFailure | None = None,
     **options: Any,
 ) -> Recording:
     """One read every 10 ns from 1,010 on, the recording having started at 1,000."""
@@ -84,7 +81,7 @@ class TestReadsAndEvents:
 
     def test_chunks_of_one_read_share_its_number_and_add_to_its_size(self) -> None:
         clock = Clock()
-        recorder = Recorder(clock=clock)
+        recorder = Recorder(clock=clock, on_piece=len)
         recorder.head(200, SSE)
         for data in (HELLO, b"", HELLO[:5], HELLO[5:]):
             clock.now += 3
@@ -297,7 +294,7 @@ class TestOutcomes:
         assert ended([b"{"], TEXT, status=429, failure=CUT) == "refused(429)"
 
     def test_a_failure_before_any_answer_is_the_outcome(self) -> None:
-        recording = Recorder(clock=Clock()).finish(Failure(Outcome("refused", "connect"), "nobody there"))
+        recording = Recorder(clock=Clock()).finish(WireFailure(Outcome("refused", "connect"), "nobody there"))
         assert (str(recording.outcome), recording.error, recording.status) == ("refused(connect)", "nobody there", None)
 
     def test_an_unfinished_event_is_noted(self) -> None:
@@ -370,61 +367,10 @@ def test_the_head_has_a_time_although_the_client_tells_none() -> None:
     assert recorder.finish().head_ns == 5
 
 
-class TestBatches:
-    """Decoding later changes nothing but `handed_ns`."""
-
-    @given(
-        body=st.lists(st.sampled_from([HELLO, CHAT, b": ping\n\n", b"data: x", b"\n\n", DONE]), max_size=60).map(
-            b"".join
-        ),
-        cuts=st.lists(st.integers(0, 2000), max_size=60),
-        headers=st.sampled_from([SSE, NDJSON, TEXT]),
-        bounds=st.sampled_from([{}, {"max_events": 3}, {"max_bytes": 100}]),
-        failure=st.sampled_from([None, CUT]),
-    )
-    def test_whatever_the_reads_the_recording_is_the_same(
-        self, body: bytes, cuts: list[int], headers: dict[str, str], bounds: dict[str, Any], failure: Failure | None
-    ) -> None:
-        edges = sorted({0, len(body), *(cut for cut in cuts if cut < len(body))})
-        reads = [body[start:stop] for start, stop in pairwise(edges)]
-        live = taken(reads, headers, failure=failure, **bounds)
-        later = taken(reads, headers, failure=failure, in_batches=True, **bounds)
-        assert (later.text, later.outcome, later.error, later.preset) == (
-            live.text,
-            live.outcome,
-            live.error,
-            live.preset,
-        )
-        columns = [name for name in Events.__slots__ if name != "handed_ns"]
-        assert [getattr(later.events, name) for name in columns] == [getattr(live.events, name) for name in columns]
-        if not bounds:
-            assert later.reads == live.reads
-
-    def test_an_event_was_handed_on_when_its_read_returned(self) -> None:
-        clock = Clock()
-        recorder = Recorder(clock=clock, in_batches=True)
-        recorder.head(200, SSE)
-        recorder.feed(1, 1_010, HELLO, "kernel", 1, late_ns=7)
-        waiting = recorder.waiting
-        clock.now = 5_000
-        recorder.decode()
-        assert (waiting, recorder.waiting) == (True, False)
-        assert recorder.finish().events.handed_ns.tolist() == [17]
-
-    def test_what_waits_is_bounded(self) -> None:
-        recorder = Recorder(clock=Clock(), in_batches=True)
-        recorder.head(200, SSE)
-        waiting = []
-        for number in range(40):
-            recorder.feed(number, 1_010 + number, HELLO)
-            waiting.append(recorder.waiting)
-        assert waiting.count(False) == 2
-        assert recorder.finish(CUT).text == "hello" * 40
-
-    def test_a_bound_that_decoding_reaches_ends_it(self) -> None:
-        recorder = Recorder(clock=Clock(), in_batches=True, max_events=1)
-        recorder.head(200, SSE)
-        assert recorder.feed(1, 1_010, HELLO * 2)
-        recorder.decode()
-        assert recorder.enough
-        assert str(recorder.finish().outcome) == "cancelled(max_events)"
+def test_where_nobody_waits_for_the_text_an_event_was_handed_over_when_its_read_returned() -> None:
+    clock = Clock()
+    recorder = Recorder(clock=clock)
+    recorder.head(200, SSE)
+    clock.now = 5_000
+    recorder.feed(1, 1_010, HELLO, "kernel", 1, late_ns=7)
+    assert recorder.finish().events.handed_ns.tolist() == [17]

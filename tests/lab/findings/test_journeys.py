@@ -72,8 +72,12 @@ def slow_reader(relay_room: int, count: int = 120) -> Recording:
     return way({"upstream.due": due, "upstream.sent": due, "relay.read": read, "relay.sent": sent}, client)
 
 
+def slipped(times: Sequence[float], **changes: Sequence[float]) -> Recording:
+    return replace(quick(times, **changes), counts={"upstream.own_late_p95_ns": 81 * MS})
+
+
 FINE = quick(DUE)
-SLIPPED = quick(DUE, upstream_sent=later(DUE, 81), relay_read=later(DUE, 81.2), relay_event=later(DUE, 81.3),
+SLIPPED = slipped(DUE, upstream_sent=later(DUE, 81), relay_read=later(DUE, 81.2), relay_event=later(DUE, 81.3),
                 relay_send=later(DUE, 81.4), relay_sent=later(DUE, 81.5), client_read=later(DUE, 81.6))  # fmt: skip
 HALTED = [1800 if 900 < at < 1800 else at for at in DUE]
 RELAY_STALL = quick(DUE, relay_send=later(HALTED, 0.8), relay_sent=later(HALTED, 1.0), client_read=later(HALTED, 1.2))
@@ -110,6 +114,10 @@ WAVES = [300 + 50 * i + (200 if 10 <= i < 20 else 0) for i in range(20)]
         (slow_reader(12), "From event 30 on the reader is slow: the pressure reaches the upstream 1,020 ms later"),
         (slow_reader(1000), "The relay held 33 events for 1,350 ms: the client reads too slowly"),
         (SLIPPED, "Upstream sent 81 ms late (p95): its own schedule slipped"),
+        (
+            replace(SLIPPED, counts={}),
+            "The upstream added 81 ms (p50) of 82 ms: upstream.due → upstream.sent",
+        ),
         (RELAY_STALL, "A stall of 900 ms after event 13 arose in the relay: relay.event → relay.send"),
         (
             way({"relay.sent": DUE}, HALTED),

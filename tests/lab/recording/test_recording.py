@@ -195,6 +195,7 @@ class TestShown:
         assert summary.pop("throughput_chars_per_s") == pytest.approx(3 / 0.48)
         assert summary == {
             "outcome": Outcome("complete"),
+            "relay_outcome": None,
             "events": 4,
             "reads": 3,
             "bytes": 36,
@@ -257,7 +258,7 @@ class TestShown:
         assert "from the call" not in str(small().summary())
 
     def test_the_summary_says_so_when_no_socket_was_stamped(self) -> None:
-        assert "not of socket reads" in str(Recording(stamps="piece").summary())
+        assert "not of socket reads" in str(Recording(stamps="library").summary())
 
 
 class TestPandas:
@@ -341,7 +342,7 @@ def recordings(draw: st.DrawFn) -> Recording:
         sent_ns=draw(st.none() | times),
         head_ns=draw(st.none() | times),
         ended_ns=draw(st.none() | times),
-        stamps=draw(st.sampled_from(["kernel", "socket", "piece"])),
+        stamps=draw(st.sampled_from(["kernel", "socket", "library"])),
         taps=draw(st.dictionaries(st.sampled_from(["upstream.due", "relay.sent"]), taps)),
         marks=draw(st.dictionaries(texts, times, max_size=3)),
         counts=draw(st.dictionaries(texts, times, max_size=3)),
@@ -363,7 +364,7 @@ class TestFiles:
 
     def test_each_line_is_json_with_one_read_and_its_events(self, file: Path) -> None:
         header, *reads, footer = map(json.loads, file.read_text("utf-8").splitlines())
-        assert (header["streamkit"], header["version"]) == ("recording", 3)
+        assert (header["streamkit"], header["version"]) == ("recording", 4)
         assert [len(read["events"]) for read in reads] == [1, 2, 1]
         assert (footer["reads"], footer["events"], footer["outcome"]) == (3, 4, ["complete", None])
 
@@ -388,7 +389,7 @@ class TestFiles:
         assert list(file.parent.iterdir()) == [file]
 
     def test_a_file_of_version_1_has_the_defaults_of_what_it_did_not_know(self, file: Path) -> None:
-        change(file, 0, version=1, acquired_ns=..., tls_ns=..., marks=..., counts=...)
+        change(file, 0, version=1, acquired_ns=..., tls_ns=..., marks=..., counts=..., relay=...)
         for line in (1, 2, 3):
             change(file, line, error_ns=..., late_ns=...)
         change(file, 4, taps=..., gauges=...)
@@ -396,7 +397,7 @@ class TestFiles:
         assert Recording.load(file) == small()
 
     def test_a_file_of_version_2_has_neither_counts_nor_gauges(self, file: Path) -> None:
-        change(file, 0, version=2, counts=...)
+        change(file, 0, version=2, counts=..., relay=...)
         change(file, 4, gauges=...)
         assert Recording.load(file) == small()
 
@@ -423,8 +424,8 @@ class TestFiles:
             Recording.load(tmp_path / "none.jsonl")
 
     def test_a_newer_format_says_what_to_do(self, file: Path) -> None:
-        change(file, 0, version=4)
-        with pytest.raises(RecordingFormatError, match=r"format 4, .* update streamkit"):
+        change(file, 0, version=5)
+        with pytest.raises(RecordingFormatError, match=r"format 5, .* update streamkit"):
             Recording.load(file)
 
 
@@ -582,7 +583,7 @@ class TestDamagedFiles:
             (0, {"marks": {"relay.asked": "1"}}, "line 1: has a 'marks' of the wrong kind (dict)"),
             (0, {"tls_ns": 1.5}, "line 1: has a 'tls_ns' of the wrong kind (float)"),
             (0, {"acquired_ns": ...}, "line 1: has no 'acquired_ns'"),
-            (0, {"version": True}, "line 1: is not the header of a recording in format 1 to 3"),
+            (0, {"version": True}, "line 1: is not the header of a recording in format 1 to 4"),
             (1, {"error_ns": -2}, "line 2: read 0 has an error of -2 ns"),
             (1, {"late_ns": None}, "line 2: has a 'late_ns' of the wrong kind (NoneType)"),
             (0, {"meta": []}, "line 1: has a 'meta' of the wrong kind (list)"),
@@ -591,7 +592,7 @@ class TestDamagedFiles:
             (0, {"stamps": "guessed"}, "line 1: has a 'stamps' of the wrong kind (str)"),
             (0, {"started_ns": 2**63}, "line 1: has a 'started_ns' of the wrong kind (int)"),
             (0, {"url": ...}, "line 1: has no 'url'"),
-            (0, {"streamkit": "taps"}, "line 1: is not the header of a recording in format 1 to 3"),
+            (0, {"streamkit": "taps"}, "line 1: is not the header of a recording in format 1 to 4"),
             (1, {"n": True}, "line 2: has a 'n' of the wrong kind (bool)"),
             (1, {"at_ns": 1.5}, "line 2: has a 'at_ns' of the wrong kind (float)"),
             (1, {"data": "?"}, "line 2: holds bytes that are not base64"),

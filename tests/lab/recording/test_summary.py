@@ -112,6 +112,6 @@ def test_a_recording_of_many_events_is_checked_and_summarised_without_a_python_l
     assert time.process_time() - begin < looped
 
 
-@pytest.mark.parametrize("stamps", ["kernel", "socket", "piece"])
+@pytest.mark.parametrize("stamps", ["kernel", "socket", "library"])
 def test_every_kind_of_stamp_is_named(stamps: str) -> None:
     assert rows(Recording(stamps=stamps))["stamps"] == stamps  # type: ignore[arg-type]  # from a parameter
