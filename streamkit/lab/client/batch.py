@@ -7,7 +7,7 @@ per event, medians of nine interleaved rounds:
     1 event a read, 20 streams at 50/s    53.7 µs     41.9 µs
     1 event a read, 50 streams at 100/s   32.7 µs     28.0 µs
     5 events a read, 20 streams at 50/s   17.1 µs     14.6 µs
-    100 events a read                      6.7 µs      6.5 µs
+    100 events a read                      6.6 µs      6.5 µs
 
 No time is lost: an event that nobody waits for counts as handed over when its read returned.
 """

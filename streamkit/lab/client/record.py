@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -147,8 +146,7 @@ async def record(
         try:
             async with deadline, answer as response:
                 recorder.timed(timings)
-                with _gauged(response, recorder, gauge_ms):
-                    await _follow(response, recorder, deadline, reader, own=client is None)
+                await _follow(response, recorder, deadline, reader, gauge_ms, own=client is None)
         except TimeoutError:
             if not deadline.expired():
                 raise
@@ -163,49 +161,65 @@ async def record(
 
 
 async def _follow(
-    response: Any, recorder: Recorder, deadline: asyncio.Timeout, reader: Reader | None, *, own: bool
+    response: Any, recorder: Recorder, deadline: asyncio.Timeout, reader: Reader | None, gauge_ms: float, *, own: bool
 ) -> None:
     """Feed the answer to the recorder until it ends, fails, or is enough."""
     version = response.extensions.get("http_version")
     recorder.head(response.status_code, response.headers, None if version is None else version.decode("ascii"))
-    hurried = False
-
-    def end_within(seconds: float) -> None:
-        ends, planned = asyncio.get_running_loop().time() + seconds, deadline.when()
-        deadline.reschedule(ends if planned is None else min(planned, ends))
-
-    def hurry() -> None:
-        """The stream's own end was read: that of the body has a moment to come."""
-        nonlocal hurried
-        hurried = True
-        end_within(END_GRACE_S)
-
-    def fed(more: bool) -> bool:
-        if recorder.final and not hurried:
-            hurry()
-        return more
+    ending = _Ending(recorder, deadline)
 
     def take(entry: Entry) -> bool:
         data, read, at_ns, kind, error_ns, read_ns = entry
-        return fed(recorder.feed(read, at_ns, data, kind, error_ns, read_ns - at_ns))
+        return ending.fed(recorder.feed(read, at_ns, data, kind, error_ns, read_ns - at_ns))
 
-    if reader is not None:
-        await read_at_pace(response.stream, recorder, reader, hurry)
-        return
-    batch = Batch(take, partial(end_within, 0))
-    try:
-        if not own:
-            recorder.url = _public(str(response.url))
-            await feed_from_library(response, recorder, fed)
-        else:
-            await response.stream.pour(take if recorder.heard else batch.take)
-    finally:
-        recorder.ended_ns = recorder.now()
-        batch.end()
+    batch = Batch(take, ending.now)
+    with _gauged(response, recorder, batch, gauge_ms):
+        if reader is not None:
+            await read_at_pace(response.stream, recorder, reader, ending.soon)
+            return
+        try:
+            if own:
+                await response.stream.pour(take if recorder.heard else batch.take)
+            else:
+                recorder.url = _public(str(response.url))
+                await feed_from_library(response, recorder, ending.fed)
+        finally:
+            recorder.ended_ns = recorder.now()
+            batch.end()
+
+
+class _Ending:
+    """Ends a recording by its deadline: soon after the stream's own end, or now, where no read may come any more whose
+    feeding could say that it is enough.
+    """
+
+    def __init__(self, recorder: Recorder, deadline: asyncio.Timeout) -> None:
+        self._recorder = recorder
+        self._deadline = deadline
+        self._hurried = False
+
+    def fed(self, more: bool) -> bool:
+        """Something was fed, and that is what the recorder said to it."""
+        if self._recorder.final and not self._hurried:
+            self.soon()
+        return more
+
+    def soon(self) -> None:
+        """The stream's own end was read: that of the body has a moment to come."""
+        self._hurried = True
+        self._within(END_GRACE_S)
+
+    def now(self) -> None:
+        self._within(0)
+
+    def _within(self, seconds: float) -> None:
+        if not self._deadline.expired():  # what was kept back is fed after that, too
+            ends, planned = asyncio.get_running_loop().time() + seconds, self._deadline.when()
+            self._deadline.reschedule(ends if planned is None else min(planned, ends))
 
 
 @contextlib.contextmanager
-def _gauged(response: Any, recorder: Recorder, gauge_ms: float) -> Iterator[None]:
+def _gauged(response: Any, recorder: Recorder, batch: Batch, gauge_ms: float) -> Iterator[None]:
     """Look at the queues of this end every `gauge_ms`."""
     if not gauge_ms:
         yield
@@ -217,7 +231,7 @@ def _gauged(response: Any, recorder: Recorder, gauge_ms: float) -> Iterator[None
             return {"client.unread": None, "client.backlog": None}
         return {
             "client.unread": body.unread_bytes(),
-            "client.backlog": body.waiting_bytes + recorder.handover.backlog_bytes,
+            "client.backlog": body.waiting_bytes + batch.kept_bytes + recorder.handover.backlog_bytes,
         }
 
     every_ns = int(gauge_ms * 1e6)

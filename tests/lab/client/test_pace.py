@@ -7,7 +7,6 @@ import copy
 import math
 import socket
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -19,7 +18,6 @@ from hypothesis import strategies as st
 
 from streamkit.lab.client.pace import Pace, Reader
 from streamkit.lab.client.record import record
-from streamkit.lab.client.recorder import Recorder
 from streamkit.lab.lab import Lab
 from streamkit.lab.upstream.app import Script
 from streamkit.outcome import Outcome
@@ -125,29 +123,6 @@ def test_in_a_pause_nothing_is_handed_over_and_nothing_read() -> None:
 
 def test_never_is_for_ever() -> None:
     assert Pace(Reader.never(), 0.0).read_wait_s(1e9) == math.inf
-
-
-# --- What a recorder does for it ------------------------------------------------------------------------------------
-
-
-def test_a_paced_recorder_keeps_events_until_they_are_handed_over() -> None:
-    ticks: Iterator[int] = iter(range(0, 10_000, 10))
-    told: list[str] = []
-    recorder = Recorder(clock=lambda: next(ticks), paced=True, on_piece=told.append)
-    recorder.head(200, {"content-type": "text/event-stream", "transfer-encoding": "chunked"})
-    event = b'data: {"text":"hi"}\n\n'
-    recorder.feed(1, 20, event * 3 + event[:5])
-    recorder.feed(2, 30, event[5:])
-    assert (recorder.handover.waiting, recorder.handover.backlog_bytes, told) == (4, 4 * len(event), [])
-    recorder.handover.next()
-    recorder.handover.next()
-    assert (recorder.handover.waiting, recorder.handover.backlog_bytes, told) == (2, 2 * len(event), ["hi", "hi"])
-    recording = recorder.finish()
-    handed = recording.events.handed_ns.tolist()
-    assert handed == sorted(handed)
-    assert len(set(handed[:3])) == 3
-    assert handed[2] > handed[1], "what was not handed over has the time of the end"
-    assert told == ["hi", "hi"]
 
 
 # --- The real thing -------------------------------------------------------------------------------------------------

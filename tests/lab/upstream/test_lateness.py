@@ -109,8 +109,13 @@ def test_one_late_event_in_a_hundred_does_not_condemn_the_rest() -> None:
 
 def log_of(script: Script, hold_s: float = 0.0) -> SentLog:
     """What the upstream noted of one answer, whose reader takes nothing for so long behind its head."""
-    small = {"send_buffer_bytes": SMALL.send_buffer_bytes, "write_buffer_bytes": SMALL.write_buffer_bytes}
-    with serve(partial(create_upstream, script, **small), unix=True) as server, connect(server) as reader:
+    factory = partial(
+        create_upstream,
+        script,
+        send_buffer_bytes=SMALL.send_buffer_bytes,
+        write_buffer_bytes=SMALL.write_buffer_bytes,
+    )
+    with serve(factory, unix=True) as server, connect(server) as reader:
         reader.sendall(request("/", b""))
         time.sleep(hold_s)
         read_answer(reader)
