@@ -347,7 +347,7 @@ def policies(sizes: Sizes) -> list[Delivered]:
     count = sizes.policy_pieces
     pieces = [f"state {number:04} of {count:04}, and some words besides\n" for number in range(1, count + 1)]
     script = Script(pieces, first_piece_ms=20, gap_ms=sizes.policy_gap_ms)
-    reader = Reader(bytes_per_s=sizes.policy_bytes_per_s, pauses={count // 10: sizes.policy_pause_s})
+    reader = Reader(bytes_per_s=sizes.policy_bytes_per_s, pauses_s={count // 10: sizes.policy_pause_s})
     with Lab(script, network=SMALL, roles="processes") as lab:
         return [asyncio.run(_deliver(lab, policy, reader, script.text)) for policy in POLICIES]
 

@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from streamkit.lab import metrics as metrics
     from streamkit.lab import net as net
     from streamkit.lab import plots as plots
-    from streamkit.lab.client import Reader as Reader
-    from streamkit.lab.client import calibrate as calibrate
-    from streamkit.lab.client import record as record
+    from streamkit.lab.client.calibrate import calibrate as calibrate
+    from streamkit.lab.client.pace import Reader as Reader
+    from streamkit.lab.client.record import record as record
     from streamkit.lab.lab import Lab as Lab
-    from streamkit.lab.recording import Recording as Recording
+    from streamkit.lab.recording.recording import Recording as Recording
     from streamkit.lab.run import run as run
     from streamkit.lab.upstream import Script as Script
     from streamkit.lab.upstream import create_upstream as create_upstream
@@ -55,9 +55,11 @@ if TYPE_CHECKING:
 _NAMES = {
     "app": ("create_app", "create_blueprint"),
     "extractor": ("JSON", "Extractor"),
-    "lab.client": ("Reader", "calibrate", "record"),
+    "lab.client.calibrate": ("calibrate",),
+    "lab.client.pace": ("Reader",),
+    "lab.client.record": ("record",),
     "lab.lab": ("Lab",),
-    "lab.recording": ("Recording",),
+    "lab.recording.recording": ("Recording",),
     "lab.run": ("run",),
     "lab.upstream": ("Script", "create_upstream", "random_script"),
     "outcome": ("Outcome",),

@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     command: Callable[[argparse.Namespace], int] = arguments.command
     try:
         return command(arguments)
-    except StreamkitError as error:
+    except (StreamkitError, ValueError) as error:
         print(f"streamkit: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

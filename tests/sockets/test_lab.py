@@ -124,8 +124,9 @@ def test_the_relays_own_word_is_there_when_the_post_returns(roles: Roles) -> Non
     for recording in told(roles).as_.values():
         assert recording.relay is not None
         assert (str(recording.relay.outcome), recording.relay.code) == ("complete", "")
-    assert told(roles).refused.relay is not None
-    assert str(told(roles).refused.relay.outcome) == str(told(roles).refused.outcome)
+    refused = told(roles).refused
+    assert refused.relay is not None
+    assert str(refused.relay.outcome) == str(refused.outcome)
 
 
 @EVERYWHERE

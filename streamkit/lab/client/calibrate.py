@@ -52,6 +52,8 @@ def latest() -> Calibration | None:
 def calibrate(seconds: float = 1.5, rates: Iterable[float] = RATES_PER_S) -> Calibration:
     """Measure the instrument for about `seconds`: a fifth for timers, the rest for read stamps in equal parts per rate.
 
+        print(sk.calibrate())
+
     `rates` are messages per second on one loopback connection. The call blocks; it works on an event loop (asyncio's
     own) in a thread of its own, so it can be made in a notebook too. What else this process and this machine do is part
     of what is measured, as it is part of a recording: measure under like conditions.

@@ -1,17 +1,17 @@
-"""Readers: at which pace a client takes what the server sends. what it decides, and how that is carried out.
+"""Readers: at which pace a client takes what the server sends; what is decided, and how that is carried out.
 
 Reader(bytes_per_s=10_000)              # a narrow line: what it does not take waits in the kernel
 Reader(events_per_s=5)                  # a slow user of a fast line: what it has read waits in the client
-Reader(pauses={20: 3.0})                # after 20 events, nothing for 3 s
+Reader(pauses_s={20: 3.0})               # after 20 events, nothing for 3 s
 Reader(work_ms=2)                       # computes for each event, in the loop that reads
 Reader.never()                          # takes the head, and then nothing
 
 `Pace` only decides, without a clock of its own. `read_at_pace` carries its decisions out on a body, its recorder, and
 the loop's timers:
 
-    Body ──sink()──▶ Recorder (read, decoded, waiting) ──advance()──▶ handed over
-      ▲                                                      │
-      └──────────────── pause(), resume() ───────────────────┘
+    Body ──sink()──▶ Recorder (read, decoded) ──▶ Handover (waiting) ──advance(): next()──▶ handed over
+      ▲                                                                   │
+      └───────────────────────── pause(), resume() ───────────────────────┘
 
 It reads only what the reader wants next, so what else there is waits in the kernel, as with a client that is slow.
 """
@@ -40,9 +40,12 @@ MOST_READ_BYTES: Final = 16_384
 class Reader:
     """How fast a client reads; what is not given does not limit it. Limits can be combined.
 
+    >>> sk.Reader(events_per_s=5, pauses_s={20: 3.0})
+    <Reader: 5 events/s, 3 s pause after 20 events>
+
     bytes_per_s     taken off the socket, the framing of HTTP included, in about 20 small reads a second
     events_per_s    handed over. The socket is read only when nothing that was read is left
-    pauses          seconds by the number of events after which nothing is handed over or read for so long; 0: after
+    pauses_s        seconds by the number of events after which nothing is handed over or read for so long; 0: after
                     the head; `math.inf`: for ever
     work_ms         processor time spent in the loop for each event handed over, as by one who parses and renders
 
@@ -52,43 +55,43 @@ class Reader:
 
     bytes_per_s: float | None = None
     events_per_s: float | None = None
-    pauses: Mapping[int, float] | Iterable[tuple[int, float]] = ()
+    pauses_s: Mapping[int, float] | Iterable[tuple[int, float]] = ()
     work_ms: float = 0.0
 
     def __post_init__(self) -> None:
-        pauses = tuple(sorted(dict(self.pauses).items()))
-        object.__setattr__(self, "pauses", pauses)  # hashable, and the same however it was given
+        pauses_s = tuple(sorted(dict(self.pauses_s).items()))
+        object.__setattr__(self, "pauses_s", pauses_s)  # hashable, and the same however it was given
         for name in ("bytes_per_s", "events_per_s"):
             pace = getattr(self, name)
             if pace is not None and not 0 < pace < math.inf:
                 raise ValueError(f"expected {name} as a number > 0, got {pace!r}; Reader.never() reads nothing")
         if not 0 <= self.work_ms < math.inf:
             raise ValueError(f"expected work_ms as milliseconds >= 0, got {self.work_ms!r}")
-        for after, seconds in pauses:
+        for after, seconds in pauses_s:
             if after < 0 or not seconds >= 0:
-                raise ValueError(f"expected pauses as {{events: seconds}}, both >= 0, got {after!r}: {seconds!r}")
+                raise ValueError(f"expected pauses_s as {{events: seconds}}, both >= 0, got {after!r}: {seconds!r}")
 
     @classmethod
     def never(cls) -> Reader:
         """Takes the head of the answer, and then nothing, for ever."""
-        return cls(pauses={0: math.inf})
+        return cls(pauses_s={0: math.inf})
 
     @property
     def stops(self) -> bool:
         """It stops for ever at some point, so that something else has to end the recording."""
-        return any(seconds == math.inf for _, seconds in dict(self.pauses).items())
+        return any(seconds == math.inf for _, seconds in dict(self.pauses_s).items())
 
     @property
     def read_bytes(self) -> int:
         """The most that one read takes. Small where it stops after the head: that is to bring little of the body."""
         if self.bytes_per_s is not None:
             return max(LEAST_READ_BYTES, min(MOST_READ_BYTES, int(self.bytes_per_s / READS_PER_S)))
-        return LEAST_READ_BYTES if 0 in dict(self.pauses) else MOST_READ_BYTES
+        return LEAST_READ_BYTES if 0 in dict(self.pauses_s) else MOST_READ_BYTES
 
     def __repr__(self) -> str:
         told = [f"{self.bytes_per_s:g} bytes/s"] if self.bytes_per_s is not None else []
         told += [f"{self.events_per_s:g} events/s"] if self.events_per_s is not None else []
-        for after, seconds in dict(self.pauses).items():
+        for after, seconds in dict(self.pauses_s).items():
             where = f"after {after} events" if after else "after the head"
             told.append(f"stops {where}" if seconds == math.inf else f"{seconds:g} s pause {where}")
         told += [f"{self.work_ms:g} ms of work per event"] if self.work_ms else []
@@ -105,7 +108,7 @@ class Pace:
     def __init__(self, reader: Reader, now: float) -> None:
         self._byte_s = 1 / reader.bytes_per_s if reader.bytes_per_s is not None else 0.0
         self._event_s = 1 / reader.events_per_s if reader.events_per_s is not None else 0.0
-        self._pauses = dict(reader.pauses)
+        self._pauses_s = dict(reader.pauses_s)
         self._handed = 0
         self._reading_since = self._read_due = self._event_due = self._paused_until = now
         self._pause(now)
@@ -138,7 +141,7 @@ class Pace:
         return max(0.0, self._event_due - now, self._paused_until - now)
 
     def _pause(self, now: float) -> None:
-        if seconds := self._pauses.get(self._handed):
+        if seconds := self._pauses_s.get(self._handed):
             self._paused_until = now + seconds
             self._read_due = max(self._read_due, self._paused_until)
             self._event_due = max(self._event_due, self._paused_until)
@@ -175,6 +178,7 @@ class _Paced:
         self._loop = asyncio.get_running_loop()
         self._body = body
         self._recorder = recorder
+        self._handover = recorder.handover
         self._work_ns = int(reader.work_ms * 1e6)
         self._at_end = at_end
         self._pace = Pace(reader, self._loop.time())
@@ -188,7 +192,7 @@ class _Paced:
 
     def sink(self, part: ReadPart) -> bool:
         data, read, (at_ns, kind, error_ns, read_ns) = part
-        idle, now = not self._recorder.unhanded, self._loop.time()
+        idle, now = not self._handover.waiting, self._loop.time()
         more = self._recorder.feed(read, at_ns, data, kind, error_ns, read_ns - at_ns)
         size, self._size = self._size, self._body.received_bytes
         self._pace.took(self._size - size, now)
@@ -219,11 +223,11 @@ class _Paced:
             self.scope.reschedule(self._loop.time())
 
     def _go_on(self) -> None:
-        while self._recorder.unhanded:
+        while self._handover.waiting:
             if wait_s := self._pace.event_wait_s(self._loop.time()):
                 self._wait(wait_s)
                 return
-            self._recorder.hand_over()
+            self._handover.next()
             self._pace.handed(self._loop.time())
             if self._work_ns:
                 _compute(self._work_ns)

@@ -10,46 +10,41 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import httpx2
 
-from streamkit.errors import ConfigError
 from streamkit.lab.client import calibrate as calibration
+from streamkit.lab.client.batch import Batch
+from streamkit.lab.client.connections import feed_from_library, own_connection, your_client
 from streamkit.lab.client.looplag import watch_loop
 from streamkit.lab.client.pace import read_at_pace
-from streamkit.lab.client.recorder import Failure, Recorder
+from streamkit.lab.client.recorder import Recorder
+from streamkit.lab.client.wire_failure import WireFailure, failure_of
 from streamkit.outcome import Outcome
 from streamkit.taps.gauges import Gauges, Sampler
-from streamkit.transport import Body, StreamTransport, Timings
-from streamkit.transport.url import split_unix_url
+from streamkit.transport import Timings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-    from contextlib import AbstractAsyncContextManager
+    from collections.abc import Callable, Iterator, Mapping
 
     from streamkit.lab.client.pace import Reader
     from streamkit.lab.recording.recording import Recording
     from streamkit.presets import Preset
     from streamkit.taps.gauges import Values
-    from streamkit.transport import ReadPart
+    from streamkit.transport import Body, ReadPart
 
-    _Answer: TypeAlias = AbstractAsyncContextManager[httpx2.Response]
+__all__ = ["ACCEPT", "DEFAULT_TIMEOUT", "media_type", "record"]
 
-__all__ = ["DEFAULT_TIMEOUT", "record"]
+ACCEPT: Final = {"text": "text/plain", "sse": "text/event-stream", "ndjson": "application/x-ndjson"}
+"""Words for the media types of the relay."""
 
 DEFAULT_TIMEOUT: Final = httpx2.Timeout(300.0, connect=10.0)
 """Seconds, per operation, as httpx counts them: the read timeout is the longest silence between two reads."""
 
-MAX_PORT: Final = 65535
 MAX_KEPT_BYTES: Final = 8 << 20
-SWEEP_S: Final = 0.1
 END_GRACE_S: Final = 1.0  # how long a server may take to end the body after the stream's own end marker
-
-_LIBRARIES: Final = frozenset(("httpx", "httpx2", "httpcore", "httpcore2"))
-_CONNECTED: Final = ("connect_tcp.complete", "connect_unix_socket.complete")
 
 
 async def record(
@@ -62,6 +57,7 @@ async def record(
     files: Any = None,
     params: Any = None,
     headers: Any = None,
+    accept: str | None = None,
     timeout: httpx2.Timeout | float | None = DEFAULT_TIMEOUT,  # noqa: ASYNC109  httpx's word; it is per operation
     total_s: float | None = None,
     client: Any = None,
@@ -77,22 +73,23 @@ async def record(
 ) -> Recording:
     """Send one request and record its answer, read by read.
 
+        recording = await sk.record("http://127.0.0.1:8000/ans", data={"chat_history": "hi"}, accept="sse")
+
     The request is httpx2's: `data` is a form (a mapping), `json` any JSON value, `content` bytes, text or an async
     iterator, `files` with or without `data`, further `params` and `headers`. Nothing is asked of the server but an
-    unencoded body; ask for an event stream with `headers={"Accept": "text/event-stream"}`. `http+unix://` URLs
-    (`http+unix://%2Ftmp%2Fs.sock/ans`) go to that unix socket.
+    unencoded body. `http+unix://` URLs (`http+unix://%2Ftmp%2Fs.sock/ans`) go to that unix socket.
 
     Without `client`, a new connection is made, the environment (proxies, .netrc) is not consulted, redirects are not
     followed, and **socket reads** are stamped: by the kernel for plain TCP on Linux (`stamps == "kernel"`), otherwise
     as they return (`"socket"`). With an async client of yours, httpx2's or httpx's, the request goes through it as it
-    is (its own timeouts too, unless `timeout` is given), and the pieces it hands out are stamped (`"piece"`), unless
-    its transport is a `StreamTransport`.
+    is (its own timeouts too, unless `timeout` is given), and what it hands out is stamped (`"library"`), unless its
+    transport is a `StreamTransport`.
 
+    accept      the media type to ask for, or short for one: "text", "sse", "ndjson"; any other header, and a list of
+                media types, goes into `headers`
     preset      name or Preset by which text is found in events; None: guessed from the first events
     reasoning   thinking pieces are recorded too, apart from the text
     on_piece    called with each piece of text as it is decoded; what it takes is time in which nothing is read.
-                Without it nobody waits for the text, so it is decoded in batches, which takes less time; an event's
-                `handed_ns` is then when its read returned
     keep_bytes  keep the body's bytes, up to 8 MiB or up to the number given
     timeout     httpx's, per operation; seconds. Its read timeout gives `timeout(first_piece)` before the first byte of
                 the body and `timeout(idle)` after it; it counts bytes, so heartbeats reset it
@@ -100,7 +97,7 @@ async def record(
     max_events, max_bytes   beyond, the recorder hangs up: `cancelled(max_events)`, `cancelled(max_bytes)`; a line or
                 an event above 1 MiB likewise: `cancelled(max_line_bytes)`, `cancelled(max_event_bytes)`
 
-    reader      at which pace to read (`lab.readers.Reader`); None: as fast as it comes. Paced, `handed_ns` is when an
+    reader      at which pace to read (`sk.Reader`); None: as fast as it comes. Paced, `handed_ns` is when an
                 event was handed over, or the end of the recording if that came first. Over TLS a read cannot be made
                 small, so what is not wanted yet waits in the client
     gauge_ms    how often to look at this end's queues (`Recording.gauges`); 0: never
@@ -109,15 +106,15 @@ async def record(
     `refused(connect)`, an answer that is no HTTP or no answer `truncated`. After an end marker the outcome
     stands, and the body gets one second to end.
 
-    Raises ConfigError for a URL that is not a full one, TypeError for arguments that exclude each other (a `client` of
-    your own reads at its own pace) and for a reader that stops for ever without `total_s`,
-    UnknownPreset, and whatever `on_piece` or an iterator given as `content` raises. When its task is cancelled it
-    closes the connection and lets the cancellation through.
+    Raises ValueError for a URL that is not a full one and an unknown word as `accept`, TypeError for arguments that
+    exclude each other (a `client` of your own reads at its own pace) and for a reader that stops for ever without
+    `total_s`, UnknownPreset, and whatever `on_piece` or an iterator given as `content` raises. When its task is
+    cancelled it closes the connection and lets the cancellation through.
     """
     _check_reader(reader, client, total_s)
     _check_body(data=data, json=json, content=content, files=files)
     arguments = {"data": data, "json": json, "content": content, "files": files, "params": params}
-    arguments["headers"] = _unencoded(headers)
+    arguments["headers"] = _headers(headers, accept)
     timings = Timings()
     recorder = Recorder(
         url=_public(str(url)),
@@ -130,17 +127,17 @@ async def record(
         max_events=max_events,
         max_bytes=max_bytes,
         calibration=calibration.latest(),
-        in_batches=on_piece is None and reader is None,
         paced=reader is not None,
     )
     if reader is not None:
         recorder.note("reader", str(reader))
     if client is None:
-        answer = _own_connection(method, str(url), httpx2.Timeout(timeout), arguments, timings, reader)
+        read_bytes = None if reader is None else reader.read_bytes
+        answer = own_connection(method, str(url), httpx2.Timeout(timeout), arguments, timings, read_bytes)
     else:
         if timeout is not DEFAULT_TIMEOUT:
             arguments["timeout"] = timeout
-        answer = _your_client(client, method, str(url), arguments, timings)
+        answer = your_client(client, method, str(url), arguments, timings)
     failure = None
     deadline = asyncio.timeout(total_s)
     recorder.start()
@@ -148,14 +145,13 @@ async def record(
         try:
             async with deadline, answer as response:
                 recorder.timed(timings)
-                with _gauged(response, recorder, gauge_ms):
-                    await _follow(response, recorder, deadline, reader, own=client is None)
+                await _follow(response, recorder, deadline, reader, gauge_ms, own=client is None)
         except TimeoutError:
             if not deadline.expired():
                 raise
-            failure = Failure(Outcome("timeout", "total"), f"all of it took longer than {total_s} s")
+            failure = WireFailure(Outcome("timeout", "total"), f"all of it took longer than {total_s} s")
         except Exception as error:
-            failure = _failure(error, recorder, own=client is None)
+            failure = failure_of(error, own=client is None, started=recorder.started)
             if failure is None:
                 raise
     recorder.timed(timings)
@@ -164,74 +160,65 @@ async def record(
 
 
 async def _follow(
-    response: Any, recorder: Recorder, deadline: asyncio.Timeout, reader: Reader | None, *, own: bool
+    response: Any, recorder: Recorder, deadline: asyncio.Timeout, reader: Reader | None, gauge_ms: float, *, own: bool
 ) -> None:
     """Feed the answer to the recorder until it ends, fails, or is enough."""
     version = response.extensions.get("http_version")
     recorder.head(response.status_code, response.headers, None if version is None else version.decode("ascii"))
-    if not own:
-        recorder.url = _public(str(response.url))
+    ending = _Ending(recorder, deadline)
 
     def sink(part: ReadPart) -> bool:
         data, read, (at_ns, kind, error_ns, read_ns) = part
-        more = recorder.feed(read, at_ns, data, kind, error_ns, read_ns - at_ns)
-        sweep.follow()
-        return more
+        return ending.fed(recorder.feed(read, at_ns, data, kind, error_ns, read_ns - at_ns))
 
-    sweep = _Sweep(recorder, deadline)
-    if reader is not None:
-        await read_at_pace(response.stream, recorder, reader, sweep.hurry)
-        return
-    try:
-        if own:
-            await response.stream.pour(sink)
-        else:
-            await _read_pieces(response, recorder, sweep)
-    finally:
-        recorder.ended_ns = recorder.now()
-        sweep.stop()
+    batch = Batch(sink, ending.now)
+    with _gauged(response, recorder, batch, gauge_ms):
+        if reader is not None:
+            await read_at_pace(response.stream, recorder, reader, ending.soon)
+            return
+        try:
+            if own:
+                await response.stream.pour(sink if recorder.heard else batch.take)
+            else:
+                recorder.url = _public(str(response.url))
+                await feed_from_library(response, recorder, ending.fed)
+        finally:
+            recorder.ended_ns = recorder.now()
+            batch.end()
 
 
-class _Sweep:
-    """Has what waits undecoded decoded every 100 ms, and ends the recording soon after the stream's own end."""
+class _Ending:
+    """Ends a recording by its deadline: soon after the stream's own end, or now, where no read may come any more whose
+    feeding could say that it is enough.
+    """
 
     def __init__(self, recorder: Recorder, deadline: asyncio.Timeout) -> None:
         self._recorder = recorder
         self._deadline = deadline
         self._hurried = False
-        self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
 
-    def follow(self) -> None:
-        """Something was fed."""
+    def fed(self, more: bool) -> bool:
+        """Something was fed, and that is what the recorder said to it."""
         if self._recorder.final and not self._hurried:
-            self.hurry()
-        if self._timer is None and self._recorder.waiting:
-            self._timer = self._loop.call_later(SWEEP_S, self._ring)
+            self.soon()
+        return more
 
-    def hurry(self) -> None:
-        """The stream's own end was read."""
+    def soon(self) -> None:
+        """The stream's own end was read: that of the body has a moment to come."""
         self._hurried = True
-        self._end_within(END_GRACE_S)
+        self._within(END_GRACE_S)
 
-    def stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+    def now(self) -> None:
+        self._within(0)
 
-    def _ring(self) -> None:
-        self._timer = None
-        self._recorder.decode()
-        if self._recorder.enough:
-            self._end_within(0)  # no read may come any more whose `feed` could say so
-        self.follow()
-
-    def _end_within(self, seconds: float) -> None:
-        ends, planned = self._loop.time() + seconds, self._deadline.when()
-        self._deadline.reschedule(ends if planned is None else min(planned, ends))
+    def _within(self, seconds: float) -> None:
+        if not self._deadline.expired():  # what was kept back is fed after that, too
+            ends, planned = asyncio.get_running_loop().time() + seconds, self._deadline.when()
+            self._deadline.reschedule(ends if planned is None else min(planned, ends))
 
 
 @contextlib.contextmanager
-def _gauged(response: Any, recorder: Recorder, gauge_ms: float) -> Iterator[None]:
+def _gauged(response: Any, recorder: Recorder, batch: Batch, gauge_ms: float) -> Iterator[None]:
     """Look at the queues of this end every `gauge_ms`."""
     if not gauge_ms:
         yield
@@ -241,7 +228,10 @@ def _gauged(response: Any, recorder: Recorder, gauge_ms: float) -> Iterator[None
     def read() -> Values:
         if body is None:
             return {"client.unread": None, "client.backlog": None}
-        return {"client.unread": body.unread_bytes(), "client.backlog": body.waiting_bytes + recorder.backlog_bytes}
+        return {
+            "client.unread": body.unread_bytes(),
+            "client.backlog": body.waiting_bytes + batch.kept_bytes + recorder.handover.backlog_bytes,
+        }
 
     every_ns = int(gauge_ms * 1e6)
     recorder.gauges = Gauges(every_ns)
@@ -249,132 +239,19 @@ def _gauged(response: Any, recorder: Recorder, gauge_ms: float) -> Iterator[None
         yield
 
 
-async def _read_pieces(response: Any, recorder: Recorder, sweep: _Sweep) -> None:
-    """What somebody else's client gives, and when; that is all that is known, unless its transport is one of ours."""
-    stamps: Body | None = response.extensions.get("stamps")
-    number = 0
-    async for piece in _undecoded(response):
-        number += 1
-        if stamps is not None:
-            late_ns = stamps.read_ns - stamps.at_ns
-            more = recorder.feed(stamps.read, stamps.at_ns, piece, stamps.kind, stamps.error_ns, late_ns)
-        else:
-            more = recorder.feed(number, recorder.started_ns + recorder.now(), piece, "piece")
-        sweep.follow()
-        if not more:
-            return
-
-
-def _undecoded(response: Any) -> AsyncIterator[bytes]:
-    """The body as it came: what a compressed one grows to has no bound, and is not what the wire brought.
-
-    A test transport may give a response that was read before; its content is all there is.
-    """
-    pieces: AsyncIterator[bytes] = response.aiter_bytes() if response.is_stream_consumed else response.aiter_raw()
-    return pieces
-
-
-def _own_connection(
-    method: str,
-    url: str,
-    timeout: httpx2.Timeout,
-    arguments: dict[str, Any],
-    timings: Timings,
-    reader: Reader | None,
-) -> _Answer:
-    """One request on one fresh HTTP/1.1 connection.
-
-    Without httpx2's client: that would log the URL, keys in its query included.
-    """
-    target, unix = split_unix_url(url)
-    if target.port is not None and target.port > MAX_PORT:
-        raise ConfigError(f"expected a port up to {MAX_PORT} in the URL, got {target.port}")
-    extensions = {"timeout": timeout.as_dict(), "timings": timings}
-    request = httpx2.Request(method, target, extensions=extensions, **arguments)
-    if not isinstance(request.stream, httpx2.AsyncByteStream):
-        raise TypeError("expected bytes, text or an asynchronous iterator as content, got a synchronous iterator")
-    if target.userinfo:
-        request = next(httpx2.BasicAuth(target.username, target.password).sync_auth_flow(request))
-    # Reading the certificates takes tens of milliseconds; here no clock is running yet.
-    tls = httpx2.create_ssl_context(trust_env=False) if target.scheme == "https" else None
-
-    @contextlib.asynccontextmanager
-    async def answer() -> AsyncIterator[httpx2.Response]:
-        transport = StreamTransport(
-            unix=unix,
-            ssl_context=tls,
-            max_connections=1,
-            keepalive_s=0,
-            stamps="kernel",
-            read_bytes=None if reader is None else reader.read_bytes,
-        )
-        async with contextlib.aclosing(transport):
-            response = await transport.handle_async_request(request)
-            async with contextlib.aclosing(response):
-                yield response
-
-    return answer()
-
-
-def _your_client(client: Any, method: str, url: str, arguments: dict[str, Any], timings: Timings) -> _Answer:
-    """The same through somebody else's client, httpx2's or httpx's."""
-    if not (hasattr(client, "stream") and hasattr(client, "__aenter__")):
-        raise TypeError(f"expected an async client of httpx2 or httpx as client, got {type(client).__name__}")
-    if url.startswith("http+unix:"):
-        raise TypeError(
-            "a client of your own does not know http+unix URLs: give it a transport with uds=..., "
-            "and record() the URL http://localhost/..."
-        )
-    answer: _Answer = client.stream(method, url, extensions={"trace": _Trace(timings), "timings": timings}, **arguments)
-    return answer
-
-
-class _Trace:
-    """httpcore's trace extension: what it tells of the timings that a `StreamTransport` would fill in itself."""
-
-    def __init__(self, timings: Timings) -> None:
-        self._timings = timings
-
-    async def __call__(self, event: str, _info: object) -> None:
-        if event.endswith(_CONNECTED):
-            self._timings.connected_ns = time.monotonic_ns()
-        elif event.endswith("start_tls.complete"):
-            self._timings.tls_ns = time.monotonic_ns()
-        elif event.endswith("send_request_body.complete"):
-            self._timings.sent_ns = time.monotonic_ns()
-        elif event.endswith("receive_response_headers.complete"):
-            self._timings.head_ns = time.monotonic_ns()
-
-
-def _failure(error: Exception, recorder: Recorder, *, own: bool) -> Failure | None:
-    """What an exception of the wire means; None for every other exception.
-
-    By the names of its classes, which httpx and httpx2 share, so that httpx need not be imported. The texts of our own
-    transport hold no address; those of others may.
-    """
-    names = {kind.__name__ for kind in type(error).__mro__ if kind.__module__.partition(".")[0] in _LIBRARIES}
-    if names & {"UnsupportedProtocol", "LocalProtocolError"}:
-        return None
-    if "TimeoutException" in names:
-        which = _which_timeout(names, recorder)
-        return Failure(Outcome("timeout", which), str(error) if own else f"the client's {which} timeout fired")
-    if "ConnectError" in names:
-        return Failure(Outcome("refused", "connect"), str(error) if own else "no connection could be made")
-    if names & {"NetworkError", "ProtocolError", "RequestError"}:
-        return Failure(Outcome("truncated"), str(error) if own else "the connection ended before the answer did")
-    return None
-
-
-def _which_timeout(names: set[str], recorder: Recorder) -> str:
-    if "ReadTimeout" in names:
-        return "idle" if recorder.started else "first_piece"
-    return next((name.removesuffix("Timeout").lower() for name in names if name.endswith("Timeout")), "client")
-
-
-def _unencoded(headers: Any) -> list[tuple[bytes, bytes]]:
+def _headers(headers: Any, accept: str | None) -> list[tuple[bytes, bytes]]:
     given = httpx2.Headers(headers)
+    if accept is not None:
+        given["accept"] = media_type(accept)
     given.setdefault("accept-encoding", "identity")
     return given.raw
+
+
+def media_type(accept: str) -> str:
+    """What `accept` is short for; a media type stands for itself. Raises ValueError for another word."""
+    if accept not in ACCEPT and "/" not in accept:
+        raise ValueError(f"expected accept as a media type, or one of {', '.join(ACCEPT)}, got {accept!r}")
+    return ACCEPT.get(accept, accept)
 
 
 def _bytes_to_keep(keep_bytes: bool | int) -> int:

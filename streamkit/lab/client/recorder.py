@@ -4,19 +4,19 @@
     recorder.start()
     recorder.head(200, headers)
     recorder.feed(read, at_ns, b"data: ...")      # False: a bound was reached, hang up
-    recorder.finish()                             # the Recording; with a Failure where the wire failed
+    recorder.finish()                             # the Recording; with a WireFailure where the wire failed
 
-How the outcome is found, first match wins:
- 1. no answer (connecting failed, timed out)            `refused(connect)`, `timeout(...)`; the recorder is told
- 2. a status other than 2xx                             `refused(status)`
- 3. an error event, before any final end marker         `error_event(code)`
- 4. a final end marker or terminal event                `complete`, whatever the connection does afterwards
- 5. a bound of ours, so that we hung up                 `cancelled(max_events)`, `cancelled(max_bytes)`, ...
- 6. the wire failed: cut, or a timer fired              `truncated`, `timeout(...)`
- 7. a body ended by nothing but the end of connection   `truncated`: that proves nothing (RFC 9112, section 8)
- 8. a provider that marks its end, and no mark came     `truncated`
- 9. otherwise, the framing being clean                  `complete`
-What would be `complete` although an event could not be read, so that text is missing, is `error_event(code)`.
+Theory of operation
+-------------------
+    record() ──feed()──▶ Recorder ──bytes──▶ Decoder ──each text, as it is found──▶ Handover ──▶ on_piece
+                            │                   │                                      ▲
+                          reads              events ◀──────── handed_ns ───────────────┤
+                                                                       read_at_pace ───┘ (`next()`, where paced)
+
+The recorder itself knows of reads: their columns and bytes, the bound on bytes, the head, and what the request's way
+took. What the bytes say is the decoder's, when an event is handed on the handover's, how it ended that of
+`ending.outcome_of`, of which each argument is one thing seen here. `finish()` closes the decoder first (its last events
+came with the last read), then hands over what waits, then asks for the outcome.
 
 That is what the client saw. How a relay of ours says that the stream ended for itself (`timeout(idle)` where the client
 saw `error_event(timeout_idle)`) is `meta["server_outcome"]`.
@@ -24,51 +24,32 @@ saw `error_event(timeout_idle)`) is `meta["server_outcome"]`.
 
 from __future__ import annotations
 
-import codecs
-import json
-import re
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from streamkit.errors import LimitExceeded, LineTooLong
-from streamkit.lab.client.piece_reader import PieceReader
+from streamkit.lab.client.decoder import Decoder
+from streamkit.lab.client.ending import outcome_of, problem_code, server_outcome
+from streamkit.lab.client.handover import Handover
 from streamkit.lab.recording import origin
-from streamkit.lab.recording.recorded import Events, Reads, Stamps
+from streamkit.lab.recording.recorded import Reads, Stamps
 from streamkit.lab.recording.recording import Recording
-from streamkit.outcome import Outcome
-from streamkit.parser import NDJSONParser, ServerSentEvent, SSEParser
-from streamkit.presets import Preset
 from streamkit.transport import Timings
 from streamkit.transport.http1 import framing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from streamkit.lab.client.wire_failure import WireFailure
     from streamkit.lab.recording.calibration import Calibration
+    from streamkit.presets import Preset
     from streamkit.taps.gauges import Gauges
 
-__all__ = ["Failure", "Recorder"]
+__all__ = ["Recorder"]
 
-NDJSON_TYPES: Final = frozenset(
-    f"application/{name}"
-    for name in ("x-ndjson", "ndjson", "jsonl", "x-jsonl", "jsonlines", "x-jsonlines", "stream+json", "json-seq+ndjson")
-)
 # Cookies and credentials, and addresses that may hold tokens: a recording is made to be shown around.
 SECRET_HEADERS: Final = frozenset(
     ("set-cookie", "set-cookie2", "authentication-info", "proxy-authentication-info", "location", "refresh", "link")
 )
-BATCH_READS: Final = 16
-MAX_PROBLEM_BYTES: Final = 64 * 1024
-_CODE: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """How the wire failed: the outcome it gives unless the stream itself says better, and why, in our words."""
-
-    outcome: Outcome
-    error: str
 
 
 class Recorder:
@@ -77,11 +58,8 @@ class Recorder:
     `on_piece` is called with each piece of text as it is decoded. `keep_bytes` bounds the body bytes that are kept
     (whole reads only). `max_events` and `max_bytes` bound what is taken at all.
 
-    `in_batches`: bytes are decoded when 16 reads of them wait, or `decode()` is called. It takes half the time, because
-    a decoder that runs once for each event finds the caches cold; `handed_ns` is then when the read returned.
-
-    `paced`: events wait, decoded, until `hand_over()` is called for each; what was not handed over at the end has the
-    time of the end.
+    `paced`: events wait, decoded, until `handover.next()` is called for each; what was not handed over at the end has
+    the time of the end.
     """
 
     def __init__(
@@ -97,7 +75,6 @@ class Recorder:
         max_events: int = 1_000_000,
         max_bytes: int = 64 << 20,
         calibration: Calibration | None = None,
-        in_batches: bool = False,
         paced: bool = False,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
@@ -108,33 +85,21 @@ class Recorder:
         self.head_ns: int | None = None
         self.ended_ns: int | None = None
         self.status: int | None = None
-        self.final = False  # an end marker or an error event was read: nothing that comes can change the outcome
-        self._reader = PieceReader(preset, reasoning)
-        self._on_piece = on_piece
+        self._decoder = Decoder(preset, reasoning, max_events)
+        self.heard = paced or on_piece is not None  # somebody waits for the text
+        now = self.now if self.heard else self._returned
+        self.handover = Handover(self._decoder.events, on_piece, now, paced=paced)
         self._keeping = keep_bytes > 0
         self._room_to_keep = keep_bytes
         self._room_for_bytes = max_bytes
-        self._room_for_events = max_events
+        self._cut = False  # at `max_bytes`
         self._method = method
         self._headers: dict[str, str] = {}
-        self._content_type: str | None = None
         self._http: str | None = None
-        self._decode: Callable[[bytes], None] = self._ignore
-        self._parser: SSEParser | NDJSONParser | None = None
-        self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
         self._reads = Reads()
-        self._events = Events()
         self._read = -1  # the number that the wire gave to the read in progress
+        self._returned_ns = 0  # when it returned
         self._data: list[bytes] = []  # its bytes so far
-        self._batch = BATCH_READS if in_batches else 1
-        self._undecoded: list[tuple[int, bytes, int]] = []  # index of the read, bytes, when they were handed on
-        self._index = 0  # of the read that is decoded
-        self._handed_ns: int | None = None
-        self._paced = paced
-        self._handed = 0  # events, where paced
-        self._backlog_events = self._backlog_bytes = 0  # that came since nothing was left to hand over
-        self._problem = bytearray()
-        self._reached: str | None = None  # the bound that was reached
         self._notes: list[str] = []
         self._meta = origin.describe(method)
         if calibration is not None:
@@ -158,36 +123,14 @@ class Recorder:
         return bool(self._reads)
 
     @property
-    def enough(self) -> bool:
-        """A bound of ours was reached."""
-        return self._reached is not None
+    def final(self) -> bool:
+        """An end marker or an error event was read: nothing that comes can change the outcome."""
+        return self._decoder.final
 
     @property
-    def waiting(self) -> bool:
-        """Something has come and is not decoded yet."""
-        return bool(self._undecoded)
-
-    @property
-    def unhanded(self) -> int:
-        """Events that wait to be handed over, where it is `paced`."""
-        return len(self._events) - self._handed if self._paced else 0
-
-    @property
-    def backlog_bytes(self) -> int:
-        """Bytes of body that came and were not decoded, or not handed over yet: of a read with several events each has
-        its share.
-        """
-        if not self._paced:
-            return sum(len(data) for _, data, _ in self._undecoded)
-        return self._backlog_bytes * self.unhanded // self._backlog_events if self._backlog_events else 0
-
-    def hand_over(self) -> None:
-        """Hand the next event that waits to whoever listens."""
-        self._events.handed_ns[self._handed] = self.now()
-        self._handed += 1
-        if not self.unhanded:
-            self._backlog_events = self._backlog_bytes = 0
-        self._tell_now(self._events.text[self._handed - 1])
+    def bound(self) -> str | None:
+        """The bound of ours that was reached."""
+        return "max_bytes" if self._cut else self._decoder.bound
 
     def now(self) -> int:
         """Nanoseconds since the start of this recording."""
@@ -199,18 +142,14 @@ class Recorder:
         if timings.head_ns is not None:  # a client that does not tell leaves what `head` has noted
             self.head_ns = self._relative(timings.head_ns)
 
-    def _relative(self, at_ns: int | None) -> int | None:
-        return None if at_ns is None else at_ns - self.started_ns
-
     def head(self, status: int, headers: Mapping[str, str], http_version: str | None = "HTTP/1.1") -> None:
         """The response head. `http_version` None: no HTTP of its own (a test transport); its end is taken as clean."""
         self.status = status
         self._headers = {name.lower(): value for name, value in headers.items()}
         self._http = http_version
-        self._content_type = self._headers.get("content-type")
         if self.head_ns is None:
             self.head_ns = self.now()
-        self._choose_decoder()
+        self._decoder.head(status, self._headers)
 
     def feed(
         self, read: int, at_ns: int, data: bytes, kind: Stamps = "socket", error_ns: int = -1, late_ns: int = 0
@@ -220,68 +159,53 @@ class Recorder:
         `kind` and `error_ns` say what sort of stamp that is and how wrong it can be (-1: unknown), `late_ns` how much
         later the read returned.
         """
-        if self._reached is None and data:
+        if data and self.bound is None:
             if len(data) > self._room_for_bytes:
-                self._reached, data = "max_bytes", data[: self._room_for_bytes]
+                self._cut, data = True, data[: self._room_for_bytes]
             self._room_for_bytes -= len(data)
+            self._returned_ns = at_ns + late_ns - self.started_ns
             if read != self._read:
                 self._begin_read(read, at_ns - self.started_ns, kind, error_ns, late_ns)
             self._reads.size[-1] += len(data)
             self._data.append(data)
-            self._undecoded.append((len(self._reads) - 1, data, at_ns + late_ns - self.started_ns))
-            if len(self._undecoded) >= self._batch or self._reached is not None:
-                self.decode()
-        return not self.enough
-
-    def decode(self) -> None:
-        """Decode what has come."""
-        reached = self._reached
-        for index, data, handed_ns in self._undecoded:
-            self._index = index
-            self._handed_ns = None if self._batch == 1 else handed_ns
-            events = len(self._events)
             self._decode(data)
-            if self._paced:
-                self._backlog_events += len(self._events) - events
-                self._backlog_bytes += len(data)
-            if self._reached != reached:
-                break
-        self._undecoded.clear()
+        return self.bound is None
 
-    def finish(self, failure: Failure | None = None) -> Recording:
+    def finish(self, failure: WireFailure | None = None) -> Recording:
         """The recording. `failure` says how the wire failed; None: the body ended by the rules of its framing."""
-        self.decode()
-        interrupted = self.unhanded > 0
+        decoder, interrupted = self._decoder, self.handover.waiting > 0
         if interrupted:
             self.ended_ns = self.now()
-        elif self.final and failure is not None:
+        elif decoder.final and failure is not None:
             self._notes.append("the connection stayed open, or was cut, behind the end of the stream")
             self.ended_ns = self._reads.at_ns[-1]
         elif self.ended_ns is None:
             self.ended_ns = self.now()
-        self._flush()
+        if self._reads:
+            for index, text in decoder.close(len(self._reads) - 1, self._reads.at_ns[-1], whole=self.bound is None):
+                self.handover.came(index, text)
         self._keep_read()
-        while self.unhanded:
-            if interrupted:
-                self._on_piece = None
-            self.hand_over()
-        outcome, error = self._outcome(failure)
-        if interrupted and failure is not None:  # the stream may be whole, but its reader has not got it
-            outcome, error = failure.outcome, failure.error
-        if outcome.ok and (code := self._reader.unread_code):
-            outcome, error = Outcome("error_event", code), "an event could not be read, so text is missing"
-        if self.loop_lag_ns is not None:
-            self._meta["loop_lag_ns"] = self.loop_lag_ns
-        meta = {**self._meta, "framing": self._framing(), "notes": [*self._notes, *self._reader.notes()]}
+        self.handover.end(interrupted=interrupted)
+        outcome, error = outcome_of(
+            status=self.status,
+            framing=self._framing(),
+            final=decoder.final,
+            error=self._told(),
+            bound=self.bound,
+            failure=failure,
+            unmarked=decoder.unmarked,
+            unread=decoder.unread,
+            unhanded=interrupted,
+        )
         return Recording(
             reads=self._reads,
-            events=self._events,
+            events=decoder.events,
             outcome=outcome,
             error=error,
             status=self.status,
             headers={name: value for name, value in self._headers.items() if name not in SECRET_HEADERS},
-            content_type=self._content_type,
-            preset=None if self._parser is None else self._reader.name,
+            content_type=self._headers.get("content-type"),
+            preset=decoder.preset,
             url=self.url,
             label=self.label,
             started_ns=self.started_ns,
@@ -293,25 +217,20 @@ class Recorder:
             ended_ns=self.ended_ns,
             stamps=self._stamps or "socket",
             gauges={} if self.gauges is None else self.gauges.since(self.started_ns),
-            meta=meta,
+            meta=self._described(),
         )
 
-    # -- from bytes to events ------------------------------------------------------------------------------------
+    def _returned(self) -> int:
+        return self._returned_ns
 
-    def _choose_decoder(self) -> None:
-        media_type = (self._content_type or "").partition(";")[0].strip().lower()
-        encoding = self._headers.get("content-encoding", "identity").strip().lower()
-        if not self._accepted():
-            self._decode = self._collect_problem
-        elif encoding not in ("", "identity"):
-            self._notes.append("the body is compressed although that was not asked for; its bytes are kept undecoded")
-        elif media_type == "text/event-stream":
-            self._parser, self._decode = SSEParser(), self._parse
-        elif media_type in NDJSON_TYPES:
-            self._parser, self._decode = NDJSONParser(), self._parse
-        else:
-            self._decode = self._take_text
-            self._notes.append("the body has no event borders: each event here is what one read brought")
+    def _relative(self, at_ns: int | None) -> int | None:
+        return None if at_ns is None else at_ns - self.started_ns
+
+    def _decode(self, data: bytes) -> None:
+        events = len(self._decoder.events)
+        for index, text in self._decoder.feed(data, len(self._reads) - 1, self._reads.at_ns[-1]):
+            self.handover.came(index, text)
+        self.handover.brought(len(self._decoder.events) - events, len(data))
 
     def _begin_read(self, read: int, at_ns: int, kind: Stamps, error_ns: int, late_ns: int) -> None:
         self._keep_read()
@@ -338,87 +257,6 @@ class Recorder:
             self._reads.data[-1] = b"".join(self._data)
         self._data.clear()
 
-    def _ignore(self, data: bytes) -> None:
-        """Encoded bytes, and those before any head: counted, not decoded."""
-
-    def _collect_problem(self, data: bytes) -> None:
-        self._problem += data[: MAX_PROBLEM_BYTES - len(self._problem)]
-
-    def _parse(self, data: bytes) -> None:
-        assert self._parser is not None  # noqa: S101  set together with this method
-        try:
-            wire_events = self._parser.feed(data)
-        except LimitExceeded as error:
-            wire_events = error.events
-            self._reached = "max_line_bytes" if isinstance(error, LineTooLong) else "max_event_bytes"
-        for wire_event in wire_events:
-            self._take_event(wire_event)
-
-    def _take_event(self, wire_event: ServerSentEvent) -> None:
-        if self._room_for_events <= 0:
-            self._reached = "max_events"
-            return
-        self._room_for_events -= 1
-        pieces = self._reader.read(wire_event)
-        text, reasoning = pieces.pop()
-        first = len(self._events) - len(pieces)
-        for index, (late_text, late_reasoning) in enumerate(pieces, start=first):
-            self._events.text[index], self._events.reasoning[index] = late_text, late_reasoning
-            if not self._paced or index < self._handed:
-                self._tell_now(late_text)
-        self._append(wire_event, text, reasoning, len(wire_event.data.encode("utf-8", "replace")))
-        self.final = self._reader.final
-        self._tell(text)
-
-    def _take_text(self, data: bytes) -> None:
-        text = self._utf8.decode(data)
-        if self._events and self._events.read[-1] == self._index:
-            self._events.text[-1] += text
-            self._events.size[-1] += len(data)
-        elif self._room_for_events <= 0:
-            self._reached = "max_events"
-            return
-        else:
-            self._room_for_events -= 1
-            self._append(_NO_EVENT, text, "", len(data))
-        self._tell(text)
-
-    def _append(self, wire_event: ServerSentEvent, text: str, reasoning: str, size: int) -> None:
-        self._events.append(
-            wire_event,
-            at_ns=self._reads.at_ns[self._index],
-            handed_ns=self.now() if self._handed_ns is None else self._handed_ns,
-            read=self._index,
-            text=text,
-            reasoning=reasoning,
-            size=size,
-        )
-
-    def _tell(self, text: str) -> None:
-        if not self._paced:
-            self._tell_now(text)
-
-    def _tell_now(self, text: str) -> None:
-        if text and self._on_piece is not None:
-            self._on_piece(text)
-
-    def _flush(self) -> None:
-        """The body is over: what still waits in the decoders."""
-        if self._parser is not None:
-            for wire_event in self._parser.close() if self._reads and self._reached is None else []:
-                self._take_event(wire_event)
-            if self._parser.unfinished is not None:
-                self._notes.append("the stream ended inside an event; that event was dropped")
-        if (rest := self._utf8.decode(b"", final=True)) and self._events:
-            self._events.text[-1] += rest
-            self._notes.append("the text ended inside a character")
-            self._tell(rest)
-
-    # -- how it ended --------------------------------------------------------------------------------------------
-
-    def _accepted(self) -> bool:
-        return self.status is not None and 200 <= self.status < 300
-
     def _framing(self) -> str:
         """What ends the body, if there is one."""
         if self.status is None:
@@ -427,48 +265,16 @@ class Recorder:
             return "no body"
         return framing(self._headers, self._http)
 
-    def _outcome(self, failure: Failure | None) -> tuple[Outcome, str | None]:
-        reader = self._reader
-        if self.status is not None and not self._accepted():
-            code = self._problem_code()
-            self._note_server_outcome(self._problem)
-            said = f": {code}" if code else ""
-            return Outcome("refused", self.status), f"the server answered with status {self.status}{said}"
-        if reader.error is not None:
-            self._note_server_outcome(reader.error_data)
-            return Outcome("error_event", reader.error), "the stream reported an error"
-        if reader.final:
-            return Outcome("complete"), None
-        if self._reached is not None:
-            return Outcome("cancelled", self._reached), f"the recorder hung up: its bound {self._reached} was reached"
-        if failure is not None:
-            return failure.outcome, failure.error
-        if self._framing() == "close":
-            return Outcome("truncated"), "the body ended with the connection, which does not prove that it was whole"
-        if self._parser is not None and reader.lacks_end:
-            return Outcome("truncated"), f"the end marker of preset {reader.name!r} did not come"
-        return Outcome("complete"), None
+    def _told(self) -> str | None:
+        """The code that the server told; with its own words about the end noted, where it is a relay of ours."""
+        said = self._decoder.problem or self._decoder.error_data
+        if (outcome := server_outcome(said)) is not None:
+            self._meta["server_outcome"] = outcome
+        if (code := problem_code(self._decoder.problem)) is not None:
+            self._meta["problem_code"] = code
+        return code or self._decoder.error
 
-    def _note_server_outcome(self, said: str | bytearray) -> None:
-        """How the stream ended for a relay of ours, in its own words, if they are such."""
-        try:
-            told = json.loads(said)
-            outcome = Outcome.parse(told.get("error", told)["outcome"])
-        except (ValueError, RecursionError, AttributeError, TypeError, KeyError):
-            return
-        if _CODE.fullmatch(str(outcome.detail or "")) or outcome.detail is None:
-            self._meta["server_outcome"] = str(outcome)
-
-    def _problem_code(self) -> str | None:
-        """The stable `code` of a problem+json body (RFC 9457), if it is one and the code is harmless to show."""
-        try:
-            code = json.loads(self._problem).get("code")
-        except (ValueError, RecursionError, AttributeError):
-            return None
-        if not isinstance(code, str) or not _CODE.fullmatch(code):
-            return None
-        self._meta["problem_code"] = code
-        return code
-
-
-_NO_EVENT: Final = ServerSentEvent(event="", data="", id="")
+    def _described(self) -> dict[str, Any]:
+        if self.loop_lag_ns is not None:
+            self._meta["loop_lag_ns"] = self.loop_lag_ns
+        return {**self._meta, "framing": self._framing(), "notes": [*self._decoder.notes(), *self._notes]}

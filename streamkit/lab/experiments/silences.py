@@ -197,7 +197,7 @@ async def _ask(server: Server, silence: Silence, start_s: float) -> Recording:
         f"{server.url}/ans",
         content=_form(silence),
         headers={"content-type": "application/x-www-form-urlencoded", "accept": "text/event-stream"},
-        reader=Reader(pauses={1: LEAD_S + silence.length_s}) if blocked else None,
+        reader=Reader(pauses_s={1: LEAD_S + silence.length_s}) if blocked else None,
         total_s=PATIENCE * silence.length_s + 5,
     )
     stream_id = recording.headers.get(STREAM_ID_HEADER)

@@ -107,6 +107,7 @@ class Journey:
     end_ns: int
     curves: Mapping[str, Curve]
     trust: Trust
+    own_late_ns: int | None  # how late the upstream was by itself, the 95th percentile
 
     @property
     def name(self) -> str:
@@ -191,6 +192,7 @@ def _journey(recording: Recording, subject: Subject, unit: Unit) -> Journey:
         end_ns=max(subject.end_ns - origin_ns, last_ns),
         curves=curves,
         trust=recording.trust,
+        own_late_ns=recording.counts.get("upstream.own_late_p95_ns"),
     )
 
 
@@ -241,11 +243,10 @@ def _pressure(journey: Journey) -> str | None:
 
 
 def _slipped(journey: Journey) -> str | None:
-    """The upstream sent later than it meant to, and not because of pressure (that rule comes first)."""
-    for hop in journey.hops:
-        if hop.after == "upstream.sent" and hop.percentile(95) >= LATE_NS:
-            return f"Upstream sent {duration(hop.percentile(95))} late (p95): its own schedule slipped"
-    return None
+    """The upstream sent later than it meant to, and nobody held it: by its own count."""
+    if journey.own_late_ns is None or journey.own_late_ns < LATE_NS:
+        return None
+    return f"Upstream sent {duration(journey.own_late_ns)} late (p95): its own schedule slipped"
 
 
 def _stalled(journey: Journey) -> str | None:

@@ -19,7 +19,7 @@ from streamkit.lab.findings.subjects import Recordings
 from streamkit.lab.findings.timeline import describe_timeline
 from streamkit.lab.findings.words import APART, NAME_LIMIT, about, byte_size, capital, enumerated, short
 from streamkit.lab.metrics.columns import utf8_sizes
-from streamkit.lab.metrics.curves import Curve, time_of
+from streamkit.lab.metrics.curves import Curve, time_of, times
 from streamkit.lab.metrics.percentile import percentiles_ns
 from streamkit.lab.recording.recording import Recording
 from streamkit.lab.recording.tap_curves import has_borders
@@ -69,8 +69,9 @@ class PolicyFacts:
                        count `relay.peak_pending_bytes`. A gauge that could not be read just then counts as nothing
     peak_kernel_bytes  the most that lay in the kernel's queues between relay and client, likewise
     finished_ns        from the request (when it was sent, or made) to the end
-    upstream_held_ns   how much later than due the upstream sent its last piece; where it did not come to its end, how
-                       long its next one had been due when the recording ended
+    upstream_held_ns   how much later than due the upstream sent its last piece, less what it was late by itself
+                       (`upstream.own_late_p95_ns`); where it did not come to its end, how long its next one had been
+                       due when the recording ended
     relay_held_ns      how long the relay let its source wait, by its own count (`relay.held_ns`)
     age_p50_ns         how old the pieces were when the reader got them, counted from when they were due (or sent, or
     age_max_ns         decoded by the relay, whichever is known first): the median and the oldest
@@ -153,7 +154,7 @@ def policy_facts(recording: Recording) -> PolicyFacts:
         peak_relay_bytes=_most(_peak(recording, IN_RELAY), recording.counts.get("relay.peak_pending_bytes")),
         peak_kernel_bytes=_peak(recording, IN_KERNEL),
         finished_ns=None if recording.ended_ns is None else recording.ended_ns - start_ns,
-        upstream_held_ns=_upstream_held_ns(curves, recording.ended_ns),
+        upstream_held_ns=_upstream_held_ns(recording, curves),
         relay_held_ns=recording.counts.get("relay.held_ns"),
         age_p50_ns=p50,
         age_max_ns=oldest,
@@ -217,13 +218,8 @@ def _ages_ns(curves: Mapping[str, Curve], numbers: Ints) -> Ints:
     if born is None:
         return np.zeros(0, dtype=np.int64)
     known = numbers[numbers <= born.total]
-    return _times(curves["client.event"], known) - _times(born, known)
-
-
-def _times(curve: Curve, numbers: Ints) -> Ints:
-    """When these had passed."""
-    times: Ints = curve.at_ns[np.searchsorted(curve.count, numbers)]
-    return times
+    ages: Ints = times(curves["client.event"])[known - 1] - times(born)[known - 1]
+    return ages
 
 
 def _text_share(recording: Recording) -> float | None:
@@ -232,7 +228,8 @@ def _text_share(recording: Recording) -> float | None:
     return int(utf8_sizes(recording.events.text).sum()) / whole if whole else None
 
 
-def _upstream_held_ns(curves: Mapping[str, Curve], ended_ns: int | None) -> int | None:
+def _upstream_held_ns(recording: Recording, curves: Mapping[str, Curve]) -> int | None:
+    ended_ns, own_ns = recording.ended_ns, recording.counts.get("upstream.own_late_p95_ns", 0)
     due, sent = curves.get("upstream.due"), curves.get("upstream.sent")
     if due is None or sent is None or not due.total:
         return None
@@ -240,7 +237,7 @@ def _upstream_held_ns(curves: Mapping[str, Curve], ended_ns: int | None) -> int 
     if next_due_ns is not None and ended_ns is not None and next_due_ns <= ended_ns:
         return ended_ns - next_due_ns
     last_due_ns, last_ns = (time_of(curve, sent.total) if sent.total else None for curve in (due, sent))
-    return None if last_due_ns is None or last_ns is None else max(0, last_ns - last_due_ns)
+    return None if last_due_ns is None or last_ns is None else max(0, last_ns - last_due_ns - own_ns)
 
 
 def _peak(recording: Recording, names: Iterable[str]) -> int | None:

@@ -1,4 +1,10 @@
-"""Numbers from columns: pure functions of integer nanoseconds. Nothing here reads a clock or a recording."""
+"""Numbers from columns: pure functions of integer nanoseconds. Nothing here reads a clock or a recording.
+
+The way of the data: a recording's columns (`columns`) → waits, gaps, stalls (`gaps`) or staircases (`curves`) → what is
+said of them: percentiles, an event's way part by part (`budgets`), which events kept an objective (`slo`). All of its
+names are doors: `sk.metrics.gaps_ns`, `sk.metrics.curve`, `sk.metrics.SLO`, …; times are ns, and a number that is not
+defined is None, never 0 or NaN.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +24,7 @@ from streamkit.lab.metrics.curves import (
     max_backlog,
     mean_backlog,
     time_of,
+    times,
 )
 from streamkit.lab.metrics.gaps import (
     MIN_STALL_NS,
@@ -71,5 +78,10 @@ __all__ = [
     "stalls_ns",
     "throughput_per_s",
     "time_of",
+    "times",
     "ttft_ns",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

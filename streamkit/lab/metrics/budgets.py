@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from streamkit.lab.metrics.curves import hops
+from streamkit.lab.metrics.curves import hops, times
 from streamkit.lab.metrics.percentile import percentile_ns
+from streamkit.lab.metrics.words import ms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from streamkit.lab.metrics.curves import Curve, Ints
+    from streamkit.lab.metrics.columns import Ints
+    from streamkit.lab.metrics.curves import Curve
 
 __all__ = ["WAY_MARKS", "Budget", "Part", "budget"]
 
@@ -31,7 +33,11 @@ REQUEST: Final = "request"
 
 
 class Part(NamedTuple):
-    """The time between two places: that of the event in question, and the median of all events (nearest rank)."""
+    """The time between two places: that of the event in question, and the median of all events (nearest rank).
+
+    >>> sk.metrics.Part("relay.sent", "client.read", ns=120_000, median_ns=90_000).name
+    'relay.sent → client.read'
+    """
 
     before: str
     after: str
@@ -51,6 +57,8 @@ class Budget:
     `total` is measured by itself, from the request to the last place. `rest` is what the parts do not explain, for
     event n exactly `total.ns - sum_ns`, in integers; 0 if every part is known. Its places say where it lies. Medians
     are each taken over all events that passed all places; those of the parts need not add up to that of the total.
+
+        print(sk.metrics.budget(recording.curves(), origin_ns=recording.sent_ns, marks=recording.marks))
     """
 
     n: int
@@ -65,13 +73,13 @@ class Budget:
 
     def rows(self) -> list[tuple[str, str, str]]:
         """The table: part, event n, median of all events."""
-        known = [(part.name, _ms(part.ns), _ms(part.median_ns)) for part in self.parts]
+        known = [(part.name, ms(part.ns / 1e6, 3), ms(part.median_ns / 1e6, 3)) for part in self.parts]
         unexplained = f"unexplained ({self.rest.name})" if self.rest.before != self.rest.after else "unexplained"
         return [
             *known,
-            ("sum", _ms(self.sum_ns), ""),
-            ("total", _ms(self.total.ns), _ms(self.total.median_ns)),
-            (unexplained, _ms(self.rest.ns), _ms(self.rest.median_ns)),
+            ("sum", ms(self.sum_ns / 1e6, 3), ""),
+            ("total", ms(self.total.ns / 1e6, 3), ms(self.total.median_ns / 1e6, 3)),
+            (unexplained, ms(self.rest.ns / 1e6, 3), ms(self.rest.median_ns / 1e6, 3)),
         ]
 
     def __str__(self) -> str:
@@ -93,6 +101,10 @@ def budget(
         the upstream     upstream.asked → the first upstream tap: `upstream.due` in the script's own time
         each hop         `time_of(after, n) - time_of(before, n)` for consecutive curves
     Raises ValueError for n < 1 and for no curves.
+
+    >>> curves = {"relay.sent": sk.metrics.curve([5, 25]), "client.read": sk.metrics.curve([7, 30])}
+    >>> sk.metrics.budget(curves, origin_ns=0, n=2).rest.ns  # all that came before the first place known
+    25
     """
     if not curves:
         raise ValueError("expected at least one curve, got none")
@@ -107,10 +119,10 @@ def budget(
     columns = [(before, after, _always(right - left, passed)) for (before, left), (after, right) in pairwise(moments)]
     here, here_ns = moments[-1]
     if here == "upstream.asked" and first.startswith("upstream."):
-        columns.append((here, first, _times(curves[first], passed) - here_ns))
+        columns.append((here, first, times(curves[first], passed) - here_ns))
         here = first
     columns += [(hop.before, hop.after, hop.delays_ns[:passed]) for hop in hops(curves)]
-    total_ns = _times(curves[last], passed) - origin_ns
+    total_ns = times(curves[last], passed) - origin_ns
     rest_ns = total_ns - sum((column for *_, column in columns), _always(0, passed))
     return Budget(
         n=event,
@@ -126,12 +138,3 @@ def _part(before: str, after: str, column: Ints, event: int) -> Part:
 
 def _always(value_ns: int, events: int) -> Ints:
     return np.full(events, value_ns, dtype=np.int64)
-
-
-def _times(curve: Curve, events: int) -> Ints:
-    """`time_of` for the events 1 … `events`, found by search, where `hops` counts them out: the total is a check."""
-    return curve.at_ns[np.searchsorted(curve.count, np.arange(1, events + 1), side="left")]
-
-
-def _ms(ns: int) -> str:
-    return f"{ns / 1e6:.3f} ms"

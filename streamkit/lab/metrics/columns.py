@@ -6,7 +6,7 @@ A recording may hold a million events; a Python loop over them costs a tenth of 
 from __future__ import annotations
 
 from array import array
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 __all__ = [
+    "Ints",
     "characters",
     "check_ascending",
     "check_at_least",
@@ -25,7 +26,7 @@ __all__ = [
     "utf8_sizes",
 ]
 
-Ints = npt.NDArray[np.int64]
+Ints: TypeAlias = npt.NDArray[np.int64]
 
 
 def int_column(values: Iterable[int]) -> array[int]:
@@ -72,6 +73,9 @@ def pieces(characters: npt.ArrayLike) -> npt.NDArray[np.bool_]:
 
     `characters[i]` is the length of event i's text. The others (role chunks, pings, `done`) carry nothing to read: a
     ping in the middle of a stall does not end it, and the moment between the last piece and its `done` is no gap.
+
+    >>> sk.metrics.pieces([0, 5, 7, 0]).tolist()
+    [False, True, True, False]
     """
     with_text = np.asarray(characters) > 0
     return with_text if with_text.any() else np.ones_like(with_text)

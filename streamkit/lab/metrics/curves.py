@@ -20,10 +20,13 @@ import itertools
 from typing import TYPE_CHECKING, Literal, NamedTuple, overload
 
 import numpy as np
-import numpy.typing as npt
+
+from streamkit.lab.metrics.columns import Ints
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    import numpy.typing as npt
 
     from streamkit.taps import Tap
 
@@ -41,14 +44,17 @@ __all__ = [
     "max_backlog",
     "mean_backlog",
     "time_of",
+    "times",
 ]
 
-Ints = npt.NDArray[np.int64]
 Unit = Literal["events", "bytes"]
 
 
 class Curve(NamedTuple):
-    """A staircase: by `at_ns[i]`, `count[i]` units had passed in all. Both columns are int64 and never fall."""
+    """A staircase: by `at_ns[i]`, `count[i]` units had passed in all. Both columns are int64 and never fall.
+
+    recording.curves()["relay.sent"].total      # of a recording's taps; of numbers of one's own: `curve`
+    """
 
     at_ns: Ints
     count: Ints  # type: ignore[assignment]  # hides tuple.count(), of which a pair of columns has no use
@@ -60,14 +66,20 @@ class Curve(NamedTuple):
 
 
 class Backlog(NamedTuple):
-    """From `at_ns[i]` until `at_ns[i + 1]`, `held[i]` units were between two places. Times ascend, `held` may not."""
+    """From `at_ns[i]` until `at_ns[i + 1]`, `held[i]` units were between two places. Times ascend, `held` may not.
+
+    at_ns, held = sk.metrics.backlog(curves["relay.sent"], curves["client.read"])
+    """
 
     at_ns: Ints
     held: Ints
 
 
 class Hop(NamedTuple):
-    """The way from one place to the next one known: `delays_ns[n - 1]` is how long unit n took."""
+    """The way from one place to the next one known: `delays_ns[n - 1]` is how long unit n took.
+
+    for hop in sk.metrics.hops(recording.curves()): print(hop.name, hop.delays_ns.max())
+    """
 
     before: str
     after: str
@@ -84,6 +96,9 @@ def curve(at_ns: npt.ArrayLike, amount: npt.ArrayLike | None = None) -> Curve:
 
     `amount[i]` is what passing i counts for: 1 (the default) for events, its size for bytes. Times in disorder are
     sorted. Raises ValueError for a negative amount: what has passed does not come back.
+
+    >>> sk.metrics.curve([10, 20, 20], amount=[3, 1, 1]).count.tolist()
+    [3, 4, 5]
     """
     times = np.array(at_ns, dtype=np.int64)
     amounts = np.ones_like(times) if amount is None else np.asarray(amount, dtype=np.int64)
@@ -100,7 +115,10 @@ def curve(at_ns: npt.ArrayLike, amount: npt.ArrayLike | None = None) -> Curve:
 
 
 def curve_of(tap: Tap, unit: Unit = "events") -> Curve:
-    """The curve of a tap, in events or in bytes of text: copies, so that the tap can go on growing."""
+    """The curve of a tap, in events or in bytes of text: copies, so that the tap can go on growing.
+
+    sk.metrics.curve_of(recording.taps["upstream.sent"], "bytes").total
+    """
     steps = len(tap)
     column = tap.events if unit == "events" else tap.bytes
     return Curve(np.array(tap.at_ns[:steps], dtype=np.int64), np.array(column[:steps], dtype=np.int64))
@@ -111,7 +129,11 @@ def count_at(curve: Curve, t_ns: int) -> int: ...
 @overload
 def count_at(curve: Curve, t_ns: Ints | Sequence[int]) -> Ints: ...
 def count_at(curve: Curve, t_ns: int | Ints | Sequence[int]) -> int | Ints:
-    """A(t): how many units had passed by `t_ns`, those at `t_ns` included. An array of times gives an array."""
+    """A(t): how many units had passed by `t_ns`, those at `t_ns` included. An array of times gives an array.
+
+    >>> sk.metrics.count_at(sk.metrics.curve([10, 20, 20]), 20)
+    3
+    """
     steps = np.searchsorted(curve.at_ns, np.asarray(t_ns, dtype=np.int64), side="right")
     counts = np.concatenate((_ZERO, curve.count))[steps]
     return counts if np.ndim(t_ns) else int(counts)
@@ -121,6 +143,9 @@ def time_of(curve: Curve, n: int) -> int | None:
     """When unit n (from 1) had passed: the first t with A(t) >= n; None if fewer than n ever did.
 
     It is the lower pseudo-inverse of A: `time_of(n) <= t` exactly if `n <= count_at(t)`. Raises ValueError for n < 1.
+
+    >>> sk.metrics.time_of(sk.metrics.curve([10, 20, 20]), 3)
+    20
     """
     if n < 1:
         raise ValueError(f"expected the number of a unit, from 1, got {n!r}")
@@ -128,26 +153,46 @@ def time_of(curve: Curve, n: int) -> int | None:
     return int(curve.at_ns[step]) if step < curve.count.size else None
 
 
+def times(curve: Curve, units: int | None = None) -> Ints:
+    """`time_of` for many: when the units 1 … `units` had passed (default: all). None is made up for what did not.
+
+    >>> sk.metrics.times(sk.metrics.curve([10, 20], amount=[1, 2])).tolist()
+    [10, 20, 20]
+    """
+    upto = curve.count if units is None else np.minimum(curve.count, units)
+    return np.repeat(curve.at_ns, np.diff(upto, prepend=0))  # each step's time, once per unit
+
+
 def delay_ns(before: Curve, after: Curve) -> Ints:
     """The horizontal distance: `time_of(after, n) - time_of(before, n)` for n = 1 … min(total before, total after).
 
     Counts the curves' units; what has not passed both places has no delay. It takes 8 bytes of memory per unit, also
     where the unit is a byte.
+
+    >>> sk.metrics.delay_ns(sk.metrics.curve([10, 20]), sk.metrics.curve([15, 40])).tolist()
+    [5, 20]
     """
     units = min(before.total, after.total)
-    return _times(after, units) - _times(before, units)
+    return times(after, units) - times(before, units)
 
 
 def backlog(before: Curve, after: Curve) -> Backlog:
-    """The vertical distance: `count_at(before, t) - count_at(after, t)` at every t at which either of them steps."""
-    times = _merged(before.at_ns, after.at_ns)
-    return Backlog(times, count_at(before, times) - count_at(after, times))
+    """The vertical distance: `count_at(before, t) - count_at(after, t)` at every t at which either of them steps.
+
+    >>> sk.metrics.backlog(sk.metrics.curve([10, 20]), sk.metrics.curve([15, 40])).held.tolist()
+    [1, 0, 1, 0]
+    """
+    at_ns = _merged(before.at_ns, after.at_ns)
+    return Backlog(at_ns, count_at(before, at_ns) - count_at(after, at_ns))
 
 
 def max_backlog(before: Curve, after: Curve) -> int:
     """The most that was ever held: `max(A_before(t) - A_after(t))` over all t, at least the 0 from before the stream.
 
     Only the steps of `before` are looked at: in between the distance can only shrink.
+
+    >>> sk.metrics.max_backlog(sk.metrics.curve([10, 20]), sk.metrics.curve([15, 40]))
+    1
     """
     if not before.at_ns.size:
         return 0
@@ -158,11 +203,14 @@ def mean_backlog(before: Curve, after: Curve) -> float | None:
     """The backlog's mean over time: `∫ (A_before - A_after) dt / span`, from the first step of either to the last.
 
     None where no time passed. (Little's law: it is the throughput times the mean delay, if all units pass both places.)
+
+    >>> sk.metrics.mean_backlog(sk.metrics.curve([0]), sk.metrics.curve([5]))
+    1.0
     """
-    times, held = backlog(before, after)
-    if times.size < 2:
+    at_ns, held = backlog(before, after)
+    if at_ns.size < 2:
         return None
-    widths = np.diff(times)
+    widths = np.diff(at_ns)
     return float(np.dot(held[:-1].astype(np.float64), widths) / widths.sum())  # a product of int64 could overflow
 
 
@@ -170,22 +218,20 @@ def hops(curves: Mapping[str, Curve]) -> list[Hop]:
     """The delays between each curve and the next, in the order given; a place that is missing merges its two hops.
 
     For the units that passed all places the hops' delays add up to `delay_ns(first, last)`, exactly.
+
+    >>> curves = {"relay.sent": sk.metrics.curve([10, 20]), "client.read": sk.metrics.curve([15, 40])}
+    >>> [(hop.name, hop.delays_ns.tolist()) for hop in sk.metrics.hops(curves)]
+    [('relay.sent → client.read', [5, 20])]
     """
-    times = [(name, _times(one, one.total)) for name, one in curves.items()]
+    passed = [(name, times(one)) for name, one in curves.items()]
     found = []
-    for (before, left), (after, right) in itertools.pairwise(times):
+    for (before, left), (after, right) in itertools.pairwise(passed):
         units = min(left.size, right.size)
         found.append(Hop(before, after, right[:units] - left[:units]))
     return found
 
 
 _ZERO = np.zeros(1, dtype=np.int64)
-
-
-def _times(curve: Curve, units: int) -> Ints:
-    """`time_of(curve, n)` for n = 1 … units, of which there are at least so many: each step's time, once per unit."""
-    upto = np.minimum(curve.count, units)
-    return np.repeat(curve.at_ns, np.diff(upto, prepend=0))
 
 
 def _merged(left: Ints, right: Ints) -> Ints:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    Ints = npt.NDArray[np.int64]
+    from streamkit.lab.metrics.columns import Ints
 
 __all__ = [
     "MIN_STALL_NS",
@@ -52,6 +52,9 @@ def ttft_ns(at_ns: npt.ArrayLike, characters: npt.ArrayLike, origin_ns: int = 0)
 
     Counts events that carry text; `characters[i]` is the length of event i's text. None if no event carries any.
     `origin_ns` is the moment counted from: when the request's last byte had left, or the call.
+
+    >>> sk.metrics.ttft_ns([10, 20, 30], characters=[0, 3, 5], origin_ns=4)
+    16
     """
     with_text = _ints(at_ns)[_ints(characters) > 0]
     return int(with_text[0]) - origin_ns if with_text.size else None
@@ -69,6 +72,9 @@ def gaps_ns(at_ns: npt.ArrayLike, read: npt.ArrayLike, rule: Rule = "per_read") 
                  that stamp every event by itself; the zeros are artefacts.
 
     By each rule the gaps add up to the time from the first read to the last. Raises ValueError for another rule.
+
+    >>> sk.metrics.gaps_ns([0, 0, 50, 50, 70], read=[0, 0, 1, 1, 2]).tolist()
+    [50, 20]
     """
     times = _ints(at_ns)
     first = _first_of_read(read)
@@ -95,6 +101,9 @@ def stall_threshold_ns(gaps: npt.ArrayLike) -> int:
     """What counts as a stall where nothing else is said: a gap above `max(250 ms, 5 * median gap)`.
 
     250 ms is where a reader notices the halt; five times the median leaves streams alone that are slow throughout.
+
+    >>> sk.metrics.stall_threshold_ns([100_000_000] * 9)
+    500000000
     """
     median = percentile_ns(gaps, 50) or 0
     return max(MIN_STALL_NS, STALL_FACTOR * median)
@@ -105,6 +114,9 @@ def stalls_ns(at_ns: npt.ArrayLike, read: npt.ArrayLike, threshold_ns: int | Non
 
     Counts gaps between reads (see `gaps_ns`) longer than `threshold_ns` (default: `stall_threshold_ns` of them). The
     wait for the first event and the silence after the last are not gaps and not counted.
+
+    >>> sk.metrics.stalls_ns([0, 20, 540], read=[0, 1, 2], threshold_ns=250).tolist()
+    [[20, 540]]
     """
     times = _ints(at_ns)
     before = stall_places(at_ns, read, threshold_ns)
@@ -115,6 +127,9 @@ def stall_places(at_ns: npt.ArrayLike, read: npt.ArrayLike, threshold_ns: int | 
     """Where the stalls are that `stalls_ns` gives: after how many events, in the same order.
 
     Counts events as the columns do: stall i begins after event number `stall_places[i]`, counted from 1.
+
+    >>> sk.metrics.stall_places([0, 20, 540], read=[0, 1, 2], threshold_ns=250).tolist()
+    [2]
     """
     times = _ints(at_ns)
     starts = np.flatnonzero(_first_of_read(read))
@@ -126,6 +141,9 @@ def coalesced_share(read: npt.ArrayLike) -> float | None:
     """The share of events that came in the same read as an earlier event: `1 - reads / events`.
 
     Counts events, and the reads that completed one. None for no events.
+
+    >>> sk.metrics.coalesced_share([0, 0, 0, 1])
+    0.5
     """
     first = _first_of_read(read)
     return float(1 - np.count_nonzero(first) / first.size) if first.size else None
@@ -137,6 +155,9 @@ def throughput_per_s(at_ns: npt.ArrayLike, read: npt.ArrayLike, amount: npt.Arra
     `amount[i]` is what event i counts for: 1 for events per second, its characters for characters per second. The
     first read is left out because what it brought was produced before the interval; the wait for it is the TTFT.
     None for fewer than two reads that brought events, or when no time passed between them.
+
+    >>> sk.metrics.throughput_per_s([0, 500_000_000, 1_000_000_000], read=[0, 1, 2], amount=[1, 1, 1])
+    2.0
     """
     first = _first_of_read(read)
     if np.count_nonzero(first) < 2:
@@ -148,7 +169,11 @@ def throughput_per_s(at_ns: npt.ArrayLike, read: npt.ArrayLike, amount: npt.Arra
 
 
 class Losses(NamedTuple):
-    """What became of the events on their way, in numbers of events; see `loss_and_duplication`."""
+    """What became of the events on their way, in numbers of events; see `loss_and_duplication`.
+
+    >>> sk.metrics.Losses(lost=0, duplicated=0, out_of_order=0, unknown=0) == (0, 0, 0, 0)
+    True
+    """
 
     lost: int
     duplicated: int
@@ -167,6 +192,9 @@ def loss_and_duplication(sent_ids: Sequence[Hashable], received_ids: Sequence[Ha
 
     Counts events by their ids, which must be distinct where they are sent; strings or numbers. Raises ValueError if
     they are not.
+
+    >>> sk.metrics.loss_and_duplication("abcdef", "abbdcax")
+    Losses(lost=2, duplicated=2, out_of_order=1, unknown=1)
     """
     place = {sent: index for index, sent in enumerate(sent_ids)}
     if len(place) != len(sent_ids):

@@ -19,6 +19,9 @@ class SLO:
     """An objective for a stream: the first event within `ttft_ms`, each gap at most `gap_ms`. None: no limit.
 
     Raises ValueError for a limit that is not above 0.
+
+    >>> sk.metrics.SLO(ttft_ms=500, gap_ms=100)
+    SLO(ttft_ms=500, gap_ms=100)
     """
 
     ttft_ms: float | None = None
@@ -42,7 +45,10 @@ class SLO:
 
 
 class Goodput(NamedTuple):
-    """`good` of `total` kept the objective. `share` is None where nothing was counted, `per_s` where no time passed."""
+    """`good` of `total` kept the objective. `share` is None where nothing was counted, `per_s` where no time passed.
+
+    sk.findings.goodput(recordings, sk.metrics.SLO(gap_ms=100)).share
+    """
 
     good: int
     total: int
@@ -55,6 +61,9 @@ def on_time(at_ns: npt.ArrayLike, read: npt.ArrayLike, slo: SLO, *, origin_ns: i
 
     Counts events; those that share a read share its gap to the read before. Give the columns of the pieces only
     (`pieces`): a ping does not end a gap. `origin_ns` is when the request had left.
+
+    >>> sk.metrics.on_time([50_000_000, 250_000_000], [0, 1], sk.metrics.SLO(ttft_ms=100, gap_ms=100)).tolist()
+    [True, False]
     """
     times = np.asarray(at_ns, dtype=np.int64)
     numbers = np.asarray(read, dtype=np.int64)
@@ -74,6 +83,9 @@ def slo_failures(
     """What a stream failed by: `outcome` (it did not come whole), `ttft`, `gap`; empty if it kept the objective.
 
     Counts the stream as one: a single late event fails it. One without any event fails `ttft`.
+
+    >>> sk.metrics.slo_failures([50_000_000, 250_000_000], [0, 1], sk.metrics.SLO(ttft_ms=100, gap_ms=100))
+    ('gap',)
     """
     good = on_time(at_ns, read, slo, origin_ns=origin_ns)
     starts = np.asarray(read)[:1] == np.asarray(read)  # the events of the first read

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 from streamkit.lab.metrics import percentile_ns
+from streamkit.lab.metrics.words import ms
+from streamkit.lab.recording.tables import html_table, text_table
 
-__all__ = ["Calibration", "Lag"]
+__all__ = ["Calibration", "Lag", "percentile"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class Lag:
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
     """What `calibrate()` found.
+
+        print(sk.calibrate().lag_p99_ns)
 
     timer_p50_ns, timer_p99_ns   lateness of `asyncio.sleep(1 ms)` on an idle loop: the floor under every schedule
     loop_p99_ns, loop_max_ns     lateness of a timer of 10 ms on a loop that read the messages of all `lags`
@@ -62,10 +65,10 @@ class Calibration:
     def rows(self) -> list[tuple[str, str]]:
         """The table as pairs of a name and a value with its unit."""
         return [
-            ("timer lateness p50", _ms(self.timer_p50_ns)),
-            ("timer lateness p99", _ms(self.timer_p99_ns)),
-            ("loop lateness while reading p99", _ms(self.loop_p99_ns)),
-            ("loop lateness while reading max", _ms(self.loop_max_ns)),
+            ("timer lateness p50", ms(self.timer_p50_ns / 1e6, 2)),
+            ("timer lateness p99", ms(self.timer_p99_ns / 1e6, 2)),
+            ("loop lateness while reading p99", ms(self.loop_p99_ns / 1e6, 2)),
+            ("loop lateness while reading max", ms(self.loop_max_ns / 1e6, 2)),
             ("reading the clock", f"{self.clock_ns} ns"),
             ("stamping a tap", f"{self.stamp_ns} ns"),
             *(
@@ -78,15 +81,10 @@ class Calibration:
         ]
 
     def __str__(self) -> str:
-        rows = self.rows()
-        names, values = (max(len(row[column]) for row in rows) for column in (0, 1))
-        table = [f"{name:<{names}}  {value:>{values}}" for name, value in rows]
-        return "\n".join([*table, *(f"* {note}" for note in self.notes)])
+        return text_table(self.rows(), self.notes)
 
     def _repr_html_(self) -> str:
-        rows = "".join(f"<tr><th>{html.escape(n)}</th><td>{html.escape(v)}</td></tr>" for n, v in self.rows())
-        notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
-        return f"<table><tbody>{rows}</tbody></table><ul>{notes}</ul>"
+        return html_table(self.rows(), self.notes)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values only; `from_dict` is the inverse."""
@@ -106,8 +104,5 @@ class Calibration:
 
 
 def percentile(values: Sequence[int], q: int) -> int:
+    """0 for no values: a calibration has a number in each place."""
     return percentile_ns(values, q) or 0
-
-
-def _ms(ns: int) -> str:
-    return f"{ns / 1e6:.2f} ms"

@@ -1,6 +1,6 @@
 """Recordings as files: JSON Lines, one line per read with the events it completed.
 
-    {"streamkit": "recording", "version": 3, "url": …, …, "crc32": "9a1b2c3d"}      the header
+    {"streamkit": "recording", "version": 4, "url": …, …, "crc32": "9a1b2c3d"}      the header
     {"n": 0, "at_ns": …, "size": …, "data": base64 or null, …, "events": […], "crc32": …}
     …
     {"tap": "relay.read", "at_ns": […], "events": […], "bytes": […], "crc32": …}
@@ -14,7 +14,8 @@ the CRC-32 of what stands before it: a flipped bit inside a text would otherwise
 not whole is left out and named; nothing is guessed.
 
 Version 1 knew neither taps nor marks, nor how wrong or late a stamp is, nor when a slot was free and TLS stood;
-version 2 neither counts nor gauges. Such files are read, with the fields' defaults; version 3 is written.
+version 2 neither counts nor gauges; version 3 no word of the relay's, and it called stamps of a client library
+"piece". Such files are read, with the fields' defaults; version 4 is written.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from streamkit.errors import RecordingFormatError
 from streamkit.lab.recording.recorded import ALL_GAUGES, FOREIGN_TAPS, Events, Reads, Recorded, SomeRecorded, Stamps
+from streamkit.lab.recording.relay_word import RelayWord
 from streamkit.outcome import Outcome, OutcomeName
 from streamkit.taps import Tap
 from streamkit.taps.gauges import Gauge
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VERSION", "load", "save"]
 
-VERSION = 3
+VERSION = 4
 
 _CRC = re.compile(rb',"crc32":"([0-9a-f]{8})"}\Z')
 _INT64 = range(-(2**63), 2**63)
@@ -49,6 +51,8 @@ _HEADER = ("status", "headers", "content_type", "preset", "url", "label", "stamp
 _TIMES = ("started_ns", "connected_ns", "sent_ns", "head_ns")
 _SINCE_2 = ("acquired_ns", "tls_ns", "marks")
 _SINCE_3 = ("counts",)
+_SINCE_4 = ("relay",)
+_LIBRARY_BEFORE_4 = "piece"
 _TAP = ("at_ns", "events", "bytes")
 _GAUGE = ("at_ns", "value")
 _STAMP = {"error_ns": -1, "late_ns": 0}  # unknown in files of version 1
@@ -94,10 +98,11 @@ def _lines(recording: Recorded) -> Iterator[dict[str, Any]]:
     yield {
         "streamkit": "recording",
         "version": VERSION,
-        **{name: getattr(recording, name) for name in (*_HEADER, *_TIMES, *_SINCE_2, *_SINCE_3)},
+        **{name: getattr(recording, name) for name in (*_HEADER, *_TIMES, *_SINCE_2, *_SINCE_3, *_SINCE_4)},
         "headers": dict(recording.headers),
         "marks": dict(recording.marks),
         "counts": dict(recording.counts),
+        "relay": None if recording.relay is None else recording.relay.as_dict(),
         "meta": dict(recording.meta),
     }
     event = 0
@@ -300,9 +305,16 @@ def _header(record: dict[str, Any]) -> dict[str, Any]:
         "started_ns": _is_int,
         "marks": _is_numbers,
         "counts": _is_numbers,
+        "relay": _optional(_is_word),
     }
-    known = (*_HEADER, *_TIMES, *(_SINCE_2 if version >= 2 else ()), *(_SINCE_3 if version >= 3 else ()))
-    return {name: _get(record, name, kinds.get(name, _optional(_is_int))) for name in known}
+    if version < 4 and record.get("stamps") == _LIBRARY_BEFORE_4:
+        record = {**record, "stamps": "library"}
+    since = ((2, _SINCE_2), (3, _SINCE_3), (4, _SINCE_4))
+    known = (*_HEADER, *_TIMES, *(name for first, names in since if version >= first for name in names))
+    header = {name: _get(record, name, kinds.get(name, _optional(_is_int))) for name in known}
+    if header.get("relay") is not None:
+        header["relay"] = RelayWord.from_dict(header["relay"])
+    return header
 
 
 def _event(record: Any) -> dict[str, Any]:
@@ -364,6 +376,14 @@ def _is_meta(value: Any) -> bool:
         return False
     notes = value.get("notes", [])
     return isinstance(notes, list) and all(isinstance(note, str) for note in notes)
+
+
+def _is_word(value: Any) -> bool:
+    try:
+        RelayWord.from_dict(value)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_outcome(value: Any) -> bool:

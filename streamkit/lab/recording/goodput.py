@@ -10,16 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
-from streamkit.lab.metrics.columns import characters, pieces
 from streamkit.lab.metrics.slo import SLO, Goodput, on_time, slo_failures
 
 if TYPE_CHECKING:
-    from streamkit.lab.metrics.curves import Ints
+    import numpy as np
+    import numpy.typing as npt
+
     from streamkit.lab.recording.recorded import Recorded
 
-__all__ = ["goodput"]
+__all__ = ["failures_of", "goodput"]
 
 
 def goodput(
@@ -30,6 +29,8 @@ def goodput(
     Counts streams (`slo_failures` finds nothing), or their events with text (`on_time`). The span is from when the
     first request had left to the end of the last stream; it is not known, and `per_s` None, if the recordings were made
     by different clocks. Raises ValueError for another `count`.
+
+        sk.findings.goodput(recordings, sk.metrics.SLO(ttft_ms=500, gap_ms=100)).share
     """
     if count not in ("streams", "events"):
         raise ValueError(f"expected count 'streams' or 'events', got {count!r}")
@@ -37,20 +38,19 @@ def goodput(
     if count == "streams":
         kept = [not failures_of(one, slo) for one in several]
     else:
-        kept = [bool(good) for one in several for good in on_time(*_pieces(one), slo, origin_ns=one.sent_ns or 0)]
+        kept = [bool(good) for one in several for good in _on_time(one, slo)]
     good, span_ns = sum(kept), _span_ns(several)
     return Goodput(good, len(kept), good / len(kept) if kept else None, good / (span_ns / 1e9) if span_ns > 0 else None)
 
 
 def failures_of(recording: Recorded, slo: SLO) -> tuple[str, ...]:
     """See `Recording.slo_failures`."""
-    at_ns, read = _pieces(recording)
+    at_ns, read = recording.counted.at_ns, recording.counted.read
     return slo_failures(at_ns, read, slo, origin_ns=recording.sent_ns or 0, complete=recording.outcome.ok)
 
 
-def _pieces(recording: Recorded) -> tuple[Ints, Ints]:
-    counted = pieces(characters(recording.events.text))
-    return np.asarray(recording.events.at_ns)[counted], np.asarray(recording.events.read)[counted]
+def _on_time(recording: Recorded, slo: SLO) -> npt.NDArray[np.bool_]:
+    return on_time(recording.counted.at_ns, recording.counted.read, slo, origin_ns=recording.sent_ns or 0)
 
 
 def _span_ns(recordings: list[Recorded]) -> int:

@@ -1,4 +1,4 @@
-"""attach(): the taps and gauges of servers beside those of the client, in one Recording.
+"""attach(): what servers know of a stream beside what its client saw, in one Recording.
 
 What is joined was stamped on one clock and belongs to one stream. Both are checked: a difference of two clocks, or of
 two streams, looks just like a delay.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from streamkit.lab.recording.relay_word import RelayWord
 from streamkit.taps.gauges import Gauge
 
 if TYPE_CHECKING:
@@ -26,19 +27,21 @@ UNFINISHED: Final = "taps_unfinished"
 
 
 def attach(recording: SomeRecorded, *stream_taps: StreamTaps) -> SomeRecorded:
-    """`recording` with the taps, marks, counts and gauges of `stream_taps` added, their times counted from its start.
+    """`recording` with the taps, marks, counts and gauges of `stream_taps` added, their times counted from its start;
+    and with the relay's own word, if it is among them.
 
     Taps may end early: what was dropped, or read too early, is named in `meta`, under `DROPPED`, `UNFINISHED` and
     `notes`. Neither argument is changed.
 
     Raises ValueError if the clocks differ (another machine or boot, or a recording without an origin), if the stream is
     another one than the recording's (its response header `x-stream-id`) or than that of the other taps, and if anything
-    is there twice, or has no place on the way.
+    is there twice, or has no place on the way, or is no relay's word.
     """
     taps: dict[str, Tap] = dict(recording.taps)
     marks: dict[str, int] = dict(recording.marks)
     counts: dict[str, int] = dict(recording.counts)
     gauges: dict[str, Gauge] = dict(recording.gauges)
+    words: dict[str, RelayWord] = {} if recording.relay is None else {"relay": recording.relay}
     stream_id = recording.headers.get("x-stream-id")
     for foreign in stream_taps:
         _check_origin(recording, foreign)
@@ -48,14 +51,18 @@ def attach(recording: SomeRecorded, *stream_taps: StreamTaps) -> SomeRecorded:
         added, moments = tuple(foreign.taps.items()), tuple(foreign.marks.items())  # at once: it may still grow
         numbers = tuple(foreign.counts.items())
         queues = {} if foreign.gauges is None else foreign.gauges.since(recording.started_ns)
-        for there, new in ((taps, added), (marks, moments), (counts, numbers), (gauges, queues.items())):
+        said = {} if foreign.word is None else {"relay": RelayWord.from_dict(foreign.word)}
+        news = ((taps, added), (marks, moments), (counts, numbers), (gauges, queues.items()), (words, said.items()))
+        for there, new in news:
             _check_new(recording, there, [name for name, _ in new])
         taps.update((name, tap.copy(minus_ns=recording.started_ns)) for name, tap in added)
         marks.update((name, at_ns - recording.started_ns) for name, at_ns in moments)
         counts.update(numbers)
         gauges.update(queues)
+        words.update(said)
     meta = {**recording.meta, **_flaws(recording, stream_taps)}
-    return replace(recording, taps=taps, marks=marks, counts=counts, gauges=gauges, meta=meta)
+    relay = words.get("relay")
+    return replace(recording, taps=taps, marks=marks, counts=counts, gauges=gauges, relay=relay, meta=meta)
 
 
 def _check_origin(recording: Recorded, foreign: StreamTaps) -> None:

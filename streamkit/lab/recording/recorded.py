@@ -4,32 +4,46 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, Self, TypeVar, overload
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import Any, Literal, NamedTuple, Protocol, Self, TypeVar, overload
 
 import numpy as np
+import numpy.typing as npt
 
 from streamkit.lab.metrics.columns import (
+    Ints,
+    characters,
     check_ascending,
     check_at_least,
     check_lengths,
     int_column,
     numbered,
+    pieces,
     utf8_sizes,
 )
+from streamkit.lab.recording.relay_word import RelayWord
 from streamkit.outcome import Outcome
 from streamkit.taps import TAPS, Tap
 from streamkit.taps.gauges import COUNTERS, GAUGES, PROCESS, Gauge
 
-__all__ = ["FOREIGN_TAPS", "Events", "Read", "Reads", "Recorded", "RecordedEvent", "SomeRecorded", "Stamps"]
+__all__ = [
+    "ALL_GAUGES",
+    "FOREIGN_TAPS",
+    "Counted",
+    "Events",
+    "Read",
+    "Reads",
+    "Recorded",
+    "RecordedEvent",
+    "SomeRecorded",
+    "Stamps",
+]
 
-Stamps = Literal["kernel", "socket", "piece"]
-
+Stamps = Literal["kernel", "socket", "library"]
 
 FOREIGN_TAPS = tuple(name for name in TAPS if not name.startswith("client."))
 """The taps that others keep: a client's own follow from its reads and events."""
-
-
 ALL_GAUGES = (*GAUGES, *COUNTERS, *PROCESS)
 
 
@@ -55,7 +69,7 @@ class RecordedEvent:
     """One event.
 
     `at_ns` is when its last byte was read (the stamp of the read numbered `read`), `handed_ns` when it was decoded
-    and handed on, or, where nobody listened, when that read returned. `text` is the piece extracted from it ("" if
+    and handed on. `text` is the piece extracted from it ("" if
     none), `reasoning` the thinking piece where that was asked for. `size` counts the bytes of its data in UTF-8,
     without framing. Where the wire has no event borders (text/plain) one event stands for what one read brought:
     `event` and `data` are empty and `size` is the read's.
@@ -214,6 +228,15 @@ class Events(Sequence[RecordedEvent]):
         return f"<Events: {len(self)} events, {sum(map(len, self.text))} characters>"
 
 
+class Counted(NamedTuple):
+    """The events that a reader waits for (`metrics.pieces`), as columns; `which` says of all events which they are."""
+
+    which: npt.NDArray[np.bool_]
+    at_ns: Ints
+    read: Ints
+    characters: Ints
+
+
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Recorded:
     """What came of one streamed answer, and how it was taken: a `Recording` without what it can tell.
@@ -232,12 +255,13 @@ class Recorded:
     head_ns         the response head had arrived
     ended_ns        the body ended, was cut, or was given up
     stamps          "kernel": reads have the kernel's own receive time; "socket": the time at which the read returned;
-                    "piece": the time at which somebody else's client gave a piece
+                    "library": the time at which somebody else's client gave what it had read
     taps            what others saw of the same stream: `upstream.…`, `relay.…` (see `streamkit.taps.TAPS`)
     marks           single moments of others by name, such as `relay.asked`, `upstream.asked`
     counts          single numbers that others told, such as `relay.dropped_pieces`
     gauges          how much lay in each queue on the way, sampled (`GAUGES`, `COUNTERS` of `streamkit.taps.gauges`);
                     a queue that cannot be seen here is there with `NOT_KNOWN` in every row, or not at all
+    relay           what the relay itself says of the stream; None where there was none of ours, or it was not asked
     meta            clock and its origin (numbers of different origins must never be subtracted), start by the wall
                     clock, platform, versions, framing, `notes`; JSON values only
     damage          what was lost when the recording was loaded from a damaged file; empty otherwise
@@ -269,6 +293,7 @@ class Recorded:
     marks: Mapping[str, int] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
     gauges: Mapping[str, Gauge] = field(default_factory=dict)
+    relay: RelayWord | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
     damage: tuple[str, ...] = field(default=(), compare=False)
 
@@ -312,6 +337,18 @@ class Recorded:
         """The body as it came, chunked coding undone; None if the bytes of any read were not kept."""
         kept = [data for data in self.reads.data if data is not None]
         return b"".join(kept) if len(kept) == len(self.reads) else None
+
+    @cached_property
+    def counted(self) -> Counted:
+        """The events that gaps, stalls and waits are counted between: those with text, or all where none has any."""
+        lengths = characters(self.events.text)
+        which = pieces(lengths)
+        at_ns, read = (np.asarray(column, dtype=np.int64)[which] for column in (self.events.at_ns, self.events.read))
+        return Counted(which, at_ns, read, lengths[which])
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields alone, for copies and other processes: what was found from them is found again there."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
 
 SomeRecorded = TypeVar("SomeRecorded", bound=Recorded)

@@ -11,18 +11,17 @@ extracted from one event. Events that were completed by the same read share its 
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from streamkit.lab.recording import file as storage
 from streamkit.lab.recording.goodput import failures_of
-from streamkit.lab.recording.recorded import (
-    Recorded,
-)
+from streamkit.lab.recording.recorded import Recorded
 from streamkit.lab.recording.summary import Summary, summarize
+from streamkit.lab.recording.tables import html_table
 from streamkit.lab.recording.tap_curves import tap_curves
 from streamkit.lab.recording.trust import Trust, judge
 
@@ -42,10 +41,17 @@ class Recording(Recorded):
     """One recorded answer. Made by `record()`, by `Recording.load()`, or by hand (every field has a default).
 
     Its fields are those of `Recorded`.
+
+    >>> sk.Recording.from_pieces([(0, "Hel"), (50_000_000, "lo")], sent_ns=0).summary().gap_p50_ms
+    50.0
     """
 
     def summary(self) -> Summary:
-        """The numbers of this recording: TTFT, duration, gaps, stalls, coalescing, throughput."""
+        """The numbers of this recording: TTFT, duration, gaps, stalls, coalescing, throughput.
+
+        >>> print(sk.Recording.from_pieces([(7_000_000, "Hello")], sent_ns=0).summary().ttft_ms)
+        7.0
+        """
         return summarize(self)
 
     def curves(self, unit: Unit = "events") -> dict[str, Curve]:
@@ -55,6 +61,9 @@ class Recording(Recorded):
         Where the wire had no event borders, the client's events are found by bytes, against the foreign tap that saw
         most borders; if there is none, the client's own events count (one for each read).
         Raises ValueError for an unknown unit.
+
+        >>> sk.Recording.from_pieces([(7, "Hello"), (9, "!")]).curves("bytes")["client.read"].count.tolist()
+        [5, 6]
         """
         return tap_curves(self, unit)
 
@@ -62,16 +71,25 @@ class Recording(Recorded):
         """By which parts of an objective this stream failed, out of `outcome`, `ttft`, `gap`; empty if it kept it.
 
         `findings.goodput` does the same for many.
+
+        >>> sk.Recording.from_pieces([(7_000_000, "Hello")]).slo_failures(sk.metrics.SLO(ttft_ms=5))
+        ('ttft',)
         """
         return failures_of(self, slo)
 
-    @property
+    @cached_property
     def trust(self) -> Trust:
-        """How far the numbers can be trusted; `str()` of it is the verdict."""
+        """How far the numbers can be trusted; `str()` of it is the verdict.
+
+        >>> str(sk.Recording.from_pieces([(0, "Hel"), (50_000_000, "lo")]).trust)
+        'good'
+        """
         return judge(self)
 
     def to_pandas(self) -> pd.DataFrame:
         """One row per event, times in ns as recorded; `coalesced` marks events that share a read with an earlier one.
+
+            recording.to_pandas().query("not coalesced")
 
         Raises ImportError if pandas is missing (`pip install 'streamkit[pandas]'`).
         """
@@ -88,12 +106,17 @@ class Recording(Recorded):
         return frame
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a JSON Lines file, whole or not at all (a new file takes the old one's place when it is ready)."""
+        """Write a JSON Lines file, whole or not at all (a new file takes the old one's place when it is ready).
+
+        recording.save("slow.jsonl")
+        """
         storage.save(self, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Read a file written by `save()`.
+
+            recording = sk.Recording.load("slow.jsonl")
 
         Of a damaged file the whole lines are kept; the bad ones are named in `damage`, and a warning says so.
         Raises `RecordingFormatError` if the file is not a recording or was written in a newer format.
@@ -115,8 +138,7 @@ class Recording(Recorded):
         rows = [("HTTP status", status), ("counts", self._counts()), *self.summary().rows()]
         if self.error:
             rows.insert(0, ("error", self.error))
-        body = "".join(f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>" for name, value in rows)
-        return f"<table><caption>{html.escape(title)}</caption><tbody>{body}</tbody></table>"
+        return html_table(rows, caption=title)
 
 
 def _plural(count: int, noun: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -10,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from streamkit.lab import metrics
-from streamkit.lab.metrics.columns import characters
+from streamkit.lab.metrics.words import ms
+from streamkit.lab.recording.tables import html_table, text_table
 from streamkit.lab.recording.tap_curves import tap_curves
 from streamkit.lab.recording.trust import judge
 
 if TYPE_CHECKING:
-    from streamkit.lab.metrics.curves import Ints
-    from streamkit.lab.recording.recorded import Recorded, Stamps
+    from streamkit.lab.recording.recorded import Counted, Recorded, Stamps
     from streamkit.outcome import Outcome
 
 __all__ = ["HopSummary", "Summary", "summarize", "timetable"]
@@ -39,6 +38,7 @@ class HopSummary(NamedTuple):
 class Summary(Mapping[str, Any]):
     """The numbers of one recording; also a mapping from field names to them. What is not defined is None.
 
+    relay_outcome             how the stream ended for the relay, by its own word (`Recording.relay`)
     events, reads, bytes, characters   counts; reads are those that brought body bytes, characters those of the text
     ttft_ms                   the first event with text, from when the request's last byte had left (from the call
                               where that is not known: see `notes`)
@@ -53,8 +53,8 @@ class Summary(Mapping[str, Any]):
     coalesced_share           share of the events that came in the same read as an earlier one (0 to 1)
     throughput_events_per_s, throughput_chars_per_s   pieces and their characters, after the first read that brought any
     hops                      delays and backlog between consecutive taps, for recordings with taps of others; in events
-    stamps                    what a read's time is: the kernel's ("kernel"), that of the read ("socket"), or that of
-                              a piece given by a client library ("piece")
+    stamps                    what a read's time is: the kernel's ("kernel"), that of the read ("socket"), or when a
+                              client library gave it ("library")
     error_p99_ms              how wrong the times of the reads can be; over the reads for which that is known
     late_p99_ms               how late Python was at the reads, the times of which the kernel took: not in any other
                               number, but what a tool without the kernel's stamps would have added to them
@@ -63,6 +63,7 @@ class Summary(Mapping[str, Any]):
     """
 
     outcome: Outcome
+    relay_outcome: Outcome | None
     events: int
     reads: int
     bytes: int
@@ -110,16 +111,18 @@ class Summary(Mapping[str, Any]):
     def rows(self) -> list[tuple[str, str]]:
         """The table as pairs of a name and a value with its unit; "–" stands for what is not defined.
 
-        Rows about the connection, hops and the instrument are left out where nothing is known of them.
+        Rows about the connection, hops and the instrument are left out where nothing is known of them, the relay's
+        outcome where the client saw the same.
         """
         return [
             ("outcome", str(self.outcome)),
+            *([("outcome for the relay", str(self.relay_outcome))] if self._relay_differs() else []),
             ("events", str(self.events)),
             ("reads", str(self.reads)),
             ("bytes", str(self.bytes)),
             ("characters", str(self.characters)),
-            ("time to first piece", _ms(self.ttft_ms)),
-            ("duration", _ms(self.duration_ms)),
+            ("time to first piece", ms(self.ttft_ms)),
+            ("duration", ms(self.duration_ms)),
             *_known(
                 ("waited for a slot", self.waited_ms),
                 ("connecting", self.connecting_ms),
@@ -127,10 +130,10 @@ class Summary(Mapping[str, Any]):
                 ("sending", self.sending_ms),
             ),
             ("gaps between reads", str(self.gaps)),
-            ("gap p50", _ms(self.gap_p50_ms)),
-            ("gap p95", _ms(self.gap_p95_ms)),
-            ("gap p99", _ms(self.gap_p99_ms)),
-            ("longest gap", _ms(self.max_gap_ms)),
+            ("gap p50", ms(self.gap_p50_ms)),
+            ("gap p95", ms(self.gap_p95_ms)),
+            ("gap p99", ms(self.gap_p99_ms)),
+            ("longest gap", ms(self.max_gap_ms)),
             (f"stalls (gaps above {self.stall_threshold_ms:.0f} ms)", self._stalls()),
             ("events sharing a read", "–" if self.coalesced_share is None else f"{self.coalesced_share:.0%}"),
             ("events per second", _rate(self.throughput_events_per_s)),
@@ -141,42 +144,37 @@ class Summary(Mapping[str, Any]):
             *([("trust", self.trust)] if self.trust else []),
         ]
 
+    def _relay_differs(self) -> bool:
+        return self.relay_outcome not in (None, self.outcome)
+
     def _stalls(self) -> str:
         if not self.stalls:
             return "0"
-        return f"{self.stalls}, longest {_ms(self.longest_stall_ms, 0)} after event {self.longest_stall_after}"
+        return f"{self.stalls}, longest {ms(self.longest_stall_ms, 0)} after event {self.longest_stall_after}"
 
     def __str__(self) -> str:
-        rows = self.rows()
-        names = max(len(name) for name, _ in rows)
-        values = max(len(value) for _, value in rows if len(value) <= WIDEST_NUMBER)  # what is longer is a sentence
-        table = [f"{name:<{names}}  {value:>{values}}" for name, value in rows]
-        return "\n".join([*table, *(f"* {note}" for note in self.notes)])
+        return text_table(self.rows(), self.notes, widest=WIDEST_NUMBER)
 
     def _repr_html_(self) -> str:
-        rows = "".join(f"<tr><th>{html.escape(n)}</th><td>{html.escape(v)}</td></tr>" for n, v in self.rows())
-        notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
-        return f"<table><tbody>{rows}</tbody></table><ul>{notes}</ul>"
+        return html_table(self.rows(), self.notes)
 
 
 def summarize(recording: Recorded) -> Summary:
     """The `Summary` of a recording. Its cost is linear in reads, events and steps of taps."""
-    events = recording.events
-    lengths = characters(events.text)
+    events, counted = recording.events, recording.counted
     origin_ns = recording.sent_ns or 0
-    pieces = metrics.pieces(lengths)
-    at_ns, read = np.asarray(events.at_ns)[pieces], np.asarray(events.read)[pieces]
-    gaps = metrics.gaps_ns(at_ns, read)
+    gaps = metrics.gaps_ns(counted.at_ns, counted.read)
     p50, p95, p99, longest = map(_in_ms, metrics.percentiles_ns(gaps, (50, 95, 99, 100)))
     threshold_ns = metrics.stall_threshold_ns(gaps)
     coalesced = metrics.coalesced_share(events.read)
     return Summary(
         outcome=recording.outcome,
+        relay_outcome=None if recording.relay is None else recording.relay.outcome,
         events=len(events),
         reads=len(recording.reads),
         bytes=int(np.asarray(recording.reads.size).sum()),
-        characters=int(lengths.sum()),
-        ttft_ms=_in_ms(metrics.ttft_ns(events.at_ns, lengths, origin_ns)),
+        characters=int(counted.characters.sum()),
+        ttft_ms=_in_ms(metrics.ttft_ns(counted.at_ns, counted.characters, origin_ns)),
         duration_ms=_between_ms(origin_ns, recording.ended_ns),
         **_before_sent(recording),
         gaps=gaps.size,
@@ -184,10 +182,10 @@ def summarize(recording: Recorded) -> Summary:
         gap_p95_ms=p95,
         gap_p99_ms=p99,
         max_gap_ms=longest,
-        **_stalls(at_ns, read, threshold_ns),
+        **_stalls(counted, threshold_ns),
         coalesced_share=coalesced,
-        throughput_events_per_s=metrics.throughput_per_s(at_ns, read, np.ones_like(read)),
-        throughput_chars_per_s=metrics.throughput_per_s(at_ns, read, lengths[pieces]),
+        throughput_events_per_s=metrics.throughput_per_s(counted.at_ns, counted.read, np.ones_like(counted.read)),
+        throughput_chars_per_s=metrics.throughput_per_s(counted.at_ns, counted.read, counted.characters),
         hops=_hops(recording) if recording.taps else (),
         **_instrument(recording),
         notes=_notes(recording, coalesced),
@@ -206,9 +204,9 @@ def _before_sent(recording: Recorded) -> dict[str, Any]:
     }
 
 
-def _stalls(at_ns: Ints, read: Ints, threshold_ns: int) -> dict[str, Any]:
-    stalls = np.diff(metrics.stalls_ns(at_ns, read, threshold_ns)).ravel()
-    places = metrics.stall_places(at_ns, read, threshold_ns)
+def _stalls(counted: Counted, threshold_ns: int) -> dict[str, Any]:
+    stalls = np.diff(metrics.stalls_ns(counted.at_ns, counted.read, threshold_ns)).ravel()
+    places = metrics.stall_places(counted.at_ns, counted.read, threshold_ns)
     longest = int(stalls.argmax()) if stalls.size else None
     return {
         "stalls": stalls.size,
@@ -245,8 +243,8 @@ def _notes(recording: Recorded, coalesced: float | None) -> tuple[str, ...]:
         notes.append(f"gaps are between reads; {coalesced:.0%} of the events shared a read with an earlier one")
     if recording.sent_ns is None:
         notes.append("times are from the call: when the request had left is not known")
-    if recording.stamps == "piece":
-        notes.append("the stamps are of the pieces that a client library gave, not of socket reads")
+    if recording.stamps == "library":
+        notes.append("the stamps are of what a client library gave, not of socket reads")
     if recording.damage:
         notes.append("loaded from a damaged file: what is missing there is missing here")
     return (*notes, *recording.meta.get("notes", ()))
@@ -260,12 +258,8 @@ def _between_ms(begin_ns: int | None, end_ns: int | None) -> float | None:
     return None if begin_ns is None or end_ns is None else (end_ns - begin_ns) / 1e6
 
 
-def _ms(value: float | None, digits: int = 1) -> str:
-    return "–" if value is None else f"{value:.{digits}f} ms"
-
-
 def _known(*rows: tuple[str, float | None], digits: int = 1) -> list[tuple[str, str]]:
-    return [(name, _ms(value, digits)) for name, value in rows if value is not None]
+    return [(name, ms(value, digits)) for name, value in rows if value is not None]
 
 
 def _hop(hop: HopSummary) -> str:

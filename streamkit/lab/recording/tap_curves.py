@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from streamkit.lab.metrics.columns import characters, pieces, utf8_sizes
+from streamkit.lab.metrics.columns import Ints, utf8_sizes
 from streamkit.lab.metrics.curves import Curve, curve, curve_of
 from streamkit.taps import TAPS
 
 if TYPE_CHECKING:
-    from streamkit.lab.metrics.curves import Ints, Unit
+    from streamkit.lab.metrics.curves import Unit
     from streamkit.lab.recording.recorded import Recorded
     from streamkit.taps import Tap
 
@@ -40,7 +40,7 @@ def tap_curves(recording: Recorded, unit: Unit = "events") -> dict[str, Curve]:
     borders = None if has_borders(recording) else _finest(recording)
     left_out = _left_out(recording)
     if unit == "events" and borders is None:
-        counted = pieces(characters(events.text))
+        counted = recording.counted.which
         return found | {name: curve(at_ns[counted], 1 + left_out[counted]) for name, at_ns in own.items()}
     size = _text_bytes(recording)
     if left_out.any() and (sent := recording.taps.get("relay.sent")) is not None:

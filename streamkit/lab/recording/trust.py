@@ -18,19 +18,24 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 import numpy as np
 
 from streamkit.lab import metrics
-from streamkit.lab.metrics.curves import count_at, curve_of
+from streamkit.lab.metrics.words import about_ms
 from streamkit.lab.recording.calibration import Calibration
 from streamkit.lab.recording.join import DROPPED, UNFINISHED
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from streamkit.lab.metrics.curves import Curve
+    from streamkit.lab.metrics.columns import Ints
     from streamkit.lab.recording.recorded import Recorded
 
-    Ints = npt.NDArray[np.int64]
-
-__all__ = ["LEVELS", "Level", "Trust", "judge", "own_lateness_ns", "read_error_ns", "stated_error_ns"]
+__all__ = [
+    "LEVELS",
+    "LIBRARY_ERROR_NS",
+    "SOCKET_ERROR_NS",
+    "Level",
+    "Trust",
+    "judge",
+    "read_error_ns",
+    "stated_error_ns",
+]
 
 Level: TypeAlias = Literal["do not quote", "limited", "good"]
 LEVELS: Final[tuple[Level, ...]] = ("do not quote", "limited", "good")
@@ -49,18 +54,16 @@ COALESCED_SHARE: Final = 0.2  # of the pieces in shared reads: every fifth gap i
 SOCKET_ERROR_NS: Final = 2_000_000
 """Of a read stamped in user space, while nothing is calibrated. Pessimistic: on a machine of two cores that is not
 overloaded, asyncio's client libraries are off by 0.6 to 1.2 ms at the 99th percentile."""
-PIECE_ERROR_NS: Final = 20_000_000
-"""Of a piece that somebody else's client gave: pools, decoders and queues of unknown length lie before it; client
+LIBRARY_ERROR_NS: Final = 20_000_000
+"""Of what somebody else's client gave: pools, decoders and queues of unknown length lie before it; client
 libraries have been seen 9 ms late in the median at 50 streams of 100 events/s."""
-
-ON_TIME_NS: Final = 1_000_000
-FULL_EVENTS: Final = 8  # unread events, or …
-FULL_BYTES: Final = 2048  # … bytes of text, from which on even the smallest socket buffers (4 kB) may be full
 
 
 @dataclass(frozen=True, repr=False)
 class Trust:
     """The verdict: a level and the reasons for it, the worst first. `str()` is what a figure shows.
+
+        worst = min(recording.trust for recording in recordings)
 
     Verdicts are ordered by level: `min(trusts)` is the worst. They have no truth value: compare `.level`.
     """
@@ -113,37 +116,11 @@ def read_error_ns(recording: Recorded) -> Ints:
     """Of each read, how wrong its time may be (ns): what its stamp says, where it does (`Reads.error_ns`).
 
     Else the stamp was taken in user space: the 99th percentile of the calibration it was made under, or
-    `SOCKET_ERROR_NS`, `PIECE_ERROR_NS` without one; and no less than the recorder's loop was seen late.
+    `SOCKET_ERROR_NS`, `LIBRARY_ERROR_NS` without one; and no less than the recorder's loop was seen late.
     """
     stated = np.asarray(recording.reads.error_ns, dtype=np.int64)
     late_ns = max(_user_space_error_ns(recording), recording.meta.get("loop_lag_ns") or 0)
     return np.where(stated >= 0, stated, np.int64(late_ns))
-
-
-def own_lateness_ns(recording: Recorded) -> Ints:
-    """How late the upstream sent (`sent - due`, ns), of the events that it was free to send.
-
-    An event is left out if sending it took long while what had been sent before was still unread (`FULL_EVENTS`,
-    `FULL_BYTES`), or its own server's buffer was not empty (gauge `upstream.buffer`): then the reader may have held it
-    back, which is what back-pressure is; likewise those behind it, until one is on time again. Empty where the taps
-    are missing, or all was due at once.
-    """
-    if not {"upstream.due", "upstream.sent"} <= recording.taps.keys():
-        return np.zeros(0, dtype=np.int64)
-    due, sent = (curve_of(recording.taps[name]) for name in ("upstream.due", "upstream.sent"))
-    events = min(due.total, sent.total)
-    if not events or due.at_ns[0] == due.at_ns[-1]:
-        return np.zeros(0, dtype=np.int64)
-    due_ns, sent_ns = _times(due, events), _times(sent, events)
-    late_ns = sent_ns - due_ns
-    free_ns = np.maximum(due_ns, np.concatenate((due_ns[:1], sent_ns[:-1])))
-    blocked = sent_ns - free_ns > ON_TIME_NS
-    # Of each event: free (0), held back (1), or as the one before it (-1): late, but only because that was.
-    state = np.where(late_ns <= ON_TIME_NS, 0, np.where(blocked, _held_back(recording, free_ns, sent_ns), -1))
-    state[0] = max(state[0], 0)
-    told_by = np.maximum.accumulate(np.where(state >= 0, np.arange(events), 0))
-    own: Ints = late_ns[state[told_by] == 0]
-    return own
 
 
 # --- The rules: each gives a level and a reason, or nothing ---------------------------------------------------------
@@ -157,10 +134,16 @@ def _damaged(recording: Recorded, gap_ns: int | None) -> _Finding | None:
 
 
 def _sent_late(recording: Recorded, gap_ns: int | None) -> _Finding | None:
-    """Against the gaps that the upstream meant to keep: where it does not, those that came are no measure."""
-    gap_ns = _scheduled_gap_ns(recording) or gap_ns
-    late_ns = metrics.percentile_ns(own_lateness_ns(recording), 95) or 0
-    return _weighed(late_ns, gap_ns, f"the upstream sent {_ms(late_ns)} late (p95)")
+    """By its own count, in which no reader has a part; where it does not tell, as in older files, nothing is known.
+
+    Weighed against the gaps that the upstream meant to keep: where it does not, those that came are no measure.
+    """
+    late_ns = recording.counts.get("upstream.own_late_p95_ns")
+    if late_ns is None:
+        return None
+    return _weighed(
+        late_ns, _scheduled_gap_ns(recording) or gap_ns, f"the upstream sent {about_ms(late_ns)} late (p95)"
+    )
 
 
 def _timers_are_coarse(recording: Recorded, gap_ns: int | None) -> _Finding | None:
@@ -170,13 +153,15 @@ def _timers_are_coarse(recording: Recorded, gap_ns: int | None) -> _Finding | No
     if calibration is None or scheduled_ns is None:
         return None
     late_ns = calibration.timer_p99_ns
-    text = f"timers here are up to {_ms(late_ns)} late (p99), the upstream's gaps were to be {_ms(scheduled_ns)}"
+    text = (
+        f"timers here are up to {about_ms(late_ns)} late (p99), the upstream's gaps were to be {about_ms(scheduled_ns)}"
+    )
     return ("limited", text) if late_ns > WORST_SHARE * scheduled_ns else None
 
 
-def _stamped_by_pieces(recording: Recorded, gap_ns: int | None) -> _Finding | None:
+def _stamped_by_a_library(recording: Recorded, gap_ns: int | None) -> _Finding | None:
     del gap_ns
-    return ("limited", "stamped are pieces of a client library, not reads") if recording.stamps == "piece" else None
+    return ("limited", "stamped is what a client library gave, not reads") if recording.stamps == "library" else None
 
 
 def _stamps_are_wrong(recording: Recorded, gap_ns: int | None) -> _Finding | None:
@@ -185,7 +170,7 @@ def _stamps_are_wrong(recording: Recorded, gap_ns: int | None) -> _Finding | Non
     error_ns = metrics.percentile_ns(np.where(stated >= 0, stated, _user_space_error_ns(recording)), 99) or 0
     if error_ns <= NEGLIGIBLE_NS:
         return None
-    found = _weighed(error_ns, gap_ns, f"read times may be {_ms(error_ns)} wrong (p99)")
+    found = _weighed(error_ns, gap_ns, f"read times may be {about_ms(error_ns)} wrong (p99)")
     if found is None or _calibration(recording) is not None or (stated >= 0).all():
         return found
     return "limited", f"{found[1]}, an assumption: calibrate() measures it"
@@ -209,7 +194,7 @@ def _loop_was_late(recording: Recorded, gap_ns: int | None) -> _Finding | None:
     if recording.stamps == "kernel" or late_ns <= LIMITED_NS:
         return None
     stall_ns = metrics.stall_threshold_ns([] if gap_ns is None else [gap_ns])
-    text = f"the recorder's event loop was up to {_ms(late_ns)} late"
+    text = f"the recorder's event loop was up to {about_ms(late_ns)} late"
     if late_ns > stall_ns:
         return "do not quote", f"{text}: it may have made the stalls that it shows"
     return ("limited", text) if late_ns > min(WORST_NS, gap_ns or WORST_NS) else None
@@ -222,13 +207,13 @@ def _reads_taken_late(recording: Recorded, gap_ns: int | None) -> _Finding | Non
     if recording.stamps != "kernel" or "reader" in recording.meta:
         return None
     late_ns = metrics.percentile_ns(recording.reads.late_ns, 95) or 0
-    text = f"Python was {_ms(late_ns)} late (p95): read times stand, client.event includes it"
+    text = f"Python was {about_ms(late_ns)} late (p95): read times stand, client.event includes it"
     return ("limited", text) if _weighed(late_ns, gap_ns, text) is not None else None
 
 
 def _coalesced(recording: Recorded, gap_ns: int | None) -> _Finding | None:
     del gap_ns
-    share = metrics.coalesced_share(_pieces(recording)[1]) or 0.0
+    share = metrics.coalesced_share(recording.counted.read) or 0.0
     text = f"{share:.0%} of the pieces share a read with an earlier one: their gaps are not known"
     return ("limited", text) if share > COALESCED_SHARE else None
 
@@ -248,7 +233,7 @@ _RULES: Final[tuple[Callable[[Recorded, int | None], _Finding | None], ...]] = (
     _damaged,
     _sent_late,
     _timers_are_coarse,
-    _stamped_by_pieces,
+    _stamped_by_a_library,
     _stamps_are_wrong,
     _reads_without_kernel_time,
     _loop_was_late,
@@ -269,16 +254,8 @@ def _weighed(error_ns: int, gap_ns: int | None, text: str) -> _Finding | None:
 # --- What the rules look at -----------------------------------------------------------------------------------------
 
 
-def _pieces(recording: Recorded) -> tuple[Ints, Ints]:
-    """Times and read numbers of the events that a reader waits for."""
-    events = recording.events
-    characters = np.fromiter(map(len, events.text), dtype=np.int64, count=len(events))
-    pieces = metrics.pieces(characters)
-    return np.asarray(events.at_ns, dtype=np.int64)[pieces], np.asarray(events.read, dtype=np.int64)[pieces]
-
-
 def _median_gap_ns(recording: Recorded) -> int | None:
-    return metrics.percentile_ns(metrics.gaps_ns(*_pieces(recording)), 50)
+    return metrics.percentile_ns(metrics.gaps_ns(recording.counted.at_ns, recording.counted.read), 50)
 
 
 def _scheduled_gap_ns(recording: Recorded) -> int | None:
@@ -301,42 +278,6 @@ def _calibration(recording: Recorded) -> Calibration | None:
 def _user_space_error_ns(recording: Recorded) -> int:
     calibration = _calibration(recording)
     measured_ns = None if calibration is None else calibration.lag_p99_ns
-    if recording.stamps == "piece":
-        return max(PIECE_ERROR_NS, measured_ns or 0)
+    if recording.stamps == "library":
+        return max(LIBRARY_ERROR_NS, measured_ns or 0)
     return SOCKET_ERROR_NS if measured_ns is None else measured_ns
-
-
-def _times(curve: Curve, events: int) -> Ints:
-    """When event n had passed, for n = 1 … events."""
-    return np.repeat(curve.at_ns, np.diff(np.minimum(curve.count, events), prepend=0))
-
-
-def _held_back(recording: Recorded, free_ns: Ints, sent_ns: Ints) -> npt.NDArray[np.bool_]:
-    """Of each event that could have been sent at `free_ns`, whether much of what the upstream had sent before was still
-    unread when it was; or anything at all lay meanwhile where its own server could not get rid of it.
-    """
-    full = _buffer_was_full(recording, free_ns, sent_ns)
-    read, sent = recording.taps.get("relay.read"), recording.taps["upstream.sent"]
-    if read is None:
-        return full
-    before_ns = sent_ns - 1
-
-    def unread(unit: Literal["events", "bytes"]) -> Ints:
-        passed, taken = count_at(curve_of(sent, unit), before_ns), count_at(curve_of(read, unit), sent_ns)
-        return np.subtract(passed, taken, dtype=np.int64)
-
-    return full | (unread("events") >= FULL_EVENTS) | (unread("bytes") >= FULL_BYTES)
-
-
-def _buffer_was_full(recording: Recorded, free_ns: Ints, sent_ns: Ints) -> npt.NDArray[np.bool_]:
-    """By the looks taken between the two times, and the last one before."""
-    buffer = recording.gauges.get("upstream.buffer")
-    if buffer is None:
-        return np.zeros(sent_ns.size, dtype=np.bool_)
-    looks: Ints = np.concatenate((np.zeros(1, dtype=np.int64), np.cumsum(np.asarray(buffer.value) > 0)))
-    first, last = (np.searchsorted(np.asarray(buffer.at_ns), at_ns) for at_ns in (free_ns, sent_ns))
-    return np.asarray(looks[last] > looks[np.maximum(first - 1, 0)])
-
-
-def _ms(ns: int) -> str:
-    return f"{ns / 1e6:.0f} ms" if ns >= 10_000_000 else f"{ns / 1e6:.2g} ms"

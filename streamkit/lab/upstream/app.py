@@ -27,6 +27,7 @@ from sanic.exceptions import RequestCancelled
 from sanic.response import json
 
 from streamkit.inside_sanic import can_write, take_over, transport_of
+from streamkit.lab.upstream.lateness import own_lateness_ns, p95
 from streamkit.lab.upstream.script import Script
 from streamkit.lab.upstream.steps import Step
 from streamkit.presets import writer
@@ -44,8 +45,9 @@ _serial = itertools.count(1)
 
 @dataclass(slots=True)
 class SentLog:
-    """What one stream really sent: due and sent times in monotonic ns, one pair per step of its script, in order.
+    """What one stream really sent: due, ready and sent times in monotonic ns, one of each for each step, in order.
 
+    `ready_ns` is when the step could have been sent, had the connection taken it (`streamkit.lab.upstream.lateness`).
     `stream_id` is the asker's (header X-Stream-Id), or one of our own that the answer's head tells, but for a script
     with faults. `finished`: all of it was sent; `cut`: the connection was ended where the script says; `ended_ns`:
     from when on nothing more is sent, for one of these reasons or since the asker has left. `wrote_bytes` of body were
@@ -57,6 +59,7 @@ class SentLog:
     stream_id: str = ""
     steps: Sequence[Step] = ()
     due_ns: array[int] = field(default_factory=lambda: array("q"))
+    ready_ns: array[int] = field(default_factory=lambda: array("q"))
     sent_ns: array[int] = field(default_factory=lambda: array("q"))
     finished: bool = False
     cut: bool = False
@@ -83,7 +86,8 @@ class SentLog:
     def taps(self) -> StreamTaps:
         """`upstream.due`, the whole schedule whatever came of it, and `upstream.sent`; events are pieces of text.
 
-        The mark `upstream.asked` is when the request was complete, `upstream.ended` when it was over.
+        The mark `upstream.asked` is when the request was complete, `upstream.ended` when it was over. The count
+        `upstream.own_late_p95_ns` is how late the upstream was by itself, where its schedule is more than one moment.
         """
         taps = StreamTaps(self.stream_id)
         taps.finished = self.ended
@@ -97,7 +101,18 @@ class SentLog:
         for step, sent_ns in zip(self.steps, self.sent_ns[:], strict=False):  # a copy: it may be growing
             if step.kind == "piece":
                 taps.stamp("upstream.sent", sent_ns, 1, step.text_bytes)
+        own_late_ns = self._own_late_ns()
+        if own_late_ns:
+            taps.count("upstream.own_late_p95_ns", p95(own_late_ns))
         return taps
+
+    def _own_late_ns(self) -> list[int]:
+        """Of each piece; none where all are due at once, as fast as it goes: then none is late."""
+        due_ns = {step.due_ns for step in self.steps if step.kind == "piece"}
+        if len(due_ns) < 2:
+            return []
+        late_ns = own_lateness_ns(self.due_ns, self.ready_ns, self.sent_ns)
+        return [late for step, late in zip(self.steps, late_ns, strict=False) if step.kind == "piece"]
 
     def __repr__(self) -> str:
         worst_ms = max(self.lateness_ms(), default=0.0)
@@ -175,8 +190,10 @@ async def _answer(request: Request, log: SentLog, content_type: str) -> None:
     for step in log.steps:
         data = step.data  # made before it is due
         await _until(log.started_ns + step.due_ns)
+        ready_ns = time.monotonic_ns()
         await _writable(request)
         log.due_ns.append(log.started_ns + step.due_ns)
+        log.ready_ns.append(ready_ns)
         log.sent_ns.append(time.monotonic_ns())
         await response.send(data)
         log.wrote_bytes += len(chunk(data))
@@ -199,8 +216,10 @@ async def _perform(request: Request, log: SentLog) -> None:
             await _cancelled()
         waiting.append(step.framed)  # made before it is due
         await _until(log.started_ns + step.due_ns)
+        ready_ns = time.monotonic_ns()
         await _writable(request)
         log.due_ns.append(log.started_ns + step.due_ns)
+        log.ready_ns.append(ready_ns)
         log.sent_ns.append(time.monotonic_ns())
         if step.joined:
             continue

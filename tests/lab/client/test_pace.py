@@ -7,7 +7,6 @@ import copy
 import math
 import socket
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -19,7 +18,6 @@ from hypothesis import strategies as st
 
 from streamkit.lab.client.pace import Pace, Reader
 from streamkit.lab.client.record import record
-from streamkit.lab.client.recorder import Recorder
 from streamkit.lab.lab import Lab
 from streamkit.lab.upstream import Script
 from streamkit.outcome import Outcome
@@ -37,8 +35,8 @@ SAYING = Script(["x" * 40] * 100, first_piece_ms=1, gap_ms=1)
         ({}, "<Reader: full speed>"),
         ({"bytes_per_s": 10_000}, "<Reader: 10000 bytes/s>"),
         ({"events_per_s": 2.5, "work_ms": 1}, "<Reader: 2.5 events/s, 1 ms of work per event>"),
-        ({"pauses": {20: 3, 0: 1}}, "<Reader: 1 s pause after the head, 3 s pause after 20 events>"),
-        ({"pauses": ((5, math.inf),)}, "<Reader: stops after 5 events>"),
+        ({"pauses_s": {20: 3, 0: 1}}, "<Reader: 1 s pause after the head, 3 s pause after 20 events>"),
+        ({"pauses_s": ((5, math.inf),)}, "<Reader: stops after 5 events>"),
     ],
 )
 def test_a_reader_says_what_it_does(given: dict[str, Any], told: str) -> None:
@@ -52,7 +50,7 @@ def test_a_reader_says_what_it_does(given: dict[str, Any], told: str) -> None:
     "wrong",
     [
         *({"bytes_per_s": 0}, {"events_per_s": -1}, {"bytes_per_s": math.inf}, {"work_ms": -1}, {"work_ms": math.nan}),
-        *({"pauses": {-1: 1.0}}, {"pauses": {1: -1.0}}, {"pauses": {1: math.nan}}),
+        *({"pauses_s": {-1: 1.0}}, {"pauses_s": {1: -1.0}}, {"pauses_s": {1: math.nan}}),
     ],
 )
 def test_a_pace_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
@@ -95,7 +93,7 @@ def test_who_had_nothing_to_take_does_not_make_up_for_it() -> None:
 
 
 def test_after_a_pause_the_pace_is_the_same_as_before() -> None:
-    pace = Pace(Reader(bytes_per_s=1000, events_per_s=10, pauses={1: 60.0}), 0.0)
+    pace = Pace(Reader(bytes_per_s=1000, events_per_s=10, pauses_s={1: 60.0}), 0.0)
     pace.handed(0.0)
     pace.handed(60.0)
     pace.reads(60.0)
@@ -114,7 +112,7 @@ def test_events_are_handed_over_at_their_pace() -> None:
 
 
 def test_in_a_pause_nothing_is_handed_over_and_nothing_read() -> None:
-    pace = Pace(Reader(pauses={0: 1.0, 2: 3.0}), 10.0)
+    pace = Pace(Reader(pauses_s={0: 1.0, 2: 3.0}), 10.0)
     assert (pace.event_wait_s(10.0), pace.read_wait_s(10.0)) == (1.0, 1.0)
     for _ in range(2):
         assert pace.event_wait_s(11.0) == 0
@@ -127,29 +125,6 @@ def test_never_is_for_ever() -> None:
     assert Pace(Reader.never(), 0.0).read_wait_s(1e9) == math.inf
 
 
-# --- What a recorder does for it ------------------------------------------------------------------------------------
-
-
-def test_a_paced_recorder_keeps_events_until_they_are_handed_over() -> None:
-    ticks: Iterator[int] = iter(range(0, 10_000, 10))
-    told: list[str] = []
-    recorder = Recorder(clock=lambda: next(ticks), paced=True, on_piece=told.append)
-    recorder.head(200, {"content-type": "text/event-stream", "transfer-encoding": "chunked"})
-    event = b'data: {"text":"hi"}\n\n'
-    recorder.feed(1, 20, event * 3 + event[:5])
-    recorder.feed(2, 30, event[5:])
-    assert (recorder.unhanded, recorder.backlog_bytes, told) == (4, 4 * len(event), [])
-    recorder.hand_over()
-    recorder.hand_over()
-    assert (recorder.unhanded, recorder.backlog_bytes, told) == (2, 2 * len(event), ["hi", "hi"])
-    recording = recorder.finish()
-    handed = recording.events.handed_ns.tolist()
-    assert handed == sorted(handed)
-    assert len(set(handed[:3])) == 3
-    assert handed[2] > handed[1], "what was not handed over has the time of the end"
-    assert told == ["hi", "hi"]
-
-
 # --- The real thing -------------------------------------------------------------------------------------------------
 
 
@@ -160,9 +135,9 @@ def test_a_paced_recorder_keeps_events_until_they_are_handed_over() -> None:
         Reader(),
         Reader(bytes_per_s=20_000),
         Reader(events_per_s=200),
-        Reader(pauses={30: 0.3}),
+        Reader(pauses_s={30: 0.3}),
         Reader(work_ms=1),
-        Reader(bytes_per_s=40_000, events_per_s=400, pauses={50: 0.1}, work_ms=0.5),
+        Reader(bytes_per_s=40_000, events_per_s=400, pauses_s={50: 0.1}, work_ms=0.5),
     ],
     ids=repr,
 )
@@ -176,7 +151,7 @@ def test_every_reader_gets_everything_in_its_own_time(network: str, reader: Read
     handed = recording.events.handed_ns
     assert all(at <= by for at, by in zip(recording.events.at_ns, handed, strict=True))
     took_s = (handed[99] - handed[0]) / 1e9
-    least_s = max(99 / (reader.events_per_s or 1e9), 99 * reader.work_ms / 1e3, sum(dict(reader.pauses).values()))
+    least_s = max(99 / (reader.events_per_s or 1e9), 99 * reader.work_ms / 1e3, sum(dict(reader.pauses_s).values()))
     assert took_s >= 0.95 * least_s
     size = sum(recording.reads.size)
     assert recording.ended_ns is not None
@@ -208,7 +183,7 @@ def test_a_cut_during_a_pause_is_seen_when_reading_goes_on() -> None:
         connection.sendall(SSE_HEAD + chunk(b'data: {"text":"hi"}\n\n' * 3))
 
     with RawServer(cut) as server:
-        recording = asyncio.run(record(server.url, preset="streamkit", reader=Reader(pauses={2: 0.2})))
+        recording = asyncio.run(record(server.url, preset="streamkit", reader=Reader(pauses_s={2: 0.2})))
     assert recording.outcome == Outcome("truncated")
     assert recording.text == "hihihi"
     assert recording.events.handed_ns[2] - recording.events.handed_ns[1] >= 200_000_000
@@ -222,7 +197,7 @@ def test_the_time_in_which_we_do_not_read_is_not_the_servers_silence() -> None:
 
     timeout = httpx2.Timeout(5, read=0.2)
     with RawServer(patient) as server:
-        asked = record(server.url, preset="streamkit", reader=Reader(pauses={1: 0.6}), timeout=timeout)
+        asked = record(server.url, preset="streamkit", reader=Reader(pauses_s={1: 0.6}), timeout=timeout)
         assert asyncio.run(asked).outcome == Outcome("complete")
 
 
@@ -231,7 +206,7 @@ def test_what_a_listener_raises_comes_out_of_record_whoever_called_it() -> None:
         raise ZeroDivisionError("of the listener")
 
     with Lab(SAYING) as lab:
-        for reader in (Reader(events_per_s=1000), Reader(pauses={0: 0.1})):
+        for reader in (Reader(events_per_s=1000), Reader(pauses_s={0: 0.1})):
             asked = lab.post(chat_history="hi", accept="sse", reader=reader, on_piece=fail)
             with pytest.raises(ZeroDivisionError, match="of the listener"):
                 asyncio.run(asyncio.wait_for(asked, 5))

@@ -3,135 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import socket
-import struct
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
-import httpx
 import httpx2
 import pytest
 
-from streamkit.errors import ConfigError, UnknownPreset
+from streamkit.errors import UnknownPreset
 from streamkit.lab.client import record as client_module
 from streamkit.lab.client.record import record
 from streamkit.lab.recording.recording import Recording
+from tests.lab.client.peers import (
+    DONE,
+    END,
+    HEAD,
+    TEXT_HEAD,
+    Peer,
+    Script,
+    chunk,
+    event,
+    open_after_its_end,
+    recorded,
+    requested,
+    sending,
+    serving,
+    silent,
+    silent_in_the_body,
+)
 from tests.rawsockets import RawServer
-
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-TEXT_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
-END = b"0\r\n\r\n"
-DONE = b"event: done\ndata: {}\n\n"
-
-Script = Callable[["Peer"], Awaitable[None]]
-
-
-def event(text: str) -> bytes:
-    return b'data: {"text":"%s"}\n\n' % text.encode()
-
-
-def chunk(data: bytes) -> bytes:
-    return b"%x\r\n%s\r\n" % (len(data), data)
-
-
-class Peer:
-    """The server's end of one connection, behind a request that has been read whole."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self.writer = writer
-        self.request = b""
-
-    async def read_request(self) -> None:
-        head = await self.reader.readuntil(b"\r\n\r\n")
-        self.request = head
-        if b"transfer-encoding: chunked" in head.lower():
-            self.request += await self.reader.readuntil(b"0\r\n\r\n")
-        for line in head.lower().split(b"\r\n"):
-            if line.startswith(b"content-length:"):
-                self.request += await self.reader.readexactly(int(line.partition(b":")[2]))
-
-    async def send(self, *data: bytes) -> None:
-        self.writer.write(b"".join(data))
-        await self.writer.drain()
-
-    async def left(self) -> None:
-        """Returns when the client has closed the connection."""
-        with contextlib.suppress(ConnectionError):
-            while await self.reader.read(65536):
-                pass
-
-    def reset(self) -> None:
-        linger = struct.pack("ii", 1, 0)
-        self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        self.writer.transport.abort()
-
-
-@contextlib.asynccontextmanager
-async def serving(script: Script, *, unix: Path | None = None) -> AsyncIterator[tuple[str, list[Peer]]]:
-    """A server whose every connection runs `script` and is then closed; gives its URL and the connections."""
-    peers: list[Peer] = []
-    done: list[asyncio.Task[None]] = []
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        done.append(asyncio.current_task())  # type: ignore[arg-type]  # a task is running
-        peer = Peer(reader, writer)
-        peers.append(peer)
-        try:
-            await peer.read_request()
-            await script(peer)
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
-            with contextlib.suppress(ConnectionError):
-                await writer.wait_closed()
-
-    if unix is not None:
-        server = await asyncio.start_unix_server(handle, unix)
-        url = f"http+unix://{str(unix).replace('/', '%2F')}/ans"
-    else:
-        server = await asyncio.start_server(handle, "127.0.0.1", 0)
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/ans"
-    try:
-        yield url, peers
-        await asyncio.wait_for(asyncio.gather(*done), 5)
-    finally:
-        server.close()
-        await server.wait_closed()
-
-
-def sending(*data: bytes) -> Script:
-    async def script(peer: Peer) -> None:
-        await peer.send(*data)
-
-    return script
-
-
-def recorded(script: Script, **options: Any) -> Recording:
-    """What record() gives for a server that does `script`."""
-
-    async def main() -> Recording:
-        async with serving(script) as (url, _):
-            return await record(url, **options)
-
-    return asyncio.run(main())
-
-
-def requested(**options: Any) -> bytes:
-    """What record() sends."""
-
-    async def main() -> bytes:
-        async with serving(sending(HEAD, END)) as (url, peers):
-            await record(url, **options)
-            return peers[0].request
-
-    return asyncio.run(main())
 
 
 class TestStamps:
@@ -225,6 +128,24 @@ class TestRequest:
         request = requested(method="GET", params={"a": "b c"}, headers={"Accept": "text/event-stream"})
         assert request.startswith((b"GET /ans?a=b+c HTTP/1.1\r\n", b"GET /ans?a=b%20c HTTP/1.1\r\n"))
         assert b"Accept: text/event-stream\r\n" in request
+
+    @pytest.mark.parametrize(
+        ("accept", "sent"),
+        [
+            ("sse", b"text/event-stream"),
+            ("ndjson", b"application/x-ndjson"),
+            ("text", b"text/plain"),
+            ("application/json", b"application/json"),
+        ],
+    )
+    def test_accept_is_a_media_type_or_short_for_one(self, accept: str, sent: bytes) -> None:
+        request = requested(accept=accept, headers={"Accept": "image/png", "X-Mine": "1"})
+        assert [line for line in request.lower().split(b"\r\n") if line.startswith(b"accept:")] == [b"accept: " + sent]
+        assert b"x-mine: 1\r\n" in request.lower()
+
+    def test_an_unknown_word_as_accept_is_refused_with_those_that_are_known(self) -> None:
+        with pytest.raises(ValueError, match="one of text, sse, ndjson, got 'acept'"):
+            asyncio.run(record("http://a/", accept="acept"))
 
     def test_only_an_unencoded_body_is_asked_for_unless_the_caller_says_otherwise(self) -> None:
         assert b"accept-encoding: identity\r\n" in requested().lower()
@@ -360,20 +281,6 @@ class TestOutcomes:
         assert (str(recording.outcome), recording.text) == ("cancelled(max_events)", "aa")
 
 
-async def silent(peer: Peer) -> None:
-    await peer.left()
-
-
-async def silent_in_the_body(peer: Peer) -> None:
-    await peer.send(HEAD, chunk(event("a")))
-    await peer.left()
-
-
-async def open_after_its_end(peer: Peer) -> None:
-    await peer.send(HEAD, chunk(event("a") + DONE))
-    await peer.left()
-
-
 class TestDeadlines:
     def test_silence_before_the_body_is_timeout_first_piece(self) -> None:
         assert str(recorded(silent, timeout=0.05).outcome) == "timeout(first_piece)"
@@ -400,6 +307,10 @@ class TestDeadlines:
         assert (str(recording.outcome), recording.error) == ("complete", None)
         assert "stayed open" in recording.meta["notes"][0]
         assert recording.ended_ns == recording.reads.at_ns[-1]
+
+    def test_an_end_marker_counts_that_was_kept_back_when_the_deadline_fired(self) -> None:
+        recording = recorded(open_after_its_end, total_s=0.05)
+        assert (str(recording.outcome), recording.text) == ("complete", "a")
 
     @pytest.mark.parametrize(
         ("error", "outcome"),
@@ -469,63 +380,7 @@ class TestLeaving:
         assert asyncio.run(main()) == 1
 
 
-class TestYourOwnClient:
-    @pytest.mark.parametrize("library", [httpx, httpx2])
-    def test_an_async_client_of_httpx_or_httpx2_is_used_and_its_pieces_are_stamped(self, library: Any) -> None:
-        async def main() -> tuple[Recording, bytes]:
-            async with serving(sending(HEAD, chunk(event("a")), chunk(DONE), END)) as (url, peers):
-                async with library.AsyncClient(headers={"x-mine": "1"}, trust_env=False) as client:
-                    recording = await record(f"{url}?key=1", client=client, data={"a": "b"})
-                    assert not client.is_closed
-                return recording, peers[0].request
-
-        recording, request = asyncio.run(main())
-        assert (str(recording.outcome), recording.text, recording.stamps) == ("complete", "a", "piece")
-        assert recording.events.read.tolist() == [0, 1]
-        assert recording.sent_ns is not None
-        assert b"x-mine: 1\r\n" in request
-        assert recording.url.endswith("/ans")
-
-    @pytest.mark.parametrize("library", [httpx, httpx2])
-    def test_what_breaks_in_it_is_an_outcome_too(self, library: Any) -> None:
-        async def main() -> Recording:
-            async with serving(silent_in_the_body) as (url, _), library.AsyncClient(trust_env=False) as client:
-                return await record(url, client=client, timeout=0.4)
-
-        assert str(asyncio.run(main()).outcome) == "timeout(idle)"
-
-    def test_its_base_url_and_a_transport_without_a_wire_work(self) -> None:
-        def answer(_request: httpx2.Request) -> httpx2.Response:
-            return httpx2.Response(200, text="hi")
-
-        async def main() -> Recording:
-            transport = httpx2.MockTransport(answer)
-            async with httpx2.AsyncClient(transport=transport, base_url="http://a/v1") as client:
-                return await record("/ans", client=client)
-
-        recording = asyncio.run(main())
-        assert (recording.text, recording.url, recording.sent_ns) == ("hi", "http://a/v1/ans", None)
-        assert recording.outcome.ok
-
-    def test_a_synchronous_client_is_refused(self) -> None:
-        with httpx2.Client() as client, pytest.raises(TypeError, match=r"expected an async client .*, got Client"):
-            asyncio.run(record("http://a/", client=client))
-
-    def test_a_unix_url_needs_the_clients_own_transport(self) -> None:
-        with pytest.raises(TypeError, match="give it a transport with uds="):
-            asyncio.run(record("http+unix://%2Fs/", client=httpx2.AsyncClient()))
-
-
 class TestProgrammersErrors:
-    @pytest.mark.parametrize("url", ["", "localhost:8000/ans", "ftp://a/", "http:///ans", "/ans"])
-    def test_a_url_that_is_not_a_full_one_raises(self, url: str) -> None:
-        with pytest.raises(ConfigError, match="full URL"):
-            asyncio.run(record(url))
-
-    def test_a_port_that_cannot_be_raises(self) -> None:
-        with pytest.raises(ConfigError, match=r"port up to 65535 .* got 99999"):
-            asyncio.run(record("http://127.0.0.1:99999/"))
-
     def test_two_bodies_raise(self) -> None:
         with pytest.raises(TypeError, match="one body, got data and json"):
             asyncio.run(record("http://a/", data={"a": "b"}, json={}))
@@ -533,10 +388,6 @@ class TestProgrammersErrors:
     def test_data_that_is_no_form_raises(self) -> None:
         with pytest.raises(TypeError, match="raw bodies go to content="):
             asyncio.run(record("http://a/", data="a=b"))  # type: ignore[arg-type]  # the claim
-
-    def test_a_synchronous_iterator_as_content_raises(self) -> None:
-        with pytest.raises(TypeError, match="synchronous iterator"):
-            asyncio.run(record("http://a/", content=iter([b"a"])))
 
     def test_an_unknown_preset_raises(self) -> None:
         with pytest.raises(UnknownPreset):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,12 @@ from streamkit.lab.findings.journey import journey_finding, journeys
 from streamkit.lab.recording.recording import Recording
 from tests.ways import DISTANT, DUE, FINE, FIVES, HALTED, MS, RELAY_STALL, later, quick, slow_reader, way
 
-SLIPPED = quick(DUE, upstream_sent=later(DUE, 81), relay_read=later(DUE, 81.2), relay_event=later(DUE, 81.3),
+
+def slipped(times: Sequence[float], **changes: Sequence[float]) -> Recording:
+    return replace(quick(times, **changes), counts={"upstream.own_late_p95_ns": 81 * MS})
+
+
+SLIPPED = slipped(DUE, upstream_sent=later(DUE, 81), relay_read=later(DUE, 81.2), relay_event=later(DUE, 81.3),
                 relay_send=later(DUE, 81.4), relay_sent=later(DUE, 81.5), client_read=later(DUE, 81.6))  # fmt: skip
 SCRIPT_STALL = quick([at + (612 if i >= 16 else 0) for i, at in enumerate(DUE)])
 TWO_STALLS = quick([at + (612 if i >= 16 else 0) + (800 if i >= 30 else 0) for i, at in enumerate(DUE)])
@@ -43,6 +49,10 @@ WAVES = [300 + 50 * i + (200 if 10 <= i < 20 else 0) for i in range(20)]
         (slow_reader(12), "From event 30 on the reader is slow: the pressure reaches the upstream 1,020 ms later"),
         (slow_reader(1000), "The relay held 33 events for 1,350 ms: the client reads too slowly"),
         (SLIPPED, "Upstream sent 81 ms late (p95): its own schedule slipped"),
+        (
+            replace(SLIPPED, counts={}),
+            "The upstream added 81 ms (p50) of 82 ms: upstream.due → upstream.sent",
+        ),
         (RELAY_STALL, "A stall of 900 ms after event 13 arose in the relay: relay.event → relay.send"),
         (
             way({"relay.sent": DUE}, HALTED),

@@ -123,6 +123,11 @@ def test_the_upstream_is_held_for_as_long_as_its_last_piece_is_late() -> None:
     assert policy_facts(KEPT).upstream_held_ns == 0
 
 
+def test_what_the_upstream_was_late_by_itself_nobody_held() -> None:
+    late = replace(PAUSE, counts={**PAUSE.counts, "upstream.own_late_p95_ns": 400 * MS})
+    assert policy_facts(late).upstream_held_ns == 7000 * MS
+
+
 def test_an_upstream_that_did_not_finish_is_held_until_the_end() -> None:
     """Piece 151 had been due at 1,600 ms."""
     assert policy_facts(CUT).upstream_held_ns == 500 * MS

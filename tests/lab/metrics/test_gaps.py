@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,9 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamkit.lab import metrics
-from streamkit.lab.recording.goodput import goodput
-from streamkit.lab.recording.recording import Recording
-from streamkit.outcome import Outcome, OutcomeName
 
 MS = 1_000_000
 
@@ -68,51 +65,6 @@ def test_five_events_a_write_show_what_each_rule_makes_of_a_true_pace_of_50_ms()
 def test_an_unknown_rule_is_a_programmers_error() -> None:
     with pytest.raises(ValueError, match="expected rule 'per_read', 'divided' or 'replicated', got 'mean'"):
         metrics.gaps_ns([1], [0], "mean")  # type: ignore[arg-type]  # the claim
-
-
-@pytest.mark.parametrize(
-    ("q", "expected"), [(1, 10), (50, 20), (51, 30), (75, 30), (76, 40), (95, 40), (99, 40), (100, 40)]
-)
-def test_percentiles_are_nearest_rank(q: int, expected: int) -> None:
-    assert metrics.percentile_ns([40, 10, 30, 20], q) == expected
-
-
-def test_the_99th_of_a_hundred_values_is_the_99th() -> None:
-    assert metrics.percentile_ns(range(1, 101), 99) == 99
-
-
-def test_no_values_have_no_percentile() -> None:
-    assert metrics.percentile_ns([], 50) is None
-    assert metrics.percentiles_ns([], (50, 99)) == [None, None]
-
-
-@given(st.lists(st.integers(0, 2**62)), st.lists(st.integers(1, 100)))
-def test_several_percentiles_at_once_are_those_one_by_one(values: list[int], qs: list[int]) -> None:
-    assert metrics.percentiles_ns(values, qs) == [metrics.percentile_ns(values, q) for q in qs]
-
-
-@pytest.mark.parametrize("q", [0, -1, 101])
-def test_a_percentile_out_of_range_is_a_programmers_error(q: int) -> None:
-    with pytest.raises(ValueError, match="above 0 and up to 100"):
-        metrics.percentile_ns([1], q)
-
-
-@given(st.lists(st.integers(0, 2**62), min_size=1), st.integers(1, 100))
-def test_a_percentile_is_the_smallest_value_that_occurred_with_enough_values_up_to_it(
-    values: list[int], q: int
-) -> None:
-    found = metrics.percentile_ns(values, q)
-    assert found in values
-    assert sum(value <= found for value in values) * 100 >= q * len(values)
-    assert sum(value < found for value in values) * 100 < q * len(values)
-
-
-@given(st.lists(st.integers(0, 2**62), min_size=1), st.integers(1, 100))
-def test_percentiles_are_those_numpy_calls_inverted_cdf(values: list[int], q: int) -> None:
-    expected = np.percentile(np.asarray(values, dtype=np.int64), q, method="inverted_cdf")
-    found = metrics.percentile_ns(values, q)
-    # numpy computes the rank in floating point and may be one rank off where q * n is a whole number of hundreds
-    assert found == expected or q * len(values) % 100 == 0
 
 
 def test_stalls_are_gaps_above_250_ms_in_a_fast_stream() -> None:
@@ -207,63 +159,5 @@ def test_losses_are_those_of_a_slow_and_simple_count(sent: int, received: list[i
     assert metrics.loss_and_duplication(range(sent), received) == expected
 
 
-class TestGoodput:
-    slo = metrics.SLO(ttft_ms=100, gap_ms=50)
-
-    def stream(self, *at_ms: int, **fields: Any) -> Recording:
-        return Recording.from_pieces([(ms * MS, "x") for ms in at_ms], ended_ns=max(at_ms, default=0) * MS, **fields)
-
-    @pytest.mark.parametrize(
-        ("at_ms", "outcome", "failed"),
-        [
-            ((100, 150, 200), "complete", ()),
-            ((101, 150), "complete", ("ttft",)),
-            ((100, 151), "complete", ("gap",)),
-            ((101, 152), "truncated", ("outcome", "ttft", "gap")),
-            ((), "complete", ("ttft",)),
-        ],
-    )
-    def test_a_stream_says_which_part_of_the_objective_it_failed(
-        self, at_ms: tuple[int, ...], outcome: OutcomeName, failed: tuple[str, ...]
-    ) -> None:
-        assert self.stream(*at_ms, outcome=Outcome(outcome)).slo_failures(self.slo) == failed
-
-    def test_the_wait_counts_from_when_the_request_had_left(self) -> None:
-        assert self.stream(120, sent_ns=20 * MS).slo_failures(self.slo) == ()
-
-    def test_a_ping_does_not_end_a_gap(self) -> None:
-        recording = self.stream(10, 50, 90)
-        recording.events.text[1] = ""
-        assert recording.slo_failures(self.slo) == ("gap",)
-
-    def test_without_a_limit_nothing_is_late(self) -> None:
-        assert self.stream(10**9, 2 * 10**9).slo_failures(metrics.SLO()) == ()
-
-    def test_many_streams_have_a_share_and_a_rate(self) -> None:
-        """From the first request at 0 to the last end at 2 s."""
-        streams = [self.stream(50, started_ns=0), self.stream(500, started_ns=1_500 * MS), self.stream(90)]
-        assert goodput(streams, self.slo) == (2, 3, 2 / 3, 1.0)
-
-    def test_one_stream_has_a_share_of_events(self) -> None:
-        at_ms = (50, 50, 100, 300, 300, 340, 390, 400)
-        assert goodput(self.stream(*at_ms), self.slo, "events") == (6, 8, 0.75, 15.0)
-
-    def test_events_that_share_a_read_share_its_lateness(self) -> None:
-        good = metrics.on_time(np.array([50, 101, 101, 150]) * MS, [0, 1, 1, 2], self.slo)
-        assert good.tolist() == [True, False, False, True]
-
-    def test_streams_of_different_clocks_have_a_share_and_no_rate(self) -> None:
-        streams = [self.stream(50, meta={"origin": name}) for name in ("boot-1", "boot-2")]
-        assert goodput(streams, self.slo) == (2, 2, 1.0, None)
-
-    def test_of_nothing_there_is_no_share(self) -> None:
-        assert goodput([], self.slo) == (0, 0, None, None)
-
-    @pytest.mark.parametrize("limit", [0, -1, float("nan")])
-    def test_a_limit_is_above_zero(self, limit: float) -> None:
-        with pytest.raises(ValueError, match="expected gap_ms above 0 ms"):
-            metrics.SLO(gap_ms=limit)
-
-    def test_only_streams_and_events_are_counted(self) -> None:
-        with pytest.raises(ValueError, match="'streams' or 'events', got 'tokens'"):
-            goodput([], self.slo, "tokens")  # type: ignore[arg-type]  # the claim
+def test_the_room_shows_its_names_and_nothing_else() -> None:
+    assert dir(metrics) == sorted(metrics.__all__)

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from streamkit.lab.recording.join import attach
 from streamkit.lab.recording.recording import Recording
+from streamkit.lab.recording.relay_word import RelayWord
+from streamkit.outcome import Outcome
 from streamkit.taps import StreamTaps, Tap, TapLog
 from streamkit.taps.gauges import NOT_KNOWN, Gauge, Gauges
 
@@ -175,3 +177,33 @@ def test_flaws_add_up_over_several_joins() -> None:
 
 def test_whole_taps_leave_no_note() -> None:
     assert attach(recording(), taps_of("relay.read")).meta == recording().meta
+
+
+WORD = {"outcome": "timeout(idle)", "code": "timeout_idle", "pieces": 3}
+
+
+def said(word: dict[str, object]) -> StreamTaps:
+    taps = taps_of("relay.read")
+    taps.word = word
+    return taps
+
+
+def test_the_relays_own_word_comes_along() -> None:
+    joined = attach(recording(), taps_of("upstream.sent"), said(WORD))
+    assert joined.relay == RelayWord(outcome=Outcome("timeout", "idle"), code="timeout_idle", pieces=3)
+    assert attach(recording(), taps_of("relay.read")).relay is None
+
+
+def test_a_word_stays_when_more_is_joined() -> None:
+    joined = attach(attach(recording(), said(WORD)), taps_of("upstream.sent"))
+    assert joined.relay is not None
+
+
+def test_a_word_given_twice_or_that_is_none_is_refused() -> None:
+    joined = attach(recording(), said(WORD))
+    again = taps_of()
+    again.word = WORD
+    with pytest.raises(ValueError, match="got relay twice"):
+        attach(joined, again)
+    with pytest.raises(ValueError, match="expected a relay's word"):
+        attach(recording(), said({}))

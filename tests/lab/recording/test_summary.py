@@ -1,7 +1,8 @@
-"""The summary's rows: what stands there, and what does not where nothing is known of it."""
+"""The summary: its numbers, and its rows: what stands there, and what does not where nothing is known of it."""
 
 from __future__ import annotations
 
+import re
 import time
 
 import numpy as np
@@ -9,9 +10,10 @@ import pytest
 
 from streamkit.lab.recording.recorded import Events, Reads
 from streamkit.lab.recording.recording import Recording
+from streamkit.lab.recording.relay_word import RelayWord
+from streamkit.outcome import Outcome
 from streamkit.taps import Tap
-
-MS = 1_000_000
+from tests.lab.recording.examples import MS, small
 
 
 def rows(recording: Recording) -> dict[str, str]:
@@ -112,6 +114,90 @@ def test_a_recording_of_many_events_is_checked_and_summarised_without_a_python_l
     assert time.process_time() - begin < looped
 
 
-@pytest.mark.parametrize("stamps", ["kernel", "socket", "piece"])
+@pytest.mark.parametrize("stamps", ["kernel", "socket", "library"])
 def test_every_kind_of_stamp_is_named(stamps: str) -> None:
     assert rows(Recording(stamps=stamps))["stamps"] == stamps  # type: ignore[arg-type]  # from a parameter
+
+
+class TestTheNumbers:
+    def test_the_summary_has_these_numbers(self) -> None:
+        summary = small().summary().as_dict()
+        assert summary.pop("throughput_events_per_s") == pytest.approx(2 / 0.48)
+        assert summary.pop("throughput_chars_per_s") == pytest.approx(3 / 0.48)
+        assert summary == {
+            "outcome": Outcome("complete"),
+            "relay_outcome": None,
+            "events": 4,
+            "reads": 3,
+            "bytes": 36,
+            "characters": 4,
+            "ttft_ms": 100.0,
+            "duration_ms": 600.0,
+            "waited_ms": None,
+            "connecting_ms": None,
+            "tls_ms": None,
+            "sending_ms": 19.0,
+            "gaps": 2,
+            "gap_p50_ms": 50.0,
+            "gap_p95_ms": 430.0,
+            "gap_p99_ms": 430.0,
+            "max_gap_ms": 430.0,
+            "stalls": 1,
+            "stall_threshold_ms": 250.0,
+            "longest_stall_ms": 430.0,
+            "longest_stall_after": 2,
+            "coalesced_share": 0.25,
+            "hops": (),
+            "stamps": "socket",
+            "error_p99_ms": None,
+            "late_p99_ms": None,
+            "trust": str(small().trust),
+            "notes": ("gaps are between reads; 25% of the events shared a read with an earlier one", "said so"),
+        }
+
+    def test_the_summary_is_a_mapping_that_cannot_be_changed(self) -> None:
+        summary = small().summary()
+        assert dict(summary) == summary.as_dict()
+        assert summary["ttft_ms"] == summary.ttft_ms
+        assert len(summary) == len(summary.as_dict())
+        with pytest.raises(KeyError):
+            _ = summary["as_dict"]
+        with pytest.raises(AttributeError):
+            summary.events = 3  # type: ignore[misc]  # the claim
+
+    def test_the_summary_prints_as_an_aligned_table_with_units(self) -> None:
+        lines = str(Recording.from_pieces([(100 * MS, "a"), (150 * MS, "b")]).summary()).splitlines()[
+            :-3
+        ]  # below them stand stamps, verdict and note, in words
+        assert len({len(line) for line in lines}) == 1
+        assert any(re.fullmatch(r"time to first piece +100\.0 ms", line) for line in lines)
+
+    def test_a_sentence_in_the_table_does_not_push_the_numbers_away(self) -> None:
+        lines = str(small().summary()).splitlines()
+        assert any(
+            re.fullmatch(r"stalls \(gaps above 250 ms\)  1, longest 430 ms after event 2", line) for line in lines
+        )
+        assert any(re.fullmatch(r"time to first piece {8,20}100\.0 ms", line) for line in lines)
+
+    def test_what_is_not_defined_is_shown_as_a_dash(self) -> None:
+        summary = Recording().summary()
+        assert summary.ttft_ms is summary.gap_p50_ms is summary.coalesced_share is None
+        assert re.search(r"^time to first piece +–$", str(summary), re.MULTILINE)
+
+    def test_the_summary_says_so_when_it_counts_from_the_call(self) -> None:
+        assert "from the call" in str(Recording.from_pieces([(5, "a")]).summary())
+        assert "from the call" not in str(small().summary())
+
+    def test_the_summary_says_so_when_no_socket_was_stamped(self) -> None:
+        assert "not of socket reads" in str(Recording(stamps="library").summary())
+
+
+def test_how_it_ended_for_the_relay_is_shown_where_its_client_saw_another_end() -> None:
+    def told(outcome: str) -> Recording:
+        return Recording(outcome=Outcome("truncated"), relay=RelayWord(outcome=Outcome.parse(outcome)))
+
+    assert rows(told("timeout(idle)"))["outcome for the relay"] == "timeout(idle)"
+    assert "outcome for the relay" in told("timeout(idle)")._repr_html_()
+    assert told("truncated").summary().relay_outcome == Outcome("truncated")
+    assert not any("relay" in name for name in rows(told("truncated")))
+    assert not any("relay" in name for name in rows(Recording()))

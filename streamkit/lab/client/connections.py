@@ -1,0 +1,121 @@
+"""The two ways of `record()` to an answer: one connection of our own, or somebody else's client."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import httpx2
+
+from streamkit.errors import ConfigError
+from streamkit.transport import StreamTransport, Timings
+from streamkit.transport.url import split_unix_url
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
+
+    from streamkit.lab.client.recorder import Recorder
+    from streamkit.transport import Body
+
+    Answering: TypeAlias = AbstractAsyncContextManager[httpx2.Response]
+    """The request is sent on entering; the connection is given back, or closed, on leaving."""
+
+__all__ = ["feed_from_library", "own_connection", "your_client"]
+
+MAX_PORT: Final = 65535
+_CONNECTED: Final = ("connect_tcp.complete", "connect_unix_socket.complete")
+
+
+def own_connection(
+    method: str, url: str, timeout: httpx2.Timeout, arguments: dict[str, Any], timings: Timings, read_bytes: int | None
+) -> Answering:
+    """One request on one fresh HTTP/1.1 connection, of which each socket read is stamped.
+
+    Without httpx2's client: that would log the URL, keys in its query included.
+    """
+    try:
+        target, unix = split_unix_url(url)
+    except ConfigError as error:  # there the URL is an option, here an argument
+        raise ValueError(str(error)) from None
+    if target.port is not None and target.port > MAX_PORT:
+        raise ValueError(f"expected a port up to {MAX_PORT} in the URL, got {target.port}")
+    extensions = {"timeout": timeout.as_dict(), "timings": timings}
+    request = httpx2.Request(method, target, extensions=extensions, **arguments)
+    if not isinstance(request.stream, httpx2.AsyncByteStream):
+        raise TypeError("expected bytes, text or an asynchronous iterator as content, got a synchronous iterator")
+    if target.userinfo:
+        request = next(httpx2.BasicAuth(target.username, target.password).sync_auth_flow(request))
+    # Reading the certificates takes tens of milliseconds; here no clock is running yet.
+    tls = httpx2.create_ssl_context(trust_env=False) if target.scheme == "https" else None
+
+    @contextlib.asynccontextmanager
+    async def answer() -> AsyncIterator[httpx2.Response]:
+        transport = StreamTransport(
+            unix=unix, ssl_context=tls, max_connections=1, keepalive_s=0, stamps="kernel", read_bytes=read_bytes
+        )
+        async with contextlib.aclosing(transport):
+            response = await transport.handle_async_request(request)
+            async with contextlib.aclosing(response):
+                yield response
+
+    return answer()
+
+
+def your_client(client: Any, method: str, url: str, arguments: dict[str, Any], timings: Timings) -> Answering:
+    """The same through somebody else's client, httpx2's or httpx's."""
+    if not (hasattr(client, "stream") and hasattr(client, "__aenter__")):
+        raise TypeError(f"expected an async client of httpx2 or httpx as client, got {type(client).__name__}")
+    if url.startswith("http+unix:"):
+        raise TypeError(
+            "a client of your own does not know http+unix URLs: give it a transport with uds=..., "
+            "and record() the URL http://localhost/..."
+        )
+    extensions = {"trace": _TimingsOfHttpcore(timings), "timings": timings}
+    answering: Answering = client.stream(method, url, extensions=extensions, **arguments)
+    return answering
+
+
+class _TimingsOfHttpcore:
+    """httpcore's trace extension: what it tells of the timings that a `StreamTransport` would fill in itself."""
+
+    def __init__(self, timings: Timings) -> None:
+        self._timings = timings
+
+    async def __call__(self, event: str, _info: object) -> None:
+        if event.endswith(_CONNECTED):
+            self._timings.connected_ns = time.monotonic_ns()
+        elif event.endswith("start_tls.complete"):
+            self._timings.tls_ns = time.monotonic_ns()
+        elif event.endswith("send_request_body.complete"):
+            self._timings.sent_ns = time.monotonic_ns()
+        elif event.endswith("receive_response_headers.complete"):
+            self._timings.head_ns = time.monotonic_ns()
+
+
+async def feed_from_library(response: Any, recorder: Recorder, fed: Callable[[bool], bool]) -> None:
+    """What somebody else's client gives, and when; that is all that is known, unless its transport is one of ours.
+
+    `fed` is asked after each part whether to go on; it is given what the recorder said.
+    """
+    stamps: Body | None = response.extensions.get("stamps")
+    number = 0
+    async for data in _undecoded(response):
+        number += 1
+        if stamps is None:
+            more = recorder.feed(number, recorder.started_ns + recorder.now(), data, "library")
+        else:
+            late_ns = stamps.read_ns - stamps.at_ns
+            more = recorder.feed(stamps.read, stamps.at_ns, data, stamps.kind, stamps.error_ns, late_ns)
+        if not fed(more):
+            return
+
+
+def _undecoded(response: Any) -> AsyncIterator[bytes]:
+    """The body as it came: what a compressed one grows to has no bound, and is not what the wire brought.
+
+    A test transport may give a response that was read before; its content is all there is.
+    """
+    parts: AsyncIterator[bytes] = response.aiter_bytes() if response.is_stream_consumed else response.aiter_raw()
+    return parts

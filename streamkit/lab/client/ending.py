@@ -1,0 +1,89 @@
+"""How a stream ended for its client: one pure function of what was seen; and the server's own words about it."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Final
+
+from streamkit.lab.client.wire_failure import WireFailure
+from streamkit.outcome import Outcome
+
+__all__ = ["accepted", "outcome_of", "problem_code", "server_outcome"]
+
+_CODE: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+
+
+def outcome_of(
+    *,
+    status: int | None,
+    framing: str,
+    final: bool = False,
+    error: str | None = None,
+    bound: str | None = None,
+    failure: WireFailure | None = None,
+    unmarked: str | None = None,
+    unread: str | None = None,
+    unhanded: bool = False,
+) -> tuple[Outcome, str | None]:
+    """How the stream ended, and why, in our words; None where that says it all. The first line that is true counts:
+
+     1. no answer (connecting failed, timed out)            `refused(connect)`, `timeout(...)`: what `failure` says
+     2. a `status` other than 2xx                           `refused(status)`
+     3. an `error` event, before any final end marker       `error_event(code)`
+     4. a `final` end marker or terminal event              `complete`, whatever the connection does afterwards
+     5. a `bound` of ours, so that we hung up               `cancelled(max_events)`, `cancelled(max_bytes)`, ...
+     6. the wire failed: cut, or a timer fired              `truncated`, `timeout(...)`: what `failure` says
+     7. a `framing` that only the end of connection ends    `truncated`: that proves nothing (RFC 9112, section 8)
+     8. an `unmarked` end: the preset's mark did not come   `truncated`
+     9. otherwise, the framing being clean                  `complete`
+
+    Above them stands a `failure` while events are `unhanded`: the stream may be whole, but its paced reader has not got
+    it. What would be `complete` although an event was `unread`, so that text is missing, is `error_event(code)`.
+
+    `error` is the code that the server told, of an error event or of the problem behind its status; `unmarked` the
+    preset's name; `unread` the code of the first event that could not be read.
+    """
+    if failure is not None and (unhanded or status is None):
+        return failure.outcome, failure.error
+    if status is not None and not accepted(status):
+        told = f": {error}" if error else ""
+        return Outcome("refused", status), f"the server answered with status {status}{told}"
+    if error is not None:
+        return Outcome("error_event", error), "the stream reported an error"
+    if not final:
+        if bound is not None:
+            return Outcome("cancelled", bound), f"the recorder hung up: its bound {bound} was reached"
+        if failure is not None:
+            return failure.outcome, failure.error
+        if framing == "close":
+            return Outcome("truncated"), "the body ended with the connection, which does not prove that it was whole"
+        if unmarked is not None:
+            return Outcome("truncated"), f"the end marker of preset {unmarked!r} did not come"
+    if unread is not None:
+        return Outcome("error_event", unread), "an event could not be read, so text is missing"
+    return Outcome("complete"), None
+
+
+def accepted(status: int) -> bool:
+    """The server answers what it was asked for."""
+    return 200 <= status < 300
+
+
+def problem_code(body: bytes | bytearray) -> str | None:
+    """The stable `code` of a problem+json body (RFC 9457), if it is one and the code is harmless to show."""
+    try:
+        code = json.loads(body).get("code")
+    except (ValueError, RecursionError, AttributeError):
+        return None
+    return code if isinstance(code, str) and _CODE.fullmatch(code) else None
+
+
+def server_outcome(said: str | bytes | bytearray) -> str | None:
+    """How the stream ended for a relay of ours, in its own words, if what was `said` are such."""
+    try:
+        told = json.loads(said)
+        outcome = Outcome.parse(told.get("error", told)["outcome"])
+    except (ValueError, RecursionError, AttributeError, TypeError, KeyError):
+        return None
+    return str(outcome) if outcome.detail is None or _CODE.fullmatch(str(outcome.detail)) else None

@@ -1,0 +1,80 @@
+"""Handover: when each event goes to whoever listens, and the stamp of it. No timers: `pace` says when.
+
+Theory of operation
+-------------------
+                   an event comes        `next()`              late text comes               `end()`
+    at once        stamped, told         –                     told                          –
+    paced          waits                 stamped, told         told, if its event was        what waits is stamped, and
+                                                               handed over; else with it     told unless interrupted
+
+`handed_ns` of an event is the time at which it was handed over. What waits is the client's own backlog, in memory:
+`waiting` events; of bytes, each of them has its share of the body that came since nothing was left to hand over.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streamkit.lab.recording.recorded import Events
+
+__all__ = ["Handover"]
+
+
+class Handover:
+    """Hands the rows of `events` to `on_piece`, in order: at once, or `paced`, one for each `next()`."""
+
+    def __init__(
+        self, events: Events, on_piece: Callable[[str], object] | None, now: Callable[[], int], *, paced: bool = False
+    ) -> None:
+        self._events = events
+        self._on_piece = on_piece
+        self._now = now
+        self._paced = paced
+        self._handed = 0
+        self._came_events = self._came_bytes = 0  # since nothing was left to hand over
+
+    @property
+    def waiting(self) -> int:
+        """Events that came and were not handed over yet."""
+        return len(self._events) - self._handed
+
+    @property
+    def backlog_bytes(self) -> int:
+        """Bytes of body that wait with them."""
+        return self._came_bytes * self.waiting // self._came_events if self._came_events else 0
+
+    def came(self, index: int, text: str) -> None:
+        """The text of the event at `index` is known: of a new one, or of an earlier one."""
+        if index < self._handed:
+            self._tell(text)
+        elif not self._paced:
+            self.next()
+
+    def brought(self, events: int, size: int) -> None:
+        """So many events came with so many bytes of body."""
+        if self._paced:
+            self._came_events += events
+            self._came_bytes += size
+
+    def next(self) -> None:
+        """Hand over the next event that waits."""
+        index = self._handed
+        self._handed = index + 1
+        self._events.handed_ns[index] = self._now()
+        if self._came_events and not self.waiting:
+            self._came_events = self._came_bytes = 0
+        self._tell(self._events.text[index])
+
+    def end(self, *, interrupted: bool) -> None:
+        """The recording is over: what waits has the time of now. `interrupted`: its reader never got it."""
+        if interrupted:
+            self._on_piece = None
+        while self.waiting:
+            self.next()
+
+    def _tell(self, text: str) -> None:
+        if text and self._on_piece is not None:
+            self._on_piece(text)

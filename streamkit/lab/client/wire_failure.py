@@ -1,0 +1,45 @@
+"""What went wrong on the wire, as an outcome: the exceptions of httpx, httpx2 and of our own transport."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from streamkit.outcome import Outcome
+
+__all__ = ["WireFailure", "failure_of"]
+
+LIBRARIES: Final = frozenset(("httpx", "httpx2", "httpcore", "httpcore2"))
+
+
+@dataclass(frozen=True, slots=True)
+class WireFailure:
+    """How the wire failed: the outcome it gives unless the stream itself says better, and why, in our words."""
+
+    outcome: Outcome
+    error: str
+
+
+def failure_of(error: Exception, *, own: bool, started: bool) -> WireFailure | None:
+    """What an exception of the wire means; None for every other exception. `started`: body bytes had come.
+
+    By the names of its classes, which httpx and httpx2 share, so that httpx need not be imported. The texts of our
+    `own` transport hold no address; those of others may.
+    """
+    names = {kind.__name__ for kind in type(error).__mro__ if kind.__module__.partition(".")[0] in LIBRARIES}
+    if names & {"UnsupportedProtocol", "LocalProtocolError"}:
+        return None
+    if "TimeoutException" in names:
+        which = _which_timeout(names, started)
+        return WireFailure(Outcome("timeout", which), str(error) if own else f"the client's {which} timeout fired")
+    if "ConnectError" in names:
+        return WireFailure(Outcome("refused", "connect"), str(error) if own else "no connection could be made")
+    if names & {"NetworkError", "ProtocolError", "RequestError"}:
+        return WireFailure(Outcome("truncated"), str(error) if own else "the connection ended before the answer did")
+    return None
+
+
+def _which_timeout(names: set[str], started: bool) -> str:
+    if "ReadTimeout" in names:
+        return "idle" if started else "first_piece"
+    return next((name.removesuffix("Timeout").lower() for name in names if name.endswith("Timeout")), "client")

@@ -1,0 +1,15 @@
+"""How a time is written in a table or a reason: in ms, with as many digits as it is known to."""
+
+from __future__ import annotations
+
+__all__ = ["about_ms", "ms"]
+
+
+def ms(value: float | None, digits: int = 1) -> str:
+    """Milliseconds with so many decimals: `12.3 ms`; "–" for what is not defined."""
+    return "–" if value is None else f"{value:.{digits}f} ms"
+
+
+def about_ms(ns: int) -> str:
+    """Nanoseconds to two digits or so: `0.32 ms`, `5.1 ms`, `320 ms`."""
+    return f"{ns / 1e6:.0f} ms" if ns >= 10_000_000 else f"{ns / 1e6:.2g} ms"

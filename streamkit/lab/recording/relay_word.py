@@ -1,0 +1,84 @@
+"""The relay's own word for a stream: how it ended there, and what it had delivered by then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Self
+
+from streamkit.outcome import Outcome
+
+__all__ = ["RelayWord"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayWord:
+    """What the relay logged of the stream (`streamkit.relay.log`); its client may have seen another end.
+
+    outcome         how it ended for the relay: `timeout(idle)` where the client saw `truncated`
+    code            the stable code of the failure, "" for none
+    status          what the client was told, None if it was told nothing
+    format, policy  of the answer: its content type, and what was done for a slow client; None if it did not begin
+    duration_ms, first_piece_ms   counted from the request's head; None where nothing had left
+    pieces, dropped, wrote_bytes  what was sent, left out by the policy, and written
+    held_ms         how long it let its source wait
+    """
+
+    outcome: Outcome
+    code: str = ""
+    status: int | None = None
+    format: str | None = None
+    policy: str | None = None
+    duration_ms: float | None = None
+    first_piece_ms: float | None = None
+    pieces: int = 0
+    dropped: int = 0
+    wrote_bytes: int = 0
+    held_ms: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values only; `from_dict` is the inverse."""
+        return {**asdict(self), "outcome": str(self.outcome)}
+
+    @classmethod
+    def from_dict(cls, told: Mapping[str, Any]) -> Self:
+        """What `as_dict` gave, or the relay logged; other keys are passed over. Raises ValueError for anything else."""
+        try:
+            given: dict[str, Any] = {name: told[name] for name in _FITS if name in told}
+            outcome = Outcome.parse(told["outcome"])
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError(f"expected a relay's word with an outcome, got {type(told).__name__}") from error
+        for name, value in given.items():
+            if not _FITS[name](value):
+                raise ValueError(f"expected {name} in a relay's word of another kind than {type(value).__name__}")
+        return cls(outcome=outcome, **given)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float)
+
+
+def _or_none(fits: Callable[[object], bool]) -> Callable[[object], bool]:
+    return lambda value: value is None or fits(value)
+
+
+_FITS: Final[Mapping[str, Callable[[object], bool]]] = {
+    "code": _is_text,
+    "status": _or_none(_is_count),
+    "format": _or_none(_is_text),
+    "policy": _or_none(_is_text),
+    "duration_ms": _or_none(_is_number),
+    "first_piece_ms": _or_none(_is_number),
+    "pieces": _is_count,
+    "dropped": _is_count,
+    "wrote_bytes": _is_count,
+    "held_ms": _is_number,
+}
