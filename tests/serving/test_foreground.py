@@ -19,7 +19,6 @@ from streamkit.serving.foreground import run_forever
 from tests.rawsockets import LAST_CHUNK, WAIT_S, request
 from tests.server_apps import TICK_S, make_app
 from tests.servers import (
-    QUICK_S,
     eventually,
     python,
     read_line,
@@ -87,7 +86,7 @@ class TestForever:
             assert eventually(lambda: self.is_closed(url))
             script.send_signal(signal.SIGINT)
             assert not rest_of(stream).endswith(LAST_CHUNK)
-        assert script.communicate(timeout=QUICK_S) == ("returned\n", "")
+        assert script.communicate(timeout=WAIT_S) == ("returned\n", "")
         assert log.read_text().split()[-1] == "after_stop"
 
     @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
