@@ -687,7 +687,9 @@ def check_as_before(relay: Server, began: dict[str, Any], after: Sequence[str]) 
     check(ask(relay, "good", SSE), CASES["good"].ending)
     now = state(relay)
     assert now["stall_ms"] < STALL_MS, f"after {after}"
-    assert eventually(lambda: (state(relay)["live"], state(relay)["in_use"]) == (0, 0)), f"after {after}: {state(relay)}"
+    assert eventually(lambda: (state(relay)["live"], state(relay)["in_use"]) == (0, 0)), (
+        f"after {after}: {state(relay)}"
+    )
     assert now["peak_bytes"] - began["peak_bytes"] < MEMORY_BYTES, f"after {after}"
 
 
@@ -773,9 +775,7 @@ def limit_of(ending: Ending) -> float | None:
 
 WAITING: Final = [name for name, one in CASES.items() if limit_of(one.ending)]
 _STARTS: Final = range(0, len(WAITING), SIDE_BY_SIDE)
-BATCHES: Final = {
-    name: batch for batch in (tuple(WAITING[at : at + SIDE_BY_SIDE]) for at in _STARTS) for name in batch
-}
+BATCHES: Final = {name: batch for batch in (tuple(WAITING[at : at + SIDE_BY_SIDE]) for at in _STARTS) for name in batch}
 
 
 @pytest.mark.parametrize("name", CASES)
