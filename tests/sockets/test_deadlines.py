@@ -56,6 +56,11 @@ def dripping(before: bytes, data: bytes, *, whole: bool = False) -> Behave:
     return behave
 
 
+def silence(connection: socket.socket) -> None:
+    """Until the other side has gone."""
+    connection.recv(1)
+
+
 def flood(connection: socket.socket) -> None:
     connection.sendall(SSE_HEAD)
     with contextlib.suppress(OSError):
@@ -172,7 +177,7 @@ def test_connect_an_upstream_that_takes_no_connection(start: Callable[..., Serve
 def test_first_piece_an_upstream_that_says_anything_but_text(
     start: Callable[..., Server], before: bytes, data: bytes, whole: bool
 ) -> None:
-    behave: Behave = dripping(before, data, whole=whole) if data else lambda connection: connection.recv(1)
+    behave = dripping(before, data, whole=whole) if data else silence
     with RawServer(behave) as upstream:
         server = start(upstream.url, first_piece_s=LIMIT_S)
         fires(lambda: watched(server, ASK), "timeout_first_piece")

@@ -682,14 +682,18 @@ def state(relay: Server) -> dict[str, Any]:
     return found
 
 
+def held(relay: Server) -> tuple[int, int]:
+    """Streams, and connections to the upstream that are in use."""
+    now = state(relay)
+    return now["live"], now["in_use"]
+
+
 def check_as_before(relay: Server, began: dict[str, Any], after: Sequence[str]) -> None:
     """Nothing is held, nothing stood still, and the next good request works."""
     check(ask(relay, "good", SSE), CASES["good"].ending)
     now = state(relay)
     assert now["stall_ms"] < STALL_MS, f"after {after}"
-    assert eventually(lambda: (state(relay)["live"], state(relay)["in_use"]) == (0, 0)), (
-        f"after {after}: {state(relay)}"
-    )
+    assert eventually(lambda: held(relay) == (0, 0)), f"after {after}: {state(relay)}"
     assert now["peak_bytes"] - began["peak_bytes"] < MEMORY_BYTES, f"after {after}"
 
 
@@ -724,7 +728,7 @@ def began(relay: Server) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Played:
-    """What was seen of one case; how the relay was before, and which cases it has played since it was last looked at."""
+    """What was seen of one case; how the relay was before, and which cases it has played together with it."""
 
     seen: list[Seen]
     relay: Server
@@ -905,7 +909,7 @@ def test_a_connection_that_is_not_made_is_named_and_leaves_nothing(
             check(each, ending)
             assert each.took_s < deadlines.connect_s + QUICK_S
         assert min(each.took_s for each in seen) < soon_s
-        assert eventually(lambda: (state(relay)["live"], state(relay)["in_use"]) == (0, 0))
+        assert eventually(lambda: held(relay) == (0, 0))
 
 
 def test_an_upstream_that_comes_back_is_found_by_the_next_request() -> None:
