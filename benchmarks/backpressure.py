@@ -76,20 +76,22 @@ class Sizes:
     policy_gap_ms: float = 5.0
     policy_bytes_per_s: float = 8000.0
     policy_pause_s: float = 2.0
+    policies_at_once: bool = False  # what came of them is the same; a quick run has no time for one after the other
 
 
 FULL: Final = Sizes()
 QUICK: Final = Sizes(
     absorb_runs=3,
-    slow_s=1.0,
+    slow_s=0.6,
     readers=20,
-    events=10,
+    events=8,
     gap_us=50_000,
     rounds=1,
     policy_pieces=150,
     policy_gap_ms=2.0,
     policy_bytes_per_s=20_000.0,
     policy_pause_s=1.5,
+    policies_at_once=True,
 )
 
 
@@ -343,13 +345,18 @@ class Delivered:
 
 
 def policies(sizes: Sizes) -> list[Delivered]:
-    """The same script and the same slow reader under each policy, one after the other."""
+    """The same script and the same slow reader under each policy."""
     count = sizes.policy_pieces
     pieces = [f"state {number:04} of {count:04}, and some words besides\n" for number in range(1, count + 1)]
     script = Script(pieces, first_piece_ms=20, gap_ms=sizes.policy_gap_ms)
     reader = Reader(bytes_per_s=sizes.policy_bytes_per_s, pauses_s={count // 10: sizes.policy_pause_s})
     with Lab(script, network=SMALL, roles="processes") as lab:
-        return [asyncio.run(_deliver(lab, policy, reader, script.text)) for policy in POLICIES]
+        return asyncio.run(_deliver_all(lab, reader, script.text, at_once=sizes.policies_at_once))
+
+
+async def _deliver_all(lab: Lab, reader: Reader, text: str, *, at_once: bool) -> list[Delivered]:
+    each = [_deliver(lab, policy, reader, text) for policy in POLICIES]
+    return list(await asyncio.gather(*each)) if at_once else [await one for one in each]
 
 
 async def _deliver(lab: Lab, policy: str, reader: Reader, text: str) -> Delivered:
@@ -422,7 +429,9 @@ SCENARIOS: Final[dict[str, Callable[[Sizes], None]]] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure what is asked for and print the tables."""
-    options = argparse.ArgumentParser(description="A client slower than the server")
+    options = argparse.ArgumentParser(
+        prog="python -m benchmarks.backpressure", description="A client slower than the server"
+    )
     options.add_argument("--scenario", choices=tuple(SCENARIOS), help="default: all of them")
     options.add_argument("--quick", action="store_true", help="a few seconds: a first look")
     given = options.parse_args(arguments)

@@ -399,7 +399,7 @@ def _names(given: str | None, *, default: Sequence[str]) -> list[str]:
 
 def main() -> int:
     """Measure what is asked for and print the tables."""
-    options = argparse.ArgumentParser(description="The relay beside its peers")
+    options = argparse.ArgumentParser(prog="python -m benchmarks.relay", description="The relay beside its peers")
     options.add_argument("--scenario", choices=("saturated", "paced", "slow", "tracing"), help="default: all of them")
     options.add_argument("--rounds", type=int, help="loads per relay (default: 5; slow: 1; --quick: 1)")
     options.add_argument("--peers", metavar="NAMES", help=f"beside ours, parts of: {', '.join(PEERS)} (default: all)")

@@ -4,7 +4,7 @@
 
 Scenario "random": each seed is a script with none to three faults, an Accept, sometimes a silence that is longer than
 the relay's deadline, and sometimes a client that leaves. What became of it is judged by a history that knows nothing of
-the relay: the script's plan, the upstream's log of what it has written, and the client's bytes, read by `_visitor`.
+the relay: the script's plan, the upstream's log of what it has written, and the client's bytes, read by `visitor`.
 
 1. No broken stream is reported complete: not to the client, and not in the relay's log.
 2. No whole stream is reported broken, unless the client left, or a deadline passed that should have.
@@ -14,7 +14,7 @@ the relay: the script's plan, the upstream's log of what it has written, and the
 A violation that a slow machine could cause (a deadline) is tried again alone, and counts if it happens again.
 `--only SEED` does one again and shows all of it.
 
-Scenario "heavy": single requests and answers that are meant to hurt (`_heavy`), each to a relay of its own. Memory
+Scenario "heavy": single requests and answers that are meant to hurt (`heavy`), each to a relay of its own. Memory
 grows by less than 32 MB, the loop is held up for at most 250 ms, and the next good request works.
 
 In both, the upstream's key is a canary: it is in no answer, and in no log record. Exit status 1 if a claim is broken.
@@ -405,7 +405,7 @@ def _broken(hurt: heavy.Hurt) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is asked for; 1 if a claim is broken."""
-    options = argparse.ArgumentParser(description="Random faults, and heavy ones")
+    options = argparse.ArgumentParser(prog="python -m campaigns.faults", description="Random faults, and heavy ones")
     options.add_argument("--count", type=int, help="random scripts (default: 10,000; --quick: 400)")
     options.add_argument("--seed", type=int, default=1, help="the first of them")
     options.add_argument("--only", type=int, metavar="SEED", help="this one alone, in detail")

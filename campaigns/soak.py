@@ -68,7 +68,7 @@ class Sizes:
 
 
 FULL: Final = Sizes()
-QUICK: Final = Sizes(streams=300, concurrency=50, warm_up=400, held=50)
+QUICK: Final = Sizes(streams=300, concurrency=50, warm_up=200, held=50)
 
 
 # -- what is said ----------------------------------------------------------------------------------------------------
@@ -355,7 +355,9 @@ def show(outcome: Outcome) -> bool:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Soak, print the tables; 1 if a claim is broken."""
-    options = argparse.ArgumentParser(description="Many streams through one relay, half of them left early")
+    options = argparse.ArgumentParser(
+        prog="python -m campaigns.soak", description="Many streams through one relay, half of them left early"
+    )
     options.add_argument("--streams", type=int, help=f"default: {FULL.streams:,}")
     options.add_argument("--concurrency", type=int, help=f"streams at once (default: {FULL.concurrency})")
     options.add_argument("--seed", type=int, default=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -16,6 +17,15 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("streamkit")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def what_is_old_is_not_looked_through() -> None:
+    """Whether a test leaves something is found out by a collection, which looks at every object there is: late in a run
+    that took up to six seconds a test. What is there before the first test of a file is none of its own.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

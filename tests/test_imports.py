@@ -8,10 +8,11 @@ import json
 import pkgutil
 import subprocess
 import sys
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -24,10 +25,13 @@ MODULES = sorted(
 )
 HEAVY = {"sanic", "httpx2", "httpx", "numpy", "matplotlib", "pandas", "nest_asyncio2", "uvloop", "IPython"}
 
-# Prints what has changed in the interpreter by importing the modules named as arguments.
+# Imports the modules named as arguments, one after the other, and prints what each of them has changed in the
+# interpreter. The state is compared whenever a module begins or ends, so that the one is named whose code ran, and not
+# those that import it.
 CHANGES = """
 import asyncio, json, locale, logging, os, signal, sys, threading, time, warnings
 import asyncio.base_events, asyncio.events, asyncio.runners, asyncio.tasks
+from importlib.machinery import SourceFileLoader
 
 def state():
     found = {
@@ -48,11 +52,28 @@ def state():
     found["signals"] = repr([signal.getsignal(number) for number in signal.valid_signals()])
     return found
 
-before = state()
-for name in sys.argv[1:]:
+asked = sys.argv[1:]
+of, before, running = {name: [] for name in asked}, state(), [asked[0]]
+
+def compare():
+    global before
+    after = state()
+    of[running[-1]] += [name for name in before if after.get(name) != before[name]]
+    before = after
+
+def run(loader, module):
+    if module.__name__ not in of:
+        return exec_module(loader, module)
+    compare()
+    running.append(module.__name__)
+    exec_module(loader, module)
+    compare()
+    running.pop()
+
+exec_module, SourceFileLoader.exec_module = SourceFileLoader.exec_module, run
+for name in asked:
     __import__(name)
-after = state()
-print(json.dumps([name for name in before if after.get(name) != before[name]]))
+print(json.dumps(of))
 """
 
 
@@ -93,25 +114,52 @@ def test_the_names_of_heavy_packages_are_right() -> None:
     assert {"httpx2", "matplotlib", "numpy", "sanic"} <= loaded_by("import httpx2, matplotlib.pyplot, sanic") & HEAVY
 
 
+@cache
+def changed() -> dict[str, list[str]]:
+    """What each module has changed: one interpreter for all of them."""
+    return cast("dict[str, list[str]]", python(CHANGES, *MODULES))
+
+
 def test_importing_streamkit_has_no_side_effects() -> None:
-    assert python(CHANGES, "streamkit") == []
-
-
-def test_side_effects_would_be_seen(tmp_path: Path) -> None:
-    """Otherwise the tests around this one could not fail."""
-    (tmp_path / "rude.py").write_text(
-        "import asyncio, logging, nest_asyncio2, os\n"
-        "nest_asyncio2.apply(asyncio.new_event_loop())\n"
-        "logging.basicConfig()\n"
-        "os.environ['RUDE'] = '1'\n"
-    )
-    seen = python(CHANGES, "rude", folder=tmp_path)
-    assert {"asyncio.run", "root log handlers", "environment"} <= set(seen)
+    assert python(CHANGES, "streamkit") == {"streamkit": []}
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_importing_a_module_has_no_side_effects(name: str) -> None:
-    assert python(CHANGES, name) == []
+    assert changed()[name] == []
+
+
+def test_side_effects_would_be_seen_and_blamed_on_the_module_that_has_them(tmp_path: Path) -> None:
+    """Otherwise the tests around this one could not fail."""
+    (tmp_path / "polite.py").write_text("import rude\n")
+    (tmp_path / "rude.py").write_text(
+        "import asyncio, logging, nest_asyncio2, os\n"
+        "nest_asyncio2.apply(asyncio.new_event_loop())\n"
+        "logging.basicConfig()\n"
+        "import quiet\n"
+        "os.environ['RUDE'] = '1'\n"
+    )
+    (tmp_path / "quiet.py").write_text("")
+    seen = python(CHANGES, "polite", "quiet", "rude", folder=tmp_path)
+    assert {"asyncio.run", "root log handlers", "environment"} <= set(seen["rude"])
+    assert (seen["polite"], seen["quiet"]) == ([], [])
+
+
+def test_each_module_can_be_the_first_of_ours_that_is_imported() -> None:
+    """What others have imported before it is taken away again: the packages that we need may stay."""
+    code = """
+import json, sys
+failed = {}
+for name in sys.argv[1:]:
+    for loaded in [one for one in sys.modules if one.partition(".")[0] == "streamkit"]:
+        del sys.modules[loaded]
+    try:
+        __import__(name)
+    except Exception as error:
+        failed[name] = repr(error)
+print(json.dumps(failed))
+"""
+    assert python(code, *MODULES) == {}
 
 
 def test_importing_everything_changes_no_matplotlib_style_and_patches_no_loop() -> None:

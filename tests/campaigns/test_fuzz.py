@@ -304,14 +304,23 @@ def broken(name: str) -> Iterator[Target]:
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_what_is_broken_on_purpose_is_found(name: str) -> None:
-    run = Run()
+    """Round after round: which of several broken promises is found first depends on what hypothesis learns from the
+    constants in our sources, and so changes with any of them.
+    """
+    run, promise = Run(), BROKEN[name][1]
     with broken(name) as target:
         for seed in range(25):
-            if run.finding is None:
-                hypothesis_round(target, run, seed, examples=400, shrink=False)
+            hypothesis_round(target, run, seed, examples=400, shrink=False)
+            if run.finding is not None and promise in named(run):
+                break
     assert run.finding is not None
-    assert BROKEN[name][1] in str(run.why).partition("\n")[0]
+    assert promise in named(run)
     assert isinstance(run.why, Finding) is (name not in RAISING)
+
+
+def named(run: Run) -> str:
+    """The promise that was broken."""
+    return str(run.why).partition("\n")[0]
 
 
 RAISING = {

@@ -15,7 +15,6 @@ from streamkit.serving.foreground import run_forever
 from tests.rawsockets import LAST_CHUNK, WAIT_S, request
 from tests.server_apps import TICK_S, make_app
 from tests.servers import (
-    QUICK_S,
     eventually,
     python,
     read_line,
@@ -68,7 +67,7 @@ class TestForever:
             assert eventually(lambda: self.is_closed(url))
             script.send_signal(signal.SIGINT)
             assert not rest_of(stream).endswith(LAST_CHUNK)
-        assert said(script, within_s=QUICK_S) == ("returned\n", "")
+        assert said(script, within_s=WAIT_S) == ("returned\n", "")
         assert log.read_text().split()[-1] == "after_stop"
 
     @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])

@@ -113,16 +113,18 @@ def test_disconnect_cuts_a_reader_that_takes_nothing_for_so_long_and_the_cut_is_
 
 
 def test_pressure_reaches_the_upstream_under_pause_and_not_under_latest() -> None:
-    wrote = {}
-    for policy in ("pause", "latest"):
+    """The stream that nothing holds tells how long the other has to be watched."""
+    wrote, watch_s = {}, WAIT_S
+    for policy in ("latest", "pause"):
         with Lab(FAST, network="small-buffers", policy=policy) as lab:
             assert lab.upstream is not None
             assert lab.upstream.app is not None
             with closing(ask(relay_of(lab))) as connection:
+                begin = time.monotonic()
                 connection.recv(64)
                 log = lab.upstream.app.ctx.sent[-1]
-                eventually(partial(getattr, log, "finished"), within_s=2)
-                wrote[policy] = len(log.sent_ns)
+                eventually(partial(getattr, log, "finished"), within_s=watch_s)
+                wrote[policy], watch_s = len(log.sent_ns), 2 * (time.monotonic() - begin)
     assert wrote["pause"] < len(STATES) // 2
     assert wrote["latest"] == len(STATES)
 
@@ -161,6 +163,10 @@ def resident_bytes(server: Server) -> int:
     return pages * 4096
 
 
+SLOW_S = 3.0
+"""Time for a relay or an upstream that is not held to take all of it."""
+
+
 @pytest.mark.parametrize(("network", "most_mb"), [("loopback-tcp", 10), ("small-buffers", 1)])
 def test_200_mb_for_a_reader_of_10_kb_a_second_hold_the_upstream_and_cost_the_relay_little(
     network: str, most_mb: float
@@ -173,7 +179,7 @@ def test_200_mb_for_a_reader_of_10_kb_a_second_hold_the_upstream_and_cost_the_re
             time.sleep(0.5)
         before = most = resident_bytes(relay)
         with closing(ask(relay, x_stream_id="slow")) as connection:
-            read, until = 0, time.monotonic() + 10
+            read, until = 0, time.monotonic() + SLOW_S
             while time.monotonic() < until:
                 read += len(connection.recv(500))
                 time.sleep(0.05)
@@ -181,14 +187,14 @@ def test_200_mb_for_a_reader_of_10_kb_a_second_hold_the_upstream_and_cost_the_re
         assert lab.upstream is not None
         told = asyncio.run(record(f"{lab.upstream.url}/sent", method="GET", total_s=WAIT_S))
         sent = len(json.loads(told.body or b"[]")[-1]["sent_ns"])
-    assert read > 50_000, "the reader is slow, not dead"
+    assert read > SLOW_S * 10_000 / 2, "the reader is slow, not dead"
     assert sent < 2_000, "of 20,000: the upstream is held"
     assert most - before < most_mb * MB
 
 
 def test_one_stalled_reader_does_not_hold_up_the_others() -> None:
     """Gaps of twenty healthy readers, p99, beside nobody and beside one that reads nothing."""
-    script = Script(["x" * 200] * 40, first_piece_ms=20, gap_ms=25)
+    script = Script(["x" * 200] * 20, first_piece_ms=20, gap_ms=25)
     with Lab(script, network=NETWORKS["small-buffers"], roles="processes", trace=False) as lab:
 
         async def healthy() -> float:
