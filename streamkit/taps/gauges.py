@@ -210,7 +210,7 @@ class _Watched:
         self._busy = busy
         self.until_ns: int | None = None
 
-    def take(self) -> None:
+    def sample(self) -> None:
         self._gauges.sample(time.monotonic_ns(), self._read())
 
     def wanted(self) -> bool:
@@ -244,13 +244,13 @@ class Sampler:
             return
         watched = _Watched(gauges, read, busy)
         self._watched.add(watched)
-        watched.take()
+        watched.sample()
         if self._timer is None:
             self._set_timer()
         try:
             yield
         finally:
-            watched.take()
+            watched.sample()
             watched.until_ns = time.monotonic_ns() + LINGER_NS
             self._let_go()
 
@@ -266,7 +266,7 @@ class Sampler:
     def _ring(self) -> None:
         self._set_timer()
         for each in tuple(self._watched):
-            each.take()
+            each.sample()
         self._let_go()
 
     def __repr__(self) -> str:
