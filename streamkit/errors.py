@@ -35,7 +35,13 @@ __all__ = [
 
 
 class StreamkitError(Exception):
-    """Base of all errors raised by streamkit."""
+    """Base of all errors raised by streamkit.
+
+    try:
+        sk.serve(make_app, port=8000)
+    except sk.errors.StreamkitError as error:
+        print(error)
+    """
 
 
 class PathSyntaxError(StreamkitError, ValueError):
@@ -43,6 +49,10 @@ class PathSyntaxError(StreamkitError, ValueError):
 
     `source` is the whole expression, `position` the index (in characters) at which it went wrong; the
     message draws a caret under that place.
+
+        >>> sk.Extractor("choices[0].delta | jsn")
+        Traceback (most recent call last):
+        streamkit.errors.PathSyntaxError: ...
     """
 
     def __init__(self, message: str, source: str, position: int) -> None:
@@ -52,11 +62,21 @@ class PathSyntaxError(StreamkitError, ValueError):
 
 
 class UnknownPreset(StreamkitError, LookupError):
-    """No preset of that name; the message lists those that exist."""
+    """No preset of that name; the message lists those that exist.
+
+    >>> sk.preset("opnai")
+    Traceback (most recent call last):
+    streamkit.errors.UnknownPreset: expected a preset's name, got 'opnai'; there are openai, ...
+    """
 
 
 class EncodeError(StreamkitError, ValueError):
-    """An event that the event-stream grammar cannot carry, such as an `id` that holds a newline."""
+    """An event that the event-stream grammar cannot carry, such as an `id` that holds a newline.
+
+    >>> sk.encode_event(sk.ServerSentEvent(data="hi", id="1\\n2"))
+    Traceback (most recent call last):
+    streamkit.errors.EncodeError: ...
+    """
 
 
 class LimitExceeded(StreamkitError):
@@ -64,6 +84,11 @@ class LimitExceeded(StreamkitError):
 
     `events` are the events that were complete before it in the same `feed`: nothing is lost. The oversized
     event is dropped up to its end; `feed(b"")` or the next `feed` goes on behind it.
+
+        try:
+            events = parser.feed(read)
+        except sk.errors.LimitExceeded as error:
+            events = error.events
     """
 
     def __init__(self, limit: int, events: Sequence[Any] = ()) -> None:
@@ -78,24 +103,55 @@ class LimitExceeded(StreamkitError):
 
 
 class LineTooLong(LimitExceeded):
-    """One line is longer than `max_line_bytes`."""
+    """One line is longer than `max_line_bytes`.
+
+    >>> sk.SSEParser(max_line_bytes=10).feed(b"data: more than ten bytes")
+    Traceback (most recent call last):
+    streamkit.errors.LineTooLong: a line is longer than 10 bytes; ...
+    """
 
     _what = "a line"
 
 
 class EventTooLarge(LimitExceeded):
-    """The lines of one event are together longer than `max_event_bytes`."""
+    """The lines of one event are together longer than `max_event_bytes`.
+
+    >>> sk.SSEParser(max_event_bytes=10).feed(b"data: 1\\ndata: 2\\n\\n")
+    Traceback (most recent call last):
+    streamkit.errors.EventTooLarge: an event is longer than 10 bytes; ...
+    """
 
     _what = "an event"
 
 
 class ConfigError(StreamkitError, ValueError):
-    """An option or environment variable that makes no sense; the message names it."""
+    """An option or environment variable that makes no sense; the message names it.
+
+    >>> sk.create_app(upstream="localhost:8000")
+    Traceback (most recent call last):
+    streamkit.errors.ConfigError: expected a full URL such as ...
+    """
 
 
 class ServerError(StreamkitError, RuntimeError):
-    """A server that could not be started or stopped."""
+    """A server that could not be started or stopped.
+
+    try:
+        server = sk.serve(make_app, port=8000)
+    except sk.errors.ServerError as error:
+        print(error)  # the address is taken, say, and by whom
+    """
 
 
 class RecordingFormatError(StreamkitError, ValueError):
-    """A file that is not a recording."""
+    """A file that is not a recording, or one of a newer format.
+
+    try:
+        recording = sk.Recording.load("a.jsonl")
+    except sk.errors.RecordingFormatError as error:
+        print(error)
+    """
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -15,8 +15,10 @@ class Outcome:
     """How a stream ended.
 
     `complete` needs proof (an end marker, or clean framing where the provider has no marker). `refused` carries
-    the HTTP status, `error_event` the provider's or relay's code, `timeout` the name of the deadline that fired:
-    `str(Outcome("timeout", "idle")) == "timeout(idle)"`.
+    the HTTP status, `error_event` the provider's or relay's code, `timeout` the name of the deadline that fired.
+
+        >>> str(sk.Outcome("timeout", "idle")), sk.Outcome.parse("refused(503)").detail
+        ('timeout(idle)', 503)
     """
 
     name: OutcomeName
