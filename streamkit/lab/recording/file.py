@@ -78,15 +78,15 @@ def load(path: str | os.PathLike[str], kind: type[SomeRecorded]) -> SomeRecorded
     name = Path(path).name
     lines = Path(path).read_bytes().split(b"\n")
     _check_format(name, lines[0])
-    reader = _Reader()
+    loading = _Loading()
     for number, line in enumerate(lines[:-1], start=1):
-        reader.take(number, line)
+        loading.take(number, line)
     if lines[-1]:
-        reader.take(len(lines), lines[-1])
-        reader.damage.append(f"line {len(lines)}: no line end; the file was cut here")
-    if not reader.whole:
+        loading.take(len(lines), lines[-1])
+        loading.damage.append(f"line {len(lines)}: no line end; the file was cut here")
+    if not loading.whole:
         raise RecordingFormatError(f"expected a recording in {name}, got a file without a single whole line of one")
-    recording = reader.recording(kind)
+    recording = loading.recording(kind)
     if recording.damage:
         count, noun = len(recording.damage), "fault" if len(recording.damage) == 1 else "faults"
         warnings.warn(f"{name} is damaged ({count} {noun}): {recording.damage[0]}; see .damage", stacklevel=3)
@@ -160,7 +160,7 @@ class _BadLineError(Exception):
     """A line that is not whole or not of the format; the text says why."""
 
 
-class _Reader:
+class _Loading:
     """Takes the lines in turn, keeps the whole ones, names the others."""
 
     def __init__(self) -> None:

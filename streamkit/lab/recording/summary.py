@@ -38,6 +38,8 @@ class HopSummary(NamedTuple):
 class Summary(Mapping[str, Any]):
     """The numbers of one recording; also a mapping from field names to them. What is not defined is None.
 
+        recording.summary().ttft_ms, recording.summary()["gap_p95_ms"]
+
     relay_outcome             how the stream ended for the relay, by its own word (`Recording.relay`)
     events, reads, bytes, characters   counts; reads are those that brought body bytes, characters those of the text
     ttft_ms                   the first event with text, from when the request's last byte had left (from the call
