@@ -6,6 +6,7 @@ Type-only and lazy imports count too: what a module has to know to be read is wh
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
@@ -17,75 +18,24 @@ import streamkit
 
 ROOT = Path(streamkit.__file__).parent
 FILES = sorted(path for path in ROOT.rglob("*.py") if path.read_text("utf-8").strip())
+PAGE = (ROOT.parent / "docs" / "house.md").read_text("utf-8")
 TOP = {"cli", "__init__", "__main__"}
 """They know everybody."""
-RELAY = {
-    "relay/settings",
-    "relay/failure",
-    "relay/bounds",
-    "relay/request",
-    "relay/sources",
-    "relay/sources/source",
-    "relay/delivery",
-    "relay/log",
-    "relay/stream",
-    "relay/relay",
-}
-MAY: dict[str, set[str]] = {
-    "errors": set(),
-    "outcome": set(),
-    "sockets": set(),
-    "inside_sanic": set(),
-    "_version": set(),
-    "taps": set(),
-    # The product, from the ground up
-    "parser": {"errors"},
-    "extractor": {"errors", "parser"},
-    "presets": {"errors", "parser", "extractor"},
-    "transport": {"errors", "sockets"},
-    "serving": {"errors", "inside_sanic"},
-    "relay": set(),  # its face, which shows nothing but a map
-    "relay/bounds": set(),
-    "relay/settings": {"errors"},
-    "relay/failure": {"outcome"},
-    "relay/request": {"inside_sanic", "relay/failure", "relay/bounds"},
-    "relay/sources/source": {"extractor", "taps"},
-    "relay/sources": {
-        *{"errors", "outcome", "_version", "parser", "extractor", "presets", "taps", "transport"},
-        *{"relay/settings", "relay/failure", "relay/bounds", "relay/sources/source"},
-    },
-    "relay/log": {"outcome"},
-    "relay/stream": {"taps", "relay/log", "relay/settings"},
-    "relay/delivery": {
-        *{"errors", "outcome", "sockets", "inside_sanic", "extractor", "taps", "transport"},
-        *{"relay/settings", "relay/failure", "relay/stream", "relay/sources/source"},
-    },
-    "relay/relay": {"errors", "outcome", "inside_sanic", "presets", "taps", *RELAY - {"relay/relay"}},
-    "app": {"errors", "outcome", "inside_sanic", "presets", "taps", "serving", *RELAY},
-    # The lab: it knows the product, never the reverse
-    "lab": set(),
-    "lab/run": set(),
-    "lab/metrics": {"taps"},
-    "lab/recording": {"errors", "outcome", "taps", "lab/metrics"},
-    "lab/upstream": {"sockets", "inside_sanic", "parser", "extractor", "presets", "taps", "transport"},
-    "lab/net": {"errors", "sockets", "serving", "relay/settings"},
-    "lab/client": {
-        *{"errors", "outcome", "parser", "extractor", "presets", "taps", "transport"},
-        *{"lab/metrics", "lab/recording"},
-    },
-    "lab/findings": {"outcome", "taps", "lab/metrics", "lab/recording"},
-    "lab/plots": {"taps", "lab/metrics", "lab/recording", "lab/findings"},
-    "lab/server_taps": {"taps", "serving", "lab/client", "lab/recording", "lab/upstream"},
-    "lab/places": {"app", "serving", "lab/net", "lab/server_taps"},
-    "lab/lab": {
-        *{"errors", "presets", "taps", "serving", "relay/delivery"},
-        *{"lab/upstream", "lab/net", "lab/client", "lab/recording", "lab/places", "lab/server_taps"},
-    },
-    "lab/experiments": {
-        *{"app", "outcome", "sockets", "presets", "taps", "serving"},
-        *{"lab/client", "lab/net", "lab/recording", "lab/findings", "lab/server_taps"},
-    },
-}
+
+
+def section(heading: str) -> str:
+    """The block of plain text below a heading of the page."""
+    return PAGE.split(f"## {heading}\n", 1)[1].split("```text\n", 1)[1].split("```", 1)[0]
+
+
+def rules(heading: str) -> dict[str, set[str]]:
+    """The lines of a block: a name, a colon, names."""
+    lines = (line.partition(":") for line in section(heading).splitlines())
+    return {name: set(rest.split()) for name, _, rest in lines}
+
+
+MAY = rules("Who may import whom")
+DOORS = rules("Doors")
 
 
 def room(module: str) -> str:
@@ -125,13 +75,58 @@ def circle(arrows: dict[str, set[str]]) -> list[str]:
     return []
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def tree() -> set[str]:
+    """The files of the page's tree, and the folders, which end with a slash."""
+    found, folders = set(), [""]
+    for line in section("The rooms").splitlines()[1:]:
+        name, depth = line.split()[0], (len(line) - len(line.lstrip())) // 4
+        folders[depth:] = [f"{folders[depth - 1]}{name}"]
+        found.add(folders[depth])
+    return found
+
+
+def test_the_map_shows_every_room_and_every_file_that_there_is() -> None:
+    files = {str(path.relative_to(ROOT)) for path in ROOT.rglob("*.py") if path.name != "__init__.py"}
+    assert tree() == files | {f"{path.parent.relative_to(ROOT)}/" for path in FILES if path.parent != ROOT}
+
+
+def test_every_room_says_what_it_is_for() -> None:
+    told = set(re.findall(r"^\| `([\w/]+)` \|", PAGE, re.M))
+    assert told == {folder.rstrip("/") for folder in tree() if folder.endswith("/")}
+    for folder in sorted(told):
+        assert ast.get_docstring(ast.parse((ROOT / folder / "__init__.py").read_text("utf-8"))), folder
+
+
+EVERY_FILE = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+@EVERY_FILE
 def test_a_room_imports_only_what_it_may(path: Path) -> None:
     own = room(module_of(path))
     if own in TOP:
         return
     taken = {room(module) for module in imports(path)} - {own, "lab", "relay"}
     assert taken <= MAY[own], f"{own} may not import {', '.join(sorted(taken - MAY[own]))}"
+
+
+@EVERY_FILE
+def test_a_room_is_entered_by_its_doors_only(path: Path) -> None:
+    own = room(module_of(path))
+    entered = {module for module in imports(path) if room(module) != own and room(module) in DOORS}
+    doors = {f"streamkit.{door}" for house in DOORS.values() for door in house}
+    open_rooms = {name for name, of in DOORS.items() if "*" in of}
+    assert {module for module in entered if module not in doors and room(module) not in open_rooms} == set()
+
+
+def test_no_rule_and_no_door_is_there_for_nobody() -> None:
+    taken = {room(module_of(path)): set[str]() for path in FILES}
+    entered = set()
+    for path in FILES:
+        own = room(module_of(path))
+        taken[own] |= {room(module) for module in imports(path)}
+        entered |= {module.removeprefix("streamkit.") for module in imports(path) if room(module) != own}
+    assert {name: may - taken[name] for name, may in MAY.items() if may - taken[name]} == {}
+    assert {door for doors in DOORS.values() for door in doors} - entered <= {"*"}
 
 
 def test_the_rules_have_no_circle() -> None:

@@ -18,9 +18,9 @@ from streamkit.lab.findings.journey import Journey, journeys
 from streamkit.lab.findings.subjects import Recordings
 from streamkit.lab.findings.timeline import describe_timeline
 from streamkit.lab.findings.words import APART, NAME_LIMIT, about, byte_size, capital, enumerated, short
+from streamkit.lab.metrics import percentiles_ns
 from streamkit.lab.metrics.columns import utf8_sizes
 from streamkit.lab.metrics.curves import Curve, time_of, times
-from streamkit.lab.metrics.percentile import percentiles_ns
 from streamkit.lab.recording.recording import Recording
 from streamkit.lab.recording.tap_curves import has_borders
 from streamkit.taps.gauges import NOT_KNOWN
