@@ -82,16 +82,18 @@ _HOME = {name: home for home, names in _NAMES.items() for name in names}
 __all__ = sorted([*_HOME, *_MODULES], key=lambda name: (not name.isupper(), not name[0].isupper(), name))
 
 
-def __getattr__(name: str) -> Any:
-    """PEP 562: the first use of a name imports its module."""
-    if name in _MODULES:
-        value: Any = import_module(f"{__name__}.{_MODULES[name]}")
-    elif name in _HOME:
-        value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; there are {', '.join(__all__)}")
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # a type checker knows the names above, and that there are no others
+
+    def __getattr__(name: str) -> Any:
+        """PEP 562: the first use of a name imports its module."""
+        if name in _MODULES:
+            value: Any = import_module(f"{__name__}.{_MODULES[name]}")
+        elif name in _HOME:
+            value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}; there are {', '.join(__all__)}")
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

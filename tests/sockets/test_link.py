@@ -511,8 +511,8 @@ def test_it_works_in_a_cell_that_made_its_loop_re_entrant() -> None:
         import streamkit as sk
         script = sk.Script(["a", "b"], first_piece_ms=1, gap_ms=1)
         async def main():
-            with sk.serve(lambda: sk.create_upstream(script)) as server, sk.Link(server.url) as link:
-                for toxics in ([], [sk.Latency(10)], [sk.Slice(1)]):
+            with sk.serve(lambda: sk.create_upstream(script)) as server, sk.net.Link(server.url) as link:
+                for toxics in ([], [sk.net.Latency(10)], [sk.net.Slice(1)]):
                     link.down = toxics
                     recording = sk.run(sk.record(link.url, data={"x": "y"}))
                     print(recording.outcome)
@@ -543,7 +543,7 @@ def test_a_link_nobody_stopped_ends_with_the_interpreter() -> None:
     script = python(
         """
         import streamkit as sk
-        link = sk.Link("http://127.0.0.1:9")
+        link = sk.net.Link("http://127.0.0.1:9")
         print(link.running)
         """
     )
