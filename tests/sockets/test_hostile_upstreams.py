@@ -737,13 +737,14 @@ class Played:
 
 
 Play = Callable[[str], Played]
+Asked = dict[str, list[concurrent.futures.Future[Seen]]]
 
 
 @pytest.fixture(scope="module")
 def play(upstream: Upstream, relay: Server, began: dict[str, Any]) -> Iterator[Play]:
     """Play a case: with its batch and only once, if it is one that waits for a deadline, else alone."""
 
-    def asked(relay: Server, names: Sequence[str]) -> dict[str, list[Seen]]:
+    def asked(relay: Server, names: Sequence[str]) -> Asked:
         asking = {
             name: [
                 clients.submit(ask, relay, name, accept, bytewise=bytewise)
@@ -752,16 +753,20 @@ def play(upstream: Upstream, relay: Server, began: dict[str, Any]) -> Iterator[P
             ]
             for name in names
         }
-        return {name: [each.result() for each in those] for name, those in asking.items()}
+        concurrent.futures.wait(itertools.chain(*asking.values()))
+        return asking
 
     @cache
-    def side_by_side(names: tuple[str, ...]) -> dict[str, list[Seen]]:
+    def side_by_side(names: tuple[str, ...]) -> Asked:
         return asked(hasty, names)
 
     def playing(name: str) -> Played:
         if name in BATCHES:
-            return Played(side_by_side(BATCHES[name])[name], hasty, hasty_began, BATCHES[name])
-        return Played(asked(relay, [name])[name], relay, began, [name])
+            return played(name, side_by_side(BATCHES[name]), hasty, hasty_began)
+        return played(name, asked(relay, [name]), relay, began)
+
+    def played(name: str, answers: Asked, relay: Server, began: dict[str, Any]) -> Played:
+        return Played([each.result() for each in answers[name]], relay, began, list(answers))
 
     with (
         good_relay(upstream, SHORT) as hasty,
