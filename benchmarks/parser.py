@@ -1,4 +1,4 @@
-"""The SSE parser beside its peers: `python benchmarks/parser.py [--quick]` prints one table.
+"""The SSE parser beside its peers: `python -m benchmarks.parser [--quick]` prints one table.
 
 Every peer is fed the same reads, in its own way of being used but without a network: what is timed is the way from
 bytes to a list of event objects. All peers are timed in the same rounds; only the ratios mean anything. The
