@@ -107,7 +107,7 @@ def _demo(arguments: argparse.Namespace) -> int:
     with Lab(script, model="scripted", network=arguments.network) as lab:
         url = lab.relay.url if lab.relay is not None else ""
         print(f"a scripted LLM speaks the {arguments.wire!r} format; the relay in front of it is {url}/ans\n")
-        asked = lab.post(chat_history=arguments.question, accept=arguments.accept, on_piece=read, reader=reader)
+        asked = lab.ask(arguments.question, accept=arguments.accept, on_piece=read, reader=reader)
         recording = asyncio.run(asked)
     print(f"\n\n{timetable(recording)}\n\n{recording.summary()}\n")
     _draw([recording], arguments.kind, arguments.out)
@@ -217,7 +217,7 @@ def _add_record(commands: Any) -> None:
     )
     record.add_argument("--json", metavar="JSON", type=_json_object, help="a JSON body")
     record.add_argument("--header", metavar="NAME:VALUE", action="append", type=_header, help="may be repeated")
-    record.add_argument("--accept", metavar="TYPE", help="shorthand for --header Accept:TYPE")
+    record.add_argument("--accept", metavar="TYPE", help="text, sse, ndjson, or a media type")
     record.add_argument("--preset", metavar="NAME", help="how to find the text in the events (default: guessed)")
     record.add_argument("--bytes-per-s", type=_pace, metavar="N", help="read no faster than this")
     record.add_argument("--events-per-s", type=_pace, metavar="N", help="take no more events than this")
@@ -245,10 +245,12 @@ def _record(arguments: argparse.Namespace) -> int:
     from streamkit.lab.client.pace import Reader
     from streamkit.lab.client.record import record
 
-    headers = dict(arguments.header or ())
-    if arguments.accept:
-        headers["Accept"] = arguments.accept
-    request: dict[str, Any] = {"headers": headers, "preset": arguments.preset, "on_piece": _show}
+    request: dict[str, Any] = {
+        "headers": dict(arguments.header or ()),
+        "accept": arguments.accept,
+        "preset": arguments.preset,
+        "on_piece": _show,
+    }
     if arguments.data:
         request["data"] = dict(arguments.data)
     if arguments.json is not None:

@@ -53,7 +53,6 @@ __all__ = ["Lab", "Roles"]
 
 Roles: TypeAlias = Literal["threads", "processes", "one loop"]
 
-ACCEPT: Final = {"text": "text/plain", "sse": "text/event-stream", "ndjson": "application/x-ndjson"}
 DEFAULT_NETWORK: Final = "loopback-tcp"
 _RECORDS: Final = tuple(name for name in inspect.signature(record).parameters if name not in {"url", "method"})
 
@@ -229,11 +228,11 @@ class Lab(Stoppable):
         if not path.startswith("/"):
             raise ValueError(f"expected the path of the relay's route, such as '/ans', got {path!r}")
         options.setdefault("gauge_ms", self.gauge_ms)
-        given = _headers(headers, accept, policy)
+        given = _headers(headers, policy)
         stream_id = given.setdefault(STREAM_ID_HEADER, new_stream_id())
         form = _form(chat_history, data)
         async with self._place.open() as (url, sources):
-            recording = await record(url + path, data=form, headers=given, **options)
+            recording = await record(url + path, data=form, headers=given, accept=accept, **options)
             return await joined(recording, sources, recording.headers.get(STREAM_ID_HEADER, stream_id), taps_wait_s)
 
     def stop(self, grace_s: float | None = None) -> None:
@@ -309,7 +308,7 @@ def _check_options(given: Iterable[str]) -> None:
     """Each is one of record()'s: what is misspelt would otherwise be lost without a word."""
     for name in given:
         if name not in _RECORDS:
-            close = difflib.get_close_matches(name, [*_RECORDS, "accept", "chat_history", "policy", "taps_wait_s"], 1)
+            close = difflib.get_close_matches(name, [*_RECORDS, "chat_history", "policy", "taps_wait_s"], 1)
             hint = f": did you mean {close[0]!r}?" if close else ":"
             raise TypeError(f"unknown option {name!r}{hint} form fields go into data=")
 
@@ -322,12 +321,8 @@ def _form(chat_history: str | None, data: Mapping[str, Any] | None) -> Mapping[s
     return {**(data or {}), "chat_history": chat_history}
 
 
-def _headers(headers: Any, accept: str | None, policy: str | Policy | None) -> httpx2.Headers:
+def _headers(headers: Any, policy: str | Policy | None) -> httpx2.Headers:
     given = httpx2.Headers(headers)
-    if accept is not None:
-        if accept not in ACCEPT and "/" not in accept:
-            raise ValueError(f"expected accept as a media type, or one of {', '.join(ACCEPT)}, got {accept!r}")
-        given["accept"] = ACCEPT.get(accept, accept)
     if policy is not None:
         preferences = [_preference(Policy.of(policy)), *given.get_list("prefer")]
         given["prefer"] = ", ".join(preferences)  # the first of a name counts (RFC 7240 §2)

@@ -185,16 +185,22 @@ def _check(**given: float) -> None:
             raise ValueError(f"expected {name} as {unit} >= 0, got {value!r}")
 
 
+async def _turn(request: Request, log: SentLog, step: Step) -> None:
+    """Wait until the step is due and the connection has room; note when it was due, could have been sent, and is."""
+    due_ns = log.started_ns + step.due_ns
+    await _until(due_ns)
+    ready_ns = time.monotonic_ns()
+    await _writable(request)
+    log.due_ns.append(due_ns)
+    log.ready_ns.append(ready_ns)
+    log.sent_ns.append(time.monotonic_ns())
+
+
 async def _answer(request: Request, log: SentLog, content_type: str) -> None:
     response: HTTPResponse = await request.respond(content_type=content_type, headers={STREAM_ID_HEADER: log.stream_id})
     for step in log.steps:
         data = step.data  # made before it is due
-        await _until(log.started_ns + step.due_ns)
-        ready_ns = time.monotonic_ns()
-        await _writable(request)
-        log.due_ns.append(log.started_ns + step.due_ns)
-        log.ready_ns.append(ready_ns)
-        log.sent_ns.append(time.monotonic_ns())
+        await _turn(request, log, step)
         await response.send(data)
         log.wrote_bytes += len(chunk(data))
     await response.send(end_stream=True)
@@ -215,12 +221,7 @@ async def _perform(request: Request, log: SentLog) -> None:
         if step.kind == "silence":
             await _cancelled()
         waiting.append(step.framed)  # made before it is due
-        await _until(log.started_ns + step.due_ns)
-        ready_ns = time.monotonic_ns()
-        await _writable(request)
-        log.due_ns.append(log.started_ns + step.due_ns)
-        log.ready_ns.append(ready_ns)
-        log.sent_ns.append(time.monotonic_ns())
+        await _turn(request, log, step)
         if step.joined:
             continue
         transport.write(b"".join(waiting))
