@@ -278,12 +278,12 @@ def test_the_upstreams_gauges_are_those_of_its_stream() -> None:
     ],
 )
 def test_a_policy_is_a_preference_of_the_request(policy: str | Policy, told: str) -> None:
-    assert lab_module._headers(None, None, policy) == {"prefer": told}
+    assert lab_module._headers(None, policy) == {"prefer": told}
 
 
 def test_a_policy_comes_before_other_preferences_which_stay() -> None:
     given = [("prefer", "wait=1"), ("Prefer", "backpressure=pause")]
-    assert lab_module._headers(given, None, "latest")["prefer"] == "backpressure=latest, wait=1, backpressure=pause"
+    assert lab_module._headers(given, "latest")["prefer"] == "backpressure=latest, wait=1, backpressure=pause"
 
 
 # --- Links ----------------------------------------------------------------------------------------------------------
