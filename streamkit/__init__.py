@@ -14,6 +14,7 @@ Importing it loads next to nothing: each name below brings its own module when i
 
 from __future__ import annotations
 
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +78,17 @@ _MODULES = {
     "net": "lab.net",
     "plots": "lab.plots",
 }
+_MOVED = {
+    "extractor": ("End", "ExtractionError", "Piece", "ProviderError"),
+    "lab.experiments": ("timeout_map",),
+    "lab.findings": ("after_leaving", "end_grid", "goodput"),
+    "lab.metrics": ("SLO",),
+    "lab.net": ("Bandwidth", "Blackhole", "Cut", "Latency", "Link", "Network", "Slice", "SlowClose", "absorbed_bytes"),
+    "lab.recording.calibration": ("Calibration",),
+    "serving.server": ("Server",),
+    "transport": ("StreamTransport",),
+}
+"""Names that stood at the top: they are found there until 0.2, with a DeprecationWarning that says where they live."""
 _HOME = {name: home for home, names in _NAMES.items() for name in names}
 
 __all__ = sorted([*_HOME, *_MODULES], key=lambda name: (not name.isupper(), not name[0].isupper(), name))
@@ -90,6 +102,10 @@ if not TYPE_CHECKING:  # a type checker knows the names above, and that there ar
             value: Any = import_module(f"{__name__}.{_MODULES[name]}")
         elif name in _HOME:
             value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+        elif home := next((home for home, names in _MOVED.items() if name in names), None):
+            moved = f"streamkit.{name} has moved: from streamkit.{home} import {name}"
+            warnings.warn(moved, DeprecationWarning, stacklevel=2)
+            return getattr(import_module(f"{__name__}.{home}"), name)
         else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}; there are {', '.join(__all__)}")
         globals()[name] = value

@@ -7,6 +7,7 @@ import doctest
 import inspect
 from ast import PyCF_ALLOW_TOP_LEVEL_AWAIT, PyCF_ONLY_AST
 from collections.abc import Iterator
+from importlib import import_module
 from textwrap import dedent
 from typing import Any
 
@@ -53,6 +54,13 @@ def test_the_top_holds_these_names_and_modules() -> None:
 
 def test_tab_completion_at_the_top_shows_them_and_the_version() -> None:
     assert dir(sk) == sorted([*TOP, *MODULES, "__version__"])
+
+
+@pytest.mark.parametrize(("name", "home"), [(name, home) for home, names in sk._MOVED.items() for name in names])
+def test_a_name_that_stood_at_the_top_is_still_found_and_says_where_it_lives(name: str, home: str) -> None:
+    assert name not in dir(sk)
+    with pytest.warns(DeprecationWarning, match=rf"^streamkit.{name} has moved: from streamkit.{home} import {name}$"):
+        assert getattr(sk, name) is getattr(import_module(f"streamkit.{home}"), name)
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -326,6 +327,12 @@ class Preset(Compiled):
 
     def __repr__(self) -> str:
         return f"<Preset {self.name}, {self.grammar}{', with reasoning' * self.show_reasoning}>"
+
+    @property
+    def framing(self) -> Literal["sse", "ndjson"]:
+        """The `grammar`, by its name before 0.1.0; goes with 0.2."""
+        warnings.warn("Preset.framing is called Preset.grammar now", DeprecationWarning, stacklevel=2)
+        return self.grammar
 
     @property
     def has_end_marker(self) -> bool:

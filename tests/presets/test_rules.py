@@ -234,3 +234,8 @@ def test_read_never_raises_and_gives_only_what_it_promises(data: str, kind: str)
             assert result.code.isprintable()
             assert 0 < len(result.code) <= 64
             assert len(result.message) <= 200
+
+
+def test_the_grammar_is_still_found_by_its_old_name_and_says_so() -> None:
+    with pytest.warns(DeprecationWarning, match=r"Preset\.grammar"):
+        assert preset("ollama").framing == "ndjson"
