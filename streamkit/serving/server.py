@@ -87,8 +87,8 @@ def serve(
 def servers() -> list[Server]:
     """The servers of this process that are running and whose handle somebody holds, oldest first.
 
-        for server in sk.servers():
-            server.stop()
+    for server in sk.servers():
+        server.stop()
     """
     handles = (each.handle() for each in running() if each.handle is not None)
     return [handle for handle in handles if isinstance(handle, Server) and handle.running]
