@@ -90,6 +90,7 @@ _MOVED = {
 }
 """Names that stood at the top: they are found there until 0.2, with a DeprecationWarning that says where they live."""
 _HOME = {name: home for home, names in _NAMES.items() for name in names}
+_NEW_HOME = {name: home for home, names in _MOVED.items() for name in names}
 
 __all__ = sorted([*_HOME, *_MODULES], key=lambda name: (not name.isupper(), not name[0].isupper(), name))
 
@@ -102,10 +103,10 @@ if not TYPE_CHECKING:  # a type checker knows the names above, and that there ar
             value: Any = import_module(f"{__name__}.{_MODULES[name]}")
         elif name in _HOME:
             value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-        elif home := next((home for home, names in _MOVED.items() if name in names), None):
-            moved = f"streamkit.{name} has moved: from streamkit.{home} import {name}"
-            warnings.warn(moved, DeprecationWarning, stacklevel=2)
-            return getattr(import_module(f"{__name__}.{home}"), name)
+        elif name in _NEW_HOME:
+            home = f"{__name__}.{_NEW_HOME[name]}"
+            warnings.warn(f"{__name__}.{name} has moved: from {home} import {name}", DeprecationWarning, stacklevel=2)
+            return getattr(import_module(home), name)
         else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}; there are {', '.join(__all__)}")
         globals()[name] = value

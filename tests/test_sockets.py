@@ -24,8 +24,7 @@ from streamkit.sockets import (
 )
 from tests.rawsockets import WAIT_S
 
-LINUX = sys.platform == "linux"
-only_linux = pytest.mark.skipif(not LINUX, reason="elsewhere the kernel tells nothing of its queues")
+LINUX = sys.platform == "linux"  # elsewhere the kernel tells nothing of its queues
 
 
 def run(test: Coroutine[Any, Any, None]) -> None:
@@ -48,7 +47,6 @@ async def connected(family: int = socket.AF_INET) -> AsyncIterator[tuple[asyncio
         await asyncio.sleep(0)
 
 
-@only_linux
 def test_what_was_written_is_in_one_queue_or_the_other_until_it_is_read() -> None:
     async def main() -> None:
         async with connected() as (transport, peer):
@@ -57,30 +55,29 @@ def test_what_was_written_is_in_one_queue_or_the_other_until_it_is_read() -> Non
             size = 1_000_000
             transport.write(bytes(size))
             queue = send_queue(transport)
-            assert queue.unsent is not None
+            assert (queue.unsent is not None) == LINUX
             assert queue.buffer > 0
-            assert unsent_bytes(transport) == queue.buffer + queue.unsent
+            assert unsent_bytes(transport) == queue.buffer + (queue.unsent or 0)
             read = 0
             while read < size:
                 read += len(await asyncio.get_running_loop().run_in_executor(None, peer.recv, 65_536))
             while unsent_bytes(transport):  # noqa: ASYNC110  # the peer's kernel has still to acknowledge
                 await asyncio.sleep(0.001)
-            assert send_queue(transport) == SendQueue(0, 0)
+            assert send_queue(transport) == SendQueue(0, 0 if LINUX else None)
 
     run(main())
 
 
-@only_linux
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX])
 def test_what_came_and_was_not_read_is_told(family: int) -> None:
     async def main() -> None:
         async with connected(family) as (transport, peer):
-            assert unread_bytes(peer) == 0
+            assert unread_bytes(peer) == (0 if LINUX else None)
             transport.write(b"hello")
-            while unread_bytes(peer) != 5:  # noqa: ASYNC110  # the kernel tells nobody
+            while unread_bytes(peer) != (5 if LINUX else None):  # noqa: ASYNC110  # the kernel tells nobody
                 await asyncio.sleep(0.001)
             peer.recv(2)
-            assert unread_bytes(peer) == 3
+            assert unread_bytes(peer) == (3 if LINUX else None)
 
     run(main())
 

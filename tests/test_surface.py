@@ -56,7 +56,7 @@ def test_tab_completion_at_the_top_shows_them_and_the_version() -> None:
     assert dir(sk) == sorted([*TOP, *MODULES, "__version__"])
 
 
-@pytest.mark.parametrize(("name", "home"), [(name, home) for home, names in sk._MOVED.items() for name in names])
+@pytest.mark.parametrize(("name", "home"), sk._NEW_HOME.items())
 def test_a_name_that_stood_at_the_top_is_still_found_and_says_where_it_lives(name: str, home: str) -> None:
     assert name not in dir(sk)
     with pytest.warns(DeprecationWarning, match=rf"^streamkit.{name} has moved: from streamkit.{home} import {name}$"):

@@ -47,10 +47,10 @@ class StreamRecord:
     started_ns: int = field(default_factory=time.monotonic_ns)
 
     def ended(self, outcome: Outcome, code: str, status: int | None) -> None:
-        """How it ended; `status` is that of a whole answer, if there was one: a stream that began was told 200."""
+        """How it ended; `status` is that of a whole answer, if there was one."""
         self.outcome = outcome
         self.code = code
-        self.status = 200 if self.first_piece_ns else status
+        self.status = status
 
     def write(self) -> dict[str, Any]:
         """Log it; the stream is over. Returns what was logged, as JSON values."""

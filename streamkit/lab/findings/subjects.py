@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from streamkit.lab import metrics
+from streamkit.lab.metrics.columns import characters
 from streamkit.lab.recording.recording import Recording
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ Recordings: TypeAlias = Recording | Iterable[Recording] | Mapping[str, Recording
 class Subject:
     """One recording as sentences and figures see it: its name, and columns as int64 arrays (copies).
 
-    `characters[i]` is the length of event i's text, `bytes[i]` the size of its data; `stalls` has shape (k, 2) and
-    holds the gaps longer than `threshold_ns`.
+    `characters[i]` is the length of event i's text, `bytes[i]` the size of its data; `counted[i]` says whether it is a
+    `noun`. `stalls` has shape (k, 2) and holds the gaps longer than `threshold_ns`.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Subject:
     read: Ints
     characters: Ints
     bytes: Ints
+    counted: npt.NDArray[np.bool_]
     sent_ns: int | None
     end_ns: int
     gaps: Ints
@@ -49,11 +51,6 @@ class Subject:
     def noun(self) -> str:
         """What is counted: `piece`, or `event` where no event carried text."""
         return "event" if self.at_ns.size and not self.characters.any() else "piece"
-
-    @property
-    def counted(self) -> npt.NDArray[np.bool_]:
-        """Which events count as a `noun`."""
-        return metrics.pieces(self.characters)
 
     @property
     def count(self) -> int:
@@ -126,25 +123,23 @@ def extremes(shown: Sequence[Subject], values: Sequence[int]) -> tuple[Subject, 
 
 
 def _subject(recording: Recording, name: str, stall_ms: float | None) -> Subject:
-    events = recording.events
-    at_ns, read = _column(events.at_ns), _column(events.read)
-    characters = np.fromiter(map(len, events.text), dtype=np.int64, count=len(events))
-    counted = metrics.pieces(characters)
-    gaps = metrics.gaps_ns(at_ns[counted], read[counted])
+    events, counted = recording.events, recording.counted
+    gaps = metrics.gaps_ns(counted.at_ns, counted.read)
     threshold_ns = metrics.stall_threshold_ns(gaps) if stall_ms is None else round(stall_ms * 1e6)
     last_seen = max((recording.head_ns or 0, *recording.reads.at_ns[-1:]))
     return Subject(
         name=name,
         outcome=recording.outcome,
         trust=recording.trust,
-        at_ns=at_ns,
-        read=read,
-        characters=characters,
+        at_ns=_column(events.at_ns),
+        read=_column(events.read),
+        characters=characters(events.text),
         bytes=_column(events.size),
+        counted=counted.which,
         sent_ns=recording.sent_ns,
         end_ns=last_seen if recording.ended_ns is None else recording.ended_ns,
         gaps=gaps,
-        stalls=metrics.stalls_ns(at_ns[counted], read[counted], threshold_ns),
+        stalls=metrics.stalls_ns(counted.at_ns, counted.read, threshold_ns),
         threshold_ns=threshold_ns,
     )
 
