@@ -48,7 +48,7 @@ def events(which: str | Preset, body: bytes) -> list[ServerSentEvent]:
 def stream(name: str, pieces: list[str]) -> list[bytes]:
     form = writer(name)
     written = [form.piece(text, index) for index, text in enumerate(pieces)]
-    return [*form.open(), *written, *form.close(len(pieces))]
+    return [*form.open(), *written, *form.close(len(pieces), "".join(pieces))]
 
 
 def read(which: str | Preset, body: bytes) -> list[Any]:
@@ -182,10 +182,24 @@ def test_coze_never_terminates_its_last_block() -> None:
     assert writer("coze").piece("x", 0).startswith(b"event:conversation.message.delta\ndata:{")
 
 
-def test_openai_writes_a_role_chunk_a_usage_chunk_and_done() -> None:
+def test_openai_writes_a_role_chunk_a_finish_chunk_and_done() -> None:
     assert b'"role":"assistant"' in writer("openai").open()[0]
-    assert b'"choices":[],"usage"' in writer("openai").close()[-2]
+    assert b'"finish_reason":"stop"' in writer("openai").close()[-2]
     assert writer("openai").close()[-1] == b"data: [DONE]\n\n"
+
+
+@pytest.mark.parametrize("name", ["openai", "azure"])
+def test_a_usage_chunk_without_choices_stands_before_done_where_usage_is_asked_for(name: str) -> None:
+    finish, done = writer(name).close(3)
+    assert b"usage" not in finish
+    first, usage, last = writer(name).close(3, usage=True)
+    assert (first, last) == (finish, done)
+    assert b'"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":3,"total_tokens":12}' in usage
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("openai", "azure")])
+def test_others_tell_usage_in_their_own_way_or_not_at_all(name: str) -> None:
+    assert writer(name).close(3, "abc", usage=True) == writer(name).close(3, "abc")
 
 
 def test_cohere_has_two_end_markers_of_which_the_first_is_the_word() -> None:
