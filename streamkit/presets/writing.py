@@ -264,7 +264,8 @@ OPENAI_RESPONSES = Writer(
         _RESPONSES_OPENING + index, "response.output_text.delta", delta=text, logprobs=[]
     ),
     recap=_responses_recap,
-    error_event=lambda code: _typed(  # without its number in the stream, which only the stream knows
+    error_event=lambda code: _responses(
+        _RESPONSES_OPENING,  # as before the first piece: how many have come is not said
         "response.failed",
         response=shapes.response("failed", [], error={"code": code, "message": "scripted error"}),
     ),
