@@ -172,7 +172,7 @@ def abort_all(server: Any) -> None:
             connection.transport.abort()
 
 
-# --- An app of our own --------------------------------------------------------------------------------------------
+# --- An app of our own ----------------------------------------------------------------------------------------------
 
 
 def keep_plain(app: Sanic[Any, Any]) -> None:

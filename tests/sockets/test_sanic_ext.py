@@ -37,7 +37,8 @@ def beside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Sanic Extensions and nothing else, where the processes of this file find them."""
     folder = tmp_path_factory.mktemp("extensions")
     command = ["-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder), "sanic-ext"]
-    subprocess.run([sys.executable, *command], check=True, timeout=INSTALL_S)
+    env = {**os.environ, "PIP_USER": "0"}  # a user's pip.conf may ask for --user, which --target excludes
+    subprocess.run([sys.executable, *command], check=True, timeout=INSTALL_S, env=env)
     assert (folder / "sanic_ext").is_dir()
     assert import_module("pydantic")
     with pytest.MonkeyPatch.context() as patch:

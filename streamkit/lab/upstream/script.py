@@ -111,9 +111,7 @@ class Script:
 
         Raises EncodeError for text that the provider's format cannot carry.
         """
-        form = writer(self.preset)
-        for index, text in enumerate(self.pieces):
-            form.piece(text, index)  # what is wrong with it is said now, not in the middle of a stream
+        _check_text(self)
         steps = _whole(self, usage=usage)
         return steps if self.faults else steps[1:-1]
 
@@ -123,10 +121,10 @@ class Script:
             >>> sk.Script(["a", "b"], 300, 50, preset="openai").one_step().due_ns // 10**6
             350
 
-        Raises EncodeError where the provider has no such answer.
+        Raises EncodeError where the provider has no such answer, or cannot carry the text.
         """
-        form = writer(self.preset)
-        form.one("", 0)  # what is wrong is said now
+        form = _check_text(self)
+        form.one("", 0)  # that there is none is said now
         size = sum(len(piece.encode()) for piece in self.pieces)
         return Step(_last_ns(self), "piece", partial(_one, form, self), size, 1, partial(getattr, self, "text"))
 
@@ -138,6 +136,14 @@ class Script:
             for index in range(len(self.pieces))
         )
         return [int(due_ms * 1e6) for due_ms in itertools.accumulate(moved, max, initial=0.0)][1:]
+
+
+def _check_text(script: Script) -> Writer:
+    """Say now, not in the middle of a stream, what is wrong with the text; its writer."""
+    form = writer(script.preset)
+    for index, text in enumerate(script.pieces):
+        form.piece(text, index)
+    return form
 
 
 def _one(form: Writer, script: Script) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -116,6 +117,12 @@ def test_without_a_stream_all_is_one_step_that_is_due_with_the_last_piece() -> N
 def test_a_provider_that_only_streams_has_no_such_step() -> None:
     with pytest.raises(EncodeError, match="without a stream, got 'seed'"):
         Script(PIECES).one_step()
+
+
+@pytest.mark.parametrize("made", [Script.steps, Script.one_step])
+def test_text_that_cannot_be_carried_is_refused_either_way(made: Callable[[Script], object]) -> None:
+    with pytest.raises(EncodeError, match="expected text that UTF-8 can carry"):
+        made(Script(["a", "\ud83d"], preset="openai"))
 
 
 @pytest.mark.parametrize(
