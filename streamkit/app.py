@@ -18,7 +18,7 @@ from sanic import Blueprint, HTTPResponse, Request, Sanic
 from sanic.exceptions import SanicException
 from sanic.response import json
 
-from streamkit.inside_sanic import NEVER_S
+from streamkit.inside_sanic import NEVER_S, keep_plain
 from streamkit.outcome import Outcome
 from streamkit.presets import Preset
 from streamkit.relay.delivery.answer import problem, refusal
@@ -122,7 +122,7 @@ def create_app(
     )
     kept: Relay = blueprint.ctx.relay
     app = RelayApp(name or f"streamkit_{next(_serial)}", configure_logging=False)
-    app.config.TOUCHUP = False  # with it, the second app of a process fails
+    keep_plain(app)
     deadlines = kept.settings.deadlines
     app.config.HEAD_TIMEOUT = deadlines.head_s
     app.config.BODY_TIMEOUT = deadlines.body_s

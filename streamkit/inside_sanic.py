@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Iterator
 from typing import Any, Final, cast
 
@@ -30,6 +31,7 @@ __all__ = [
     "is_chunked",
     "is_listened_to",
     "is_touched_up",
+    "keep_plain",
     "mark_serving",
     "mark_stopped",
     "take_over",
@@ -114,14 +116,24 @@ def take_over(request: Request) -> None:
 # --- A server -------------------------------------------------------------------------------------------------------
 
 
-def mark_serving(app: Sanic[Any, Any], server: Any) -> None:
-    """Make app.loop, app.add_task() and app.stop() work for a server that `create_server` made and that listens:
-    that alone leaves the app "stopped".
+def mark_serving(app: Sanic[Any, Any], server: Any, sock: socket.socket) -> None:
+    """Make app.loop, app.add_task() and app.stop() work for a server that `create_server` made and that listens at
+    `sock`: that alone leaves the app "stopped". `app.serve_location` is then where; Sanic Extensions, which Sanic loads
+    by itself where they are installed, ask for it at the start.
 
-    Relies on: `app.state.server_info`, a list of `ApplicationServerInfo` with the stages of `ServerStage`.
+    Relies on: `app.state.server_info`, a list of `ApplicationServerInfo` with the stages of `ServerStage`, and of its
+    settings on those that `Sanic.get_server_location` reads.
     """
-    info = ApplicationServerInfo({"version": HTTP.VERSION_1}, stage=ServerStage.SERVING, server=server)
-    app.state.server_info.append(info)
+    settings = {"version": HTTP.VERSION_1, **_location(sock)}
+    app.state.server_info.append(ApplicationServerInfo(settings, stage=ServerStage.SERVING, server=server))
+
+
+def _location(sock: socket.socket) -> dict[str, Any]:
+    """Where it listens, as Sanic's settings say it."""
+    name = sock.getsockname()
+    if sock.family == socket.AF_UNIX:
+        return {"host": None, "port": None, "unix": name}
+    return {"host": name[0], "port": name[1]}
 
 
 def mark_stopped(app: Sanic[Any, Any]) -> None:
@@ -158,6 +170,19 @@ def abort_all(server: Any) -> None:
     for connection in tuple(server.connections):
         if connection.transport is not None:
             connection.transport.abort()
+
+
+# --- An app of our own ----------------------------------------------------------------------------------------------
+
+
+def keep_plain(app: Sanic[Any, Any]) -> None:
+    """Let Sanic add nothing to an app of ours: no routes, headers and handlers of Sanic Extensions, which it loads by
+    itself where they are installed; no TouchUp, with which the second app of a process fails.
+
+    Relies on: the settings `AUTO_EXTEND` and `TOUCHUP`, read at the start.
+    """
+    app.config.AUTO_EXTEND = False
+    app.config.TOUCHUP = False
 
 
 # --- The process ----------------------------------------------------------------------------------------------------

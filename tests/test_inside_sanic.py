@@ -15,6 +15,7 @@ from typing import Any, cast
 import pytest
 from sanic import HTTPResponse, Request, Sanic
 from sanic.application.constants import ServerStage
+from sanic.application.ext import setup_ext
 from sanic.application.state import ApplicationServerInfo, ApplicationState
 from sanic.http import Http
 from sanic.http.constants import Stage
@@ -34,6 +35,7 @@ from streamkit.inside_sanic import (
     connection_tasks,
     is_chunked,
     is_listened_to,
+    keep_plain,
     take_over,
     transport_of,
     without_response_timeout,
@@ -41,6 +43,7 @@ from streamkit.inside_sanic import (
 from streamkit.serving.server import serve
 from streamkit.transport.http1 import chunk
 from tests.rawsockets import exchange, request
+from tests.server_apps import make_app
 from tests.servers import connect, rest_of
 
 CONNECTION = "streamkit/relay/request/connection.py"
@@ -86,6 +89,7 @@ def attributes(kind: type) -> set[str]:
         (AsyncioServer, ["before_stop", "after_stop"], "serve()", INSIDE),
         (Sanic, ["_app_registry", "unregister_app", "set_serving", "create_server", "prepare"], "serve()", INSIDE),
         (Sanic, ["signal_router", "shutdown_tasks", "tasks", "dispatch"], "serve(), and signals of sends", INSIDE),
+        (Sanic, ["serve_location"], "apps beside Sanic Extensions, which ask at the start where they are", INSIDE),
     ],
     ids=lambda value: value.__name__ if isinstance(value, type) else None,
 )
@@ -97,6 +101,22 @@ def test_the_names_are_there(kind: type, names: list[str], why: str, where: str)
 def test_a_server_can_be_named_as_serving() -> None:
     taken = list(inspect.signature(ApplicationServerInfo).parameters)
     needs({"settings", "stage", "server"} <= {*taken}, "ApplicationServerInfo", "app.loop in served apps")
+
+
+@pytest.mark.parametrize("unix", [False, True])
+def test_an_app_that_is_served_knows_where(unix: bool) -> None:
+    with serve(make_app, unix=unix) as server:
+        assert server.app is not None
+        where = server.app.serve_location
+    needs(where == server.url if server.unix is None else server.unix in where, f"serve_location ({where})", "serve()")
+
+
+def test_extensions_are_left_out_by_a_setting() -> None:
+    with app_of_its_own() as app:
+        keep_plain(app)
+        needs(app.config.TOUCHUP is False, "config.TOUCHUP", "several apps in one process")
+        needs("app.config.AUTO_EXTEND" in inspect.getsource(setup_ext), "config.AUTO_EXTEND", "plain apps of our own")
+        needs(app.config.AUTO_EXTEND is False, "config.AUTO_EXTEND", "plain apps of our own")
 
 
 def test_touch_up_says_what_it_has_touched() -> None:

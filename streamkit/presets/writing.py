@@ -1,10 +1,12 @@
 """How each provider writes its stream: the inverse of reading it, for upstreams that follow a script.
 
     form = preset("openai").write             # or writer("openai")
-    [*form.open(), form.piece("你", 0), form.piece("好", 1), *form.close(2)]     # one event per item
+    [*form.open(), form.piece("你", 0), form.piece("好", 1), *form.close(2, "你好")]     # one event per item
+    form.one("你好", 2)                       # the same where no stream is asked for: one JSON object
 
 The quirks are the providers' own: Gemini's CRLF, DashScope's and Coze's missing space, Replicate's text on several
-data lines, OpenRouter's comments. Everything is deterministic, times and ids included.
+data lines, OpenRouter's comments. Everything is deterministic, times and ids included. What OpenAI's and Anthropic's
+own SDKs count on is whole (`shapes`): their helpers put the answer together again.
 """
 
 from __future__ import annotations
@@ -17,6 +19,9 @@ from typing import Any, TypeAlias
 import orjson
 
 from streamkit.errors import EncodeError
+from streamkit.presets import shapes
+from streamkit.presets.asked import Asked, if_wanted, unless_declined
+from streamkit.presets.shapes import Shape
 
 __all__ = [
     "ANTHROPIC",
@@ -54,8 +59,13 @@ class Writer:
 
     - `piece_event` makes the event that carries a text, given that and its number (from 0).
     - `opening` stands before the first piece, `closing` makes what stands behind the last, given their number.
+    - `recap` makes what stands between these and tells the whole text again, given it and the number of pieces.
+    - `usage_event` stands before the last of `closing` where the request asks for usage, given the number of pieces.
     - `error_event` makes the event that reports an error, given its code.
     - `content_type` is the media type of the answer.
+    - `unstreamed` makes the JSON object that answers where no stream is asked for, given the whole text and the number
+      of pieces; `streams_where` says whether one is. Without an `unstreamed` there is always a stream.
+    - `models` makes the answer to `GET /v1/models`.
 
     With it, a provider of one's own can be scripted:
 
@@ -69,8 +79,13 @@ class Writer:
     piece_event: Build
     opening: tuple[bytes, ...] = ()
     closing: Close = lambda _: []
+    recap: Callable[[str, int], list[bytes]] | None = None
+    usage_event: Callable[[int], bytes] | None = None
     error_event: Callable[[str], bytes] | None = None
     content_type: str = SSE_TYPE
+    unstreamed: Callable[[str, int], Shape] | None = None
+    streams_where: Callable[[Asked], bool] = unless_declined
+    models: Callable[[], Shape] = shapes.openai_models
 
     def open(self) -> list[bytes]:
         """What stands before the first piece: role chunks, `message_start`, comments; none of it carries text."""
@@ -90,9 +105,30 @@ class Writer:
             raise EncodeError(f"expected text that UTF-8 can carry, got {text[:40]!r}") from None
         return self.piece_event(text, index)
 
-    def close(self, index: int = 0) -> list[bytes]:
-        """The finish events and the end marker; `index` (the number of pieces before) only numbers them."""
-        return self.closing(index)
+    def close(self, index: int = 0, text: str = "", *, usage: bool = False) -> list[bytes]:
+        """The finish events and the end marker, behind `index` pieces that make `text` (of which only a `recap` makes
+        use); with `usage` what it cost, where this provider tells that on request.
+        """
+        events = [*(self.recap(text, index) if self.recap else ()), *self.closing(index)]
+        if usage and self.usage_event is not None:
+            events.insert(-1, self.usage_event(index))
+        return events
+
+    def streams(self, asked: Asked) -> bool:
+        """Whether it answers this request with a stream, or `one` JSON object."""
+        return self.unstreamed is None or self.streams_where(asked)
+
+    def one(self, text: str, index: int) -> bytes:
+        """The answer without a stream: the JSON object that says all `text`, of `index` pieces, at once.
+
+            >>> sk.preset("ollama").write.one("hi", 1)[:59]
+            b'{"model":"script","created_at":"2024-01-01T00:00:00Z","mess'
+
+        Raises EncodeError where this provider has none.
+        """
+        if self.unstreamed is None:
+            raise EncodeError(f"expected a provider that answers without a stream, got {self.name!r}")
+        return orjson.dumps(self.unstreamed(text, index))
 
     def error(self, code: str) -> bytes:
         """The event by which this provider reports an error in mid-stream; `code` is a word of its own, or a number.
@@ -163,16 +199,8 @@ SEED = Writer(name="seed", piece_event=_seed_piece)
 # --- OpenAI's two, and those who speak the first
 
 
-def _chunk(delta: Mapping[str, Any], finish_reason: str | None = None, **fields: Any) -> bytes:
-    choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-    head = {"id": "chatcmpl-script", "object": "chat.completion.chunk", "created": 1700000000, "model": "script"}
-    return _sse({**head, "choices": [choice], **fields})
-
-
-def _openai_close(_: int) -> list[bytes]:
-    usage = {"prompt_tokens": 9, "completion_tokens": 9, "total_tokens": 18}
-    head = {"id": "chatcmpl-script", "object": "chat.completion.chunk", "created": 1700000000, "model": "script"}
-    return [_chunk({}, "stop"), _sse({**head, "choices": [], "usage": usage}), _DONE]
+def _chunk(delta: Shape, finish_reason: str | None = None, **fields: Any) -> bytes:
+    return _sse({**shapes.chat_chunk(delta, finish_reason), **fields})
 
 
 def _openai_error(code: str) -> bytes:
@@ -183,8 +211,11 @@ OPENAI = Writer(
     name="openai",
     opening=(_chunk({"role": "assistant", "content": "", "refusal": None}),),
     piece_event=lambda text, _: _chunk({"content": text}),
-    closing=_openai_close,
+    closing=lambda _: [_chunk({}, "stop"), _DONE],
+    usage_event=lambda index: _sse(shapes.chat_usage_chunk(index)),
     error_event=_openai_error,
+    unstreamed=shapes.chat_completion,
+    streams_where=if_wanted,
 )
 
 _FILTERED = {"prompt_index": 0, "content_filter_results": {"hate": {"filtered": False, "severity": "safe"}}}
@@ -195,34 +226,65 @@ AZURE = replace(
 )
 
 
-def _response_state(status: str, **fields: Any) -> dict[str, Any]:
-    return {"id": "resp_script", "object": "response", "status": status, "error": None, "model": "script", **fields}
+_RESPONSES_OPENING = 4
+
+
+def _responses(number: int, kind: str, **fields: Any) -> bytes:
+    """Event `number` of the stream."""
+    return _typed(kind, **fields, sequence_number=number)
+
+
+def _output(number: int, kind: str, **fields: Any) -> bytes:
+    """Event `number`, about the one text that there is."""
+    return _responses(number, kind, item_id="msg_script", output_index=0, content_index=0, **fields)
+
+
+def _responses_recap(text: str, index: int) -> list[bytes]:
+    number = _RESPONSES_OPENING + index
+    part = shapes.output_text(text)
+    item = shapes.output_message("completed", [part])
+    done = shapes.response("completed", [item], pieces=index)
+    return [
+        _output(number, "response.output_text.done", text=text, logprobs=[]),
+        _output(number + 1, "response.content_part.done", part=part),
+        _responses(number + 2, "response.output_item.done", output_index=0, item=item),
+        _responses(number + 3, "response.completed", response=done),
+    ]
 
 
 OPENAI_RESPONSES = Writer(
     name="openai-responses",
     opening=(
-        _typed("response.created", response=_response_state("in_progress")),
-        _typed("response.output_item.added", output_index=0, item={"id": "msg_script", "type": "message"}),
+        _responses(0, "response.created", response=shapes.response("in_progress", [])),
+        _responses(1, "response.in_progress", response=shapes.response("in_progress", [])),
+        _responses(2, "response.output_item.added", output_index=0, item=shapes.output_message("in_progress", [])),
+        _output(3, "response.content_part.added", part=shapes.output_text("")),
     ),
-    piece_event=lambda text, _: _typed("response.output_text.delta", item_id="msg_script", output_index=0, delta=text),
-    closing=lambda _: [
-        _typed("response.output_text.done", item_id="msg_script", output_index=0, text="…"),
-        _typed("response.completed", response=_response_state("completed")),
-    ],
-    error_event=lambda code: _typed(
-        "response.failed", response=_response_state("failed", error={"code": code, "message": "scripted error"})
+    piece_event=lambda text, index: _output(
+        _RESPONSES_OPENING + index, "response.output_text.delta", delta=text, logprobs=[]
     ),
+    recap=_responses_recap,
+    error_event=lambda code: _responses(
+        _RESPONSES_OPENING,  # as before the first piece: how many have come is not said
+        "response.failed",
+        response=shapes.response("failed", [], error={"code": code, "message": "scripted error"}),
+    ),
+    unstreamed=lambda text, index: shapes.response(
+        "completed", [shapes.output_message("completed", [shapes.output_text(text)])], pieces=index
+    ),
+    streams_where=if_wanted,
 )
 
 MISTRAL = Writer(
     name="mistral",
     opening=(_chunk({"role": "assistant", "content": ""}, p="abcdefgh"),),
     piece_event=lambda text, index: _chunk({"content": text}, p="abcdefghijklmnopqrstuvwxyz"[: 1 + index % 26]),
-    closing=lambda _: [_chunk({"content": ""}, "stop", p="abcd"), _DONE],
+    closing=lambda index: [_chunk({"content": ""}, "stop", usage=shapes.chat_usage(index), p="abcd"), _DONE],
     error_event=lambda code: _sse(
         {"object": "error", "message": "scripted error", "error": {"type": "error", "code": code}}
     ),
+    unstreamed=shapes.chat_completion,
+    streams_where=if_wanted,
 )
 
 
@@ -232,17 +294,24 @@ MISTRAL = Writer(
 ANTHROPIC = Writer(
     name="anthropic",
     opening=(
-        _typed("message_start", message={"id": "msg_script", "role": "assistant", "content": []}),
+        _typed("message_start", message=shapes.message([], None, 1)),
         _typed("content_block_start", index=0, content_block={"type": "text", "text": ""}),
         _typed("ping"),
     ),
     piece_event=lambda text, _: _typed("content_block_delta", index=0, delta={"type": "text_delta", "text": text}),
-    closing=lambda _: [
+    closing=lambda index: [
         _typed("content_block_stop", index=0),
-        _typed("message_delta", delta={"stop_reason": "end_turn", "stop_sequence": None}),
+        _typed(
+            "message_delta",
+            delta={"stop_reason": "end_turn", "stop_sequence": None},
+            usage={"output_tokens": index},
+        ),
         _typed("message_stop"),
     ],
     error_event=lambda code: _typed("error", error={"type": code, "message": "scripted error"}),
+    unstreamed=lambda text, index: shapes.message([{"type": "text", "text": text}], "end_turn", index),
+    streams_where=if_wanted,
+    models=shapes.anthropic_models,
 )
 
 
@@ -265,23 +334,30 @@ GEMINI = Writer(
     piece_event=lambda text, _: _gemini(_candidate(text)),
     closing=lambda _: [_gemini(_candidate("", finishReason="STOP"))],
     error_event=lambda code: _gemini({"error": {"code": 503, "message": "scripted error", "status": code}}),
+    unstreamed=lambda text, _: _candidate(text, finishReason="STOP"),
+    streams_where=lambda asked: not asked.path.endswith(":generateContent"),
 )
 
 
 # --- Ollama: one JSON value per line
 
 
-def _ollama(text: str, **fields: Any) -> bytes:
+def _ollama(text: str, **fields: Any) -> Shape:
     head = {"model": "script", "created_at": "2024-01-01T00:00:00Z"}
-    return _line({**head, "message": {"role": "assistant", "content": text}, **({"done": False} | fields)})
+    return {**head, "message": {"role": "assistant", "content": text}, **({"done": False} | fields)}
+
+
+def _ollama_last(text: str, index: int) -> Shape:
+    return _ollama(text, done=True, done_reason="stop", total_duration=1, eval_count=index)
 
 
 OLLAMA = Writer(
     name="ollama",
     content_type=NDJSON_TYPE,
-    piece_event=lambda text, _: _ollama(text),
-    closing=lambda index: [_ollama("", done=True, done_reason="stop", total_duration=1, eval_count=index)],
+    piece_event=lambda text, _: _line(_ollama(text)),
+    closing=lambda index: [_line(_ollama_last("", index))],
     error_event=lambda code: _line({"error": code}),
+    unstreamed=_ollama_last,
 )
 
 
@@ -300,6 +376,12 @@ COHERE = Writer(
         _typed("message-end", delta={"finish_reason": "COMPLETE"}),
         _DONE,
     ],
+    unstreamed=lambda text, _: {
+        "id": "script",
+        "finish_reason": "COMPLETE",
+        "message": {"role": "assistant", "content": [{"type": "text", "text": text}]},
+    },
+    streams_where=if_wanted,
 )
 
 
@@ -317,6 +399,8 @@ DASHSCOPE = Writer(
     piece_event=lambda text, index: _dashscope({"output": {"finish_reason": "null", "text": text}}, index),
     closing=lambda index: [_dashscope({"output": {"finish_reason": "stop", "text": ""}}, index)],
     error_event=lambda code: _dashscope({"code": code, "message": "scripted error"}, 0, "error", 400),
+    unstreamed=lambda text, _: {"output": {"finish_reason": "stop", "text": text}, "request_id": "script"},
+    streams_where=lambda asked: "model" not in asked.body or asked.headers.get("x-dashscope-sse") == "enable",
 )
 
 
@@ -360,8 +444,8 @@ COZE = Writer(
     content_type="text/event-stream",
     opening=(_coze_chat("conversation.chat.created"), _coze_chat("conversation.chat.in_progress")),
     piece_event=lambda text, _: _coze_message("conversation.message.delta", text),
+    recap=lambda text, _: [_coze_message("conversation.message.completed", text)],
     closing=lambda _: [
-        _coze_message("conversation.message.completed", "…"),
         _coze_chat("conversation.chat.completed"),
         b'event:done\ndata:"[DONE]"',
     ],
@@ -372,9 +456,13 @@ COZE = Writer(
 # --- watsonx: no end marker
 
 
-def _watsonx(text: str, index: int, stop_reason: str) -> bytes:
+def _watsonx_results(text: str, index: int, stop_reason: str) -> Shape:
     result = {"generated_text": text, "generated_token_count": index + 1, "stop_reason": stop_reason}
-    return _sse({"model_id": "script", "results": [result]}, event="message", id=str(index + 1))
+    return {"model_id": "script", "results": [result]}
+
+
+def _watsonx(text: str, index: int, stop_reason: str) -> bytes:
+    return _sse(_watsonx_results(text, index, stop_reason), event="message", id=str(index + 1))
 
 
 WATSONX = Writer(
@@ -385,26 +473,28 @@ WATSONX = Writer(
     error_event=lambda code: _sse(
         {"errors": [{"code": code, "message": "scripted error"}], "trace": "script"}, event="error"
     ),
+    unstreamed=lambda text, index: _watsonx_results(text, index, "eos_token"),
+    streams_where=lambda asked: not asked.path.endswith("/generation"),
 )
 
 
 # --- Text Generation Inference: the last token, a special one, brings the whole text again
 
 
-def _huggingface(text: str, index: int, *, last: bool = False) -> bytes:
-    token = {"id": index, "text": text, "logprob": -0.1, "special": last}
-    details = {"finish_reason": "eos_token", "generated_tokens": index} if last else None
-    return _sse(
-        {"index": index, "token": token, "generated_text": "…" if last else None, "details": details}, colon=":"
-    )
+def _huggingface(text: str, index: int, whole: str | None = None) -> bytes:
+    token = {"id": index, "text": text, "logprob": -0.1, "special": whole is not None}
+    details = None if whole is None else {"finish_reason": "eos_token", "generated_tokens": index}
+    return _sse({"index": index, "token": token, "generated_text": whole, "details": details}, colon=":")
 
 
 HUGGINGFACE = Writer(
     name="huggingface",
     content_type="text/event-stream",
     piece_event=_huggingface,
-    closing=lambda index: [_huggingface("</s>", index, last=True)],
+    recap=lambda text, index: [_huggingface("</s>", index, text)],
     error_event=lambda code: _sse({"error": "scripted error", "error_type": code}, colon=":"),
+    unstreamed=lambda text, _: {"generated_text": text},
+    streams_where=lambda asked: unless_declined(asked) and not asked.path.endswith("/generate"),
 )
 
 

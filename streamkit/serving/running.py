@@ -174,7 +174,7 @@ class RunningApp:
             asyncio_server_kwargs={"start_serving": False},  # no request before the start listeners have run
         )
         self._server = server
-        mark_serving(app, server)
+        mark_serving(app, server, self._sock)
         await server.startup()
         await server.before_start()
         await server.start_serving()

@@ -33,6 +33,7 @@ from streamkit.presets import (
     preset,
     writer,
 )
+from streamkit.presets.asked import Asked
 
 NAMES = sorted(PRESETS)
 # The same shape as another one, so that nothing in the stream tells them apart.
@@ -48,7 +49,7 @@ def events(which: str | Preset, body: bytes) -> list[ServerSentEvent]:
 def stream(name: str, pieces: list[str]) -> list[bytes]:
     form = writer(name)
     written = [form.piece(text, index) for index, text in enumerate(pieces)]
-    return [*form.open(), *written, *form.close(len(pieces))]
+    return [*form.open(), *written, *form.close(len(pieces), "".join(pieces))]
 
 
 def read(which: str | Preset, body: bytes) -> list[Any]:
@@ -182,15 +183,112 @@ def test_coze_never_terminates_its_last_block() -> None:
     assert writer("coze").piece("x", 0).startswith(b"event:conversation.message.delta\ndata:{")
 
 
-def test_openai_writes_a_role_chunk_a_usage_chunk_and_done() -> None:
+def test_openai_writes_a_role_chunk_a_finish_chunk_and_done() -> None:
     assert b'"role":"assistant"' in writer("openai").open()[0]
-    assert b'"choices":[],"usage"' in writer("openai").close()[-2]
+    assert b'"finish_reason":"stop"' in writer("openai").close()[-2]
     assert writer("openai").close()[-1] == b"data: [DONE]\n\n"
+
+
+@pytest.mark.parametrize("name", ["openai", "azure"])
+def test_a_usage_chunk_without_choices_stands_before_done_where_usage_is_asked_for(name: str) -> None:
+    finish, done = writer(name).close(3)
+    assert b"usage" not in finish
+    first, usage, last = writer(name).close(3, usage=True)
+    assert (first, last) == (finish, done)
+    assert b'"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":3,"total_tokens":12}' in usage
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("openai", "azure")])
+def test_others_tell_usage_in_their_own_way_or_not_at_all(name: str) -> None:
+    assert writer(name).close(3, "abc", usage=True) == writer(name).close(3, "abc")
 
 
 def test_cohere_has_two_end_markers_of_which_the_first_is_the_word() -> None:
     found = read("cohere", b"".join(writer("cohere").close()))
     assert found == [End("COMPLETE"), End(conclusive=False)]
+
+
+# --- without a stream
+
+
+ONES = ["anthropic", "azure", "cohere", "dashscope", "gemini", "huggingface", "mistral", "ollama", "openai",
+        "openai-responses", "watsonx"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ONES)
+def test_the_answer_without_a_stream_is_one_json_object_with_all_of_the_text(name: str) -> None:
+    text = "".join(PIECES)
+    answer = json.loads(writer(name).one(text, len(PIECES)))
+    assert list(answer)
+    assert texts_in(answer).count(text) == 1
+
+
+def texts_in(value: object) -> list[object]:
+    """All that is no list and no object."""
+    if isinstance(value, dict | list):
+        return [text for item in (value.values() if isinstance(value, dict) else value) for text in texts_in(item)]
+    return [value]
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ONES])
+def test_where_there_is_none_a_stream_comes_whatever_is_asked(name: str) -> None:
+    assert writer(name).streams(Asked(body={"model": "m", "stream": False}))
+    with pytest.raises(EncodeError, match=f"without a stream, got '{name}'"):
+        writer(name).one("hi", 1)
+
+
+@pytest.mark.parametrize("name", ONES)
+def test_a_request_as_the_preset_makes_it_and_one_that_is_none_of_its_api_get_a_stream(name: str) -> None:
+    request = preset(name).request("hi")
+    assert writer(name).streams(Asked(headers=request.headers, body=json.loads(request.content)))
+    assert writer(name).streams(Asked(body={"question": "hi"}))
+    assert writer(name).streams(Asked())
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        *((name, Asked(body={"model": "m", "messages": []})) for name in ("anthropic", "cohere", "mistral", "openai")),
+        *((name, Asked(body={"stream": False})) for name in ("anthropic", "azure", "huggingface", "ollama", "openai")),
+        ("openai-responses", Asked(body={"model": "m", "input": "hi"})),
+        ("dashscope", Asked(body={"model": "m", "input": {}})),
+        ("gemini", Asked("/v1beta/models/m:generateContent", body={"contents": []})),
+        ("huggingface", Asked("/generate", body={"inputs": "hi"})),
+        ("watsonx", Asked("/ml/v1/text/generation", body={"input": "hi"})),
+    ],
+    ids=str,
+)
+def test_each_api_has_its_way_to_ask_for_none(name: str, asked: Asked) -> None:
+    assert not writer(name).streams(asked)
+
+
+def test_ollama_streams_unless_that_is_declined() -> None:
+    assert writer("ollama").streams(Asked(body={"model": "m", "messages": []}))
+
+
+@pytest.mark.parametrize("options", [{}, {"stream_options": None}, {"stream_options": {"include_usage": False}}])
+def test_usage_is_asked_for_by_the_stream_options_alone(options: dict[str, Any]) -> None:
+    assert not Asked(body=options).usage
+    assert Asked(body={"stream_options": {"include_usage": True}}).usage
+
+
+# --- what tells the text again
+
+
+@pytest.mark.parametrize("name", ["coze", "huggingface", "openai-responses"])
+def test_the_end_tells_the_whole_text_again_which_is_not_read_twice(name: str) -> None:
+    text = "".join(PIECES)
+    end = b"".join(writer(name).close(len(PIECES), text))
+    assert json.dumps(text, ensure_ascii=False).encode() in end
+    assert not [found for found in read(name, end) if isinstance(found, Piece)]
+
+
+def test_the_events_of_a_response_are_numbered_through() -> None:
+    numbers = [
+        json.loads(item.data)["sequence_number"]
+        for item in events("openai-responses", b"".join(stream("openai-responses", PIECES)))
+    ]
+    assert numbers == list(range(len(numbers)))
 
 
 # --- providers of one's own

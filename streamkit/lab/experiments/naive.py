@@ -20,6 +20,7 @@ from typing import Any, Final
 import httpx2
 from sanic import Request, Sanic
 
+from streamkit.inside_sanic import keep_plain
 from streamkit.taps import STREAM_ID_HEADER
 
 __all__ = ["article", "pumped", "stock"]
@@ -167,5 +168,5 @@ def _app(name: str) -> Sanic[Any, Any]:
     for logger in ("sanic.error", "sanic.root"):
         logging.getLogger(logger).addFilter(_is_loud)  # once: the same filter is not added twice
     app = _QuietApp(f"streamkit_{name}_{next(_serial)}", configure_logging=False)
-    app.config.TOUCHUP = False  # with it, the second app of a process fails
+    keep_plain(app)
     return app

@@ -27,6 +27,7 @@ from urllib.parse import quote
 from sanic import HTTPResponse, Request, Sanic
 
 from streamkit.app import create_app
+from streamkit.inside_sanic import keep_plain
 from streamkit.lab.client.looplag import watch_loop
 from streamkit.lab.client.pace import Reader
 from streamkit.lab.client.record import record
@@ -102,7 +103,7 @@ _serial = itertools.count(1)
 def _silent_upstream() -> Sanic[Any, Any]:
     """Falls silent as it is asked to; what came of it is `app.ctx.kept`, by number."""
     app: Sanic[Any, Any] = Sanic(f"streamkit_silences_{next(_serial)}", configure_logging=False)
-    app.config.TOUCHUP = False  # with it, the second app of a process fails
+    keep_plain(app)
     app.config.RESPONSE_TIMEOUT = 24 * 3600.0  # a silence may take its time
     app.ctx.kept = {}
 

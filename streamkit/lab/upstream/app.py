@@ -6,6 +6,9 @@ to Measure Latency"); this one keeps its schedule and records how late each send
 
 A script without faults is sent through the HTTP server like any other answer. One with faults may be no HTTP at all, so
 it is written past the server, on the transport.
+
+What the providers' own SDKs count on is there: a request that wants no stream gets one JSON object, usage is told where
+it is asked for, and `GET /v1/models` lists one model.
 """
 
 from __future__ import annotations
@@ -17,20 +20,22 @@ import math
 import time
 from array import array
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, Literal, NoReturn
+from typing import Any, Final, Literal, NoReturn, TypeAlias
 
+import orjson
 from sanic import HTTPResponse, Request, Sanic
 from sanic.exceptions import RequestCancelled
 from sanic.response import json
 
-from streamkit.inside_sanic import can_write, take_over, transport_of
+from streamkit.inside_sanic import can_write, keep_plain, take_over, transport_of
 from streamkit.lab.upstream.lateness import own_lateness_ns, p95
 from streamkit.lab.upstream.script import Script
 from streamkit.lab.upstream.steps import Step
 from streamkit.presets import writer
+from streamkit.presets.asked import Asked
 from streamkit.sockets import reset_on_close, send_queue, set_buffers
 from streamkit.taps import STREAM_ID_HEADER, StreamTaps, stream_id_from
 from streamkit.taps.gauges import Gauges, Sampler, Values
@@ -130,6 +135,10 @@ def create_upstream(
 ) -> Sanic[Any, Any]:
     """A Sanic app that answers every POST, whatever its path, with `script`; `GET /sent` tells due and sent times.
 
+    A request of the provider's own API that wants no stream (`"stream": false`, or what else that API has for it) gets
+    one JSON object when the last piece is due. A script with faults is written as planned whatever is asked. `GET
+    /v1/models` lists the model `script`, in the provider's shape.
+
     The logs of the last streams are `app.ctx.sent`, newest last; `GET /streams/<id>/taps` tells one of them as taps.
 
     `send_buffer_bytes` is the SO_SNDBUF of each connection (0: the kernel's choice), `write_buffer_bytes` how much is
@@ -142,11 +151,9 @@ def create_upstream(
     Raises ValueError for a negative number, EncodeError for text that the script's format cannot carry.
     """
     _check(send_buffer_bytes=send_buffer_bytes, write_buffer_bytes=write_buffer_bytes, gauge_ms=gauge_ms)
-    script = script or Script()
-    steps = script.steps()
-    answer = _perform if script.faults else partial(_answer, content_type=writer(script.preset).content_type)
+    plan = _Plan(script or Script())
     app: Sanic[Any, Any] = Sanic(name or f"streamkit_upstream_{next(_serial)}", configure_logging=False)
-    app.config.TOUCHUP = False  # with it, the second app of a process fails
+    keep_plain(app)
     app.config.RESPONSE_TIMEOUT = 24 * 3600.0  # a script may be silent for as long as it likes
     app.ctx.sent = deque(maxlen=REMEMBERED_STREAMS)
     gauging = _Gauging(Sampler(int(gauge_ms * 1e6))) if gauge_ms else None
@@ -160,11 +167,18 @@ def create_upstream(
         found = next((log for log in reversed(app.ctx.sent) if log.stream_id == stream_id), None)
         return json({"code": "unknown_stream"}, 404) if found is None else json(found.taps().as_dict())
 
+    @app.get("/models", name="models_at_root")
+    @app.get("/v1/models", name="models")
+    async def models(_: Request) -> HTTPResponse:
+        return json(plan.form.models())
+
     @app.post("/", name="speak_at_root")
     @app.post("/<path:path>", name="speak")
     async def speak(request: Request, path: str = "") -> None:  # noqa: ARG001  # any path is this LLM's
+        started_ns = time.monotonic_ns()
         stream_id = stream_id_from(request.headers.get(STREAM_ID_HEADER))
-        log = SentLog(time.monotonic_ns(), request.body, stream_id, steps)
+        steps, answer = plan.of(request)
+        log = SentLog(started_ns, request.body, stream_id, steps)
         app.ctx.sent.append(log)
         transport = transport_of(request)
         set_buffers(transport, send_buffer_bytes=send_buffer_bytes, write_buffer_bytes=write_buffer_bytes)
@@ -176,6 +190,36 @@ def create_upstream(
             log.ended_ns = log.ended_ns or time.monotonic_ns()
 
     return app
+
+
+Answer: TypeAlias = Callable[[Request, SentLog], Awaitable[None]]
+
+
+class _Plan:
+    """What is sent, by what is asked; all of it made beforehand, so that nothing is late because it had to be made."""
+
+    def __init__(self, script: Script) -> None:
+        self.form = writer(script.preset)
+        self._stream: Answer = _perform if script.faults else partial(_answer, content_type=self.form.content_type)
+        self._steps = script.steps()
+        self._with_usage = script.steps(usage=True) if self.form.usage_event else self._steps
+        self._one = None if script.faults or self.form.unstreamed is None else [script.one_step()]
+
+    def of(self, request: Request) -> tuple[list[Step], Answer]:
+        """The steps that answer this request, and how they are written."""
+        asked = Asked(request.path, request.headers, _json_object(request.body))
+        if self._one is not None and not self.form.streams(asked):
+            return self._one, partial(_answer, content_type="application/json")
+        return self._with_usage if asked.usage else self._steps, self._stream
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    """The body if it is a JSON object; empty for all else, such as a form."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def _check(**given: float) -> None:

@@ -13,7 +13,7 @@ from typing import Final
 from streamkit.lab.upstream import faults
 from streamkit.lab.upstream.fault_base import Fault
 from streamkit.lab.upstream.steps import Step, Truth, proof_of, truth_of, whole_answer
-from streamkit.presets import Preset, preset, writer
+from streamkit.presets import Preset, Writer, preset, writer
 
 __all__ = ["POEM", "Script", "split_text"]
 
@@ -100,21 +100,33 @@ class Script:
             max_interim=max_interim,
         )
 
-    def steps(self) -> list[Step]:
+    def steps(self, *, usage: bool = False) -> list[Step]:
         """The whole stream, event by event: what the provider sends first, the pieces, and its end.
 
-        With faults it is all that is written: the head of the answer and the end of its framing are steps too.
+        With faults it is all that is written: the head of the answer and the end of its framing are steps too. `usage`
+        is for a request that asks for it (OpenAI's `stream_options`): one event more, where the provider has one.
 
             >>> [step.kind for step in sk.Script(["a", "b"], preset="openai").steps()]
-            ['open', 'piece', 'piece', 'close', 'close', 'close']
+            ['open', 'piece', 'piece', 'close', 'close']
 
         Raises EncodeError for text that the provider's format cannot carry.
         """
-        form = writer(self.preset)
-        for index, text in enumerate(self.pieces):
-            form.piece(text, index)  # what is wrong with it is said now, not in the middle of a stream
-        steps = _whole(self)
+        _check_text(self)
+        steps = _whole(self, usage=usage)
         return steps if self.faults else steps[1:-1]
+
+    def one_step(self) -> Step:
+        """The answer to a request that wants no stream: all of the text in one JSON object, due with the last piece.
+
+            >>> sk.Script(["a", "b"], 300, 50, preset="openai").one_step().due_ns // 10**6
+            350
+
+        Raises EncodeError where the provider has no such answer, or cannot carry the text.
+        """
+        form = _check_text(self)
+        form.one("", 0)  # that there is none is said now
+        size = sum(len(piece.encode()) for piece in self.pieces)
+        return Step(_last_ns(self), "piece", partial(_one, form, self), size, 1, partial(getattr, self, "text"))
 
     def due_ns(self) -> list[int]:
         """When each piece is due without faults, in ns after the complete request; never decreasing."""
@@ -126,12 +138,30 @@ class Script:
         return [int(due_ms * 1e6) for due_ms in itertools.accumulate(moved, max, initial=0.0)][1:]
 
 
-def _whole(script: Script) -> list[Step]:
+def _check_text(script: Script) -> Writer:
+    """Say now, not in the middle of a stream, what is wrong with the text; its writer."""
+    form = writer(script.preset)
+    for index, text in enumerate(script.pieces):
+        form.piece(text, index)
+    return form
+
+
+def _one(form: Writer, script: Script) -> bytes:
+    return form.one(script.text, len(script.pieces))
+
+
+def _last_ns(script: Script) -> int:
+    """When its end is due: with the last piece, or when that would have come."""
+    due_ns = script.due_ns()
+    return due_ns[-1] if due_ns else int(script.first_piece_ms * 1e6)
+
+
+def _whole(script: Script, *, usage: bool = False) -> list[Step]:
     """All that is written, with the head of the answer and the end of its framing."""
     known = preset(script.preset)
     form = writer(known)
     due_ns = script.due_ns()
-    last_ns = due_ns[-1] if due_ns else int(script.first_piece_ms * 1e6)
+    last_ns = _last_ns(script)
     end_at = len(script.pieces) + 1
     events = [
         *(Step(0, "open", partial(bytes, data), at=0) for data in form.open()),
@@ -141,7 +171,7 @@ def _whole(script: Script) -> list[Step]:
         ),
         *(
             Step(last_ns, "close", partial(bytes, data), at=end_at, proof=proof_of(known, data))
-            for data in form.close()
+            for data in form.close(len(script.pieces), script.text if form.recap else "", usage=usage)
         ),
     ]
     answer = whole_answer(events, known, script.seed, end_at + 1)

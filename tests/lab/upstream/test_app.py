@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from types import SimpleNamespace
@@ -33,6 +35,7 @@ from streamkit.lab.upstream.faults import (
     WrongLength,
 )
 from streamkit.lab.upstream.script import POEM, Script
+from streamkit.lab.upstream.steps import Step
 from streamkit.serving.server import Server, serve
 from streamkit.sockets import unread_bytes
 from tests.rawsockets import is_whole, read_answer, request
@@ -162,6 +165,73 @@ def test_gauges_are_kept_of_the_last_streams_that_ended_and_not_at_all_unless_as
 def test_negative_settings_are_refused_by_name(setting: str) -> None:
     with pytest.raises(ValueError, match=f"expected {setting} as"):
         create_upstream(**{setting: -1})  # type: ignore[arg-type]  # mypy cannot see which
+
+
+# --- What SDKs ask for beside streams: tests/sockets/test_sdks.py runs them -------------------------------------------
+
+
+def planned(steps: Sequence[Step]) -> list[bytes]:
+    return [step.framed for step in steps]
+
+
+def json_of(server: Server, body: object, path: str = "/", method: str = "POST") -> tuple[bytes, bytes]:
+    """Head and body of the answer to a JSON body; chunks are taken off."""
+    data = json.dumps(body).encode()
+    asked = request(path, data, **{"content-type": "application/json"}).replace(b"POST", method.encode(), 1)
+    with connect(server) as reader:
+        reader.sendall(asked)
+        head, _, rest = read_answer(reader).partition(b"\r\n\r\n")
+    return head, b"".join(re.findall(rb"(?m)^[{\[].*$", rest))
+
+
+def test_an_answer_without_a_stream_comes_whole_when_the_last_piece_is_due() -> None:
+    given = Script(["床前", "明月光"], 20, 30, preset="openai")
+    with serve(partial(create_upstream, given)) as server:
+        head, body = json_of(server, {"model": "m", "messages": [], "stream": False}, "/v1/chat/completions")
+        assert b"content-type: application/json\r\n" in head + b"\r\n"
+        assert json.loads(body)["choices"][0]["message"]["content"] == "床前明月光"
+        log = log_of(server)
+        assert eventually(lambda: log.how == "finished")
+        assert log.due_ns.tolist() == [log.started_ns + 50_000_000]
+        assert log.sent_ns[0] >= log.due_ns[0]
+        assert log.taps().as_dict()["taps"]["upstream.sent"]["bytes"][-1] == len("床前明月光".encode())
+
+
+@pytest.mark.parametrize(
+    "body", [{"model": "m", "stream": True}, {"question": "hi"}, ["stream", False], "stream=false", None], ids=str
+)
+def test_all_else_is_answered_with_the_stream(body: object) -> None:
+    given = Script(["a"], 0, preset="openai")
+    with serve(partial(create_upstream, given)) as server:
+        head, _ = json_of(server, body)
+        assert b"text/event-stream" in head
+        assert planned(log_of(server).steps) == planned(given.steps())
+
+
+def test_usage_comes_to_whoever_asks_for_it_and_not_to_the_next() -> None:
+    given = Script(["a"], 0, preset="openai")
+    with serve(partial(create_upstream, given)) as server:
+        for asks in (True, False):
+            json_of(server, {"model": "m", "stream": True, "stream_options": {"include_usage": asks}})
+            assert len(log_of(server).steps) == len(given.steps()) + asks
+
+
+def test_a_script_with_faults_goes_as_planned_whatever_is_asked() -> None:
+    given = script(Split(1), preset="openai", gap_ms=0)
+    with serve(partial(create_upstream, given)) as server:
+        json_of(server, {"model": "m", "stream": False})
+        assert planned(log_of(server).steps) == planned(given.steps())
+
+
+@pytest.mark.parametrize("path", ["/models", "/v1/models"])
+@pytest.mark.parametrize(("preset", "kind"), [("openai", "object"), ("seed", "object"), ("anthropic", "type")])
+def test_its_one_model_is_listed(preset: str, kind: str, path: str) -> None:
+    with serve(partial(create_upstream, Script(["a"], 0, preset=preset))) as server:
+        _, body = json_of(server, None, path, "GET")
+        (model,) = json.loads(body)["data"]
+        assert (model["id"], model[kind]) == ("script", "model")
+        assert server.app is not None
+        assert not server.app.ctx.sent
 
 
 # --- A script with faults, past the server ----------------------------------------------------------------------------

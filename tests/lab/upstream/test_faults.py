@@ -147,10 +147,10 @@ def test_a_duplicate_is_the_same_to_the_byte_with_its_id() -> None:
 
 
 def test_the_end_marker_can_be_missing_with_or_without_the_finish_before_it_or_be_followed_by_more() -> None:
-    finish, usage, done = (chunk(data) for data in OPENAI.close())
+    finish, done = (chunk(data) for data in OPENAI.close())
     assert wires(script(NoEnd(), preset="openai"))[-1:] == [LAST_CHUNK]
     assert done not in (kept := wires(script(NoEnd(keep_finish=True), preset="openai")))
-    assert kept[-3:] == [finish, usage, LAST_CHUNK]
+    assert kept[-2:] == [finish, LAST_CHUNK]
     assert wires(script(MoreAfterEnd("!"), preset="openai"))[-3:-1] == [done, chunk(OPENAI.piece("!", 4))]
 
 

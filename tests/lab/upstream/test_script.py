@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamkit.errors import UnknownPreset
+from streamkit.errors import EncodeError, UnknownPreset
 from streamkit.lab.upstream.faults import (
     BadChunk,
     Cut,
@@ -92,6 +93,36 @@ def test_the_bytes_of_a_long_script_are_never_in_memory_as_a_whole() -> None:
     finally:
         tracemalloc.stop()
     assert peak < 2_000_000
+
+
+def test_usage_is_one_step_more_before_the_last_for_those_who_ask_for_it() -> None:
+    script = Script(PIECES, preset="openai")
+    plain, told = script.steps(), script.steps(usage=True)
+    assert [step.data for step in plain] == [step.data for step in [*told[:-2], told[-1]]]
+    assert (told[-2].kind, b'"completion_tokens":3' in told[-2].data) == ("close", True)
+    assert (
+        Script(PIECES, preset="gemini").steps(usage=True)[-1].data == Script(PIECES, preset="gemini").steps()[-1].data
+    )
+
+
+def test_without_a_stream_all_is_one_step_that_is_due_with_the_last_piece() -> None:
+    script = Script(PIECES, 300, 50, preset="openai")
+    step = script.one_step()
+    assert (step.due_ns, step.kind, step.text_bytes) == (script.due_ns()[-1], "piece", len(script.text.encode()))
+    assert step.text() == script.text
+    assert script.text.encode() in step.data
+    assert Script([], 300, preset="openai").one_step().due_ns == 300_000_000
+
+
+def test_a_provider_that_only_streams_has_no_such_step() -> None:
+    with pytest.raises(EncodeError, match="without a stream, got 'seed'"):
+        Script(PIECES).one_step()
+
+
+@pytest.mark.parametrize("made", [Script.steps, Script.one_step])
+def test_text_that_cannot_be_carried_is_refused_either_way(made: Callable[[Script], object]) -> None:
+    with pytest.raises(EncodeError, match="expected text that UTF-8 can carry"):
+        made(Script(["a", "\ud83d"], preset="openai"))
 
 
 @pytest.mark.parametrize(
