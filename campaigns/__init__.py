@@ -2,6 +2,7 @@
 
     python -m campaigns.soak --quick        # many streams through one relay, half of them left: nothing stays behind
     python -m campaigns.faults --quick      # random faults, and requests meant to hurt: nothing broken looks whole
+    python -m campaigns.proxies             # nginx, HAProxy and Caddy, where installed: what they make of a stream
     python -m campaigns.fuzz sse            # bytes that break a promise of a reader; --list names the targets
 
 Without `--quick` the first two do 10,000 streams each, in some minutes; a fuzz target runs for two (`--minutes`). Exit

@@ -6,7 +6,8 @@ the answer. Where several stand in one script, those that say what is sent come 
 those of the framing; within each of these, the order in which they are given counts. A fault whose event never comes,
 since another one has cut it off, does nothing.
 
-Those of HTTP itself, of its framing, its connections and heads, are in `http_faults`, and stand here under their names.
+Those of HTTP itself, of its framing, its connections and heads, are in `http_faults`, those of what a provider says, of
+its last word, its failures and the shape of its text, in `answer_faults`; all stand here under their names.
 
 A script with faults is written past the HTTP server, byte by byte as planned: the head at once, as a write of its own,
 and the connection is closed at the end. The same script does the same to the byte.
@@ -21,6 +22,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar, Final, Literal
 
+from streamkit.lab.upstream.answer_faults import (
+    BareError,
+    Choice,
+    DoneMark,
+    Empty,
+    Finish,
+    NoBlankLine,
+    WrongType,
+)
 from streamkit.lab.upstream.fault_base import CONTENT, TIME, WRITES, Choices, EventFault, Fault
 from streamkit.lab.upstream.http_faults import (
     BadChunk,
@@ -37,11 +47,16 @@ from streamkit.presets.writing import Writer
 
 __all__ = [
     "BadChunk",
+    "BareError",
     "BigHead",
+    "Choice",
     "Cut",
+    "DoneMark",
     "Duplicate",
+    "Empty",
     "EndlessLine",
     "ErrorEvent",
+    "Finish",
     "Garbage",
     "Heartbeats",
     "HugeEvent",
@@ -49,12 +64,14 @@ __all__ = [
     "Merge",
     "MoreAfterEnd",
     "NoAnswer",
+    "NoBlankLine",
     "NoEnd",
     "SlowHead",
     "Split",
     "Stall",
     "Status",
     "WrongLength",
+    "WrongType",
 ]
 
 MARK: Final = "@@@@"

@@ -18,6 +18,25 @@ __all__ = ["random_script"]
 SIGNS: Final = '床明月光，霜。éß a;"\\\n😀\u2028:'
 MOST_PIECES: Final = 12
 MOST_FAULTS: Final = 3
+REASONS: Final = {
+    **dict.fromkeys(("openai", "azure", "mistral"), ("length", "content_filter", "tool_calls")),
+    "anthropic": ("max_tokens", "refusal", "stop_sequence"),
+    "gemini": ("MAX_TOKENS", "SAFETY", "RECITATION"),
+    "cohere": ("MAX_TOKENS", "STOP_SEQUENCE"),
+    "ollama": ("length",),
+    "dashscope": ("length",),
+    "watsonx": ("max_tokens", "stop_sequence"),
+    "huggingface": ("length", "stop_sequence"),
+}
+"""Why an answer may end and yet be whole, by provider: the words of their own documentation."""
+FAILURES: Final = {
+    "openai": ("error", "insufficient_system_resource", "network_error", "abort"),
+    "azure": ("error",),
+    "mistral": ("error",),
+    "gemini": ("MALFORMED_FUNCTION_CALL",),
+    "cohere": ("ERROR", "TIMEOUT"),
+}
+"""And why one ends that broke off."""
 
 
 def random_script(seed: int, *, stall_ms: float = 5.0, **fields: Any) -> Script:
@@ -46,7 +65,7 @@ def random_script(seed: int, *, stall_ms: float = 5.0, **fields: Any) -> Script:
 
 
 def _with_faults(script: Script, chance: random.Random, stall_ms: float) -> Script:
-    draw = _Draw(chance, len(script.pieces), stall_ms)
+    draw = _Draw(chance, script, stall_ms)
     for _ in range(chance.randint(0, MOST_FAULTS)):
         with suppress(ValueError):  # what cannot stand beside the others, or has no piece to stand at, is left out
             script = replace(script, faults=(*script.faults, chance.choice(DRAWS)(draw)))
@@ -54,11 +73,12 @@ def _with_faults(script: Script, chance: random.Random, stall_ms: float) -> Scri
 
 
 class _Draw:
-    """Draws the fields of faults for a script of so many pieces."""
+    """Draws the fields of faults for a script."""
 
-    def __init__(self, chance: random.Random, pieces: int, stall_ms: float) -> None:
+    def __init__(self, chance: random.Random, script: Script, stall_ms: float) -> None:
         self._chance = chance
-        self._pieces = pieces
+        self._preset = script.preset if isinstance(script.preset, str) else script.preset.name
+        self._pieces = len(script.pieces)
         self._stall_ms = stall_ms
 
     def at(self, first: int = 1, beyond: int = 1) -> int:
@@ -74,6 +94,14 @@ class _Draw:
     def one(self, *values: Any) -> Any:
         return self._chance.choice(values)
 
+    def finish(self) -> Fault:
+        """A reason that this provider gives; ValueError where it gives none."""
+        failed = self.one(False, True)
+        reasons = (FAILURES if failed else REASONS).get(self._preset)
+        if not reasons:
+            raise ValueError(f"expected a provider that says why it ends, got {self._preset!r}")
+        return faults.Finish(self.one(*reasons), failed)
+
 
 DRAWS: Final[tuple[Callable[[_Draw], Fault], ...]] = (
     lambda draw: faults.Stall(draw.at(0, 2), draw.ms()),
@@ -86,6 +114,14 @@ DRAWS: Final[tuple[Callable[[_Draw], Fault], ...]] = (
     lambda draw: faults.EndlessLine(draw.at(), draw.bytes()),
     lambda draw: faults.Duplicate(draw.at(1, 0)),
     lambda draw: faults.NoEnd(draw.one(False, True)),
+    lambda draw: draw.finish(),
+    lambda draw: draw.finish(),
+    lambda _: faults.DoneMark(),
+    lambda _: faults.NoBlankLine(),
+    lambda draw: faults.Empty(draw.one(*faults.Empty.choices["how"])),
+    lambda draw: faults.BareError(draw.at(), draw.one(*faults.BareError.choices["shape"])),
+    lambda draw: faults.WrongType(draw.at(1, 0), draw.one(*faults.WrongType.choices["value"])),
+    lambda draw: faults.Choice(draw.one(*faults.Choice.choices["how"])),
     lambda _: faults.MoreAfterEnd(),
     lambda draw: faults.BadChunk(draw.at(1, 2), draw.one("size", "crlf", "long")),
     lambda draw: faults.WrongLength(draw.one(-400, -40, -4, -2, -1, 1, 30)),

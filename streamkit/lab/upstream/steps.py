@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from streamkit.extractor.pieces import End, ProviderError
+from streamkit.extractor.pieces import End, Piece, ProviderError
 from streamkit.parser import NDJSONParser, SSEParser
 from streamkit.presets import Preset, Writer, writer
 from streamkit.transport.http1 import LAST_CHUNK, chunk
@@ -22,6 +22,7 @@ __all__ = [
     "Truth",
     "answer_head",
     "filled",
+    "meaning",
     "noise",
     "proof_of",
     "raw",
@@ -133,7 +134,7 @@ def raw(due_ns: int, kind: Kind, data: bytes, at: int = -1) -> Step:
 
 def noise(due_ns: int, preset: Preset, data: bytes) -> Step:
     """A step for an event that carries no text: an error if the preset that reads it takes it for one."""
-    kind: Kind = "error" if isinstance(_meaning(preset, data), ProviderError) else "noise"
+    kind: Kind = "error" if isinstance(meaning(preset, data), ProviderError) else "noise"
     return Step(due_ns, kind, partial(bytes, data))
 
 
@@ -149,13 +150,14 @@ def filled(due_ns: int, before: bytes, size_bytes: int) -> Iterator[Step]:
 
 def proof_of(preset: Preset, data: bytes) -> Proof:
     """What an event proves about the end of the stream, by the rules of the preset that reads it."""
-    meant = _meaning(preset, data)
+    meant = meaning(preset, data)
     if not isinstance(meant, End):
         return ""
     return "proof" if meant.conclusive else "sign"
 
 
-def _meaning(preset: Preset, data: bytes) -> object:
+def meaning(preset: Preset, data: bytes) -> Piece | End | ProviderError | None:
+    """What an event means to the preset that reads it."""
     parser = NDJSONParser() if preset.grammar == "ndjson" else SSEParser()
     found = parser.feed(data)
     return preset.read(found[0]) if found else None
@@ -180,13 +182,13 @@ def truth_of(
     """
     texts: list[str] = []
     head_bytes = interim = event_bytes = 0
-    signed = False
+    signed = said = False
     for step in steps:
         if step.kind in ("fin", "rst", "silence") or step.breaks == "before":
             break
         data = step.data
         if step.kind == "end":
-            proved = not step.breaks and (signed or (not marked and not event_bytes))
+            proved = not step.breaks and (signed or (said and not marked and not event_bytes))
             return Truth(proved, "".join(texts))
         if step.kind == "head":
             head_bytes, interim = head_bytes + len(data), interim + data.count(INTERIM)
@@ -201,6 +203,7 @@ def truth_of(
         if step.proof == "proof":
             return Truth(True, "".join(texts))
         signed = signed or step.proof == "sign"
+        said = said or step.kind in ("piece", "close")
         if step.breaks:
             break
     return Truth(False, "".join(texts))

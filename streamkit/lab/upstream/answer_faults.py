@@ -1,0 +1,235 @@
+"""What can go wrong with what a provider says: its last word, its failures, the shape of its text.
+
+Whether an answer that has one of these is whole is said by the fault itself, from what public reports of such answers
+say, and not by the presets: so these scripts are a check of the presets too.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import ClassVar, Final, Literal
+
+from streamkit.extractor.pieces import End, Piece
+from streamkit.lab.upstream.fault_base import CONTENT, WRITES, Choices, EventFault, Fault
+from streamkit.lab.upstream.steps import ScriptedAnswer, Step, meaning
+from streamkit.presets.writing import Writer
+
+__all__ = ["BareError", "Choice", "DoneMark", "Empty", "Finish", "NoBlankLine", "WrongType"]
+
+MARK: Final = "@@@@"
+DONE: Final = b"data: [DONE]\n\n"
+
+
+# --- Its last word --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Finish(Fault):
+    """The provider gives another reason for its end than it usually does; `failed` where that means that it broke off.
+
+    A format that gives no reason stays as it is.
+
+        >>> sk.Script(["a"], preset="openai", faults=[sk.faults.Finish("length")]).whole
+        True
+        >>> sk.Script(["a"], preset="openai", faults=[sk.faults.Finish("network_error", failed=True)]).whole
+        False
+    """
+
+    reason: str
+    failed: bool = False
+    stage: ClassVar[int] = CONTENT
+
+    def apply(self, answer: ScriptedAnswer) -> list[Step]:
+        return [self._changed(step, answer) for step in answer.steps]
+
+    def _changed(self, step: Step, answer: ScriptedAnswer) -> Step:
+        usual = _reason(step, answer) if step.kind == "close" else None
+        if usual is None:
+            return step
+        data = step.data.replace(json.dumps(usual).encode(), json.dumps(self.reason).encode())
+        if self.failed:
+            return replace(step, kind="error", encode=partial(bytes, data), proof="")
+        return replace(step, encode=partial(bytes, data))
+
+
+def _reason(step: Step, answer: ScriptedAnswer) -> str | None:
+    meant = meaning(answer.preset, step.data)
+    end = meant.end if isinstance(meant, Piece) else meant
+    return end.reason if isinstance(end, End) else None
+
+
+@dataclass(frozen=True)
+class DoneMark(Fault):
+    """`data: [DONE]` stands behind the last event, as many gateways put it there whatever the format is.
+
+    Formats that are not Server-Sent Events with JSON stay as they are.
+
+        >>> sk.Script(["a"], preset="seed", faults=[sk.faults.DoneMark()]).steps()[-2].data
+        b'data: [DONE]\\n\\n'
+    """
+
+    stage: ClassVar[int] = CONTENT
+
+    def apply(self, answer: ScriptedAnswer) -> list[Step]:
+        end = answer.steps[-1]
+        if end.kind != "end" or not _has_json_events(answer.form):
+            return answer.steps
+        said = any(step.kind in ("piece", "close") for step in answer.steps)
+        mark = Step(end.due_ns, "noise", partial(bytes, DONE), proof="proof" if said else "")
+        return answer.inserted(len(answer.steps) - 1, mark)
+
+
+@dataclass(frozen=True)
+class NoBlankLine(Fault):
+    """The last event lacks the blank line that ends it, so the grammar drops it. A line of NDJSON needs none.
+
+    Behind a finish reason that is no loss; without one it may have been text.
+
+        >>> sk.Script(["a", "b"], preset="openai", faults=[sk.faults.NoBlankLine()]).whole
+        True
+        >>> sk.Script(["a", "b"], preset="seed", faults=[sk.faults.NoBlankLine()]).expected_text
+        'a'
+    """
+
+    stage: ClassVar[int] = WRITES
+
+    def apply(self, answer: ScriptedAnswer) -> list[Step]:
+        *before, last, end = answer.steps if len(answer.steps) > 2 else (None, None, None)  # a head, an event, an end
+        if last is None or answer.form.is_ndjson or last.kind == "head" or not last.data.endswith(b"\n"):
+            return answer.steps
+        line = last.data.rstrip(b"\r\n") + b"\n"
+        kind: Literal["noise", "part"] = "noise" if line.startswith(b":") else "part"
+        unended = Step(last.due_ns, kind, partial(bytes, line), at=last.at)
+        return [*before, unended, end]
+
+
+@dataclass(frozen=True)
+class Empty(Fault):
+    """Instead of all events comes nothing, or nothing that is an answer: `how` is "nothing", "comments", "done" (an end
+    mark without an answer) or "ping".
+
+        >>> sk.Script(["a"], preset="openai", faults=[sk.faults.Empty("done")]).whole
+        False
+    """
+
+    how: Literal["nothing", "comments", "done", "ping"] = "nothing"
+    stage: ClassVar[int] = CONTENT
+    choices: ClassVar[Choices] = {"how": ("nothing", "comments", "done", "ping")}
+
+    def apply(self, answer: ScriptedAnswer) -> list[Step]:
+        head, *_, end = answer.steps
+        form = answer.form
+        said = {
+            "nothing": b"",
+            "comments": form.heartbeat(),
+            "done": b"" if form.is_ndjson else DONE,
+            "ping": form.heartbeat(as_event=True),
+        }[self.how]
+        noise = Step(end.due_ns, "noise", partial(bytes, said))
+        return [head, *([noise] if said else []), end]
+
+
+# --- Its failures, in words of its own ------------------------------------------------------------------------------
+
+SHAPES: Final = {
+    "object": '{"error":{"code":"overloaded_error","message":"scripted error"}}',
+    "text": '{"error":"scripted error"}',
+    "code": '{"code":500,"msg":"scripted error"}',
+    "list": '[{"error":{"code":503,"message":"scripted error"}}]',
+    "string": '"scripted error"',
+    "number": "500",
+}
+
+
+@dataclass(frozen=True)
+class BareError(EventFault):
+    """Instead of event `at` and the pieces behind it comes an error that is not in the provider's own format, as of a
+    gateway before it: an `object` or `text` under "error", a `code` with a message, a `list`, a bare `string` or
+    `number`, or a `field` of the event stream that is named "error" (llama.cpp). The end marker follows all the same.
+
+        >>> sk.Script(["a", "b"], preset="openai", faults=[sk.faults.BareError(2, "field")]).expected_text
+        'a'
+    """
+
+    at: int
+    shape: Literal["object", "text", "code", "list", "string", "number", "field"] = "object"
+    stage: ClassVar[int] = CONTENT
+    choices: ClassVar[Choices] = {"shape": (*SHAPES, "field")}
+
+    def change(self, answer: ScriptedAnswer, index: int) -> list[Step]:
+        body = SHAPES.get(self.shape, SHAPES["code"])
+        name = "error" if self.shape == "field" else "data"
+        data = f"{body}\n" if answer.form.is_ndjson else f"{name}: {body}\n\n"
+        error = Step(answer.steps[index].due_ns, "error", partial(bytes, data.encode()))
+        end = [step for step in answer.steps[index:] if step.kind in ("close", "end")]
+        return [*answer.steps[:index], error, *end]
+
+
+# --- The shape of its text ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class WrongType(EventFault):
+    """Where the text of event `at` belongs stands another JSON value. Formats whose text is no string of JSON stay.
+
+    >>> sk.Script(["a", "b"], preset="openai", faults=[sk.faults.WrongType(2, "7")]).expected_text
+    'a'
+    """
+
+    at: int
+    value: str = "7"
+    stage: ClassVar[int] = CONTENT
+    beyond: ClassVar[int] = 0
+    choices: ClassVar[Choices] = {"value": ("7", '["a"]', "true", '{"a":1}')}
+
+    def change(self, answer: ScriptedAnswer, index: int) -> list[Step]:
+        step = answer.steps[index]
+        if step.at != self.at or (data := _retyped(answer.form, self.at - 1, self.value)) is None:
+            return answer.steps
+        return [*answer.steps[:index], Step(step.due_ns, "error", partial(bytes, data)), *answer.steps[index + 1 :]]
+
+
+def _retyped(form: Writer, number: int, value: str) -> bytes | None:
+    """The event of a piece with `value` in place of its text; None where there is no string of JSON to replace."""
+    event = form.piece(MARK, number).decode()
+    plain, inside = json.dumps(MARK), json.dumps(json.dumps(MARK))[1:-1]  # inside: of JSON within a string of JSON
+    if event.count(inside) == 1:
+        return event.replace(inside, json.dumps(value)[1:-1]).encode()
+    return event.replace(plain, value).encode() if event.count(plain) == 1 else None
+
+
+@dataclass(frozen=True)
+class Choice(Fault):
+    """The one choice of each chunk (OpenAI's format) is always numbered 1 (`how="one"`), or counts up ("counting").
+
+    >>> sk.Script(["Wh", "isper"], preset="openai", faults=[sk.faults.Choice("counting")]).expected_text
+    'Whisper'
+    """
+
+    how: Literal["one", "counting"] = "counting"
+    stage: ClassVar[int] = CONTENT
+    choices: ClassVar[Choices] = {"how": ("one", "counting")}
+
+    def apply(self, answer: ScriptedAnswer) -> list[Step]:
+        return [self._numbered(step) for step in answer.steps]
+
+    def _numbered(self, step: Step) -> Step:
+        number = 1 if self.how == "one" else max(step.at - 1, 0)
+        if step.kind != "piece" or b'"choices":[{"index":0,' not in step.data:
+            return step
+        data = step.data.replace(b'"choices":[{"index":0,', b'"choices":[{"index":%d,' % number)
+        return replace(step, encode=partial(bytes, data))
+
+
+def _has_json_events(form: Writer) -> bool:
+    """Its events are Server-Sent Events with JSON as data."""
+    if form.is_ndjson:
+        return False
+    lines = form.piece(MARK, 0).decode().splitlines()
+    data = "\n".join(line.partition(":")[2] for line in lines if line.startswith("data:"))
+    try:
+        return isinstance(json.loads(data), dict | list)
+    except ValueError:
+        return False
