@@ -99,6 +99,7 @@ def test_a_whole_stream_has_one_line_with_its_times_and_counts(
     assert line == {
         "outcome": "complete",
         "code": "",
+        "finish_reason": None,
         "status": 200,
         "format": SSE,
         "policy": "pause",
@@ -115,6 +116,19 @@ def test_a_stream_that_breaks_tells_its_code_and_that_the_client_was_told_200(
     (line,) = lines(1)
     assert (line["outcome"], line["code"], line["status"]) == ("truncated", "upstream_truncated", 200)
     assert line["pieces"] == 1
+
+
+@pytest.mark.parametrize("accept", [SSE, NDJSON])
+def test_why_the_provider_ended_is_told_to_the_client_and_in_the_line(
+    relay: Starter, lines: Callable[[int], list[dict[str, Any]]], accept: str
+) -> None:
+    events = b'data: {"choices":[{"delta":{"content":"The first"}}]}\n\n'
+    events += b'data: {"choices":[{"delta":{},"finish_reason":"length"}]}\n\ndata: [DONE]\n\n'
+    with RawServer(lambda connection: connection.sendall(SSE_HEAD + chunk(events) + LAST_CHUNK)) as upstream:
+        answer = exchange(relay(upstream.url, preset="openai", model="m").url, ask(accept))
+    assert b'{"outcome":"complete","pieces":1,"finish_reason":"length"}' in answer
+    (line,) = lines(1)
+    assert (line["outcome"], line["finish_reason"]) == ("complete", "length")
 
 
 def test_what_is_refused_has_a_line_too_with_no_piece(

@@ -202,6 +202,7 @@ class Recorder:
             events=decoder.events,
             outcome=outcome,
             error=error,
+            finish_reason=decoder.finish_reason,
             status=self.status,
             headers={name: value for name, value in self._headers.items() if name not in SECRET_HEADERS},
             content_type=self._headers.get("content-type"),

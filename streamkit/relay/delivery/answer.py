@@ -145,21 +145,18 @@ class Answer:
         """The stream is complete: its last bytes, and the end."""
         response = self._response or await self._start()
         await response.send(data, end_stream=True)
+        await self._flushed()
 
-    async def fail(self, failure: Failure, last_words: bytes | None, within_s: float) -> HTTPResponse | None:
-        """End a broken stream visibly: by its last words, or by a cut. What is returned still has to be sent as the
-        whole answer.
+    async def fail(self, failure: Failure, last_words: bytes | None) -> HTTPResponse | None:
+        """End a broken stream visibly, behind all of it: by its last words, or by a cut. What is returned still has to
+        be sent as the whole answer.
         """
         if self._response is None:
             return problem(failure, self._stream_id)
-        try:
-            async with asyncio.timeout(within_s):
-                if last_words is not None:
-                    await self._response.send(last_words, end_stream=True)
-                    return None
-                await self._flushed()
-        except TimeoutError:
-            pass  # a client that takes nothing gets nothing more
+        if last_words is not None:
+            await self.finish(last_words)
+            return None
+        await self._flushed(taken=not self._chunked)
         self.cut()
         return None
 
@@ -180,10 +177,12 @@ class Answer:
         self.started_ns = time.monotonic_ns()
         return response
 
-    async def _flushed(self) -> None:
-        """Until all that was sent is in the kernel's hands: `abort` drops what is not."""
-        while self._transport.get_write_buffer_size():  # noqa: ASYNC110  # transports have no such event
-            await asyncio.sleep(0.01)
+    async def _flushed(self, *, taken: bool = False) -> None:
+        """Until all that was sent is in the kernel's hands: `abort` drops what is not, and so does Sanic, some seconds
+        after it has closed. `taken`: in the client's, since a reset drops what our kernel has.
+        """
+        while (self.unsent_bytes() if taken else self._transport.get_write_buffer_size()):
+            await asyncio.sleep(0.01)  # transports have no such event
 
 
 def _never() -> bool:

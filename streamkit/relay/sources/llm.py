@@ -69,6 +69,8 @@ async def llm(upstream: Upstream, question: UpstreamRequest, into: Into) -> Asyn
                     yield pieces
             if not reading.over and (pieces := reading.close()):
                 yield pieces
+            if reading.finish_reason is not None:
+                into.finished(reading.finish_reason)
             reading.check_end(clean=framing(response.headers, response.http_version) != "close")
             if body is not None:
                 body.park()
