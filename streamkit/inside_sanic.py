@@ -12,9 +12,10 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any, Final, cast
 
-from sanic import Request, Sanic
+from sanic import HTTPResponse, Request, Sanic
 from sanic.application.constants import ServerStage
 from sanic.application.state import ApplicationServerInfo
+from sanic.compat import Header
 from sanic.http import Http
 from sanic.http.constants import HTTP, Stage
 from sanic.server.protocols.http_protocol import HttpProtocol
@@ -30,10 +31,12 @@ __all__ = [
     "is_chunked",
     "is_listened_to",
     "is_touched_up",
+    "local_address",
     "mark_serving",
     "mark_stopped",
     "take_over",
     "transport_of",
+    "without_alt_svc",
     "without_response_timeout",
 ]
 
@@ -49,6 +52,11 @@ SEND_SIGNALS: Final = frozenset({"http.lifecycle.send", "http.lifecycle.*"})
 def transport_of(request: Request) -> asyncio.WriteTransport:
     """The connection's transport. Relies on: `Request.transport` is asyncio's (or uvloop's), though typed as less."""
     return cast("Any", request.transport)  # type: ignore[no-any-return]
+
+
+def local_address(request: Request) -> object:
+    """The name of the socket that the request came by: (address, port, …), or a path; None where there is none."""
+    return transport_of(request).get_extra_info("sockname")
 
 
 def can_write(request: Request) -> asyncio.Event:
@@ -92,6 +100,24 @@ def is_chunked(request: Request) -> bool:
     """
     stream = request.stream
     return isinstance(stream, Http) and stream.response_func == stream.http1_response_chunked
+
+
+class _WithoutAltSvc(Header):
+    """Header fields that take no empty `alt-svc`."""
+
+    def __setitem__(self, name: str, value: str) -> None:
+        if value or name != "alt-svc":
+            super().__setitem__(name, value)
+
+
+def without_alt_svc(response: HTTPResponse) -> None:
+    """Keep Sanic from adding an empty `Alt-Svc` to the head of `response`: the field's value has a grammar (RFC 7838
+    section 3), of which nothing is no part. Apps whose TouchUp has run have it left out by that.
+
+    Relies on: `Http.http1_response_header` sets it in `response.headers`, by item, and reads no other.
+    """
+    if not isinstance(response.headers, _WithoutAltSvc):
+        response.headers = _WithoutAltSvc(response.headers)
 
 
 def is_listened_to(app: Sanic[Any, Any]) -> bool:

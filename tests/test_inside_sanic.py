@@ -34,8 +34,10 @@ from streamkit.inside_sanic import (
     connection_tasks,
     is_chunked,
     is_listened_to,
+    local_address,
     take_over,
     transport_of,
+    without_alt_svc,
     without_response_timeout,
 )
 from streamkit.serving.server import serve
@@ -241,6 +243,30 @@ def test_an_answer_of_known_length_has_no_chunks() -> None:
 
     noted, got = seen(look)
     needs(noted == {"chunked": False} and got.endswith(b"\r\n\r\nabcd"), "Http.response_func", "chunks past Sanic")
+
+
+def test_an_empty_alt_svc_can_be_left_out() -> None:
+    async def look(request: Request, noted: dict[str, Any]) -> HTTPResponse:
+        response = HTTPResponse(headers={"alt-used": "x"})
+        if "stays" not in request.headers:
+            without_alt_svc(response)
+            without_alt_svc(response)
+        response.headers["later"] = "y"
+        return response
+
+    left_out, added = seen(look)[1].lower(), seen(look, stays="1")[1].lower()
+    needs(b"alt-svc" not in left_out, "how it sets Alt-Svc", "heads that a linter takes")
+    needs(b"alt-svc: \r\n" in added, "that it sets an empty Alt-Svc, which need not be left out any more", "nothing")
+    assert b"alt-used: x\r\n" in left_out
+    assert b"later: y\r\n" in left_out
+
+
+def test_the_address_that_a_request_came_by_is_known() -> None:
+    async def look(request: Request, noted: dict[str, Any]) -> HTTPResponse:
+        noted["address"] = cast("tuple[str, int]", local_address(request))[0]
+        return HTTPResponse()
+
+    needs(seen(look)[0] == {"address": "127.0.0.1"}, "Request.transport", "telling who came over loopback")
 
 
 def test_nothing_is_added_to_an_answer_that_was_taken_over() -> None:

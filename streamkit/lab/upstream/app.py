@@ -19,6 +19,7 @@ from array import array
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from functools import partial
 from typing import Any, Final, Literal, NoReturn
 
@@ -26,7 +27,7 @@ from sanic import HTTPResponse, Request, Sanic
 from sanic.exceptions import RequestCancelled
 from sanic.response import json
 
-from streamkit.inside_sanic import can_write, take_over, transport_of
+from streamkit.inside_sanic import can_write, take_over, transport_of, without_alt_svc
 from streamkit.lab.upstream.lateness import own_lateness_ns, p95
 from streamkit.lab.upstream.script import Script
 from streamkit.lab.upstream.steps import Step
@@ -149,6 +150,7 @@ def create_upstream(
     app.config.TOUCHUP = False  # with it, the second app of a process fails
     app.config.RESPONSE_TIMEOUT = 24 * 3600.0  # a script may be silent for as long as it likes
     app.ctx.sent = deque(maxlen=REMEMBERED_STREAMS)
+    app.on_response(_finish_head)
     gauging = _Gauging(Sampler(int(gauge_ms * 1e6))) if gauge_ms else None
 
     @app.get("/sent")
@@ -238,6 +240,15 @@ async def _perform(request: Request, log: SentLog) -> None:
     else:
         transport.close()
     await _cancelled()
+
+
+def _finish_head(_: Request, response: HTTPResponse) -> None:
+    """What a provider's head has: Date (RFC 9110 section 6.6.1), and that nobody stores the answer. A script with faults
+    is sent to the byte as it was planned, its head too.
+    """
+    response.headers.setdefault("date", formatdate(usegmt=True))
+    response.headers.setdefault("cache-control", "no-store")
+    without_alt_svc(response)
 
 
 async def _cancelled() -> NoReturn:

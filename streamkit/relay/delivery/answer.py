@@ -12,14 +12,13 @@ import logging
 import re
 import time
 from http import HTTPStatus
-from typing import Final
-
 import orjson
 from sanic import HTTPResponse, Request
 from sanic.exceptions import SanicException
 
 from streamkit.inside_sanic import can_write, is_chunked, is_listened_to, transport_of
 from streamkit.outcome import Outcome
+from streamkit.relay.delivery.heads import STREAMED, UNSTORED
 from streamkit.relay.delivery.policy import Policy
 from streamkit.relay.failure import Failure
 from streamkit.sockets import SendQueue, reset_on_close, send_queue, unsent_bytes
@@ -29,10 +28,6 @@ from streamkit.transport.http1 import chunk
 __all__ = ["Answer", "problem", "refusal"]
 
 log = logging.getLogger("streamkit.relay")
-ANTI_BUFFERING: Final = {
-    "cache-control": "no-cache, no-transform",  # proxies neither keep nor compress it
-    "x-accel-buffering": "no",  # nginx passes it on at once
-}
 
 
 def refusal(error: SanicException) -> Failure:
@@ -55,7 +50,7 @@ def problem(failure: Failure, stream_id: str) -> HTTPResponse:
         "outcome": str(failure.outcome),
         "stream_id": stream_id,
     }
-    headers = {STREAM_ID_HEADER: stream_id, **ANTI_BUFFERING}
+    headers = {STREAM_ID_HEADER: stream_id, **UNSTORED}
     if failure.retry_after_s is not None:
         headers["retry-after"] = str(failure.retry_after_s)
     return HTTPResponse(orjson.dumps(body), failure.status, headers, "application/problem+json")
@@ -86,7 +81,7 @@ class Answer:
         self._transport = transport_of(request)
         self._stream_id = stream_id
         self._content_type = content_type
-        self._headers = {**ANTI_BUFFERING, STREAM_ID_HEADER: stream_id}
+        self._headers = {**STREAMED, STREAM_ID_HEADER: stream_id}
         if applied is not None:
             self._headers["preference-applied"] = f'backpressure="{applied}"'
         self._response: HTTPResponse | None = None
