@@ -31,9 +31,9 @@ from streamkit.relay.failure import Failed
 __all__ = ["Admission", "Heads"]
 
 ANY: Final = "*"
-ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.\-]*://(?:\[[0-9a-f:.]+\]|[^\s/?#@\[\]:]+)(?::[0-9]{1,5})?")
+ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.\-]*://(?:\[[0-9a-f:.]+\]|[^\s/?#@\[\]:*]+)(?::[0-9]{1,5})?")
 """RFC 6454 section 6.2, in lower case."""
-HOST: Final = re.compile(r"\[[0-9a-f:.]+\]|[^\s/?#@\[\]:]+")
+HOST: Final = re.compile(r"\[[0-9a-f:.]+\]|[^\s/?#@\[\]:*]+")
 DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 OWN_SITE: Final = frozenset({"same-origin", "none"})
 SHOWN: Final = "x-stream-id, preference-applied, retry-after"

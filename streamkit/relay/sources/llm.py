@@ -31,6 +31,7 @@ from streamkit.relay.sources.upstream import Upstream
 from streamkit.taps import STREAM_ID_HEADER, StreamTaps
 from streamkit.transport import Body
 from streamkit.transport.http1 import framing
+from streamkit.transport.proxy_status import INCREMENTAL_REFUSED, proxy_error
 
 if TYPE_CHECKING:
     from streamkit.transport import ReadPart
@@ -117,6 +118,14 @@ CONNECT_TIMEOUT: Final = Failure(
 )
 
 
+NOT_INCREMENTAL: Final = Failure(
+    Outcome("refused", 501),
+    "upstream_incremental_refused",
+    502,
+    "a proxy before the upstream does not pass answers on as they come (RFC 10036)",
+)
+
+
 @contextlib.contextmanager
 def _wire_errors_become_failures() -> Iterator[None]:
     """httpx2's exceptions, whose texts may hold addresses, end here."""
@@ -133,6 +142,8 @@ def _wire_errors_become_failures() -> Iterator[None]:
 async def _check_head(response: httpx2.Response, preset: Preset) -> None:
     """Raise Failed unless a stream follows."""
     status = response.status_code
+    if status == 501 and proxy_error(response.headers.get("proxy-status", "")) == INCREMENTAL_REFUSED:
+        raise Failed(NOT_INCREMENTAL)
     if status in PASSED_ON:
         raise Failed(_passed_on(status, response.headers.get("retry-after")))
     if status != 200:

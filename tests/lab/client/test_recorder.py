@@ -140,3 +140,20 @@ class TestWhyItEnded:
         assert taken([HELLO, DONE]).finish_reason is None
         shouted = b'event: done\ndata: {"finish_reason":"two words"}\n\n'
         assert taken([HELLO, shouted]).finish_reason is None
+
+
+class TestProxies:
+    """Who answers in the server's place, and says why."""
+
+    def test_one_that_passes_no_stream_on_is_named(self) -> None:
+        recording = taken([], {**TEXT, "proxy-status": "cdn.example; error=incremental_refused"}, status=501)
+        assert str(recording.outcome) == "refused(501)"
+        assert recording.error == "the server answered with status 501: incremental_refused"
+        assert any("RFC 10036" in note for note in recording.meta["notes"])
+
+    def test_any_other_error_of_its_own_too(self) -> None:
+        recording = taken([], {**TEXT, "proxy-status": "cdn.example; error=dns_timeout"}, status=504)
+        assert recording.error == "the server answered with status 504: dns_timeout"
+
+    def test_under_a_status_that_says_yes_it_is_no_failure(self) -> None:
+        assert ended([HELLO, DONE], {**SSE, "proxy-status": "cdn.example; error=proxy_loop"}) == "complete"

@@ -47,6 +47,12 @@ def test_a_refusal_keeps_its_status_in_the_outcome(answered: int, code: str, sta
     assert failed(Answering(status=answered)) == (code, status, f"refused({answered})")
 
 
+def test_a_proxy_that_passes_no_stream_on_has_a_code_of_its_own() -> None:
+    said = {"proxy-status": "cdn.example; error=incremental_refused"}
+    assert failed(Answering(status=501, headers=said)) == ("upstream_incremental_refused", 502, "refused(501)")
+    assert failed(Answering(status=501)) == ("upstream_refused", 502, "refused(501)")
+
+
 def test_retry_after_is_kept() -> None:
     _, failure = relay(Answering(status=429, headers={"retry-after": "7"}))
     assert failure is not None
