@@ -61,9 +61,7 @@ def create_blueprint(*, name: str = "streamkit", **relay: Any) -> Blueprint:
     async def end_streams() -> None:
         await kept.end_streams()
 
-    @blueprint.on_response
-    async def finish(request: Request, response: HTTPResponse) -> None:
-        finish_head(response, kept.admission.cors(request.headers))
+    _finish_every_head(blueprint, kept)
 
     @blueprint.post("/ans", stream=True)
     def ans(request: Request) -> Awaitable[HTTPResponse | None]:  # awaited by Sanic: one frame less on each event's way
@@ -87,9 +85,17 @@ def create_blueprint(*, name: str = "streamkit", **relay: Any) -> Blueprint:
         @blueprint.options("/ans")
         @_for_pages_that_may(kept)
         async def preflight(_: Request) -> HTTPResponse:
-            return HTTPResponse(status=204, headers=kept.admission.preflight("POST"))
+            return HTTPResponse(status=204, headers={**kept.admission.preflight("POST")})
 
     return blueprint
+
+
+def _finish_every_head(app: Sanic[Any, Any] | Blueprint, relay: Relay) -> None:
+    """Of a blueprint's routes; of an app also what it refuses by itself."""
+
+    @app.on_response  # type: ignore[untyped-decorator]  # Sanic's
+    async def finish(request: Request, response: HTTPResponse) -> None:
+        finish_head(response, relay.admission.cors(request.headers))
 
 
 def _for_pages_that_may(relay: Relay) -> Callable[[Handler], Handler]:
@@ -135,8 +141,8 @@ def create_app(
     both, and the upstream is given the stream's id. `policy` says what is done for a client that cannot keep up (see
     `Policy`); a request may ask for another one (`Prefer: backpressure=latest`), within `max_pending_bytes` and
     `write_stall_s`.
-    Web pages of other sites are refused, but those of `cors_origins`; and so is, over loopback, a Host that is not ours,
-    but one of `allowed_hosts`, such as the name that a reverse proxy on this machine passes on (see
+    Web pages of other sites are refused, but those of `cors_origins`; and so is, over loopback, a Host that is not
+    ours, but one of `allowed_hosts`, such as the name that a reverse proxy on this machine passes on (see
     `streamkit.relay.request.pages.Admission`).
     `transport` is an httpx2 transport instead of our own. `settings` are the fields of `Deadlines`, `Limits`,
     `Buffers` and `Tracing`, such as `idle_s=2` or `max_streams=100`. What is not given comes from the environment:
@@ -175,7 +181,7 @@ def create_app(
     app.ctx.relay = kept
     app.blueprint(blueprint)
     app.exception(SanicException, Failed)(_as_problem)
-    app.on_response(lambda request, response: finish_head(response, kept.admission.cors(request.headers)))
+    _finish_every_head(app, kept)
     return app
 
 

@@ -12,12 +12,13 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any, Final, cast
 
-from sanic import HTTPResponse, Request, Sanic
+from sanic import Request, Sanic
 from sanic.application.constants import ServerStage
 from sanic.application.state import ApplicationServerInfo
 from sanic.compat import Header
 from sanic.http import Http
 from sanic.http.constants import HTTP, Stage
+from sanic.response import BaseHTTPResponse
 from sanic.server.protocols.http_protocol import HttpProtocol
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "abort_all",
     "announced_bytes",
     "app_registry",
+    "bound_body",
     "can_write",
     "close_idle",
     "connection_tasks",
@@ -66,6 +68,18 @@ def can_write(request: Request) -> asyncio.Event:
     """
     protocol: Any = request.protocol
     return cast("asyncio.Event", protocol._can_write)
+
+
+def bound_body(request: Request, max_bytes: int) -> None:
+    """Refuse the request's body when it announces more than this, in its head or chunk by chunk, and not only when that
+    much has come: a chunk that never comes would be waited for. To be said before the body is read.
+
+    Relies on: `Http.request_max_size`, which `Http.read` compares with what chunks have announced, and which Sanic
+    lifts for handlers that read by themselves.
+    """
+    stream: Any = request.stream
+    if isinstance(stream, Http):
+        stream.request_max_size = max_bytes
 
 
 def announced_bytes(request: Request) -> int:
@@ -110,7 +124,7 @@ class _WithoutAltSvc(Header):
             super().__setitem__(name, value)
 
 
-def without_alt_svc(response: HTTPResponse) -> None:
+def without_alt_svc(response: BaseHTTPResponse) -> None:
     """Keep Sanic from adding an empty `Alt-Svc` to the head of `response`: the field's value has a grammar (RFC 7838
     section 3), of which nothing is no part. Apps whose TouchUp has run have it left out by that.
 

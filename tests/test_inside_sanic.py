@@ -16,6 +16,7 @@ import pytest
 from sanic import HTTPResponse, Request, Sanic
 from sanic.application.constants import ServerStage
 from sanic.application.state import ApplicationServerInfo, ApplicationState
+from sanic.exceptions import PayloadTooLarge
 from sanic.http import Http
 from sanic.http.constants import Stage
 from sanic.server.async_server import AsyncioServer
@@ -29,6 +30,7 @@ from streamkit.inside_sanic import (
     abort_all,
     announced_bytes,
     app_registry,
+    bound_body,
     can_write,
     close_idle,
     connection_tasks,
@@ -145,7 +147,7 @@ def app_of_its_own() -> Iterator[Sanic[Any, Any]]:
 Look = Callable[[Request, dict[str, Any]], Awaitable[object]]
 
 
-def seen(look: Look, body: bytes = b"x", **headers: str) -> tuple[dict[str, Any], bytes]:
+def seen(look: Look, body: bytes = b"x", asked: bytes = b"", **headers: str) -> tuple[dict[str, Any], bytes]:
     """What a handler noted when it looked inside, and all that its client got until the connection closed."""
     noted: dict[str, Any] = {}
 
@@ -160,7 +162,7 @@ def seen(look: Look, body: bytes = b"x", **headers: str) -> tuple[dict[str, Any]
         return app
 
     with serve(make) as server, connect(server) as client:
-        client.sendall(request("/", body, connection="close", **headers))
+        client.sendall(asked or request("/", body, connection="close", **headers))
         return noted, rest_of(client)
 
 
@@ -215,6 +217,20 @@ def test_a_length_is_known_before_the_body_is_read() -> None:
     needs(noted == want, f"Http.request_bytes ({noted})", "refusing a body by its Content-Length")
 
 
+def test_a_chunk_that_is_too_large_is_refused_before_it_has_come() -> None:
+    async def look(request: Request, noted: dict[str, Any]) -> HTTPResponse:
+        bound_body(request, 100)
+        try:
+            await anext(aiter(cast("Any", request.stream)))
+        except PayloadTooLarge:
+            noted["refused"] = True
+        return HTTPResponse()
+
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    noted, _ = seen(look, asked=head + b"fffffff\r\n")
+    needs(noted == {"refused": True}, "Http.request_max_size or Http.read", "refusing chunks by their size")
+
+
 def test_an_answer_of_unknown_length_goes_on_in_chunks_like_ours() -> None:
     async def look(request: Request, noted: dict[str, Any]) -> None:
         noted["before"] = stage(request), is_chunked(request)
@@ -246,7 +262,7 @@ def test_an_answer_of_known_length_has_no_chunks() -> None:
 
 
 def test_an_empty_alt_svc_can_be_left_out() -> None:
-    async def look(request: Request, noted: dict[str, Any]) -> HTTPResponse:
+    async def look(request: Request, _: dict[str, Any]) -> HTTPResponse:
         response = HTTPResponse(headers={"alt-used": "x"})
         if "stays" not in request.headers:
             without_alt_svc(response)

@@ -15,8 +15,8 @@ ERROR: Final = re.compile(r";[ \t]*error=([a-z_][a-z0-9_]{0,63})(?=[ \t]*(?:[;,]
 
 
 def proxy_error(value: str) -> str | None:
-    """The type of the first error in the field's `value`, that of the proxy nearest to the upstream; None if none stands
-    there (RFC 9209 section 2.1.1).
+    """The type of the first error in the field's `value`, that of the proxy nearest to the upstream; None if none
+    stands there (RFC 9209 section 2.1.1).
 
         >>> from streamkit.transport.proxy_status import proxy_error
         >>> proxy_error('cdn.example; error=incremental_refused; details="no; error=here"')

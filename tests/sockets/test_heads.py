@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from functools import partial
+from typing import Any
 
 import pytest
 from httplint import HttpRequestLinter, HttpResponseLinter, levels
@@ -59,7 +59,7 @@ def asked() -> Iterator[RawServer]:
 
 @pytest.fixture(scope="module")
 def relay(asked: RawServer) -> Iterator[Server]:
-    options = {"trace": True, "max_body_bytes": 100, "cors_origins": PAGE, "body_s": 0.3, "head_s": 0.3}
+    options: dict[str, Any] = {"trace": True, "max_body_bytes": 100, "cors_origins": PAGE, "body_s": 0.3, "head_s": 0.3}
     with serve(partial(create_app, upstream=asked.url, **options)) as server:
         yield server
 
@@ -137,7 +137,9 @@ def question(asked: RawServer) -> bytes:
 
 def test_nor_is_what_the_upstream_is_asked_with(relay: Server, asked: RawServer) -> None:
     exchange(relay.url, REQUESTS["events"])
-    assert b"incremental" not in question(asked), "the question is whole when it is sent, and a proxy may refuse the word"
+    assert b"incremental" not in question(asked), (
+        "the question is whole when it is sent, and a proxy may refuse the word"
+    )
 
 
 def test_nor_a_recorders_request_which_says_that_a_stream_is_meant(asked: RawServer) -> None:

@@ -282,7 +282,9 @@ class Recorder:
             return None
         error = proxy_error(self._headers.get("proxy-status", ""))
         if error == INCREMENTAL_REFUSED:
-            self._notes.append("a proxy does not pass answers on as they come, which `Incremental` asks for (RFC 10036)")
+            self._notes.append(
+                "a proxy does not pass answers on as they come, which `Incremental` asks for (RFC 10036)"
+            )
         return error
 
     def _described(self) -> dict[str, Any]:

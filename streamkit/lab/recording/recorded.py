@@ -243,8 +243,8 @@ class Recorded:
 
     reads, events   columns; see `Reads` and `Events`
     outcome         how the stream ended; `error` says more in our own words, never an exception's text
-    finish_reason   the provider's word for why it ended (`stop`, `length`, `content_filter`, `refusal`, …), as it came or
-                    as our relay passed it on; None where none was given
+    finish_reason   the provider's word for why it ended (`stop`, `length`, `content_filter`, `refusal`, …), as it came
+                    or as our relay passed it on; None where none was given
     status          the HTTP status, None when no response head arrived
     headers         response headers, lower-case names; those that carry cookies or credentials are left out
     preset          the provider shape by which text was extracted, None when none fitted or none was needed

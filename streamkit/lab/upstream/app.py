@@ -25,7 +25,7 @@ from typing import Any, Final, Literal, NoReturn
 
 from sanic import HTTPResponse, Request, Sanic
 from sanic.exceptions import RequestCancelled
-from sanic.response import json
+from sanic.response import BaseHTTPResponse, json
 
 from streamkit.inside_sanic import can_write, take_over, transport_of, without_alt_svc
 from streamkit.lab.upstream.lateness import own_lateness_ns, p95
@@ -150,7 +150,7 @@ def create_upstream(
     app.config.TOUCHUP = False  # with it, the second app of a process fails
     app.config.RESPONSE_TIMEOUT = 24 * 3600.0  # a script may be silent for as long as it likes
     app.ctx.sent = deque(maxlen=REMEMBERED_STREAMS)
-    app.on_response(_finish_head)
+    app.register_middleware(_finish_head, "response")
     gauging = _Gauging(Sampler(int(gauge_ms * 1e6))) if gauge_ms else None
 
     @app.get("/sent")
@@ -242,9 +242,9 @@ async def _perform(request: Request, log: SentLog) -> None:
     await _cancelled()
 
 
-def _finish_head(_: Request, response: HTTPResponse) -> None:
-    """What a provider's head has: Date (RFC 9110 section 6.6.1), and that nobody stores the answer. A script with faults
-    is sent to the byte as it was planned, its head too.
+def _finish_head(_: Request, response: BaseHTTPResponse) -> None:
+    """What a provider's head has: Date (RFC 9110 section 6.6.1), and that nobody stores the answer. A script with
+    faults is sent to the byte as it was planned, its head too.
     """
     response.headers.setdefault("date", formatdate(usegmt=True))
     response.headers.setdefault("cache-control", "no-store")

@@ -12,6 +12,7 @@ import logging
 import re
 import time
 from http import HTTPStatus
+
 import orjson
 from sanic import HTTPResponse, Request
 from sanic.exceptions import SanicException
@@ -176,8 +177,9 @@ class Answer:
         """Until all that was sent is in the kernel's hands: `abort` drops what is not, and so does Sanic, some seconds
         after it has closed. `taken`: in the client's, since a reset drops what our kernel has.
         """
-        while (self.unsent_bytes() if taken else self._transport.get_write_buffer_size()):
-            await asyncio.sleep(0.01)  # transports have no such event
+        waiting = self.unsent_bytes if taken else self._transport.get_write_buffer_size
+        while waiting():  # noqa: ASYNC110  # transports have no such event
+            await asyncio.sleep(0.01)
 
 
 def _never() -> bool:

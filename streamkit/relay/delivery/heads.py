@@ -1,7 +1,7 @@
 """What every head of an answer says, whichever route, and whichever failure, it is of.
 
-    headers = standing()                        # made with the answer
-    finish_head(request, response, cors)        # by the app, when the answer begins
+headers = standing()                        # made with the answer
+finish_head(request, response, cors)        # by the app, when the answer begins
 """
 
 from __future__ import annotations

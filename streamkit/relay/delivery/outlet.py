@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Outlet"]
 
+
 class Outlet:
     """Hands pieces to `answer`, in order; those that have to wait are in `queue`.
 

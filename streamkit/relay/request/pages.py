@@ -10,8 +10,8 @@ A relay on localhost spends a key, and each page that its user opens can send it
   server's to be sent (Fetch, "no-cors"). The rule is that of Go's net/http (CrossOriginProtection): `Sec-Fetch-Site`
   counts if it is there, and is `same-origin` or `none`; else an `Origin` has to be the Host. Who sends neither is no
   browser (curl, httpx), or one from before 2020 that sends a GET, of which its page reads nothing.
-- **A name that is not ours** (`foreign_host`), where the request came over a loopback address: by a name of its own that
-  it lets lead there (DNS rebinding), a page is of the same origin as the relay. An address cannot be rebound, and
+- **A name that is not ours** (`foreign_host`), where the request came over a loopback address: by a name of its own
+  that it lets lead there (DNS rebinding), a page is of the same origin as the relay. An address cannot be rebound, and
   `localhost` leads nowhere else (RFC 6761). A name without a dot is taken too, as tools and containers use them and
   public DNS has none, unless a page of that very name asks.
 
@@ -51,8 +51,8 @@ class Admission:
     """What is refused, and what is let through all the same.
 
     `cors_origins`: pages of other sites that may ask and read: exact origins (`https://app.example:8443`), or `*` for
-    any. `allowed_hosts`: names by which this relay is reached over loopback, beside localhost: those that a reverse proxy
-    on the same machine passes on; without port, or `*` for any. Both as a list, or as one text with commas.
+    any. `allowed_hosts`: names by which this relay is reached over loopback, beside localhost: those that a reverse
+    proxy on the same machine passes on; without port, or `*` for any. Both as a list, or as one text with commas.
 
     Raises ConfigError for what is no origin or no host.
 
@@ -70,14 +70,18 @@ class Admission:
         host = ",".join(headers.getall("host", [])).lower()
         origins = [origin.lower() for origin in headers.getall("origin", [])]
         sites = headers.getall("sec-fetch-site", [])
-        if _is_loopback(local) and not self._is_our_name(host, by_its_page=bool(origins) and _is_own_site(host, origins)):
+        if _is_loopback(local) and not self._is_our_name(
+            host, by_its_page=bool(origins) and _is_own_site(host, origins)
+        ):
             raise Failed.of_request(
                 403, "foreign_host", "this relay is on localhost; start it with --allow-host NAME for another name"
             )
         own = all(site in OWN_SITE for site in sites) if sites else _is_own_site(host, origins)
         if not own and not self._allows(origins):
             raise Failed.of_request(
-                403, "cross_site", "a web page of another site asks; start the relay with --cors-origin ORIGIN to let it"
+                403,
+                "cross_site",
+                "a web page of another site asks; start the relay with --cors-origin ORIGIN to let it",
             )
 
     def cors(self, headers: Heads) -> Mapping[str, str]:
@@ -124,7 +128,9 @@ def _is_own_site(host: str, origins: list[str]) -> bool:
 
 
 def _authority(origin: str) -> str:
-    """Host and port, the scheme's default one left out: behind a proxy that ends TLS, a relay does not know its scheme."""
+    """Host and port, the scheme's default one left out. Not the scheme: a relay behind a proxy that ends TLS does not
+    know its own.
+    """
     scheme, _, authority = origin.partition("://")
     return authority.removesuffix(DEFAULT_PORTS.get(scheme, "")) if authority else "null"
 

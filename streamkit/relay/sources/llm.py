@@ -30,6 +30,7 @@ from streamkit.relay.sources.source import Into, Offer
 from streamkit.relay.sources.upstream import Upstream
 from streamkit.taps import STREAM_ID_HEADER, StreamTaps
 from streamkit.transport import Body
+from streamkit.transport.errors import ClosedIdle, HeadTooLarge, MalformedHead
 from streamkit.transport.http1 import framing
 from streamkit.transport.proxy_status import INCREMENTAL_REFUSED, proxy_error
 
@@ -118,6 +119,28 @@ CONNECT_TIMEOUT: Final = Failure(
 )
 
 
+WIRE_FAILURES: Final = {
+    ClosedIdle: Failure(
+        Outcome("truncated"),
+        "upstream_closed_idle",
+        502,
+        "the upstream closed an idle connection just as the question went out; perhaps it was heard",
+    ),
+    MalformedHead: Failure(
+        Outcome("error_event", "upstream_malformed_head"),
+        "upstream_malformed_head",
+        502,
+        "the upstream's answer does not begin as HTTP/1.1 does",
+    ),
+    HeadTooLarge: Failure(
+        Outcome("error_event", "upstream_head_too_large"),
+        "upstream_head_too_large",
+        502,
+        "the head of the upstream's answer is too large",
+    ),
+}
+"""Of what comes before a body: all else that breaks off is `TRUNCATED`."""
+
 NOT_INCREMENTAL: Final = Failure(
     Outcome("refused", 501),
     "upstream_incremental_refused",
@@ -135,8 +158,8 @@ def _wire_errors_become_failures() -> Iterator[None]:
         raise Failed(CONNECT_TIMEOUT) from None
     except (httpx2.ConnectError, httpx2.UnsupportedProtocol, httpx2.ProxyError):
         raise Failed(UNREACHABLE) from None
-    except httpx2.TransportError:
-        raise Failed(TRUNCATED) from None
+    except httpx2.TransportError as error:
+        raise Failed(WIRE_FAILURES.get(type(error), TRUNCATED)) from None
 
 
 async def _check_head(response: httpx2.Response, preset: Preset) -> None:

@@ -24,8 +24,7 @@ def verdict(
     try:
         admission.check(Header([*fields, *([] if host is None else [("Host", host)])]), local)
     except Failed as error:
-        assert error.failure.status == 403
-        return error.failure.code
+        return error.failure.code if error.failure.status == 403 else f"not refused, but {error.failure.status}"
     return ""
 
 
@@ -159,7 +158,14 @@ def test_a_page_of_a_name_without_a_dot_is_refused_too() -> None:
 
 def test_names_that_a_reverse_proxy_passes_on_can_be_allowed() -> None:
     admission = Admission(allowed_hosts=["Relay.Example", "192.0.2.7", "[2001:db8::1]"])
-    for host in ("relay.example", "RELAY.example:443", "relay.example.", "192.0.2.7:80", "[2001:DB8::1]:80", "localhost"):
+    for host in (
+        "relay.example",
+        "RELAY.example:443",
+        "relay.example.",
+        "192.0.2.7:80",
+        "[2001:DB8::1]:80",
+        "localhost",
+    ):
         assert verdict(host=host, admission=admission) == ""
     assert verdict(host="evil.example", admission=admission) == "foreign_host"
     assert verdict(*by("https://relay.example"), host="relay.example", admission=admission) == ""
@@ -200,7 +206,10 @@ def test_where_any_page_may_read_all_are_told_the_same() -> None:
 
 
 def test_lists_are_given_as_such_or_as_one_text() -> None:
-    assert Admission(" https://a.example , http://b.example:80,").cors_origins == {"https://a.example", "http://b.example"}
+    assert Admission(" https://a.example , http://b.example:80,").cors_origins == {
+        "https://a.example",
+        "http://b.example",
+    }
     assert Admission(allowed_hosts="a.example,b.example.").allowed_hosts == {"a.example", "b.example"}
     assert Admission("", "").cors_origins == frozenset()
 
