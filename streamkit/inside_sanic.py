@@ -90,17 +90,18 @@ def announced_bytes(request: Request) -> int:
 @contextlib.contextmanager
 def without_response_timeout(request: Request) -> Iterator[None]:
     """Keep Sanic's response timer from firing: it is an idle timer that any stray byte resets, and it cuts at 1.0 to
-    1.5 times its value. Other requests of the connection keep it.
+    1.5 times its value; and its keep-alive timer, which begins with the end of an answer that may still have to leave.
+    Other requests of the connection, and the time between two, keep theirs.
 
-    Relies on: `HttpProtocol.response_timeout`, read anew by each `check_timeouts`.
+    Relies on: `HttpProtocol.response_timeout` and `keep_alive_timeout`, read anew by each `check_timeouts`.
     """
     protocol: Any = request.protocol
-    theirs = protocol.response_timeout
-    protocol.response_timeout = NEVER_S
+    theirs = protocol.response_timeout, protocol.keep_alive_timeout
+    protocol.response_timeout = protocol.keep_alive_timeout = NEVER_S
     try:
         yield
     finally:
-        protocol.response_timeout = theirs
+        protocol.response_timeout, protocol.keep_alive_timeout = theirs
 
 
 # --- One answer -----------------------------------------------------------------------------------------------------

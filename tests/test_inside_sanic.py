@@ -69,7 +69,12 @@ def attributes(kind: type) -> set[str]:
     ("kind", "names", "why", "where"),
     [
         (HttpProtocol, ["_can_write"], "waiting for a slow client, as Sanic's own send does", INSIDE),
-        (HttpProtocol, ["response_timeout", "check_timeouts"], "deadlines of its own on streams", INSIDE),
+        (
+            HttpProtocol,
+            ["response_timeout", "keep_alive_timeout", "check_timeouts"],
+            "deadlines of its own on streams",
+            INSIDE,
+        ),
         (HttpProtocol, ["_task", "close_if_idle", "transport"], "stopping a server with a grace", INSIDE),
         (HttpProtocol, ["HTTP_CLASS", "http", "app", "loop", "recv_buffer"], "strict connections", CONNECTION),
         (HttpProtocol, ["receive_more", "send", "access_log"], "strict connections", CONNECTION),
@@ -317,6 +322,32 @@ def test_a_response_timer_that_is_ours_does_not_fire_and_then_does_again() -> No
     want = {"silenced": True, "fired": True}
     needs(noted == want, f"HttpProtocol.response_timeout ({noted})", "deadlines of its own on streams")
     needs(got.startswith(b"HTTP/1.1 503"), "what its response timer does", "the word for it in experiments")
+
+
+def test_a_keep_alive_timer_that_is_ours_does_not_fire_while_the_end_of_an_answer_still_leaves() -> None:
+    async def look(request: Request, noted: dict[str, Any]) -> None:
+        protocol: Any = request.protocol
+        protocol.keep_alive_timeout = -1.0  # over since ever
+        with without_response_timeout(request):
+            response = await request.respond()
+            await response.send(b"all", end_stream=True)
+            noted["stage"] = stage(request)
+            protocol.check_timeouts()
+            await asyncio.sleep(0)
+            noted["silenced"] = True
+        protocol.check_timeouts()
+        try:
+            await asyncio.sleep(5)
+        except asyncio.CancelledError:
+            noted["fired"] = True
+            raise
+
+    noted, _ = seen(look)
+    needs(
+        noted == {"stage": "IDLE", "silenced": True, "fired": True},
+        f"its keep-alive timer ({noted})",
+        "the end of a slow answer",
+    )
 
 
 def test_connections_are_known_by_their_server_and_leave_by_themselves() -> None:

@@ -19,7 +19,7 @@ from streamkit.outcome import Outcome
 from streamkit.presets import Preset
 from streamkit.presets import preset as find_preset
 from streamkit.presets.asking import UpstreamRequest
-from streamkit.relay.delivery.answer import refusal
+from streamkit.relay.delivery.answer import problem, refusal
 from streamkit.relay.delivery.deliver import SHUT_DOWN, Delivery, Ended, refused
 from streamkit.relay.delivery.policy import Policy
 from streamkit.relay.failure import Failed, Failure
@@ -99,6 +99,10 @@ class Relay:
 
     async def answer(self, request: Request) -> HTTPResponse | None:
         """`POST /ans`: one stream, from its request to its log line."""
+        try:
+            self.check(request)
+        except Failed as error:
+            return self._turned_away(error.failure)
         stream = self._begun(request)
         try:
             ended = await self._ended(request, stream)
@@ -124,9 +128,15 @@ class Relay:
                 while self._running:  # noqa: ASYNC110  # their tasks live longer: they are their connections'
                     await asyncio.sleep(0.01)
 
+    def _turned_away(self, failure: Failure) -> HTTPResponse:
+        """Before it is anything: what a page may not begin takes no place among the taps."""
+        record = StreamRecord(new_stream_id())
+        record.ended(failure.outcome, failure.code, failure.status)
+        record.write()
+        return problem(failure, record.stream_id)
+
     async def _ended(self, request: Request, stream: Stream) -> Ended:
         try:
-            self.check(request)
             with self._counted(stream), without_response_timeout(request):
                 question = await self._question(request, stream)
                 delivery = Delivery(request, stream, self.policy)

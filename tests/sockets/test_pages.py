@@ -169,3 +169,11 @@ def test_what_was_refused_has_a_line_in_the_log(upstream: RawServer, caplog: pyt
     (line,) = caplog.records
     assert '"outcome":"refused(403)","code":"cross_site"' in line.getMessage()
     assert "evil.example" not in line.getMessage()
+
+
+def test_what_was_refused_takes_no_place_among_the_taps(upstream: RawServer) -> None:
+    with relay(upstream) as url:
+        host = own_name(url)
+        exchange(url, request("/ans", ASK, host=host, x_stream_id="mine", **EVIL))
+        answer = exchange(url, f"GET /streams/mine/taps HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    assert b'"code":"unknown_stream"' in answer

@@ -23,6 +23,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Final, Protocol
 
 from streamkit.errors import ConfigError
@@ -117,7 +118,7 @@ class Admission:
         name = found[0].rstrip(".") if found else ""
         if name in self.allowed_hosts or ANY in self.allowed_hosts:
             return True
-        if name == "localhost" or name.endswith(".localhost") or _is_loopback((name.strip("[]"),)):
+        if name == "localhost" or name.endswith(".localhost") or _is_loopback_address(name.strip("[]")):
             return True
         return "." not in name and ":" not in name and not by_its_page
 
@@ -137,10 +138,13 @@ def _authority(origin: str) -> str:
 
 def _is_loopback(local: object) -> bool:
     """The first part of a socket's name is a loopback address; a unix socket's name, a path, is none."""
-    if not isinstance(local, tuple) or not local:
-        return False
+    return isinstance(local, tuple) and bool(local) and _is_loopback_address(str(local[0]))
+
+
+@lru_cache(maxsize=64)
+def _is_loopback_address(text: str) -> bool:
     try:
-        address = ipaddress.ip_address(str(local[0]).partition("%")[0])
+        address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
         return False
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
