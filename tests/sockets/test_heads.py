@@ -52,8 +52,9 @@ def head_of(answer: bytes) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def asked() -> Iterator[RawServer]:
-    piece = writer("seed").piece("床", 0)
-    with RawServer(lambda connection: connection.sendall(SSE_HEAD + chunk(piece) + LAST_CHUNK)) as upstream:
+    head = SSE_HEAD.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    answer = head + chunk(writer("seed").piece("床", 0)) + LAST_CHUNK
+    with RawServer(lambda connection: connection.sendall(answer)) as upstream:
         yield upstream
 
 

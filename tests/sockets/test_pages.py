@@ -24,7 +24,8 @@ Starter = Callable[..., Server]
 
 
 def speak(connection: socket.socket) -> None:
-    connection.sendall(SSE_HEAD + chunk(writer("seed").piece("床", 0)) + LAST_CHUNK)
+    head = SSE_HEAD.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    connection.sendall(head + chunk(writer("seed").piece("床", 0)) + LAST_CHUNK)
 
 
 @pytest.fixture

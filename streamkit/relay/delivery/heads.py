@@ -1,7 +1,6 @@
-"""What every head of an answer says, whichever route, and whichever failure, it is of.
+"""What the head of every answer says, whichever route, and whichever failure, it is of.
 
-headers = standing()                        # made with the answer
-finish_head(request, response, cors)        # by the app, when the answer begins
+`STREAMED` and `UNSTORED` are made with an answer, `finish_head` adds the rest when it begins.
 """
 
 from __future__ import annotations
@@ -28,13 +27,12 @@ STREAMED: Final = {
 
 
 def finish_head(response: HTTPResponse, cors: Mapping[str, str]) -> None:
-    """Date (RFC 9110 section 6.6.1), which nobody else writes here, and what is said to web pages."""
+    """Add what is missing: Date (RFC 9110 section 6.6.1), which nobody else writes here, that it is not to be stored,
+    and `cors`, what is said to web pages. Done twice, it is done once.
+    """
     headers = response.headers
-    headers.setdefault("date", formatdate(usegmt=True))
-    for name, value in {**UNSTORED, **cors}.items():
-        if name == "vary" and name in headers:
-            if value.lower() not in headers[name].lower():
-                headers[name] = f"{headers[name]}, {value}"
-        else:
-            headers.setdefault(name, value)
+    for name, value in {"date": formatdate(usegmt=True), **UNSTORED, **cors}.items():
+        if name == "vary" and value not in headers.get(name, value):
+            headers[name] = f"{headers[name]}, {value}"
+        headers.setdefault(name, value)
     without_alt_svc(response)

@@ -29,6 +29,7 @@ who raises what it raised: a failure has one way out, through `put` or `finish`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
 from types import TracebackType
@@ -65,6 +66,7 @@ class Outlet:
             "_answer",
             "_blocked",
             "_drainer",
+            "_ended",
             "_failed",
             "_form",
             "_held_bytes",
@@ -89,6 +91,7 @@ class Outlet:
         self._moved: asyncio.Future[None] | None = None  # somebody waits for the next write out of the queue
         self._failed: BaseException | None = None  # the drainer
         self._blocked = False
+        self._ended = False  # it was said that all is complete
         self.finish_reason: str | None = None
         """The provider's word for why it ended, where the source knows one."""
         self._held_bytes = 0  # that wait in `put`
@@ -162,20 +165,23 @@ class Outlet:
         self.watch.enter("held")
         await self._drained()
         self.watch.behind()
+        self._ended = True
         await self._answer.finish(self._form.done(self.sent, self.dropped, self.finish_reason))
 
     async def fail(self, failure: Failure, within_s: float | None = None) -> HTTPResponse | None:
         """End a broken stream visibly, behind all that waits, for as long as the client takes it (`Watch.last_words`);
         what is returned still has to be sent as the whole answer.
         """
-        try:
-            async with self.watch.last_words(within_s):
-                await self._drained()
-                self.watch.behind()
-                return await self._answer.fail(failure, self._form.error(failure))
-        except Exception:  # noqa: BLE001  # it takes nothing, or the drainer's own failure, which may be why we are here
-            self._answer.cut()
-            return None
+        with contextlib.suppress(
+            Exception
+        ):  # it takes nothing, or the drainer's own failure, which may be why we are here
+            if not self._ended:  # behind its end there is nothing to be said
+                async with self.watch.last_words(within_s):
+                    await self._drained()
+                    self.watch.behind()
+                    return await self._answer.fail(failure, self._form.error(failure))
+        self._answer.cut()
+        return None
 
     def cut(self) -> None:
         """End it visibly, now."""

@@ -243,6 +243,29 @@ def test_a_stream_whose_time_is_over_has_a_second_for_its_end() -> None:
     assert ran.ended_after_s == pytest.approx(4, abs=0.1)
 
 
+def test_a_time_that_is_over_while_the_end_still_leaves_cuts_it_and_says_no_second_word() -> None:
+    class Slow(Connection):
+        async def finish(self, data: bytes) -> None:
+            await super().finish(data)
+            await asyncio.sleep(1000)  # until the kernel has it
+
+    async def main() -> tuple[Outcome, str, bytes]:
+        connection = Slow()
+
+        async def source() -> AsyncGenerator[list[Piece], None]:
+            yield [Piece("text")]
+
+        outcome = (
+            await deliver(source(), outlet_to(connection, "pause", total_s=3), Stream(StreamRecord("s")))
+        ).outcome
+        return outcome, connection.ended, bytes(connection.buffer)
+
+    outcome, ended, said = run_in_fake_time(main())
+    assert (outcome, ended) == (Outcome("timeout", "total"), "cut")
+    assert b"event: done" in said
+    assert b"event: error" not in said
+
+
 def test_a_server_that_stops_does_not_wait_for_the_end_of_a_stream_that_failed() -> None:
     async def main() -> tuple[Outcome, str]:
         connection = Connection()
