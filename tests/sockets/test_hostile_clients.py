@@ -784,6 +784,8 @@ def test_an_app_of_somebody_elses_has_the_route_and_its_own_protocol(upstream: S
         refused = answers(exchange(server.url, LENIENT))[0]
         assert (refused.status, refused.code, "connection: close" in refused.head) == (400, "bad_header", True)
         assert answers(exchange(server.url, request("/ans", TOO_LARGE)))[0].code == "body_too_large"
+        announced = answers(exchange(server.url, chunked(b"ffffffffffffffff\r\nchat_")))[0]
+        assert (announced.status, announced.code) == (413, "body_too_large"), "though its chunks are Sanic's matter"
         assert text_of(answers(exchange(server.url, chunked(GOOD_CHUNKS)))[0]) == TEXT
         assert works(server)
 
