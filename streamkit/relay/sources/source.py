@@ -70,7 +70,7 @@ def _refuse(_: list[Piece]) -> bool:
     return False
 
 
-def _nobody(_: object) -> None:
+def _nobody(*_: object) -> None:
     """Nobody wants to know."""
 
 
