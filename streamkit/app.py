@@ -10,8 +10,9 @@ A route is a source plus a delivery; nothing else knows about routes.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Awaitable, Mapping
-from typing import Any, Final, cast
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from functools import wraps
+from typing import Any, Final, TypeAlias, cast
 
 import httpx2
 from sanic import Blueprint, HTTPResponse, Request, Sanic
@@ -22,6 +23,7 @@ from streamkit.inside_sanic import NEVER_S, keep_plain
 from streamkit.outcome import Outcome
 from streamkit.presets import Preset
 from streamkit.relay.delivery.answer import problem, refusal
+from streamkit.relay.delivery.heads import finish_head
 from streamkit.relay.delivery.policy import Policy
 from streamkit.relay.failure import Failed, Failure
 from streamkit.relay.relay import Relay
@@ -30,6 +32,8 @@ from streamkit.serving.running import GRACE_OVER
 from streamkit.taps import new_stream_id
 
 __all__ = ["Connection", "create_app", "create_blueprint"]
+
+Handler: TypeAlias = Callable[..., Coroutine[Any, Any, HTTPResponse]]
 
 _serial = itertools.count(1)
 
@@ -57,22 +61,58 @@ def create_blueprint(*, name: str = "streamkit", **relay: Any) -> Blueprint:
     async def end_streams() -> None:
         await kept.end_streams()
 
+    _finish_every_head(blueprint, kept)
+
     @blueprint.post("/ans", stream=True)
     def ans(request: Request) -> Awaitable[HTTPResponse | None]:  # awaited by Sanic: one frame less on each event's way
         return kept.answer(request)
 
     @blueprint.get("/health")
+    @_for_pages_that_may(kept)
     async def health(_: Request) -> HTTPResponse:
         return json({"status": "ok", "live": kept.live, "served": kept.served})
 
     if (tap_log := kept.taps) is not None:
 
         @blueprint.get("/streams/<stream_id:str>/taps")
+        @_for_pages_that_may(kept)
         async def taps(_: Request, stream_id: str) -> HTTPResponse:
             found = tap_log.get(stream_id)
             return problem(UNKNOWN_STREAM, new_stream_id()) if found is None else json(found.as_dict())
 
+    if kept.admission.cors_origins:
+
+        @blueprint.options("/ans")
+        @_for_pages_that_may(kept)
+        async def preflight(_: Request) -> HTTPResponse:
+            return HTTPResponse(status=204, headers={**kept.admission.preflight("POST")})
+
     return blueprint
+
+
+def _finish_every_head(app: Sanic[Any, Any] | Blueprint, relay: Relay) -> None:
+    """Of a blueprint's routes; of an app also what it refuses by itself."""
+
+    @app.on_response  # type: ignore[untyped-decorator]  # Sanic's
+    async def finish(request: Request, response: HTTPResponse) -> None:
+        finish_head(response, relay.admission.cors(request.headers))
+
+
+def _for_pages_that_may(relay: Relay) -> Callable[[Handler], Handler]:
+    """Refuse what no web page should have sent, as `Relay.answer` does by itself."""
+
+    def decorate(handler: Handler) -> Handler:
+        @wraps(handler)
+        async def checked(request: Request, **matched: str) -> HTTPResponse:
+            try:
+                relay.check(request)
+            except Failed as error:
+                return problem(error.failure, new_stream_id())
+            return await handler(request, **matched)
+
+        return checked
+
+    return decorate
 
 
 def create_app(
@@ -86,6 +126,8 @@ def create_app(
     trace: bool | None = None,
     policy: str | Policy | None = None,
     transport: httpx2.AsyncBaseTransport | None = None,
+    cors_origins: str | Iterable[str] | None = None,
+    allowed_hosts: str | Iterable[str] | None = None,
     name: str | None = None,
     **settings: float | None,
 ) -> Sanic[Any, Any]:
@@ -99,10 +141,13 @@ def create_app(
     both, and the upstream is given the stream's id. `policy` says what is done for a client that cannot keep up (see
     `Policy`); a request may ask for another one (`Prefer: backpressure=latest`), within `max_pending_bytes` and
     `write_stall_s`.
+    Web pages of other sites are refused, but those of `cors_origins`; and so is, over loopback, a Host that is not
+    ours, but one of `allowed_hosts`, such as the name that a reverse proxy on this machine passes on (see
+    `streamkit.relay.request.pages.Admission`).
     `transport` is an httpx2 transport instead of our own. `settings` are the fields of `Deadlines`, `Limits`,
     `Buffers` and `Tracing`, such as `idle_s=2` or `max_streams=100`. What is not given comes from the environment:
     `STREAMKIT_UPSTREAM`, `STREAMKIT_PRESET`, `STREAMKIT_MODEL`, `UPSTREAM_API_KEY`, `STREAMKIT_TRACE`,
-    `STREAMKIT_POLICY`, `STREAMKIT_IDLE_S`, …
+    `STREAMKIT_POLICY`, `STREAMKIT_CORS_ORIGINS` and `STREAMKIT_ALLOWED_HOSTS` (with commas), `STREAMKIT_IDLE_S`, …
 
     Each call makes a new app under a new name (a Sanic app cannot be started twice). Keyword-only, so that
     `sanic streamkit.app:create_app --factory`, which offers its own arguments first, gets an app and not a confusion.
@@ -118,6 +163,8 @@ def create_app(
         trace=trace,
         policy=policy,
         transport=transport,
+        cors_origins=cors_origins,
+        allowed_hosts=allowed_hosts,
         **cast("Any", settings),
     )
     kept: Relay = blueprint.ctx.relay
@@ -134,6 +181,7 @@ def create_app(
     app.ctx.relay = kept
     app.blueprint(blueprint)
     app.exception(SanicException, Failed)(_as_problem)
+    _finish_every_head(app, kept)
     return app
 
 

@@ -16,8 +16,10 @@ from typing import Any, Final, cast
 from sanic import Request, Sanic
 from sanic.application.constants import ServerStage
 from sanic.application.state import ApplicationServerInfo
+from sanic.compat import Header
 from sanic.http import Http
 from sanic.http.constants import HTTP, Stage
+from sanic.response import BaseHTTPResponse
 from sanic.server.protocols.http_protocol import HttpProtocol
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "abort_all",
     "announced_bytes",
     "app_registry",
+    "bound_body",
     "can_write",
     "close_idle",
     "connection_tasks",
@@ -32,10 +35,12 @@ __all__ = [
     "is_listened_to",
     "is_touched_up",
     "keep_plain",
+    "local_address",
     "mark_serving",
     "mark_stopped",
     "take_over",
     "transport_of",
+    "without_alt_svc",
     "without_response_timeout",
 ]
 
@@ -53,6 +58,11 @@ def transport_of(request: Request) -> asyncio.WriteTransport:
     return cast("Any", request.transport)  # type: ignore[no-any-return]
 
 
+def local_address(request: Request) -> object:
+    """The name of the socket that the request came by: (address, port, …), or a path; None where there is none."""
+    return transport_of(request).get_extra_info("sockname")
+
+
 def can_write(request: Request) -> asyncio.Event:
     """Set while the connection's buffer has room; set too, for good, once the connection is lost.
 
@@ -60,6 +70,18 @@ def can_write(request: Request) -> asyncio.Event:
     """
     protocol: Any = request.protocol
     return cast("asyncio.Event", protocol._can_write)
+
+
+def bound_body(request: Request, max_bytes: int) -> None:
+    """Refuse the request's body when it announces more than this, in its head or chunk by chunk, and not only when that
+    much has come: a chunk that never comes would be waited for. To be said before the body is read.
+
+    Relies on: `Http.request_max_size`, which `Http.read` compares with what chunks have announced, and which Sanic
+    lifts for handlers that read by themselves.
+    """
+    stream: Any = request.stream
+    if isinstance(stream, Http):
+        stream.request_max_size = max_bytes
 
 
 def announced_bytes(request: Request) -> int:
@@ -70,17 +92,18 @@ def announced_bytes(request: Request) -> int:
 @contextlib.contextmanager
 def without_response_timeout(request: Request) -> Iterator[None]:
     """Keep Sanic's response timer from firing: it is an idle timer that any stray byte resets, and it cuts at 1.0 to
-    1.5 times its value. Other requests of the connection keep it.
+    1.5 times its value; and its keep-alive timer, which begins with the end of an answer that may still have to leave.
+    Other requests of the connection, and the time between two, keep theirs.
 
-    Relies on: `HttpProtocol.response_timeout`, read anew by each `check_timeouts`.
+    Relies on: `HttpProtocol.response_timeout` and `keep_alive_timeout`, read anew by each `check_timeouts`.
     """
     protocol: Any = request.protocol
-    theirs = protocol.response_timeout
-    protocol.response_timeout = NEVER_S
+    theirs = protocol.response_timeout, protocol.keep_alive_timeout
+    protocol.response_timeout = protocol.keep_alive_timeout = NEVER_S
     try:
         yield
     finally:
-        protocol.response_timeout = theirs
+        protocol.response_timeout, protocol.keep_alive_timeout = theirs
 
 
 # --- One answer -----------------------------------------------------------------------------------------------------
@@ -94,6 +117,24 @@ def is_chunked(request: Request) -> bool:
     """
     stream = request.stream
     return isinstance(stream, Http) and stream.response_func == stream.http1_response_chunked
+
+
+class _WithoutAltSvc(Header):
+    """Header fields that take no empty `alt-svc`."""
+
+    def __setitem__(self, name: str, value: str) -> None:
+        if value or name != "alt-svc":
+            super().__setitem__(name, value)
+
+
+def without_alt_svc(response: BaseHTTPResponse) -> None:
+    """Keep Sanic from adding an empty `Alt-Svc` to the head of `response`: the field's value has a grammar (RFC 7838
+    section 3), of which nothing is no part. Apps whose TouchUp has run have it left out by that.
+
+    Relies on: `Http.http1_response_header` sets it in `response.headers`, by item, and reads no other.
+    """
+    if not isinstance(response.headers, _WithoutAltSvc):
+        response.headers = _WithoutAltSvc(response.headers)
 
 
 def is_listened_to(app: Sanic[Any, Any]) -> bool:

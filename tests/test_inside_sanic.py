@@ -17,6 +17,7 @@ from sanic import HTTPResponse, Request, Sanic
 from sanic.application.constants import ServerStage
 from sanic.application.ext import setup_ext
 from sanic.application.state import ApplicationServerInfo, ApplicationState
+from sanic.exceptions import PayloadTooLarge
 from sanic.http import Http
 from sanic.http.constants import Stage
 from sanic.server.async_server import AsyncioServer
@@ -30,14 +31,17 @@ from streamkit.inside_sanic import (
     abort_all,
     announced_bytes,
     app_registry,
+    bound_body,
     can_write,
     close_idle,
     connection_tasks,
     is_chunked,
     is_listened_to,
     keep_plain,
+    local_address,
     take_over,
     transport_of,
+    without_alt_svc,
     without_response_timeout,
 )
 from streamkit.serving.server import serve
@@ -68,7 +72,12 @@ def attributes(kind: type) -> set[str]:
     ("kind", "names", "why", "where"),
     [
         (HttpProtocol, ["_can_write"], "waiting for a slow client, as Sanic's own send does", INSIDE),
-        (HttpProtocol, ["response_timeout", "check_timeouts"], "deadlines of its own on streams", INSIDE),
+        (
+            HttpProtocol,
+            ["response_timeout", "keep_alive_timeout", "check_timeouts"],
+            "deadlines of its own on streams",
+            INSIDE,
+        ),
         (HttpProtocol, ["_task", "close_if_idle", "transport"], "stopping a server with a grace", INSIDE),
         (HttpProtocol, ["HTTP_CLASS", "http", "app", "loop", "recv_buffer"], "strict connections", CONNECTION),
         (HttpProtocol, ["receive_more", "send", "access_log"], "strict connections", CONNECTION),
@@ -163,7 +172,7 @@ def app_of_its_own() -> Iterator[Sanic[Any, Any]]:
 Look = Callable[[Request, dict[str, Any]], Awaitable[object]]
 
 
-def seen(look: Look, body: bytes = b"x", **headers: str) -> tuple[dict[str, Any], bytes]:
+def seen(look: Look, body: bytes = b"x", asked: bytes = b"", **headers: str) -> tuple[dict[str, Any], bytes]:
     """What a handler noted when it looked inside, and all that its client got until the connection closed."""
     noted: dict[str, Any] = {}
 
@@ -178,7 +187,7 @@ def seen(look: Look, body: bytes = b"x", **headers: str) -> tuple[dict[str, Any]
         return app
 
     with serve(make) as server, connect(server) as client:
-        client.sendall(request("/", body, connection="close", **headers))
+        client.sendall(asked or request("/", body, connection="close", **headers))
         return noted, rest_of(client)
 
 
@@ -233,6 +242,20 @@ def test_a_length_is_known_before_the_body_is_read() -> None:
     needs(noted == want, f"Http.request_bytes ({noted})", "refusing a body by its Content-Length")
 
 
+def test_a_chunk_that_is_too_large_is_refused_before_it_has_come() -> None:
+    async def look(request: Request, noted: dict[str, Any]) -> HTTPResponse:
+        bound_body(request, 100)
+        try:
+            await anext(aiter(cast("Any", request.stream)))
+        except PayloadTooLarge:
+            noted["refused"] = True
+        return HTTPResponse()
+
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    noted, _ = seen(look, asked=head + b"fffffff\r\n")
+    needs(noted == {"refused": True}, "Http.request_max_size or Http.read", "refusing chunks by their size")
+
+
 def test_an_answer_of_unknown_length_goes_on_in_chunks_like_ours() -> None:
     async def look(request: Request, noted: dict[str, Any]) -> None:
         noted["before"] = stage(request), is_chunked(request)
@@ -261,6 +284,30 @@ def test_an_answer_of_known_length_has_no_chunks() -> None:
 
     noted, got = seen(look)
     needs(noted == {"chunked": False} and got.endswith(b"\r\n\r\nabcd"), "Http.response_func", "chunks past Sanic")
+
+
+def test_an_empty_alt_svc_can_be_left_out() -> None:
+    async def look(request: Request, _: dict[str, Any]) -> HTTPResponse:
+        response = HTTPResponse(headers={"alt-used": "x"})
+        if "stays" not in request.headers:
+            without_alt_svc(response)
+            without_alt_svc(response)
+        response.headers["later"] = "y"
+        return response
+
+    left_out, added = seen(look)[1].lower(), seen(look, stays="1")[1].lower()
+    needs(b"alt-svc" not in left_out, "how it sets Alt-Svc", "heads that a linter takes")
+    needs(b"alt-svc: \r\n" in added, "that it sets an empty Alt-Svc, which need not be left out any more", "nothing")
+    assert b"alt-used: x\r\n" in left_out
+    assert b"later: y\r\n" in left_out
+
+
+def test_the_address_that_a_request_came_by_is_known() -> None:
+    async def look(request: Request, noted: dict[str, Any]) -> HTTPResponse:
+        noted["address"] = cast("tuple[str, int]", local_address(request))[0]
+        return HTTPResponse()
+
+    needs(seen(look)[0] == {"address": "127.0.0.1"}, "Request.transport", "telling who came over loopback")
 
 
 def test_nothing_is_added_to_an_answer_that_was_taken_over() -> None:
@@ -295,6 +342,32 @@ def test_a_response_timer_that_is_ours_does_not_fire_and_then_does_again() -> No
     want = {"silenced": True, "fired": True}
     needs(noted == want, f"HttpProtocol.response_timeout ({noted})", "deadlines of its own on streams")
     needs(got.startswith(b"HTTP/1.1 503"), "what its response timer does", "the word for it in experiments")
+
+
+def test_a_keep_alive_timer_that_is_ours_does_not_fire_while_the_end_of_an_answer_still_leaves() -> None:
+    async def look(request: Request, noted: dict[str, Any]) -> None:
+        protocol: Any = request.protocol
+        protocol.keep_alive_timeout = -1.0  # over since ever
+        with without_response_timeout(request):
+            response = await request.respond()
+            await response.send(b"all", end_stream=True)
+            noted["stage"] = stage(request)
+            protocol.check_timeouts()
+            await asyncio.sleep(0)
+            noted["silenced"] = True
+        protocol.check_timeouts()
+        try:
+            await asyncio.sleep(5)
+        except asyncio.CancelledError:
+            noted["fired"] = True
+            raise
+
+    noted, _ = seen(look)
+    needs(
+        noted == {"stage": "IDLE", "silenced": True, "fired": True},
+        f"its keep-alive timer ({noted})",
+        "the end of a slow answer",
+    )
 
 
 def test_connections_are_known_by_their_server_and_leave_by_themselves() -> None:

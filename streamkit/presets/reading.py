@@ -56,7 +56,10 @@ _OPENAI = Preset(
 )
 
 # Our own relay, and a relay behind a relay.
-_STREAMKIT_ENDS = (EndMark(where="@event == 'done'"), EndMark(where="done exists"))
+_STREAMKIT_ENDS = (
+    EndMark(where="@event == 'done'", reason="finish_reason"),
+    EndMark(where="done exists", reason="done.finish_reason"),
+)
 
 TABLE = (
     Preset(

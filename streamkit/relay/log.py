@@ -1,8 +1,8 @@
 """The one line that the relay logs of each stream: JSON, whatever became of it, and nothing that a client or an
-upstream said.
+upstream said but short words of the provider's for its end: the code of its error, and its `finish_reason`.
 
-    {"stream_id":"5f…","outcome":"timeout(idle)","code":"timeout_idle","status":200,"format":"text/event-stream",
-     "policy":"pause","duration_ms":2041.3,"first_piece_ms":312.0,"pieces":17,"dropped":0,"wrote_bytes":912,"held_ms":0.0}
+    {"stream_id":"5f…","outcome":"timeout(idle)","code":"timeout_idle","finish_reason":null,"status":200,
+     "format":"text/event-stream","policy":"pause","duration_ms":2041.3,"first_piece_ms":312.0,"pieces":17,"dropped":0,"wrote_bytes":912,"held_ms":0.0}
 
 It is the relay's own word for the stream: where streams are traced, it is kept with their taps (`StreamTaps.word`).
 """
@@ -28,7 +28,8 @@ CLIENT_LEFT: Final = Outcome("cancelled")
 class StreamRecord:
     """What is known of one stream.
 
-    `code` is the failure's stable code, "" for none; `status` what the client was told, None if it was told nothing.
+    `code` is the failure's stable code, "" for none; `finish_reason` the provider's word for why it ended (`stop`,
+    `length`, …), None where it gave none; `status` what the client was told, None if it was told nothing.
     The times count from the request's head; `first_piece_ms` is None where no piece has left. Who delivers the stream
     keeps the numbers from `format` on; an outcome that nobody has named is that the client left.
     """
@@ -39,6 +40,7 @@ class StreamRecord:
     status: int | None = None
     format: str | None = None
     policy: str | None = None
+    finish_reason: str | None = None
     pieces: int = 0
     dropped: int = 0
     wrote_bytes: int = 0
@@ -63,6 +65,7 @@ class StreamRecord:
             "stream_id": self.stream_id,
             "outcome": str(self.outcome),
             "code": self.code,
+            "finish_reason": self.finish_reason,
             "status": 200 if self.first_piece_ns else self.status,
             "format": self.format,
             "policy": self.policy,

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import httpx2
@@ -14,16 +14,17 @@ from sanic import HTTPResponse, Request
 from sanic.exceptions import SanicException
 
 from streamkit.errors import ConfigError
-from streamkit.inside_sanic import without_response_timeout
+from streamkit.inside_sanic import local_address, without_response_timeout
 from streamkit.outcome import Outcome
 from streamkit.presets import Preset
 from streamkit.presets import preset as find_preset
 from streamkit.presets.asking import UpstreamRequest
-from streamkit.relay.delivery.answer import refusal
+from streamkit.relay.delivery.answer import problem, refusal
 from streamkit.relay.delivery.deliver import SHUT_DOWN, Delivery, Ended, refused
 from streamkit.relay.delivery.policy import Policy
 from streamkit.relay.failure import Failed, Failure
 from streamkit.relay.log import StreamRecord
+from streamkit.relay.request.pages import Admission
 from streamkit.relay.request.receive import receive_fields
 from streamkit.relay.settings import flag, settings_from
 from streamkit.relay.sources.llm import llm
@@ -45,7 +46,7 @@ class Relay:
     """One upstream, and the streams from it that are running.
 
     Arguments as in `create_app`; what is not given comes from the environment. `served` counts the streams that have
-    ended, `taps` are those of traced streams (None: they are not traced).
+    ended, `taps` are those of traced streams (None: they are not traced), `admission` says which web pages may ask.
     """
 
     def __init__(
@@ -60,6 +61,8 @@ class Relay:
         trace: bool | None = None,
         policy: str | Policy | None = None,
         transport: httpx2.AsyncBaseTransport | None = None,
+        cors_origins: str | Iterable[str] | None = None,
+        allowed_hosts: str | Iterable[str] | None = None,
         **settings: float | None,
     ) -> None:
         env = os.environ
@@ -69,6 +72,10 @@ class Relay:
         self.settings = settings_from(settings, env)
         self.policy = Policy.of(policy or env.get("STREAMKIT_POLICY") or "pause")
         self.taps = TapLog() if (flag(env, "STREAMKIT_TRACE") if trace is None else trace) else None
+        self.admission = Admission(
+            env.get("STREAMKIT_CORS_ORIGINS", "") if cors_origins is None else cors_origins,
+            env.get("STREAMKIT_ALLOWED_HOSTS", "") if allowed_hosts is None else allowed_hosts,
+        )
         self._sampler = _sampler(self.settings.tracing.gauge_ms, traced=self.taps is not None)
         self.upstream = Upstream(
             url,
@@ -92,6 +99,10 @@ class Relay:
 
     async def answer(self, request: Request) -> HTTPResponse | None:
         """`POST /ans`: one stream, from its request to its log line."""
+        try:
+            self.check(request)
+        except Failed as error:
+            return self._turned_away(error.failure)
         stream = self._begun(request)
         try:
             ended = await self._ended(request, stream)
@@ -104,6 +115,10 @@ class Relay:
             self._close(stream)
         return ended.response
 
+    def check(self, request: Request) -> None:
+        """Raise Failed for a request that no web page should have sent (`streamkit.relay.request.pages`)."""
+        self.admission.check(request.headers, local_address(request))
+
     async def end_streams(self) -> None:
         """The grace of a shutdown is over: let each stream that runs say so and end, within half a second in all."""
         for stream in tuple(self._running):
@@ -112,6 +127,13 @@ class Relay:
             async with asyncio.timeout(END_S):
                 while self._running:  # noqa: ASYNC110  # their tasks live longer: they are their connections'
                     await asyncio.sleep(0.01)
+
+    def _turned_away(self, failure: Failure) -> HTTPResponse:
+        """Before it is anything: what a page may not begin takes no place among the taps."""
+        record = StreamRecord(new_stream_id())
+        record.ended(failure.outcome, failure.code, failure.status)
+        record.write()
+        return problem(failure, record.stream_id)
 
     async def _ended(self, request: Request, stream: Stream) -> Ended:
         try:

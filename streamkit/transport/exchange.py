@@ -39,7 +39,8 @@ from typing import Final, Literal, TypeAlias
 
 import httpx2
 
-from streamkit.transport.http1 import ResponseParser, WireError
+from streamkit.transport.errors import HeadTooLarge, MalformedHead
+from streamkit.transport.http1 import ResponseParser, TooLargeError, WireError
 from streamkit.transport.outgoing import WRITE_BYTES, Outgoing
 from streamkit.transport.receive_times import Stamp
 from streamkit.transport.wire import Timings, Wire
@@ -118,7 +119,7 @@ class Inbox:
             part = self._feed(data)
         except WireError as error:
             part = error.body
-            self.fail(_maker(httpx2.RemoteProtocolError, str(error)))
+            self.fail(_maker(self._kind_of(error), str(error)))
         if self.head_ns is None and self.parser.status is not None:
             self.head_ns, *_ = stamp
         if self.sink is not None and not self.enough:
@@ -139,6 +140,11 @@ class Inbox:
         waiter = self._waiter
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
+
+    def _kind_of(self, error: WireError) -> type[httpx2.RemoteProtocolError]:
+        if self.parser.status is not None:
+            return httpx2.RemoteProtocolError  # inside of the body
+        return HeadTooLarge if isinstance(error, TooLargeError) else MalformedHead
 
     def eof(self) -> None:
         try:

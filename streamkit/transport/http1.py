@@ -30,6 +30,7 @@ __all__ = [
     "MAX_FRAMING_BYTES",
     "Framing",
     "ResponseParser",
+    "TooLargeError",
     "WireError",
     "chunk",
     "framing",
@@ -73,6 +74,10 @@ class WireError(Exception):
     def __init__(self, message: str, body: bytes = b"") -> None:
         super().__init__(message)
         self.body = body
+
+
+class TooLargeError(WireError):
+    """The head of the answer is beyond its bounds."""
 
 
 class ResponseParser:
@@ -192,7 +197,7 @@ class _HeadParser:
         if not self.status and not b"HTTP/".startswith(self._buffer[:5]):
             raise WireError("the answer does not begin with HTTP/ (RFC 9112 section 4)")
         if self._eaten + more > self._max_bytes:
-            raise WireError(f"the head of the answer is larger than {self._max_bytes} bytes")
+            raise TooLargeError(f"the head of the answer is larger than {self._max_bytes} bytes")
 
     def _line(self, line: bytes) -> bool:
         """Whether this line ends the final head."""
@@ -228,7 +233,7 @@ class _HeadParser:
             return True
         self._informational += 1
         if self._informational > self._max_informational:
-            raise WireError(f"more than {self._max_informational} interim (1xx) responses")
+            raise TooLargeError(f"more than {self._max_informational} interim (1xx) responses")
         self.status, self.headers = 0, []
         return False
 

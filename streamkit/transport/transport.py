@@ -20,6 +20,7 @@ import httpx2
 
 from streamkit.transport.body import Body
 from streamkit.transport.dialer import Dialer, Origin, SocketOption
+from streamkit.transport.errors import ClosedIdle
 from streamkit.transport.exchange import READ_AHEAD_BYTES, Exchange, Fate, Inbox
 from streamkit.transport.http1 import WireError
 from streamkit.transport.outgoing import Outgoing
@@ -122,8 +123,9 @@ class StreamTransport(httpx2.AsyncBaseTransport):
 
         Raises httpx2's errors, each for its phase: PoolTimeout, ConnectTimeout, ConnectError, WriteTimeout, WriteError,
         ReadTimeout, ReadError, RemoteProtocolError; LocalProtocolError and UnsupportedProtocol for a request that
-        cannot be sent. A request that its server left unheard, on a connection that was used before, is sent once more
-        on a new one; where it must not be (RFC 9110 section 9.2.2), the error says so.
+        cannot be sent; and of our own kinds of them (`errors`) MalformedHead and HeadTooLarge. A request that its
+        server left unheard, on a connection that was used before, is sent once more on a new one; where it must not be
+        (RFC 9110 section 9.2.2), that is a ClosedIdle.
 
             response = await transport.handle_async_request(httpx2.Request("GET", url))
         """
@@ -195,7 +197,7 @@ class StreamTransport(httpx2.AsyncBaseTransport):
                 if not (gone and used_before) or self._closed:
                     raise
                 if not outgoing.replayable:
-                    raise type(error)(f"{error}; it was used before, and this request must not be sent twice") from None
+                    raise ClosedIdle(f"{error}; it was used before, and this request must not be sent twice") from None
                 used_before = False
             else:
                 return exchange

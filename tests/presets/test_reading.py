@@ -427,6 +427,11 @@ def test_our_own_relay_in_both_framings() -> None:
     lines = '{"text": "茶"}\n{"done": {"outcome": "complete"}}\n'
     assert results("streamkit", STREAMKIT) == results("streamkit-ndjson", lines) == [Piece("茶"), End()]
     assert detect(STREAMKIT.encode()) == "streamkit"
+    reasons = (
+        event({"outcome": "complete", "finish_reason": "length"}, "done"),
+        event({"done": {"finish_reason": "length"}}),
+    )
+    assert [preset("streamkit").read(each) for each in reasons] == [End("length"), End("length")]
     told = {"code": "upstream_truncated", "outcome": "truncated"}
     for error in (event(told, "error"), event({"error": told})):
         result = preset("streamkit").read(error)

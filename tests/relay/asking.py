@@ -25,7 +25,7 @@ class Asking:
         self.closed = False
         room = asyncio.Event()
         room.set()
-        self.protocol = SimpleNamespace(response_timeout=60.0, _can_write=room)
+        self.protocol = SimpleNamespace(response_timeout=60.0, keep_alive_timeout=60.0, _can_write=room)
         self.app = SimpleNamespace(signal_router=SimpleNamespace(routes=()))
         self.transport = self
         self.stream = self

@@ -24,7 +24,7 @@ from tests.fakes import run_in_fake_time
 
 
 class Client:
-    """An `Answer` that takes one piece; its last words take a second."""
+    """An `Answer` that takes one piece; its last words take most of a second."""
 
     started = True
     wrote = 0
@@ -42,7 +42,7 @@ class Client:
         self.told.append(data.decode())
 
     async def fail(self, failure: Failure, *_: object) -> HTTPResponse | None:
-        await asyncio.sleep(1)
+        await asyncio.sleep(0.9)
         self.told.append(failure.code)
         return None
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -99,6 +100,7 @@ def test_a_whole_stream_has_one_line_with_its_times_and_counts(
     assert line == {
         "outcome": "complete",
         "code": "",
+        "finish_reason": None,
         "status": 200,
         "format": SSE,
         "policy": "pause",
@@ -115,6 +117,19 @@ def test_a_stream_that_breaks_tells_its_code_and_that_the_client_was_told_200(
     (line,) = lines(1)
     assert (line["outcome"], line["code"], line["status"]) == ("truncated", "upstream_truncated", 200)
     assert line["pieces"] == 1
+
+
+@pytest.mark.parametrize("accept", [SSE, NDJSON])
+def test_why_the_provider_ended_is_told_to_the_client_and_in_the_line(
+    relay: Starter, lines: Callable[[int], list[dict[str, Any]]], accept: str
+) -> None:
+    events = b'data: {"choices":[{"delta":{"content":"The first"}}]}\n\n'
+    events += b'data: {"choices":[{"delta":{},"finish_reason":"length"}]}\n\ndata: [DONE]\n\n'
+    with RawServer(lambda connection: connection.sendall(SSE_HEAD + chunk(events) + LAST_CHUNK)) as upstream:
+        answer = exchange(relay(upstream.url, preset="openai", model="m").url, ask(accept))
+    assert b'{"outcome":"complete","pieces":1,"finish_reason":"length"}' in answer
+    (line,) = lines(1)
+    assert (line["outcome"], line["finish_reason"]) == ("complete", "length")
 
 
 def test_what_is_refused_has_a_line_too_with_no_piece(
@@ -251,3 +266,65 @@ def test_a_broken_plain_text_over_http_1_0_ends_with_a_reset_since_an_end_would_
         client.sendall(old(TEXT))
         with pytest.raises(ConnectionResetError):
             read_all(client)
+
+
+# --- A slow client, and a source that fails -------------------------------------------------------------------------
+
+
+def slowly(url: str, sent: bytes) -> bytes:
+    """The answer, to a client whose buffers hold next to nothing and which takes 2 kB at a time, for over two seconds
+    behind the failure.
+    """
+    parts = urlsplit(url)
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(WAIT_S)
+        connection.connect((parts.hostname, parts.port))
+        connection.sendall(sent)
+        data = b""
+        while not is_whole(data):
+            try:
+                more = connection.recv(2048)
+            except ConnectionResetError:
+                break
+            if not more:
+                break
+            data += more
+            time.sleep(0.03)
+        return data
+
+
+@pytest.mark.parametrize("policy", ["pause", "buffer(1000000)"])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ask(TEXT),
+        ask(SSE),
+        request("/ans", b"chat_history=hi", accept=SSE, connection="close"),
+        ask(TEXT).replace(b"HTTP/1.1", b"HTTP/1.0"),
+    ],
+    ids=["text", "events", "events, then close", "text, HTTP/1.0"],
+)
+def test_a_slow_client_that_still_reads_gets_all_that_came_before_a_failure(
+    relay: Starter, lines: Callable[[int], list[dict[str, Any]]], asked: bytes, policy: str
+) -> None:
+    count = 150_000 // (3 if TEXT.encode() in asked else 30)
+
+    def break_off(connection: socket.socket) -> None:
+        connection.sendall(SSE_HEAD + chunk(PIECE * count))
+
+    with RawServer(break_off) as upstream:
+        server = relay(
+            upstream.url,
+            policy=policy,
+            max_pending_bytes=1_000_000,
+            max_event_bytes=10_000_000,
+            send_buffer_bytes=4096,
+            grace_s=0.5,
+        )
+        answer = slowly(server.url, asked)
+    assert answer.count("床".encode()) == count
+    assert not is_whole(answer) or b'"code":"upstream_truncated"' in answer
+    assert b"event: error" in answer or TEXT.encode() in asked
+    (line,) = lines(1)
+    assert (line["outcome"], line["pieces"]) == ("truncated", count)

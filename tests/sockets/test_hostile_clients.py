@@ -243,6 +243,8 @@ CHUNKS: dict[str, bytes] = {
     "a space before the size": b" 5\r\nchat_\r\n",
     "a space behind the size": b"5 \r\nchat_\r\n",
     "a tab behind the size": b"5\t\r\nchat_\r\n",
+    "a size that nobody can send": b"ffffffffffffffff\r\nchat_",
+    "a size that is negative in 64 bits": b"8000000000000000\r\nchat_",
     "an empty size": b"\r\nchat_\r\n",
     "a size with an underscore": b"1_0\r\nchat_\r\n",
     "a size in full-width digits": "５\r\nchat_\r\n".encode(),
@@ -403,6 +405,17 @@ def test_what_keeps_to_the_rules_is_served_whole_and_byte_by_byte(relay: Server,
             client.send(bytes([byte]))
         dripped_in = read_answer(client)
     assert [text_of(answers(each)[0]) for each in (whole, dripped_in)] == [TEXT, TEXT]
+
+
+@pytest.mark.parametrize("size", [b"%x" % (MAX_BODY_BYTES + 1), b"7fffffffffffffff"])
+@pytest.mark.parametrize("before", [b"", b"5\r\nchat_\r\n"], ids=["the first", "a later one"])
+def test_a_chunk_beyond_the_bound_is_refused_when_it_is_announced_not_when_it_has_come(
+    relay: Server, size: bytes, before: bytes
+) -> None:
+    with connected(relay.url) as client:
+        client.sendall(chunked(before + size + b"\r\n"))
+        (refused,) = answers(until_closed(client))
+    assert (refused.status, refused.code) == (413, "body_too_large")
 
 
 def text_of(answer: Answer) -> str:
@@ -771,6 +784,8 @@ def test_an_app_of_somebody_elses_has_the_route_and_its_own_protocol(upstream: S
         refused = answers(exchange(server.url, LENIENT))[0]
         assert (refused.status, refused.code, "connection: close" in refused.head) == (400, "bad_header", True)
         assert answers(exchange(server.url, request("/ans", TOO_LARGE)))[0].code == "body_too_large"
+        announced = answers(exchange(server.url, chunked(b"ffffffffffffffff\r\nchat_")))[0]
+        assert (announced.status, announced.code) == (413, "body_too_large"), "though its chunks are Sanic's matter"
         assert text_of(answers(exchange(server.url, chunked(GOOD_CHUNKS)))[0]) == TEXT
         assert works(server)
 

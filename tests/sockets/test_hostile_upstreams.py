@@ -21,7 +21,7 @@ import ssl
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from email.utils import formatdate
 from functools import cache, partial
 from pathlib import Path
@@ -103,7 +103,10 @@ def make_relay(upstream: str, deadlines: Deadlines = AMPLE) -> Sanic[Any, Any]:
         transport, seen = relay.upstream.transport, worst[0]
         worst[0] = 0.0
         in_use = transport.open_connections - transport.idle_connections
-        return json_response({"live": relay.live, "in_use": in_use, "stall_ms": seen * 1e3, "peak_bytes": peak_bytes()})
+        idle = transport.idle_connections
+        return json_response(
+            {"live": relay.live, "in_use": in_use, "idle": idle, "stall_ms": seen * 1e3, "peak_bytes": peak_bytes()}
+        )
 
     return app
 
@@ -200,6 +203,8 @@ class Refused:
     code: str
     outcome: str
     retry_after: str | None = None
+    code_on_reuse: str | None = None
+    """The code on a connection that was used before, where it is another one."""
 
 
 @dataclass(frozen=True)
@@ -218,6 +223,8 @@ class Whole:
 
 Ending = Refused | Cut | Whole
 TRUNCATED: Final = Refused(502, "upstream_truncated", "truncated")
+CLOSED_IDLE: Final = Refused(502, "upstream_closed_idle", "truncated")
+UNANSWERED: Final = replace(TRUNCATED, code_on_reuse=CLOSED_IDLE.code)
 SILENT: Final = Refused(504, "timeout_first_piece", "timeout(first_piece)")
 
 
@@ -231,6 +238,10 @@ def idle(text: str) -> Cut:
 
 def unusable(code: str) -> Refused:
     return Refused(502, code, f"error_event({code})")
+
+
+BAD_HEAD: Final = unusable("upstream_malformed_head")
+LARGE_HEAD: Final = unusable("upstream_head_too_large")
 
 
 def refused(status: int, code: str = "upstream_refused", retry_after: str | None = None) -> Refused:
@@ -310,9 +321,15 @@ PHASES: Final[dict[str, tuple[bytes, str | None]]] = {
     "after_finish_reason": (SSE_HEAD + A + chunk(FINISH), "a"),
     "in_final_chunk": (SSE_HEAD + A + chunk(FINISH) + b"0\r\n", "a"),
 }
+
+
+def before_text(said: bytes) -> Refused:
+    return TRUNCATED if said else UNANSWERED
+
+
 for phase, (said, heard) in PHASES.items():
     case(f"stall_{phase}", said, SILENT if heard is None else idle(heard))
-    case(f"fin_{phase}", then_closed(said), TRUNCATED if heard is None else broken(heard))
+    case(f"fin_{phase}", then_closed(said), before_text(said) if heard is None else broken(heard))
 for phase, (said, heard) in {**PHASES, "after_end_marker": (SSE_HEAD + A + B + chunk(DONE), "ab")}.items():
 
     def reset(line: Line, said: bytes = said) -> None:
@@ -321,7 +338,7 @@ for phase, (said, heard) in {**PHASES, "after_end_marker": (SSE_HEAD + A + B + c
         line.reset()
 
     marked = phase == "after_end_marker"
-    case(f"reset_{phase}", reset, Whole("ab") if marked else TRUNCATED if heard is None else broken(heard))
+    case(f"reset_{phase}", reset, Whole("ab") if marked else before_text(said) if heard is None else broken(heard))
 case("stall_after_end_marker", SSE_HEAD + A + B + chunk(DONE), Whole("ab"))
 case("stall_in_final_chunk_after_end_marker", SSE_HEAD + A + B + chunk(DONE) + b"0\r", Whole("ab"))
 case("fin_after_end_marker", then_closed(SSE_HEAD + A + B + chunk(DONE)), Whole("ab"))
@@ -330,29 +347,29 @@ case("fin_after_end_marker", then_closed(SSE_HEAD + A + B + chunk(DONE)), Whole(
 case("slow_head", again_and_again(b"HTTP/1.1 200 OK\r\nX-A: ", b"a", 0.05), SILENT)
 case("slow_head_lines", again_and_again(b"HTTP/1.1 200 OK\r\n", b"X-A: a\r\n", 0.05), SILENT)
 case("slow_interim_heads", again_and_again(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n", 0.05), SILENT)
-case("endless_head", flood(b"HTTP/1.1 200 OK\r\n", b"X-A: a\r\n" * 100, 1 << 24), TRUNCATED, large=True)
-case("endless_header", flood(b"HTTP/1.1 200 OK\r\nX-A: ", b"a" * 1000, 1 << 24), TRUNCATED, large=True)
-case("oversized_head", head(TYPE, f"X-A: {'a' * 70_000}"), TRUNCATED, large=True)
-case("interim_storm_100", b"HTTP/1.1 100 Continue\r\n\r\n" * 5000 + GOOD, TRUNCATED, large=True, kept=False)
+case("endless_head", flood(b"HTTP/1.1 200 OK\r\n", b"X-A: a\r\n" * 100, 1 << 24), LARGE_HEAD, large=True)
+case("endless_header", flood(b"HTTP/1.1 200 OK\r\nX-A: ", b"a" * 1000, 1 << 24), LARGE_HEAD, large=True)
+case("oversized_head", head(TYPE, f"X-A: {'a' * 70_000}"), LARGE_HEAD, large=True)
+case("interim_storm_100", b"HTTP/1.1 100 Continue\r\n\r\n" * 5000 + GOOD, LARGE_HEAD, large=True, kept=False)
 case(
     "interim_storm_103",
     b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 5000 + GOOD,
-    TRUNCATED,
+    LARGE_HEAD,
     large=True,
     kept=False,
 )
 case("some_interim", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 3 + GOOD, Whole("ab"), kept=True)
-case("switching", head("Upgrade: websocket", "Connection: upgrade", status="101 Switching Protocols"), TRUNCATED)
-case("garbage_status_line", b"HTTP/1.1 OK 200\r\n\r\n", TRUNCATED)
-case("not_http", b"SSH-2.0-OpenSSH_9.9\r\n", TRUNCATED)
-case("http_0_9", then_closed(event("a") + DONE), TRUNCATED)
-case("http_2_preface", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", TRUNCATED)
-case("http_2_frames", b"\0\0\x12\4\0\0\0\0\0\0\3\0\0\0\x80", TRUNCATED)
-case("tls_alert", b"\x15\x03\x01\0\x02\x02\x46", TRUNCATED)
-case("bare_lf_head", GOOD.replace(b"\r\n", b"\n"), TRUNCATED)
-case("nul_in_head", GOOD.replace(b"200 OK\r\n", b"200 OK\r\nX-A: a\0b\r\n"), TRUNCATED, kept=False)
-case("obs_fold", GOOD.replace(b"200 OK\r\n", b"200 OK\r\nX-A: a\r\n b\r\n"), TRUNCATED, kept=False)
-case("space_before_colon", GOOD.replace(b"Encoding:", b"Encoding :"), TRUNCATED, kept=False)
+case("switching", head("Upgrade: websocket", "Connection: upgrade", status="101 Switching Protocols"), BAD_HEAD)
+case("garbage_status_line", b"HTTP/1.1 OK 200\r\n\r\n", BAD_HEAD)
+case("not_http", b"SSH-2.0-OpenSSH_9.9\r\n", BAD_HEAD)
+case("http_0_9", then_closed(event("a") + DONE), BAD_HEAD)
+case("http_2_preface", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", BAD_HEAD)
+case("http_2_frames", b"\0\0\x12\4\0\0\0\0\0\0\3\0\0\0\x80", BAD_HEAD)
+case("tls_alert", b"\x15\x03\x01\0\x02\x02\x46", BAD_HEAD)
+case("bare_lf_head", GOOD.replace(b"\r\n", b"\n"), BAD_HEAD)
+case("nul_in_head", GOOD.replace(b"200 OK\r\n", b"200 OK\r\nX-A: a\0b\r\n"), BAD_HEAD, kept=False)
+case("obs_fold", GOOD.replace(b"200 OK\r\n", b"200 OK\r\nX-A: a\r\n b\r\n"), BAD_HEAD, kept=False)
+case("space_before_colon", GOOD.replace(b"Encoding:", b"Encoding :"), BAD_HEAD, kept=False)
 
 # Statuses.
 for status in (301, 302, 307, 308):
@@ -455,7 +472,7 @@ for name, lie in {
     "chunked_not_last": "Transfer-Encoding: chunked, identity",
     "obscured_chunked": "Transfer-Encoding: \x0bchunked",
 }.items():
-    case(f"head_{name}", head(TYPE, lie) + BODY, TRUNCATED, kept=False)
+    case(f"head_{name}", head(TYPE, lie) + BODY, BAD_HEAD, kept=False)
 for name, chunks in {
     "bad_size": b"zz\r\n" + B[4:],
     "negative_size": b"-5\r\nhello\r\n",
@@ -484,7 +501,7 @@ case("trailers_after_finish_reason", SSE_HEAD + chunk(FINISHED) + b"0\r\nX-A: a\
 case("until_close", then_closed(head(TYPE) + BODY), Whole("ab"))
 case("until_close_unmarked", then_closed(head(TYPE) + FINISHED), broken("ab"))
 case("http_1_0", then_closed(b"HTTP/1.0 200 OK\r\n\r\n" + BODY), Whole("ab"))
-case("http_1_0_chunked", then_closed(b"HTTP/1.0 200 OK\r\n" + GOOD[17:]), TRUNCATED)
+case("http_1_0_chunked", then_closed(b"HTTP/1.0 200 OK\r\n" + GOOD[17:]), BAD_HEAD)
 
 # After the end.
 case(
@@ -655,7 +672,8 @@ def check(seen: Seen, ending: Ending) -> None:
     if isinstance(ending, Refused):
         assert seen.headers["content-type"] == "application/problem+json"
         problem = json.loads(seen.body)
-        assert (seen.status, problem["code"], problem["outcome"]) == (ending.status, ending.code, ending.outcome)
+        assert (seen.status, problem["outcome"]) == (ending.status, ending.outcome)
+        assert problem["code"] in (ending.code, ending.code_on_reuse)
         assert seen.headers.get("retry-after") == ending.retry_after
         assert seen.whole
         return
@@ -952,6 +970,18 @@ def test_an_answer_on_an_idle_connection_is_not_taken_for_the_next_one(relay: Se
     check_as_before(relay, began, ["late_stale"])
 
 
+def test_a_connection_that_is_closed_as_the_question_goes_out_has_a_code_of_its_own(
+    relay: Server, began: dict[str, Any]
+) -> None:
+    """And the question is not asked again: perhaps it was heard."""
+    for unheard in ("fin_after_accept", "reset_after_accept"):
+        check(ask(relay, "good"), CASES["good"].ending)  # leaves a connection
+        assert state(relay)["idle"] == 1
+        check(ask(relay, unheard), CLOSED_IDLE)
+        check(ask(relay, unheard), TRUNCATED)  # on a new one
+    check_as_before(relay, began, ["closed idle"])
+
+
 def test_a_connection_that_is_closed_around_its_reuse_costs_at_most_this_request(
     relay: Server, began: dict[str, Any]
 ) -> None:
@@ -962,5 +992,5 @@ def test_a_connection_that_is_closed_around_its_reuse_costs_at_most_this_request
         check(ask(relay, "late_fin"), CASES["good"].ending)
         time.sleep(pause_ms / 1e3)
         seen = ask(relay, "good", SSE)
-        check(seen, CASES["good"].ending if seen.status == 200 else TRUNCATED)
+        check(seen, CASES["good"].ending if seen.status == 200 else CLOSED_IDLE)
     check_as_before(relay, began, ["late_fin"])

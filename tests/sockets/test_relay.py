@@ -123,7 +123,8 @@ def test_the_answers_form_follows_accept(
 
 def test_proxies_are_told_not_to_buffer_and_the_stream_has_an_id(relay: Callable[..., Server]) -> None:
     headers = post(relay()).headers
-    assert headers["cache-control"] == "no-cache, no-transform"
+    assert headers["cache-control"] == "no-store, no-transform"
+    assert headers["incremental"] == "?1", "RFC 10036"
     assert headers["x-accel-buffering"] == "no"
     assert re.fullmatch("[0-9a-f]{16}", headers["x-stream-id"])
 

@@ -24,6 +24,7 @@ import pytest
 import uvloop
 
 from streamkit.transport import Body, ReadPart, StreamTransport, Timings
+from streamkit.transport.errors import ClosedIdle, HeadTooLarge, MalformedHead
 from streamkit.transport.receive_times import keep_stamping
 from tests.rawsockets import LAST_CHUNK, SSE_HEAD, WAIT_S, RawServer, chunk
 from tests.servers import eventually
@@ -718,13 +719,38 @@ def test_a_post_is_never_sent_twice(run: Run[None], stamps: Stamps) -> None:
     async def main(url: str) -> None:
         async with opened(stamps=stamps) as transport:
             await ask(transport, post(url))
-            with pytest.raises(httpx2.ReadError, match="must not be sent twice"):
+            with pytest.raises(ClosedIdle, match="must not be sent twice"):
                 await transport.handle_async_request(post(url))
             assert transport.open_connections == 0
 
     with FlakyServer() as server:
         run(main(server.url))
         assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (b"HTTP/1.1 OK\r\n\r\n", MalformedHead),
+        (b"SSH-2.0-OpenSSH_9.9\r\n", MalformedHead),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx", MalformedHead),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"a" * 70_000, HeadTooLarge),
+        (b"HTTP/1.1 103 Early Hints\r\n\r\n" * 17, HeadTooLarge),
+        (b"HTTP/1.1 200 OK\r\nX: ", httpx2.RemoteProtocolError),  # cut
+        (b"", httpx2.RemoteProtocolError),
+    ],
+)
+def test_a_head_that_is_none_and_one_that_is_too_large_are_kinds_of_their_own(
+    run: Run[None], stamps: Stamps, answer: bytes, kind: type[Exception]
+) -> None:
+    async def main(url: str) -> None:
+        async with opened(stamps=stamps) as transport:
+            with pytest.raises(httpx2.RemoteProtocolError) as caught:
+                await transport.handle_async_request(post(url))
+            assert type(caught.value) is kind
+
+    with RawServer(lambda connection: connection.sendall(answer)) as server:
+        run(main(server.url))
 
 
 def test_a_get_is_sent_again_on_a_fresh_connection_and_only_once(run: Run[None], stamps: Stamps) -> None:

@@ -103,6 +103,11 @@ class Decoder:
         return self._pieces.error
 
     @property
+    def finish_reason(self) -> str | None:
+        """Why the provider ended, in its own word; None where it gave none."""
+        return self._pieces.finish_reason
+
+    @property
     def error_data(self) -> str:
         """That event's data."""
         return self._pieces.error_data

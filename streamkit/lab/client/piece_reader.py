@@ -25,6 +25,8 @@ class PieceReader:
         self.error_data = ""
         """The data of the event that reported it."""
         self.final = False
+        self.finish_reason: str | None = None
+        """The provider's word for why it ended, where it gave one."""
         self._reasoning = reasoning
         self._preset = None if preset is None else find_preset(preset, reasoning=reasoning)
         self._waiting: list[ServerSentEvent] = []  # seen before a preset was found
@@ -82,4 +84,5 @@ class PieceReader:
     def _end(self, end: End | None) -> None:
         if end is not None:
             self._ended = True
+            self.finish_reason = end.reason or self.finish_reason
             self.final = self.final or end.conclusive

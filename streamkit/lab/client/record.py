@@ -244,6 +244,7 @@ def _headers(headers: Any, accept: str | None) -> list[tuple[bytes, bytes]]:
     if accept is not None:
         given["accept"] = media_type(accept)
     given.setdefault("accept-encoding", "identity")
+    given.setdefault("incremental", "?1")  # RFC 10036: a stream is meant
     return given.raw
 
 

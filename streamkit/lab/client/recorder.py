@@ -28,13 +28,14 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from streamkit.lab.client.decoder import Decoder
-from streamkit.lab.client.ending import outcome_of, problem_code, server_outcome
+from streamkit.lab.client.ending import accepted, outcome_of, problem_code, server_outcome
 from streamkit.lab.client.handover import Handover
 from streamkit.lab.recording import origin
 from streamkit.lab.recording.recorded import Reads, Stamps
 from streamkit.lab.recording.recording import Recording
 from streamkit.transport import Timings
 from streamkit.transport.http1 import framing
+from streamkit.transport.proxy_status import INCREMENTAL_REFUSED, proxy_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -202,6 +203,7 @@ class Recorder:
             events=decoder.events,
             outcome=outcome,
             error=error,
+            finish_reason=decoder.finish_reason,
             status=self.status,
             headers={name: value for name, value in self._headers.items() if name not in SECRET_HEADERS},
             content_type=self._headers.get("content-type"),
@@ -272,7 +274,18 @@ class Recorder:
             self._meta["server_outcome"] = outcome
         if (code := problem_code(self._decoder.problem)) is not None:
             self._meta["problem_code"] = code
-        return code or self._decoder.error
+        return code or self._decoder.error or self._proxy_error()
+
+    def _proxy_error(self) -> str | None:
+        """What a proxy says why it answers in the server's place."""
+        if self.status is None or accepted(self.status):
+            return None
+        error = proxy_error(self._headers.get("proxy-status", ""))
+        if error == INCREMENTAL_REFUSED:
+            self._notes.append(
+                "a proxy does not pass answers on as they come, which `Incremental` asks for (RFC 10036)"
+            )
+        return error
 
     def _described(self) -> dict[str, Any]:
         if self.loop_lag_ns is not None:

@@ -15,7 +15,8 @@ not whole is left out and named; nothing is guessed.
 
 Version 1 knew neither taps nor marks, nor how wrong or late a stamp is, nor when a slot was free and TLS stood;
 version 2 neither counts nor gauges; version 3 no word of the relay's, and it called stamps of a client library
-"piece". Such files are read, with the fields' defaults; version 4 is written.
+"piece". Such files are read, with the fields' defaults; version 4 is written. Its
+first files have no `finish_reason` in their footer, which then counts as unknown.
 """
 
 from __future__ import annotations
@@ -133,6 +134,7 @@ def _lines(recording: Recorded) -> Iterator[dict[str, Any]]:
         "gauges": len(recording.gauges),
         "outcome": [outcome.name, outcome.detail],
         "error": recording.error,
+        "finish_reason": recording.finish_reason,
         "ended_ns": recording.ended_ns,
     }
 
@@ -335,6 +337,7 @@ def _footer(record: dict[str, Any]) -> dict[str, Any]:
         "gauges": _get({"gauges": 0, **record}, "gauges", _is_int),
         "outcome": Outcome(name, detail),
         "error": _get(record, "error", _optional(_is_str)),
+        "finish_reason": _get({"finish_reason": None, **record}, "finish_reason", _optional(_is_str)),
         "ended_ns": _get(record, "ended_ns", _optional(_is_int)),
     }
 

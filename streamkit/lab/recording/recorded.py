@@ -243,6 +243,8 @@ class Recorded:
 
     reads, events   columns; see `Reads` and `Events`
     outcome         how the stream ended; `error` says more in our own words, never an exception's text
+    finish_reason   the provider's word for why it ended (`stop`, `length`, `content_filter`, `refusal`, …), as it came
+                    or as our relay passed it on; None where none was given
     status          the HTTP status, None when no response head arrived
     headers         response headers, lower-case names; those that carry cookies or credentials are left out
     preset          the provider shape by which text was extracted, None when none fitted or none was needed
@@ -275,6 +277,7 @@ class Recorded:
     events: Events = field(default_factory=Events)
     outcome: Outcome = field(default_factory=lambda: Outcome("complete"))
     error: str | None = None
+    finish_reason: str | None = None
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     content_type: str | None = None

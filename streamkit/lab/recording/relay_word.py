@@ -17,6 +17,7 @@ class RelayWord:
 
     outcome         how it ended for the relay: `timeout(idle)` where the client saw `truncated`
     code            the stable code of the failure, "" for none
+    finish_reason   the provider's word for why it ended (`stop`, `length`, …), None where it gave none
     status          what the client was told, None if it was told nothing
     format, policy  of the answer: its content type, and what was done for a slow client; None if it did not begin
     duration_ms, first_piece_ms   counted from the request's head; None where nothing had left
@@ -26,6 +27,7 @@ class RelayWord:
 
     outcome: Outcome
     code: str = ""
+    finish_reason: str | None = None
     status: int | None = None
     format: str | None = None
     policy: str | None = None
@@ -72,6 +74,7 @@ def _or_none(fits: Callable[[object], bool]) -> Callable[[object], bool]:
 
 _FITS: Final[Mapping[str, Callable[[object], bool]]] = {
     "code": _is_text,
+    "finish_reason": _or_none(_is_text),
     "status": _or_none(_is_count),
     "format": _or_none(_is_text),
     "policy": _or_none(_is_text),

@@ -40,6 +40,7 @@ class Summary(Mapping[str, Any]):
 
         recording.summary().ttft_ms, recording.summary()["gap_p95_ms"]
 
+    finish_reason             the provider's word for why it ended (`stop`, `length`, …), None where it gave none
     relay_outcome             how the stream ended for the relay, by its own word (`Recording.relay`)
     events, reads, bytes, characters   counts; reads are those that brought body bytes, characters those of the text
     ttft_ms                   the first event with text, from when the request's last byte had left (from the call
@@ -65,6 +66,7 @@ class Summary(Mapping[str, Any]):
     """
 
     outcome: Outcome
+    finish_reason: str | None
     relay_outcome: Outcome | None
     events: int
     reads: int
@@ -118,6 +120,7 @@ class Summary(Mapping[str, Any]):
         """
         return [
             ("outcome", str(self.outcome)),
+            *([("finish reason", self.finish_reason)] if self.finish_reason else []),
             *([("outcome for the relay", str(self.relay_outcome))] if self._relay_differs() else []),
             ("events", str(self.events)),
             ("reads", str(self.reads)),
@@ -171,6 +174,7 @@ def summarize(recording: Recorded) -> Summary:
     coalesced = metrics.coalesced_share(events.read)
     return Summary(
         outcome=recording.outcome,
+        finish_reason=recording.finish_reason,
         relay_outcome=None if recording.relay is None else recording.relay.outcome,
         events=len(events),
         reads=len(recording.reads),

@@ -22,15 +22,16 @@ from array import array
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from functools import partial
 from typing import Any, Final, Literal, NoReturn, TypeAlias
 
 import orjson
 from sanic import HTTPResponse, Request, Sanic
 from sanic.exceptions import RequestCancelled
-from sanic.response import json
+from sanic.response import BaseHTTPResponse, json
 
-from streamkit.inside_sanic import can_write, keep_plain, take_over, transport_of
+from streamkit.inside_sanic import can_write, keep_plain, take_over, transport_of, without_alt_svc
 from streamkit.lab.upstream.lateness import own_lateness_ns, p95
 from streamkit.lab.upstream.script import Script
 from streamkit.lab.upstream.steps import Step
@@ -156,6 +157,7 @@ def create_upstream(
     keep_plain(app)
     app.config.RESPONSE_TIMEOUT = 24 * 3600.0  # a script may be silent for as long as it likes
     app.ctx.sent = deque(maxlen=REMEMBERED_STREAMS)
+    app.register_middleware(_finish_head, "response")
     gauging = _Gauging(Sampler(int(gauge_ms * 1e6))) if gauge_ms else None
 
     @app.get("/sent")
@@ -282,6 +284,15 @@ async def _perform(request: Request, log: SentLog) -> None:
     else:
         transport.close()
     await _cancelled()
+
+
+def _finish_head(_: Request, response: BaseHTTPResponse) -> None:
+    """What a provider's head has: Date (RFC 9110 section 6.6.1), and that nobody stores the answer. A script with
+    faults is sent to the byte as it was planned, its head too.
+    """
+    response.headers.setdefault("date", formatdate(usegmt=True))
+    response.headers.setdefault("cache-control", "no-store")
+    without_alt_svc(response)
 
 
 async def _cancelled() -> NoReturn:

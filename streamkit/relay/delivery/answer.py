@@ -12,7 +12,6 @@ import logging
 import re
 import time
 from http import HTTPStatus
-from typing import Final
 
 import orjson
 from sanic import HTTPResponse, Request
@@ -20,6 +19,7 @@ from sanic.exceptions import SanicException
 
 from streamkit.inside_sanic import can_write, is_chunked, is_listened_to, transport_of
 from streamkit.outcome import Outcome
+from streamkit.relay.delivery.heads import STREAMED, UNSTORED
 from streamkit.relay.delivery.policy import Policy
 from streamkit.relay.failure import Failure
 from streamkit.sockets import SendQueue, reset_on_close, send_queue, unsent_bytes
@@ -29,10 +29,6 @@ from streamkit.transport.http1 import chunk
 __all__ = ["Answer", "problem", "refusal"]
 
 log = logging.getLogger("streamkit.relay")
-ANTI_BUFFERING: Final = {
-    "cache-control": "no-cache, no-transform",  # proxies neither keep nor compress it
-    "x-accel-buffering": "no",  # nginx passes it on at once
-}
 
 
 def refusal(error: SanicException) -> Failure:
@@ -55,7 +51,7 @@ def problem(failure: Failure, stream_id: str) -> HTTPResponse:
         "outcome": str(failure.outcome),
         "stream_id": stream_id,
     }
-    headers = {STREAM_ID_HEADER: stream_id, **ANTI_BUFFERING}
+    headers = {STREAM_ID_HEADER: stream_id, **UNSTORED}
     if failure.retry_after_s is not None:
         headers["retry-after"] = str(failure.retry_after_s)
     return HTTPResponse(orjson.dumps(body), failure.status, headers, "application/problem+json")
@@ -86,7 +82,7 @@ class Answer:
         self._transport = transport_of(request)
         self._stream_id = stream_id
         self._content_type = content_type
-        self._headers = {**ANTI_BUFFERING, STREAM_ID_HEADER: stream_id}
+        self._headers = {**STREAMED, STREAM_ID_HEADER: stream_id}
         if applied is not None:
             self._headers["preference-applied"] = f'backpressure="{applied}"'
         self._response: HTTPResponse | None = None
@@ -145,21 +141,18 @@ class Answer:
         """The stream is complete: its last bytes, and the end."""
         response = self._response or await self._start()
         await response.send(data, end_stream=True)
+        await self._flushed()
 
-    async def fail(self, failure: Failure, last_words: bytes | None, within_s: float) -> HTTPResponse | None:
-        """End a broken stream visibly: by its last words, or by a cut. What is returned still has to be sent as the
-        whole answer.
+    async def fail(self, failure: Failure, last_words: bytes | None) -> HTTPResponse | None:
+        """End a broken stream visibly, behind all of it: by its last words, or by a cut. What is returned still has to
+        be sent as the whole answer.
         """
         if self._response is None:
             return problem(failure, self._stream_id)
-        try:
-            async with asyncio.timeout(within_s):
-                if last_words is not None:
-                    await self._response.send(last_words, end_stream=True)
-                    return None
-                await self._flushed()
-        except TimeoutError:
-            pass  # a client that takes nothing gets nothing more
+        if last_words is not None:
+            await self.finish(last_words)
+            return None
+        await self._flushed(taken=not self._chunked)
         self.cut()
         return None
 
@@ -180,9 +173,12 @@ class Answer:
         self.started_ns = time.monotonic_ns()
         return response
 
-    async def _flushed(self) -> None:
-        """Until all that was sent is in the kernel's hands: `abort` drops what is not."""
-        while self._transport.get_write_buffer_size():  # noqa: ASYNC110  # transports have no such event
+    async def _flushed(self, *, taken: bool = False) -> None:
+        """Until all that was sent is in the kernel's hands: `abort` drops what is not, and so does Sanic, some seconds
+        after it has closed. `taken`: in the client's, since a reset drops what our kernel has.
+        """
+        waiting = self.unsent_bytes if taken else self._transport.get_write_buffer_size
+        while waiting():  # noqa: ASYNC110  # transports have no such event
             await asyncio.sleep(0.01)
 
 

@@ -11,10 +11,13 @@ first_piece        first_piece   the upstream is asked                     the f
 idle               idle          an event                                  the next one
                    heartbeat     the same, while nothing waits for the     ends nothing: the client hears a comment
                                  client
-held               (none)        a piece has to wait for the client        it was taken: `idle` begins
+held               (none)        a piece has to wait for the client, or    it was taken: `idle` begins
+                                 the source has ended
 any, and output    write_stall   `behind()`, or the client took a byte     the client takes a byte
 waits
 any                total         the request is complete                   the end
+
+A stream that failed has an end too, behind all that waits: `last_words` is the same timer for that.
 
 Before all of that, on the connection, head and body have deadlines of their own (`relay.request.connection`), and
 connecting has one in the source (`relay.sources.post`). grace belongs to the server, not to a stream.
@@ -55,8 +58,8 @@ class Watch:
     """
 
     __slots__ = (
-        *("_beat", "_beat_since", "_deadlines", "_least_unsent", "_loop", "_now", "_rings_at", "_scope", "_since"),
-        *("_stalled_since", "_started", "_timer", "_unsent", "fired", "phase"),
+        *("_beat", "_beat_since", "_deadlines", "_ends_at", "_least_unsent", "_loop", "_now", "_rings_at", "_scope"),
+        *("_since", "_stalled_since", "_timer", "_unsent", "fired", "phase"),
     )
 
     def __init__(
@@ -73,14 +76,17 @@ class Watch:
         self._least_unsent: int | None = None
         self._stalled_since: float | None = None
         self.phase: Phase = "first_piece"
-        self._since = self._started = 0.0
+        self._since = 0.0
+        self._ends_at: float | None = None  # None: it has not begun
         self._rings_at = float("inf")
         self._timer: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
         self._now = self._loop.time
-        self._since = self._started = self._now()
+        self._since = self._now()
+        if self._ends_at is None:
+            self._ends_at = self._since + (self._deadlines.total_s or float("inf"))
         self._scope = asyncio.timeout(None)
         await self._scope.__aenter__()
         self._set_timer()
@@ -91,7 +97,20 @@ class Watch:
     ) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        self._rings_at = float("-inf")  # whoever still says something sets no timer
         await self._scope.__aexit__(kind, error, trace)
+
+    def last_words(self, within_s: float | None = None) -> Self:
+        """The same timer, to be entered anew for the end of a stream that failed: the upstream is asked nothing more,
+        and what waits for the client, which begins now, has `write_stall` and what is left of `total`; or `within_s`
+        instead of that, where it is the time that is over.
+        """
+        self.fired = None
+        self.phase = "held"
+        if within_s is not None:
+            self._ends_at = self._now() + within_s
+        self.behind()
+        return self
 
     def enter(self, phase: Phase) -> None:
         """`phase` begins now."""
@@ -125,8 +144,8 @@ class Watch:
 
     def _due(self) -> tuple[float, str]:
         """When which deadline fires if nothing happens until then."""
-        total_due = self._started + (self._deadlines.total_s or float("inf"))
-        due = min((self._since + self._limit_s(), str(self.phase)), (total_due, "total"))
+        assert self._ends_at is not None  # noqa: S101  # set when it was entered
+        due = min((self._since + self._limit_s(), str(self.phase)), (self._ends_at, "total"))
         return due if self._stalled_since is None else min(due, (self._stalled_since + self._stall_s(), "write_stall"))
 
     def _beat_due(self) -> float:

@@ -34,6 +34,9 @@ __all__ = ["SHUT_DOWN", "Delivery", "Ended", "deliver", "refused", "timed_out"]
 log = logging.getLogger("streamkit.relay")
 
 
+LAST_WORDS_S: Final = 1.0
+"""How long a stream may take for its end whose time is over: the whole of it, or the server's."""
+
 SHUT_DOWN: Final = Failure(
     Outcome("cancelled", "shutdown"), "shutting_down", 503, "the server is being stopped", retry_after_s=1
 )
@@ -79,7 +82,7 @@ class Delivery:
             stream.taps,
         )
         self.queues = Queues(self._answer, self._outlet)
-        self.into = Into(self._outlet.offer, stream.taps, self.queues.opened)
+        self.into = Into(self._outlet.offer, stream.taps, self.queues.opened, finished=self._outlet.finished)
 
     async def run(self, pieces: Pieces) -> Ended:
         """Deliver all of it; what left, and how, is then in the stream's record."""
@@ -99,6 +102,7 @@ class Delivery:
         record, answer, outlet = self._stream.record, self._answer, self._outlet
         record.format = self._form.content_type.partition(";")[0]
         record.policy = str(self._policy)
+        record.finish_reason = outlet.finish_reason
         record.pieces, record.dropped = outlet.sent, outlet.dropped
         record.held_ns = outlet.held_ns
         record.wrote_bytes = answer.wrote
@@ -139,7 +143,19 @@ async def deliver(pieces: Pieces, outlet: Outlet, stream: Stream) -> Ended:
         if watch.fired == "write_stall":
             outlet.cut()
             return Ended(failure.outcome, failure.code)
-        return Ended(failure.outcome, failure.code, await outlet.fail(failure))
+        return Ended(failure.outcome, failure.code, await _last_words(failure, outlet, stream))
+
+
+async def _last_words(failure: Failure, outlet: Outlet, stream: Stream) -> HTTPResponse | None:
+    """What came before the failure still leaves, if the client takes it, and then that it failed."""
+    over = failure is SHUT_DOWN or outlet.watch.fired == "total"
+    try:
+        return await outlet.fail(failure, LAST_WORDS_S if over else None)
+    except asyncio.CancelledError:
+        if not stream.is_told_to_stop():
+            raise
+        outlet.cut()  # the server does not wait
+        return None
 
 
 def _internal(error: Exception) -> Failure:

@@ -36,8 +36,10 @@ class Format(Protocol):
         shows nothing of them. `dropped` pieces before it were left out.
         """
 
-    def done(self, sent: int, dropped: int = 0) -> bytes:
-        """What proves completion, beside the final chunk: so many pieces were sent, so many left out."""
+    def done(self, sent: int, dropped: int = 0, finish_reason: str | None = None) -> bytes:
+        """What proves completion, beside the final chunk: so many pieces were sent, so many left out; and why the
+        provider ended, in its own word, where that is known.
+        """
 
     def error(self, failure: Failure) -> bytes | None:
         """The error event, or None if this format has none and must be cut."""
@@ -53,7 +55,7 @@ class PlainText:
     def pieces(self, pieces: Sequence[Piece], first: int, dropped: int = 0) -> bytes:  # noqa: ARG002  # Format
         return "".join([piece.text for piece in pieces]).encode()
 
-    def done(self, sent: int, dropped: int = 0) -> bytes:  # noqa: ARG002  # Format
+    def done(self, sent: int, dropped: int = 0, finish_reason: str | None = None) -> bytes:  # noqa: ARG002  # Format
         return b""
 
     def error(self, failure: Failure) -> bytes | None:  # noqa: ARG002  # Format
@@ -78,8 +80,8 @@ class EventStream:
             dropped = 0
         return b"".join(lines)
 
-    def done(self, sent: int, dropped: int = 0) -> bytes:
-        return self._last("done", _ended(sent, dropped))
+    def done(self, sent: int, dropped: int = 0, finish_reason: str | None = None) -> bytes:
+        return self._last("done", _ended(sent, dropped, finish_reason))
 
     def error(self, failure: Failure) -> bytes | None:
         return self._last("error", _told(failure))
@@ -102,8 +104,8 @@ class JSONLines:
             dropped = 0
         return b"".join(lines)
 
-    def done(self, sent: int, dropped: int = 0) -> bytes:
-        return orjson.dumps({"done": _ended(sent, dropped)}, option=orjson.OPT_APPEND_NEWLINE)
+    def done(self, sent: int, dropped: int = 0, finish_reason: str | None = None) -> bytes:
+        return orjson.dumps({"done": _ended(sent, dropped, finish_reason)}, option=orjson.OPT_APPEND_NEWLINE)
 
     def error(self, failure: Failure) -> bytes | None:
         return orjson.dumps({"error": _told(failure)}, option=orjson.OPT_APPEND_NEWLINE)
@@ -118,10 +120,12 @@ def _shown(piece: Piece, dropped: int) -> dict[str, Any]:
     return shown
 
 
-def _ended(sent: int, dropped: int) -> dict[str, Any]:
+def _ended(sent: int, dropped: int, finish_reason: str | None) -> dict[str, Any]:
     ended: dict[str, Any] = {"outcome": "complete", "pieces": sent}
     if dropped:
         ended["dropped"] = dropped
+    if finish_reason is not None:
+        ended["finish_reason"] = finish_reason
     return ended
 
 

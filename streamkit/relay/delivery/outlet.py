@@ -29,10 +29,11 @@ who raises what it raised: a failure has one way out, through `put` or `finish`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
 from streamkit.extractor.pieces import Piece, weigh
 from streamkit.relay.delivery.deadline import Watch
@@ -48,9 +49,6 @@ if TYPE_CHECKING:
     from streamkit.relay.delivery.answer import Answer
 
 __all__ = ["Outlet"]
-
-LAST_WORDS_S: Final = 1.0
-"""How long a failed stream may take to hand what still waits to the client, and as long again for its last bytes."""
 
 
 class Outlet:
@@ -68,6 +66,7 @@ class Outlet:
             "_answer",
             "_blocked",
             "_drainer",
+            "_ended",
             "_failed",
             "_form",
             "_held_bytes",
@@ -76,7 +75,7 @@ class Outlet:
             "_offered",
             "_peak_bytes",
         ),
-        *("_queue", "_taps", "watch"),
+        *("_queue", "_taps", "finish_reason", "watch"),
     )
 
     def __init__(
@@ -92,6 +91,9 @@ class Outlet:
         self._moved: asyncio.Future[None] | None = None  # somebody waits for the next write out of the queue
         self._failed: BaseException | None = None  # the drainer
         self._blocked = False
+        self._ended = False  # it was said that all is complete
+        self.finish_reason: str | None = None
+        """The provider's word for why it ended, where the source knows one."""
         self._held_bytes = 0  # that wait in `put`
         self._held_ns = 0
         self._peak_bytes = 0
@@ -154,24 +156,32 @@ class Outlet:
             self._held_ns += time.monotonic_ns() - since_ns
         self.watch.enter("idle")
 
+    def finished(self, reason: str) -> None:
+        """The source has come to its end, and that is its provider's word for why."""
+        self.finish_reason = reason
+
     async def finish(self) -> None:
         """The stream is complete: say so, behind all that waits."""
         self.watch.enter("held")
         await self._drained()
         self.watch.behind()
-        await self._answer.finish(self._form.done(self.sent, self.dropped))
+        self._ended = True
+        await self._answer.finish(self._form.done(self.sent, self.dropped, self.finish_reason))
 
-    async def fail(self, failure: Failure) -> HTTPResponse | None:
-        """End a broken stream visibly, behind all that waits, if the client takes it; what is returned still has to be
-        sent as the whole answer.
+    async def fail(self, failure: Failure, within_s: float | None = None) -> HTTPResponse | None:
+        """End a broken stream visibly, behind all that waits, for as long as the client takes it (`Watch.last_words`);
+        what is returned still has to be sent as the whole answer.
         """
-        try:
-            async with asyncio.timeout(LAST_WORDS_S):
-                await self._drained()
-        except Exception:  # noqa: BLE001  # too slow, or the drainer's own failure, which may be why we are here
-            self._answer.cut()
-            return None
-        return await self._answer.fail(failure, self._form.error(failure), LAST_WORDS_S)
+        with contextlib.suppress(
+            Exception
+        ):  # it takes nothing, or the drainer's own failure, which may be why we are here
+            if not self._ended:  # behind its end there is nothing to be said
+                async with self.watch.last_words(within_s):
+                    await self._drained()
+                    self.watch.behind()
+                    return await self._answer.fail(failure, self._form.error(failure))
+        self._answer.cut()
+        return None
 
     def cut(self) -> None:
         """End it visibly, now."""

@@ -1,6 +1,7 @@
 """What a client asks: its connection, its head, its body, and the fields in that.
 
 A request comes in through `connection`, which lets `head` judge it before Sanic reads it; `receive` reads its body in
-time and within bounds, and `body` takes the fields out of it. Whatever is wrong is a `Failed` with a status and a code.
-Doors: `connection.Connection` and `RelayApp`, `receive.receive_fields`. Knows nothing of sources or answers.
+time and within bounds, and `body` takes the fields out of it; `pages` says which web pages may ask at all. Whatever is
+wrong is a `Failed` with a status and a code. Doors: `connection.Connection` and `RelayApp`, `pages.Admission`,
+`receive.receive_fields`. Knows nothing of sources or answers.
 """

@@ -24,6 +24,8 @@ MAX_HEAD_BYTES: Final = 16_384
 MAX_REQUEST_LINE_BYTES: Final = 8_192  # RFC 9112 section 3: at least 8,000
 MAX_FIELDS: Final = 100
 MAX_CHUNK_LINE_BYTES: Final = 256
+MAX_CHUNK_BYTES: Final = 2**63 - 1
+"""More than this nobody can send, and a party that counts in 64 bits with a sign reads it as something else."""
 CRLF: Final = b"\r\n"
 END_OF_HEAD: Final = b"\r\n\r\n"
 
@@ -179,7 +181,7 @@ def chunk_size(buffer: bytearray) -> int | None:
     """The size of the chunk whose line `buffer` begins with, or None if that has not come yet. Raises Failed.
 
     The buffer begins with the CRLF before the line: of the head, or of the chunk before. The last chunk (0) is there
-    when the empty line behind it is; trailers are refused.
+    when the empty line behind it is; trailers are refused, and sizes beyond 2^63 - 1.
     """
     end = buffer.find(b"\n", len(CRLF)) + 1
     if end == 0:
@@ -190,6 +192,8 @@ def chunk_size(buffer: bytearray) -> int | None:
     if found is None:
         raise _bad_chunk()
     size = int(found[1], 16)
+    if size > MAX_CHUNK_BYTES:
+        raise _bad_chunk()
     if size == 0 and buffer[end : end + 2] != CRLF:
         if not CRLF.startswith(buffer[end : end + 2]):
             raise _bad_chunk()

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from sanic import Request
+from sanic.exceptions import PayloadTooLarge
 
-from streamkit.inside_sanic import announced_bytes
+from streamkit.inside_sanic import announced_bytes, bound_body
 from streamkit.relay.failure import Failed
 from streamkit.relay.request.body import check_type, read_fields
 from streamkit.relay.request.connection import check_stock
@@ -28,6 +29,7 @@ async def receive_fields(request: Request, names: Sequence[str], *, max_bytes: i
     too_large = Failed.of_request(413, "body_too_large", f"send at most {max_bytes} bytes")
     if announced_bytes(request) > max_bytes:
         raise too_large
+    bound_body(request, max_bytes)
     body = bytearray()
     stream: Any = request.stream  # Sanic types it wider than what a route with stream=True gets
     try:
@@ -36,6 +38,8 @@ async def receive_fields(request: Request, names: Sequence[str], *, max_bytes: i
                 body += data
                 if len(body) > max_bytes:
                     raise too_large
+    except PayloadTooLarge:  # Sanic's own word, in an app of somebody else's
+        raise too_large from None
     except TimeoutError:
         raise Failed.of_request(408, "timeout_body", f"send the body within {within_s:g} s") from None
     return read_fields(content_type, bytes(body), names)

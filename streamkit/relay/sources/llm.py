@@ -30,7 +30,9 @@ from streamkit.relay.sources.source import Into, Offer
 from streamkit.relay.sources.upstream import Upstream
 from streamkit.taps import STREAM_ID_HEADER, StreamTaps
 from streamkit.transport import Body
+from streamkit.transport.errors import ClosedIdle, HeadTooLarge, MalformedHead
 from streamkit.transport.http1 import framing
+from streamkit.transport.proxy_status import INCREMENTAL_REFUSED, proxy_error
 
 if TYPE_CHECKING:
     from streamkit.transport import ReadPart
@@ -69,6 +71,8 @@ async def llm(upstream: Upstream, question: UpstreamRequest, into: Into) -> Asyn
                     yield pieces
             if not reading.over and (pieces := reading.close()):
                 yield pieces
+            if reading.finish_reason is not None:
+                into.finished(reading.finish_reason)
             reading.check_end(clean=framing(response.headers, response.http_version) != "close")
             if body is not None:
                 body.park()
@@ -115,6 +119,36 @@ CONNECT_TIMEOUT: Final = Failure(
 )
 
 
+WIRE_FAILURES: Final = {
+    ClosedIdle: Failure(
+        Outcome("truncated"),
+        "upstream_closed_idle",
+        502,
+        "the upstream closed an idle connection just as the question went out; perhaps it was heard",
+    ),
+    MalformedHead: Failure(
+        Outcome("error_event", "upstream_malformed_head"),
+        "upstream_malformed_head",
+        502,
+        "the upstream's answer does not begin as HTTP/1.1 does",
+    ),
+    HeadTooLarge: Failure(
+        Outcome("error_event", "upstream_head_too_large"),
+        "upstream_head_too_large",
+        502,
+        "the head of the upstream's answer is too large",
+    ),
+}
+"""Of what comes before a body: all else that breaks off is `TRUNCATED`."""
+
+NOT_INCREMENTAL: Final = Failure(
+    Outcome("refused", 501),
+    "upstream_incremental_refused",
+    502,
+    "a proxy before the upstream does not pass answers on as they come (RFC 10036)",
+)
+
+
 @contextlib.contextmanager
 def _wire_errors_become_failures() -> Iterator[None]:
     """httpx2's exceptions, whose texts may hold addresses, end here."""
@@ -124,13 +158,15 @@ def _wire_errors_become_failures() -> Iterator[None]:
         raise Failed(CONNECT_TIMEOUT) from None
     except (httpx2.ConnectError, httpx2.UnsupportedProtocol, httpx2.ProxyError):
         raise Failed(UNREACHABLE) from None
-    except httpx2.TransportError:
-        raise Failed(TRUNCATED) from None
+    except httpx2.TransportError as error:
+        raise Failed(WIRE_FAILURES.get(type(error), TRUNCATED)) from None
 
 
 async def _check_head(response: httpx2.Response, preset: Preset) -> None:
     """Raise Failed unless a stream follows."""
     status = response.status_code
+    if status == 501 and proxy_error(response.headers.get("proxy-status", "")) == INCREMENTAL_REFUSED:
+        raise Failed(NOT_INCREMENTAL)
     if status in PASSED_ON:
         raise Failed(_passed_on(status, response.headers.get("retry-after")))
     if status != 200:

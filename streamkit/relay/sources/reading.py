@@ -45,6 +45,8 @@ class Reading:
         self._has_end_marker = preset.has_end_marker
         self._finish_sign = False
         self.complete = False
+        self.finish_reason: str | None = None
+        """The provider's own word for why it ended (`stop`, `length`, `refusal`, …), where it gives one."""
         self.saw_event = False
         self.failure: Failure | None = None
 
@@ -95,6 +97,7 @@ class Reading:
                 self.failure = provider_failure(end)
                 break
             self.complete = end.conclusive
+            self.finish_reason = end.reason or self.finish_reason
             self._finish_sign = True
         self.saw_event = bool(pieces) or any(event.event not in HEARTBEATS for event in events)
         if self._taps is not None and pieces:

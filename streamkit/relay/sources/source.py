@@ -30,6 +30,8 @@ Deadlines   They are not the source's business, but for those that nobody else c
             takes: whoever runs it cancels it.
 Taps        `into.taps` is None or takes a step at `relay.read` and `relay.event` for each read that brought text.
 Queues      `into.opened` is told what waits to be read, as soon as there is something that can tell.
+Reason      `into.finished` is told why the source ended, in its provider's own word, where it gives one: a short,
+            printable one (`End.reason`). Before it returns or raises, behind all pieces.
 """
 
 from __future__ import annotations
@@ -68,7 +70,7 @@ def _refuse(_: list[Piece]) -> bool:
     return False
 
 
-def _nobody(_: Waiting) -> None:
+def _nobody(*_: object) -> None:
     """Nobody wants to know."""
 
 
@@ -79,3 +81,4 @@ class Into:
     offer: Offer = _refuse
     taps: StreamTaps | None = None
     opened: Callable[[Waiting], None] = _nobody
+    finished: Callable[[str], None] = _nobody

@@ -7,8 +7,12 @@ import pytest
 from streamkit.lab.client.recorder import Recorder
 from streamkit.transport import Timings
 from tests.lab.client.answers import (
+    CHAT,
+    CHAT_DONE,
+    CHAT_STOP,
     DONE,
     HELLO,
+    NDJSON,
     SSE,
     TEXT,
     Clock,
@@ -115,3 +119,41 @@ def test_where_nobody_waits_for_the_text_an_event_was_handed_over_when_its_read_
     clock.now = 5_000
     recorder.feed(1, 1_010, HELLO, "kernel", 1, late_ns=7)
     assert recorder.finish().events.handed_ns.tolist() == [17]
+
+
+class TestWhyItEnded:
+    """The provider's own word, wherever in the stream it stands."""
+
+    def test_a_providers_finish_reason_is_kept_although_its_end_mark_gives_none(self) -> None:
+        length = CHAT_STOP.replace(b"stop", b"length")
+        assert taken([CHAT, length, CHAT_DONE], preset="openai").finish_reason == "length"
+
+    def test_our_relay_passes_it_on(self) -> None:
+        done = b'event: done\ndata: {"outcome":"complete","pieces":1,"finish_reason":"refusal"}\n\n'
+        assert taken([HELLO, done]).finish_reason == "refusal"
+
+    def test_in_ndjson_too(self) -> None:
+        done = b'{"done":{"outcome":"complete","pieces":1,"finish_reason":"SAFETY"}}\n'
+        assert taken([b'{"text":"a"}\n', done], NDJSON, preset="streamkit-ndjson").finish_reason == "SAFETY"
+
+    def test_where_none_is_given_or_none_that_can_be_shown_there_is_none(self) -> None:
+        assert taken([HELLO, DONE]).finish_reason is None
+        shouted = b'event: done\ndata: {"finish_reason":"two words"}\n\n'
+        assert taken([HELLO, shouted]).finish_reason is None
+
+
+class TestProxies:
+    """Who answers in the server's place, and says why."""
+
+    def test_one_that_passes_no_stream_on_is_named(self) -> None:
+        recording = taken([], {**TEXT, "proxy-status": "cdn.example; error=incremental_refused"}, status=501)
+        assert str(recording.outcome) == "refused(501)"
+        assert recording.error == "the server answered with status 501: incremental_refused"
+        assert any("RFC 10036" in note for note in recording.meta["notes"])
+
+    def test_any_other_error_of_its_own_too(self) -> None:
+        recording = taken([], {**TEXT, "proxy-status": "cdn.example; error=dns_timeout"}, status=504)
+        assert recording.error == "the server answered with status 504: dns_timeout"
+
+    def test_under_a_status_that_says_yes_it_is_no_failure(self) -> None:
+        assert ended([HELLO, DONE], {**SSE, "proxy-status": "cdn.example; error=proxy_loop"}) == "complete"

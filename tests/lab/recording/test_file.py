@@ -84,6 +84,7 @@ def recordings(draw: st.DrawFn) -> Recording:
         events=events,
         outcome=draw(st.sampled_from([Outcome("complete"), Outcome("refused", 503), Outcome("error_event", "503)")])),
         error=draw(st.none() | texts),
+        finish_reason=draw(st.none() | texts),
         status=draw(st.none() | st.integers(100, 599)),
         headers=draw(st.dictionaries(texts, texts, max_size=3)),
         content_type=draw(st.none() | texts),
@@ -148,7 +149,7 @@ class TestFiles:
         change(file, 0, version=1, acquired_ns=..., tls_ns=..., marks=..., counts=..., relay=...)
         for line in (1, 2, 3):
             change(file, line, error_ns=..., late_ns=...)
-        change(file, 4, taps=..., gauges=...)
+        change(file, 4, taps=..., gauges=..., finish_reason=...)
         assert b"error_ns" not in file.read_bytes()
         assert Recording.load(file) == small()
 
@@ -162,6 +163,10 @@ class TestFiles:
     ) -> None:
         change(file, 0, version=3, relay=..., stamps="piece")
         assert Recording.load(file) == replace(small(), stamps="library")
+
+    def test_the_first_files_of_version_4_do_not_know_why_the_provider_ended(self, file: Path) -> None:
+        change(file, 4, finish_reason=...)
+        assert Recording.load(file) == small()
 
     @pytest.mark.parametrize(
         "content",

@@ -15,6 +15,7 @@ LOGGED: dict[str, Any] = {
     "stream_id": "5f",
     "outcome": "timeout(idle)",
     "code": "timeout_idle",
+    "finish_reason": "length",
     "status": 200,
     "format": "text/event-stream",
     "policy": "pause",
@@ -30,6 +31,7 @@ words = st.builds(
     RelayWord,
     outcome=st.sampled_from([Outcome("complete"), Outcome("refused", 503), Outcome("timeout", "idle")]),
     code=st.text(max_size=5),
+    finish_reason=st.none() | st.text(max_size=5),
     status=st.none() | st.integers(100, 599),
     format=st.none() | st.text(max_size=5),
     policy=st.none() | st.text(max_size=5),
@@ -48,6 +50,11 @@ def test_what_the_relay_logged_is_its_word() -> None:
     assert {"stream_id": "5f", **word.as_dict()} == LOGGED
 
 
+def test_a_relay_that_tells_no_finish_reason_has_none() -> None:
+    before = {name: value for name, value in LOGGED.items() if name != "finish_reason"}
+    assert RelayWord.from_dict(before).finish_reason is None
+
+
 @given(words)
 def test_it_goes_through_json_and_back(word: RelayWord) -> None:
     assert RelayWord.from_dict(word.as_dict()) == word
@@ -62,6 +69,7 @@ def test_it_goes_through_json_and_back(word: RelayWord) -> None:
         {**LOGGED, "outcome": "lost"},
         {**LOGGED, "outcome": 7},
         {**LOGGED, "pieces": "17"},
+        {**LOGGED, "finish_reason": 7},
         {**LOGGED, "pieces": True},
         {**LOGGED, "status": 2.5},
         {**LOGGED, "held_ms": None},

@@ -151,6 +151,7 @@ class TestTheNumbers:
             "stamps": "socket",
             "error_p99_ms": None,
             "late_p99_ms": None,
+            "finish_reason": None,
             "trust": str(small().trust),
             "notes": ("gaps are between reads; 25% of the events shared a read with an earlier one", "said so"),
         }
@@ -201,3 +202,9 @@ def test_how_it_ended_for_the_relay_is_shown_where_its_client_saw_another_end() 
     assert told("truncated").summary().relay_outcome == Outcome("truncated")
     assert not any("relay" in name for name in rows(told("truncated")))
     assert not any("relay" in name for name in rows(Recording()))
+
+
+def test_why_the_provider_ended_is_shown_where_it_said_so() -> None:
+    assert rows(Recording(finish_reason="length"))["finish reason"] == "length"
+    assert Recording(finish_reason="length").summary().finish_reason == "length"
+    assert "finish reason" not in rows(Recording())

@@ -59,7 +59,9 @@ class Connection:
         self.room = asyncio.Event()
         self.room.set()
         self.transport = SimpleNamespace(
-            is_closing=lambda: self.closing, write=lambda data: self.sent.append(("us", data))
+            is_closing=lambda: self.closing,
+            write=lambda data: self.sent.append(("us", data)),
+            get_write_buffer_size=lambda: 0,
         )
         self.protocol = SimpleNamespace(_can_write=self.room)
         self.stream = object.__new__(Http)

@@ -211,6 +211,54 @@ def test_a_cancellation_from_outside_passes_through() -> None:
     assert run_in_fake_time(main()) is None
 
 
+# --- The end of a stream that failed -------------------------------------------------------------------------------
+
+
+def last_words(unsent: Any = lambda: None, within_s: float | None = None, **limits: float) -> tuple[str | None, float]:
+    """Which deadline ended the last words of a stream that failed after 3 s, and when."""
+
+    async def main() -> tuple[str | None, float]:
+        now = asyncio.get_running_loop().time
+        started, watch = now(), Watch(Deadlines(**{**OFF, **limits}), unsent)
+        async with watch:
+            watch.enter("idle")
+            await asyncio.sleep(3)
+        with contextlib.suppress(TimeoutError):
+            async with watch.last_words(within_s):
+                await asyncio.sleep(1000)
+        return watch.fired, round(now() - started, 3)
+
+    return run_in_fake_time(main())
+
+
+def test_a_client_that_takes_nothing_of_the_end_has_its_own_deadline_for_it() -> None:
+    assert last_words(idle_s=4, write_stall_s=10, total_s=60) == ("write_stall", 13)
+
+
+def test_one_that_takes_something_has_what_is_left_of_the_total() -> None:
+    left = iter(range(10_000, 0, -1))
+    assert last_words(lambda: next(left), write_stall_s=10, total_s=60) == ("total", 60)
+
+
+def test_where_the_time_is_over_it_has_as_much_as_is_given_it() -> None:
+    assert last_words(within_s=1, write_stall_s=10, total_s=60) == ("total", 4)
+    assert last_words(within_s=1) == ("total", 4)
+
+
+def test_who_still_says_something_behind_the_block_sets_no_timer() -> None:
+    async def main() -> list[object]:
+        raised: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: raised.append(context))
+        async with (watch := Watch(Deadlines(write_stall_s=1, total_s=0))):
+            await asyncio.sleep(0.1)
+        for say in (watch.behind, watch.caught_up, lambda: watch.enter("idle")):
+            say()
+        await asyncio.sleep(100)
+        return raised
+
+    assert run_in_fake_time(main()) == []
+
+
 # --- Heartbeats -----------------------------------------------------------------------------------------------------
 
 

@@ -83,6 +83,16 @@ def test_what_was_left_out_is_told_with_the_next_piece_and_at_the_end(
     assert told[2].get("done", told[2]) == {"outcome": "complete", "pieces": 2, "dropped": 5}
 
 
+@pytest.mark.parametrize(("form", "parser"), [(EventStream(), SSEParser), (JSONLines(), NDJSONParser)])
+def test_why_the_provider_ended_is_told_with_the_end_where_it_is_known(
+    form: Format, parser: type[SSEParser | NDJSONParser]
+) -> None:
+    known, unknown = (orjson.loads(event.data) for event in parser().feed(form.done(2, 0, "length") + form.done(2)))
+    assert known.get("done", known) == {"outcome": "complete", "pieces": 2, "finish_reason": "length"}
+    assert unknown.get("done", unknown) == {"outcome": "complete", "pieces": 2}
+    assert PlainText().done(2, 0, "length") == b"", "text is the provider's alone"
+
+
 def test_ids_are_the_numbers_of_the_pieces_in_the_stream_so_what_was_left_out_leaves_a_gap() -> None:
     form = EventStream()
     events = SSEParser().feed(form.pieces([Piece("a")], 1) + form.pieces([Piece("b")], 7, dropped=5))

@@ -82,9 +82,8 @@ class Connection:
         await self.send(data)
         self.ended = "whole"
 
-    async def fail(self, _: Failure, last_words: bytes | None, within_s: float) -> HTTPResponse | None:
-        async with asyncio.timeout(within_s):
-            await self.send(last_words or b"")
+    async def fail(self, _: Failure, last_words: bytes | None) -> HTTPResponse | None:
+        await self.send(last_words or b"")
         self.ended = "broken"
         return None
 
@@ -108,6 +107,7 @@ class Run:
     taps: StreamTaps
     came_after_s: list[float] = field(default_factory=list)
     """When the source had handed over each read."""
+    ended_after_s: float = 0.0
 
     @property
     def told(self) -> list[tuple[str, dict[str, object]]]:
@@ -158,6 +158,7 @@ def run(name: str, reads: Schedule, reader: Schedule, *, broken: bool = False, *
 
         reading = asyncio.create_task(read())
         ran.outcome = (await deliver(source(), outlet, Stream(StreamRecord("s")))).outcome
+        ran.ended_after_s = loop.time() - began
         reading.cancel()
         return ran
 
@@ -205,6 +206,87 @@ def test_a_broken_stream_hands_over_what_waits_and_then_says_so(name: str) -> No
     assert ran.told[-1][0] == "error"
     assert ran.numbers[-1] == 20
     assert name == "latest" or ran.numbers == list(range(1, 21))
+
+
+@pytest.mark.parametrize("name", POLICIES)
+@settings(max_examples=60, deadline=None)
+@given(
+    reads=st.lists(st.tuples(pauses, st.integers(1, 12)), min_size=1, max_size=40),
+    crawl=st.lists(st.tuples(st.sampled_from([0.3, 2.0, 4.0]), st.integers(1, 60)), max_size=60),
+)
+@example(reads=[(0.0, 12)] * 6, crawl=[(4.0, 20)] * 60)
+def test_what_came_before_a_failure_is_delivered_to_any_client_that_still_reads(
+    name: str, reads: Schedule, crawl: Schedule
+) -> None:
+    ran = run(name, reads, crawl, broken=True, write_stall_s=5)
+    offered = sum(size for _, size in reads)
+    assert ran.outcome == Outcome("truncated")
+    assert ran.connection.ended == "broken"
+    assert ran.told[-1][0] == "error"
+    assert ran.numbers[-1] == offered
+    assert name == "latest" or ran.numbers == list(range(1, offered + 1))
+
+
+@pytest.mark.parametrize("name", POLICIES)
+@pytest.mark.parametrize("limits", [{"write_stall_s": 5.0}, {"total_s": 8.0}, {"write_stall_s": 5.0, "total_s": 60.0}])
+def test_a_client_that_reads_nothing_is_freed_by_its_deadline_also_behind_a_failure(
+    name: str, limits: dict[str, float]
+) -> None:
+    ran = run(name, [(0.0, 8)], [(1000.0, 0)], broken=True, **limits)
+    assert (ran.outcome, ran.connection.ended) == (Outcome("truncated"), "cut")
+    assert ran.ended_after_s == pytest.approx(min(limits.values()), abs=0.6)
+
+
+def test_a_stream_whose_time_is_over_has_a_second_for_its_end() -> None:
+    ran = run("pause", [(0.0, 8), (100.0, 1)], [(1000.0, 0)], total_s=3)
+    assert (ran.outcome, ran.connection.ended) == (Outcome("timeout", "total"), "cut")
+    assert ran.ended_after_s == pytest.approx(4, abs=0.1)
+
+
+def test_a_time_that_is_over_while_the_end_still_leaves_cuts_it_and_says_no_second_word() -> None:
+    class Slow(Connection):
+        async def finish(self, data: bytes) -> None:
+            await super().finish(data)
+            await asyncio.sleep(1000)  # until the kernel has it
+
+    async def main() -> tuple[Outcome, str, bytes]:
+        connection = Slow()
+
+        async def source() -> AsyncGenerator[list[Piece], None]:
+            yield [Piece("text")]
+
+        outcome = (
+            await deliver(source(), outlet_to(connection, "pause", total_s=3), Stream(StreamRecord("s")))
+        ).outcome
+        return outcome, connection.ended, bytes(connection.buffer)
+
+    outcome, ended, said = run_in_fake_time(main())
+    assert (outcome, ended) == (Outcome("timeout", "total"), "cut")
+    assert b"event: done" in said
+    assert b"event: error" not in said
+
+
+def test_a_server_that_stops_does_not_wait_for_the_end_of_a_stream_that_failed() -> None:
+    async def main() -> tuple[Outcome, str]:
+        connection = Connection()
+        outlet = outlet_to(connection, "pause")
+
+        async def source() -> AsyncGenerator[list[Piece], None]:
+            yield [Piece("text")] * 8
+            raise Failed(BROKEN)
+
+        made: list[Stream] = []
+
+        async def main_task() -> Outcome:
+            made.append(Stream(StreamRecord("s")))
+            return (await deliver(source(), outlet, made[0])).outcome
+
+        delivering = asyncio.create_task(main_task())
+        await asyncio.sleep(30)
+        made[0].stop()
+        return await delivering, connection.ended
+
+    assert run_in_fake_time(main()) == (Outcome("truncated"), "cut")
 
 
 def test_under_pause_the_source_waits_and_under_buffer_only_beyond_its_bound() -> None:

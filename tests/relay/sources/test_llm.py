@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from contextlib import aclosing
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ import httpx2
 import pytest
 
 from streamkit.presets.asking import UpstreamRequest
+from streamkit.relay.failure import Failed
 from streamkit.relay.sources.llm import llm, retry_after_s
 from streamkit.relay.sources.source import Into
 from streamkit.taps import StreamTaps
@@ -43,6 +45,12 @@ def test_a_failure_to_get_an_answer_is_named(error: Exception, code: str, status
 )
 def test_a_refusal_keeps_its_status_in_the_outcome(answered: int, code: str, status: int) -> None:
     assert failed(Answering(status=answered)) == (code, status, f"refused({answered})")
+
+
+def test_a_proxy_that_passes_no_stream_on_has_a_code_of_its_own() -> None:
+    said = {"proxy-status": "cdn.example; error=incremental_refused"}
+    assert failed(Answering(status=501, headers=said)) == ("upstream_incremental_refused", 502, "refused(501)")
+    assert failed(Answering(status=501)) == ("upstream_refused", 502, "refused(501)")
 
 
 def test_retry_after_is_kept() -> None:
@@ -118,3 +126,26 @@ def test_what_is_asked_is_let_go_when_the_answer_begins() -> None:
             assert sys.getrefcount(content) == 2, "this function's, and the one that getrefcount is given"
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("events", "told"),
+    [
+        ([b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n', b"data: [DONE]\n\n"], []),
+        ([b'data: {"choices":[{"delta":{},"finish_reason":"length"}]}\n\n', b"data: [DONE]\n\n"], ["length"]),
+        ([b'data: {"choices":[{"delta":{},"finish_reason":"two words"}]}\n\n', b"data: [DONE]\n\n"], []),
+    ],
+)
+def test_why_the_provider_ended_is_told_where_it_said_so_in_a_word_that_can_be_shown(
+    events: list[bytes], told: list[str]
+) -> None:
+    heard: list[str] = []
+
+    async def main() -> None:
+        upstream = upstream_over(Answering(events))
+        with contextlib.suppress(Failed):
+            async for _ in llm(upstream, upstream.question("hi"), Into(finished=heard.append)):
+                assert not heard, "behind all pieces"
+
+    asyncio.run(main())
+    assert heard == told
