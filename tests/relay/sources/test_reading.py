@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamkit.presets import writer
-from streamkit.relay.settings import Limits
 from streamkit.presets.reader import HEARTBEATS
+from streamkit.relay.settings import Limits
 from tests.relay.sources.upstreams import Answering, Chunk, failed, joined, relay, stream
 
 # --- complete -------------------------------------------------------------------------------------------------------
