@@ -90,11 +90,11 @@ class Choices:
         return notes
 
     def _pick(self, choice: Choice, index: int, speaks: bool) -> list[Choice]:
-        if self._taken is None:
+        if self._taken is None and not speaks:
             self._begun.add(index)
-            if not speaks:
-                return [_first(choice)] if index == min(self._begun) else []
-            self._taken = min(self._begun)
+            return [_first(choice)] if index == min(self._begun) else []
+        if self._taken is None:
+            self._taken = min((*self._begun, index))  # 0 began, and 1 speaks: it may be the same one
         if index == self._taken or self._counts_up:
             self._finished = self._finished or bool(choice.get("finish_reason"))
             self._leave_held()

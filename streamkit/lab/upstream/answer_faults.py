@@ -6,7 +6,9 @@ say, and not by the presets: so these scripts are a check of the presets too.
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar, Final, Literal
@@ -19,6 +21,7 @@ from streamkit.presets.writing import Writer
 __all__ = ["BareError", "Choice", "DoneMark", "Empty", "Finish", "NoBlankLine", "WrongType"]
 
 MARK: Final = "@@@@"
+FIRST_CHOICE: Final = b'"choices":[{"index":0,'
 DONE: Final = b"data: [DONE]\n\n"
 
 
@@ -73,11 +76,14 @@ class DoneMark(Fault):
     stage: ClassVar[int] = CONTENT
 
     def apply(self, answer: ScriptedAnswer) -> list[Step]:
-        end = answer.steps[-1]
+        *before, end = answer.steps
         if end.kind != "end" or not _has_json_events(answer.form):
             return answer.steps
-        said = any(step.kind in ("piece", "close") for step in answer.steps)
-        mark = Step(end.due_ns, "noise", partial(bytes, DONE), proof="proof" if said else "")
+        if before[-1].kind == "part":  # an event that is not ended: this is one more line of it
+            mark = Step(end.due_ns, "part", partial(bytes, DONE))
+        else:
+            said = any(step.kind in ("piece", "close") for step in before)
+            mark = Step(end.due_ns, "noise", partial(bytes, DONE), proof="proof" if said else "")
         return answer.inserted(len(answer.steps) - 1, mark)
 
 
@@ -213,13 +219,13 @@ class Choice(Fault):
     choices: ClassVar[Choices] = {"how": ("one", "counting")}
 
     def apply(self, answer: ScriptedAnswer) -> list[Step]:
-        return [self._numbered(step) for step in answer.steps]
+        numbers = itertools.repeat(1) if self.how == "one" else itertools.count()
+        return [self._numbered(step, numbers) for step in answer.steps]
 
-    def _numbered(self, step: Step) -> Step:
-        number = 1 if self.how == "one" else max(step.at - 1, 0)
-        if step.kind != "piece" or b'"choices":[{"index":0,' not in step.data:
+    def _numbered(self, step: Step, numbers: Iterator[int]) -> Step:
+        if step.kind not in ("open", "piece", "close") or FIRST_CHOICE not in step.data:
             return step
-        data = step.data.replace(b'"choices":[{"index":0,', b'"choices":[{"index":%d,' % number)
+        data = step.data.replace(FIRST_CHOICE, b'"choices":[{"index":%d,' % next(numbers))
         return replace(step, encode=partial(bytes, data))
 
 

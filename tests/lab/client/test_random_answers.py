@@ -1,6 +1,7 @@
 """Random answers, read by the recorder: no broken one is complete, no whole one is broken, no text is lost or made up.
 
-Behind an event that it cannot read it goes on, as a recorder should: there it may have more than was to be known.
+Behind an event that it cannot read, and behind the end, it goes on, as a recorder should: there it may have more text
+than was to be known.
 
 The truth is the script's own, from what its faults say of themselves; the bytes are parted into head and body by h11.
 """
@@ -51,6 +52,6 @@ def test_the_recorder_judges_a_random_answer_as_its_script_does(part: int) -> No
             continue
         assert recording.outcome.ok is truth.whole, (seed, given, recording.outcome)
         if truth.whole:
-            assert recording.text == truth.text, (seed, given)
+            assert recording.text.startswith(truth.text), (seed, given)
         else:
             assert truth.text.startswith(recording.text) or recording.text.startswith(truth.text), (seed, given)
