@@ -57,6 +57,7 @@ def own_connection(
         )
         async with contextlib.aclosing(transport):
             response = await transport.handle_async_request(request)
+            response.request = request
             async with contextlib.aclosing(response):
                 yield response
 
@@ -113,7 +114,7 @@ async def feed_from_library(response: Any, recorder: Recorder, fed: Callable[[bo
 
 
 def _undecoded(response: Any) -> AsyncIterator[bytes]:
-    """The body as it came: what a compressed one grows to has no bound, and is not what the wire brought.
+    """The body as it came: what an encoded one grows to has no bound, and is not what the wire brought.
 
     A test transport may give a response that was read before; its content is all there is.
     """

@@ -27,6 +27,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from streamkit.lab.client.coded import coding_notes
 from streamkit.lab.client.decoder import Decoder
 from streamkit.lab.client.ending import outcome_of, problem_code, server_outcome
 from streamkit.lab.client.handover import Handover
@@ -73,6 +74,7 @@ class Recorder:
         on_piece: Callable[[str], object] | None = None,
         keep_bytes: int = 8 << 20,
         max_events: int = 1_000_000,
+        max_event_bytes: int = 1 << 20,
         max_bytes: int = 64 << 20,
         calibration: Calibration | None = None,
         paced: bool = False,
@@ -85,7 +87,7 @@ class Recorder:
         self.head_ns: int | None = None
         self.ended_ns: int | None = None
         self.status: int | None = None
-        self._decoder = Decoder(preset, reasoning, max_events)
+        self._decoder = Decoder(preset, reasoning, max_events, max_event_bytes, max_bytes)
         self.heard = paced or on_piece is not None  # somebody waits for the text
         now = self.now if self.heard else self._returned
         self.handover = Handover(self._decoder.events, on_piece, now, paced=paced)
@@ -185,6 +187,8 @@ class Recorder:
             for index, text in decoder.close(len(self._reads) - 1, self._reads.at_ns[-1], whole=self.bound is None):
                 self.handover.came(index, text)
         self._keep_read()
+        if failure is None and not decoder.final:
+            failure = decoder.undecoded
         self.handover.end(interrupted=interrupted)
         outcome, error = outcome_of(
             status=self.status,
@@ -277,4 +281,10 @@ class Recorder:
     def _described(self) -> dict[str, Any]:
         if self.loop_lag_ns is not None:
             self._meta["loop_lag_ns"] = self.loop_lag_ns
-        return {**self._meta, "framing": self._framing(), "notes": [*self._decoder.notes(), *self._notes]}
+        notes = [*self._decoder.notes(), *self._notes, *self._coding_notes()]
+        return {**self._meta, "framing": self._framing(), "notes": notes}
+
+    def _coding_notes(self) -> list[str]:
+        sent_ns = self._relative(self._timings.sent_ns) or 0
+        asked = self._meta.get("accept_encoding")
+        return coding_notes(self._decoder.coding, asked, self._decoder.events, len(self._reads), sent_ns)
