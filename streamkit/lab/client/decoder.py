@@ -48,8 +48,10 @@ if TYPE_CHECKING:
 
     _Decode: TypeAlias = Callable[[bytes, int, int], Iterable[tuple[int, str]]]
 
-__all__ = ["Decoder"]
+__all__ = ["MAX_EVENT_BYTES", "Decoder"]
 
+MAX_EVENT_BYTES: Final = 16 << 20
+"""Of one line or event: pictures come as megabytes of base64. A relay, which has many streams at once, bears less."""
 MAX_PROBLEM_BYTES: Final = 64 * 1024
 
 
@@ -68,7 +70,7 @@ class Decoder:
         preset: str | Preset | None = None,
         reasoning: bool = False,
         max_events: int = 1_000_000,
-        max_event_bytes: int = 1 << 20,
+        max_event_bytes: int = MAX_EVENT_BYTES,
         max_bytes: int = 64 << 20,
     ) -> None:
         self.events = Events()
@@ -78,6 +80,7 @@ class Decoder:
         self.coding: str | None = None
         self.undecoded: WireFailure | None = None
         self._given = None if preset is None else find_preset(preset)
+        self._reasoning = reasoning
         self._pieces = PieceReader(preset, reasoning)
         self._room = max_events
         self._max_event_bytes = max_event_bytes
@@ -233,6 +236,8 @@ class Decoder:
         except LimitExceeded as error:
             wire_events = error.events
             self.bound = "max_line_bytes" if isinstance(error, LineTooLong) else "max_event_bytes"
+        if self._parser.grammar == "json" and not self.events:
+            self._pieces = PieceReader(self._given, self._reasoning, documents=True)
         return self._rows(wire_events, read, at_ns)
 
     def _rows(self, wire_events: Iterable[ServerSentEvent], read: int, at_ns: int) -> Iterator[tuple[int, str]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from streamkit.extractor.pieces import End, ExtractionError, Piece, ProviderError
 from streamkit.presets import Preset, detect
 from streamkit.presets import preset as find_preset
+from streamkit.presets.whole import detect_whole, whole_of
 
 if TYPE_CHECKING:
     from streamkit.parser import ServerSentEvent
@@ -18,15 +19,19 @@ DETECT_WITHIN: Final = 32  # events; a provider's shape shows in the first few
 
 
 class PieceReader:
-    """What one answer's events say; `final` once nothing that comes can change how it ended."""
+    """What one answer's events say; `final` once nothing that comes can change how it ended.
 
-    def __init__(self, preset: str | Preset | None, reasoning: bool) -> None:
+    `documents`: they are JSON documents, so one may be a whole answer.
+    """
+
+    def __init__(self, preset: str | Preset | None, reasoning: bool, *, documents: bool = False) -> None:
         self.error: str | None = None
         self.error_data = ""
         """The data of the event that reported it."""
         self.final = False
         self._reasoning = reasoning
-        self._preset = None if preset is None else find_preset(preset, reasoning=reasoning)
+        self._documents = documents
+        self._preset = None if preset is None else self._found(preset)
         self._waiting: list[ServerSentEvent] = []  # seen before a preset was found
         self._guessing = preset is None
         self._ended = False
@@ -52,11 +57,13 @@ class PieceReader:
             return [self._read(event)]
         self._waiting.append(event)
         found = detect(self._waiting)
+        if found is None and self._documents:
+            found = detect_whole(event)
         if found is None:
             self._guessing = len(self._waiting) < DETECT_WITHIN
             return [("", "")]
         self._guessing = False
-        self._preset = find_preset(found, reasoning=self._reasoning)
+        self._preset = self._found(found)
         return [self._read(waiting) for waiting in self._waiting]
 
     def notes(self) -> list[str]:
@@ -64,6 +71,10 @@ class PieceReader:
         if self._preset is None and self._waiting:
             notes.append("no preset fits the events, so there is no text; name one with preset=")
         return notes
+
+    def _found(self, preset: str | Preset) -> Preset:
+        found = find_preset(preset, reasoning=self._reasoning)
+        return whole_of(found) if self._documents else found
 
     def _read(self, event: ServerSentEvent) -> tuple[str, str]:
         result = self._preset.read(event) if self._preset is not None else None

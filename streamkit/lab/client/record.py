@@ -19,6 +19,7 @@ from streamkit.content.codings import requested
 from streamkit.lab.client import calibrate as calibration
 from streamkit.lab.client.batch import Batch
 from streamkit.lab.client.connections import feed_from_library, own_connection, your_client
+from streamkit.lab.client.decoder import MAX_EVENT_BYTES
 from streamkit.lab.client.looplag import watch_loop
 from streamkit.lab.client.pace import read_at_pace
 from streamkit.lab.client.recorder import Recorder
@@ -70,7 +71,7 @@ async def record(
     on_piece: Callable[[str], object] | None = None,
     keep_bytes: bool | int = True,
     max_events: int = 1_000_000,
-    max_event_bytes: int = 1 << 20,
+    max_event_bytes: int = MAX_EVENT_BYTES,
     max_bytes: int = 64 << 20,
     reader: Reader | None = None,
     gauge_ms: float = 0.0,
@@ -105,8 +106,8 @@ async def record(
     total_s     seconds for all of it; `timeout(total)`
     max_events, max_bytes   beyond, the recorder hangs up: `cancelled(max_events)`, `cancelled(max_bytes)`. Of an
                 encoded body both the bytes that came and those they grow to are counted
-    max_event_bytes   of one line or event, 1 MiB as the relay has it; beyond, likewise: `cancelled(max_line_bytes)`,
-                `cancelled(max_event_bytes)`
+    max_event_bytes   of one line or event, 16 MiB (where the relay bears 1); beyond, likewise:
+                `cancelled(max_line_bytes)`, `cancelled(max_event_bytes)`
 
     reader      at which pace to read (`sk.Reader`); None: as fast as it comes. Paced, `handed_ns` is when an
                 event was handed over, or the end of the recording if that came first. Over TLS a read cannot be made

@@ -28,7 +28,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from streamkit.lab.client.coded import coding_notes
-from streamkit.lab.client.decoder import Decoder
+from streamkit.lab.client.decoder import MAX_EVENT_BYTES, Decoder
 from streamkit.lab.client.ending import outcome_of, problem_code, server_outcome
 from streamkit.lab.client.handover import Handover
 from streamkit.lab.recording import origin
@@ -74,7 +74,7 @@ class Recorder:
         on_piece: Callable[[str], object] | None = None,
         keep_bytes: int = 8 << 20,
         max_events: int = 1_000_000,
-        max_event_bytes: int = 1 << 20,
+        max_event_bytes: int = MAX_EVENT_BYTES,
         max_bytes: int = 64 << 20,
         calibration: Calibration | None = None,
         paced: bool = False,

@@ -2,6 +2,8 @@
 
 question ──post──▶ upstream
                    upstream ──head──▶ _check_head ──bytes──▶ Reading ──pieces──▶ into.offer, or else yielded
+
+What the body is written in is decided by its first bytes (`streamkit.content.looking`), not by its media type.
 """
 
 from __future__ import annotations
@@ -18,14 +20,15 @@ from typing import TYPE_CHECKING, Final
 
 import httpx2
 
-from streamkit.extractor.pieces import ExtractionError, Piece, ProviderError
+from streamkit.content.codings import codings_of
+from streamkit.content.head import NO_CONTENT, Grammar, accepted, media_types
+from streamkit.extractor.pieces import Piece
 from streamkit.outcome import Outcome
-from streamkit.parser import ServerSentEvent
 from streamkit.presets import Preset
 from streamkit.presets.asking import UpstreamRequest
 from streamkit.relay.failure import Failed, Failure
 from streamkit.relay.sources.post import post
-from streamkit.relay.sources.reading import TRUNCATED, Reading, provider_failure
+from streamkit.relay.sources.reading import TRUNCATED, Reading
 from streamkit.relay.sources.source import Into, Offer
 from streamkit.relay.sources.upstream import Upstream
 from streamkit.taps import STREAM_ID_HEADER, StreamTaps
@@ -38,10 +41,20 @@ if TYPE_CHECKING:
 __all__ = ["llm", "retry_after_s"]
 
 MAX_RETRY_AFTER_S: Final = 60
-MAX_ERROR_BODY_BYTES: Final = 64 * 1024
 PASSED_ON: Final = frozenset({429, 503})
-FOREIGN_TYPES: Final = frozenset({"text/html", "application/xhtml+xml", "text/xml", "application/xml"})
-"""Refused under a 200. Anything else is tried: some providers stream as text/plain, or name no type at all."""
+FOREIGN_TYPES: Final = frozenset(
+    {
+        "text/html",
+        "application/xhtml+xml",
+        "text/xml",
+        "application/xml",
+        "application/json",
+        "application/problem+json",
+    }
+)
+"""Refused under a 200, unless the body's first bytes are an answer's after all. Anything else is tried: some providers
+stream as text/plain, or name no type at all.
+"""
 
 
 async def llm(upstream: Upstream, question: UpstreamRequest, into: Into) -> AsyncGenerator[list[Piece], None]:
@@ -58,9 +71,9 @@ async def llm(upstream: Upstream, question: UpstreamRequest, into: Into) -> Asyn
     with _wire_errors_become_failures():
         async with post(upstream, question) as response:
             del question  # sent, and perhaps large: not held for as long as the answer takes
-            await _check_head(response, upstream.preset)
+            expected = _check_head(response, upstream.preset)
             body: Body | None = response.extensions.get("stamps")  # None: a transport of somebody else's
-            reading = Reading(upstream.preset, upstream.settings.limits, into.taps)
+            reading = Reading(upstream.preset, upstream.settings.limits, into.taps, expected)
             if body is not None:
                 into.opened(body)
             late = _iterated(response, reading) if body is None else _poured(body, reading, into.offer)
@@ -128,20 +141,17 @@ def _wire_errors_become_failures() -> Iterator[None]:
         raise Failed(TRUNCATED) from None
 
 
-async def _check_head(response: httpx2.Response, preset: Preset) -> None:
-    """Raise Failed unless a stream follows."""
+def _check_head(response: httpx2.Response, preset: Preset) -> Grammar:
+    """Raise Failed unless an answer follows; what it is expected to be written in."""
     status = response.status_code
     if status in PASSED_ON:
         raise Failed(_passed_on(status, response.headers.get("retry-after")))
-    if status != 200:
+    if not accepted(status) or status in NO_CONTENT:
         raise Failed(Failure(Outcome("refused", status), "upstream_refused", 502, f"the upstream answered {status}"))
-    if response.headers.get("content-encoding", "identity").lower() not in {"identity", ""}:
+    if codings_of(response.headers.get("content-encoding")):
         raise Failed(_unusable("upstream_content_encoding", "the upstream compressed its answer unasked"))
-    media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type in FOREIGN_TYPES:
-        raise Failed(_unusable("upstream_content_type", f"the upstream answered with {media_type}"))
-    if media_type == "application/json" and preset.grammar != "ndjson":
-        raise Failed(await _json_instead_of_a_stream(response, preset))
+    types = media_types(response.headers.get("content-type"))
+    return "text" if types and types <= FOREIGN_TYPES else preset.grammar
 
 
 def _passed_on(status: int, retry_after: str | None) -> Failure:
@@ -149,19 +159,6 @@ def _passed_on(status: int, retry_after: str | None) -> Failure:
     code = "upstream_rate_limited" if status == 429 else "upstream_overloaded"
     wait_s = retry_after_s(retry_after, datetime.now(UTC))
     return Failure(Outcome("refused", status), code, status, f"the upstream answered {status}", retry_after_s=wait_s)
-
-
-async def _json_instead_of_a_stream(response: httpx2.Response, preset: Preset) -> Failure:
-    """Many providers answer an error with 200 and a JSON body: name it by its own code."""
-    body = b""
-    async for data in response.aiter_raw():
-        body += data
-        if len(body) > MAX_ERROR_BODY_BYTES:
-            break
-    result = preset.read(ServerSentEvent(data=body.decode("utf-8", "replace")))
-    if isinstance(result, ProviderError) and not isinstance(result, ExtractionError):
-        return provider_failure(result)
-    return _unusable("upstream_content_type", "the upstream answered with application/json instead of a stream")
 
 
 def _unusable(code: str, detail: str) -> Failure:

@@ -10,10 +10,12 @@ import time
 from operator import length_hint
 from typing import Final
 
+from streamkit.content.head import Grammar
+from streamkit.content.looking import AnswerParser
 from streamkit.errors import LimitExceeded
 from streamkit.extractor.pieces import ExtractionError, Piece, ProviderError, weigh
 from streamkit.outcome import Outcome
-from streamkit.parser import NDJSONParser, ServerSentEvent, SSEParser
+from streamkit.parser import ServerSentEvent
 from streamkit.presets import Preset
 from streamkit.relay.bounds import CROWDED_BYTES, is_crowded
 from streamkit.relay.failure import Failed, Failure
@@ -28,22 +30,28 @@ HEARTBEATS: Final = frozenset({"ping", "heartbeat", "keepalive", "keep-alive"})
 TRUNCATED: Final = Failure(
     Outcome("truncated"), "upstream_truncated", 502, "the upstream's answer was cut, or malformed, before its end"
 )
+NOT_A_STREAM: Final = Failure(
+    Outcome("error_event", "upstream_content_type"),
+    "upstream_content_type",
+    502,
+    "the upstream answered with something else than an answer in events",
+)
 
 
 class Reading:
-    """One answer of `preset`'s provider, within `limits`."""
+    """One answer of `preset`'s provider, within `limits`, expected to be written in a grammar, or else not believed."""
 
-    def __init__(self, preset: Preset, limits: Limits, taps: StreamTaps | None) -> None:
-        if preset.grammar == "ndjson":
-            self._parser: SSEParser | NDJSONParser = NDJSONParser(max_line_bytes=limits.max_line_bytes)
-        else:
-            self._parser = SSEParser(max_line_bytes=limits.max_line_bytes, max_event_bytes=limits.max_event_bytes)
+    def __init__(self, preset: Preset, limits: Limits, taps: StreamTaps | None, expected: Grammar) -> None:
+        self._parser = AnswerParser(
+            expected, max_line_bytes=limits.max_line_bytes, max_event_bytes=limits.max_event_bytes
+        )
         self._taps = taps
         self._read_ns = 0
         self._gathered = 0  # bytes since the last event was complete: what comes next is no longer than that
         self._read_pieces = preset.read_pieces
         self._has_end_marker = preset.has_end_marker
         self._finish_sign = False
+        self._found = False  # a piece
         self.complete = False
         self.saw_event = False
         self.failure: Failure | None = None
@@ -67,6 +75,8 @@ class Reading:
                 502,
                 f"the upstream sent a line or event beyond {error.limit} bytes",
             )
+        if not events and self._parser.grammar == "text":
+            self.failure = NOT_A_STREAM
         if events:
             if self._gathered > CROWDED_BYTES:
                 events = self._before_a_crowd(events)
@@ -96,6 +106,7 @@ class Reading:
                 break
             self.complete = end.conclusive
             self._finish_sign = True
+        self._found = self._found or bool(pieces)
         self.saw_event = bool(pieces) or any(event.event not in HEARTBEATS for event in events)
         if self._taps is not None and pieces:
             texts, size = weigh(pieces)
@@ -105,6 +116,8 @@ class Reading:
 
     def check_end(self, *, clean: bool) -> None:
         """The body is over: raise Failed unless that was the whole answer."""
+        if self.failure is None and self._is_no_stream():
+            raise Failed(NOT_A_STREAM)
         if self.complete:
             return
         if self.failure is not None:
@@ -114,6 +127,12 @@ class Reading:
         signs = self._finish_sign or (not self._has_end_marker and self._parser.unfinished is None)
         if not (clean and signs):
             raise Failed(TRUNCATED)
+
+    def _is_no_stream(self) -> bool:
+        """It was a page, or JSON of which nothing is a stream's text: something else, or a whole answer in one."""
+        if self._parser.grammar == "json":
+            return not self._found and self._parser.unfinished is None
+        return self._parser.grammar == "text"
 
 
 def provider_failure(error: ProviderError) -> Failure:
