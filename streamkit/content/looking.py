@@ -16,7 +16,6 @@ from typing import Final
 
 from streamkit.content.head import Grammar
 from streamkit.parser import JSONParser, NDJSONParser, ServerSentEvent, SSEParser
-from streamkit.parser.lines import Readable
 
 __all__ = ["LOOK_BYTES", "AnswerParser", "look"]
 
@@ -76,7 +75,7 @@ class AnswerParser:
 
     def __init__(self, expected: Grammar, *, max_line_bytes: int = 1 << 20, max_event_bytes: int = 1 << 20) -> None:
         self.grammar: Grammar | None = None
-        self.feed: Callable[[Readable], list[ServerSentEvent]] = self._look
+        self.feed: Callable[[bytes], list[ServerSentEvent]] = self._look
         """The events that these bytes complete; that of the parser itself, as soon as there is one."""
         self._expected = expected
         self._bounds = max_line_bytes, max_event_bytes
@@ -95,7 +94,7 @@ class AnswerParser:
         """What the end of the body cut off, or None."""
         return None if self._parser is None else self._parser.unfinished
 
-    def _look(self, data: Readable) -> list[ServerSentEvent]:
+    def _look(self, data: bytes) -> list[ServerSentEvent]:
         self._held += data
         grammar = look(self._held, self._expected)
         return [] if grammar is None else self._read_as(grammar)
@@ -116,5 +115,5 @@ class AnswerParser:
         return self._parser.feed(held)
 
 
-def _pass_over(_: Readable) -> list[ServerSentEvent]:
+def _pass_over(_: bytes) -> list[ServerSentEvent]:
     return []
