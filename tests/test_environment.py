@@ -15,7 +15,7 @@ EXTRAS = ("notebooks", "pandas", "test")
 PYPI_NAMES = {"matplotlib-base": "matplotlib", "brotli-python": "brotli"}
 """What conda-forge calls differently."""
 MARKED = {"backports.zstd": "; python_version < '3.14'"}
-"""What some versions of Python have themselves, with the marker that both files give it; it comes from PyPI, as conda has
+"""What later versions of Python have themselves, with the marker that both files give it. It comes from PyPI: conda has
 no such markers.
 """
 RANGED = {"sanic"}

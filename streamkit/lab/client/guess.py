@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Guess"]
 
+_BOM: Final = b"\xef\xbb\xbf"
 _NO_FIELD: Final = re.compile(rb"^(?!(?:data|event|id|retry)?:|(?:data|event|id|retry)?\r?$)", re.M)
 
 
@@ -43,12 +44,14 @@ class Guess:
         return self._values(self._first if not before else data) if grammar == "json" else grammar
 
     def end(self) -> Grammar:
-        """The body is over."""
-        return "sse" if look(self._first, "text") == "sse" else "text"
+        """The body is over, and held no event: fields, or comments, that were cut; or else it was text."""
+        if look(self._first, "text") != "sse" or _NO_FIELD.search(self._first.removeprefix(_BOM)):
+            return "text"
+        return "text" if self._first.startswith(b":") and b"\n" not in self._first else "sse"
 
     def _event_stream(self) -> Grammar | None:
         lines, _, _ = self._first[:LOOK_BYTES].rpartition(b"\n")
-        if lines and _NO_FIELD.search(lines.removeprefix(b"\xef\xbb\xbf")):
+        if lines and _NO_FIELD.search(lines.removeprefix(_BOM)):
             return "text"
         return "sse" if len(self._first) >= LOOK_BYTES or SSEParser().feed(self._first) else None
 

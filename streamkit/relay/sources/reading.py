@@ -39,12 +39,13 @@ NOT_A_STREAM: Final = Failure(
 
 
 class Reading:
-    """One answer of `preset`'s provider, within `limits`, expected to be written in a grammar, or else not believed."""
+    """One answer of `preset`'s provider, within `limits`; `expected`: written in what, if not the preset's grammar."""
 
-    def __init__(self, preset: Preset, limits: Limits, taps: StreamTaps | None, expected: Grammar) -> None:
-        self._parser = AnswerParser(
-            expected, max_line_bytes=limits.max_line_bytes, max_event_bytes=limits.max_event_bytes
-        )
+    def __init__(
+        self, preset: Preset, limits: Limits, taps: StreamTaps | None, expected: Grammar | None = None
+    ) -> None:
+        bounds = {"max_line_bytes": limits.max_line_bytes, "max_event_bytes": limits.max_event_bytes}
+        self._parser = AnswerParser(expected or preset.grammar, **bounds)
         self._taps = taps
         self._read_ns = 0
         self._gathered = 0  # bytes since the last event was complete: what comes next is no longer than that
