@@ -417,10 +417,13 @@ for name, content_type in {
     chinese = chunk(event("你")) + chunk(raw_event('{"choices": [{"delta": {"content": "好"}}]}'.encode()))
     fields = [CHUNKED] if content_type is None else [CHUNKED, f"Content-Type: {content_type}"]
     case(f"type_{name}", head(*fields) + chinese + chunk(DONE) + LAST_CHUNK, Whole("你好"))
-for content_type in ("application/json", "text/html", "text/html, text/event-stream"):
-    name = re.sub(r"\W+", "_", content_type)
-    told = head(CHUNKED, f"Content-Type: {content_type}")
-    case(f"stream_as_{name}", told + chunk(event("a")) + chunk(DONE) + LAST_CHUNK, Whole("a"))
+for foreign in ("application/json", "text/html", "text/html, text/event-stream"):
+    name = re.sub(r"\W+", "_", foreign)
+    case(
+        f"stream_as_{name}",
+        head(CHUNKED, f"Content-Type: {foreign}") + chunk(event("a")) + chunk(DONE) + LAST_CHUNK,
+        Whole("a"),
+    )
 for coding in ("gzip", "deflate", "br", "zstd", "identity, gzip", "x-nonsense"):
     packed = chunk(zlib.compress(event("a") + DONE, wbits=31)) + LAST_CHUNK
     name = re.sub(r"\W+", "_", coding)
