@@ -103,7 +103,7 @@ class AnswerParser:
         held, self._held, self.grammar = self._held, b"", grammar
         max_line, max_event = self._bounds
         if grammar == "sse":
-            self._parser = SSEParser(max_line_bytes=max_line, max_event_bytes=max_event)
+            self._parser = SSEParser(max_line_bytes=max_line, max_event_bytes=max_event, strays=True)
         elif grammar == "ndjson":
             self._parser = NDJSONParser(max_line_bytes=max_line)
         elif grammar == "json":

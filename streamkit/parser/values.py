@@ -138,7 +138,7 @@ class JSONParser:
         stop = len(data) if end < 0 else end
         known = bytes(self._item) + data[pos : min(stop, pos + 8)]
         if not self._array and _FIELD.match(known):
-            self._stream = SSEParser(max_line_bytes=self._max_event, max_event_bytes=self._max_event)
+            self._stream = SSEParser(max_line_bytes=self._max_event, max_event_bytes=self._max_event, strays=True)
             before = self._stream.feed(bytes(self._item))
             assert not before  # noqa: S101  the beginning of a line is no event
             self._item.clear()

@@ -7,11 +7,9 @@ from typing import Any
 
 import pytest
 
-from streamkit.extractor import Piece
-from streamkit.extractor.pieces import End, ProviderError
+from streamkit.extractor.pieces import ProviderError
 from streamkit.parser import ServerSentEvent
-from streamkit.presets import detect, preset
-from streamkit.presets.whole import detect_whole, whole_of
+from streamkit.presets import Answer, detect, preset
 
 ANSWERS: dict[str, tuple[str, dict[str, Any], str | None]] = {
     "chat completion": (
@@ -41,7 +39,11 @@ ANSWERS: dict[str, tuple[str, dict[str, Any], str | None]] = {
         },
         "max_tokens",
     ),
-    "gemini": ("gemini", {"candidates": [{"content": {"parts": [{"text": "hi"}]}}], "modelVersion": "g"}, None),
+    "gemini": (
+        "gemini",
+        {"candidates": [{"content": {"parts": [{"text": "hi"}]}, "finishReason": "STOP"}], "modelVersion": "g"},
+        "STOP",
+    ),
     "ollama": ("ollama", {"model": "m", "message": {"content": "hi"}, "done": True, "done_reason": "stop"}, "stop"),
     "cohere": (
         "cohere",
@@ -59,36 +61,28 @@ ANSWERS: dict[str, tuple[str, dict[str, Any], str | None]] = {
 
 @pytest.mark.parametrize(("name", "answer", "reason"), ANSWERS.values(), ids=ANSWERS)
 def test_a_whole_answer_is_one_piece_with_its_reason(name: str, answer: dict[str, Any], reason: str | None) -> None:
-    result = whole_of(preset(name)).read(ServerSentEvent(data=json.dumps(answer)))
-    assert isinstance(result, Piece)
-    assert (result.text, None if result.end is None else result.end.reason) == ("hi", reason)
+    read = Answer(preset(name))
+    (piece,) = read.read([ServerSentEvent(data=json.dumps(answer))])
+    assert (piece.text, read.finish_reason, read.problem_at_end(clean=True)) == ("hi", reason, None)
 
 
 @pytest.mark.parametrize("which", ANSWERS)
 def test_whose_it_is_shows_in_its_shape(which: str) -> None:
     name, answer, _ = ANSWERS[which]
-    event = ServerSentEvent(data=json.dumps(answer))
-    assert (detect([event]) or detect_whole(event)) == name.removesuffix("-responses")
+    assert detect([ServerSentEvent(data=json.dumps(answer))]) == name.removesuffix("-responses")
 
 
-def test_those_who_speak_another_ones_language_are_read() -> None:
-    mine = whole_of(preset("mistral"))
-    assert mine.read(ServerSentEvent(data=json.dumps(ANSWERS["message"][1]))) == Piece("hi", "", End("max_tokens"))
+@pytest.mark.parametrize("error", ['{"code": "busy"}', '"busy"'])
+def test_an_error_alone_is_in_openais_shape_as_everybodys_is(error: str) -> None:
+    event = ServerSentEvent(data=f'{{"error": {error}}}')
+    assert detect([event]) == "openai"
+    result = preset("openai").read(event)
+    assert isinstance(result, ProviderError)
+    assert result.code == "busy"
 
 
-def test_thinking_is_reasoning_and_shown_where_it_is_asked_for() -> None:
-    answer = {"choices": [{"message": {"reasoning_content": "hm", "content": "hi"}, "finish_reason": "stop"}]}
-    event = ServerSentEvent(data=json.dumps(answer))
-    assert whole_of(preset("deepseek", reasoning=True)).read(event) == Piece("hi", "hm", End("stop", conclusive=False))
-    assert whole_of(preset("deepseek")).read(event) == Piece("hi", "", End("stop", conclusive=False))
-
-
-def test_an_error_is_one_by_its_code() -> None:
-    event = ServerSentEvent(data='{"error": {"code": "busy"}}')
-    assert whole_of(preset("anthropic")).read(event) == ProviderError("busy", event.data)
-    assert detect_whole(event) == "openai"
-
-
-@pytest.mark.parametrize("data", ['{"result": 5, "error": null}', "{}", "[1]", "no JSON", '{"text": "hi"}'])
+@pytest.mark.parametrize(
+    "data", ['{"result": 5, "error": null}', '{"error": false}', '{"error": ""}', "{}", "[1]", "no JSON", '{"a": "hi"}']
+)
 def test_other_documents_are_nobodys(data: str) -> None:
-    assert detect_whole(ServerSentEvent(data=data)) is None
+    assert detect([ServerSentEvent(data=data)]) is None

@@ -80,7 +80,6 @@ class Decoder:
         self.coding: str | None = None
         self.undecoded: WireFailure | None = None
         self._given = None if preset is None else find_preset(preset)
-        self._reasoning = reasoning
         self._pieces = PieceReader(preset, reasoning)
         self._room = max_events
         self._max_event_bytes = max_event_bytes
@@ -136,6 +135,11 @@ class Decoder:
             yield from self._settle(self._guess.end())
         if self._parser is not None:
             yield from self._rows(self._parser.close() if whole else [], read, at_ns)
+            late_text, late_reasoning = self._pieces.close()
+            if late_text or late_reasoning:
+                self.events.text[-1] += late_text
+                self.events.reasoning[-1] += late_reasoning
+                yield len(self.events) - 1, late_text
             if self._typeless and not self.events:
                 self._notes.append("the body is not one event; without preset= it is recorded as the text that it is")
             elif self._parser.unfinished is not None:
@@ -168,9 +172,24 @@ class Decoder:
         return None if self._parser is None else self._pieces.name
 
     @property
-    def unmarked(self) -> str | None:
-        """The same where that provider marks its end, and no mark was seen."""
-        return self.preset if self._pieces.lacks_end else None
+    def signed(self) -> bool:
+        """The provider said that it finishes."""
+        return self._pieces.answer is not None and self._pieces.answer.signed
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the answer ended, in the provider's word; None where that was not told."""
+        return None if self._pieces.answer is None else self._pieces.answer.finish_reason
+
+    def problem_at_end(self, *, clean: bool) -> str | None:
+        """The body is over, and this closed: why that is not the whole answer; None where it is, or nobody knows.
+
+        See `streamkit.presets.Answer.problem_at_end`.
+        """
+        answer = self._pieces.answer
+        if answer is None or self._parser is None:
+            return None
+        return answer.problem_at_end(clean=clean, unfinished=self._parser.unfinished)
 
     def notes(self) -> list[str]:
         """What has to be known about the rows."""
@@ -236,8 +255,6 @@ class Decoder:
         except LimitExceeded as error:
             wire_events = error.events
             self.bound = "max_line_bytes" if isinstance(error, LineTooLong) else "max_event_bytes"
-        if self._parser.grammar == "json" and not self.events:
-            self._pieces = PieceReader(self._given, self._reasoning, documents=True)
         return self._rows(wire_events, read, at_ns)
 
     def _rows(self, wire_events: Iterable[ServerSentEvent], read: int, at_ns: int) -> Iterator[tuple[int, str]]:

@@ -16,7 +16,6 @@ from streamkit.content.looking import LOOK_BYTES, look
 from streamkit.errors import LimitExceeded
 from streamkit.parser import JSONParser, SSEParser
 from streamkit.presets import detect
-from streamkit.presets.whole import detect_whole
 
 if TYPE_CHECKING:
     from streamkit.content.head import Grammar
@@ -64,4 +63,4 @@ class Guess:
                 return "text"
         if not values:
             return None
-        return "json" if detect(values[:1]) or detect_whole(values[0]) else "text"
+        return "json" if detect(values[:1]) else "text"

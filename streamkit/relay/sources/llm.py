@@ -16,6 +16,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import httpx2
@@ -73,7 +74,8 @@ async def llm(upstream: Upstream, question: UpstreamRequest, into: Into) -> Asyn
             del question  # sent, and perhaps large: not held for as long as the answer takes
             expected = _check_head(response, upstream.preset)
             body: Body | None = response.extensions.get("stamps")  # None: a transport of somebody else's
-            reading = Reading(upstream.preset, upstream.settings.limits, into.taps, expected)
+            preset = upstream.preset if expected == upstream.preset.grammar else _without_whole(upstream.preset)
+            reading = Reading(preset, upstream.settings.limits, into.taps, expected)
             if body is not None:
                 into.opened(body)
             late = _iterated(response, reading) if body is None else _poured(body, reading, into.offer)
@@ -152,6 +154,12 @@ def _check_head(response: httpx2.Response, preset: Preset) -> Grammar:
         raise Failed(_unusable("upstream_content_encoding", "the upstream compressed its answer unasked"))
     types = media_types(response.headers.get("content-type"))
     return "text" if types and types <= FOREIGN_TYPES else preset.grammar
+
+
+@lru_cache(maxsize=16)
+def _without_whole(preset: Preset) -> Preset:
+    """Where not even the media type speaks of a stream, a whole answer in one document is none, and refused as such."""
+    return replace(preset, whole=())
 
 
 def _passed_on(status: int, retry_after: str | None) -> Failure:

@@ -101,10 +101,10 @@ def test_a_stream_is_read_whatever_its_type_says(content_type: str | None, name:
 @pytest.mark.parametrize("content_type", ["application/json", "text/event-stream"])
 def test_an_array_of_a_streams_events_is_read_element_by_element(content_type: str) -> None:
     """Gemini's without alt=sse."""
-    parts = [b'[{"candidates": [{"content": {"parts": [{"text": "%s"}]}}]}\n' % text for text in (b"a", b"b")]
-    reads = [parts[0], b",\n" + parts[1][1:], b"]\n"]
+    chunk = b'{"candidates": [{"content": {"parts": [{"text": "%s"}]}%s}]}'
+    reads = [b"[" + chunk % (b"a", b"") + b"\n", b",\r\n" + chunk % (b"b", b', "finishReason": "STOP"') + b"\n", b"]"]
     assert relay(Answering(reads, headers=typed(content_type)), "gemini") == ([["a"], ["b"]], None)
-    assert failed(Answering(reads[:2], headers=typed(content_type)), "gemini")[0] == "upstream_truncated"
+    assert failed(Answering(reads[:1], headers=typed(content_type)), "gemini")[0] == "upstream_truncated"
 
 
 @pytest.mark.parametrize("content_type", ["text/html; charset=utf-8", "application/json", "TEXT/HTML"])
@@ -113,11 +113,19 @@ def test_an_answer_that_is_no_stream_is_refused(content_type: str) -> None:
     assert failed(upstream)[0] == "upstream_content_type"
 
 
-@pytest.mark.parametrize("content_type", ["application/json", "text/event-stream"])
+WHOLE = b'{"object": "chat.completion", "choices": [{"message": {"content": "OK"}, "finish_reason": "stop"}]}'
+
+
 @pytest.mark.parametrize("behind", [b"", b"\n\ndata: [DONE]\n\n"])
-def test_a_whole_answer_in_a_document_is_no_stream_either(content_type: str, behind: bytes) -> None:
-    body = b'{"object": "chat.completion", "choices": [{"message": {"content": "OK"}, "finish_reason": "stop"}]}'
-    assert failed(Answering([body + behind], headers=typed(content_type)))[0] == "upstream_content_type"
+def test_a_whole_answer_in_a_document_is_no_stream_where_its_type_says_so_too(behind: bytes) -> None:
+    assert failed(Answering([WHOLE + behind], headers=typed("application/json")))[0] == "upstream_content_type"
+
+
+@pytest.mark.parametrize("content_type", ["text/event-stream", "text/plain", None])
+@pytest.mark.parametrize("behind", [b"", b"\n\ndata: [DONE]\n\n"])
+def test_under_another_type_it_is_one_piece(content_type: str | None, behind: bytes) -> None:
+    batches, failure = relay(Answering([WHOLE[:20], WHOLE[20:] + behind], headers=typed(content_type)))
+    assert (joined(batches), failure) == ("OK", None)
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 203])
