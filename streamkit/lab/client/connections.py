@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Answering: TypeAlias = AbstractAsyncContextManager[httpx2.Response]
     """The request is sent on entering; the connection is given back, or closed, on leaving."""
 
-__all__ = ["feed_from_library", "own_connection", "your_client"]
+__all__ = ["feed_from_library", "headers_of", "own_connection", "your_client"]
 
 MAX_PORT: Final = 65535
 _CONNECTED: Final = ("connect_tcp.complete", "connect_unix_socket.complete")
@@ -111,6 +111,14 @@ async def feed_from_library(response: Any, recorder: Recorder, fed: Callable[[bo
             more = recorder.feed(stamps.read, stamps.at_ns, data, stamps.kind, stamps.error_ns, late_ns)
         if not fed(more):
             return
+
+
+def headers_of(response: Any) -> dict[str, str]:
+    """Its headers, as they describe what `feed_from_library` and a body of ours bring."""
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    if response.is_stream_consumed:  # a test transport's, decoded when it was read
+        headers.pop("content-encoding", None)
+    return headers
 
 
 def _undecoded(response: Any) -> AsyncIterator[bytes]:

@@ -18,7 +18,7 @@ import httpx2
 from streamkit.content.codings import requested
 from streamkit.lab.client import calibrate as calibration
 from streamkit.lab.client.batch import Batch
-from streamkit.lab.client.connections import feed_from_library, own_connection, your_client
+from streamkit.lab.client.connections import feed_from_library, headers_of, own_connection, your_client
 from streamkit.lab.client.decoder import MAX_EVENT_BYTES
 from streamkit.lab.client.looplag import watch_loop
 from streamkit.lab.client.pace import read_at_pace
@@ -182,7 +182,7 @@ async def _follow(
     version = response.extensions.get("http_version")
     if (asked := response.request.headers.get("accept-encoding")) is not None:
         recorder.note("accept_encoding", asked)
-    recorder.head(response.status_code, response.headers, None if version is None else version.decode("ascii"))
+    recorder.head(response.status_code, headers_of(response), None if version is None else version.decode("ascii"))
     ending = _Ending(recorder, deadline)
 
     def sink(part: ReadPart) -> bool:
