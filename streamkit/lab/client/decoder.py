@@ -113,7 +113,7 @@ class Decoder:
         content_type = headers.get("content-type")
         told = grammar_of(content_type)
         expected = told if self._given is None else self._given.grammar
-        self._typeless = told is None
+        self._typeless = told is None and self._given is not None
         if expected is not None:
             bound = self._max_event_bytes
             self._parser = AnswerParser(expected, max_line_bytes=bound, max_event_bytes=bound)

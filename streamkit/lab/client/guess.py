@@ -30,17 +30,20 @@ class Guess:
     """Fed the body's bytes until it says what they are; `most_bytes` of JSON may be looked at."""
 
     def __init__(self, most_bytes: int = LOOK_BYTES) -> None:
-        self._most = most_bytes
         self._first = b""
         self._json = JSONParser(max_event_bytes=most_bytes)
+        self._is_json = False  # by its first bytes
 
     def feed(self, data: bytes) -> Grammar | None:
         """What it is; None: more of it is needed to say."""
-        before, self._first = len(self._first), self._first + data
+        if self._is_json:
+            return self._values(data)
+        self._first += data
         grammar = look(self._first, "text")
         if grammar == "sse":
             return self._event_stream()
-        return self._values(self._first if not before else data) if grammar == "json" else grammar
+        self._is_json = grammar == "json"
+        return self._values(self._first) if self._is_json else grammar
 
     def end(self) -> Grammar:
         """The body is over, and held no event: fields, or comments, that were cut; or else it was text."""
