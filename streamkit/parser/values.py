@@ -17,6 +17,7 @@ _QUOTE: Final = re.compile(rb'["\\]')
 _BETWEEN: Final = re.compile(rb"[ \t\r\n,\x1e\xef\xbb\xbf]*")  # commas, RFC 7464's separator, a BOM
 _SCALAR_END: Final = re.compile(rb"[\s,\]]")
 _FIELD: Final = re.compile(rb"(data|event|id|retry)?:")
+LONGEST_FIELD: Final = len("event:")
 _OPENING: Final = b"{["
 _DONE: Final = b"[DONE]"
 
@@ -136,8 +137,8 @@ class JSONParser:
     def _line(self, data: bytes, pos: int, events: list[ServerSentEvent]) -> int:
         end = data.find(b"\n", pos)
         stop = len(data) if end < 0 else end
-        known = bytes(self._item) + data[pos : min(stop, pos + 8)]
-        if not self._array and _FIELD.match(known):
+        begins = bytes(self._item[:LONGEST_FIELD]) + data[pos : min(stop, pos + LONGEST_FIELD)]
+        if not self._array and len(self._item) < LONGEST_FIELD and _FIELD.match(begins):
             self._stream = SSEParser(max_line_bytes=self._max_event, max_event_bytes=self._max_event, strays=True)
             before = self._stream.feed(bytes(self._item))
             assert not before  # noqa: S101  the beginning of a line is no event

@@ -95,3 +95,11 @@ def test_wrong_calls_say_what_was_expected() -> None:
     with pytest.raises(ValueError, match="at least 1 byte"):
         JSONParser(max_event_bytes=0)
     assert repr(parser) == "<JSONParser closed>"
+
+
+def test_a_long_line_that_comes_byte_by_byte_costs_what_it_costs_at_once() -> None:
+    """Nothing that came before is looked at again: a quarter of a megabyte in single bytes is read in a moment."""
+    parser = JSONParser(max_event_bytes=1 << 20)
+    for _ in range(1 << 18):
+        parser.feed(b"x")
+    assert [len(event.data) for event in parser.feed(b"\n")] == [1 << 18]

@@ -52,6 +52,7 @@ class Reading:
         self._gathered = 0  # bytes since the last event was complete: what comes next is no longer than that
         self._answer = Answer(preset)
         self._found = False  # a piece
+        self._foreign = expected == "text"  # its type is not an answer's
         self.saw_event = False
         self.failure: Failure | None = None
 
@@ -141,9 +142,9 @@ class Reading:
             raise Failed(NOTHING_CAME if problem == EMPTY else TRUNCATED)
 
     def _is_no_stream(self) -> bool:
-        """It was a page, or JSON of which nothing is a stream's text: something else, or a whole answer in one."""
-        if self._parser.grammar == "json":
-            return not self._found and self._parser.unfinished is None
+        """It was a page, or JSON of which nothing is text, and no end either, unless its type said that it is JSON."""
+        if self._parser.grammar == "json" and self._parser.unfinished is None:
+            return not self._found and (self._foreign or not self._answer.signed)
         return self._parser.grammar == "text"
 
 
