@@ -83,9 +83,12 @@ class Answer:
     def read(self, events: Sequence[ServerSentEvent]) -> list[Piece]:
         """The pieces of these events, up to the first that ends the answer or fails; what follows that is not read.
 
-        An event is never read twice: whoever has got a failure and wants the rest gives the events behind it.
+        Whoever has got a failure and wants the rest gives the events behind it; behind the provider's last word nothing
+        is part of the answer.
         """
         pieces: list[Piece] = []
+        if self.complete:
+            return pieces
         run = iter(events)
         if not self._recognised:
             self._look_at_first(events)
@@ -154,8 +157,10 @@ class Answer:
     def _look_at_first(self, events: Sequence[ServerSentEvent]) -> None:
         """The first event that is of this provider, if it stands before the end."""
         for event in events:
-            if event.data.strip() == DONE:
-                return
+            if DONE in event.data:
+                end = self._rules.read_by_rules(event)
+                if isinstance(end, End) and end.conclusive:
+                    return
             value = self._rules.document(event).json
             if self._rules.recognises(value):
                 self._recognised = True

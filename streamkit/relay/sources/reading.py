@@ -117,7 +117,7 @@ class Reading:
 
     def _extract(self, events: list[ServerSentEvent]) -> list[Piece]:
         answer = self._answer
-        pieces = [] if answer.complete else answer.read(events)
+        pieces = answer.read(events)
         if answer.failure is not None:  # it came before what was too large
             self.failure = provider_failure(answer.failure)
         self._found = self._found or bool(pieces)
