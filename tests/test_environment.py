@@ -12,8 +12,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 EXTRAS = ("notebooks", "pandas", "test")
-PYPI_NAMES = {"matplotlib-base": "matplotlib"}
+PYPI_NAMES = {"matplotlib-base": "matplotlib", "brotli-python": "brotli"}
 """What conda-forge calls differently."""
+MARKED = {"backports.zstd": "; python_version < '3.14'"}
+"""What later versions of Python have themselves, with the marker that both files give it. It comes from PyPI: conda has
+no such markers.
+"""
 RANGED = {"sanic"}
 """What has an upper bound, with its reason in pyproject.toml. Everything else has none: a bound without a reason keeps
 users from versions that work.
@@ -30,9 +34,10 @@ def bounds(requirements: list[str]) -> dict[str, str]:
     """
     found = {}
     for requirement in requirements:
-        match = re.fullmatch(r"([A-Za-z0-9._-]+)(>=[0-9.]+(,<[0-9.]+)?)", requirement)
+        match = re.fullmatch(r"([A-Za-z0-9._-]+)(>=[0-9.]+(,<[0-9.]+)?)(; .+)?", requirement)
         assert match, f"expected a requirement such as numpy>=2.0, got {requirement!r}"
         name = match[1].lower()
+        assert match[4] == MARKED.get(name), f"expected {name} with the marker {MARKED.get(name)}, got {requirement!r}"
         assert match[3] is None or name in RANGED, f"expected no upper bound without a reason, got {requirement!r}"
         found[name] = match[2]
     return found
@@ -104,6 +109,13 @@ def test_an_upper_bound_is_refused_unless_it_has_a_reason_and_is_then_compared()
 def test_any_other_form_is_refused_as_conda_and_pip_write_it_differently(other: str) -> None:
     with pytest.raises(AssertionError, match="expected a requirement such as"):
         bounds([other])
+
+
+def test_a_marker_is_refused_unless_it_has_a_reason() -> None:
+    with pytest.raises(AssertionError, match="expected numpy with the marker None"):
+        bounds(["numpy>=2.0; python_version < '3.14'"])
+    with pytest.raises(AssertionError, match=r"expected backports\.zstd with the marker"):
+        bounds(["backports.zstd>=1.0"])
 
 
 def test_what_is_bounded_above_is_what_is_said_to_be() -> None:

@@ -83,9 +83,12 @@ class Answer:
     def read(self, events: Sequence[ServerSentEvent]) -> list[Piece]:
         """The pieces of these events, up to the first that ends the answer or fails; what follows that is not read.
 
-        An event is never read twice: whoever has got a failure and wants the rest gives the events behind it.
+        Whoever has got a failure and wants the rest gives the events behind it; behind the provider's last word nothing
+        is part of the answer.
         """
         pieces: list[Piece] = []
+        if self.complete:
+            return pieces
         run = iter(events)
         if not self._recognised:
             self._look_at_first(events)

@@ -79,7 +79,13 @@ _OPENAI = Preset(
         ErrorMark(where="type == 'response.failed'", code="response.error.code", message="response.error.message"),
         ErrorMark(where="type == 'response.cancelled'", code="response.status"),
     ),
-    signs=("choices exists", "type == 'response.created'", "type == 'response.output_text.delta'"),
+    signs=(
+        "choices exists",
+        "type == 'response.created'",
+        "type == 'response.output_text.delta'",
+        "object == 'response'",
+        ("error exists", "error != null", "error != false", "error != ''"),  # whoever fails does so in its shape
+    ),
     ask=asking.openai,
     write=writing.OPENAI,
 )
@@ -118,7 +124,12 @@ TABLE = (
         ),
         whole=Extractor("content[*].text", where="type == 'message'"),
         errors=(*COMMON_ERRORS, ErrorMark(where="type == 'error'")),
-        signs=("type == 'message_start'", "type == 'content_block_start'", "type == 'content_block_delta'"),
+        signs=(
+            "type == 'message_start'",
+            "type == 'content_block_start'",
+            "type == 'content_block_delta'",
+            ("type == 'message'", "stop_reason exists"),  # one whole message
+        ),
         ask=asking.anthropic,
         write=writing.ANTHROPIC,
     ),
@@ -163,8 +174,15 @@ TABLE = (
         ends=(
             EndMark(where="type == 'message-end'", reason="delta.finish_reason"),
             EndMark(where="@data == '[DONE]'", conclusive=False),  # stands behind message-end, which has said it all
+            EndMark(reason=Extractor("finish_reason", where="message exists"), conclusive=False),
         ),
-        signs=("type == 'message-start'", "type == 'content-start'", "type == 'content-delta'"),
+        whole=Extractor("message.content[*].text", where="finish_reason exists"),
+        signs=(
+            "type == 'message-start'",
+            "type == 'content-start'",
+            "type == 'content-delta'",
+            ("message.content exists", "finish_reason exists"),
+        ),
         ask=asking.cohere,
         write=writing.COHERE,
     ),
@@ -239,7 +257,8 @@ TABLE = (
         name="huggingface",
         text=Extractor("token.text", where="token.special != true"),
         ends=(EndMark(where=("generated_text exists", "generated_text != null"), reason="details.finish_reason"),),
-        signs=("token.text exists",),
+        whole=Extractor("generated_text", where="token absent"),
+        signs=("token.text exists", ("generated_text exists", "token absent")),
         ask=asking.huggingface,
         write=writing.HUGGINGFACE,
     ),

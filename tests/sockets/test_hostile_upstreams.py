@@ -412,14 +412,14 @@ case(
     sized(ERROR, "Content-Type: application/json"),
     Refused(502, "upstream_error", "error_event(model_not_found)"),
 )
-case("json_error_as_stream", sized(ERROR, TYPE), TRUNCATED)
+case("json_error_as_stream", sized(ERROR, TYPE), Refused(502, "upstream_error", "error_event(model_not_found)"))
 case("json_no_error", sized(b'{"a": 1}', "Content-Type: application/json"), unusable("upstream_content_type"))
 case(
     "endless_json", flood(head(CHUNKED, "Content-Type: application/json"), chunk(b"[" * 1000), 1 << 24),
-    unusable("upstream_content_type"), large=True,
+    unusable("upstream_too_large"), large=True,
 )  # fmt: skip
 case("stalled_json", head("Content-Length: 99", "Content-Type: application/json") + b"{", SILENT)
-case("cut_json", then_closed(head("Content-Length: 99", "Content-Type: application/json") + ERROR), TRUNCATED)
+case("cut_json", then_closed(head("Content-Length: 99", "Content-Type: application/json") + ERROR[:40]), TRUNCATED)
 for name, content_type in {
     "none": None,
     "text": "text/plain",
@@ -434,6 +434,13 @@ for name, content_type in {
     chinese = chunk(event("你")) + chunk(raw_event('{"choices": [{"delta": {"content": "好"}}]}'.encode()))
     fields = [CHUNKED] if content_type is None else [CHUNKED, f"Content-Type: {content_type}"]
     case(f"type_{name}", head(*fields) + chinese + chunk(DONE) + LAST_CHUNK, Whole("你好"))
+for foreign in ("application/json", "text/html", "text/html, text/event-stream"):
+    name = re.sub(r"\W+", "_", foreign)
+    case(
+        f"stream_as_{name}",
+        head(CHUNKED, f"Content-Type: {foreign}") + chunk(event("a")) + chunk(DONE) + LAST_CHUNK,
+        Whole("a"),
+    )
 for coding in ("gzip", "deflate", "br", "zstd", "identity, gzip", "x-nonsense"):
     packed = chunk(zlib.compress(event("a") + DONE, wbits=31)) + LAST_CHUNK
     name = re.sub(r"\W+", "_", coding)
@@ -442,7 +449,9 @@ for coding in ("gzip", "deflate", "br", "zstd", "identity, gzip", "x-nonsense"):
         head(TYPE, CHUNKED, f"Content-Encoding: {coding}") + packed,
         unusable("upstream_content_encoding"),
     )
-case("coding_identity", GOOD.replace(b"200 OK\r\n", b"200 OK\r\nContent-Encoding: identity\r\n"), Whole("ab"))
+for coding in ("identity", "none", "gbk"):
+    named = f"200 OK\r\nContent-Encoding: {coding}\r\n".encode()
+    case(f"coding_{coding}", GOOD.replace(b"200 OK\r\n", named), Whole("ab"))
 
 # Lies about where the message ends.
 BODY: Final = event("a") + event("b") + DONE

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Answering: TypeAlias = AbstractAsyncContextManager[httpx2.Response]
     """The request is sent on entering; the connection is given back, or closed, on leaving."""
 
-__all__ = ["feed_from_library", "own_connection", "your_client"]
+__all__ = ["feed_from_library", "headers_of", "own_connection", "your_client"]
 
 MAX_PORT: Final = 65535
 _CONNECTED: Final = ("connect_tcp.complete", "connect_unix_socket.complete")
@@ -57,6 +57,7 @@ def own_connection(
         )
         async with contextlib.aclosing(transport):
             response = await transport.handle_async_request(request)
+            response.request = request
             async with contextlib.aclosing(response):
                 yield response
 
@@ -112,8 +113,16 @@ async def feed_from_library(response: Any, recorder: Recorder, fed: Callable[[bo
             return
 
 
+def headers_of(response: Any) -> dict[str, str]:
+    """Its headers, as they describe what `feed_from_library` and a body of ours bring."""
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    if response.is_stream_consumed:  # a test transport's, decoded when it was read
+        headers.pop("content-encoding", None)
+    return headers
+
+
 def _undecoded(response: Any) -> AsyncIterator[bytes]:
-    """The body as it came: what a compressed one grows to has no bound, and is not what the wire brought.
+    """The body as it came: what an encoded one grows to has no bound, and is not what the wire brought.
 
     A test transport may give a response that was read before; its content is all there is.
     """

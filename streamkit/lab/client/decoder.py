@@ -4,11 +4,15 @@ Theory of operation
 -------------------
 The head decides, once, how the body is read:
 
+    content codings           are taken off first (`content.codings`), whatever follows
     status other than 2xx     the problem is collected; there are no events
-    compressed unasked        nothing: its bytes are counted by whoever feeds them
-    text/event-stream         SSEParser     ─┐
-    NDJSON by any name        NDJSONParser  ─┴▶ PieceReader (a preset, given or guessed) ─▶ a row of `events`
-    anything else             text: what one read brought is one event
+    a preset is given         its grammar  ─┐
+    text/event-stream         SSE          ─┤
+    NDJSON by any name        NDJSON       ─┴▶ AnswerParser ─▶ PieceReader ─▶ a row of `events`
+    anything else             a `Guess`: one of these, or text, of which what one read brought is one event
+
+The `AnswerParser` looks at the first bytes before it believes what is expected; a guess keeps what came until it is
+sure, and then takes it as it came, read by read: what is looked at loses nothing and moves no time.
 
 `feed` is a generator: it yields the index of each row whose text has become known, and that text, before it looks at
 the next event. Who iterates may so stamp and tell each event by itself, and what that takes is seen in the next one's
@@ -22,25 +26,32 @@ of the data is not looked at.
 from __future__ import annotations
 
 import codecs
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
+from streamkit.content.codings import KNOWN, CodingError, Decoding, codings_of
+from streamkit.content.head import accepted, grammar_of, media_types
+from streamkit.content.looking import LOOK_BYTES, AnswerParser
 from streamkit.errors import LimitExceeded, LineTooLong
-from streamkit.lab.client.ending import accepted
+from streamkit.lab.client.guess import Guess
 from streamkit.lab.client.piece_reader import PieceReader
+from streamkit.lab.client.wire_failure import WireFailure
 from streamkit.lab.recording.recorded import Events
-from streamkit.parser import NDJSONParser, ServerSentEvent, SSEParser
+from streamkit.outcome import Outcome
+from streamkit.parser import ServerSentEvent
+from streamkit.presets import preset as find_preset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from streamkit.content.head import Grammar
     from streamkit.presets import Preset
 
-__all__ = ["Decoder"]
+    _Decode: TypeAlias = Callable[[bytes, int, int], Iterable[tuple[int, str]]]
 
-NDJSON_TYPES: Final = frozenset(
-    f"application/{name}"
-    for name in ("x-ndjson", "ndjson", "jsonl", "x-jsonl", "jsonlines", "x-jsonlines", "stream+json", "json-seq+ndjson")
-)
+__all__ = ["MAX_EVENT_BYTES", "Decoder"]
+
+MAX_EVENT_BYTES: Final = 16 << 20
+"""Of one line or event: pictures come as megabytes of base64. A relay, which has many streams at once, bears less."""
 MAX_PROBLEM_BYTES: Final = 64 * 1024
 
 
@@ -50,37 +61,69 @@ class Decoder:
     final     an end marker or an error event was read: nothing that comes can change the outcome
     bound     the bound of ours that was reached
     problem   the body behind a status other than 2xx
+    coding    the content codings that lay over the body, as `gzip, br`
+    undecoded how that body could not be decoded, or broke off inside a coding
     """
 
     def __init__(
-        self, preset: str | Preset | None = None, reasoning: bool = False, max_events: int = 1_000_000
+        self,
+        preset: str | Preset | None = None,
+        reasoning: bool = False,
+        max_events: int = 1_000_000,
+        max_event_bytes: int = MAX_EVENT_BYTES,
+        max_bytes: int = 64 << 20,
     ) -> None:
         self.events = Events()
         self.final = False
         self.bound: str | None = None
         self.problem = bytearray()
+        self.coding: str | None = None
+        self.undecoded: WireFailure | None = None
+        self._given = None if preset is None else find_preset(preset)
         self._pieces = PieceReader(preset, reasoning)
         self._room = max_events
-        self._parser: SSEParser | NDJSONParser | None = None
+        self._max_event_bytes = max_event_bytes
+        self._room_for_bytes = max_bytes
+        self._parser: AnswerParser | None = None
+        self._typeless = False  # a preset was believed, and no media type
+        self._guess = Guess()
+        self._held: list[tuple[bytes, int, int]] = []  # while it guesses
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
         self._notes: list[str] = []
-        self._decode: Callable[[bytes, int, int], Iterable[tuple[int, str]]] = self._ignore
+        self._coding = Decoding(())
+        self._decode: _Decode = self._ignore
+        self._uncoded: _Decode = self._ignore  # what is done with the body under its codings
 
     def head(self, status: int, headers: Mapping[str, str]) -> None:
         """Choose how to read; names of `headers` in lower case."""
-        media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-        encoding = headers.get("content-encoding", "identity").strip().lower()
+        self._decode = self._uncoded = self._choose(status, headers)
+        codings = codings_of(headers.get("content-encoding"))
+        if not codings:
+            return
+        self.coding = ", ".join(codings)
+        try:
+            self._coding, self._decode = Decoding(codings), self._uncode
+        except ValueError:
+            self._decode = self._ignore
+            self._undecodable("unknown_coding", f"the body is {self.coding}; what can be decoded is {', '.join(KNOWN)}")
+
+    def _choose(self, status: int, headers: Mapping[str, str]) -> _Decode:
         if not accepted(status):
-            self._decode = self._collect_problem
-        elif encoding not in ("", "identity"):
-            self._notes.append("the body is compressed although that was not asked for; its bytes are kept undecoded")
-        elif media_type == "text/event-stream":
-            self._parser, self._decode = SSEParser(strays=True), self._parse
-        elif media_type in NDJSON_TYPES:
-            self._parser, self._decode = NDJSONParser(), self._parse
-        else:
-            self._decode = self._take_text
-            self._notes.append("the body has no event borders: each event here is what one read brought")
+            return self._collect_problem
+        content_type = headers.get("content-type")
+        told = grammar_of(content_type)
+        expected = told if self._given is None else self._given.grammar
+        self._typeless = told is None and self._given is not None
+        if expected is not None:
+            bound = self._max_event_bytes
+            self._parser = AnswerParser(expected, max_line_bytes=bound, max_event_bytes=bound)
+            return self._parse
+        types = media_types(content_type)
+        if types == {"text/plain"} and headers.get("x-content-type-options", "").strip().lower() == "nosniff":
+            return self._as_text()  # its sender says that it is what it says
+        is_json = any(name.endswith("json") for name in types)
+        self._guess = Guess(self._max_event_bytes if is_json else LOOK_BYTES)
+        return self._hold
 
     def feed(self, data: bytes, read: int, at_ns: int) -> Iterable[tuple[int, str]]:
         """Decode what the read numbered `read` brought at `at_ns`; has to be iterated to its end."""
@@ -88,6 +131,8 @@ class Decoder:
 
     def close(self, read: int, at_ns: int, *, whole: bool) -> Iterator[tuple[int, str]]:
         """The body is over: what still waits came with this last read. `whole`: and nothing of it was left out."""
+        if self._held:
+            yield from self._settle(self._guess.end())
         if self._parser is not None:
             yield from self._rows(self._parser.close() if whole else [], read, at_ns)
             late_text, late_reasoning = self._pieces.close()
@@ -95,8 +140,12 @@ class Decoder:
                 self.events.text[-1] += late_text
                 self.events.reasoning[-1] += late_reasoning
                 yield len(self.events) - 1, late_text
-            if self._parser.unfinished is not None:
+            if self._typeless and not self.events:
+                self._notes.append("the body is not one event; without preset= it is recorded as the text that it is")
+            elif self._parser.unfinished is not None:
                 self._notes.append("the stream ended inside an event; that event was dropped")
+        if whole and self.undecoded is None and not self._coding.whole:
+            self.undecoded = WireFailure(Outcome("truncated"), f"the body ended inside its coding ({self.coding})")
         if (rest := self._utf8.decode(b"", final=True)) and self.events:
             self.events.text[-1] += rest
             self._notes.append("the text ended inside a character")
@@ -147,9 +196,52 @@ class Decoder:
         return [*self._notes, *self._pieces.notes()]
 
     def _ignore(self, data: bytes, read: int, at_ns: int) -> Iterable[tuple[int, str]]:
-        """Encoded bytes, and those before any head."""
+        """What cannot be decoded, and what comes before any head."""
         del data, read, at_ns
         return ()
+
+    def _uncode(self, data: bytes, read: int, at_ns: int) -> Iterator[tuple[int, str]]:
+        """A read may grow to any size: what it grows to counts against the bound as it comes."""
+        try:
+            for part in self._coding.feed(data):
+                yield from self._uncoded(part[: self._room_for_bytes], read, at_ns)
+                self._room_for_bytes -= len(part)
+                if self._room_for_bytes < 0:
+                    self.bound = self.bound or "max_bytes"
+                if self.bound is not None:
+                    return
+        except CodingError:
+            self._undecodable("malformed_coding", f"the body is not {self.coding}, as it says, from read {read} on")
+            self._decode = self._ignore
+
+    def _undecodable(self, code: str, why: str) -> None:
+        self.undecoded = WireFailure(Outcome("error_event", code), why)
+        self._notes.append(f"{why}; its bytes are kept as they came")
+
+    def _hold(self, data: bytes, read: int, at_ns: int) -> Iterable[tuple[int, str]]:
+        self._held.append((data, read, at_ns))
+        grammar = self._guess.feed(data)
+        return () if grammar is None else self._settle(grammar)
+
+    def _settle(self, grammar: Grammar) -> Iterator[tuple[int, str]]:
+        """It is known now what the body is: what was held comes as it came."""
+        held, self._held = self._held, []
+        bound = self._max_event_bytes
+        if grammar == "text":
+            decode = self._as_text()
+        else:
+            self._parser = AnswerParser(grammar, max_line_bytes=bound, max_event_bytes=bound)
+            decode = self._parse
+        if self._decode == self._hold:  # no coding lies over it
+            self._decode = decode
+        self._uncoded = decode
+        for part in held:
+            if self.bound is None:
+                yield from decode(*part)
+
+    def _as_text(self) -> _Decode:
+        self._notes.append("the body has no event borders: each event here is what one read brought")
+        return self._take_text
 
     def _collect_problem(self, data: bytes, read: int, at_ns: int) -> Iterable[tuple[int, str]]:
         del read, at_ns

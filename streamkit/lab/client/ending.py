@@ -6,11 +6,12 @@ import json
 import re
 from typing import Final
 
+from streamkit.content.head import accepted
 from streamkit.lab.client.wire_failure import WireFailure
 from streamkit.outcome import Outcome
 from streamkit.presets.answer import EMPTY, TRUNCATED
 
-__all__ = ["accepted", "outcome_of", "problem_code", "server_outcome"]
+__all__ = ["outcome_of", "problem_code", "server_outcome"]
 
 _CODE: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
@@ -32,7 +33,7 @@ def outcome_of(
     """How the stream ended, and why, in our words; None where that says it all. The first line that is true counts:
 
      1. no answer (connecting failed, timed out)            `refused(connect)`, `timeout(...)`: what `failure` says
-     2. a `status` other than 2xx                           `refused(status)`
+     2. a `status` that is no answer's (`content.head`)     `refused(status)`
      3. an `error` event, before any final end marker       `error_event(code)`
      4. a `final` end marker or terminal event              `complete`, whatever the connection does afterwards
      5. a `bound` of ours, so that we hung up               `cancelled(max_events)`, `cancelled(max_bytes)`, ...
@@ -71,11 +72,6 @@ def outcome_of(
     if problem == EMPTY:
         return Outcome("error_event", EMPTY), f"the answer held not one event of preset {preset!r}"
     return Outcome("complete"), None
-
-
-def accepted(status: int) -> bool:
-    """The server answers what it was asked for."""
-    return 200 <= status < 300
 
 
 def problem_code(body: bytes | bytearray) -> str | None:

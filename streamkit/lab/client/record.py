@@ -15,9 +15,11 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from streamkit.content.codings import requested
 from streamkit.lab.client import calibrate as calibration
 from streamkit.lab.client.batch import Batch
-from streamkit.lab.client.connections import feed_from_library, own_connection, your_client
+from streamkit.lab.client.connections import feed_from_library, headers_of, own_connection, your_client
+from streamkit.lab.client.decoder import MAX_EVENT_BYTES
 from streamkit.lab.client.looplag import watch_loop
 from streamkit.lab.client.pace import read_at_pace
 from streamkit.lab.client.recorder import Recorder
@@ -43,6 +45,7 @@ ACCEPT: Final = {"text": "text/plain", "sse": "text/event-stream", "ndjson": "ap
 DEFAULT_TIMEOUT: Final = httpx2.Timeout(300.0, connect=10.0)
 """Seconds, per operation, as httpx counts them: the read timeout is the longest silence between two reads."""
 
+UNENCODED: Final = "identity"
 MAX_KEPT_BYTES: Final = 8 << 20
 END_GRACE_S: Final = 1.0  # how long a server may take to end the body after the stream's own end marker
 
@@ -58,6 +61,7 @@ async def record(
     params: Any = None,
     headers: Any = None,
     accept: str | None = None,
+    accept_encoding: str | None = None,
     timeout: httpx2.Timeout | float | None = DEFAULT_TIMEOUT,  # noqa: ASYNC109  httpx's word; it is per operation
     total_s: float | None = None,
     client: Any = None,
@@ -67,6 +71,7 @@ async def record(
     on_piece: Callable[[str], object] | None = None,
     keep_bytes: bool | int = True,
     max_events: int = 1_000_000,
+    max_event_bytes: int = MAX_EVENT_BYTES,
     max_bytes: int = 64 << 20,
     reader: Reader | None = None,
     gauge_ms: float = 0.0,
@@ -77,7 +82,8 @@ async def record(
 
     The request is httpx2's: `data` is a form (a mapping), `json` any JSON value, `content` bytes, text or an async
     iterator, `files` with or without `data`, further `params` and `headers`. Nothing is asked of the server but an
-    unencoded body. `http+unix://` URLs (`http+unix://%2Ftmp%2Fs.sock/ans`) go to that unix socket.
+    unencoded body, or what `accept_encoding` says. `http+unix://` URLs (`http+unix://%2Ftmp%2Fs.sock/ans`) go to that
+    unix socket.
 
     Without `client`, a new connection is made, the environment (proxies, .netrc) is not consulted, redirects are not
     followed, and **socket reads** are stamped: by the kernel for plain TCP on Linux (`stamps == "kernel"`), otherwise
@@ -87,6 +93,10 @@ async def record(
 
     accept      the media type to ask for, or short for one: "text", "sse", "ndjson"; any other header, and a list of
                 media types, goes into `headers`
+    accept_encoding   the content codings to ask for, as "gzip, br"; "browser": those that browsers ask for, to see what
+                they see: a proxy that compresses keeps text back. None: "identity", or what a `client` of yours asks
+                for. Encoded bodies are decoded as they come (gzip, deflate, br, zstd); reads and bytes are kept as the
+                wire brought them, and `notes` says how the text came out of them
     preset      name or Preset by which text is found in events; None: guessed from the first events
     reasoning   thinking pieces are recorded too, apart from the text
     on_piece    called with each piece of text as it is decoded; what it takes is time in which nothing is read.
@@ -94,8 +104,10 @@ async def record(
     timeout     httpx's, per operation; seconds. Its read timeout gives `timeout(first_piece)` before the first byte of
                 the body and `timeout(idle)` after it; it counts bytes, so heartbeats reset it
     total_s     seconds for all of it; `timeout(total)`
-    max_events, max_bytes   beyond, the recorder hangs up: `cancelled(max_events)`, `cancelled(max_bytes)`; a line or
-                an event above 1 MiB likewise: `cancelled(max_line_bytes)`, `cancelled(max_event_bytes)`
+    max_events, max_bytes   beyond, the recorder hangs up: `cancelled(max_events)`, `cancelled(max_bytes)`. Of an
+                encoded body both the bytes that came and those they grow to are counted
+    max_event_bytes   of one line or event, 16 MiB (where the relay bears 1); beyond, likewise:
+                `cancelled(max_line_bytes)`, `cancelled(max_event_bytes)`
 
     reader      at which pace to read (`sk.Reader`); None: as fast as it comes. Paced, `handed_ns` is when an
                 event was handed over, or the end of the recording if that came first. Over TLS a read cannot be made
@@ -106,15 +118,18 @@ async def record(
     `refused(connect)`, an answer that is no HTTP or no answer `truncated`. After an end marker the outcome
     stands, and the body gets one second to end.
 
-    Raises ValueError for a URL that is not a full one and an unknown word as `accept`, TypeError for arguments that
+    Raises ValueError for a URL that is not a full one, an unknown word as `accept` or `accept_encoding` and a bound
+    below 1, TypeError for arguments that
     exclude each other (a `client` of your own reads at its own pace) and for a reader that stops for ever without
     `total_s`, UnknownPreset, and whatever `on_piece` or an iterator given as `content` raises. When its task is
     cancelled it closes the connection and lets the cancellation through.
     """
+    if max_event_bytes < 1:
+        raise ValueError(f"expected max_event_bytes of at least 1, got {max_event_bytes!r}")
     _check_reader(reader, client, total_s)
     _check_body(data=data, json=json, content=content, files=files)
     arguments = {"data": data, "json": json, "content": content, "files": files, "params": params}
-    arguments["headers"] = _headers(headers, accept)
+    arguments["headers"] = _headers(headers, accept, accept_encoding, own=client is None)
     timings = Timings()
     recorder = Recorder(
         url=_public(str(url)),
@@ -125,6 +140,7 @@ async def record(
         on_piece=on_piece,
         keep_bytes=_bytes_to_keep(keep_bytes),
         max_events=max_events,
+        max_event_bytes=max_event_bytes,
         max_bytes=max_bytes,
         calibration=calibration.latest(),
         paced=reader is not None,
@@ -164,7 +180,9 @@ async def _follow(
 ) -> None:
     """Feed the answer to the recorder until it ends, fails, or is enough."""
     version = response.extensions.get("http_version")
-    recorder.head(response.status_code, response.headers, None if version is None else version.decode("ascii"))
+    if (asked := response.request.headers.get("accept-encoding")) is not None:
+        recorder.note("accept_encoding", asked)
+    recorder.head(response.status_code, headers_of(response), None if version is None else version.decode("ascii"))
     ending = _Ending(recorder, deadline)
 
     def sink(part: ReadPart) -> bool:
@@ -239,11 +257,14 @@ def _gauged(response: Any, recorder: Recorder, batch: Batch, gauge_ms: float) ->
         yield
 
 
-def _headers(headers: Any, accept: str | None) -> list[tuple[bytes, bytes]]:
+def _headers(headers: Any, accept: str | None, accept_encoding: str | None, *, own: bool) -> list[tuple[bytes, bytes]]:
     given = httpx2.Headers(headers)
     if accept is not None:
         given["accept"] = media_type(accept)
-    given.setdefault("accept-encoding", "identity")
+    if accept_encoding is not None:
+        given["accept-encoding"] = requested(accept_encoding)
+    elif own:
+        given.setdefault("accept-encoding", UNENCODED)
     given.setdefault("incremental", "?1")  # RFC 10036: a stream is meant
     return given.raw
 

@@ -27,8 +27,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from streamkit.lab.client.decoder import Decoder
-from streamkit.lab.client.ending import accepted, outcome_of, problem_code, server_outcome
+from streamkit.content.head import accepted
+from streamkit.lab.client.coded import coding_notes
+from streamkit.lab.client.decoder import MAX_EVENT_BYTES, Decoder
+from streamkit.lab.client.ending import outcome_of, problem_code, server_outcome
 from streamkit.lab.client.handover import Handover
 from streamkit.lab.recording import origin
 from streamkit.lab.recording.recorded import Reads, Stamps
@@ -74,6 +76,7 @@ class Recorder:
         on_piece: Callable[[str], object] | None = None,
         keep_bytes: int = 8 << 20,
         max_events: int = 1_000_000,
+        max_event_bytes: int = MAX_EVENT_BYTES,
         max_bytes: int = 64 << 20,
         calibration: Calibration | None = None,
         paced: bool = False,
@@ -86,7 +89,7 @@ class Recorder:
         self.head_ns: int | None = None
         self.ended_ns: int | None = None
         self.status: int | None = None
-        self._decoder = Decoder(preset, reasoning, max_events)
+        self._decoder = Decoder(preset, reasoning, max_events, max_event_bytes, max_bytes)
         self.heard = paced or on_piece is not None  # somebody waits for the text
         now = self.now if self.heard else self._returned
         self.handover = Handover(self._decoder.events, on_piece, now, paced=paced)
@@ -186,6 +189,8 @@ class Recorder:
             for index, text in decoder.close(len(self._reads) - 1, self._reads.at_ns[-1], whole=self.bound is None):
                 self.handover.came(index, text)
         self._keep_read()
+        if failure is None and not decoder.final:
+            failure = decoder.undecoded
         self.handover.end(interrupted=interrupted)
         framing = self._framing()
         problem = decoder.problem_at_end(clean=failure is None and framing != "close")
@@ -294,4 +299,10 @@ class Recorder:
     def _described(self) -> dict[str, Any]:
         if self.loop_lag_ns is not None:
             self._meta["loop_lag_ns"] = self.loop_lag_ns
-        return {**self._meta, "framing": self._framing(), "notes": [*self._decoder.notes(), *self._notes]}
+        notes = [*self._decoder.notes(), *self._notes, *self._coding_notes()]
+        return {**self._meta, "framing": self._framing(), "notes": notes}
+
+    def _coding_notes(self) -> list[str]:
+        sent_ns = self._relative(self._timings.sent_ns) or 0
+        asked = self._meta.get("accept_encoding")
+        return coding_notes(self._decoder.coding, asked, self._decoder.events, len(self._reads), sent_ns)

@@ -57,6 +57,8 @@ overloaded, asyncio's client libraries are off by 0.6 to 1.2 ms at the 99th perc
 LIBRARY_ERROR_NS: Final = 20_000_000
 """Of what somebody else's client gave: pools, decoders and queues of unknown length lie before it; client
 libraries have been seen 9 ms late in the median at 50 streams of 100 events/s."""
+COMPRESSING: Final = frozenset(("nginx", "openresty", "tengine", "apache", "caddy", "litespeed", "microsoft-iis"))
+"""Servers, by the first word of their Server field, that can compress what passes through them."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -229,6 +231,27 @@ def _taps_are_incomplete(recording: Recorded, gap_ns: int | None) -> _Finding | 
     return None
 
 
+def _asked_for_an_unencoded_body(recording: Recorded, gap_ns: int | None) -> _Finding | None:
+    """A server that compresses where it is asked to would have sent a browser something else, perhaps in lumps.
+
+    Known where it says so (Vary: RFC 9110, section 12.5.5); likely where it is of those that compress as they are set
+    up to and need not say it (nginx does not, unless told to).
+    """
+    del gap_ns
+    headers = recording.headers
+    if recording.meta.get("accept_encoding") != "identity" or "content-encoding" in headers:
+        return None
+    varies = {word.strip() for word in headers.get("vary", "").lower().split(",")}
+    server = headers.get("server", "").lower().replace("/", " ").split()
+    if varies & {"accept-encoding", "*"}:
+        who = ""
+    elif server and server[0] in COMPRESSING:
+        who = f", and {server[0]} may compress for it"
+    else:
+        return None
+    return "limited", f"asked for an unencoded body; a browser would ask for gzip{who}"
+
+
 _RULES: Final[tuple[Callable[[Recorded, int | None], _Finding | None], ...]] = (
     _damaged,
     _sent_late,
@@ -240,6 +263,7 @@ _RULES: Final[tuple[Callable[[Recorded, int | None], _Finding | None], ...]] = (
     _reads_taken_late,
     _coalesced,
     _taps_are_incomplete,
+    _asked_for_an_unencoded_body,
 )
 
 

@@ -2,6 +2,8 @@
 
 question ──post──▶ upstream
                    upstream ──head──▶ _check_head ──bytes──▶ Reading ──pieces──▶ into.offer, or else yielded
+
+What the body is written in is decided by its first bytes (`streamkit.content.looking`), not by its media type.
 """
 
 from __future__ import annotations
@@ -15,20 +17,22 @@ from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 import httpx2
 
-from streamkit.extractor.pieces import ExtractionError, Piece, ProviderError
+from streamkit.content.codings import codings_of
+from streamkit.content.head import NO_CONTENT, Grammar, accepted, media_types
+from streamkit.extractor.pieces import Piece
 from streamkit.outcome import Outcome
-from streamkit.parser import ServerSentEvent
 from streamkit.presets import Preset
 from streamkit.presets.asking import UpstreamRequest
 from streamkit.relay.failure import Failed, Failure
 from streamkit.relay.settings import Deadlines
 from streamkit.relay.sources.post import post
-from streamkit.relay.sources.reading import TRUNCATED, Reading, provider_failure
+from streamkit.relay.sources.reading import TRUNCATED, Reading
 from streamkit.relay.sources.source import Into, Offer
 from streamkit.relay.sources.upstream import Upstream
 from streamkit.taps import STREAM_ID_HEADER, StreamTaps
@@ -44,10 +48,20 @@ __all__ = ["llm", "retry_after_s"]
 
 MAX_RETRY_AFTER_S: Final = 60
 MAX_FINISH_WAIT_S: Final = 5.0
-MAX_ERROR_BODY_BYTES: Final = 64 * 1024
 PASSED_ON: Final = frozenset({429, 503})
-FOREIGN_TYPES: Final = frozenset({"text/html", "application/xhtml+xml", "text/xml", "application/xml"})
-"""Refused under a 200. Anything else is tried: some providers stream as text/plain, or name no type at all."""
+FOREIGN_TYPES: Final = frozenset(
+    {
+        "text/html",
+        "application/xhtml+xml",
+        "text/xml",
+        "application/xml",
+        "application/json",
+        "application/problem+json",
+    }
+)
+"""Refused under a 200, unless the body's first bytes are an answer's after all. Anything else is tried: some providers
+stream as text/plain, or name no type at all.
+"""
 
 
 async def llm(upstream: Upstream, question: UpstreamRequest, into: Into) -> AsyncGenerator[list[Piece], None]:
@@ -65,9 +79,10 @@ async def llm(upstream: Upstream, question: UpstreamRequest, into: Into) -> Asyn
     with _wire_errors_become_failures():
         async with post(upstream, question) as response:
             del question  # sent, and perhaps large: not held for as long as the answer takes
-            await _check_head(response, upstream.preset)
+            expected = _check_head(response, upstream.preset)
             body: Body | None = response.extensions.get("stamps")  # None: a transport of somebody else's
-            reading = Reading(upstream.preset, upstream.settings.limits, into.taps)
+            preset = upstream.preset if expected == upstream.preset.grammar else _without_whole(upstream.preset)
+            reading = Reading(preset, upstream.settings.limits, into.taps, expected)
             if body is not None:
                 into.opened(body)
             wait_s = finish_wait_s(upstream.settings.deadlines)
@@ -226,22 +241,25 @@ def _wire_errors_become_failures() -> Iterator[None]:
         raise Failed(WIRE_FAILURES.get(type(error), TRUNCATED)) from None
 
 
-async def _check_head(response: httpx2.Response, preset: Preset) -> None:
-    """Raise Failed unless a stream follows."""
+def _check_head(response: httpx2.Response, preset: Preset) -> Grammar:
+    """Raise Failed unless an answer follows; what it is expected to be written in."""
     status = response.status_code
     if status == 501 and proxy_error(response.headers.get("proxy-status", "")) == INCREMENTAL_REFUSED:
         raise Failed(NOT_INCREMENTAL)
     if status in PASSED_ON:
         raise Failed(_passed_on(status, response.headers.get("retry-after")))
-    if status != 200:
+    if not accepted(status) or status in NO_CONTENT:
         raise Failed(Failure(Outcome("refused", status), "upstream_refused", 502, f"the upstream answered {status}"))
-    if response.headers.get("content-encoding", "identity").lower() not in {"identity", ""}:
+    if codings_of(response.headers.get("content-encoding")):
         raise Failed(_unusable("upstream_content_encoding", "the upstream compressed its answer unasked"))
-    media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type in FOREIGN_TYPES:
-        raise Failed(_unusable("upstream_content_type", f"the upstream answered with {media_type}"))
-    if media_type == "application/json" and preset.grammar != "ndjson":
-        raise Failed(await _json_instead_of_a_stream(response, preset))
+    types = media_types(response.headers.get("content-type"))
+    return "text" if types and types <= FOREIGN_TYPES else preset.grammar
+
+
+@lru_cache(maxsize=16)
+def _without_whole(preset: Preset) -> Preset:
+    """Where not even the media type speaks of a stream, a whole answer in one document is none, and refused as such."""
+    return replace(preset, whole=())
 
 
 def _passed_on(status: int, retry_after: str | None) -> Failure:
@@ -249,19 +267,6 @@ def _passed_on(status: int, retry_after: str | None) -> Failure:
     code = "upstream_rate_limited" if status == 429 else "upstream_overloaded"
     wait_s = retry_after_s(retry_after, datetime.now(UTC))
     return Failure(Outcome("refused", status), code, status, f"the upstream answered {status}", retry_after_s=wait_s)
-
-
-async def _json_instead_of_a_stream(response: httpx2.Response, preset: Preset) -> Failure:
-    """Many providers answer an error with 200 and a JSON body: name it by its own code."""
-    body = b""
-    async for data in response.aiter_raw():
-        body += data
-        if len(body) > MAX_ERROR_BODY_BYTES:
-            break
-    result = preset.read(ServerSentEvent(data=body.decode("utf-8", "replace")))
-    if isinstance(result, ProviderError) and not isinstance(result, ExtractionError):
-        return provider_failure(result)
-    return _unusable("upstream_content_type", "the upstream answered with application/json instead of a stream")
 
 
 def _unusable(code: str, detail: str) -> Failure:

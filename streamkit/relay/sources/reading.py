@@ -9,10 +9,12 @@ from __future__ import annotations
 import time
 from typing import Final
 
+from streamkit.content.head import Grammar
+from streamkit.content.looking import AnswerParser
 from streamkit.errors import LimitExceeded
 from streamkit.extractor.pieces import ExtractionError, Piece, ProviderError, weigh
 from streamkit.outcome import Outcome
-from streamkit.parser import NDJSONParser, ServerSentEvent, SSEParser
+from streamkit.parser import ServerSentEvent
 from streamkit.presets import Answer, Preset
 from streamkit.presets.answer import EMPTY
 from streamkit.presets.reader import HEARTBEATS
@@ -29,22 +31,28 @@ TRUNCATED: Final = Failure(
 NOTHING_CAME: Final = Failure(
     Outcome("error_event", EMPTY), EMPTY, 502, "the upstream's answer ended, and held not one event of its preset"
 )
+NOT_A_STREAM: Final = Failure(
+    Outcome("error_event", "upstream_content_type"),
+    "upstream_content_type",
+    502,
+    "the upstream answered with something else than an answer in events",
+)
 
 
 class Reading:
-    """One answer of `preset`'s provider, within `limits`."""
+    """One answer of `preset`'s provider, within `limits`; `expected`: written in what, if not the preset's grammar."""
 
-    def __init__(self, preset: Preset, limits: Limits, taps: StreamTaps | None) -> None:
-        if preset.grammar == "ndjson":
-            self._parser: SSEParser | NDJSONParser = NDJSONParser(max_line_bytes=limits.max_line_bytes)
-        else:
-            self._parser = SSEParser(
-                max_line_bytes=limits.max_line_bytes, max_event_bytes=limits.max_event_bytes, strays=True
-            )
+    def __init__(
+        self, preset: Preset, limits: Limits, taps: StreamTaps | None, expected: Grammar | None = None
+    ) -> None:
+        bounds = {"max_line_bytes": limits.max_line_bytes, "max_event_bytes": limits.max_event_bytes}
+        self._parser = AnswerParser(expected or preset.grammar, **bounds)
         self._taps = taps
         self._read_ns = 0
         self._gathered = 0  # bytes since the last event was complete: what comes next is no longer than that
         self._answer = Answer(preset)
+        self._found = False  # a piece
+        self._foreign = expected == "text"  # its type is not an answer's
         self.saw_event = False
         self.failure: Failure | None = None
 
@@ -86,6 +94,8 @@ class Reading:
                 502,
                 f"the upstream sent a line or event beyond {error.limit} bytes",
             )
+        if not events and self._parser.grammar == "text":
+            self.failure = NOT_A_STREAM
         if events:
             if self._gathered > CROWDED_BYTES:
                 events = self._before_a_crowd(events)
@@ -107,9 +117,10 @@ class Reading:
 
     def _extract(self, events: list[ServerSentEvent]) -> list[Piece]:
         answer = self._answer
-        pieces = [] if answer.complete else answer.read(events)
+        pieces = answer.read(events)
         if answer.failure is not None:  # it came before what was too large
             self.failure = provider_failure(answer.failure)
+        self._found = self._found or bool(pieces)
         self.saw_event = bool(pieces) or any(event.event not in HEARTBEATS for event in events)
         if self._taps is not None and pieces:
             texts, size = weigh(pieces)
@@ -120,6 +131,8 @@ class Reading:
     def check_end(self, *, clean: bool) -> None:
         """The body is over: raise Failed unless that was the whole answer."""
         answer = self._answer
+        if self.failure is None and self._is_no_stream():
+            raise Failed(NOT_A_STREAM)
         if self.failure is not None and not answer.complete:
             raise Failed(self.failure)
         problem = answer.problem_at_end(clean=clean, unfinished=self._parser.unfinished)
@@ -127,6 +140,12 @@ class Reading:
             raise Failed(provider_failure(answer.failure))
         if problem is not None:
             raise Failed(NOTHING_CAME if problem == EMPTY else TRUNCATED)
+
+    def _is_no_stream(self) -> bool:
+        """It was a page, or JSON of which nothing is text, and no end either, unless its type said that it is JSON."""
+        if self._parser.grammar == "json" and self._parser.unfinished is None:
+            return not self._found and (self._foreign or not self._answer.signed)
+        return self._parser.grammar == "text"
 
 
 def provider_failure(error: ProviderError) -> Failure:

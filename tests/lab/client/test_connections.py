@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from typing import Any
 
 import httpx
@@ -47,6 +48,35 @@ class TestYourOwnClient:
                 return await record(url, client=client, timeout=0.4)
 
         assert str(asyncio.run(main()).outcome) == "timeout(idle)"
+
+    @pytest.mark.parametrize("library", [httpx, httpx2])
+    def test_it_asks_for_the_codings_that_it_always_asks_for_and_they_are_decoded_here(self, library: Any) -> None:
+        head = HEAD.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n")
+        body = gzip.compress(event("a") + DONE)
+
+        async def main() -> tuple[Recording, str]:
+            async with (
+                serving(sending(head, chunk(body), END)) as (url, _),
+                library.AsyncClient(trust_env=False) as client,
+            ):
+                return await record(url, client=client), client.headers["accept-encoding"]
+
+        recording, own = asyncio.run(main())
+        assert recording.meta["accept_encoding"] == own
+        assert (recording.text, recording.body) == ("a", body)
+        assert "not asked for" not in " ".join(recording.meta["notes"])
+
+    def test_an_answer_that_a_test_transport_gives_read_and_decoded_is_taken_as_it_is(self) -> None:
+        def answer(_request: httpx2.Request) -> httpx2.Response:
+            headers = {"content-encoding": "gzip", "content-type": "text/event-stream"}
+            return httpx2.Response(200, content=gzip.compress(event("a") + DONE), headers=headers)
+
+        async def main() -> Recording:
+            async with httpx2.AsyncClient(transport=httpx2.MockTransport(answer)) as client:
+                return await record("http://a/", client=client)
+
+        recording = asyncio.run(main())
+        assert (str(recording.outcome), recording.text) == ("complete", "a")
 
     def test_its_base_url_and_a_transport_without_a_wire_work(self) -> None:
         def answer(_request: httpx2.Request) -> httpx2.Response:

@@ -66,6 +66,7 @@ class TestPlainText:
         assert taken([b"{}"], {"content-type": "application/json", "content-length": "2"}).text == "{}"
         assert taken([b"x"], {"content-length": "1"}).text == "x"
 
-    def test_a_preset_has_no_say_in_plain_text(self) -> None:
-        recording = taken([b"hi"], TEXT, preset="openai")
-        assert (str(recording.outcome), recording.preset) == ("complete", None)
+    def test_a_preset_that_is_given_decides_so_text_is_not_taken_for_its_answer(self) -> None:
+        recording = taken([b"the model is overloaded"], TEXT, preset="openai")
+        assert not recording.outcome.ok
+        assert "without preset= it is recorded as the text" in recording.meta["notes"][0]

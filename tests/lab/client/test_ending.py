@@ -23,7 +23,6 @@ from tests.lab.client.answers import (
     HELLO,
     NDJSON,
     SEED,
-    SSE,
     TEXT,
     Clock,
     ended,
@@ -211,8 +210,3 @@ class TestOutcomes:
         recording = taken([HELLO, HELLO[:9]])
         assert len(recording.events) == 1
         assert "ended inside an event" in recording.meta["notes"][0]
-
-    def test_a_compressed_body_is_kept_undecoded(self) -> None:
-        recording = taken([b"\x1f\x8b"], {**SSE, "content-encoding": "gzip"})
-        assert (len(recording.events), recording.body) == (0, b"\x1f\x8b")
-        assert "compressed" in recording.meta["notes"][0]

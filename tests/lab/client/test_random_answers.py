@@ -30,7 +30,7 @@ def recorded(given: Script, seed: int) -> Recording | None:
     if head is None:
         return None
     headers = {name.decode(): value.decode("latin-1") for name, value in head.headers}
-    recorder = Recorder(preset=given.preset, max_events=1 << 20)
+    recorder = Recorder(preset=given.preset, max_events=1 << 20, max_event_bytes=LIMIT)
     recorder.start()
     recorder.head(head.status_code, headers)
     chance, number = random.Random(seed), 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import logging
 import socket
 import sys
@@ -150,6 +151,27 @@ class TestRequest:
     def test_only_an_unencoded_body_is_asked_for_unless_the_caller_says_otherwise(self) -> None:
         assert b"accept-encoding: identity\r\n" in requested().lower()
         assert b"accept-encoding: gzip\r\n" in requested(headers={"Accept-Encoding": "gzip"}).lower()
+        assert b"accept-encoding: gzip, br\r\n" in requested(accept_encoding="gzip, br").lower()
+        as_a_browser = requested(accept_encoding="browser", headers={"Accept-Encoding": "gzip"}).lower()
+        assert as_a_browser.count(b"accept-encoding:") == 1
+        assert b"accept-encoding: gzip, deflate, br, zstd\r\n" in as_a_browser
+
+    def test_codings_that_could_not_be_decoded_are_refused_at_the_call(self) -> None:
+        with pytest.raises(ValueError, match='expected accept_encoding as "browser"'):
+            asyncio.run(record("http://a/", accept_encoding="compress"))
+
+    def test_a_bound_below_one_is_refused_at_the_call(self) -> None:
+        with pytest.raises(ValueError, match="expected max_event_bytes of at least 1, got 0"):
+            asyncio.run(record("http://a/", max_event_bytes=0))
+
+    def test_what_was_asked_for_is_recorded_and_an_encoded_answer_decoded(self) -> None:
+        head = HEAD.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n")
+        body = gzip.compress(event("a") + DONE)
+        for asked, unasked in (("gzip", False), (None, True)):
+            recording = recorded(sending(head, chunk(body), END), accept_encoding=asked)
+            assert (str(recording.outcome), recording.text, recording.body) == ("complete", "a", body)
+            assert recording.meta["accept_encoding"] == (asked or "identity")
+            assert ("not asked for" in " ".join(recording.meta["notes"])) is unasked
 
     def test_the_environment_has_no_say(self, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):

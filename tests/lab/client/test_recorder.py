@@ -80,8 +80,13 @@ class TestBounds:
         assert ended([b"abc", b"d"], TEXT, max_bytes=4) == "complete"
 
     def test_an_event_beyond_the_parsers_bound_ends_the_recording(self) -> None:
-        recording = taken([HELLO + b"data: " + b"x" * (1 << 20), b"\n\n"])
+        recording = taken([HELLO + b"data: " + b"x" * 100, b"\n\n"], max_event_bytes=100)
         assert (str(recording.outcome), recording.text) == ("cancelled(max_line_bytes)", "hello")
+
+    def test_an_event_of_megabytes_is_taken_as_it_carries_no_text(self) -> None:
+        picture = b'data: {"picture":"' + b"x" * (3 << 20) + b'"}\n\n'
+        recording = taken([HELLO, picture, HELLO, DONE])
+        assert (str(recording.outcome), recording.text) == ("complete", "hellohello")
 
     @pytest.mark.parametrize("keep_bytes", [3, 4])
     def test_bytes_are_kept_up_to_a_bound_and_counted_beyond_it(self, keep_bytes: int) -> None:

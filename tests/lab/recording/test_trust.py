@@ -309,3 +309,35 @@ def test_the_stated_error_covers_any_arrival_between_two_reads(
         earliest = event.at_ns if alone else ([0, *read_at])[event.read]
         came_ns = data.draw(st.integers(earliest, event.at_ns))
         assert event.at_ns - came_ns <= error_ns
+
+
+UNENCODED = {"accept_encoding": "identity"}
+BROWSER = "asked for an unencoded body; a browser would ask for gzip"
+
+
+@pytest.mark.parametrize(
+    ("headers", "reason"),
+    [
+        ({"vary": "Origin, Accept-Encoding"}, BROWSER),
+        ({"vary": "*"}, BROWSER),
+        ({"server": "nginx/1.22.1"}, f"{BROWSER}, and nginx may compress for it"),
+        ({"server": "Apache"}, f"{BROWSER}, and apache may compress for it"),
+    ],
+)
+def test_where_the_server_may_compress_for_a_browser_an_unencoded_body_is_limited(
+    headers: dict[str, str], reason: str
+) -> None:
+    trust = judge(paced(headers=headers, meta=UNENCODED))
+    assert (trust.level, trust.reasons) == ("limited", (reason,))
+
+
+@pytest.mark.parametrize(
+    ("headers", "meta"),
+    [
+        ({"vary": "Accept"}, UNENCODED), ({}, UNENCODED), ({"server": "uvicorn"}, UNENCODED),
+        ({"vary": "accept-encoding"}, {"accept_encoding": "gzip, br"}), ({"vary": "accept-encoding"}, {}),
+        ({"vary": "accept-encoding", "content-encoding": "gzip"}, UNENCODED),
+    ],
+)  # fmt: skip
+def test_where_nothing_says_so_or_it_was_asked_for_it_is_not(headers: dict[str, str], meta: dict[str, str]) -> None:
+    assert judge(paced(headers=headers, meta=meta)) == Trust("good")

@@ -16,7 +16,7 @@ from streamkit.relay.failure import Failed
 from streamkit.relay.sources.llm import llm, retry_after_s
 from streamkit.relay.sources.source import Into
 from streamkit.taps import StreamTaps
-from tests.relay.sources.upstreams import CHUNKED, Answering, failed, relay, stream, upstream_over
+from tests.relay.sources.upstreams import CHUNKED, Answering, failed, joined, relay, stream, upstream_over
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,7 @@ def test_a_failure_to_get_an_answer_is_named(error: Exception, code: str, status
         (500, "upstream_refused", 502),
         (302, "upstream_refused", 502),
         (204, "upstream_refused", 502),
+        (206, "upstream_refused", 502),
     ],
 )
 def test_a_refusal_keeps_its_status_in_the_outcome(answered: int, code: str, status: int) -> None:
@@ -72,16 +73,78 @@ def test_retry_after_is_seconds_or_a_date_and_capped(value: str | None, seconds:
     assert retry_after_s(value, datetime(2026, 11, 22, 12, tzinfo=UTC)) == seconds
 
 
-def test_a_json_error_under_200_is_named_by_its_code() -> None:
-    body = b'{"error": {"type": "invalid_request_error", "code": "model_not_found", "message": "no"}}'
-    upstream = Answering([body], headers={"content-type": "application/json", "content-length": "99"})
-    assert failed(upstream) == ("upstream_error", 502, "error_event(model_not_found)")
+ERRORS = [
+    b'{"error": {"type": "invalid_request_error", "code": "model_not_found", "message": "no"}}',
+    b'{\n  "error": {\n    "code": "model_not_found"\n  }\n}\n',
+    b'[{"error": {"code": "model_not_found"}}]',
+]
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "text/event-stream", "text/plain", "text/html", None])
+@pytest.mark.parametrize("name", ["openai", "gemini", "ollama", "anthropic"])
+@pytest.mark.parametrize("body", ERRORS)
+def test_an_error_that_is_a_document_is_named_by_its_code(content_type: str | None, name: str, body: bytes) -> None:
+    upstream = Answering([body[:5], body[5:]], headers=typed(content_type))
+    assert failed(upstream, name) == ("upstream_error", 502, "error_event(model_not_found)")
+
+
+def typed(content_type: str | None) -> dict[str, str]:
+    named = {} if content_type is None else {"content-type": content_type}
+    return {"transfer-encoding": "chunked", **named}
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["application/json", "text/html", "text/plain", "application/octet-stream", None, "application/json, text/plain"],
+)
+@pytest.mark.parametrize("name", ["openai", "ollama", "seed"])
+def test_a_stream_is_read_whatever_its_type_says(content_type: str | None, name: str) -> None:
+    whole = b"".join(stream(name, "a", "b"))
+    for cut in (1, 1 << 20):
+        reads = [whole[at : at + cut] for at in range(0, len(whole), cut)]
+        batches, failure = relay(Answering(reads, headers=typed(content_type)), name)
+        assert (joined(batches), failure) == ("ab", None)
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "text/event-stream"])
+def test_an_array_of_a_streams_events_is_read_element_by_element(content_type: str) -> None:
+    """Gemini's without alt=sse."""
+    chunk = b'{"candidates": [{"content": {"parts": [{"text": "%s"}]}%s}]}'
+    reads = [b"[" + chunk % (b"a", b"") + b"\n", b",\r\n" + chunk % (b"b", b', "finishReason": "STOP"') + b"\n", b"]"]
+    assert relay(Answering(reads, headers=typed(content_type)), "gemini") == ([["a"], ["b"]], None)
+    assert failed(Answering(reads[:1], headers=typed(content_type)), "gemini")[0] == "upstream_truncated"
 
 
 @pytest.mark.parametrize("content_type", ["text/html; charset=utf-8", "application/json", "TEXT/HTML"])
 def test_an_answer_that_is_no_stream_is_refused(content_type: str) -> None:
     upstream = Answering([b"<html>"], headers={"content-type": content_type, "content-length": "6"})
     assert failed(upstream)[0] == "upstream_content_type"
+
+
+WHOLE = b'{"object": "chat.completion", "choices": [{"message": {"content": "OK"}, "finish_reason": "stop"}]}'
+
+
+@pytest.mark.parametrize("behind", [b"", b"\n\ndata: [DONE]\n\n"])
+def test_a_whole_answer_in_a_document_is_no_stream_where_its_type_says_so_too(behind: bytes) -> None:
+    assert failed(Answering([WHOLE + behind], headers=typed("application/json")))[0] == "upstream_content_type"
+
+
+@pytest.mark.parametrize("content_type", ["text/event-stream", "text/plain", None])
+@pytest.mark.parametrize("behind", [b"", b"\n\ndata: [DONE]\n\n"])
+def test_under_another_type_it_is_one_piece(content_type: str | None, behind: bytes) -> None:
+    batches, failure = relay(Answering([WHOLE[:20], WHOLE[20:] + behind], headers=typed(content_type)))
+    assert (joined(batches), failure) == ("OK", None)
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 203])
+def test_any_2xx_is_an_answer(status: int) -> None:
+    assert joined(relay(Answering(stream("openai", "a"), status=status))[0]) == "a"
+
+
+@pytest.mark.parametrize("coding", ["none", "identity", "UTF-8", ""])
+def test_what_is_no_coding_is_no_reason_to_refuse(coding: str) -> None:
+    upstream = Answering(stream("openai", "a"), headers={**CHUNKED, "content-encoding": coding})
+    assert joined(relay(upstream)[0]) == "a"
 
 
 def test_a_compressed_answer_is_refused_unread() -> None:

@@ -124,10 +124,11 @@ def test_no_prefix_of_a_stream_with_an_end_marker_passes_for_the_whole(data: st.
 @pytest.mark.parametrize(
     "body",
     [
+        b'{"choices": [',
         b"<html>\n\n<p>Sign in</p>\n\n</html>\n",
         writer("seed").piece("a", 0) + writer("seed").piece("b", 1)[:-1],
     ],
-    ids=["a page", "half an event"],
+    ids=["half a document", "a page", "half an event"],
 )
 @pytest.mark.parametrize("name", ["seed", "gemini"])
 def test_clean_framing_proves_nothing_if_the_stream_ends_inside_an_event(name: str, body: bytes) -> None:
