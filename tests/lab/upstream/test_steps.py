@@ -11,7 +11,6 @@ import random
 import pytest
 
 from streamkit.errors import LimitExceeded
-from streamkit.extractor.pieces import End, Piece, ProviderError
 from streamkit.lab.upstream.fault_base import Fault
 from streamkit.lab.upstream.faults import (
     BadChunk,
@@ -37,7 +36,7 @@ from streamkit.lab.upstream.faults import (
 from streamkit.lab.upstream.random_scripts import random_script
 from streamkit.lab.upstream.script import Script
 from streamkit.parser import NDJSONParser, SSEParser
-from streamkit.presets import PRESETS, preset, writer
+from streamkit.presets import PRESETS, Answer, preset, writer
 from tests.scripted import parted, script
 
 MARKED = sorted(name for name in PRESETS if preset(name).has_end_marker)
@@ -59,28 +58,17 @@ def judged(given: Script, max_event_bytes: int) -> tuple[bool, str]:
     if known.grammar == "ndjson":
         parser = NDJSONParser(max_line_bytes=max_event_bytes)
     else:
-        parser = SSEParser(max_line_bytes=max_event_bytes, max_event_bytes=max_event_bytes)
+        parser = SSEParser(max_line_bytes=max_event_bytes, max_event_bytes=max_event_bytes, strays=True)
     try:
         events = parser.feed(body)
         events += parser.close() if clean else []
     except LimitExceeded as error:
         events, clean = error.events, False
-    texts: list[str] = []
-    signed = False
-    for event in events:
-        result = known.read(event)
-        if isinstance(result, ProviderError):
-            return False, "".join(texts)
-        if isinstance(result, Piece):
-            texts.append(result.text)
-        if isinstance(result, End):
-            signed = True
-            if result.conclusive:
-                return True, "".join(texts)
-    if signed and given.steps()[-1].kind == "silence":
-        return True, "".join(texts)
-    proved = signed or (not known.has_end_marker and bool(texts) and parser.unfinished is None)
-    return clean and proved, "".join(texts)
+    answer = Answer(known)
+    pieces = answer.read(events)
+    pieces += [] if answer.over else answer.close()
+    problem = answer.problem_at_end(clean=clean, unfinished=parser.unfinished)
+    return problem is None, "".join(piece.text for piece in pieces)
 
 
 @pytest.mark.parametrize("part", range(5))
