@@ -28,6 +28,7 @@ from streamkit.relay.relay import Relay
 from streamkit.relay.request.connection import Connection, RelayApp
 from streamkit.serving.running import GRACE_OVER
 from streamkit.taps import new_stream_id
+from streamkit.transport.tls import Verify
 
 __all__ = ["Connection", "create_app", "create_blueprint"]
 
@@ -86,6 +87,7 @@ def create_app(
     trace: bool | None = None,
     policy: str | Policy | None = None,
     transport: httpx2.AsyncBaseTransport | None = None,
+    verify: Verify | None = None,
     name: str | None = None,
     **settings: float | None,
 ) -> Sanic[Any, Any]:
@@ -99,10 +101,12 @@ def create_app(
     both, and the upstream is given the stream's id. `policy` says what is done for a client that cannot keep up (see
     `Policy`); a request may ask for another one (`Prefer: backpressure=latest`), within `max_pending_bytes` and
     `write_stall_s`.
+    `verify` says whose certificates the upstream may have: True (the system's), a file or folder of a CA, "env" for the
+    one that `SSL_CERT_FILE` names, an `ssl.SSLContext`, or False (nobody is checked: whoever answers gets the key).
     `transport` is an httpx2 transport instead of our own. `settings` are the fields of `Deadlines`, `Limits`,
     `Buffers` and `Tracing`, such as `idle_s=2` or `max_streams=100`. What is not given comes from the environment:
     `STREAMKIT_UPSTREAM`, `STREAMKIT_PRESET`, `STREAMKIT_MODEL`, `UPSTREAM_API_KEY`, `STREAMKIT_TRACE`,
-    `STREAMKIT_POLICY`, `STREAMKIT_IDLE_S`, …
+    `STREAMKIT_POLICY`, `STREAMKIT_CACERT`, `STREAMKIT_IDLE_S`, …
 
     Each call makes a new app under a new name (a Sanic app cannot be started twice). Keyword-only, so that
     `sanic streamkit.app:create_app --factory`, which offers its own arguments first, gets an app and not a confusion.
@@ -118,6 +122,7 @@ def create_app(
         trace=trace,
         policy=policy,
         transport=transport,
+        verify=verify,
         **cast("Any", settings),
     )
     kept: Relay = blueprint.ctx.relay

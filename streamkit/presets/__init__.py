@@ -9,13 +9,15 @@ and a scripted upstream writes what the rules read (`Writer`, in `writing`), so 
     writer("gemini").piece("hi", 0)           # -> one event, as bytes
     detect(events)                            # -> "gemini", or None
 
-Doors: `preset`, `presets`, `writer` and `detect`, which know the providers by name; `Preset`, `EndMark`, `ErrorMark`
+Doors: `preset`, `presets`, `writer` and `detect`, which know the providers by name, and `misread`, which knows a wrong
+one; `Preset`, `EndMark`, `ErrorMark`
 and `Writer`, of which a provider of one's own is made; `asking` for questions and requests.
 """
 
 from __future__ import annotations
 
 from streamkit.extractor.pieces import End, ExtractionError, Piece, ProviderError
+from streamkit.presets.recognise import misread
 from streamkit.presets.registry import ALIASES, PRESETS, detect, preset, presets, writer
 from streamkit.presets.rules import EndMark, ErrorMark, Preset
 from streamkit.presets.writing import Writer
@@ -32,6 +34,7 @@ __all__ = [
     "ProviderError",
     "Writer",
     "detect",
+    "misread",
     "preset",
     "presets",
     "writer",

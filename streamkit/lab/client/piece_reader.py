@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from streamkit.extractor.pieces import End, ExtractionError, Piece, ProviderError
-from streamkit.presets import Preset, detect
+from streamkit.presets import Preset, detect, misread
 from streamkit.presets import preset as find_preset
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class PieceReader:
         self._preset = None if preset is None else find_preset(preset, reasoning=reasoning)
         self._waiting: list[ServerSentEvent] = []  # seen before a preset was found
         self._guessing = preset is None
+        self._unrecognised: list[ServerSentEvent] | None = None if preset is None else []  # in which nothing was found
         self._ended = False
         self._unread: Counter[str] = Counter()
 
@@ -49,21 +50,34 @@ class PieceReader:
     def read(self, event: ServerSentEvent) -> list[tuple[str, str]]:
         """(text, reasoning) of this event, last in the list; before it those of earlier events, if they show now."""
         if not self._guessing:
-            return [self._read(event)]
+            found = self._read(event)
+            if self._unrecognised is not None:
+                self._recognise(event, nothing=found == ("", ""))
+            return [found]
         self._waiting.append(event)
-        found = detect(self._waiting)
-        if found is None:
+        guessed = detect(self._waiting)
+        if guessed is None:
             self._guessing = len(self._waiting) < DETECT_WITHIN
             return [("", "")]
         self._guessing = False
-        self._preset = find_preset(found, reasoning=self._reasoning)
+        self._preset = find_preset(guessed, reasoning=self._reasoning)
         return [self._read(waiting) for waiting in self._waiting]
 
     def notes(self) -> list[str]:
         notes = [f"events that could not be read ({code}): {count}" for code, count in sorted(self._unread.items())]
         if self._preset is None and self._waiting:
             notes.append("no preset fits the events, so there is no text; name one with preset=")
+        if self._preset is not None and self._unrecognised and (why := misread(self._unrecognised, self._preset)):
+            notes.append(why)
         return notes
+
+    def _recognise(self, event: ServerSentEvent, *, nothing: bool) -> None:
+        """Keep the first events for as long as the preset that was given finds nothing in any."""
+        if self._unrecognised is not None:
+            if not nothing or self._ended:
+                self._unrecognised = None
+            elif len(self._unrecognised) < DETECT_WITHIN:
+                self._unrecognised.append(event)
 
     def _read(self, event: ServerSentEvent) -> tuple[str, str]:
         result = self._preset.read(event) if self._preset is not None else None

@@ -6,6 +6,7 @@ question ──post──▶ upstream
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import math
 import time
@@ -23,13 +24,14 @@ from streamkit.outcome import Outcome
 from streamkit.parser import ServerSentEvent
 from streamkit.presets import Preset
 from streamkit.presets.asking import UpstreamRequest
+from streamkit.reasons import own_words
 from streamkit.relay.failure import Failed, Failure
 from streamkit.relay.sources.post import post
 from streamkit.relay.sources.reading import TRUNCATED, Reading, provider_failure
 from streamkit.relay.sources.source import Into, Offer
 from streamkit.relay.sources.upstream import Upstream
 from streamkit.taps import STREAM_ID_HEADER, StreamTaps
-from streamkit.transport import Body
+from streamkit.transport import Body, StreamTransport
 from streamkit.transport.http1 import framing
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ __all__ = ["llm", "retry_after_s"]
 
 MAX_RETRY_AFTER_S: Final = 60
 MAX_ERROR_BODY_BYTES: Final = 64 * 1024
+SAID_WITHIN_S: Final = 0.5
 PASSED_ON: Final = frozenset({429, 503})
 FOREIGN_TYPES: Final = frozenset({"text/html", "application/xhtml+xml", "text/xml", "application/xml"})
 """Refused under a 200. Anything else is tried: some providers stream as text/plain, or name no type at all."""
@@ -55,7 +58,7 @@ async def llm(upstream: Upstream, question: UpstreamRequest, into: Into) -> Asyn
     """
     if into.taps is not None:
         question = _traced(question, into.taps)
-    with _wire_errors_become_failures():
+    with _wire_errors_become_failures(own=isinstance(upstream.transport, StreamTransport)):
         async with post(upstream, question) as response:
             del question  # sent, and perhaps large: not held for as long as the answer takes
             await _check_head(response, upstream.preset)
@@ -116,25 +119,25 @@ CONNECT_TIMEOUT: Final = Failure(
 
 
 @contextlib.contextmanager
-def _wire_errors_become_failures() -> Iterator[None]:
-    """httpx2's exceptions, whose texts may hold addresses, end here."""
+def _wire_errors_become_failures(*, own: bool) -> Iterator[None]:
+    """httpx2's exceptions end here. The texts of our `own` transport say why; those of others may hold addresses."""
     try:
         yield
-    except (httpx2.ConnectTimeout, httpx2.PoolTimeout):
-        raise Failed(CONNECT_TIMEOUT) from None
-    except (httpx2.ConnectError, httpx2.UnsupportedProtocol, httpx2.ProxyError):
-        raise Failed(UNREACHABLE) from None
-    except httpx2.TransportError:
-        raise Failed(TRUNCATED) from None
+    except (httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
+        failure, why = CONNECT_TIMEOUT, str(error)
+    except (httpx2.ConnectError, httpx2.UnsupportedProtocol, httpx2.ProxyError) as error:
+        failure, why = UNREACHABLE, str(error)
+    except httpx2.TransportError as error:
+        failure, why = TRUNCATED, str(error)
+    else:
+        return
+    raise Failed(replace(failure, why=why if own else "")) from None
 
 
 async def _check_head(response: httpx2.Response, preset: Preset) -> None:
     """Raise Failed unless a stream follows."""
-    status = response.status_code
-    if status in PASSED_ON:
-        raise Failed(_passed_on(status, response.headers.get("retry-after")))
-    if status != 200:
-        raise Failed(Failure(Outcome("refused", status), "upstream_refused", 502, f"the upstream answered {status}"))
+    if response.status_code != 200:
+        raise Failed(replace(_refused(response), why=await _said(response)))
     if response.headers.get("content-encoding", "identity").lower() not in {"identity", ""}:
         raise Failed(_unusable("upstream_content_encoding", "the upstream compressed its answer unasked"))
     media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -144,11 +147,28 @@ async def _check_head(response: httpx2.Response, preset: Preset) -> None:
         raise Failed(await _json_instead_of_a_stream(response, preset))
 
 
-def _passed_on(status: int, retry_after: str | None) -> Failure:
-    """The upstream is busy, and the client is told what it told us."""
+def _refused(response: httpx2.Response) -> Failure:
+    """Where the upstream is busy, the client is told what it told us."""
+    status, retry_after = response.status_code, response.headers.get("retry-after")
+    if status not in PASSED_ON:
+        return Failure(Outcome("refused", status), "upstream_refused", 502, f"the upstream answered {status}")
     code = "upstream_rate_limited" if status == 429 else "upstream_overloaded"
     wait_s = retry_after_s(retry_after, datetime.now(UTC))
     return Failure(Outcome("refused", status), code, status, f"the upstream answered {status}", retry_after_s=wait_s)
+
+
+async def _said(response: httpx2.Response) -> str:
+    """The message behind the status, if it comes at once: the client's answer waits for it."""
+    if response.headers.get("content-encoding", "identity").lower() not in {"identity", ""}:
+        return ""
+    body = bytearray()
+    with contextlib.suppress(TimeoutError, httpx2.TransportError):  # what came of it by then
+        async with asyncio.timeout(SAID_WITHIN_S):
+            async for data in response.aiter_raw():
+                body += data
+                if len(body) > MAX_ERROR_BODY_BYTES:
+                    break
+    return own_words(body[:MAX_ERROR_BODY_BYTES])
 
 
 async def _json_instead_of_a_stream(response: httpx2.Response, preset: Preset) -> Failure:

@@ -7,6 +7,7 @@ behind whole events. Whatever else the body ends in is a failure, behind the pie
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from operator import length_hint
 from typing import Final
 
@@ -14,7 +15,7 @@ from streamkit.errors import LimitExceeded
 from streamkit.extractor.pieces import ExtractionError, Piece, ProviderError, weigh
 from streamkit.outcome import Outcome
 from streamkit.parser import NDJSONParser, ServerSentEvent, SSEParser
-from streamkit.presets import Preset
+from streamkit.presets import Preset, misread
 from streamkit.relay.bounds import CROWDED_BYTES, is_crowded
 from streamkit.relay.failure import Failed, Failure
 from streamkit.relay.settings import Limits
@@ -24,6 +25,8 @@ __all__ = ["HEARTBEATS", "TRUNCATED", "Reading", "provider_failure"]
 
 HEARTBEATS: Final = frozenset({"ping", "heartbeat", "keepalive", "keep-alive"})
 """Events of these types say no more than a comment does, and keep no deadline from passing."""
+
+RECOGNISED_WITHIN: Final = 16_384  # bytes of an answer, in which a provider's shape shows
 
 TRUNCATED: Final = Failure(
     Outcome("truncated"), "upstream_truncated", 502, "the upstream's answer was cut, or malformed, before its end"
@@ -38,6 +41,8 @@ class Reading:
             self._parser: SSEParser | NDJSONParser = NDJSONParser(max_line_bytes=limits.max_line_bytes)
         else:
             self._parser = SSEParser(max_line_bytes=limits.max_line_bytes, max_event_bytes=limits.max_event_bytes)
+        self._preset = preset
+        self._unrecognised: bytes | None = b""  # the first bytes, until something was found in them
         self._taps = taps
         self._read_ns = 0
         self._gathered = 0  # bytes since the last event was complete: what comes next is no longer than that
@@ -56,6 +61,8 @@ class Reading:
     def feed(self, data: bytes, read_ns: int) -> list[Piece]:
         """The pieces of what was read at `read_ns`."""
         self._read_ns = read_ns
+        if self._unrecognised is not None:
+            self._unrecognised += data[: RECOGNISED_WITHIN - len(self._unrecognised)]
         self._gathered += len(data)
         try:
             events = self._parser.feed(data)
@@ -96,6 +103,8 @@ class Reading:
                 break
             self.complete = end.conclusive
             self._finish_sign = True
+        if pieces or self._finish_sign:
+            self._unrecognised = None
         self.saw_event = bool(pieces) or any(event.event not in HEARTBEATS for event in events)
         if self._taps is not None and pieces:
             texts, size = weigh(pieces)
@@ -108,12 +117,17 @@ class Reading:
         if self.complete:
             return
         if self.failure is not None:
-            raise Failed(self.failure)
+            raise Failed(self._explained(self.failure))
         # Without any sign of its end, an answer that breaks off inside an event is none, however clean its framing is:
         # that event would be lost, or it is a page or an error that is no event stream at all.
         signs = self._finish_sign or (not self._has_end_marker and self._parser.unfinished is None)
         if not (clean and signs):
-            raise Failed(TRUNCATED)
+            raise Failed(self._explained(TRUNCATED))
+
+    def _explained(self, failure: Failure) -> Failure:
+        """With what explains it best: that nothing was found because another provider answers."""
+        why = misread(self._unrecognised, self._preset) if self._unrecognised else None
+        return failure if why is None else replace(failure, why=why)
 
 
 def provider_failure(error: ProviderError) -> Failure:
@@ -124,5 +138,7 @@ def provider_failure(error: ProviderError) -> Failure:
             "upstream_malformed",
             502,
             "the upstream sent an event that is malformed",
+            why=error.message,
         )
-    return Failure(Outcome("error_event", error.code), "upstream_error", 502, "the upstream reported an error")
+    outcome = Outcome("error_event", error.code)
+    return Failure(outcome, "upstream_error", 502, "the upstream reported an error", why=error.message)

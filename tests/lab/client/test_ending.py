@@ -167,12 +167,12 @@ class TestOutcomes:
         assert ended([b"no"], TEXT, status=503) == "refused(503)"
         assert ended([], {"location": "http://elsewhere/?key=1"}, status=302) == "refused(302)"
 
-    def test_a_refusal_keeps_the_stable_code_of_its_problem(self) -> None:
+    def test_a_refusal_keeps_the_stable_code_of_its_problem_and_what_the_server_said(self) -> None:
         problem = {"content-type": "application/problem+json", "content-length": "9"}
-        recording = taken([b'{"code":"body_too_large",', b'"detail":"secret"}'], problem, status=413)
-        assert recording.error == "the server answered with status 413: body_too_large"
+        recording = taken([b'{"code":"body_too_large",', b'"detail":"too long"}'], problem, status=413)
+        assert recording.error == "the server answered with status 413: body_too_large: too long"
         assert recording.meta["problem_code"] == "body_too_large"
-        assert recording.body == b'{"code":"body_too_large","detail":"secret"}'
+        assert recording.body == b'{"code":"body_too_large","detail":"too long"}'
         assert len(recording.events) == 0
 
     @pytest.mark.parametrize("body", [b"", b"[1]", b"{", b'{"code": 3}', b'{"code": "a b"}', b"[" * 60_000])
