@@ -10,7 +10,9 @@ A route is a source plus a delivery; nothing else knows about routes.
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Awaitable, Mapping
+from dataclasses import replace
 from typing import Any, Final, cast
 
 import httpx2
@@ -18,19 +20,23 @@ from sanic import Blueprint, HTTPResponse, Request, Sanic
 from sanic.exceptions import SanicException
 from sanic.response import json
 
-from streamkit.inside_sanic import NEVER_S
+from streamkit.errors import ServerError
+from streamkit.inside_sanic import NEVER_S, runner_location, workers_of
 from streamkit.outcome import Outcome
 from streamkit.presets import Preset
 from streamkit.relay.delivery.answer import problem, refusal
 from streamkit.relay.delivery.policy import Policy
 from streamkit.relay.failure import Failed, Failure
+from streamkit.relay.log import show_log
 from streamkit.relay.relay import Relay
-from streamkit.relay.request.connection import Connection, RelayApp
+from streamkit.relay.request.connection import NO_ASGI, Connection, RelayApp
 from streamkit.serving.running import GRACE_OVER
 from streamkit.taps import new_stream_id
 from streamkit.transport.tls import Verify
 
 __all__ = ["Connection", "create_app", "create_blueprint"]
+
+log = logging.getLogger("streamkit.server")
 
 _serial = itertools.count(1)
 
@@ -47,7 +53,9 @@ def create_blueprint(*, name: str = "streamkit", **relay: Any) -> Blueprint:
     blueprint.ctx.relay = kept
 
     @blueprint.before_server_start
-    async def open_relay(_: Sanic[Any, Any]) -> None:
+    async def open_relay(app: Sanic[Any, Any]) -> None:
+        if app.asgi:
+            raise ServerError(NO_ASGI)
         await kept.upstream.open()
 
     @blueprint.after_server_stop
@@ -62,16 +70,16 @@ def create_blueprint(*, name: str = "streamkit", **relay: Any) -> Blueprint:
     def ans(request: Request) -> Awaitable[HTTPResponse | None]:  # awaited by Sanic: one frame less on each event's way
         return kept.answer(request)
 
-    @blueprint.get("/health")
+    @blueprint.route("/health", methods=["GET", "HEAD"])  # type: ignore[untyped-decorator]  # Sanic's
     async def health(_: Request) -> HTTPResponse:
         return json({"status": "ok", "live": kept.live, "served": kept.served})
 
     if (tap_log := kept.taps) is not None:
 
         @blueprint.get("/streams/<stream_id:str>/taps")
-        async def taps(_: Request, stream_id: str) -> HTTPResponse:
+        async def taps(request: Request, stream_id: str) -> HTTPResponse:
             found = tap_log.get(stream_id)
-            return problem(UNKNOWN_STREAM, new_stream_id()) if found is None else json(found.as_dict())
+            return problem(_unknown(request), new_stream_id()) if found is None else json(found.as_dict())
 
     return blueprint
 
@@ -139,7 +147,19 @@ def create_app(
     app.ctx.relay = kept
     app.blueprint(blueprint)
     app.exception(SanicException, Failed)(_as_problem)
+    app.after_server_start(_say_so)
     return app
+
+
+async def _say_so(app: Sanic[Any, Any]) -> None:
+    """Under Sanic's own runner, which is quiet about apps that leave logging alone; `streamkit serve` tells it too."""
+    if (location := runner_location(app)) is None:
+        return
+    show_log()
+    name, count = workers_of(app)
+    log.info("relay ready: POST %s/ans%s", location, f" (worker {name})" if name else "")
+    if count > 1 and app.ctx.relay.taps is not None:
+        log.warning("each of the %d workers remembers the streams that it served: to find them, trace with one", count)
 
 
 async def _as_problem(_: Request, error: SanicException | Failed) -> HTTPResponse:
@@ -149,6 +169,17 @@ async def _as_problem(_: Request, error: SanicException | Failed) -> HTTPRespons
     response = problem(refusal(error), new_stream_id())
     response.headers.update(error.headers)
     return response
+
+
+def _unknown(request: Request) -> Failure:
+    name, count = workers_of(request.app)
+    if count == 1:
+        return UNKNOWN_STREAM
+    return replace(
+        UNKNOWN_STREAM,
+        detail=f"this worker, {name}, remembers no stream of this id; each of the {count} workers remembers those that "
+        "it served, and cannot ask the others: trace with one worker",
+    )
 
 
 UNKNOWN_STREAM: Final = Failure(Outcome("refused", 404), "unknown_stream", 404, "no stream of this id is remembered")

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from streamkit.cli.arguments import pace
-from streamkit.cli.output import KINDS, draw, show
+from streamkit.cli.arguments import above_zero, from_zero
+from streamkit.cli.output import KINDS, check_picture, draw, show
 
 __all__ = ["add_demo"]
 
@@ -20,12 +20,16 @@ def add_demo(commands: Any) -> None:
     demo.add_argument(
         "--wire", default="seed", metavar="PRESET", help="the scripted LLM's format (default: %(default)s)"
     )
-    demo.add_argument("--first-piece-ms", type=float, default=300.0, help="time to the first piece (default: 300)")
-    demo.add_argument("--gap-ms", type=float, default=50.0, help="time between pieces (default: 50)")
-    demo.add_argument("--jitter-ms", type=float, default=15.0, help="each piece is moved by up to this (default: 15)")
+    demo.add_argument("--first-piece-ms", type=from_zero, default=300.0, help="time to the first piece (default: 300)")
+    demo.add_argument("--gap-ms", type=from_zero, default=50.0, help="time between pieces (default: 50)")
+    demo.add_argument(
+        "--jitter-ms", type=from_zero, default=15.0, help="each piece is moved by up to this (default: 15)"
+    )
     demo.add_argument("--accept", choices=("text", "sse", "ndjson"), default="text", help="the answer's form")
-    demo.add_argument("--reader-ms", type=float, default=0.0, help="what the reader takes for each piece (default: 0)")
-    demo.add_argument("--bytes-per-s", type=pace, help="how fast the reader reads (default: as fast as it comes)")
+    demo.add_argument(
+        "--reader-ms", type=from_zero, default=0.0, help="what the reader takes for each piece (default: 0)"
+    )
+    demo.add_argument("--bytes-per-s", type=above_zero, help="how fast the reader reads (default: as fast as it comes)")
     demo.add_argument(
         "--network",
         choices=("loopback-tcp", "small-buffers"),
@@ -45,6 +49,7 @@ def _demo(arguments: argparse.Namespace) -> int:
     from streamkit.lab.recording.summary import timetable
     from streamkit.lab.upstream import Script
 
+    check_picture(arguments.out)
     script = Script(
         first_piece_ms=arguments.first_piece_ms,
         gap_ms=arguments.gap_ms,

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import logging
-import sys
 from functools import partial
 from typing import Any
 
-from streamkit.cli.arguments import json_object
+from streamkit.cli.arguments import json_object, port
 from streamkit.presets import presets
 from streamkit.relay.settings import options
 
@@ -24,7 +22,7 @@ def add_serve(commands: Any) -> None:
         "upstream, the preset and the model (STREAMKIT_UPSTREAM, …).",
     )
     serve.add_argument("--host", default="127.0.0.1", help="address to bind (default: %(default)s)")
-    serve.add_argument("--port", type=int, default=8000, help="port to bind, 0 for a free one (default: %(default)s)")
+    serve.add_argument("--port", type=port, default=8000, help="port to bind, 0 for a free one (default: %(default)s)")
     serve.add_argument("--unix", metavar="PATH", help="a unix socket instead of host and port")
     serve.add_argument("--upstream", metavar="URL", help="the provider's full endpoint")
     serve.add_argument(
@@ -36,6 +34,12 @@ def add_serve(commands: Any) -> None:
         metavar="JSON",
         type=json_object,
         help="further fields of the request, such as '{\"temperature\": 0}'",
+    )
+    serve.add_argument(
+        "--cacert",
+        metavar="FILE",
+        help="certificates (PEM) of those who may vouch for an https upstream, instead of the system's; 'env': those "
+        "that SSL_CERT_FILE or SSL_CERT_DIR names, which are not looked at otherwise (environment: STREAMKIT_CACERT)",
     )
     serve.add_argument("--reasoning", action="store_true", help="pass the model's reasoning on as well")
     serve.add_argument(
@@ -63,19 +67,25 @@ def add_serve(commands: Any) -> None:
 
 def _serve(arguments: argparse.Namespace) -> int:
     from streamkit.app import create_app
+    from streamkit.relay.log import show_log
     from streamkit.relay.relay import Relay
     from streamkit.serving.foreground import run_forever
+    from streamkit.serving.listener import WILDCARDS
 
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
     relay: dict[str, Any] = {
         name: getattr(arguments, name)
         for name in ("upstream", "preset", "model", "extra", "reasoning", "trace", "policy")
     }
     relay |= {option.name: getattr(arguments, option.name) for option in options()}
+    relay["verify"] = arguments.cacert
     grace_s = Relay(**relay).settings.deadlines.grace_s  # also says now what is wrong with the settings
 
+    show_log()
+
     def ready(url: str) -> None:
-        print(f"streamkit relay ready: POST {url}/ans   (Ctrl-C stops it)", flush=True)
+        everywhere = not arguments.unix and arguments.host in WILDCARDS
+        where = f" on every address of this machine ({arguments.host}), from here" if everywhere else ""
+        print(f"streamkit relay ready{where}: POST {url}/ans   (Ctrl-C stops it)", flush=True)
 
     run_forever(
         partial(create_app, **relay),

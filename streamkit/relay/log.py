@@ -22,10 +22,20 @@ import orjson
 
 from streamkit.outcome import Outcome
 
-__all__ = ["StreamRecord"]
+__all__ = ["StreamRecord", "show_log"]
 
 log = logging.getLogger("streamkit.relay")
 CLIENT_LEFT: Final = Outcome("cancelled")
+
+
+def show_log() -> None:
+    """Show what streamkit logs on stderr, unless somebody has said already what becomes of log lines."""
+    logger = logging.getLogger("streamkit")
+    if not logger.hasHandlers():
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(message)s"))
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Final
 from urllib.parse import urlsplit
 
 import httpx2
@@ -10,6 +11,8 @@ from streamkit.errors import ConfigError
 from streamkit.sockets import unix_path
 
 __all__ = ["split_unix_url"]
+
+MAX_PORT: Final = 65535
 
 
 def split_unix_url(url: str) -> tuple[httpx2.URL, str | None]:
@@ -32,6 +35,8 @@ def split_unix_url(url: str) -> tuple[httpx2.URL, str | None]:
         raise ConfigError(
             f"expected a URL with http:// or https://, got a WebSocket URL ({parts.scheme}://): streamkit speaks HTTP"
         )
+    if plain.port is not None and plain.port > MAX_PORT:
+        raise ConfigError(f"expected a port up to {MAX_PORT} in the URL, got {plain.port}")
     unix = unix_path(parts)
     if not parts.netloc or (unix is None and parts.scheme not in {"http", "https"}):
         raise wanted

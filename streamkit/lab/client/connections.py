@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["feed_from_library", "own_connection", "your_client"]
 
-MAX_PORT: Final = 65535
 _CONNECTED: Final = ("connect_tcp.complete", "connect_unix_socket.complete")
 
 
@@ -47,8 +46,6 @@ def own_connection(
         target, unix = split_unix_url(url)
     except ConfigError as error:  # there the URL is an option, here an argument
         raise ValueError(str(error)) from None
-    if target.port is not None and target.port > MAX_PORT:
-        raise ValueError(f"expected a port up to {MAX_PORT} in the URL, got {target.port}")
     extensions = {"timeout": timeout.as_dict(), "timings": timings}
     request = httpx2.Request(method, target, extensions=extensions, **arguments)
     if not isinstance(request.stream, httpx2.AsyncByteStream):

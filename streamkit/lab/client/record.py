@@ -266,7 +266,7 @@ def _headers(headers: Any, accept: str | None, *, own: bool) -> list[tuple[bytes
 def _secrets(url: str, headers: Any, params: Any) -> list[str]:
     """What was sent to be known by, and must not be shown: keys stand in headers, queries and user info."""
     target = urlsplit(url)
-    fields = [value for name, value in httpx2.Headers(headers).items() if name not in HARMLESS_HEADERS]
+    fields = [value for name, value in httpx2.Headers(headers).multi_items() if name not in HARMLESS_HEADERS]
     query = [value for _, value in (*parse_qsl(target.query), *httpx2.QueryParams(params).multi_items())]
     return [word for value in (*fields, *query, target.password or "") for word in (value, value.rpartition(" ")[2])]
 
