@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import re
 from collections.abc import Callable, Iterable
 from typing import Any, Final
@@ -19,6 +20,7 @@ __all__ = [
     "media_type",
     "pair",
     "port",
+    "text",
 ]
 
 MAX_PORT: Final = 65535
@@ -26,72 +28,73 @@ TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.
 FIELD_VALUE: Final = re.compile(r"[\t\x20-\x7e]*")
 
 
-def _number(text: str, kind: Callable[[str], float], *, least: float, what: str) -> Any:
+def _number(given: str, kind: Callable[[str], float], *, least: float, what: str) -> Any:
     try:
-        number = kind(text)
+        number = kind(given)
     except ValueError:
         number = math.nan
     if not least <= number < math.inf:
-        raise argparse.ArgumentTypeError(f"expected {what}, got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected {what}, got {given!r}")
     return number
 
 
-def above_zero(text: str) -> float:
+def above_zero(given: str) -> float:
     """Seconds, or a pace."""
-    return float(_number(text, float, least=math.ulp(0.0), what="a number > 0"))
+    return float(_number(given, float, least=math.ulp(0.0), what="a number > 0"))
 
 
-def from_zero(text: str) -> float:
+def from_zero(given: str) -> float:
     """Milliseconds that may be none."""
-    return float(_number(text, float, least=0, what="a number >= 0"))
+    return float(_number(given, float, least=0, what="a number >= 0"))
 
 
-def count(text: str) -> int:
+def count(given: str) -> int:
     """How many, from one on."""
-    return int(_number(text, int, least=1, what="an integer >= 1"))
+    return int(_number(given, int, least=1, what="an integer >= 1"))
 
 
-def port(text: str) -> int:
+def port(given: str) -> int:
     """A TCP port; 0 for a free one."""
-    number = int(_number(text, int, least=0, what=f"a port from 0 to {MAX_PORT}"))
+    number = int(_number(given, int, least=0, what=f"a port from 0 to {MAX_PORT}"))
     if number > MAX_PORT:
-        raise argparse.ArgumentTypeError(f"expected a port from 0 to {MAX_PORT}, got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a port from 0 to {MAX_PORT}, got {given!r}")
     return number
 
 
-def json_text(text: str) -> str:
+def json_text(given: str) -> str:
     """Any JSON value, as it is written."""
-    _json(text)
-    return text
+    given = text(given)
+    _json(given)
+    return given
 
 
-def json_object(text: str) -> dict[str, object]:
-    value = _json(text)
+def json_object(given: str) -> dict[str, object]:
+    value = _json(text(given))
     if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError(f"expected a JSON object, got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a JSON object, got {given!r}")
     return value
 
 
-def _json(text: str) -> Any:
+def _json(given: str) -> Any:
     import orjson
 
     try:
-        return orjson.loads(_characters(text))
+        return orjson.loads(given)
     except orjson.JSONDecodeError as error:
-        raise argparse.ArgumentTypeError(f"expected JSON, got {text!r}: {error}") from None
+        raise argparse.ArgumentTypeError(f"expected JSON, got {given!r}: {error}") from None
 
 
-def pair(text: str) -> tuple[str, str]:
+def pair(given: str) -> tuple[str, str]:
     """A form field."""
-    name, equals, value = _characters(text).partition("=")
+    name, equals, value = text(given).partition("=")
     if not equals:
-        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, got {given!r}")
     return name, value
 
 
-def header(text: str) -> tuple[str, str]:
+def header(given: str) -> tuple[str, str]:
     """A header that HTTP can carry (RFC 9110 section 5). Of a value that cannot be, nothing is repeated."""
-    name, colon, value = text.partition(":")
+    name, colon, value = given.partition(":")
     name, value = name.strip(), value.strip()
     if not colon:
         raise argparse.ArgumentTypeError("expected NAME:VALUE, got no colon")
@@ -102,11 +105,11 @@ def header(text: str) -> tuple[str, str]:
     return name, value
 
 
-def media_type(text: str) -> str:
+def media_type(given: str) -> str:
     from streamkit.lab.client.record import media_type as known
 
     try:
-        return known(text)
+        return known(given)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
@@ -124,10 +127,14 @@ def folded(pairs: Iterable[tuple[str, str]]) -> dict[str, str | list[str]]:
     return {name: given if len(given) > 1 else given[0] for name, given in values.items()}
 
 
-def _characters(text: str) -> str:
-    """The shell gives bytes: where they are none of the locale's encoding, nothing can be sent of them as text."""
+def text(given: str) -> str:
+    """The shell gives bytes: where they are none of the locale's encoding, they are read as UTF-8."""
     try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        raise argparse.ArgumentTypeError("expected text, got bytes that are none in this locale's encoding") from None
-    return text
+        return os.fsencode(given).decode("utf-8") if _is_torn(given) else given
+    except UnicodeDecodeError:
+        raise argparse.ArgumentTypeError("expected text, got bytes that are not UTF-8") from None
+
+
+def _is_torn(given: str) -> bool:
+    """Python keeps bytes that it cannot decode as lone surrogates (PEP 383)."""
+    return any("\ud800" <= char <= "\udfff" for char in given)

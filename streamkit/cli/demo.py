@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from streamkit.cli.arguments import above_zero, from_zero
+from streamkit.cli.arguments import above_zero, from_zero, text
 from streamkit.cli.output import KINDS, check_picture, draw, show
 
 __all__ = ["add_demo"]
@@ -16,7 +16,7 @@ __all__ = ["add_demo"]
 
 def add_demo(commands: Any) -> None:
     demo = commands.add_parser("demo", help="a scripted LLM, the relay, one POST: text, summary, picture")
-    demo.add_argument("--question", default="你好", help="the chat_history to send (default: %(default)s)")
+    demo.add_argument("--question", type=text, default="你好", help="the chat_history to send (default: %(default)s)")
     demo.add_argument(
         "--wire", default="seed", metavar="PRESET", help="the scripted LLM's format (default: %(default)s)"
     )
@@ -58,8 +58,8 @@ def _demo(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
     )
 
-    def read(text: str) -> None:
-        show(text)
+    def read(piece: str) -> None:
+        show(piece)
         time.sleep(arguments.reader_ms / 1e3)
 
     reader = None if arguments.bytes_per_s is None else Reader(bytes_per_s=arguments.bytes_per_s)

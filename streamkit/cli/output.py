@@ -58,14 +58,17 @@ def silence() -> None:
 
 
 def check_file(path: Path) -> None:
-    """Raise OSError or ConfigError, before anything is asked of anybody, if `path` cannot be written.
+    """Raise ConfigError, before anything is asked of anybody, if `path` cannot be written.
 
     What stands there stays as it is: a new file is written beside it, and moved into its place when it is whole.
     """
     if path.exists() and not path.is_file():
         raise ConfigError(f"expected the name of a file to write, got {str(path)!r}, which is none")
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".streamkit-"):
-        pass
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.resolve().parent, prefix=".streamkit-"):
+            pass
+    except OSError as error:
+        raise ConfigError(f"{str(path)!r} cannot be written: {error.strerror}") from error
 
 
 def check_picture(path: Path) -> None:
@@ -104,10 +107,11 @@ def draw(recordings: list[Recording], kind: str, path: Path) -> None:
         axes = getattr(plots, kind)(recordings[0] if kind in OF_ONE else recordings)
     except ValueError as error:  # a figure says of which recordings it cannot be drawn
         raise ConfigError(f"{kind} cannot be drawn of this: {error}") from error
-    unfinished = path.with_name(f".{path.stem[:100]}.{os.getpid()}.tmp{path.suffix}")
+    target = path.resolve()
+    unfinished = target.with_name(f".{target.stem[:100]}.{os.getpid()}.tmp{target.suffix}")
     try:
         axes.figure.savefig(unfinished, dpi=150)
-        unfinished.replace(path)
+        unfinished.replace(target)
     finally:
         unfinished.unlink(missing_ok=True)
-    print(f"picture: {path.resolve()}")
+    print(f"picture: {target}")

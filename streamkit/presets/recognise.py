@@ -16,11 +16,11 @@ def misread(seen: bytes | Iterable[ServerSentEvent], given: Preset) -> str | Non
 
         >>> from streamkit.presets import misread
         >>> misread([sk.ServerSentEvent(data='{"choices": [{"index": 0, "delta": {}}]}')], sk.preset("gemini"))
-        "these events look like openai's, and were read as gemini's: give the preset openai"
+        "these events look like openai's, not gemini's: give preset='openai' (--preset openai)"
 
     None where they look like nobody's, or like those of `given`. It is a guess: only to be told where nothing was read.
     """
     found = detect(seen)
     if found is None or found == given.name:
         return None
-    return f"these events look like {found}'s, and were read as {given.name}'s: give the preset {found}"
+    return f"these events look like {found}'s, not {given.name}'s: give preset={found!r} (--preset {found})"
