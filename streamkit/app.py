@@ -70,7 +70,7 @@ def create_blueprint(*, name: str = "streamkit", **relay: Any) -> Blueprint:
     def ans(request: Request) -> Awaitable[HTTPResponse | None]:  # awaited by Sanic: one frame less on each event's way
         return kept.answer(request)
 
-    @blueprint.route("/health", methods=["GET", "HEAD"])  # type: ignore[untyped-decorator]  # Sanic's
+    @blueprint.route("/health", methods=["GET", "HEAD"], ignore_body=True)  # type: ignore[untyped-decorator]  # Sanic's
     async def health(_: Request) -> HTTPResponse:
         return json({"status": "ok", "live": kept.live, "served": kept.served})
 
