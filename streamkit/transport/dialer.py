@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import httpx2
 
 from streamkit.transport.receive_times import SO_TIMESTAMPNS, WallClock, keep_stamping
+from streamkit.transport.refusals import reason
 from streamkit.transport.tls import ssl_context
 from streamkit.transport.wire import READ_BYTES, ProtocolWire, StampedWire, Timings, Wire
 
@@ -72,7 +73,7 @@ class Dialer:
         try:
             sock = await self._connected_socket(loop, origin, stamped=self._stamped and clock is not None)
         except OSError as error:
-            raise httpx2.ConnectError(f"no connection: {_reason(error)}") from None
+            raise httpx2.ConnectError(f"no connection: {reason(error)}") from None
         timings.connected_ns = monotonic_ns()
         if clock is not None:
             return StampedWire(loop, sock, clock, self._read_bytes or READ_BYTES)
@@ -189,43 +190,6 @@ async def _start_tls(loop: asyncio.AbstractEventLoop, wire: ProtocolWire, contex
         plain.abort()
         wire.closed = True
         if isinstance(error, OSError):  # ssl.SSLError and ssl.CertificateError are OSErrors
-            raise httpx2.ConnectError(f"no TLS connection: {_reason(error)}") from None
+            raise httpx2.ConnectError(f"no TLS connection: {reason(error)}") from None
         raise
     wire.use(transport, high_bytes=1)  # asyncio's TLS pauses *at* the mark, others above it
-
-
-def _reason(error: OSError) -> str:
-    """Why, without the addresses and names that the texts of these errors hold."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the server's certificate was not accepted: {_of_certificate(error)}"
-    if isinstance(error, ssl.SSLError):
-        if error.reason in NO_TLS:
-            return "what answers on this port does not speak TLS; http:// may be meant"
-        return f"the handshake failed ({error.reason})"
-    if isinstance(error, socket.gaierror):
-        late = error.errno == socket.EAI_AGAIN
-        return "the host name was not resolved: " + ("no name server answered" if late else "there is no such name")
-    if error.errno == errno.ECONNREFUSED:
-        return "connection refused: nobody listens there"
-    return os.strerror(error.errno).lower() if error.errno else type(error).__name__
-
-
-NO_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST"})
-"""What OpenSSL says of an answer that is no TLS record; which of them, depends on its version and on the bytes."""
-
-CERTIFICATES: Final = {  # openssl-verification-options(1), X509_V_ERR_…
-    9: "it is not valid yet",
-    10: "it has expired",
-    18: "it is self-signed",
-    19: "a self-signed certificate in its chain is not trusted",
-    20: "its issuer is not trusted; a private CA has to be named (verify=, --cacert)",
-    21: "its issuer is not trusted, and the server sends no chain to one that is",
-    23: "it was revoked",
-    62: "it is for another host name",
-    64: "it is for another address",
-}
-
-
-def _of_certificate(error: ssl.SSLCertVerificationError) -> str:
-    """In words; those of OpenSSL for the rarer ones, which name nobody."""
-    return CERTIFICATES.get(error.verify_code) or error.verify_message or f"X509_V_ERR {error.verify_code}"

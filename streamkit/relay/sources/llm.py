@@ -33,6 +33,7 @@ from streamkit.relay.sources.upstream import Upstream
 from streamkit.taps import STREAM_ID_HEADER, StreamTaps
 from streamkit.transport import Body, StreamTransport
 from streamkit.transport.http1 import framing
+from streamkit.transport.refusals import reason_behind
 
 if TYPE_CHECKING:
     from streamkit.transport import ReadPart
@@ -120,18 +121,24 @@ CONNECT_TIMEOUT: Final = Failure(
 
 @contextlib.contextmanager
 def _wire_errors_become_failures(*, own: bool) -> Iterator[None]:
-    """httpx2's exceptions end here. The texts of our `own` transport say why; those of others may hold addresses."""
+    """httpx2's exceptions end here. The texts of our `own` transport say why; those of others may hold addresses, but
+    what the system said may stand behind them.
+    """
+
+    def told(error: Exception) -> str:
+        return str(error) if own else reason_behind(error) or ""
+
     try:
         yield
     except (httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
-        failure, why = CONNECT_TIMEOUT, str(error)
+        failure, why = CONNECT_TIMEOUT, told(error)
     except (httpx2.ConnectError, httpx2.UnsupportedProtocol, httpx2.ProxyError) as error:
-        failure, why = UNREACHABLE, str(error)
+        failure, why = UNREACHABLE, told(error)
     except httpx2.TransportError as error:
-        failure, why = TRUNCATED, str(error)
+        failure, why = TRUNCATED, told(error)
     else:
         return
-    raise Failed(replace(failure, why=why if own else "")) from None
+    raise Failed(replace(failure, why=why)) from None
 
 
 async def _check_head(response: httpx2.Response, preset: Preset) -> None:
