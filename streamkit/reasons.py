@@ -35,7 +35,8 @@ KEY_LIKE: Final = re.compile(
     r"|\bAIza[\w*-]{3,}|\beyJ[\w*-]+\.[\w.*-]+"  # Google's keys; JSON web tokens (RFC 7519)
     r"|[\w-]*\*{3,}[\w*-]*"  # what the provider has masked itself shows the ends of the key
     r"|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"  # some keys are UUIDs
-    r"|(?=[\w+/=]*[0-9])(?=[\w+/=]*[A-Za-z])[\w+/=]{20,}"  # one long word of letters and digits; no model's name is
+    r"|(?:%[0-9A-Fa-f]{2}){4,}"
+    r"|(?=[\w+/=%]*[0-9])(?=[\w+/=%]*[A-Za-z])[\w+/=%]{20,}"  # one long word of letters and digits; no model's name is
 )
 IN_URL: Final = re.compile(r"(https?://)([^\s/@'\"]*@)?([^\s?#'\"<>]*)([?#][^\s'\"<>]*)?", re.I)
 

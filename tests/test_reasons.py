@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from campaigns.canary import CANARY, FORMS, leaks
 from streamkit.reasons import LONGEST, masked, own_words
 
 
@@ -63,6 +64,11 @@ def test_what_looks_like_a_secret_is_not_shown_and_what_does_not_is(text: str, s
 
 def test_what_was_sent_is_not_shown_whatever_it_looks_like() -> None:
     assert masked("no hunter2 here, nor hunter", ["hunter2", "hunter", "", "no"]) == "no … here, nor …"
+
+
+@pytest.mark.parametrize("form", FORMS, ids=repr)
+def test_a_key_is_not_shown_in_another_form_either(form: bytes) -> None:
+    assert not leaks(masked(f"the key {form.decode()} is wrong", [CANARY]).encode())
 
 
 @given(st.text(max_size=5_000))
