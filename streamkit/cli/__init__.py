@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from streamkit._version import __version__
 from streamkit.cli.demo import add_demo
-from streamkit.cli.output import show_any_text, silence
+from streamkit.cli.output import INTERRUPTED, show_any_text, silence
 from streamkit.cli.plot import add_plot
 from streamkit.cli.record import add_record
 from streamkit.cli.serve import add_serve
@@ -21,9 +21,6 @@ __all__ = ["main"]
 
 MISTAKEN = 2
 """What argparse gives too."""
-
-INTERRUPTED = 130
-"""128 + SIGINT, what a shell expects of a command ended by Ctrl-C."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

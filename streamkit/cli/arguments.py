@@ -7,10 +7,14 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from streamkit.extractor import Extractor
 
 __all__ = [
     "above_zero",
+    "codings",
     "count",
     "folded",
     "from_zero",
@@ -19,6 +23,7 @@ __all__ = [
     "json_text",
     "media_type",
     "pair",
+    "path",
     "port",
     "text",
 ]
@@ -111,6 +116,27 @@ def media_type(given: str) -> str:
     try:
         return known(given)
     except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def codings(given: str) -> str:
+    """What to ask for as Accept-Encoding."""
+    from streamkit.content.codings import requested
+
+    try:
+        return requested(given)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def path(given: str) -> Extractor:
+    """Where the text stands in each event."""
+    from streamkit.errors import PathSyntaxError
+    from streamkit.extractor import Extractor
+
+    try:
+        return Extractor(text(given))
+    except PathSyntaxError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 

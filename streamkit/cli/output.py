@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from streamkit.lab.recording.recording import Recording
 
 __all__ = [
+    "INTERRUPTED",
     "KINDS",
     "OF_ONE",
     "check_file",
@@ -26,6 +27,9 @@ __all__ = [
     "silence",
     "stays",
 ]
+
+INTERRUPTED = 130
+"""The exit status of a command that Ctrl-C has ended: 128 + SIGINT, as shells expect it."""
 
 SIDE_BY_SIDE = ("timeline", "gaps", "hops", "policies")
 OF_ONE = ("journey", "backlog", "queues")

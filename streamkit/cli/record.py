@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from streamkit.cli.arguments import above_zero, count, folded, header, json_text, media_type, pair
-from streamkit.cli.output import check_file, check_picture, draw, keep, show, silence, stays
+from streamkit.cli.arguments import above_zero, codings, count, folded, header, json_text, media_type, pair, path
+from streamkit.cli.output import INTERRUPTED, check_file, check_picture, draw, keep, show, silence, stays
+
+if TYPE_CHECKING:
+    from streamkit.lab.recording.recording import Recording
 
 __all__ = ["add_record"]
 
@@ -37,7 +39,30 @@ def add_record(commands: Any) -> None:
         help="certificates (PEM) of those who may vouch for the server, instead of the system's; 'env': those that "
         "SSL_CERT_FILE or SSL_CERT_DIR names, which are not looked at otherwise",
     )
-    record.add_argument("--preset", metavar="NAME", help="how to find the text in the events (default: guessed)")
+    encoding = record.add_mutually_exclusive_group()
+    encoding.add_argument(
+        "--accept-encoding",
+        metavar="CODINGS",
+        type=codings,
+        help="the content codings to ask for, as 'gzip, br' (default: identity, that is none)",
+    )
+    encoding.add_argument(
+        "--like-browser",
+        dest="accept_encoding",
+        action="store_const",
+        const="browser",
+        help="ask for the codings that browsers ask for (gzip, deflate, br, zstd): a proxy that compresses keeps text "
+        "back from them, and not from who asks for none",
+    )
+    reading = record.add_mutually_exclusive_group()
+    reading.add_argument("--preset", metavar="NAME", help="how to find the text in the events (default: guessed)")
+    reading.add_argument(
+        "--text",
+        metavar="PATH",
+        dest="preset",
+        type=path,
+        help="where the text stands in each event, as 'choices[0].delta.content'",
+    )
     record.add_argument("--bytes-per-s", type=above_zero, metavar="N", help="read no faster than this")
     record.add_argument("--events-per-s", type=above_zero, metavar="N", help="take no more events than this")
     record.add_argument(
@@ -53,13 +78,15 @@ def add_record(commands: Any) -> None:
     record.add_argument(
         "--max-events", type=count, metavar="N", help="hang up behind so many events (default: a million)"
     )
+    record.add_argument(
+        "--max-event-bytes", type=count, metavar="N", help="hang up at a line or an event that is longer"
+    )
     record.add_argument("--out", type=Path, metavar="FILE", help="save the recording (JSON Lines)")
     record.add_argument("--plot", type=Path, metavar="FILE", help="draw the timeline (.png, .svg, .pdf)")
     record.set_defaults(command=_record)
 
 
 def _record(arguments: argparse.Namespace) -> int:
-    from streamkit.lab.client.record import record
     from streamkit.transport.url import split_unix_url
 
     split_unix_url(arguments.url)  # says what is wrong with it
@@ -67,15 +94,28 @@ def _record(arguments: argparse.Namespace) -> int:
         check_file(arguments.out)
     if arguments.plot is not None:
         check_picture(arguments.plot)
-    recording = asyncio.run(record(arguments.url, on_piece=_shown(arguments), **_request(arguments)))
+    recording, interrupted = _recorded(arguments)
     print(f"\n\n{recording.summary()}")
-    if not recording.outcome.ok:
-        print(f"streamkit: {recording.outcome}: {recording.error}", file=sys.stderr)
     if arguments.out is not None:
         keep(recording, arguments.out)
     if arguments.plot is not None and not stays(recording, arguments.plot):
         draw([recording], "timeline", arguments.plot)
+    if interrupted:
+        return INTERRUPTED
     return 0 if recording.outcome.ok else 1
+
+
+def _recorded(arguments: argparse.Namespace) -> tuple[Recording, bool]:
+    """The recording, and whether it ended by Ctrl-C: then it is what had come by then."""
+    from streamkit.lab.client.kept import last_recording
+    from streamkit.lab.client.record import record
+
+    try:
+        return asyncio.run(record(arguments.url, on_piece=_shown(arguments), **_request(arguments))), False
+    except KeyboardInterrupt as error:
+        if (kept := last_recording(of=error)) is None:
+            raise
+        return kept, True
 
 
 def _request(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -85,11 +125,13 @@ def _request(arguments: argparse.Namespace) -> dict[str, Any]:
     headers = list(arguments.header or ())
     given: dict[str, Any] = {
         "accept": arguments.accept,
+        "accept_encoding": arguments.accept_encoding,
         "preset": arguments.preset,
         "verify": arguments.cacert,
         "timeout": arguments.timeout_s,
         "total_s": arguments.total_s,
         "max_events": arguments.max_events,
+        "max_event_bytes": arguments.max_event_bytes,
     }
     if arguments.data:
         given["data"] = folded(arguments.data)

@@ -41,6 +41,20 @@ def add_serve(commands: Any) -> None:
         help="certificates (PEM) of those who may vouch for an https upstream, instead of the system's; 'env': those "
         "that SSL_CERT_FILE or SSL_CERT_DIR names, which are not looked at otherwise (environment: STREAMKIT_CACERT)",
     )
+    serve.add_argument(
+        "--cors-origin",
+        metavar="ORIGIN",
+        action="append",
+        help="let web pages of this origin ask, as https://app.example, or '*' for any; may be repeated "
+        "(environment: STREAMKIT_CORS_ORIGINS, with commas)",
+    )
+    serve.add_argument(
+        "--allow-host",
+        metavar="NAME",
+        action="append",
+        help="a name, beside localhost, by which requests over a loopback address may call this relay, as a reverse "
+        "proxy on this machine does; may be repeated (environment: STREAMKIT_ALLOWED_HOSTS, with commas)",
+    )
     serve.add_argument("--reasoning", action="store_true", help="pass the model's reasoning on as well")
     serve.add_argument(
         "--trace",
@@ -78,6 +92,10 @@ def _serve(arguments: argparse.Namespace) -> int:
     }
     relay |= {option.name: getattr(arguments, option.name) for option in options()}
     relay["verify"] = arguments.cacert
+    if arguments.cors_origin:
+        relay["cors_origins"] = arguments.cors_origin
+    if arguments.allow_host:
+        relay["allowed_hosts"] = arguments.allow_host
     grace_s = Relay(**relay).settings.deadlines.grace_s  # also says now what is wrong with the settings
 
     show_log()

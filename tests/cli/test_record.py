@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -275,3 +276,64 @@ def test_a_full_disk_behind_stdout_is_a_line(
     with RawServer(lambda connection: connection.sendall(WHOLE)) as server:
         assert main(["record", server.url]) == 2
     assert capsys.readouterr().err == "streamkit: No space left on device\n"
+
+
+# --- Ctrl-C ---------------------------------------------------------------------------------------------------------
+
+
+def test_ctrl_c_keeps_what_was_shown_saves_and_prints_the_recording_so_far(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    with RawServer(ticking) as server:
+        process = run(server.url, "--out", str(path))
+        assert process.stdout is not None
+        assert process.stdout.read(3) == b"..."
+        process.send_signal(signal.SIGINT)
+        out, errors = process.communicate(timeout=WAIT_S)
+    assert (process.returncode, errors) == (130, b"")
+    assert b"cancelled(by us)" in out
+    assert f"recording: {path}".encode() in out
+    recording = Recording.load(path)
+    assert str(recording.outcome) == "cancelled(by us)"
+    assert set(recording.text) == {"."}
+    assert len(recording.text) >= 3
+
+
+# --- What is asked for, and found -----------------------------------------------------------------------------------
+
+
+def test_it_may_ask_for_what_a_browser_asks_for() -> None:
+    assert b"accept-encoding: identity\r\n" in asked().lower()
+    assert b"accept-encoding: gzip, deflate, br, zstd\r\n" in asked("--like-browser").lower()
+    assert b"accept-encoding: gzip\r\n" in asked("--accept-encoding", "gzip").lower()
+
+
+def test_where_the_text_stands_can_be_said(capsys: pytest.CaptureFixture[str]) -> None:
+    event = chunk(b'data: {"my": {"words": "hello"}}\n\n')
+    with RawServer(lambda connection: connection.sendall(SSE_HEAD + event + LAST_CHUNK)) as server:
+        assert main(["record", server.url, "--text", "my.words"]) == 0
+    assert capsys.readouterr().out.startswith("hello\n")
+
+
+def test_an_event_beyond_its_bound_ends_it(capsys: pytest.CaptureFixture[str]) -> None:
+    long = chunk(b"data: " + b"x" * 1000 + b"\n\n")
+    with RawServer(lambda connection: connection.sendall(SSE_HEAD + long + LAST_CHUNK)) as server:
+        assert main(["record", server.url, "--max-event-bytes", "100"]) == 1
+    assert "cancelled(max_" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--accept-encoding", "rot13"], "expected accept_encoding as"),
+        (["--accept-encoding", "gzip", "--like-browser"], "not allowed with argument"),
+        (["--text", "a", "--preset", "openai"], "not allowed with argument"),
+        (["--text", "a..b"], "argument --text: "),
+        (["--max-event-bytes", "0"], "expected an integer >= 1"),
+    ],
+)
+def test_what_makes_no_sense_of_these_is_refused(
+    options: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["record", "http://127.0.0.1:1/", *options])
+    assert told in capsys.readouterr().err

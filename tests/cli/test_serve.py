@@ -69,3 +69,11 @@ def test_a_taken_port_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
         port = taken.getsockname()[1]
         assert main(["serve", "--upstream", "http://127.0.0.1:9/", "--port", str(port)]) == 2
     assert f"streamkit: cannot listen on 127.0.0.1 port {port}" in capsys.readouterr().err
+
+
+def test_pages_and_names_that_are_let_in_go_to_the_relay(told_when_ready: Any) -> None:
+    options = ["--cors-origin", "https://a.test", "--cors-origin", "https://b.test", "--allow-host", "relay.test"]
+    _, given = told_when_ready(*options)
+    assert (given["cors_origins"], given["allowed_hosts"]) == (["https://a.test", "https://b.test"], ["relay.test"])
+    _, given = told_when_ready()
+    assert {"cors_origins", "allowed_hosts"} & set(given) == set()
