@@ -10,7 +10,9 @@ A route is a source plus a delivery; nothing else knows about routes.
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from dataclasses import replace
 from functools import wraps
 from typing import Any, Final, TypeAlias, cast
 
@@ -19,21 +21,26 @@ from sanic import Blueprint, HTTPResponse, Request, Sanic
 from sanic.exceptions import SanicException
 from sanic.response import json
 
-from streamkit.inside_sanic import NEVER_S, keep_plain
+from streamkit.errors import ServerError
+from streamkit.inside_sanic import NEVER_S, keep_plain, runner_location, workers_of
 from streamkit.outcome import Outcome
 from streamkit.presets import Preset
 from streamkit.relay.delivery.answer import problem, refusal
 from streamkit.relay.delivery.heads import finish_head
 from streamkit.relay.delivery.policy import Policy
 from streamkit.relay.failure import Failed, Failure
+from streamkit.relay.log import show_log
 from streamkit.relay.relay import Relay
-from streamkit.relay.request.connection import Connection, RelayApp
+from streamkit.relay.request.connection import NO_ASGI, Connection, RelayApp
 from streamkit.serving.running import GRACE_OVER
 from streamkit.taps import new_stream_id
+from streamkit.transport.tls import Verify
 
 __all__ = ["Connection", "create_app", "create_blueprint"]
 
 Handler: TypeAlias = Callable[..., Coroutine[Any, Any, HTTPResponse]]
+
+log = logging.getLogger("streamkit.server")
 
 _serial = itertools.count(1)
 
@@ -50,7 +57,9 @@ def create_blueprint(*, name: str = "streamkit", **relay: Any) -> Blueprint:
     blueprint.ctx.relay = kept
 
     @blueprint.before_server_start
-    async def open_relay(_: Sanic[Any, Any]) -> None:
+    async def open_relay(app: Sanic[Any, Any]) -> None:
+        if app.asgi:
+            raise ServerError(NO_ASGI)
         await kept.upstream.open()
 
     @blueprint.after_server_stop
@@ -67,7 +76,7 @@ def create_blueprint(*, name: str = "streamkit", **relay: Any) -> Blueprint:
     def ans(request: Request) -> Awaitable[HTTPResponse | None]:  # awaited by Sanic: one frame less on each event's way
         return kept.answer(request)
 
-    @blueprint.get("/health")
+    @blueprint.route("/health", methods=["GET", "HEAD"], ignore_body=True)  # type: ignore[untyped-decorator]  # Sanic's
     @_for_pages_that_may(kept)
     async def health(_: Request) -> HTTPResponse:
         return json({"status": "ok", "live": kept.live, "served": kept.served})
@@ -76,9 +85,9 @@ def create_blueprint(*, name: str = "streamkit", **relay: Any) -> Blueprint:
 
         @blueprint.get("/streams/<stream_id:str>/taps")
         @_for_pages_that_may(kept)
-        async def taps(_: Request, stream_id: str) -> HTTPResponse:
+        async def taps(request: Request, stream_id: str) -> HTTPResponse:
             found = tap_log.get(stream_id)
-            return problem(UNKNOWN_STREAM, new_stream_id()) if found is None else json(found.as_dict())
+            return problem(_unknown(request), new_stream_id()) if found is None else json(found.as_dict())
 
     if kept.admission.cors_origins:
 
@@ -128,6 +137,7 @@ def create_app(
     transport: httpx2.AsyncBaseTransport | None = None,
     cors_origins: str | Iterable[str] | None = None,
     allowed_hosts: str | Iterable[str] | None = None,
+    verify: Verify | None = None,
     name: str | None = None,
     **settings: float | None,
 ) -> Sanic[Any, Any]:
@@ -145,9 +155,12 @@ def create_app(
     ours, but one of `allowed_hosts`, such as the name that a reverse proxy on this machine passes on (see
     `streamkit.relay.request.pages.Admission`).
     `transport` is an httpx2 transport instead of our own. `settings` are the fields of `Deadlines`, `Limits`,
+    `verify` says whose certificates the upstream may have: True (the system's), a file or folder of a CA, "env" for the
+    one that `SSL_CERT_FILE` names, an `ssl.SSLContext`, or False (nobody is checked: whoever answers gets the key).
     `Buffers` and `Tracing`, such as `idle_s=2` or `max_streams=100`. What is not given comes from the environment:
     `STREAMKIT_UPSTREAM`, `STREAMKIT_PRESET`, `STREAMKIT_MODEL`, `UPSTREAM_API_KEY`, `STREAMKIT_TRACE`,
-    `STREAMKIT_POLICY`, `STREAMKIT_CORS_ORIGINS` and `STREAMKIT_ALLOWED_HOSTS` (with commas), `STREAMKIT_IDLE_S`, …
+    `STREAMKIT_POLICY`, `STREAMKIT_CACERT`, `STREAMKIT_CORS_ORIGINS` and `STREAMKIT_ALLOWED_HOSTS` (with commas),
+    `STREAMKIT_IDLE_S`, …
 
     Each call makes a new app under a new name (a Sanic app cannot be started twice). Keyword-only, so that
     `sanic streamkit.app:create_app --factory`, which offers its own arguments first, gets an app and not a confusion.
@@ -165,6 +178,7 @@ def create_app(
         transport=transport,
         cors_origins=cors_origins,
         allowed_hosts=allowed_hosts,
+        verify=verify,
         **cast("Any", settings),
     )
     kept: Relay = blueprint.ctx.relay
@@ -182,7 +196,19 @@ def create_app(
     app.blueprint(blueprint)
     app.exception(SanicException, Failed)(_as_problem)
     _finish_every_head(app, kept)
+    app.after_server_start(_say_so)
     return app
+
+
+async def _say_so(app: Sanic[Any, Any]) -> None:
+    """Under Sanic's own runner, which is quiet about apps that leave logging alone; `streamkit serve` tells it too."""
+    if (location := runner_location(app)) is None:
+        return
+    show_log()
+    name, count = workers_of(app)
+    log.info("relay ready: POST %s/ans%s", location, f" (worker {name})" if name else "")
+    if count > 1 and app.ctx.relay.taps is not None:
+        log.warning("each of the %d workers remembers the streams that it served: to find them, trace with one", count)
 
 
 async def _as_problem(_: Request, error: SanicException | Failed) -> HTTPResponse:
@@ -192,6 +218,17 @@ async def _as_problem(_: Request, error: SanicException | Failed) -> HTTPRespons
     response = problem(refusal(error), new_stream_id())
     response.headers.update(error.headers)
     return response
+
+
+def _unknown(request: Request) -> Failure:
+    name, count = workers_of(request.app)
+    if count == 1:
+        return UNKNOWN_STREAM
+    return replace(
+        UNKNOWN_STREAM,
+        detail=f"this worker, {name}, remembers no stream of this id; each of the {count} workers remembers those that "
+        "it served, and cannot ask the others: trace with one worker",
+    )
 
 
 UNKNOWN_STREAM: Final = Failure(Outcome("refused", 404), "unknown_stream", 404, "no stream of this id is remembered")

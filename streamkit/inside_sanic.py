@@ -38,10 +38,12 @@ __all__ = [
     "local_address",
     "mark_serving",
     "mark_stopped",
+    "runner_location",
     "take_over",
     "transport_of",
     "without_alt_svc",
     "without_response_timeout",
+    "workers_of",
 ]
 
 NEVER_S: Final = 10 * 365 * 24 * 3600.0
@@ -181,6 +183,27 @@ def mark_stopped(app: Sanic[Any, Any]) -> None:
     """The opposite of `mark_serving` and `app.set_serving(True)`; may be called without them."""
     app.set_serving(False)
     app.state.server_info.clear()
+
+
+def runner_location(app: Sanic[Any, Any]) -> str | None:
+    """Where Sanic's own runner (its command line, `app.run`) serves the app; None where somebody else does.
+
+    Relies on: that runner keeps its settings in `app.state.server_info`, also in its worker processes.
+    """
+    infos = app.state.server_info
+    settings: dict[str, Any] = infos[0].settings if infos else {}
+    return app.get_server_location(settings) if "host" in settings else None
+
+
+def workers_of(app: Sanic[Any, Any]) -> tuple[str, int]:
+    """The name of this worker process, and how many there are; ("", 1) where there are no others.
+
+    Relies on: `Sanic.multiplexer`, in a worker process, whose `workers` have the state of each by its name.
+    """
+    multiplexer: Any = getattr(app, "multiplexer", None)
+    if multiplexer is None:
+        return "", 1
+    return multiplexer.name, sum(bool(each.get("server")) for each in multiplexer.workers.values())
 
 
 def close_idle(server: Any) -> bool:

@@ -24,6 +24,7 @@ from sanic.server.async_server import AsyncioServer
 from sanic.server.protocols.http_protocol import HttpProtocol
 from sanic.signals import Event
 from sanic.touchup.service import TouchUp
+from sanic.worker.multiplexer import WorkerMultiplexer
 
 from streamkit import inside_sanic
 from streamkit.inside_sanic import (
@@ -39,10 +40,12 @@ from streamkit.inside_sanic import (
     is_listened_to,
     keep_plain,
     local_address,
+    runner_location,
     take_over,
     transport_of,
     without_alt_svc,
     without_response_timeout,
+    workers_of,
 )
 from streamkit.serving.server import serve
 from streamkit.transport.http1 import chunk
@@ -398,6 +401,37 @@ def test_connections_are_known_by_their_server_and_leave_by_themselves() -> None
     needs(found["tasks"], "SanicProtocol._task", "waiting for handlers at a stop")
     needs(found["open while busy"], "close_if_idle, which closes busy connections", "stopping with a grace")
     needs(got == [False, False], f"AsyncioServer.connections ({got})", "stopping with a grace")
+
+
+def test_sanics_own_runner_is_known_by_its_settings_and_ours_has_none() -> None:
+    found: list[str | None] = []
+
+    def make() -> Sanic[Any, Any]:
+        app: Sanic[Any, Any] = Sanic("inside", configure_logging=False)
+
+        @app.get("/")
+        async def handle(_: Request) -> HTTPResponse:
+            return HTTPResponse()
+
+        app.after_server_start(lambda app: found.append(runner_location(app)))
+        return app
+
+    with serve(make):
+        pass
+    with app_of_its_own() as theirs:
+        theirs.prepare("127.0.0.1", 8123, single_process=True, motd=False)
+        found.append(runner_location(theirs))
+    want = [None, "http://127.0.0.1:8123"]
+    needs(found == want, f"server_info ({found})", "saying where it serves under Sanic's own command")
+
+
+def test_workers_know_each_other_by_name() -> None:
+    state = {"Sanic-Server-0-0": {"server": True}, "Sanic-Server-1-0": {"server": True}, "Inspector": {"server": False}}
+    with app_of_its_own() as app:
+        alone = workers_of(app)
+        app.multiplexer = WorkerMultiplexer(cast("Any", None), state)
+        needs(alone == ("", 1), "Sanic.multiplexer of an app without workers", "GET /streams/<id>/taps")
+        needs(workers_of(app)[1] == 2, "WorkerMultiplexer.workers", "GET /streams/<id>/taps of several workers")
 
 
 def test_every_name_that_is_relied_on_is_looked_at_here() -> None:

@@ -16,14 +16,16 @@ proven, why it ended, which of several choices it is.
     answer.read(events)                       # -> list[Piece]
     answer.problem_at_end(clean=True)         # -> None: it is whole
 
-Doors: `preset`, `presets`, `writer` and `detect`, which know the providers by name; `Answer`; `Preset`, `EndMark`,
-`ErrorMark` and `Writer`, of which a provider of one's own is made; `asking` for questions and requests.
+Doors: `preset`, `presets`, `writer` and `detect`, which know the providers by name, and `misread`, which knows a wrong
+one; `Answer`; `Preset`, `EndMark`, `ErrorMark` and `Writer`, of which a provider of one's own is made; `asking` for
+questions and requests.
 """
 
 from __future__ import annotations
 
 from streamkit.extractor.pieces import End, ExtractionError, Piece, ProviderError
 from streamkit.presets.answer import Answer
+from streamkit.presets.recognise import misread
 from streamkit.presets.registry import ALIASES, PRESETS, detect, preset, presets, writer
 from streamkit.presets.rules import EndMark, ErrorMark, Preset
 from streamkit.presets.writing import Writer
@@ -41,6 +43,7 @@ __all__ = [
     "ProviderError",
     "Writer",
     "detect",
+    "misread",
     "preset",
     "presets",
     "writer",

@@ -53,6 +53,7 @@ class Answer:
 
     complete        the provider's last word came
     signed          it came, or a sign of it (a finish reason), which clean framing makes a proof
+    recognised      an event of this provider came
     failure         the first failure: a ProviderError, or an ExtractionError for what could not be read
     finish_reason   why it ended, in the provider's word (`stop`, `max_tokens`, `SAFETY`); the first that came stays
     """
@@ -65,7 +66,7 @@ class Answer:
         self._unread: Counter[str] = Counter()
         self._rules = preset.rules
         self._needs_sign = preset.has_end_marker
-        self._recognised = False
+        self.recognised = False
         self._choices = None if preset.choices is None else Choices()
         self._choices_key = preset.choices
         self._cumulative = Cumulative() if preset.cumulative else None
@@ -90,7 +91,7 @@ class Answer:
         if self.complete:
             return pieces
         run = iter(events)
-        if not self._recognised:
+        if not self.recognised:
             self._look_at_first(events)
         self._pieces, self._known = pieces, 0
         while (end := self._rules.read_pieces(run, pieces, self._otherwise)) is not None:
@@ -134,7 +135,7 @@ class Answer:
         signs = self.signed or (not self._needs_sign and unfinished is None)
         if not self.complete and not (clean and signs):
             return TRUNCATED
-        return None if self._recognised else EMPTY
+        return None if self.recognised else EMPTY
 
     def notes(self) -> list[str]:
         """What has to be known about its texts: what could not be read or was left out, and what they seem to be."""
@@ -152,7 +153,7 @@ class Answer:
             return
         self.signed, self.complete = True, end.conclusive
         self.finish_reason = self.finish_reason or end.reason
-        self._recognised = self._recognised or data.strip() != DONE  # which is everybody's
+        self.recognised = self.recognised or data.strip() != DONE  # which is everybody's
 
     def _look_at_first(self, events: Sequence[ServerSentEvent]) -> None:
         """The first event that is of this provider, if it stands before the end."""
@@ -163,13 +164,13 @@ class Answer:
                     return
             value = self._rules.document(event).json
             if self._rules.recognises(value):
-                self._recognised = True
+                self.recognised = True
                 if self._choices is not None:
                     self._choices.saw(value.get(self._choices_key))
                 return
 
     def _checked(self, pieces: list[Piece]) -> list[Piece]:
-        self._recognised = True
+        self.recognised = True
         self._has_text = self._has_text or any(piece.text for piece in pieces)
         if self._choices is not None and len(pieces) > self._known and not self._goes_with(self._choices):
             self._fail(MIXED)

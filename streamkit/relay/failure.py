@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from streamkit.outcome import Outcome
@@ -14,7 +14,8 @@ __all__ = ["Failed", "Failure"]
 class Failure:
     """How a stream failed: its outcome, a stable `code`, and the status if no byte has left yet.
 
-    All but the outcome's detail is told to clients: `detail` quotes nothing that a client or an upstream said.
+    All but the outcome's detail and `why` is told to clients: `detail` quotes nothing that a client or an upstream
+    said. `why` is for the log: what the upstream said, perhaps.
     """
 
     outcome: Outcome
@@ -22,6 +23,7 @@ class Failure:
     status: int
     detail: str
     retry_after_s: int | None = None
+    why: str = field(default="", repr=False)
 
     @classmethod
     def of_request(cls, status: int, code: str, detail: str) -> Self:

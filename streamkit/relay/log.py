@@ -4,7 +4,11 @@ upstream said but short words of the provider's for its end: the code of its err
     {"stream_id":"5f…","outcome":"timeout(idle)","code":"timeout_idle","finish_reason":null,"status":200,
      "format":"text/event-stream","policy":"pause","duration_ms":2041.3,"first_piece_ms":312.0,"pieces":17,"dropped":0,"wrote_bytes":912,"held_ms":0.0}
 
-It is the relay's own word for the stream: where streams are traced, it is kept with their taps (`StreamTaps.word`).
+A failure that has more to it than its code has a `why` too ("connection refused: nobody listens there"), in which the
+upstream may be quoted: one line, bounded, without secrets.
+
+It is the relay's own word for the stream: where streams are traced, it is kept with their taps (`StreamTaps.word`), but
+for the `why`, for whoever reaches the relay can read that.
 """
 
 from __future__ import annotations
@@ -18,10 +22,20 @@ import orjson
 
 from streamkit.outcome import Outcome
 
-__all__ = ["StreamRecord"]
+__all__ = ["StreamRecord", "show_log"]
 
 log = logging.getLogger("streamkit.relay")
 CLIENT_LEFT: Final = Outcome("cancelled")
+
+
+def show_log() -> None:
+    """Show what streamkit logs on stderr, unless somebody has said already what becomes of log lines."""
+    logger = logging.getLogger("streamkit")
+    if not logger.hasHandlers():
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(message)s"))
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
 
 
 @dataclass(slots=True)
@@ -31,7 +45,8 @@ class StreamRecord:
     `code` is the failure's stable code, "" for none; `finish_reason` the provider's word for why it ended (`stop`,
     `length`, …), None where it gave none; `status` what the client was told, None if it was told nothing.
     The times count from the request's head; `first_piece_ms` is None where no piece has left. Who delivers the stream
-    keeps the numbers from `format` on; an outcome that nobody has named is that the client left.
+    keeps the numbers from `format` on; an outcome that nobody has named is that the client left. `why` says more of a
+    failure than its code, in the upstream's words perhaps: masked (`streamkit.reasons`), and logged only.
     """
 
     stream_id: str
@@ -41,6 +56,7 @@ class StreamRecord:
     format: str | None = None
     policy: str | None = None
     finish_reason: str | None = None
+    why: str = ""
     pieces: int = 0
     dropped: int = 0
     wrote_bytes: int = 0
@@ -55,9 +71,9 @@ class StreamRecord:
         self.status = status
 
     def write(self) -> dict[str, Any]:
-        """Log it; the stream is over. Returns what was logged, as JSON values."""
+        """Log it; the stream is over. Returns what was logged, as JSON values, but for `why`: that is only logged."""
         line = self._line()
-        log.info("%s", orjson.dumps(line).decode())
+        log.info("%s", orjson.dumps({**line, "why": self.why} if self.why else line).decode())
         return line
 
     def _line(self) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from streamkit.relay.sources.upstream import Upstream
 from streamkit.relay.stream import Stream
 from streamkit.taps import STREAM_ID_HEADER, TapLog, new_stream_id, stream_id_from
 from streamkit.taps.gauges import Gauges, Sampler
+from streamkit.transport.tls import Verify
 
 __all__ = ["Relay"]
 
@@ -63,6 +64,7 @@ class Relay:
         transport: httpx2.AsyncBaseTransport | None = None,
         cors_origins: str | Iterable[str] | None = None,
         allowed_hosts: str | Iterable[str] | None = None,
+        verify: Verify | None = None,
         **settings: float | None,
     ) -> None:
         env = os.environ
@@ -85,6 +87,7 @@ class Relay:
             extra=extra,
             settings=self.settings,
             transport=transport,
+            verify=(env.get("STREAMKIT_CACERT") or True) if verify is None else verify,
         )
         self._running: set[Stream] = set()
         self.served = 0
@@ -166,6 +169,7 @@ class Relay:
 
     def _close(self, stream: Stream) -> None:
         """Say what became of it: in the log, and beside its taps."""
+        stream.record.why = self.upstream.masked(stream.record.why)
         word = stream.record.write()
         if self.taps is not None and stream.taps is not None:
             stream.taps.word = word

@@ -16,11 +16,12 @@ from urllib.parse import quote
 
 from streamkit.errors import ServerError
 
-__all__ = ["BACKLOG", "Listener", "listen"]
+__all__ = ["BACKLOG", "WILDCARDS", "Listener", "listen"]
 
 BACKLOG = 1024  # connections
 _UNIX_PATH_MAX = 107  # bytes; sun_path of Linux less the final NUL
-_WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  # compared with, not bound to
+WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  # compared with, not bound to
+"""Hosts that stand for every address of a machine, and by which of them it is reached from itself."""
 
 
 @dataclass(slots=True)
@@ -39,7 +40,7 @@ class Listener:
         """`http://127.0.0.1:8000`, `http://[::1]:8000` or `http+unix://%2Ftmp%2Fa.sock`: what a client connects to."""
         if self.unix is not None:
             return f"http+unix://{quote(self.unix, safe='')}"
-        host = _WILDCARDS.get(self.host, self.host)
+        host = WILDCARDS.get(self.host, self.host)
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     def close(self) -> None:

@@ -5,7 +5,9 @@ and sends what `outgoing` has made of the request. What comes goes from the wire
 (`receive_times`), through `http1`'s parser into the `exchange`'s inbox, and out of the `body`.
 
 Doors: `StreamTransport` and what it hands out, named here; `transport.http1`, HTTP/1.1 without I/O; `transport.url`,
-URLs of unix sockets; `transport.receive_times`, the kernel's receive times without an HTTP client.
+URLs of unix sockets; `transport.tls`, whom to trust; `transport.refusals`, why there is no
+connection; `transport.receive_times`, the kernel's receive times without an
+HTTP client.
 """
 
 from __future__ import annotations

@@ -17,6 +17,8 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import httpx2
 
 from streamkit.transport.receive_times import SO_TIMESTAMPNS, WallClock, keep_stamping
+from streamkit.transport.refusals import reason
+from streamkit.transport.tls import ssl_context
 from streamkit.transport.wire import READ_BYTES, ProtocolWire, StampedWire, Timings, Wire
 
 __all__ = ["STAGGER_S", "Dialer", "Origin", "SocketOption", "first_connected"]
@@ -71,7 +73,7 @@ class Dialer:
         try:
             sock = await self._connected_socket(loop, origin, stamped=self._stamped and clock is not None)
         except OSError as error:
-            raise httpx2.ConnectError(f"no connection: {_reason(error)}") from None
+            raise httpx2.ConnectError(f"no connection: {reason(error)}") from None
         timings.connected_ns = monotonic_ns()
         if clock is not None:
             return StampedWire(loop, sock, clock, self._read_bytes or READ_BYTES)
@@ -84,7 +86,7 @@ class Dialer:
     async def _context(self) -> ssl.SSLContext:
         if self._ssl_context is None:
             # In a thread: parsing the certificates takes tens of milliseconds, which would stall every stream.
-            context = await asyncio.to_thread(_default_context)
+            context = await asyncio.to_thread(ssl_context)
             self._ssl_context = self._ssl_context or context
         return self._ssl_context
 
@@ -99,12 +101,6 @@ class Dialer:
             options = ((socket.SOL_SOCKET, SO_TIMESTAMPNS, 1), *options)
         addresses = await _resolve(loop, origin)
         return await first_connected([partial(_connect, loop, address, options) for address in addresses])
-
-
-def _default_context() -> ssl.SSLContext:
-    context = httpx2.create_ssl_context(trust_env=False)
-    context.set_alpn_protocols(["http/1.1"])
-    return context
 
 
 async def _resolve(loop: asyncio.AbstractEventLoop, origin: Origin) -> Sequence[Address]:
@@ -194,17 +190,6 @@ async def _start_tls(loop: asyncio.AbstractEventLoop, wire: ProtocolWire, contex
         plain.abort()
         wire.closed = True
         if isinstance(error, OSError):  # ssl.SSLError and ssl.CertificateError are OSErrors
-            raise httpx2.ConnectError(f"no TLS connection: {_reason(error)}") from None
+            raise httpx2.ConnectError(f"no TLS connection: {reason(error)}") from None
         raise
     wire.use(transport, high_bytes=1)  # asyncio's TLS pauses *at* the mark, others above it
-
-
-def _reason(error: OSError) -> str:
-    """Why, without the addresses and names that the texts of these errors hold."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the server's certificate was not accepted (X509_V_ERR {error.verify_code})"
-    if isinstance(error, ssl.SSLError):
-        return f"the handshake failed ({error.reason})"
-    if isinstance(error, socket.gaierror):
-        return "the host name was not resolved"
-    return os.strerror(error.errno) if error.errno else type(error).__name__

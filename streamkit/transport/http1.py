@@ -56,6 +56,9 @@ CHUNKED_HEAD: Final = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 END_OF_CHUNKED: Final = b"\r\n\r\n"
 """The last four bytes of a chunked body, after the size line of the last chunk or after a trailer."""
 
+TLS_ALERT: Final = b"\x15"
+"""How a server begins that was not spoken to in TLS: the type of an alert (RFC 8446 section 5.1)."""
+
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -195,6 +198,8 @@ class _HeadParser:
     def _check_start_and_size(self, more: int) -> None:
         """Before the line is complete: a TLS alert has none, and waiting for it would end in a timeout."""
         if not self.status and not b"HTTP/".startswith(self._buffer[:5]):
+            if self._buffer[:1] == TLS_ALERT:
+                raise WireError("the answer does not begin with HTTP/, but as TLS does: https:// may be meant")
             raise WireError("the answer does not begin with HTTP/ (RFC 9112 section 4)")
         if self._eaten + more > self._max_bytes:
             raise TooLargeError(f"the head of the answer is larger than {self._max_bytes} bytes")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
 
 import pytest
 
 from streamkit.outcome import Outcome
-from streamkit.relay.log import StreamRecord
+from streamkit.relay.log import StreamRecord, show_log
 
 
 def test_a_stream_of_which_nobody_says_anything_is_one_whose_client_left() -> None:
@@ -38,3 +39,34 @@ def test_an_answer_that_did_not_begin_has_the_status_that_it_was_refused_with() 
     record = StreamRecord("s1")
     record.ended(Outcome("refused", 429), "upstream_rate_limited", 429)
     assert record.write()["status"] == 429
+
+
+def test_why_it_failed_is_logged_and_told_nobody_else(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "streamkit.relay")
+    record = StreamRecord("s1", why="no connection: connection refused")
+    record.ended(Outcome("refused", "connect"), "upstream_unreachable", 502)
+    kept = record.write()
+    (line,) = (json.loads(line.getMessage()) for line in caplog.records)
+    assert (line.pop("why"), line) == ("no connection: connection refused", kept)
+
+
+class TestShowLog:
+    @pytest.fixture(autouse=True)
+    def as_before(self) -> Iterator[None]:
+        logger = logging.getLogger("streamkit")
+        before = logger.level, logger.propagate, list(logger.handlers)
+        yield
+        logger.level, logger.propagate, logger.handlers = before[0], before[1], before[2]
+
+    def test_lines_are_shown_where_nobody_has_said_what_becomes_of_them(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        logging.getLogger("streamkit").propagate = False  # pytest has handlers at the root
+        show_log()
+        show_log()
+        logging.getLogger("streamkit.relay").info("a line")
+        assert capsys.readouterr().err.count("streamkit.relay a line") == 1
+
+    def test_somebodys_own_logging_stays_as_it_is(self) -> None:
+        show_log()
+        assert logging.getLogger("streamkit").handlers == []

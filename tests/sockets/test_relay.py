@@ -469,6 +469,11 @@ def test_health_counts_streams(relay: Callable[..., Server]) -> None:
     assert health(server) == {"status": "ok", "live": 0, "served": 1}
 
 
+def test_health_can_be_asked_for_its_head_alone(relay: Callable[..., Server]) -> None:
+    answer = httpx2.head(f"{relay().url}/health", trust_env=False)
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
 def test_the_blueprint_works_in_somebody_elses_app(up: Callable[..., Server]) -> None:
     llm = up(partial(create_upstream, QUICK))
 

@@ -91,7 +91,7 @@ def test_a_stream_that_is_refused_has_its_marks(upstream: Server) -> None:
 def test_the_relays_own_word_for_each_stream_stands_with_its_taps(
     upstream: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What is logged of it, and nothing else: whole, refused for its body, for its upstream, and for want of room."""
+    """What is logged of it but its `why`, and nothing else: whole, refused for its upstream, and for its body."""
     caplog.set_level(logging.INFO, "streamkit.relay")
     words = []
     nowhere = serve(partial(create_app, upstream="http://127.0.0.1:1/", trace=True))
@@ -102,6 +102,8 @@ def test_the_relays_own_word_for_each_stream_stands_with_its_taps(
             assert eventually(lambda: told(asked, answer.headers["x-stream-id"]).finished)  # noqa: B023  # asked at once
             words.append(told(asked, answer.headers["x-stream-id"]).word)
     logged = [orjson.loads(record.getMessage()) for record in caplog.records if record.name == "streamkit.relay"]
+    whys = [line.pop("why") for line in logged if "why" in line]
+    assert whys == ["no connection: connection refused: nobody listens there"]
     assert sorted(words, key=str) == sorted(logged, key=str)
     assert [(word["outcome"], word["status"]) for word in words if word] == [
         ("complete", 200),

@@ -446,10 +446,11 @@ def test_after_a_fault_every_call_raises_it_again() -> None:
 
 
 def test_what_is_not_http_is_refused_before_its_first_line_ends() -> None:
-    """A TLS alert may have no line at all; waiting for one would end in a timeout that says nothing."""
-    parser = ResponseParser("GET")
-    with pytest.raises(WireError, match="HTTP/"):
-        parser.feed(b"\x15\x03")
+    """It may have no line at all; waiting for one would end in a timeout that says nothing."""
+    for wire, told in ((b"SSH", "HTTP/"), (b"\x15\x03", "as TLS does: https:// may be meant")):
+        parser = ResponseParser("GET")
+        with pytest.raises(WireError, match=told):
+            parser.feed(wire)
 
 
 def test_an_answer_to_connect_is_not_ours_to_read() -> None:

@@ -594,13 +594,13 @@ def test_errors_of_connecting_name_the_reason_and_no_address(run: Run[None], sta
         async with opened(stamps=stamps) as transport:
             with pytest.raises(httpx2.ConnectError) as failed:
                 await transport.handle_async_request(post(url))
-            assert str(failed.value) == f"no connection: {reason}"
+            assert str(failed.value).startswith(f"no connection: {reason}")
             assert transport.open_connections == 0
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    run(main(f"http://127.0.0.1:{port}/", "Connection refused"))
-    run(main("http://name.invalid/", "the host name was not resolved"))
+    run(main(f"http://127.0.0.1:{port}/", "connection refused: nobody listens there"))
+    run(main("http://name.invalid/", "the host name was not resolved: "))
 
 
 def test_what_it_does_not_speak_it_refuses(run: Run[None]) -> None:
@@ -886,7 +886,7 @@ def test_tls_is_verified_and_stamped(run: Run[None], stamps: Stamps) -> None:
                     assert timings.tls_ns is not None
                     assert timings.connected_ns < timings.tls_ns
         async with opened(stamps=stamps) as transport:
-            with pytest.raises(httpx2.ConnectError, match=r"certificate was not accepted \(X509_V_ERR 18\)"):
+            with pytest.raises(httpx2.ConnectError, match=r"certificate was not accepted: it is self-signed"):
                 await transport.handle_async_request(post(url))
             assert transport.open_connections == 0
 

@@ -29,3 +29,17 @@ def test_a_unix_url_is_a_path_and_a_url_on_localhost(given: str, url: str) -> No
 def test_what_is_no_full_url_is_refused_without_repeating_it(url: str) -> None:
     with pytest.raises(ConfigError, match="expected a full URL such as"):
         split_unix_url(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("ws://secret.test/x", r"got a WebSocket URL \(ws://\): streamkit speaks HTTP"),
+        ("wss://secret.test/x", r"got a WebSocket URL \(wss://\): streamkit speaks HTTP"),
+        ("http://secret.test:65536/", "expected a port up to 65535 in the URL, got 65536"),
+    ],
+)
+def test_why_another_url_cannot_be_asked_is_said_without_repeating_it(url: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=told) as refused:
+        split_unix_url(url)
+    assert "secret" not in str(refused.value)

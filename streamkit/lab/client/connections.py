@@ -10,6 +10,7 @@ import httpx2
 
 from streamkit.errors import ConfigError
 from streamkit.transport import StreamTransport, Timings
+from streamkit.transport.tls import ssl_context
 from streamkit.transport.url import split_unix_url
 
 if TYPE_CHECKING:
@@ -18,18 +19,24 @@ if TYPE_CHECKING:
 
     from streamkit.lab.client.recorder import Recorder
     from streamkit.transport import Body
+    from streamkit.transport.tls import Verify
 
     Answering: TypeAlias = AbstractAsyncContextManager[httpx2.Response]
     """The request is sent on entering; the connection is given back, or closed, on leaving."""
 
 __all__ = ["feed_from_library", "headers_of", "own_connection", "your_client"]
 
-MAX_PORT: Final = 65535
 _CONNECTED: Final = ("connect_tcp.complete", "connect_unix_socket.complete")
 
 
 def own_connection(
-    method: str, url: str, timeout: httpx2.Timeout, arguments: dict[str, Any], timings: Timings, read_bytes: int | None
+    method: str,
+    url: str,
+    timeout: httpx2.Timeout,
+    arguments: dict[str, Any],
+    timings: Timings,
+    read_bytes: int | None,
+    verify: Verify,
 ) -> Answering:
     """One request on one fresh HTTP/1.1 connection, of which each socket read is stamped.
 
@@ -39,8 +46,6 @@ def own_connection(
         target, unix = split_unix_url(url)
     except ConfigError as error:  # there the URL is an option, here an argument
         raise ValueError(str(error)) from None
-    if target.port is not None and target.port > MAX_PORT:
-        raise ValueError(f"expected a port up to {MAX_PORT} in the URL, got {target.port}")
     extensions = {"timeout": timeout.as_dict(), "timings": timings}
     request = httpx2.Request(method, target, extensions=extensions, **arguments)
     if not isinstance(request.stream, httpx2.AsyncByteStream):
@@ -48,7 +53,7 @@ def own_connection(
     if target.userinfo:
         request = next(httpx2.BasicAuth(target.username, target.password).sync_auth_flow(request))
     # Reading the certificates takes tens of milliseconds; here no clock is running yet.
-    tls = httpx2.create_ssl_context(trust_env=False) if target.scheme == "https" else None
+    tls = ssl_context(verify) if target.scheme == "https" or verify is not True else None
 
     @contextlib.asynccontextmanager
     async def answer() -> AsyncIterator[httpx2.Response]:

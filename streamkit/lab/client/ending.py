@@ -22,6 +22,7 @@ def outcome_of(
     framing: str,
     final: bool = False,
     error: str | None = None,
+    said: str = "",
     bound: str | None = None,
     failure: WireFailure | None = None,
     problem: str | None = None,
@@ -47,17 +48,16 @@ def outcome_of(
     `failure` while events are `unhanded`: the stream may be whole, but its paced reader has not got it. What would be
     `complete` although an event was `unread`, so that text is missing, is `error_event(code)`.
 
-    `error` is the code that the server told, of an error event or of the problem behind its status; `problem` what
-    `streamkit.presets.Answer.problem_at_end` says, by `preset`; `unread` the code of the first event that could not be
-    read.
+    `error` is the code that the server told, of an error event or of the problem behind its status, `said` its message;
+    `problem` what `streamkit.presets.Answer.problem_at_end` says, by `preset`; `unread` the code of the first event
+    that could not be read.
     """
     if failure is not None and (unhanded or status is None):
         return failure.outcome, failure.error
     if status is not None and not accepted(status):
-        told = f": {error}" if error else ""
-        return Outcome("refused", status), f"the server answered with status {status}{told}"
+        return Outcome("refused", status), _with_its_words(f"the server answered with status {status}", error, said)
     if error is not None:
-        return Outcome("error_event", error), "the stream reported an error"
+        return Outcome("error_event", error), _with_its_words("the stream reported an error", said)
     if not final:
         if bound is not None:
             return Outcome("cancelled", bound), f"the recorder hung up: its bound {bound} was reached"
@@ -72,6 +72,11 @@ def outcome_of(
     if problem == EMPTY:
         return Outcome("error_event", EMPTY), f"the answer held not one event of preset {preset!r}"
     return Outcome("complete"), None
+
+
+def _with_its_words(what: str, *told: str | None) -> str:
+    """What happened, and what the server told of it: its code, and its message unless that is the code again."""
+    return ": ".join(dict.fromkeys([what, *filter(None, told)]))
 
 
 def problem_code(body: bytes | bytearray) -> str | None:

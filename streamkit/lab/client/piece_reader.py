@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from streamkit.extractor.pieces import ExtractionError, Piece
-from streamkit.presets import Answer, Preset, detect
+from streamkit.presets import Answer, Preset, detect, misread
 from streamkit.presets import preset as find_preset
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class PieceReader:
         self._preset: Preset | None = None
         self._waiting: list[ServerSentEvent] = []  # seen before a preset was found
         self._guessing = preset is None
+        self._first: list[ServerSentEvent] = []  # until one is of the preset
         if preset is not None:
             self._read_by(preset)
 
@@ -71,6 +72,8 @@ class PieceReader:
         notes = [] if self.answer is None else self.answer.notes()
         if self._preset is None and self._waiting:
             notes.append("no preset fits the events, so there is no text; name one with preset=")
+        if self._preset is not None and self._first and (why := misread(self._first, self._preset)):
+            notes.append(why)
         return notes
 
     def _read_by(self, preset: str | Preset) -> None:
@@ -82,6 +85,10 @@ class PieceReader:
             return "", ""
         had_error = self.error is not None
         pieces = self.answer.read((event,))
+        if self.answer.recognised:
+            self._first.clear()
+        elif len(self._first) < DETECT_WITHIN:
+            self._first.append(event)
         if not had_error and self.error is not None:
             self.error_data = event.data
         return _joined(pieces)

@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx2
 
+from streamkit._version import __version__
 from streamkit.content.codings import requested
 from streamkit.lab.client import calibrate as calibration
 from streamkit.lab.client.batch import Batch
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from streamkit.presets import Preset
     from streamkit.taps.gauges import Values
     from streamkit.transport import Body, ReadPart
+    from streamkit.transport.tls import Verify
 
 __all__ = ["ACCEPT", "DEFAULT_TIMEOUT", "media_type", "record"]
 
@@ -46,6 +48,9 @@ DEFAULT_TIMEOUT: Final = httpx2.Timeout(300.0, connect=10.0)
 """Seconds, per operation, as httpx counts them: the read timeout is the longest silence between two reads."""
 
 UNENCODED: Final = "identity"
+USER_AGENT: Final = f"streamkit/{__version__}"
+HARMLESS_HEADERS: Final = frozenset({"accept", "accept-encoding", "accept-language", "content-type", "user-agent"})
+
 MAX_KEPT_BYTES: Final = 8 << 20
 END_GRACE_S: Final = 1.0  # how long a server may take to end the body after the stream's own end marker
 
@@ -65,6 +70,7 @@ async def record(
     timeout: httpx2.Timeout | float | None = DEFAULT_TIMEOUT,  # noqa: ASYNC109  httpx's word; it is per operation
     total_s: float | None = None,
     client: Any = None,
+    verify: Verify = True,
     preset: str | Preset | None = None,
     reasoning: bool = False,
     label: str = "",
@@ -82,8 +88,8 @@ async def record(
 
     The request is httpx2's: `data` is a form (a mapping), `json` any JSON value, `content` bytes, text or an async
     iterator, `files` with or without `data`, further `params` and `headers`. Nothing is asked of the server but an
-    unencoded body, or what `accept_encoding` says. `http+unix://` URLs (`http+unix://%2Ftmp%2Fs.sock/ans`) go to that
-    unix socket.
+    unencoded body, or what `accept_encoding` says; it is told who asks (`User-Agent: streamkit/…`), and that any media
+    type will do. `http+unix://` URLs (`http+unix://%2Ftmp%2Fs.sock/ans`) go to that unix socket.
 
     Without `client`, a new connection is made, the environment (proxies, .netrc) is not consulted, redirects are not
     followed, and **socket reads** are stamped: by the kernel for plain TCP on Linux (`stamps == "kernel"`), otherwise
@@ -97,6 +103,8 @@ async def record(
                 they see: a proxy that compresses keeps text back. None: "identity", or what a `client` of yours asks
                 for. Encoded bodies are decoded as they come (gzip, deflate, br, zstd); reads and bytes are kept as the
                 wire brought them, and `notes` says how the text came out of them
+    verify      whose certificates the server may have: True (the system's), a file or folder of a CA, "env" for the one
+                that `SSL_CERT_FILE` names, an `ssl.SSLContext`, or False (nobody is checked)
     preset      name or Preset by which text is found in events; None: guessed from the first events
     reasoning   thinking pieces are recorded too, apart from the text
     on_piece    called with each piece of text as it is decoded; what it takes is time in which nothing is read.
@@ -144,13 +152,16 @@ async def record(
         max_bytes=max_bytes,
         calibration=calibration.latest(),
         paced=reader is not None,
+        secrets=_secrets(str(url), headers, params),
     )
     if reader is not None:
         recorder.note("reader", str(reader))
     if client is None:
         read_bytes = None if reader is None else reader.read_bytes
-        answer = own_connection(method, str(url), httpx2.Timeout(timeout), arguments, timings, read_bytes)
+        answer = own_connection(method, str(url), httpx2.Timeout(timeout), arguments, timings, read_bytes, verify)
     else:
+        if verify is not True:
+            raise TypeError("expected verify or a client, got both: a client of your own decides whom it trusts")
         if timeout is not DEFAULT_TIMEOUT:
             arguments["timeout"] = timeout
         answer = your_client(client, method, str(url), arguments, timings)
@@ -258,15 +269,26 @@ def _gauged(response: Any, recorder: Recorder, batch: Batch, gauge_ms: float) ->
 
 
 def _headers(headers: Any, accept: str | None, accept_encoding: str | None, *, own: bool) -> list[tuple[bytes, bytes]]:
+    """What the caller says, and of ours what it leaves open; a client of the caller's has names of its own."""
     given = httpx2.Headers(headers)
     if accept is not None:
         given["accept"] = media_type(accept)
     if accept_encoding is not None:
         given["accept-encoding"] = requested(accept_encoding)
-    elif own:
+    if own:
+        given.setdefault("accept", "*/*")
         given.setdefault("accept-encoding", UNENCODED)
+        given.setdefault("user-agent", USER_AGENT)
     given.setdefault("incremental", "?1")  # RFC 10036: a stream is meant
     return given.raw
+
+
+def _secrets(url: str, headers: Any, params: Any) -> list[str]:
+    """What was sent to be known by, and must not be shown: keys stand in headers, queries and user info."""
+    target = urlsplit(url)
+    fields = [value for name, value in httpx2.Headers(headers).multi_items() if name not in HARMLESS_HEADERS]
+    query = [value for _, value in (*parse_qsl(target.query), *httpx2.QueryParams(params).multi_items())]
+    return [word for value in (*fields, *query, target.password or "") for word in (value, value.rpartition(" ")[2])]
 
 
 def media_type(accept: str) -> str:

@@ -35,12 +35,13 @@ from streamkit.lab.client.handover import Handover
 from streamkit.lab.recording import origin
 from streamkit.lab.recording.recorded import Reads, Stamps
 from streamkit.lab.recording.recording import Recording
+from streamkit.reasons import masked, own_words
 from streamkit.transport import Timings
 from streamkit.transport.http1 import framing
 from streamkit.transport.proxy_status import INCREMENTAL_REFUSED, proxy_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from streamkit.lab.client.wire_failure import WireFailure
     from streamkit.lab.recording.calibration import Calibration
@@ -61,6 +62,8 @@ class Recorder:
     `on_piece` is called with each piece of text as it is decoded. `keep_bytes` bounds the body bytes that are kept
     (whole reads only). `max_events` and `max_bytes` bound what is taken at all.
 
+    `secrets` are what was sent and must not be shown, should the server repeat it in a message.
+
     `paced`: events wait, decoded, until `handover.next()` is called for each; what was not handed over at the end has
     the time of the end.
     """
@@ -80,6 +83,7 @@ class Recorder:
         max_bytes: int = 64 << 20,
         calibration: Calibration | None = None,
         paced: bool = False,
+        secrets: Sequence[str] = (),
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.url = url
@@ -98,6 +102,7 @@ class Recorder:
         self._room_for_bytes = max_bytes
         self._cut = False  # at `max_bytes`
         self._method = method
+        self._secrets = secrets
         self._headers: dict[str, str] = {}
         self._http: str | None = None
         self._reads = Reads()
@@ -199,6 +204,7 @@ class Recorder:
             framing=framing,
             final=decoder.final,
             error=self._told(),
+            said=masked(self._said(), self._secrets),
             bound=self.bound,
             failure=failure,
             problem=problem,
@@ -295,6 +301,10 @@ class Recorder:
                 "a proxy does not pass answers on as they come, which `Incremental` asks for (RFC 10036)"
             )
         return error
+
+    def _said(self) -> str:
+        """The server's own message, of a refusal or an error event."""
+        return own_words(self._decoder.problem or self._decoder.error_data.encode("utf-8", "replace"))
 
     def _described(self) -> dict[str, Any]:
         if self.loop_lag_ns is not None:

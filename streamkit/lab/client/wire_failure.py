@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from streamkit.outcome import Outcome
+from streamkit.transport.refusals import reason_behind
 
 __all__ = ["WireFailure", "failure_of"]
 
@@ -33,7 +34,9 @@ def failure_of(error: Exception, *, own: bool, started: bool) -> WireFailure | N
         which = _which_timeout(names, started)
         return WireFailure(Outcome("timeout", which), str(error) if own else f"the client's {which} timeout fired")
     if "ConnectError" in names:
-        return WireFailure(Outcome("refused", "connect"), str(error) if own else "no connection could be made")
+        why = reason_behind(error)
+        theirs = "no connection could be made" if why is None else f"no connection: {why}"
+        return WireFailure(Outcome("refused", "connect"), str(error) if own else theirs)
     if names & {"NetworkError", "ProtocolError", "RequestError"}:
         return WireFailure(Outcome("truncated"), str(error) if own else "the connection ended before the answer did")
     return None

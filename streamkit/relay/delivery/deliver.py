@@ -52,6 +52,7 @@ class Ended(NamedTuple):
 
 def refused(failure: Failure, stream: Stream) -> Ended:
     """A stream of which nothing has left."""
+    stream.record.why = failure.why
     return Ended(failure.outcome, failure.code, problem(failure, stream.id))
 
 
@@ -140,6 +141,7 @@ async def deliver(pieces: Pieces, outlet: Outlet, stream: Stream) -> Ended:
             failure = _internal(error)
         else:
             return Ended(Outcome("complete"))
+        stream.record.why = failure.why
         if watch.fired == "write_stall":
             outlet.cut()
             return Ended(failure.outcome, failure.code)

@@ -54,13 +54,18 @@ from sanic.http import Http, Stage
 from sanic.http.http1 import HTTP_CONTINUE
 from sanic.server.protocols.http_protocol import HttpProtocol
 
+from streamkit.errors import ServerError
 from streamkit.relay.failure import Failed
 from streamkit.relay.request.head import MAX_HEAD_BYTES, Head, HeadScan, check_head, check_raw_head, chunk_size
 
-__all__ = ["Connection", "RelayApp", "StrictHttp", "check_stock"]
+__all__ = ["NO_ASGI", "Connection", "RelayApp", "StrictHttp", "check_stock"]
 
 LINGER_S: Final = 1.0
 LINGER_BYTES: Final = 1 << 24
+NO_ASGI: Final = (
+    "streamkit's relay does not run under an ASGI server such as uvicorn or hypercorn, where a cut stream could look "
+    "whole: start it by `streamkit serve`, or by `sanic streamkit.app:create_app --factory`"
+)
 MAX_PIPELINED_BYTES: Final = 1 << 16
 STEPS_AT_ONCE: Final = 100
 
@@ -305,6 +310,13 @@ class RelayApp(Sanic[Any, Any]):
 
     async def create_server(self, *args: Any, **kwargs: Any) -> Any:
         return await super().create_server(*args, **_with_protocol(kwargs))
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """An ASGI server is told so at its start: how a stream ends there is not in our hands."""
+        if scope["type"] != "lifespan":
+            raise ServerError(NO_ASGI)
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": NO_ASGI})
 
 
 def _with_protocol(kwargs: dict[str, Any]) -> dict[str, Any]:

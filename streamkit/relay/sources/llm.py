@@ -29,6 +29,7 @@ from streamkit.extractor.pieces import Piece
 from streamkit.outcome import Outcome
 from streamkit.presets import Preset
 from streamkit.presets.asking import UpstreamRequest
+from streamkit.reasons import own_words
 from streamkit.relay.failure import Failed, Failure
 from streamkit.relay.settings import Deadlines
 from streamkit.relay.sources.post import post
@@ -36,10 +37,11 @@ from streamkit.relay.sources.reading import TRUNCATED, Reading
 from streamkit.relay.sources.source import Into, Offer
 from streamkit.relay.sources.upstream import Upstream
 from streamkit.taps import STREAM_ID_HEADER, StreamTaps
-from streamkit.transport import Body
+from streamkit.transport import Body, StreamTransport
 from streamkit.transport.errors import ClosedIdle, HeadTooLarge, MalformedHead
 from streamkit.transport.http1 import framing
 from streamkit.transport.proxy_status import INCREMENTAL_REFUSED, proxy_error
+from streamkit.transport.refusals import reason_behind
 
 if TYPE_CHECKING:
     from streamkit.transport import ReadPart
@@ -48,6 +50,8 @@ __all__ = ["llm", "retry_after_s"]
 
 MAX_RETRY_AFTER_S: Final = 60
 MAX_FINISH_WAIT_S: Final = 5.0
+MAX_ERROR_BODY_BYTES: Final = 64 * 1024
+SAID_WITHIN_S: Final = 0.5
 PASSED_ON: Final = frozenset({429, 503})
 FOREIGN_TYPES: Final = frozenset(
     {
@@ -76,10 +80,10 @@ async def llm(upstream: Upstream, question: UpstreamRequest, into: Into) -> Asyn
     """
     if into.taps is not None:
         question = _traced(question, into.taps)
-    with _wire_errors_become_failures():
+    with _wire_errors_become_failures(own=isinstance(upstream.transport, StreamTransport)):
         async with post(upstream, question) as response:
             del question  # sent, and perhaps large: not held for as long as the answer takes
-            expected = _check_head(response, upstream.preset)
+            expected = await _check_head(response, upstream.preset)
             body: Body | None = response.extensions.get("stamps")  # None: a transport of somebody else's
             preset = upstream.preset if expected == upstream.preset.grammar else _without_whole(upstream.preset)
             reading = Reading(preset, upstream.settings.limits, into.taps, expected)
@@ -229,27 +233,32 @@ NOT_INCREMENTAL: Final = Failure(
 
 
 @contextlib.contextmanager
-def _wire_errors_become_failures() -> Iterator[None]:
-    """httpx2's exceptions, whose texts may hold addresses, end here."""
+def _wire_errors_become_failures(*, own: bool) -> Iterator[None]:
+    """httpx2's exceptions end here. The texts of our `own` transport say why; those of others may hold addresses, but
+    what the system said may stand behind them.
+    """
+
+    def told(error: Exception) -> str:
+        return str(error) if own else reason_behind(error) or ""
+
     try:
         yield
-    except (httpx2.ConnectTimeout, httpx2.PoolTimeout):
-        raise Failed(CONNECT_TIMEOUT) from None
-    except (httpx2.ConnectError, httpx2.UnsupportedProtocol, httpx2.ProxyError):
-        raise Failed(UNREACHABLE) from None
+    except (httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
+        failure, why = CONNECT_TIMEOUT, told(error)
+    except (httpx2.ConnectError, httpx2.UnsupportedProtocol, httpx2.ProxyError) as error:
+        failure, why = UNREACHABLE, told(error)
     except httpx2.TransportError as error:
-        raise Failed(WIRE_FAILURES.get(type(error), TRUNCATED)) from None
+        failure, why = WIRE_FAILURES.get(type(error), TRUNCATED), told(error)
+    else:
+        return
+    raise Failed(replace(failure, why=why)) from None
 
 
-def _check_head(response: httpx2.Response, preset: Preset) -> Grammar:
+async def _check_head(response: httpx2.Response, preset: Preset) -> Grammar:
     """Raise Failed unless an answer follows; what it is expected to be written in."""
     status = response.status_code
-    if status == 501 and proxy_error(response.headers.get("proxy-status", "")) == INCREMENTAL_REFUSED:
-        raise Failed(NOT_INCREMENTAL)
-    if status in PASSED_ON:
-        raise Failed(_passed_on(status, response.headers.get("retry-after")))
     if not accepted(status) or status in NO_CONTENT:
-        raise Failed(Failure(Outcome("refused", status), "upstream_refused", 502, f"the upstream answered {status}"))
+        raise Failed(replace(_refused(response), why=await _said(response)))
     if codings_of(response.headers.get("content-encoding")):
         raise Failed(_unusable("upstream_content_encoding", "the upstream compressed its answer unasked"))
     types = media_types(response.headers.get("content-type"))
@@ -262,11 +271,30 @@ def _without_whole(preset: Preset) -> Preset:
     return replace(preset, whole=())
 
 
-def _passed_on(status: int, retry_after: str | None) -> Failure:
-    """The upstream is busy, and the client is told what it told us."""
+def _refused(response: httpx2.Response) -> Failure:
+    """Where the upstream is busy, the client is told what it told us."""
+    status, retry_after = response.status_code, response.headers.get("retry-after")
+    if status == 501 and proxy_error(response.headers.get("proxy-status", "")) == INCREMENTAL_REFUSED:
+        return NOT_INCREMENTAL
+    if status not in PASSED_ON:
+        return Failure(Outcome("refused", status), "upstream_refused", 502, f"the upstream answered {status}")
     code = "upstream_rate_limited" if status == 429 else "upstream_overloaded"
     wait_s = retry_after_s(retry_after, datetime.now(UTC))
     return Failure(Outcome("refused", status), code, status, f"the upstream answered {status}", retry_after_s=wait_s)
+
+
+async def _said(response: httpx2.Response) -> str:
+    """The message behind the status, if it comes at once: the client's answer waits for it."""
+    if codings_of(response.headers.get("content-encoding")):
+        return ""
+    body = bytearray()
+    with contextlib.suppress(TimeoutError, httpx2.TransportError):  # what came of it by then
+        async with asyncio.timeout(SAID_WITHIN_S):
+            async for data in response.aiter_raw():
+                body += data
+                if len(body) > MAX_ERROR_BODY_BYTES:
+                    break
+    return own_words(body[:MAX_ERROR_BODY_BYTES])
 
 
 def _unusable(code: str, detail: str) -> Failure:

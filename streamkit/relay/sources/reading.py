@@ -7,6 +7,7 @@ behind whole events. Whatever else the body ends in is a failure, behind the pie
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Final
 
 from streamkit.content.head import Grammar
@@ -15,7 +16,7 @@ from streamkit.errors import LimitExceeded
 from streamkit.extractor.pieces import ExtractionError, Piece, ProviderError, weigh
 from streamkit.outcome import Outcome
 from streamkit.parser import ServerSentEvent
-from streamkit.presets import Answer, Preset
+from streamkit.presets import Answer, Preset, misread
 from streamkit.presets.answer import EMPTY
 from streamkit.presets.reader import HEARTBEATS
 from streamkit.relay.bounds import CROWDED_BYTES, is_crowded
@@ -24,6 +25,8 @@ from streamkit.relay.settings import Limits
 from streamkit.taps import StreamTaps
 
 __all__ = ["TRUNCATED", "Reading", "provider_failure"]
+
+RECOGNISED_WITHIN: Final = 16_384  # bytes of an answer, in which a provider's shape shows
 
 TRUNCATED: Final = Failure(
     Outcome("truncated"), "upstream_truncated", 502, "the upstream's answer was cut, or malformed, before its end"
@@ -47,6 +50,8 @@ class Reading:
     ) -> None:
         bounds = {"max_line_bytes": limits.max_line_bytes, "max_event_bytes": limits.max_event_bytes}
         self._parser = AnswerParser(expected or preset.grammar, **bounds)
+        self._preset = preset
+        self._first = b""  # bytes, until something of the preset was found in them
         self._taps = taps
         self._read_ns = 0
         self._gathered = 0  # bytes since the last event was complete: what comes next is no longer than that
@@ -83,6 +88,8 @@ class Reading:
     def feed(self, data: bytes, read_ns: int) -> list[Piece]:
         """The pieces of what was read at `read_ns`."""
         self._read_ns = read_ns
+        if not self._answer.recognised:
+            self._first += data[: RECOGNISED_WITHIN - len(self._first)]
         self._gathered += len(data)
         try:
             events = self._parser.feed(data)
@@ -132,20 +139,25 @@ class Reading:
         """The body is over: raise Failed unless that was the whole answer."""
         answer = self._answer
         if self.failure is None and self._is_no_stream():
-            raise Failed(NOT_A_STREAM)
+            raise Failed(self._explained(NOT_A_STREAM))
         if self.failure is not None and not answer.complete:
-            raise Failed(self.failure)
+            raise Failed(self._explained(self.failure))
         problem = answer.problem_at_end(clean=clean, unfinished=self._parser.unfinished)
         if answer.failure is not None:
-            raise Failed(provider_failure(answer.failure))
+            raise Failed(self._explained(provider_failure(answer.failure)))
         if problem is not None:
-            raise Failed(NOTHING_CAME if problem == EMPTY else TRUNCATED)
+            raise Failed(self._explained(NOTHING_CAME if problem == EMPTY else TRUNCATED))
 
     def _is_no_stream(self) -> bool:
         """It was a page, or JSON of which nothing is text, and no end either, unless its type said that it is JSON."""
         if self._parser.grammar == "json" and self._parser.unfinished is None:
             return not self._found and (self._foreign or not self._answer.signed)
         return self._parser.grammar == "text"
+
+    def _explained(self, failure: Failure) -> Failure:
+        """With what explains it best: that nothing was found because another provider answers."""
+        why = None if self._answer.recognised else misread(self._first, self._preset)
+        return failure if why is None else replace(failure, why=why)
 
 
 def provider_failure(error: ProviderError) -> Failure:
@@ -156,5 +168,7 @@ def provider_failure(error: ProviderError) -> Failure:
             "upstream_malformed",
             502,
             "the upstream sent an event that is malformed",
+            why=error.message,
         )
-    return Failure(Outcome("error_event", error.code), "upstream_error", 502, "the upstream reported an error")
+    outcome = Outcome("error_event", error.code)
+    return Failure(outcome, "upstream_error", 502, "the upstream reported an error", why=error.message)

@@ -10,8 +10,10 @@ import httpx2
 from streamkit.errors import ConfigError
 from streamkit.presets import Preset
 from streamkit.presets.asking import UpstreamRequest
+from streamkit.reasons import masked
 from streamkit.relay.settings import DEFAULTS, Settings
 from streamkit.transport import StreamTransport
+from streamkit.transport.tls import Verify, ssl_context
 from streamkit.transport.url import split_unix_url
 
 __all__ = ["Upstream"]
@@ -25,8 +27,9 @@ that crosses such an end is lost.
 class Upstream:
     """One provider's endpoint: its `url`, its `preset`, what each question carries, and the `transport` to it.
 
-    `key`, `model` and `extra` as in `create_app`; the key is shown nowhere. `transport` is somebody else's, instead of
-    our own. Raises ConfigError for a URL that cannot be asked, and for a key or `extra` that cannot be sent.
+    `key`, `model`, `extra` and `verify` as in `create_app`; the key is shown nowhere. `transport` is somebody else's,
+    instead of our own. Raises ConfigError for a URL that cannot be asked, for a key or `extra` that cannot be sent, and
+    for a `verify` that names no certificates.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class Upstream:
         extra: Mapping[str, object] | None = None,
         settings: Settings = DEFAULTS,
         transport: httpx2.AsyncBaseTransport | None = None,
+        verify: Verify = True,
     ) -> None:
         self.url, self._unix = split_unix_url(url)
         if self.url.userinfo:
@@ -48,6 +52,10 @@ class Upstream:
         self._key = key
         self._model = model
         self._extra = dict(extra or {})
+        if transport is not None and verify is not True:
+            raise TypeError("expected verify or a transport of your own, got both: that one decides whom it trusts")
+        # The system's certificates are read when they are first needed; a wrong file is said at start-up.
+        self._ssl_context = None if verify is True else ssl_context(verify)
         self._given = transport
         self._transport = transport
         self.question("a question")  # what cannot be sent is said at start-up
@@ -55,6 +63,10 @@ class Upstream:
     def question(self, chat_history: str) -> UpstreamRequest:
         """`chat_history` as this provider wants to be asked it."""
         return self.preset.request(chat_history, key=self._key, model=self._model, extra=self._extra)
+
+    def masked(self, words: str) -> str:
+        """Words of the upstream's, without its key."""
+        return masked(words, [self._key] if self._key else [])
 
     @property
     def transport(self) -> httpx2.AsyncBaseTransport:
@@ -67,6 +79,7 @@ class Upstream:
         limits, buffers = self.settings.limits, self.settings.buffers
         self._transport = self._given or StreamTransport(
             unix=self._unix,
+            ssl_context=self._ssl_context,
             max_connections=limits.max_streams,
             keepalive_s=KEEPALIVE_S,
             read_ahead_bytes=buffers.read_ahead_bytes,

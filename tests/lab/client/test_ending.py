@@ -39,6 +39,10 @@ REFUSED = WireFailure(Outcome("refused", "connect"), "nobody there")
         ({"status": None, "framing": "none", "failure": REFUSED}, "refused(connect)", "nobody there"),  # rule 1
         ({"status": 503}, "refused(503)", "the server answered with status 503"),  # rule 2
         ({"status": 413, "error": "too_big"}, "refused(413)", "the server answered with status 413: too_big"),
+        ({"status": 401, "said": "no key"}, "refused(401)", "the server answered with status 401: no key"),
+        ({"status": 401, "error": "x", "said": "no"}, "refused(401)", "the server answered with status 401: x: no"),
+        ({"status": 401, "error": "x", "said": "x"}, "refused(401)", "the server answered with status 401: x"),
+        ({"error": "x", "said": "busy"}, "error_event(x)", "the stream reported an error: busy"),
         ({"status": 503, "failure": FAILED}, "refused(503)", "the server answered with status 503"),
         ({"error": "gone", "final": True, "bound": "max_events"}, "error_event(gone)", "the stream reported an error"),
         ({"final": True, "failure": FAILED, "framing": "close"}, "complete", None),  # rule 4
@@ -186,18 +190,27 @@ class TestOutcomes:
         assert ended([b"no"], TEXT, status=503) == "refused(503)"
         assert ended([], {"location": "http://elsewhere/?key=1"}, status=302) == "refused(302)"
 
-    def test_a_refusal_keeps_the_stable_code_of_its_problem(self) -> None:
+    def test_a_refusal_keeps_the_stable_code_of_its_problem_and_what_the_server_said(self) -> None:
         problem = {"content-type": "application/problem+json", "content-length": "9"}
-        recording = taken([b'{"code":"body_too_large",', b'"detail":"secret"}'], problem, status=413)
-        assert recording.error == "the server answered with status 413: body_too_large"
+        recording = taken([b'{"code":"body_too_large",', b'"detail":"too long"}'], problem, status=413)
+        assert recording.error == "the server answered with status 413: body_too_large: too long"
         assert recording.meta["problem_code"] == "body_too_large"
-        assert recording.body == b'{"code":"body_too_large","detail":"secret"}'
+        assert recording.body == b'{"code":"body_too_large","detail":"too long"}'
         assert len(recording.events) == 0
 
     @pytest.mark.parametrize("body", [b"", b"[1]", b"{", b'{"code": 3}', b'{"code": "a b"}', b"[" * 60_000])
     def test_a_refusal_without_a_decent_code_is_one_all_the_same(self, body: bytes) -> None:
         recording = taken([body], TEXT, status=500)
         assert (str(recording.outcome), recording.error) == ("refused(500)", "the server answered with status 500")
+
+    def test_the_servers_message_is_told_without_the_secrets_that_were_sent(self) -> None:
+        body = b'{"error": {"message": "wrong key hunter2, not like sk-abcdef"}}'
+        recording = taken([body], TEXT, status=401, secrets=["hunter2"])
+        assert recording.error == "the server answered with status 401: wrong key …, not like …"
+
+    def test_the_message_of_an_error_event_is_told(self) -> None:
+        recording = taken([CHAT, b'data: {"error": {"code": "busy", "message": "Try again"}}\n\n'])
+        assert recording.error == "the stream reported an error: Try again"
 
     def test_a_refusal_stays_one_if_its_body_is_cut(self) -> None:
         assert ended([b"{"], TEXT, status=429, failure=CUT) == "refused(429)"

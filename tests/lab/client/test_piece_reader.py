@@ -46,6 +46,17 @@ class TestPresets:
         with pytest.raises(UnknownPreset):
             Recorder(preset="nobody")
 
+    @pytest.mark.parametrize(
+        ("given", "events"), [("gemini", [CHAT, CHAT_DONE]), ("seed", [b"data: {}\n\n" * 3, CHAT])]
+    )
+    def test_a_preset_that_finds_nothing_where_another_would_is_noted(self, given: str, events: list[bytes]) -> None:
+        notes = taken(events, preset=given).meta["notes"]
+        assert f"these events look like openai's, not {given}'s: give preset='openai' (--preset openai)" in notes
+
+    def test_where_the_preset_given_finds_something_no_other_is_named(self) -> None:
+        for events in ([SEED, CHAT], [SEED]):
+            assert not any("look like" in note for note in taken(events, preset="seed").meta["notes"])
+
     def test_reasoning_is_kept_apart_and_only_if_asked_for(self) -> None:
         thought = b'data: {"choices":[{"index":0,"delta":{"reasoning_content":"hm"}}]}\n\n'
         asked = taken([thought, CHAT, CHAT_DONE], reasoning=True)

@@ -10,10 +10,12 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 
+from streamkit._version import __version__
 from streamkit.errors import UnknownPreset
 from streamkit.lab.client import record as client_module
 from streamkit.lab.client.record import record
@@ -172,6 +174,34 @@ class TestRequest:
             assert (str(recording.outcome), recording.text, recording.body) == ("complete", "a", body)
             assert recording.meta["accept_encoding"] == (asked or "identity")
             assert ("not asked for" in " ".join(recording.meta["notes"])) is unasked
+
+    def test_it_says_who_asks_and_that_any_media_type_will_do_unless_the_caller_says_otherwise(self) -> None:
+        assert f"user-agent: streamkit/{__version__}\r\n".encode() in requested().lower()
+        assert b"accept: */*\r\n" in requested().lower()
+        request = requested(headers={"User-Agent": "mine", "Accept": "text/plain"}).lower()
+        assert [line for line in request.split(b"\r\n") if line.startswith((b"user-agent:", b"accept:"))] == [
+            b"user-agent: mine",
+            b"accept: text/plain",
+        ]
+
+    def test_headers_may_be_repeated(self) -> None:
+        assert requested(headers=[("X-A", "1"), ("X-A", "2")]).count(b"X-A: ") == 2
+
+    @pytest.mark.parametrize(
+        "asked",
+        [
+            {"headers": {"X-Key": "hunter2"}},
+            {"headers": [("Authorization", "Bearer hunter2")]},
+            {"params": {"key": "hunter2"}},
+        ],
+    )
+    def test_what_was_sent_to_be_known_by_is_not_shown_when_the_server_repeats_it(self, asked: dict[str, Any]) -> None:
+        refusal = b"HTTP/1.1 401 No\r\nContent-Length: 17\r\n\r\nwrong key hunter2"
+        assert recorded(sending(refusal), **asked).error == "the server answered with status 401: wrong key …"
+
+    def test_verify_and_a_client_exclude_each_other(self) -> None:
+        with pytest.raises(TypeError, match="got both: a client of your own decides whom it trusts"):
+            asyncio.run(record("https://a/", client=httpx2.AsyncClient(), verify=False))
 
     def test_the_environment_has_no_say(self, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):

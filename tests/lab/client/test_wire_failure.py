@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+from typing import Any
+
 import httpx
 import httpx2
 import pytest
@@ -32,6 +35,19 @@ def test_each_error_of_a_library_has_its_outcome(
     found = failure_of(getattr(library, name)("http://secret"), own=False, started=started)
     assert (found and str(found.outcome)) == outcome
     assert found is None or "secret" not in found.error
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2])
+def test_what_the_system_said_behind_a_librarys_error_is_told_without_its_addresses(library: Any) -> None:
+    try:
+        try:
+            raise ConnectionRefusedError(errno.ECONNREFUSED, "Connect call failed ('10.0.0.1', 80)")
+        except OSError as cause:
+            raise library.ConnectError("http://secret") from cause
+    except library.ConnectError as error:
+        found = failure_of(error, own=False, started=False)
+    assert found is not None
+    assert found.error == "no connection: connection refused: nobody listens there"
 
 
 def test_our_own_transport_speaks_for_itself() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import UTC, datetime
 
@@ -12,11 +13,12 @@ import httpx2
 import pytest
 
 from streamkit.presets.asking import UpstreamRequest
-from streamkit.relay.failure import Failed
+from streamkit.relay.failure import Failed, Failure
 from streamkit.relay.sources.llm import llm, retry_after_s
 from streamkit.relay.sources.source import Into
 from streamkit.taps import StreamTaps
-from tests.relay.sources.upstreams import CHUNKED, Answering, failed, joined, relay, stream, upstream_over
+from tests.fakes import run_in_fake_time
+from tests.relay.sources.upstreams import CHUNKED, Answering, Chunk, failed, joined, relay, stream, upstream_over
 
 
 @pytest.mark.parametrize(
@@ -52,6 +54,57 @@ def test_a_proxy_that_passes_no_stream_on_has_a_code_of_its_own() -> None:
     said = {"proxy-status": "cdn.example; error=incremental_refused"}
     assert failed(Answering(status=501, headers=said)) == ("upstream_incremental_refused", 502, "refused(501)")
     assert failed(Answering(status=501)) == ("upstream_refused", 502, "refused(501)")
+
+
+@pytest.mark.parametrize("status", [401, 429, 500])
+def test_the_providers_message_behind_a_refusal_is_kept_for_the_log_alone(status: int) -> None:
+    _, failure = relay(Answering([b'{"error": {"message": ', b'"no such key"}}'], status=status))
+    assert failure is not None
+    assert failure.why == "no such key"
+    assert "key" not in failure.detail
+    assert "key" not in repr(failure)
+
+
+@pytest.mark.parametrize("rest", [httpx2.ReadError("cut"), b"x" * 100_000])
+def test_a_message_that_is_cut_or_endless_does_not_hide_the_refusal(rest: Chunk) -> None:
+    _, failure = relay(Answering([b"No.", rest], status=401))
+    assert failure is not None
+    assert (str(failure.outcome), failure.why[:3], len(failure.why) <= 65_536) == ("refused(401)", "No.", True)
+
+
+def test_a_refusal_whose_message_does_not_come_is_told_all_the_same() -> None:
+    class Silent(httpx2.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield b"No."
+            await asyncio.Event().wait()
+
+    class Refusing(httpx2.AsyncBaseTransport):
+        async def handle_async_request(self, _: httpx2.Request) -> httpx2.Response:
+            return httpx2.Response(401, stream=Silent())
+
+    async def main() -> Failure:
+        asked = upstream_over(Refusing())
+        try:
+            async with aclosing(llm(asked, asked.question("hi"), Into())) as pieces:
+                async for _ in pieces:
+                    pass
+        except Failed as error:
+            return error.failure
+        raise AssertionError("it was refused")
+
+    assert run_in_fake_time(main()).why == "No."
+
+
+def test_a_compressed_refusal_is_not_quoted() -> None:
+    _, failure = relay(Answering([b"\x1f\x8b"], status=401, headers={"content-encoding": "gzip"}))
+    assert failure is not None
+    assert failure.why == ""
+
+
+def test_why_somebody_elses_transport_failed_may_name_addresses_and_is_not_quoted() -> None:
+    _, failure = relay(Answering(error=httpx2.ConnectError("http://secret.test refused")))
+    assert failure is not None
+    assert failure.why == ""
 
 
 def test_retry_after_is_kept() -> None:

@@ -214,3 +214,26 @@ def test_an_event_of_too_many_values_ends_the_stream_after_the_pieces_before_it_
     assert joined(batches) == "a"
     assert failure is not None
     assert (failure.code, str(failure.outcome)) == ("upstream_malformed", "error_event(too_many_values)")
+
+
+# --- why ------------------------------------------------------------------------------------------------------------
+
+
+def why(chunks: list[Chunk], name: str) -> str:
+    _, failure = relay(Answering(chunks), name)
+    assert failure is not None
+    return failure.why
+
+
+@pytest.mark.parametrize(("given", "answers"), [("gemini", "openai"), ("anthropic", "ollama"), ("seed", "openai")])
+def test_a_forgotten_preset_is_recognised_and_named(given: str, answers: str) -> None:
+    assert why([*stream(answers, "a", "b")], given).startswith(f"these events look like {answers}'s, not {given}'s")
+
+
+def test_where_something_was_read_it_is_not_guessed_at() -> None:
+    assert "look like" not in why([*stream("anthropic", "a")[:-1], *stream("openai", "b")], "anthropic")
+
+
+def test_the_message_of_a_providers_error_event_is_kept_for_the_log() -> None:
+    error = b'data: {"error": {"code": "busy", "message": "Try again"}}\n\n'
+    assert why([*stream("openai", "a")[:-1], error], "openai") == "Try again"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -65,3 +66,18 @@ def test_a_transport_of_somebody_elses_is_used_and_closed() -> None:
         assert given.closed
 
     asyncio.run(main())
+
+
+def test_words_of_the_upstreams_are_told_without_its_key() -> None:
+    assert Upstream("http://a.test/", preset("openai"), key="hunter2").masked("wrong: hunter2") == "wrong: …"
+    assert Upstream("http://a.test/", preset("openai")).masked("wrong: hunter2") == "wrong: hunter2"
+
+
+def test_certificates_that_cannot_be_read_are_said_when_the_upstream_is_made(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="expected a file or folder of certificates"):
+        Upstream("https://a.test/", preset("openai"), verify=str(tmp_path / "none.pem"))
+
+
+def test_a_transport_of_somebody_elses_decides_itself_whom_it_trusts() -> None:
+    with pytest.raises(TypeError, match="got both"):
+        Upstream("https://a.test/", preset("openai"), transport=httpx2.AsyncHTTPTransport(), verify=False)

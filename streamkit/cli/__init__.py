@@ -1,0 +1,63 @@
+"""The command line: `streamkit demo | serve | record | plot`.
+
+Each command is a file: which arguments it takes (`add_…`), and what it does with them. Doors: `main`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+from streamkit._version import __version__
+from streamkit.cli.demo import add_demo
+from streamkit.cli.output import INTERRUPTED, show_any_text, silence
+from streamkit.cli.plot import add_plot
+from streamkit.cli.record import add_record
+from streamkit.cli.serve import add_serve
+from streamkit.errors import StreamkitError
+
+__all__ = ["main"]
+
+MISTAKEN = 2
+"""What argparse gives too."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit status.
+
+    What a user or the system got wrong is one line on stderr, and status 2: it is checked where it is given, and raises
+    a StreamkitError or OSError. Anything else is a mistake of ours, and keeps its traceback.
+    """
+    show_any_text()
+    arguments = _parser().parse_args(argv)
+    command: Callable[[argparse.Namespace], int] = arguments.command
+    try:
+        status = command(arguments)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # `streamkit record … | head`: the reader has seen enough
+        silence()
+        return 0
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        print(f"streamkit: {error.strerror or error}{where}", file=sys.stderr)
+        return MISTAKEN
+    except StreamkitError as error:
+        print(f"streamkit: {error}", file=sys.stderr)
+        return MISTAKEN
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="streamkit", description="The oscilloscope for streaming HTTP.")
+    parser.add_argument("--version", action="version", version=f"streamkit {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    add_demo(commands)
+    add_serve(commands)
+    add_record(commands)
+    add_plot(commands)
+    return parser

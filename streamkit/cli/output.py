@@ -1,0 +1,121 @@
+"""What the commands show, and the files that they leave."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from io import TextIOWrapper
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from streamkit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from streamkit.lab.recording.recording import Recording
+
+__all__ = [
+    "INTERRUPTED",
+    "KINDS",
+    "OF_ONE",
+    "check_file",
+    "check_picture",
+    "draw",
+    "keep",
+    "show",
+    "show_any_text",
+    "silence",
+    "stays",
+]
+
+INTERRUPTED = 130
+"""The exit status of a command that Ctrl-C has ended: 128 + SIGINT, as shells expect it."""
+
+SIDE_BY_SIDE = ("timeline", "gaps", "hops", "policies")
+OF_ONE = ("journey", "backlog", "queues")
+"""The figures, by whether they take several recordings."""
+KINDS = (*SIDE_BY_SIDE, *OF_ONE)
+
+
+# --- On the screen --------------------------------------------------------------------------------------------------
+
+
+def show(text: str) -> None:
+    """A piece of an answer, as it comes."""
+    print(text, end="", flush=True)
+
+
+def show_any_text() -> None:
+    """Where stdout cannot show a character (LC_ALL=C, PYTHONIOENCODING=ascii), show its escape: `\\u4f60`."""
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors in {"strict", "surrogateescape"}:
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def silence() -> None:
+    """Nobody reads stdout any more: what is still to be written goes nowhere, also what Python flushes at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+# --- Files ----------------------------------------------------------------------------------------------------------
+
+
+def check_file(path: Path) -> None:
+    """Raise ConfigError, before anything is asked of anybody, if `path` cannot be written.
+
+    What stands there stays as it is: a new file is written beside it, and moved into its place when it is whole.
+    """
+    if path.exists() and not path.is_file():
+        raise ConfigError(f"expected the name of a file to write, got {str(path)!r}, which is none")
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.resolve().parent, prefix=".streamkit-"):
+            pass
+    except OSError as error:
+        raise ConfigError(f"{str(path)!r} cannot be written: {error.strerror}") from error
+
+
+def check_picture(path: Path) -> None:
+    """The same for a picture, whose kind its name says."""
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    kinds = FigureCanvasBase.get_supported_filetypes()
+    if path.suffix.removeprefix(".").lower() not in kinds:
+        raise ConfigError(f"expected a picture as one of {', '.join(f'.{kind}' for kind in kinds)}, got {path.name!r}")
+    check_file(path)
+
+
+def stays(recording: Recording, path: Path) -> bool:
+    """A refusal does not take the place of what is there."""
+    kept = recording.outcome.name == "refused" and path.exists()
+    if kept:
+        print(f"{path.resolve()} is left as it was: the stream was refused")
+    return kept
+
+
+def keep(recording: Recording, path: Path) -> None:
+    """Save the recording, unless the file `stays`."""
+    if not stays(recording, path):
+        recording.save(path)
+        print(f"recording: {path.resolve()}")
+
+
+def draw(recordings: list[Recording], kind: str, path: Path) -> None:
+    """Draw without a display, whatever backend the environment names."""
+    import matplotlib as mpl
+
+    mpl.use("agg")
+    from streamkit.lab import plots
+
+    try:
+        axes = getattr(plots, kind)(recordings[0] if kind in OF_ONE else recordings)
+    except ValueError as error:  # a figure says of which recordings it cannot be drawn
+        raise ConfigError(f"{kind} cannot be drawn of this: {error}") from error
+    target = path.resolve()
+    unfinished = target.with_name(f".{target.stem[:100]}.{os.getpid()}.tmp{target.suffix}")
+    try:
+        axes.figure.savefig(unfinished, dpi=150)
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    print(f"picture: {target}")

@@ -1,0 +1,116 @@
+"""`streamkit serve`: the relay in the foreground."""
+
+from __future__ import annotations
+
+import argparse
+from functools import partial
+from typing import Any
+
+from streamkit.cli.arguments import json_object, port
+from streamkit.presets import presets
+from streamkit.relay.settings import options
+
+__all__ = ["add_serve"]
+
+
+def add_serve(commands: Any) -> None:
+    serve = commands.add_parser(
+        "serve",
+        help="run the relay until Ctrl-C or SIGTERM",
+        description="Run the relay: POST /ans, GET /health. The key is read from the environment: UPSTREAM_API_KEY. "
+        "Every deadline and limit is also an environment variable (--idle-s 2 is STREAMKIT_IDLE_S=2), and so are the "
+        "upstream, the preset and the model (STREAMKIT_UPSTREAM, …).",
+    )
+    serve.add_argument("--host", default="127.0.0.1", help="address to bind (default: %(default)s)")
+    serve.add_argument("--port", type=port, default=8000, help="port to bind, 0 for a free one (default: %(default)s)")
+    serve.add_argument("--unix", metavar="PATH", help="a unix socket instead of host and port")
+    serve.add_argument("--upstream", metavar="URL", help="the provider's full endpoint")
+    serve.add_argument(
+        "--preset", metavar="NAME", help=f"how it is asked and read: {', '.join(presets())} (default: seed)"
+    )
+    serve.add_argument("--model", metavar="NAME", help="the model to ask for")
+    serve.add_argument(
+        "--extra",
+        metavar="JSON",
+        type=json_object,
+        help="further fields of the request, such as '{\"temperature\": 0}'",
+    )
+    serve.add_argument(
+        "--cacert",
+        metavar="FILE",
+        help="certificates (PEM) of those who may vouch for an https upstream, instead of the system's; 'env': those "
+        "that SSL_CERT_FILE or SSL_CERT_DIR names, which are not looked at otherwise (environment: STREAMKIT_CACERT)",
+    )
+    serve.add_argument(
+        "--cors-origin",
+        metavar="ORIGIN",
+        action="append",
+        help="let web pages of this origin ask, as https://app.example, or '*' for any; may be repeated "
+        "(environment: STREAMKIT_CORS_ORIGINS, with commas)",
+    )
+    serve.add_argument(
+        "--allow-host",
+        metavar="NAME",
+        action="append",
+        help="a name, beside localhost, by which requests over a loopback address may call this relay, as a reverse "
+        "proxy on this machine does; may be repeated (environment: STREAMKIT_ALLOWED_HOSTS, with commas)",
+    )
+    serve.add_argument("--reasoning", action="store_true", help="pass the model's reasoning on as well")
+    serve.add_argument(
+        "--trace",
+        action="store_true",
+        default=None,
+        help="keep the times of each stream's events: GET /streams/<id>/taps (environment: STREAMKIT_TRACE=1)",
+    )
+    serve.add_argument(
+        "--policy",
+        metavar="NAME",
+        help="what is done for a client that cannot keep up: pause, buffer(BYTES), coalesce(BYTES), latest or "
+        "disconnect(S) (default: pause; environment: STREAMKIT_POLICY)",
+    )
+    for option in options():
+        off = "" if option.kind is int else ", 0 = off"
+        serve.add_argument(
+            option.flag,
+            type=option.kind,
+            metavar={"seconds": "S", "milliseconds": "MS"}.get(option.unit, "N"),
+            help=f"{option.help} ({option.unit}{off}; default: {option.default:.10g})",
+        )
+    serve.set_defaults(command=_serve)
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from streamkit.app import create_app
+    from streamkit.relay.log import show_log
+    from streamkit.relay.relay import Relay
+    from streamkit.serving.foreground import run_forever
+    from streamkit.serving.listener import WILDCARDS
+
+    relay: dict[str, Any] = {
+        name: getattr(arguments, name)
+        for name in ("upstream", "preset", "model", "extra", "reasoning", "trace", "policy")
+    }
+    relay |= {option.name: getattr(arguments, option.name) for option in options()}
+    relay["verify"] = arguments.cacert
+    if arguments.cors_origin:
+        relay["cors_origins"] = arguments.cors_origin
+    if arguments.allow_host:
+        relay["allowed_hosts"] = arguments.allow_host
+    grace_s = Relay(**relay).settings.deadlines.grace_s  # also says now what is wrong with the settings
+
+    show_log()
+
+    def ready(url: str) -> None:
+        everywhere = not arguments.unix and arguments.host in WILDCARDS
+        where = f" on every address of this machine ({arguments.host}), from here" if everywhere else ""
+        print(f"streamkit relay ready{where}: POST {url}/ans   (Ctrl-C stops it)", flush=True)
+
+    run_forever(
+        partial(create_app, **relay),
+        host=arguments.host,
+        port=arguments.port,
+        unix=arguments.unix,
+        grace_s=grace_s,
+        on_ready=ready,
+    )
+    return 0

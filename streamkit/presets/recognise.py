@@ -1,0 +1,26 @@
+"""A preset that was forgotten: events of one provider, read as another's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from streamkit.parser import ServerSentEvent
+from streamkit.presets.registry import detect
+from streamkit.presets.rules import Preset
+
+__all__ = ["misread"]
+
+
+def misread(seen: bytes | Iterable[ServerSentEvent], given: Preset) -> str | None:
+    """Whose the first events of a stream look like, or its first bytes, in a sentence, if it is not the preset `given`.
+
+        >>> from streamkit.presets import misread
+        >>> misread([sk.ServerSentEvent(data='{"choices": [{"index": 0, "delta": {}}]}')], sk.preset("gemini"))
+        "these events look like openai's, not gemini's: give preset='openai' (--preset openai)"
+
+    None where they look like nobody's, or like those of `given`. It is a guess: only to be told where nothing was read.
+    """
+    found = detect(seen)
+    if found is None or found == given.name:
+        return None
+    return f"these events look like {found}'s, not {given.name}'s: give preset={found!r} (--preset {found})"
