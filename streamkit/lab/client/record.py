@@ -18,10 +18,11 @@ import httpx2
 from streamkit.lab.client import calibrate as calibration
 from streamkit.lab.client.batch import Batch
 from streamkit.lab.client.connections import feed_from_library, own_connection, your_client
-from streamkit.lab.client.looplag import watch_loop
+from streamkit.lab.client.kept import carry, keep
+from streamkit.lab.client.looplag import LoopLag, watch_loop
 from streamkit.lab.client.pace import read_at_pace
 from streamkit.lab.client.recorder import Recorder
-from streamkit.lab.client.wire_failure import WireFailure, failure_of
+from streamkit.lab.client.wire_failure import WireFailure, failure_of, interrupted_by
 from streamkit.outcome import Outcome
 from streamkit.taps.gauges import Gauges, Sampler
 from streamkit.transport import Timings
@@ -91,11 +92,14 @@ async def record(
     reasoning   thinking pieces are recorded too, apart from the text
     on_piece    called with each piece of text as it is decoded; what it takes is time in which nothing is read.
     keep_bytes  keep the body's bytes, up to 8 MiB or up to the number given
-    timeout     httpx's, per operation; seconds. Its read timeout gives `timeout(first_piece)` before the first byte of
-                the body and `timeout(idle)` after it; it counts bytes, so heartbeats reset it
-    total_s     seconds for all of it; `timeout(total)`
-    max_events, max_bytes   beyond, the recorder hangs up: `cancelled(max_events)`, `cancelled(max_bytes)`; a line or
-                an event above 1 MiB likewise: `cancelled(max_line_bytes)`, `cancelled(max_event_bytes)`
+    timeout     httpx's, in seconds, for each operation by itself: connecting, sending, and each silence between two
+                reads. It gives `timeout(first_piece)` before the first byte of the body, `timeout(idle)` after it. Any
+                byte, also that of a heartbeat, begins it anew: **a stream that goes on never meets it**
+    total_s     seconds for all of it, connecting included, whatever comes meanwhile; `timeout(total)`
+    max_events  events of any kind: text, reasoning, tool calls, pings; without event borders, reads.
+                `cancelled(max_events)`
+    max_bytes   bytes of the body, chunked coding undone, kept or not; `cancelled(max_bytes)`. A line or an event above
+                1 MiB ends it likewise: `cancelled(max_line_bytes)`, `cancelled(max_event_bytes)`
 
     reader      at which pace to read (`sk.Reader`); None: as fast as it comes. Paced, `handed_ns` is when an
                 event was handed over, or the end of the recording if that came first. Over TLS a read cannot be made
@@ -108,8 +112,11 @@ async def record(
 
     Raises ValueError for a URL that is not a full one and an unknown word as `accept`, TypeError for arguments that
     exclude each other (a `client` of your own reads at its own pace) and for a reader that stops for ever without
-    `total_s`, UnknownPreset, and whatever `on_piece` or an iterator given as `content` raises. When its task is
-    cancelled it closes the connection and lets the cancellation through.
+    `total_s`, UnknownPreset, and whatever `on_piece` or an iterator given as `content` raises.
+
+    When its task is cancelled (Ctrl-C, `asyncio.wait_for`) it closes the connection and lets the cancellation through.
+    What had come by then is kept: a Recording that ended as `cancelled(by us)`, in the exception's `recording` and as
+    `sk.last_recording()`; likewise where `on_piece` raises.
     """
     _check_reader(reader, client, total_s)
     _check_body(data=data, json=json, content=content, files=files)
@@ -141,22 +148,33 @@ async def record(
     failure = None
     deadline = asyncio.timeout(total_s)
     recorder.start()
-    with watch_loop() as lag:
-        try:
+    try:
+        with _watched(recorder, timings):
             async with deadline, answer as response:
                 recorder.timed(timings)
                 await _follow(response, recorder, deadline, reader, gauge_ms, own=client is None)
-        except TimeoutError:
-            if not deadline.expired():
-                raise
+    except BaseException as error:
+        if deadline.expired() and isinstance(error, TimeoutError):
             failure = WireFailure(Outcome("timeout", "total"), f"all of it took longer than {total_s} s")
-        except Exception as error:
+        else:
             failure = failure_of(error, own=client is None, started=recorder.started)
-            if failure is None:
-                raise
-    recorder.timed(timings)
-    recorder.loop_lag_ns = lag.worst_ns
-    return recorder.finish(failure)
+        if failure is None:
+            if recorder.status is not None or not isinstance(error, Exception):  # else there is nothing to keep
+                carry(recorder.finish(interrupted_by(error)), error)
+            raise
+    return keep(recorder.finish(failure))
+
+
+@contextlib.contextmanager
+def _watched(recorder: Recorder, timings: Timings) -> Iterator[None]:
+    """Tells the recorder, however it ends, how the request got on, and how late the loop was."""
+    lag = LoopLag()
+    try:
+        with watch_loop() as lag:
+            yield
+    finally:
+        recorder.timed(timings)
+        recorder.loop_lag_ns = lag.worst_ns
 
 
 async def _follow(

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, Final
 from streamkit.lab.client.decoder import Decoder
 from streamkit.lab.client.ending import outcome_of, problem_code, server_outcome
 from streamkit.lab.client.handover import Handover
+from streamkit.lab.client.wire_failure import BY_US
 from streamkit.lab.recording import origin
 from streamkit.lab.recording.recorded import Reads, Stamps
 from streamkit.lab.recording.recording import Recording
@@ -172,9 +173,12 @@ class Recorder:
         return self.bound is None
 
     def finish(self, failure: WireFailure | None = None) -> Recording:
-        """The recording. `failure` says how the wire failed; None: the body ended by the rules of its framing."""
-        decoder, interrupted = self._decoder, self.handover.waiting > 0
-        if interrupted:
+        """The recording. `failure` says how the wire failed, or that it was interrupted, in which case nobody is told
+        of pieces any more; None: the body ended by the rules of its framing.
+        """
+        decoder, unhanded = self._decoder, self.handover.waiting > 0
+        by_us = failure is not None and failure.outcome == BY_US
+        if unhanded:
             self.ended_ns = self.now()
         elif decoder.final and failure is not None:
             self._notes.append("the connection stayed open, or was cut, behind the end of the stream")
@@ -182,10 +186,13 @@ class Recorder:
         elif self.ended_ns is None:
             self.ended_ns = self.now()
         if self._reads:
-            for index, text in decoder.close(len(self._reads) - 1, self._reads.at_ns[-1], whole=self.bound is None):
+            if by_us:
+                self.handover.hang_up()
+            whole = self.bound is None and not by_us
+            for index, text in decoder.close(len(self._reads) - 1, self._reads.at_ns[-1], whole=whole):
                 self.handover.came(index, text)
         self._keep_read()
-        self.handover.end(interrupted=interrupted)
+        self.handover.end(interrupted=unhanded)
         outcome, error = outcome_of(
             status=self.status,
             framing=self._framing(),
@@ -195,7 +202,7 @@ class Recorder:
             failure=failure,
             unmarked=decoder.unmarked,
             unread=decoder.unread,
-            unhanded=interrupted,
+            unhanded=unhanded,
         )
         return Recording(
             reads=self._reads,
