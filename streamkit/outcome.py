@@ -35,7 +35,7 @@ class Outcome:
 
     @property
     def stopped(self) -> bool:
-        """Whoever tells it ended the stream, by its own wish: `cancelled(…)`, or its limit on the whole, `timeout(total)`.
+        """Whoever tells it ended the stream by its own wish: `cancelled(…)`, or, as its limit on all, `timeout(total)`.
 
         >>> sk.Outcome("cancelled", "by us").stopped, sk.Outcome("truncated").stopped
         (True, False)

@@ -341,7 +341,7 @@ class Preset(Compiled):
 
     def with_reasoning(self) -> Preset:
         """The same preset, with reasoning in its pieces."""
-        return self if self.show_reasoning else replace(self, show_reasoning=True)
+        return self if self.show_reasoning else self._with_reasoning
 
     def matches(self, event: ServerSentEvent) -> bool:
         """True where the event has a sign that only this provider's have."""
@@ -376,6 +376,10 @@ class Preset(Compiled):
         ends = tuple((mark.needed_key, mark.applies.holds, mark.read) for mark in self.ends)
         by_key = any(rule[0] is not None for rule in (*errors, *text, *reasoning, *ends))
         return _Reader(Plans(self._plan), errors, text, reasoning if self.show_reasoning else (), ends, by_key)
+
+    @cached_property
+    def _with_reasoning(self) -> Preset:
+        return replace(self, show_reasoning=True)
 
     @cached_property
     def _signs(self) -> tuple[Where, ...]:

@@ -1,8 +1,8 @@
 """What was recorded last, and what an interruption carries: no recording is lost because somebody stopped it.
 
-    keep(recording)              # it is the last one now
-    carry(recording, error)      # the same, and whoever catches `error` finds it there
-    last_recording(of=error)     # it again, also where the error has become another one on its way
+keep(recording)              # it is the last one now
+carry(recording, error)      # the same, and whoever catches `error` finds it there
+last_recording(of=error)     # it again, also where the error has become another one on its way
 """
 
 from __future__ import annotations

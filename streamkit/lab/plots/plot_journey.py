@@ -16,7 +16,7 @@ from streamkit.lab.findings.words import duration, many
 from streamkit.lab.metrics.curves import Curve, count_at
 from streamkit.lab.plots import palette
 from streamkit.lab.plots.page import Box, Page, stairs
-from streamkit.lab.plots.palette import INK, LINE_PT, WIDTH_IN, width_pt
+from streamkit.lab.plots.palette import INK, LINE_PT, WIDTH_IN, end_mark, width_pt
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -294,7 +294,7 @@ def _mark_end(page: Page, shown: Journey) -> None:
             linestyle=(0, (4, 3)),
             label="_timer",
         )
-    page.later(page.ax.plot, [x], [y], "X", color=INK, markeredgecolor="white", markersize=9, zorder=4, label="_cut")
+    page.later(page.ax.plot, [x], [y], **end_mark(outcome), zorder=4)
     across, up = page.across(end), page.up(count)
     if outcome.name == "timeout":
         page.boxes.append(Box(across - 2, page.low, across + 2, page.ceiling))

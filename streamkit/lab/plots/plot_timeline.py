@@ -20,7 +20,7 @@ from streamkit.lab.findings.subjects import Recordings, Subject, subjects
 from streamkit.lab.findings.timeline import describe_timeline
 from streamkit.lab.findings.words import duration
 from streamkit.lab.plots import palette
-from streamkit.lab.plots.palette import FRAME_PT, INK, LINE_PT, MUTED, NOTE_PT, WIDTH_IN, width_pt
+from streamkit.lab.plots.palette import FRAME_PT, INK, LINE_PT, MUTED, NOTE_PT, WIDTH_IN, end_mark, width_pt
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -290,7 +290,7 @@ def _draw_end(layout: _Layout, index: int, lane: _Lane) -> None:
         layout.ax.plot([end, end], [floor - 5, floor + 5], color=INK, linewidth=2, label="_complete")
         return
     y = floor - min(9.0, 0.5 * layout.tall_pt)
-    layout.ax.plot([end], [y], "X", color=INK, markeredgecolor="white", markersize=9, label="_cut")
+    layout.ax.plot([end], [y], **end_mark(outcome))
     x = end + 8 * layout.per_pt
     layout.ax.text(x, y, _end_name(lane), fontsize=NOTE_PT, color=INK, va="center", parse_math=False)
 

@@ -79,7 +79,7 @@ class Delivery:
             stream.taps,
         )
         self.queues = Queues(self._answer, self._outlet)
-        self.into = Into(self._outlet.offer, stream.taps, self.queues.opened)
+        self.into = Into(self._outlet.offer, stream.taps, self.queues.opened, self._outlet.thinking)
 
     async def run(self, pieces: Pieces) -> Ended:
         """Deliver all of it; what left, and how, is then in the stream's record."""

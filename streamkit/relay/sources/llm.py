@@ -26,7 +26,7 @@ from streamkit.presets.asking import UpstreamRequest
 from streamkit.relay.failure import Failed, Failure
 from streamkit.relay.sources.post import post
 from streamkit.relay.sources.reading import TRUNCATED, Reading, provider_failure
-from streamkit.relay.sources.source import Into, Offer
+from streamkit.relay.sources.source import Into
 from streamkit.relay.sources.upstream import Upstream
 from streamkit.taps import STREAM_ID_HEADER, StreamTaps
 from streamkit.transport import Body
@@ -63,7 +63,7 @@ async def llm(upstream: Upstream, question: UpstreamRequest, into: Into) -> Asyn
             reading = Reading(upstream.preset, upstream.settings.limits, into.taps)
             if body is not None:
                 into.opened(body)
-            late = _iterated(response, reading) if body is None else _poured(body, reading, into.offer)
+            late = _iterated(response, reading, into) if body is None else _poured(body, reading, into)
             async with aclosing(late):
                 async for pieces in late:
                     yield pieces
@@ -79,13 +79,16 @@ def _traced(question: UpstreamRequest, taps: StreamTaps) -> UpstreamRequest:
     return replace(question, headers={**question.headers, STREAM_ID_HEADER: taps.stream_id})
 
 
-async def _poured(body: Body, reading: Reading, offer: Offer) -> AsyncGenerator[list[Piece], None]:
-    """The lists that `offer` refused; reading waits for each of them to be taken."""
+async def _poured(body: Body, reading: Reading, into: Into) -> AsyncGenerator[list[Piece], None]:
+    """The lists that `into.offer` refused; reading waits for each of them to be taken."""
     refused: list[list[Piece]] = []
+    offer = into.offer
 
     def sink(part: ReadPart) -> bool:
         data, _, (at_ns, _, _, _) = part
         pieces = reading.feed(data, at_ns)
+        if reading.thought:
+            into.thinking()
         if reading.saw_event and not offer(pieces):
             refused.append(pieces)
         return not (refused or reading.over)
@@ -97,10 +100,12 @@ async def _poured(body: Body, reading: Reading, offer: Offer) -> AsyncGenerator[
         yield refused.pop()
 
 
-async def _iterated(response: httpx2.Response, reading: Reading) -> AsyncGenerator[list[Piece], None]:
+async def _iterated(response: httpx2.Response, reading: Reading, into: Into) -> AsyncGenerator[list[Piece], None]:
     """All lists, from a transport that hands its reads out."""
     async for data in response.aiter_raw():
         pieces = reading.feed(data, time.monotonic_ns())
+        if reading.thought:
+            into.thinking()
         if reading.saw_event:
             yield pieces
         if reading.over:

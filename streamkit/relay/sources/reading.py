@@ -7,11 +7,12 @@ behind whole events. Whatever else the body ends in is a failure, behind the pie
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
 from operator import length_hint
-from typing import Final
+from typing import Final, TypeAlias
 
 from streamkit.errors import LimitExceeded
-from streamkit.extractor.pieces import ExtractionError, Piece, ProviderError, weigh
+from streamkit.extractor.pieces import End, ExtractionError, Piece, ProviderError, weigh
 from streamkit.outcome import Outcome
 from streamkit.parser import NDJSONParser, ServerSentEvent, SSEParser
 from streamkit.presets import Preset
@@ -24,6 +25,9 @@ __all__ = ["HEARTBEATS", "TRUNCATED", "Reading", "provider_failure"]
 
 HEARTBEATS: Final = frozenset({"ping", "heartbeat", "keepalive", "keep-alive"})
 """Events of these types say no more than a comment does, and keep no deadline from passing."""
+
+ReadPieces: TypeAlias = Callable[[Iterator[ServerSentEvent], list[Piece]], End | ProviderError | None]
+"""See `Preset.read_pieces`."""
 
 TRUNCATED: Final = Failure(
     Outcome("truncated"), "upstream_truncated", 502, "the upstream's answer was cut, or malformed, before its end"
@@ -41,11 +45,15 @@ class Reading:
         self._taps = taps
         self._read_ns = 0
         self._gathered = 0  # bytes since the last event was complete: what comes next is no longer than that
-        self._read_pieces = preset.read_pieces
+        # Reasoning that is not passed on is looked for until the first piece: from then on every event shows life.
+        self._read_pieces = preset.with_reasoning().read_pieces
+        self._read_shown = None if preset.show_reasoning else preset.read_pieces
         self._has_end_marker = preset.has_end_marker
         self._finish_sign = False
         self.complete = False
         self.saw_event = False
+        self.thought = False
+        """The last read brought reasoning that is not passed on, and nothing has been passed on before."""
         self.failure: Failure | None = None
 
     @property
@@ -97,11 +105,21 @@ class Reading:
             self.complete = end.conclusive
             self._finish_sign = True
         self.saw_event = bool(pieces) or any(event.event not in HEARTBEATS for event in events)
+        if self._read_shown is not None:
+            pieces = self._without_reasoning(pieces, self._read_shown)
         if self._taps is not None and pieces:
             texts, size = weigh(pieces)
             self._taps.stamp("relay.read", self._read_ns, texts, size)
             self._taps.stamp("relay.event", time.monotonic_ns(), texts, size)
         return pieces
+
+    def _without_reasoning(self, pieces: list[Piece], read_shown: ReadPieces) -> list[Piece]:
+        """What is passed on of them; from the first piece on, `read_shown` finds no more than that."""
+        shown = [Piece(text, "", end) for text, _, end in pieces if text]
+        self.thought = not shown and bool(pieces)
+        if shown:
+            self._read_pieces, self._read_shown = read_shown, None
+        return shown
 
     def check_end(self, *, clean: bool) -> None:
         """The body is over: raise Failed unless that was the whole answer."""

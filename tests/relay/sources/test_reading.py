@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamkit.presets import writer
+from streamkit.extractor.pieces import Piece
+from streamkit.presets import preset, writer
 from streamkit.relay.settings import Limits
-from streamkit.relay.sources.reading import HEARTBEATS
+from streamkit.relay.sources.reading import HEARTBEATS, Reading
 from tests.relay.sources.upstreams import Answering, Chunk, failed, joined, relay, stream
 
 # --- complete -------------------------------------------------------------------------------------------------------
@@ -204,3 +207,42 @@ def test_an_event_of_too_many_values_ends_the_stream_after_the_pieces_before_it_
     assert joined(batches) == "a"
     assert failure is not None
     assert (failure.code, str(failure.outcome)) == ("upstream_malformed", "error_event(too_many_values)")
+
+
+# --- reasoning ------------------------------------------------------------------------------------------------------
+
+
+def reads(*events: dict[str, str], reasoning: bool = False) -> list[tuple[list[Piece], bool]]:
+    """The pieces of each read, one event of OpenAI's with that delta, and whether it was a sign of thinking."""
+    reading = Reading(preset("openai", reasoning=reasoning), Limits(), None)
+    wire = (f"data: {json.dumps({'choices': [{'index': 0, 'delta': delta}]})}\n\n" for delta in events)
+    return [(reading.feed(event.encode(), 0), reading.thought) for event in wire]
+
+
+THOUGHT, WORD = {"reasoning_content": "hm"}, {"content": "42"}
+
+
+def test_reasoning_that_is_not_passed_on_shows_that_the_answer_goes_on() -> None:
+    assert reads(THOUGHT, THOUGHT, WORD) == [([], True), ([], True), ([Piece("42")], False)]
+
+
+def test_reasoning_beside_text_is_left_out() -> None:
+    assert reads({**THOUGHT, **WORD}) == [([Piece("42")], False)]
+
+
+def test_after_the_first_piece_reasoning_is_an_event_as_any_other() -> None:
+    assert reads(WORD, THOUGHT) == [([Piece("42")], False), ([], False)]
+
+
+def test_reasoning_that_is_passed_on_is_a_piece() -> None:
+    assert reads(THOUGHT, WORD, reasoning=True) == [([Piece("", "hm")], False), ([Piece("42")], False)]
+
+
+def test_an_event_of_which_nothing_is_ever_shown_is_no_thinking() -> None:
+    assert reads({"role": "assistant"}, {"tool_calls": ""}) == [([], False), ([], False)]
+
+
+@given(st.lists(st.sampled_from([THOUGHT, WORD, {**THOUGHT, **WORD}, {"role": "x"}]), max_size=30))
+def test_looking_for_reasoning_changes_no_text_that_is_passed_on(deltas: list[dict[str, str]]) -> None:
+    texts = [piece for pieces, _ in reads(*deltas) for piece in pieces]
+    assert texts == [Piece(delta["content"]) for delta in deltas if "content" in delta]
