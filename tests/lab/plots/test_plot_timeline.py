@@ -152,7 +152,7 @@ def test_an_end_that_was_our_own_is_a_square_with_its_name_and_no_cut(outcome: s
     ax = plots.timeline(made(count, outcome=outcome))
     assert outcome in inside(ax)
     assert [len(labelled(ax, name)) for name in ("_cut", "_stopped", "_complete")] == [0, 1, 0]
-    assert "cut" not in (inside(ax) + ax.get_title("left")).lower()
+    assert "cut" not in " ".join([*inside(ax), ax.get_title("left")]).lower()
 
 
 def test_a_complete_end_is_a_tick_at_the_end() -> None:
