@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from streamkit.extractor.pieces import End, ExtractionError, Piece, ProviderError
+from streamkit.lab.client.channels import Channels
 from streamkit.presets import Preset, detect
 from streamkit.presets import preset as find_preset
 
@@ -25,8 +26,9 @@ class PieceReader:
         self.error_data = ""
         """The data of the event that reported it."""
         self.final = False
-        self._reasoning = reasoning
-        self._preset = None if preset is None else find_preset(preset, reasoning=reasoning)
+        shown = isinstance(preset, Preset) and preset.show_reasoning
+        self._channels = Channels(recorded=reasoning or shown)
+        self._preset = None if preset is None else find_preset(preset, reasoning=True)
         self._waiting: list[ServerSentEvent] = []  # seen before a preset was found
         self._guessing = preset is None
         self._ended = False
@@ -56,14 +58,14 @@ class PieceReader:
             self._guessing = len(self._waiting) < DETECT_WITHIN
             return [("", "")]
         self._guessing = False
-        self._preset = find_preset(found, reasoning=self._reasoning)
+        self._preset = find_preset(found, reasoning=True)
         return [self._read(waiting) for waiting in self._waiting]
 
     def notes(self) -> list[str]:
         notes = [f"events that could not be read ({code}): {count}" for code, count in sorted(self._unread.items())]
         if self._preset is None and self._waiting:
             notes.append("no preset fits the events, so there is no text; name one with preset=")
-        return notes
+        return [*notes, *self._channels.notes()]
 
     def _read(self, event: ServerSentEvent) -> tuple[str, str]:
         result = self._preset.read(event) if self._preset is not None else None
@@ -74,8 +76,9 @@ class PieceReader:
                 self.error, self.error_data, self.final = result.code, event.data, True
         elif isinstance(result, Piece):
             self._end(result.end)
-            return result.text, result.reasoning
+            return self._channels.piece(result.text, result.reasoning)
         else:
+            self._channels.no_piece(event)
             self._end(result)
         return "", ""
 

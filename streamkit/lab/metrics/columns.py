@@ -69,9 +69,9 @@ def numbered(at_ns: npt.ArrayLike) -> Ints:
 
 
 def pieces(characters: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-    """Which events a reader waits for: those with text, or all of them where none has any.
+    """Which events a reader waits for: those that brought a piece, or all of them where none did.
 
-    `characters[i]` is the length of event i's text. The others (role chunks, pings, `done`) carry nothing to read: a
+    `characters[i]` is how much event i brought: its text, and its reasoning where that was recorded. The others (role chunks, pings, `done`) carry nothing to read: a
     ping in the middle of a stall does not end it, and the moment between the last piece and its `done` is no gap.
 
     >>> sk.metrics.pieces([0, 5, 7, 0]).tolist()
