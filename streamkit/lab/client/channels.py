@@ -1,4 +1,4 @@
-"""Channels: what comes beside the text of one answer, reasoning and tool calls, and what of it is not recorded. No I/O."""
+"""Channels: what comes beside an answer's text, reasoning and tool calls, and what of it is not recorded. No I/O."""
 
 from __future__ import annotations
 

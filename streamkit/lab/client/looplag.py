@@ -12,9 +12,11 @@ from contextlib import contextmanager
 from typing import Final
 from weakref import WeakKeyDictionary
 
+from streamkit.lab.recording.trust import LOOP_PROBE_NS
+
 __all__ = ["LoopLag", "watch_loop"]
 
-PROBE_S: Final = 0.05
+PROBE_S: Final = LOOP_PROBE_NS / 1e9
 """What keeps the loop busy for shorter than this may fall between two probes."""
 
 

@@ -284,4 +284,6 @@ class Recorder:
     def _described(self) -> dict[str, Any]:
         if self.loop_lag_ns is not None:
             self._meta["loop_lag_ns"] = self.loop_lag_ns
+        if self._timings.sent_error_ns is not None:
+            self._meta["sent_error_ns"] = self._timings.sent_error_ns
         return {**self._meta, "framing": self._framing(), "notes": [*self._decoder.notes(), *self._notes]}

@@ -29,8 +29,9 @@ Recordings: TypeAlias = Recording | Iterable[Recording] | Mapping[str, Recording
 class Subject:
     """One recording as sentences and figures see it: its name, and columns as int64 arrays (copies).
 
-    `characters[i]` is the length of event i's piece (text, and reasoning where it was recorded), `bytes[i]` the size of its data; `counted[i]` says whether it is a
-    `noun`. `stalls` has shape (k, 2) and holds the gaps longer than `threshold_ns`.
+    `characters[i]` is the length of event i's piece (text, and reasoning where it was recorded), `bytes[i]` the size of
+    its data; `counted[i]` says whether it is a `noun`. `stalls` has shape (k, 2) and holds the gaps longer than
+    `threshold_ns`.
     """
 
     name: str

@@ -1,8 +1,9 @@
 """The taps of one stream joined: what others saw of it and what the client saw, as curves of one unit.
 
 Events are joined by their number: event n of one tap is event n of every other, since all of them count events with
-text. (What the client saw by itself, without taps of others, counts reasoning too where it was recorded.) A text/plain answer has no event borders. There the client's events are found by cumulative bytes: event n has
-arrived when as many bytes have as the first n events took at a tap that saw the borders.
+text. (What the client saw by itself, without taps of others, counts reasoning too where it was recorded.) A text/plain
+answer has no event borders. There the client's events are found by cumulative bytes: event n has arrived when as many
+bytes have as the first n events took at a tap that saw the borders.
 
 Where the relay left pieces out for a slow client (`latest`), each event says how many just before it. They count as
 passed with it, at the client as at the relay's own taps: the staircase leaps, and stays comparable.
