@@ -171,7 +171,7 @@ def reach_ns(recording: Recorded) -> int | None:
     lag_ns = recording.meta.get("loop_lag_ns")
     if lag_ns is None or recording.stamps == "library" or "reader" in recording.meta:
         return None
-    late_ns = max(0, int(lag_ns) - TIMER_ROUNDING_NS, *recording.reads.late_ns)
+    late_ns = int(np.max(recording.reads.late_ns, initial=max(0, lag_ns - TIMER_ROUNDING_NS)))
     if recording.stamps != "kernel" or len(recording.reads) < FEW_READS:
         late_ns = max(late_ns, _user_space_error_ns(recording))
     return _at_most_late_ns(late_ns)
@@ -190,11 +190,14 @@ def _before_body_ns(recording: Recorded, first_ns: int) -> int:
 
 def _ends_its_read(recording: Recorded) -> npt.NDArray[np.bool_]:
     """Of each event, whether its read brought nothing behind it: no other event, and no beginning of one."""
-    read = np.asarray(recording.events.read, dtype=np.int64)
+    events, read = recording.events, np.asarray(recording.events.read, dtype=np.int64)
     if not has_borders(recording):
         return np.zeros(read.size, dtype=np.bool_)
-    whole = np.fromiter((data is None or data.endswith(LINE_ENDS) for data in recording.reads.data), dtype=np.bool_)
-    ends: npt.NDArray[np.bool_] = np.append(read[1:] != read[:-1], True) & whole[read]
+    ends: npt.NDArray[np.bool_] = np.append(read[1:] != read[:-1], np.ones(min(read.size, 1), dtype=np.bool_))
+    if any(events.data):  # made by hand, the bytes of a read are not those of the wire
+        kept = recording.reads.data
+        whole = (data is None or data.endswith(LINE_ENDS) for data in kept)
+        ends &= np.fromiter(whole, np.bool_, len(kept))[read]
     return ends
 
 
