@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -174,7 +175,7 @@ def _watched(recorder: Recorder, timings: Timings) -> Iterator[None]:
             yield
     finally:
         recorder.timed(timings)
-        recorder.loop_lag_ns = lag.worst_ns
+        recorder.loop = lag, time.monotonic_ns() - int(asyncio.get_running_loop().time() * 1e9)
 
 
 async def _follow(

@@ -40,6 +40,7 @@ from streamkit.transport.http1 import framing
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from streamkit.lab.client.looplag import LoopLag
     from streamkit.lab.client.wire_failure import WireFailure
     from streamkit.lab.recording.calibration import Calibration
     from streamkit.presets import Preset
@@ -81,7 +82,8 @@ class Recorder:
     ) -> None:
         self.url = url
         self.label = label
-        self.loop_lag_ns: int | None = None
+        self.loop: tuple[LoopLag, int] | None = None
+        """How late the loop was that read, and what its clock has to be given to be that of the recorder."""
         self.gauges: Gauges | None = None
         self.head_ns: int | None = None
         self.ended_ns: int | None = None
@@ -282,8 +284,11 @@ class Recorder:
         return code or self._decoder.error
 
     def _described(self) -> dict[str, Any]:
-        if self.loop_lag_ns is not None:
-            self._meta["loop_lag_ns"] = self.loop_lag_ns
+        if self.loop is not None:
+            lag, ahead_ns = self.loop
+            to_start_ns = ahead_ns - self.started_ns
+            self._meta["loop_lag_ns"], self._meta["loop_calm_ns"] = lag.worst_ns, lag.calm_ns
+            self._meta["loop_busy_ns"] = [[at_ns + to_start_ns for at_ns in busy] for busy in lag.busy]
         if self._timings.sent_error_ns is not None:
             self._meta["sent_error_ns"] = self._timings.sent_error_ns
         return {**self._meta, "framing": self._framing(), "notes": [*self._decoder.notes(), *self._notes]}

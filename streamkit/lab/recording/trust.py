@@ -32,8 +32,10 @@ if TYPE_CHECKING:
 __all__ = [
     "LEVELS",
     "LIBRARY_ERROR_NS",
+    "LIMITED_NS",
     "LOOP_PROBE_NS",
     "SOCKET_ERROR_NS",
+    "TIMER_ROUNDING_NS",
     "Level",
     "Trust",
     "first_piece_error_ns",
@@ -116,7 +118,7 @@ def stated_error_ns(recording: Recorded) -> Ints:
     That of its read (`read_error_ns`), which has one time, that of its end. An event with which its read ends has that
     time. Another one may have come earlier, but not before the read before it (the head; where that came with this very
     read, the request); and had the loop been free, its first byte would have begun a read at once. So an **estimate**
-    is how late reads were on this loop at the worst (`reach_ns`), where that is less. Without event borders a read may
+    is how late the loop may have been at that read (`reach_ns`), where that is less. Without event borders a read may
     hold any number of pieces, and has that error in any case.
     """
     reads, read = recording.reads, np.asarray(recording.events.read, dtype=np.int64)
@@ -160,25 +162,41 @@ def first_piece_is_shared(recording: Recorded) -> bool:
     return bool(stated_error_ns(recording)[first] > LIMITED_NS)
 
 
-def reach_ns(recording: Recorded) -> int | None:
-    """How long before a read returned its first byte may have come (ns), an estimate; None where nothing is known.
+def reach_ns(recording: Recorded) -> Ints | None:
+    """Of each read, how long before it returned its first byte may have come (ns), an estimate; None: nothing is known.
 
-    A free loop reads at once. How late it was, is seen by its timers (`meta["loop_lag_ns"]`, of which a kernel's
+    A free loop reads at once. How late it is then, is seen by its timers (`meta["loop_calm_ns"]`, of which a kernel's
     rounding is no lateness) and where the kernel has stamped what was read (`Reads.late_ns`); few reads tell less than
-    a calibration. One that was kept busy was so for up to `LOOP_PROBE_NS` before a timer could see it. A reader that
-    is slow on purpose, and somebody else's client, are late by unknown times.
+    a calibration. In `meta["loop_busy_ns"]` it was busy, at the longest since the beginning of that time; and what a
+    read that was itself late may have waited for is not known. A reader that is slow on purpose, and somebody else's
+    client, are late by unknown times.
     """
     lag_ns = recording.meta.get("loop_lag_ns")
     if lag_ns is None or recording.stamps == "library" or "reader" in recording.meta:
         return None
-    late_ns = int(np.max(recording.reads.late_ns, initial=max(0, lag_ns - TIMER_ROUNDING_NS)))
-    if recording.stamps != "kernel" or len(recording.reads) < FEW_READS:
-        late_ns = max(late_ns, _user_space_error_ns(recording))
-    return _at_most_late_ns(late_ns)
+    late_ns = np.asarray(recording.reads.late_ns, dtype=np.int64)
+    returned_ns = np.asarray(recording.reads.at_ns, dtype=np.int64) + late_ns
+    is_late = late_ns > LIMITED_NS
+    calm_ns = max(_calm_ns(recording, lag_ns), int(np.max(late_ns[~is_late], initial=0)))
+    if recording.stamps != "kernel" or late_ns.size < FEW_READS:
+        calm_ns = max(calm_ns, _user_space_error_ns(recording))
+    found: Ints = np.where(is_late, np.iinfo(np.int64).max >> 1, np.int64(calm_ns))
+    for since_ns, until_ns in recording.meta.get("loop_busy_ns", ()):
+        first, end = np.searchsorted(returned_ns, (since_ns, until_ns + LIMITED_NS))
+        found[first:end] = np.maximum(found[first:end], returned_ns[first:end] - since_ns + calm_ns)
+    return found
+
+
+def _calm_ns(recording: Recorded, lag_ns: int) -> int:
+    """How late the loop was while it was not busy; where that is not told apart, as in older files, how late at all."""
+    told = recording.meta.get("loop_calm_ns")
+    return max(0, (_at_most_late_ns(lag_ns) if told is None else int(told)) - TIMER_ROUNDING_NS)
 
 
 def _at_most_late_ns(seen_ns: int) -> int:
-    """How late a loop may have been that was seen so late, beyond what any shared machine does to a free one."""
+    """How late a loop may have been that was seen so late, beyond what any shared machine does to a free one: it was
+    busy for up to `LOOP_PROBE_NS` before its timer could see it.
+    """
     return seen_ns + LOOP_PROBE_NS if seen_ns > LIMITED_NS else seen_ns
 
 
@@ -208,8 +226,9 @@ def read_error_ns(recording: Recorded) -> Ints:
     `SOCKET_ERROR_NS`, `LIBRARY_ERROR_NS` without one; and no less than the recorder's loop may have been late.
     """
     stated = np.asarray(recording.reads.error_ns, dtype=np.int64)
-    late_ns = max(_user_space_error_ns(recording), _at_most_late_ns(recording.meta.get("loop_lag_ns") or 0))
-    return np.where(stated >= 0, stated, np.int64(late_ns))
+    known = reach_ns(recording)
+    late_ns = _at_most_late_ns(recording.meta.get("loop_lag_ns") or 0) if known is None else known
+    return np.where(stated >= 0, stated, np.maximum(late_ns, _user_space_error_ns(recording)))
 
 
 # --- The rules: each gives a level and a reason, or nothing ---------------------------------------------------------
