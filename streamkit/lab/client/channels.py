@@ -15,23 +15,20 @@ __all__ = ["Channels"]
 class Channels:
     """Takes what each event brought; says in the end what a reader of the recording has to know of it.
 
-    `recorded`: the reasoning is recorded too. Where it is not, it is counted.
+    `recorded`: the reasoning is recorded too. Where it is not, that before the first text is counted.
     """
 
-    def __init__(self, recorded: bool) -> None:
-        self._recorded = recorded
+    def __init__(self) -> None:
+        self.recorded = False
         self._text = False
         self._reasoning = 0
-        self._reasoning_first = False
         self._tool_calls = 0
 
     def piece(self, text: str, reasoning: str) -> tuple[str, str]:
         """Of a piece's text and reasoning, what is recorded."""
-        if reasoning:
-            self._reasoning += 1
-            self._reasoning_first = self._reasoning_first or not (self._text or text)
         self._text = self._text or bool(text)
-        return text, reasoning if self._recorded else ""
+        self._reasoning += bool(reasoning) and not self._text
+        return text, reasoning if self.recorded else ""
 
     def no_piece(self, event: ServerSentEvent) -> None:
         """An event without text and reasoning."""
@@ -42,14 +39,16 @@ class Channels:
         return [*self._of_reasoning(), *self._of_tool_calls()]
 
     def _of_reasoning(self) -> list[str]:
+        if not self._reasoning:
+            return []
         notes = []
-        if self._reasoning and not self._recorded:
-            came = "reasoning came first" if self._reasoning_first else "reasoning came"
-            text = ", and the first piece is that of the text" if self._reasoning_first and self._text else ""
+        if not self.recorded:
+            text = ", and the first piece is that of the text" if self._text else ""
             notes.append(
-                f"{came}, in {_events(self._reasoning)}; it was not recorded{text} (reasoning=True records it)"
+                f"reasoning came first, in {_events(self._reasoning)}; it was not recorded{text} "
+                "(reasoning=True records it)"
             )
-        if self._reasoning and not self._text:
+        if not self._text:
             notes.append("there is no text: the answer holds reasoning alone")
         return notes
 

@@ -26,9 +26,12 @@ class PieceReader:
         self.error_data = ""
         """The data of the event that reported it."""
         self.final = False
-        shown = isinstance(preset, Preset) and preset.show_reasoning
-        self._channels = Channels(recorded=reasoning or shown)
-        self._preset = None if preset is None else find_preset(preset, reasoning=True)
+        self._reasoning = reasoning
+        self._channels = Channels()
+        self._shown: Preset | None = None
+        self._preset: Preset | None = None
+        if preset is not None:
+            self._take(preset)
         self._waiting: list[ServerSentEvent] = []  # seen before a preset was found
         self._guessing = preset is None
         self._ended = False
@@ -58,7 +61,7 @@ class PieceReader:
             self._guessing = len(self._waiting) < DETECT_WITHIN
             return [("", "")]
         self._guessing = False
-        self._preset = find_preset(found, reasoning=True)
+        self._take(found)
         return [self._read(waiting) for waiting in self._waiting]
 
     def notes(self) -> list[str]:
@@ -66,6 +69,12 @@ class PieceReader:
         if self._preset is None and self._waiting:
             notes.append("no preset fits the events, so there is no text; name one with preset=")
         return [*notes, *self._channels.notes()]
+
+    def _take(self, preset: str | Preset) -> None:
+        """Read by that one. Until the first text came, its reasoning is looked for also where it is not recorded."""
+        self._shown = find_preset(preset, reasoning=self._reasoning)
+        self._preset = self._shown.with_reasoning()
+        self._channels.recorded = self._shown.show_reasoning
 
     def _read(self, event: ServerSentEvent) -> tuple[str, str]:
         result = self._preset.read(event) if self._preset is not None else None
@@ -76,6 +85,8 @@ class PieceReader:
                 self.error, self.error_data, self.final = result.code, event.data, True
         elif isinstance(result, Piece):
             self._end(result.end)
+            if result.text:
+                self._preset = self._shown
             return self._channels.piece(result.text, result.reasoning)
         else:
             self._channels.no_piece(event)

@@ -36,7 +36,7 @@ def notes(*events: bytes, **options: Any) -> list[str]:
             [("reasoning came first, in 2 events; it was not recorded, and the first piece is that of the text "
               "(reasoning=True records it)")],
         ),
-        ([WORD, THOUGHT, WORD], ["reasoning came, in 1 event; it was not recorded (reasoning=True records it)"]),
+        ([WORD, THOUGHT, WORD], []),
         (
             [ROLE, THOUGHT, LENGTH],
             ["reasoning came first, in 1 event; it was not recorded (reasoning=True records it)",
