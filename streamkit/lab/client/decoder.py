@@ -91,8 +91,7 @@ class Decoder:
         if self._parser is not None:
             yield from self._rows(self._parser.close() if whole else [], read, at_ns)
             if self._parser.unfinished is not None:
-                who = "stream ended" if whole else "recording was stopped"
-                self._notes.append(f"the {who} inside an event; that event was dropped")
+                self._notes.append("the stream ended inside an event; that event was dropped")
         if (rest := self._utf8.decode(b"", final=True)) and self.events:
             self.events.text[-1] += rest
             self._notes.append("the text ended inside a character")

@@ -55,8 +55,9 @@ def journey(recording: Recording, ax: Axes | None = None, *, title: str | None =
 
     Between neighbouring taps the height is what the hop held and the width how long; each hop has its own shade and
     hatch. Taps of one place that coincide are drawn as one. Under the client's staircase lie the wait for the first
-    event, its stalls, and the silence before an end that is not complete, which is a cross with the outcome; a timer
-    that fired is a dashed line. Events that shared a read are outlined. Small below: how far to trust it all.
+    event, its stalls, and the silence before an end that is not complete, which is a cross with the outcome (a square
+    where we stopped it ourselves); a timer that fired is a dashed line. Events that shared a read are outlined. Small
+    below: how far to trust it all.
 
     From 100 s on the axis is in seconds. Of more steps than the width can show, those that are seen are drawn.
     Raises TypeError for what is not a recording, ValueError for an unknown unit.

@@ -54,7 +54,8 @@ def policies(recordings: Recordings, ax: Axes | None = None, *, title: str | Non
 
     A lane shows which piece had passed where by when, from the upstream's schedule to the reader; equal heights are
     equal numbers. Where pieces were dropped, the staircases from there on leap over them. The bar at the right says
-    which pieces came: green as far as they did, hatched where they are lost. A cross is an end that is not complete.
+    which pieces came: green as far as they did, hatched where they are lost. A cross is an end that is not complete, a
+    square one that was our own.
 
     The table: pieces lost; the most that lay in the relay's memory, below it that in the kernel's queues; the time to
     the end; how late the upstream was made to send, below it how long the relay let it wait; the age of the oldest

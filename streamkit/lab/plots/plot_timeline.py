@@ -55,8 +55,8 @@ def timeline(
     The wait for the first piece is a hatched bar; each read that brought events is an upright bar, as tall as the
     text it brought has characters (bytes of data where no text was extracted at all); several events in one read are
     one outlined bar with a count; gaps longer than `stall_ms` (default: `metrics.stall_threshold_ns`) are shaded; the
-    end is a tick, or a cross with the outcome. From 100 s on the axis is in seconds. Where there are more bars than
-    the width can show, the tallest of each half point is drawn.
+    end is a tick, or with the outcome a cross, or a square where we stopped it ourselves. From 100 s on the axis is in
+    seconds. Where there are more bars than the width can show, the tallest of each half point is drawn.
 
     Takes one `Recording`, several, or a mapping from names to recordings; ValueError for none, TypeError for others.
     """

@@ -26,6 +26,8 @@ from tests.lab.findings.pieces import BURSTS, MS, made, paced, stalling
         (paced(count=1, outcome="timeout(idle)"), "Cut after 1 piece: timeout(idle)"),
         (paced(count=3, outcome="error_event(overloaded)"), "Cut after 3 pieces: error_event(overloaded)"),
         (paced(count=3, outcome="cancelled"), "Stopped after 3 pieces: cancelled"),
+        (paced(count=3, outcome="cancelled(by us)"), "Stopped after 3 pieces: cancelled(by us)"),
+        (paced(count=3, outcome="timeout(total)"), "Stopped after 3 pieces: timeout(total)"),
         (made([], "refused(503)", 12), "Refused with status 503 after 12 ms"),
         (made([], "refused", 2.5), "Refused after 2.5 ms"),
         (made([], "timeout(first_piece)", 5000), "Not one piece in 5,000 ms: timeout(first_piece)"),
