@@ -276,8 +276,8 @@ def _notes(recording: Recorded, coalesced: float | None) -> tuple[str, ...]:
     if first_piece_is_shared(recording):
         earlier = about_ms(first_piece_error_ns(recording) or 0)
         notes.append(
-            f"the first piece shared its read with what came behind it: it may have come {earlier} earlier, and the "
-            "time to it is an upper bound"
+            f"the first piece shared its read with what came behind it: it may have come up to {earlier} earlier, and "
+            "the time to it is an upper bound"
         )
     if recording.sent_ns is None:
         notes.append("times are from the call: when the request had left is not known")

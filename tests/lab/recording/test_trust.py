@@ -452,11 +452,20 @@ def test_a_time_in_which_the_loop_was_busy_says_nothing_of_the_reads_before_and_
 # --- The first piece ------------------------------------------------------------------------------------------------
 
 
+def one_piece(at_ms: float = 300, **fields: Any) -> Recording:
+    at_ns = int(at_ms * MS)
+    return Recording(reads=Reads([at_ns], error_ns=[1000]), events=Events([at_ns], text=["x"]), **fields)
+
+
 def test_the_time_to_the_first_piece_states_its_own_error_and_that_of_when_the_request_left() -> None:
-    assert first_piece_error_ns(paced(3, sent_ns=0, meta={"sent_error_ns": 40_000})) == 1000 + 40_000
-    assert first_piece_error_ns(paced(3, sent_ns=0)) == 1000 + SOCKET_ERROR_NS, "not told, as by somebody else's client"
-    assert first_piece_error_ns(paced(3)) == 1000, "counted from the call, which is known"
+    assert first_piece_error_ns(one_piece(sent_ns=0, meta={"sent_error_ns": 40_000})) == 1000 + 40_000
+    assert first_piece_error_ns(one_piece(sent_ns=0)) == 1000 + SOCKET_ERROR_NS, "not told, as by a client of others"
+    assert first_piece_error_ns(one_piece()) == 1000, "counted from the call, which is known"
     assert first_piece_error_ns(Recording()) is None
+
+
+def test_the_time_to_the_first_piece_is_not_more_wrong_than_it_is_long() -> None:
+    assert first_piece_error_ns(one_piece(2, sent_ns=MS, meta={"sent_error_ns": 5 * MS})) == MS
 
 
 def test_a_first_piece_that_shares_its_read_is_known_as_an_upper_bound() -> None:
@@ -472,5 +481,5 @@ def test_what_came_before_the_first_piece_in_its_read_does_not_make_its_time_a_b
 
 def test_a_first_piece_that_may_have_come_much_earlier_is_limited() -> None:
     late = shared(lag_ms=151, reads=1, sent_ns=0)
-    assert "the first piece may have come 202 ms earlier: it shared its read" in judge(late).reasons
+    assert "the first piece may have come up to 202 ms earlier: it shared its read" in judge(late).reasons
     assert not any("first piece" in reason for reason in judge(shared()).reasons)
