@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from streamkit.lab import net as net
     from streamkit.lab import plots as plots
     from streamkit.lab.client.calibrate import calibrate as calibrate
+    from streamkit.lab.client.kept import last_recording as last_recording
     from streamkit.lab.client.pace import Reader as Reader
     from streamkit.lab.client.record import record as record
     from streamkit.lab.lab import Lab as Lab
@@ -57,6 +58,7 @@ _NAMES = {
     "app": ("create_app", "create_blueprint"),
     "extractor": ("JSON", "Extractor"),
     "lab.client.calibrate": ("calibrate",),
+    "lab.client.kept": ("last_recording",),
     "lab.client.pace": ("Reader",),
     "lab.client.record": ("record",),
     "lab.lab": ("Lab",),

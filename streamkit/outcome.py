@@ -33,6 +33,15 @@ class Outcome:
         """True for `complete` only."""
         return self.name == "complete"
 
+    @property
+    def stopped(self) -> bool:
+        """Whoever tells it ended the stream by its own wish: `cancelled(…)`, or, as its limit on all, `timeout(total)`.
+
+        >>> sk.Outcome("cancelled", "by us").stopped, sk.Outcome("truncated").stopped
+        (True, False)
+        """
+        return self.name == "cancelled" or (self.name == "timeout" and self.detail == "total")
+
     def __str__(self) -> str:
         return self.name if self.detail is None else f"{self.name}({self.detail})"
 

@@ -30,7 +30,7 @@ TOP = {
     },
     *{"create_app", "create_blueprint", "Policy", "serve", "servers"},
     *{"Lab", "Script", "random_script", "create_upstream", "record", "Reader", "Recording", "Outcome"},
-    *{"calibrate", "run"},
+    *{"calibrate", "run", "last_recording"},
 }
 MODULES = {"errors", "experiments", "faults", "findings", "metrics", "net", "plots"}
 RULES = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE

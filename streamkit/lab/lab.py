@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 import httpx2
 
 from streamkit.errors import ServerError
+from streamkit.lab.client.kept import carry, keep
 from streamkit.lab.client.record import record
 from streamkit.lab.net import Link, Network
 from streamkit.lab.net.toxics import Toxic, check_toxics
@@ -233,7 +234,12 @@ class Lab(Stoppable):
         form = _form(chat_history, data)
         async with self._place.open() as (url, sources):
             recording = await record(url + path, data=form, headers=given, accept=accept, **options)
-            return await joined(recording, sources, recording.headers.get(STREAM_ID_HEADER, stream_id), taps_wait_s)
+            stream_id = recording.headers.get(STREAM_ID_HEADER, stream_id)
+            try:
+                return keep(await joined(recording, sources, stream_id, taps_wait_s))
+            except BaseException as error:
+                carry(recording, error)  # rather without the taps of others than not at all
+                raise
 
     def stop(self, grace_s: float | None = None) -> None:
         """Stop relay, upstream and links, the relay first, as `Server.stop`: `lab.stop()`. Again does nothing."""

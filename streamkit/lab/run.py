@@ -7,8 +7,10 @@ import contextlib
 import inspect
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from streamkit.lab.client.kept import carry, last_recording
+
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Iterator
 
 __all__ = ["run"]
 
@@ -25,7 +27,8 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     In a script it is `asyncio.run`. Where a loop is running already, as in Jupyter, that loop is made
     re-entrant with nest-asyncio2, at the first such call and never before, and runs the coroutine inside the
     current one; top-level `await` does without. Exceptions come out as they are. Ctrl-C (or the notebook's "interrupt")
-    cancels the coroutine, waits until it has cleaned up, and raises KeyboardInterrupt.
+    cancels the coroutine, waits until it has cleaned up, and raises KeyboardInterrupt; a recording that was interrupted
+    by that is its attribute `recording` (and `sk.last_recording()`).
 
     Limits. Making a loop re-entrant changes asyncio for the whole process, for good, and slows it: nest-asyncio2
     patches the class of the loop, and before Python 3.14 puts tasks written in Python in the place of those written
@@ -38,10 +41,26 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         # Not asyncio.run: once a loop has been made re-entrant, that name belongs to nest-asyncio2.
-        with asyncio.Runner() as runner:
+        with _carrying(), asyncio.Runner() as runner:
             return runner.run(coroutine)
     _make_reentrant(loop, coroutine)
     return _run_inside(loop, coroutine)
+
+
+@contextlib.contextmanager
+def _carrying() -> Iterator[None]:
+    """asyncio's runner makes a KeyboardInterrupt of what Ctrl-C did to the coroutine."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        _hand_on(error, error)
+        raise
+
+
+def _hand_on(ended: BaseException, error: BaseException) -> None:
+    """What the coroutine's end carries is `error`'s from now on."""
+    if (recording := last_recording(of=ended)) is not None:
+        carry(recording, error)
 
 
 def _check_coroutine(given: object) -> None:
@@ -68,9 +87,11 @@ def _run_inside(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, 
     task = loop.create_task(coroutine)
     try:
         return loop.run_until_complete(task)
-    except BaseException:
+    except BaseException as error:
         if not task.done():
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Exception):
+            try:
                 loop.run_until_complete(task)
+            except (asyncio.CancelledError, Exception) as ended:  # noqa: BLE001  # raised is what interrupted it
+                _hand_on(ended, error)
         raise

@@ -27,7 +27,7 @@ from streamkit.extractor.pieces import End, ExtractionError, Piece, ProviderErro
 from streamkit.parser import ServerSentEvent
 from streamkit.presets.choices import MIXED, Choices
 from streamkit.presets.cumulative import Cumulative, Repeats
-from streamkit.presets.reader import DONE
+from streamkit.presets.reader import DONE, Rules
 
 if TYPE_CHECKING:
     from streamkit.presets.rules import Preset
@@ -55,6 +55,7 @@ class Answer:
     signed          it came, or a sign of it (a finish reason), which clean framing makes a proof
     recognised      an event of this provider came
     failure         the first failure: a ProviderError, or an ExtractionError for what could not be read
+    thought         the last events brought reasoning that the preset does not show, and nothing else, before any text
     finish_reason   why it ended, in the provider's word (`stop`, `max_tokens`, `SAFETY`); the first that came stays
     """
 
@@ -63,8 +64,11 @@ class Answer:
         self.signed = False
         self.failure: ProviderError | None = None
         self.finish_reason: str | None = None
+        self.thought = False
         self._unread: Counter[str] = Counter()
-        self._rules = preset.rules
+        # Reasoning that the preset does not show is looked for until the first text: it is a sign of life.
+        self._rules = preset.with_reasoning().rules
+        self._shown = None if preset.show_reasoning else preset.rules
         self._needs_sign = preset.has_end_marker
         self.recognised = False
         self._choices = None if preset.choices is None else Choices()
@@ -102,7 +106,8 @@ class Answer:
             self._end(end, events[-1 - length_hint(run)].data)
             if end.conclusive:
                 break
-        return self._checked(pieces) if pieces and not self._plain else pieces
+        pieces = self._checked(pieces) if pieces and not self._plain else pieces
+        return pieces if self._shown is None else self._without_reasoning(pieces, self._shown)
 
     def close(self) -> list[Piece]:
         """The body is over: the pieces that waited for what might come behind them, if any did."""
@@ -116,7 +121,8 @@ class Answer:
                 self._fail(result)
             elif result is not None:
                 self._end(result, "")
-        return self._checked(self._pieces) if self._pieces else []
+        pieces = self._checked(self._pieces) if self._pieces else []
+        return pieces if self._shown is None else self._without_reasoning(pieces, self._shown)
 
     def problem_at_end(self, *, clean: bool, unfinished: ServerSentEvent | None = None) -> str | None:
         """The body is over: None if that was the whole answer; else a code: the failure's, `TRUNCATED` or `EMPTY`.
@@ -183,6 +189,14 @@ class Answer:
         else:
             self._plain = self._has_text and (self._choices is None or self._choices.is_plain)
         return pieces
+
+    def _without_reasoning(self, pieces: list[Piece], shown: Rules) -> list[Piece]:
+        """What is shown of them. From the first text on no more than that is looked for."""
+        texts = [piece if not piece.reasoning else Piece(piece.text, end=piece.end) for piece in pieces if piece.text]
+        self.thought = bool(pieces) and not texts
+        if texts:
+            self._rules, self._shown = shown, None
+        return texts
 
     def _goes_with(self, choices: Choices) -> bool:
         """Text of index 0 came by a plan: False if that is another choice than the one that is taken."""

@@ -100,7 +100,7 @@ class Preset(Compiled):
 
     def with_reasoning(self) -> Preset:
         """The same preset, with reasoning in its pieces."""
-        return self if self.show_reasoning else replace(self, show_reasoning=True)
+        return self if self.show_reasoning else self._with_reasoning
 
     def matches(self, event: ServerSentEvent) -> bool:
         """True where the event has a sign that only this provider's have."""
@@ -165,6 +165,10 @@ class Preset(Compiled):
         several = (*self._all_texts, *reasons)
         keys = (first_key(path) for extractor in several for path in extractor.paths)
         return frozenset(key for key in keys if key is not None)
+
+    @cached_property
+    def _with_reasoning(self) -> Preset:
+        return replace(self, show_reasoning=True)
 
     @cached_property
     def _signs(self) -> tuple[Where, ...]:

@@ -70,7 +70,7 @@ class Deadlines:
     head_s: float = _seconds(10.0, "client: from connecting, or its request's first byte, to a complete head")
     body_s: float = _seconds(30.0, "client: until its request body is complete")
     connect_s: float = _seconds(10.0, "upstream: until the connection stands (TLS included)")
-    first_piece_s: float = _seconds(60.0, "upstream: from asking to the first piece of text")
+    first_piece_s: float = _seconds(60.0, "upstream: from asking, or its latest reasoning, to the first piece")
     idle_s: float = _seconds(30.0, "upstream: between two events")
     write_stall_s: float = _seconds(30.0, "client: no byte taken off the connection although some are waiting")
     total_s: float = _seconds(600.0, "the whole answer, from the complete request to its end")

@@ -314,7 +314,7 @@ class Exchange:
 
     def _note_sent(self, timings: Timings) -> None:
         self._sent = True
-        timings.sent_ns = self.wire.sent_ns
+        timings.sent_ns, timings.sent_error_ns = self.wire.sent_ns, self.wire.sent_error_ns
 
     def _sender_done(self, sender: asyncio.Task[None]) -> None:
         error = None if sender.cancelled() else sender.exception()

@@ -56,7 +56,8 @@ class Timings:
 
     `acquired_ns`: it got its slot in the pool; `connected_ns`: TCP or unix socket connected; `tls_ns`: handshake done
     (both None on a reused connection); `sent_ns`: the last byte of the request went to the kernel (under TLS: to
-    the TLS layer, which may hold up to 64 KiB); `head_ns`: stamp of the read that completed the final head.
+    the TLS layer, which may hold up to 64 KiB), at some moment within the `sent_error_ns` after it (None: before it,
+    by how much is not known); `head_ns`: stamp of the read that completed the final head.
 
         timings = Timings()
         response = await client.get(url, extensions={"timings": timings})
@@ -67,6 +68,7 @@ class Timings:
     connected_ns: int | None = None
     tls_ns: int | None = None
     sent_ns: int | None = None
+    sent_error_ns: int | None = None
     head_ns: int | None = None
 
 
@@ -109,6 +111,8 @@ class Wire:
         self.sent_ns = 0
         """When the last byte of the latest write went to the kernel: just before the call that took it, because on
         loopback the answer may be there before that call returns; where we had to wait, when we heard of it."""
+        self.sent_error_ns: int | None = 0
+        """How long that call took: the byte went at some moment in it. None where we had to wait."""
 
     def write(self, data: bytes | memoryview) -> bool:
         """Send `data`; True if it is all with the kernel, otherwise await `flush` before the next write."""
@@ -217,7 +221,7 @@ class ProtocolWire(Wire, asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._full = False
-        self.sent_ns = monotonic_ns()
+        self.sent_ns, self.sent_error_ns = monotonic_ns(), None
         self._wake_writer()
 
     def write(self, data: bytes | memoryview) -> bool:
@@ -225,6 +229,7 @@ class ProtocolWire(Wire, asyncio.Protocol):
             return False
         self.sent_ns = monotonic_ns()
         self._transport.write(data)
+        self.sent_error_ns = monotonic_ns() - self.sent_ns
         return not self._full
 
     def _blocked(self) -> bool:
@@ -315,6 +320,7 @@ class StampedWire(Wire):
         except OSError:
             # The answer may have come before the reset: reading goes on, and finds the end by itself.
             self._deaf = True
+        self.sent_error_ns = monotonic_ns() - self.sent_ns
 
     def _blocked(self) -> bool:
         return len(self._unsent) > 0

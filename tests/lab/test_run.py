@@ -142,6 +142,36 @@ def test_an_interrupt_cancels_the_coroutine_and_waits_for_its_clean_up(start: st
     assert in_a_process_of_its_own(code) == expected
 
 
+@pytest.mark.parametrize("start", ["cell()", "run(as_in_jupyter())"])
+def test_a_recording_that_is_interrupted_is_the_interrupts_own_and_the_last(start: str) -> None:
+    code = f"""
+        import asyncio, os, signal
+        import streamkit as sk
+        from streamkit.lab.run import run
+
+        def interrupt(_text):
+            asyncio.get_running_loop().call_later(0.05, os.kill, os.getpid(), signal.SIGINT)
+
+        lab = sk.Lab(sk.Script(["a", "b"], first_piece_ms=0, gap_ms=60_000))
+
+        def cell():
+            try:
+                run(lab.ask("hi", accept="sse", on_piece=interrupt))
+            except KeyboardInterrupt as error:
+                recording = error.recording
+                print(recording.text, recording.outcome, recording is sk.last_recording(of=error), end=" ")
+                print(recording is sk.last_recording())
+
+        async def as_in_jupyter():
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # as ipykernel has it
+            cell()
+
+        {start}
+        lab.stop(0)
+    """
+    assert in_a_process_of_its_own(code) == "a cancelled(by us) True True"
+
+
 def test_after_a_nested_call_a_plain_call_works_in_a_thread() -> None:
     code = """
         import asyncio, threading

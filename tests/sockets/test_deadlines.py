@@ -183,6 +183,13 @@ def test_first_piece_an_upstream_that_says_anything_but_text(
         fires(lambda: watched(server, ASK), "timeout_first_piece")
 
 
+def test_first_piece_an_upstream_that_thinks_is_alive_and_the_total_ends_it(start: Callable[..., Server]) -> None:
+    thought = b'data: {"choices": [{"index": 0, "delta": {"reasoning_content": "hm"}}]}\n\n'
+    with RawServer(dripping(SSE_HEAD, chunk(thought), whole=True)) as upstream:
+        server = start(upstream.url, preset="openai", model="m", first_piece_s=0.9 * LIMIT_S, total_s=LIMIT_S)
+        fires(lambda: watched(server, ASK), "timeout_total")
+
+
 @pytest.mark.parametrize(
     ("data", "whole"),
     [(b": ", False), (chunk(b": a comment\n\n"), True), (chunk(b"event: ping\ndata: {}\n\n"), True)],

@@ -230,6 +230,8 @@ def test_a_read_is_one_part_however_many_chunks_it_holds(run: Run[None], stamps:
             order = [timings.started_ns, timings.acquired_ns, timings.connected_ns, timings.sent_ns, timings.head_ns]
             assert order == sorted(order)  # type: ignore[type-var]  # a None would be an error here, as it should
             assert timings.tls_ns is None
+            assert timings.sent_error_ns is not None
+            assert timings.sent_error_ns >= 0
 
     with RawServer(behave) as server:
         run(main(server.url))

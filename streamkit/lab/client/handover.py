@@ -71,9 +71,13 @@ class Handover:
     def end(self, *, interrupted: bool) -> None:
         """The recording is over: what waits has the time of now. `interrupted`: its reader never got it."""
         if interrupted:
-            self._on_piece = None
+            self.hang_up()
         while self.waiting:
             self.next()
+
+    def hang_up(self) -> None:
+        """Whoever listened has gone, or has raised: nobody is told from now on."""
+        self._on_piece = None
 
     def _tell(self, text: str) -> None:
         if text and self._on_piece is not None:

@@ -12,17 +12,36 @@ from contextlib import contextmanager
 from typing import Final
 from weakref import WeakKeyDictionary
 
+from streamkit.lab.recording.trust import LIMITED_NS, LOOP_PROBE_NS
+
 __all__ = ["LoopLag", "watch_loop"]
 
-PROBE_S: Final = 0.05
+PROBE_S: Final = LOOP_PROBE_NS / 1e9
 """What keeps the loop busy for shorter than this may fall between two probes."""
 
 
+MAX_BUSY: Final = 1000
+"""How many busy times are kept apart; beyond it they become one."""
+
+
 class LoopLag:
-    """The largest lateness so far, in ns."""
+    """How late the loop was, in ns: `worst_ns`, at the most; `calm_ns`, at the most where it was no later than any
+    shared machine makes a free loop; `busy`, the times between two looks, by the loop's clock, in which it was later.
+    """
 
     def __init__(self) -> None:
-        self.worst_ns = 0
+        self.worst_ns = self.calm_ns = 0
+        self.busy: list[tuple[int, int]] = []
+
+    def note(self, since_ns: int, until_ns: int, late_ns: int) -> None:
+        """Between these two looks it was so late."""
+        self.worst_ns = max(self.worst_ns, late_ns)
+        if late_ns <= LIMITED_NS:
+            self.calm_ns = max(self.calm_ns, late_ns)
+        elif len(self.busy) < MAX_BUSY:
+            self.busy.append((since_ns, until_ns))
+        else:
+            self.busy[-1] = (self.busy[-1][0], until_ns)
 
 
 @contextmanager
@@ -76,9 +95,10 @@ class _Probe:
         self._set()
 
     def _note(self) -> None:
-        late_ns = int((self._loop.time() - self._due) * 1e9)
+        now = self._loop.time()
+        since_ns, until_ns, late_ns = (int(s * 1e9) for s in (self._due - PROBE_S, now, now - self._due))
         for lag in self._watchers:
-            lag.worst_ns = max(lag.worst_ns, late_ns)
+            lag.note(since_ns, until_ns, late_ns)
 
 
 _probes: WeakKeyDictionary[asyncio.AbstractEventLoop, _Probe] = WeakKeyDictionary()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from streamkit.extractor.pieces import ExtractionError, Piece
+from streamkit.lab.client.channels import Channels
 from streamkit.presets import Answer, Preset, detect, misread
 from streamkit.presets import preset as find_preset
 
@@ -27,6 +28,7 @@ class PieceReader:
         self.error_data = ""
         """The data of the event that reported the error."""
         self._reasoning = reasoning
+        self._channels = Channels()
         self._preset: Preset | None = None
         self._waiting: list[ServerSentEvent] = []  # seen before a preset was found
         self._guessing = preset is None
@@ -74,10 +76,11 @@ class PieceReader:
             notes.append("no preset fits the events, so there is no text; name one with preset=")
         if self._preset is not None and self._first and (why := misread(self._first, self._preset)):
             notes.append(why)
-        return notes
+        return [*notes, *self._channels.notes()]
 
     def _read_by(self, preset: str | Preset) -> None:
         self._preset = find_preset(preset, reasoning=self._reasoning)
+        self._channels.recorded = self._preset.show_reasoning
         self.answer = Answer(self._preset)
 
     def _read(self, event: ServerSentEvent) -> tuple[str, str]:
@@ -91,7 +94,16 @@ class PieceReader:
             self._first.append(event)
         if not had_error and self.error is not None:
             self.error_data = event.data
+        self._note(event, pieces, thought=self.answer.thought)
         return _joined(pieces)
+
+    def _note(self, event: ServerSentEvent, pieces: list[Piece], *, thought: bool) -> None:
+        if pieces:
+            self._channels.piece(*_joined(pieces))
+        elif thought:
+            self._channels.hidden()
+        else:
+            self._channels.no_piece(event)
 
     def close(self) -> tuple[str, str]:
         """(text, reasoning) that waited for what might come behind it; nothing does."""

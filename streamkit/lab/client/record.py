@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -21,10 +22,11 @@ from streamkit.lab.client import calibrate as calibration
 from streamkit.lab.client.batch import Batch
 from streamkit.lab.client.connections import feed_from_library, headers_of, own_connection, your_client
 from streamkit.lab.client.decoder import MAX_EVENT_BYTES
-from streamkit.lab.client.looplag import watch_loop
+from streamkit.lab.client.kept import carry, keep
+from streamkit.lab.client.looplag import LoopLag, watch_loop
 from streamkit.lab.client.pace import read_at_pace
 from streamkit.lab.client.recorder import Recorder
-from streamkit.lab.client.wire_failure import WireFailure, failure_of
+from streamkit.lab.client.wire_failure import WireFailure, failure_of, interrupted_by
 from streamkit.outcome import Outcome
 from streamkit.taps.gauges import Gauges, Sampler
 from streamkit.transport import Timings
@@ -109,11 +111,14 @@ async def record(
     reasoning   thinking pieces are recorded too, apart from the text
     on_piece    called with each piece of text as it is decoded; what it takes is time in which nothing is read.
     keep_bytes  keep the body's bytes, up to 8 MiB or up to the number given
-    timeout     httpx's, per operation; seconds. Its read timeout gives `timeout(first_piece)` before the first byte of
-                the body and `timeout(idle)` after it; it counts bytes, so heartbeats reset it
-    total_s     seconds for all of it; `timeout(total)`
-    max_events, max_bytes   beyond, the recorder hangs up: `cancelled(max_events)`, `cancelled(max_bytes)`. Of an
-                encoded body both the bytes that came and those they grow to are counted
+    timeout     httpx's, in seconds, for each operation by itself: connecting, sending, and each silence between two
+                reads. It gives `timeout(first_piece)` before the first byte of the body, `timeout(idle)` after it. Any
+                byte, also that of a heartbeat, begins it anew: **a stream that goes on never meets it**
+    total_s     seconds for all of it, connecting included, whatever comes meanwhile; `timeout(total)`
+    max_events  events of any kind: text, reasoning, tool calls, pings; without event borders, reads.
+                `cancelled(max_events)`
+    max_bytes   bytes of the body, chunked coding undone, kept or not; of an encoded one both those that came and those
+                they grow to. `cancelled(max_bytes)`
     max_event_bytes   of one line or event, 16 MiB (where the relay bears 1); beyond, likewise:
                 `cancelled(max_line_bytes)`, `cancelled(max_event_bytes)`
 
@@ -129,8 +134,11 @@ async def record(
     Raises ValueError for a URL that is not a full one, an unknown word as `accept` or `accept_encoding` and a bound
     below 1, TypeError for arguments that
     exclude each other (a `client` of your own reads at its own pace) and for a reader that stops for ever without
-    `total_s`, UnknownPreset, and whatever `on_piece` or an iterator given as `content` raises. When its task is
-    cancelled it closes the connection and lets the cancellation through.
+    `total_s`, UnknownPreset, and whatever `on_piece` or an iterator given as `content` raises.
+
+    When its task is cancelled (Ctrl-C, `asyncio.wait_for`) it closes the connection and lets the cancellation through.
+    What had come by then is kept: a Recording that ended as `cancelled(by us)`, in the exception's `recording` and as
+    `sk.last_recording()`; likewise where `on_piece` raises.
     """
     if max_event_bytes < 1:
         raise ValueError(f"expected max_event_bytes of at least 1, got {max_event_bytes!r}")
@@ -168,22 +176,33 @@ async def record(
     failure = None
     deadline = asyncio.timeout(total_s)
     recorder.start()
-    with watch_loop() as lag:
-        try:
+    try:
+        with _watched(recorder, timings):
             async with deadline, answer as response:
                 recorder.timed(timings)
                 await _follow(response, recorder, deadline, reader, gauge_ms, own=client is None)
-        except TimeoutError:
-            if not deadline.expired():
-                raise
+    except BaseException as error:
+        if deadline.expired() and isinstance(error, TimeoutError):
             failure = WireFailure(Outcome("timeout", "total"), f"all of it took longer than {total_s} s")
-        except Exception as error:
+        else:
             failure = failure_of(error, own=client is None, started=recorder.started)
-            if failure is None:
-                raise
-    recorder.timed(timings)
-    recorder.loop_lag_ns = lag.worst_ns
-    return recorder.finish(failure)
+        if failure is None:
+            if recorder.status is not None or not isinstance(error, Exception):  # else there is nothing to keep
+                carry(recorder.finish(interrupted_by(error)), error)
+            raise
+    return keep(recorder.finish(failure))
+
+
+@contextlib.contextmanager
+def _watched(recorder: Recorder, timings: Timings) -> Iterator[None]:
+    """Tells the recorder, however it ends, how the request got on, and how late the loop was."""
+    lag = LoopLag()
+    try:
+        with watch_loop() as lag:
+            yield
+    finally:
+        recorder.timed(timings)
+        recorder.loop = lag, time.monotonic_ns() - int(asyncio.get_running_loop().time() * 1e9)
 
 
 async def _follow(

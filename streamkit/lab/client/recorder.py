@@ -32,6 +32,7 @@ from streamkit.lab.client.coded import coding_notes
 from streamkit.lab.client.decoder import MAX_EVENT_BYTES, Decoder
 from streamkit.lab.client.ending import outcome_of, problem_code, server_outcome
 from streamkit.lab.client.handover import Handover
+from streamkit.lab.client.wire_failure import BY_US
 from streamkit.lab.recording import origin
 from streamkit.lab.recording.recorded import Reads, Stamps
 from streamkit.lab.recording.recording import Recording
@@ -43,6 +44,7 @@ from streamkit.transport.proxy_status import INCREMENTAL_REFUSED, proxy_error
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from streamkit.lab.client.looplag import LoopLag
     from streamkit.lab.client.wire_failure import WireFailure
     from streamkit.lab.recording.calibration import Calibration
     from streamkit.presets import Preset
@@ -88,7 +90,8 @@ class Recorder:
     ) -> None:
         self.url = url
         self.label = label
-        self.loop_lag_ns: int | None = None
+        self.loop: tuple[LoopLag, int] | None = None
+        """How late the loop was that read, and what its clock has to be given to be that of the recorder."""
         self.gauges: Gauges | None = None
         self.head_ns: int | None = None
         self.ended_ns: int | None = None
@@ -181,9 +184,12 @@ class Recorder:
         return self.bound is None
 
     def finish(self, failure: WireFailure | None = None) -> Recording:
-        """The recording. `failure` says how the wire failed; None: the body ended by the rules of its framing."""
-        decoder, interrupted = self._decoder, self.handover.waiting > 0
-        if interrupted:
+        """The recording. `failure` says how the wire failed, or that it was interrupted, in which case nobody is told
+        of pieces any more; None: the body ended by the rules of its framing.
+        """
+        decoder, unhanded = self._decoder, self.handover.waiting > 0
+        by_us = failure is not None and failure.outcome == BY_US
+        if unhanded:
             self.ended_ns = self.now()
         elif decoder.final and failure is not None:
             self._notes.append("the connection stayed open, or was cut, behind the end of the stream")
@@ -191,12 +197,15 @@ class Recorder:
         elif self.ended_ns is None:
             self.ended_ns = self.now()
         if self._reads:
-            for index, text in decoder.close(len(self._reads) - 1, self._reads.at_ns[-1], whole=self.bound is None):
+            if by_us:
+                self.handover.hang_up()
+            whole = self.bound is None and not by_us
+            for index, text in decoder.close(len(self._reads) - 1, self._reads.at_ns[-1], whole=whole):
                 self.handover.came(index, text)
         self._keep_read()
         if failure is None and not decoder.final:
             failure = decoder.undecoded
-        self.handover.end(interrupted=interrupted)
+        self.handover.end(interrupted=unhanded)
         framing = self._framing()
         problem = decoder.problem_at_end(clean=failure is None and framing != "close")
         outcome, error = outcome_of(
@@ -211,7 +220,7 @@ class Recorder:
             preset=decoder.preset,
             signed=decoder.signed,
             unread=decoder.unread,
-            unhanded=interrupted,
+            unhanded=unhanded,
         )
         return Recording(
             reads=self._reads,
@@ -307,8 +316,13 @@ class Recorder:
         return own_words(self._decoder.problem or self._decoder.error_data.encode("utf-8", "replace"))
 
     def _described(self) -> dict[str, Any]:
-        if self.loop_lag_ns is not None:
-            self._meta["loop_lag_ns"] = self.loop_lag_ns
+        if self.loop is not None:
+            lag, ahead_ns = self.loop
+            to_start_ns = ahead_ns - self.started_ns
+            self._meta["loop_lag_ns"], self._meta["loop_calm_ns"] = lag.worst_ns, lag.calm_ns
+            self._meta["loop_busy_ns"] = [[at_ns + to_start_ns for at_ns in busy] for busy in lag.busy]
+        if self._timings.sent_error_ns is not None:
+            self._meta["sent_error_ns"] = self._timings.sent_error_ns
         notes = [*self._decoder.notes(), *self._notes, *self._coding_notes()]
         return {**self._meta, "framing": self._framing(), "notes": notes}
 

@@ -1,4 +1,6 @@
-"""What went wrong on the wire, as an outcome: the exceptions of httpx, httpx2 and of our own transport."""
+"""What ended a stream from outside, as an outcome: the exceptions of httpx, httpx2 and of our own transport, and those
+of whoever stops a recording.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,10 @@ from typing import Final
 from streamkit.outcome import Outcome
 from streamkit.transport.refusals import reason_behind
 
-__all__ = ["WireFailure", "failure_of"]
+__all__ = ["BY_US", "WireFailure", "failure_of", "interrupted_by"]
 
+BY_US: Final = Outcome("cancelled", "by us")
+"""Whoever records stopped it."""
 LIBRARIES: Final = frozenset(("httpx", "httpx2", "httpcore", "httpcore2"))
 
 
@@ -21,7 +25,7 @@ class WireFailure:
     error: str
 
 
-def failure_of(error: Exception, *, own: bool, started: bool) -> WireFailure | None:
+def failure_of(error: BaseException, *, own: bool, started: bool) -> WireFailure | None:
     """What an exception of the wire means; None for every other exception. `started`: body bytes had come.
 
     By the names of its classes, which httpx and httpx2 share, so that httpx need not be imported. The texts of our
@@ -40,6 +44,12 @@ def failure_of(error: Exception, *, own: bool, started: bool) -> WireFailure | N
     if names & {"NetworkError", "ProtocolError", "RequestError"}:
         return WireFailure(Outcome("truncated"), str(error) if own else "the connection ended before the answer did")
     return None
+
+
+def interrupted_by(error: BaseException) -> WireFailure:
+    """What an exception means that has nothing to do with the wire: the recording was stopped from outside."""
+    told = "" if not isinstance(error, Exception) else f": a {type(error).__name__} was raised meanwhile"
+    return WireFailure(BY_US, f"the recording was interrupted{told}")
 
 
 def _which_timeout(names: set[str], started: bool) -> str:

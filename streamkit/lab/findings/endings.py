@@ -26,7 +26,7 @@ KINDS: Final[tuple[EndKind, ...]] = get_args(EndKind)
 named           broken, and the client is told of what, or its server's log is
 unnamed         broken, and the client is told no more than that: an error's status
 cut             broken off, and that can be seen
-endless         the client gave up: it was never told anything
+endless         the client gave up, or had enough: it was never told anything
 false_complete  looks complete, and is not
 """
 SAYS_LIMIT: Final = 24
@@ -178,6 +178,8 @@ def _says(outcome: Outcome) -> str:
             return short(str(outcome.detail or outcome.name), SAYS_LIMIT)
         case "truncated":
             return "cut"
+        case "cancelled":
+            return "stopped by us"
         case _:
             return "never ended"
 

@@ -369,7 +369,7 @@ def _end_of(one: Compared, speech: _Speech) -> str:
     outcome, name = one.facts.outcome, speech.of([one])
     if outcome.name == "refused":
         return f"{name} is refused{'' if outcome.detail is None else f' ({outcome.detail})'}"
-    verb = "cancelled" if outcome.name == "cancelled" else "cut"
+    verb = "stopped" if outcome.stopped else "cut"
     after = "" if one.facts.finished_ns is None else f" after {about(one.facts.finished_ns)}"
     return f"{name} is {verb}{after}"
 

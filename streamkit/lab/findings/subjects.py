@@ -29,8 +29,9 @@ Recordings: TypeAlias = Recording | Iterable[Recording] | Mapping[str, Recording
 class Subject:
     """One recording as sentences and figures see it: its name, and columns as int64 arrays (copies).
 
-    `characters[i]` is the length of event i's text, `bytes[i]` the size of its data; `counted[i]` says whether it is a
-    `noun`. `stalls` has shape (k, 2) and holds the gaps longer than `threshold_ns`.
+    `characters[i]` is the length of event i's piece (text, and reasoning where it was recorded), `bytes[i]` the size of
+    its data; `counted[i]` says whether it is a `noun`. `stalls` has shape (k, 2) and holds the gaps longer than
+    `threshold_ns`.
     """
 
     name: str
@@ -49,7 +50,7 @@ class Subject:
 
     @property
     def noun(self) -> str:
-        """What is counted: `piece`, or `event` where no event carried text."""
+        """What is counted: `piece`, or `event` where no event carried any."""
         return "event" if self.at_ns.size and not self.characters.any() else "piece"
 
     @property
@@ -133,7 +134,7 @@ def _subject(recording: Recording, name: str, stall_ms: float | None) -> Subject
         trust=recording.trust,
         at_ns=_column(events.at_ns),
         read=_column(events.read),
-        characters=characters(events.text),
+        characters=characters(events.text) + characters(events.reasoning),
         bytes=_column(events.size),
         counted=counted.which,
         sent_ns=recording.sent_ns,

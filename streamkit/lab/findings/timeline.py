@@ -39,8 +39,8 @@ def _one(subject: Subject) -> str:
     if not subject.count:
         return _nothing(subject)
     if not subject.outcome.ok:
-        verb = "Cancelled" if subject.outcome.name == "cancelled" else "Cut"
-        reason = "" if subject.outcome.name == "cancelled" else f": {short(str(subject.outcome), OUTCOME_LIMIT)}"
+        verb = "Stopped" if subject.outcome.stopped else "Cut"
+        reason = f": {short(str(subject.outcome), OUTCOME_LIMIT)}"
         return f"{verb} after {many(subject.count, subject.noun)}{reason}"
     if subject.stalls.size:
         return _stalls(subject)

@@ -50,14 +50,15 @@ Rule = Literal["per_read", "divided", "replicated"]
 def ttft_ns(at_ns: npt.ArrayLike, characters: npt.ArrayLike, origin_ns: int = 0) -> int | None:
     """Time to the first piece (called TTFT after tokens): `min(at_ns[characters > 0]) - origin_ns`.
 
-    Counts events that carry text; `characters[i]` is the length of event i's text. None if no event carries any.
+    Counts events that carry a piece; `characters[i]` is how long that of event i is, of whichever channel is asked
+    about: text, reasoning, or both. None if no event carries any.
     `origin_ns` is the moment counted from: when the request's last byte had left, or the call.
 
     >>> sk.metrics.ttft_ns([10, 20, 30], characters=[0, 3, 5], origin_ns=4)
     16
     """
-    with_text = _ints(at_ns)[_ints(characters) > 0]
-    return int(with_text[0]) - origin_ns if with_text.size else None
+    with_piece = _ints(at_ns)[_ints(characters) > 0]
+    return int(with_piece[0]) - origin_ns if with_piece.size else None
 
 
 def gaps_ns(at_ns: npt.ArrayLike, read: npt.ArrayLike, rule: Rule = "per_read") -> Ints:

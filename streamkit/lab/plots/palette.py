@@ -12,7 +12,8 @@ What is what, in every figure:
     an outlined bar or riser    events that came in one read
     a stripe                    one stream's end (`END_FILLS`); the white ! in a black triangle: it looks complete, and
                                 is not
-    an upright tick, a cross    the end: complete, or not, and then the outcome's name is beside it
+    an upright tick, a cross    the end: complete, or not, and then the outcome's name is beside it; a square where we
+                                stopped it ourselves (`Outcome.stopped`), so that nothing was cut
     a dashed upright line       a moment: a timer fired, the relay was first blocked
     circle, square, diamond     p50, p95, p99 (`PERCENTILES`)
     recordings side by side     each has a colour and a line of its own (`recording_stroke`), in any figure the same
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from streamkit.lab.recording.trust import Trust
+    from streamkit.outcome import Outcome
 
 __all__ = [
     "END_FILLS",
@@ -75,6 +77,7 @@ __all__ = [
     "Fill",
     "Stroke",
     "dress",
+    "end_mark",
     "key_columns",
     "legible",
     "log_ms",
@@ -226,6 +229,12 @@ def recording_stroke(index: int) -> Stroke:
         RECORDING_COLOURS[index % len(RECORDING_COLOURS)],
         RECORDING_LINES[index % len(RECORDING_LINES)],
     )
+
+
+def end_mark(outcome: Outcome) -> dict[str, Any]:
+    """How the end of a stream that did not complete is drawn: a cross, or a square where we stopped it ourselves."""
+    shape = {"marker": "s", "label": "_stopped"} if outcome.stopped else {"marker": "X", "label": "_cut"}
+    return {**shape, "color": INK, "markeredgecolor": "white", "markersize": 9}
 
 
 def legible(text: str, limit: int = 24) -> tuple[str, list[str]]:

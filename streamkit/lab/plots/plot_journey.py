@@ -16,7 +16,7 @@ from streamkit.lab.findings.words import duration, many
 from streamkit.lab.metrics.curves import Curve, count_at
 from streamkit.lab.plots import palette
 from streamkit.lab.plots.page import Box, Page, stairs
-from streamkit.lab.plots.palette import INK, LINE_PT, WIDTH_IN, width_pt
+from streamkit.lab.plots.palette import INK, LINE_PT, WIDTH_IN, end_mark, width_pt
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -55,8 +55,9 @@ def journey(recording: Recording, ax: Axes | None = None, *, title: str | None =
 
     Between neighbouring taps the height is what the hop held and the width how long; each hop has its own shade and
     hatch. Taps of one place that coincide are drawn as one. Under the client's staircase lie the wait for the first
-    event, its stalls, and the silence before an end that is not complete, which is a cross with the outcome; a timer
-    that fired is a dashed line. Events that shared a read are outlined. Small below: how far to trust it all.
+    event, its stalls, and the silence before an end that is not complete, which is a cross with the outcome (a square
+    where we stopped it ourselves); a timer that fired is a dashed line. Events that shared a read are outlined. Small
+    below: how far to trust it all.
 
     From 100 s on the axis is in seconds. Of more steps than the width can show, those that are seen are drawn.
     Raises TypeError for what is not a recording, ValueError for an unknown unit.
@@ -294,7 +295,7 @@ def _mark_end(page: Page, shown: Journey) -> None:
             linestyle=(0, (4, 3)),
             label="_timer",
         )
-    page.later(page.ax.plot, [x], [y], "X", color=INK, markeredgecolor="white", markersize=9, zorder=4, label="_cut")
+    page.later(page.ax.plot, [x], [y], **end_mark(outcome), zorder=4)
     across, up = page.across(end), page.up(count)
     if outcome.name == "timeout":
         page.boxes.append(Box(across - 2, page.low, across + 2, page.ceiling))

@@ -23,7 +23,7 @@ from streamkit.lab.findings.words import about, byte_size
 from streamkit.lab.metrics.curves import Curve
 from streamkit.lab.plots import palette
 from streamkit.lab.plots.page import stairs
-from streamkit.lab.plots.palette import FRAME_PT, GRID, INK, LABEL_PT, LINE_PT, MUTED, NOTE_PT, width_pt
+from streamkit.lab.plots.palette import FRAME_PT, GRID, INK, LABEL_PT, LINE_PT, MUTED, NOTE_PT, end_mark, width_pt
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -54,7 +54,8 @@ def policies(recordings: Recordings, ax: Axes | None = None, *, title: str | Non
 
     A lane shows which piece had passed where by when, from the upstream's schedule to the reader; equal heights are
     equal numbers. Where pieces were dropped, the staircases from there on leap over them. The bar at the right says
-    which pieces came: green as far as they did, hatched where they are lost. A cross is an end that is not complete.
+    which pieces came: green as far as they did, hatched where they are lost. A cross is an end that is not complete, a
+    square one that was our own.
 
     The table: pieces lost; the most that lay in the relay's memory, below it that in the kernel's queues; the time to
     the end; how late the upstream was made to send, below it how long the relay let it wait; the age of the oldest
@@ -293,7 +294,7 @@ def _draw_end(layout: _Layout, index: int, lane: Compared, reached: int, taken: 
     y = floor - layout.height(reached)
     line = (0, (4, 3))
     layout.ax.plot([end, end], [layout.strip(index) + 6, y], color=INK, linewidth=0.9, linestyle=line, label="_ended")
-    layout.ax.plot([end], [y], "X", color=INK, markeredgecolor="white", markersize=9, zorder=4, label="_cut")
+    layout.ax.plot([end], [y], **end_mark(lane.facts.outcome), zorder=4)
     _write_beside(layout, index, taken, _ending(lane.facts), layout.across(end_ns))
 
 

@@ -20,7 +20,7 @@ from streamkit.lab.findings.subjects import Recordings, Subject, subjects
 from streamkit.lab.findings.timeline import describe_timeline
 from streamkit.lab.findings.words import duration
 from streamkit.lab.plots import palette
-from streamkit.lab.plots.palette import FRAME_PT, INK, LINE_PT, MUTED, NOTE_PT, WIDTH_IN, width_pt
+from streamkit.lab.plots.palette import FRAME_PT, INK, LINE_PT, MUTED, NOTE_PT, WIDTH_IN, end_mark, width_pt
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -55,8 +55,8 @@ def timeline(
     The wait for the first piece is a hatched bar; each read that brought events is an upright bar, as tall as the
     text it brought has characters (bytes of data where no text was extracted at all); several events in one read are
     one outlined bar with a count; gaps longer than `stall_ms` (default: `metrics.stall_threshold_ns`) are shaded; the
-    end is a tick, or a cross with the outcome. From 100 s on the axis is in seconds. Where there are more bars than
-    the width can show, the tallest of each half point is drawn.
+    end is a tick, or with the outcome a cross, or a square where we stopped it ourselves. From 100 s on the axis is in
+    seconds. Where there are more bars than the width can show, the tallest of each half point is drawn.
 
     Takes one `Recording`, several, or a mapping from names to recordings; ValueError for none, TypeError for others.
     """
@@ -290,7 +290,7 @@ def _draw_end(layout: _Layout, index: int, lane: _Lane) -> None:
         layout.ax.plot([end, end], [floor - 5, floor + 5], color=INK, linewidth=2, label="_complete")
         return
     y = floor - min(9.0, 0.5 * layout.tall_pt)
-    layout.ax.plot([end], [y], "X", color=INK, markeredgecolor="white", markersize=9, label="_cut")
+    layout.ax.plot([end], [y], **end_mark(outcome))
     x = end + 8 * layout.per_pt
     layout.ax.text(x, y, _end_name(lane), fontsize=NOTE_PT, color=INK, va="center", parse_math=False)
 

@@ -26,9 +26,9 @@ def goodput(
 ) -> Goodput:
     """Which share of one or several recordings kept the objective, and how many a second: good / total, good / span.
 
-    Counts streams (`slo_failures` finds nothing), or their events with text (`on_time`). The span is from when the
-    first request had left to the end of the last stream; it is not known, and `per_s` None, if the recordings were made
-    by different clocks. Raises ValueError for another `count`.
+    Counts streams (`slo_failures` finds nothing), or their pieces of any recorded channel (`on_time`). The span is from
+    when the first request had left to the end of the last stream; it is not known, and `per_s` None, if the recordings
+    were made by different clocks. Raises ValueError for another `count`.
 
         sk.findings.goodput(recordings, sk.metrics.SLO(ttft_ms=500, gap_ms=100)).share
     """

@@ -229,7 +229,10 @@ class Events(Sequence[RecordedEvent]):
 
 
 class Counted(NamedTuple):
-    """The events that a reader waits for (`metrics.pieces`), as columns; `which` says of all events which they are."""
+    """The events that a reader waits for (`metrics.pieces`), as columns; `which` says of all events which they are.
+
+    `characters` are those of text and reasoning together: a reader waits for whichever is recorded.
+    """
 
     which: npt.NDArray[np.bool_]
     at_ns: Ints
@@ -343,8 +346,10 @@ class Recorded:
 
     @cached_property
     def counted(self) -> Counted:
-        """The events that gaps, stalls and waits are counted between: those with text, or all where none has any."""
-        lengths = characters(self.events.text)
+        """The events that gaps, stalls and waits are counted between: those with a piece of any recorded channel, text
+        or reasoning; all of them where none has any.
+        """
+        lengths = characters(self.events.text) + characters(self.events.reasoning)
         which = pieces(lengths)
         at_ns, read = (np.asarray(column, dtype=np.int64)[which] for column in (self.events.at_ns, self.events.read))
         return Counted(which, at_ns, read, lengths[which])

@@ -57,7 +57,8 @@ class Recording(Recorded):
     def curves(self, unit: Unit = "events") -> dict[str, Curve]:
         """All taps as cumulative curves, in the order of the way: `taps`, then `client.read` and `client.event`.
 
-        Events are those with text (`metrics.pieces`), bytes are those of their text in UTF-8, as everywhere in taps.
+        Events are those with text, which is what taps count (`metrics.pieces`; without taps of others those with
+        reasoning too, where it was recorded), bytes are those of their text in UTF-8, as everywhere in taps.
         Where the wire had no event borders, the client's events are found by bytes, against the foreign tap that saw
         most borders; if there is none, the client's own events count (one for each read).
         Raises ValueError for an unknown unit.

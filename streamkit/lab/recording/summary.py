@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from streamkit.lab import metrics
-from streamkit.lab.metrics.words import ms
+from streamkit.lab.metrics.columns import characters
+from streamkit.lab.metrics.words import about_ms, ms
 from streamkit.lab.recording.tables import html_table, text_table
 from streamkit.lab.recording.tap_curves import tap_curves
-from streamkit.lab.recording.trust import judge
+from streamkit.lab.recording.trust import first_piece_error_ns, first_piece_is_shared, judge
 
 if TYPE_CHECKING:
-    from streamkit.lab.recording.recorded import Counted, Recorded, Stamps
+    from streamkit.lab.recording.recorded import Counted, Recorded, RecordedEvent, Stamps
     from streamkit.outcome import Outcome
 
 __all__ = ["HopSummary", "Summary", "summarize", "timetable"]
@@ -43,8 +44,13 @@ class Summary(Mapping[str, Any]):
     finish_reason             the provider's word for why it ended (`stop`, `length`, …), None where it gave none
     relay_outcome             how the stream ended for the relay, by its own word (`Recording.relay`)
     events, reads, bytes, characters   counts; reads are those that brought body bytes, characters those of the text
-    ttft_ms                   the first event with text, from when the request's last byte had left (from the call
-                              where that is not known: see `notes`)
+    reasoning_characters      those of the reasoning, where it was recorded
+    ttft_ms                   the first piece of any recorded channel, text or reasoning, from when the request's last
+                              byte had left (from the call where that is not known: see `notes`)
+    ttft_text_ms, ttft_reasoning_ms   the same for each channel by itself
+    ttft_error_ms             how much too long `ttft_ms` may be: the piece may have come earlier than its read ended,
+                              and the request have left later than was noted; an estimate where the read was shared
+    ttft_is_bound             the first piece shared its read with what came behind it: `ttft_ms` is an upper bound
     waited_ms, connecting_ms, tls_ms, sending_ms   what came before that moment, and is in no other number: waiting for
                               a slot, connecting, the TLS handshake, sending the request; each where both ends are known
     duration_ms               the end of the stream, from the same moment
@@ -54,7 +60,8 @@ class Summary(Mapping[str, Any]):
     longest_stall_ms, longest_stall_after   the longest of them, the first of equals: its length, and after which piece
                               (counted from 1) it began
     coalesced_share           share of the events that came in the same read as an earlier one (0 to 1)
-    throughput_events_per_s, throughput_chars_per_s   pieces and their characters, after the first read that brought any
+    throughput_events_per_s, throughput_chars_per_s   pieces and their characters, those of reasoning included, after
+                              the first read that brought any
     hops                      delays and backlog between consecutive taps, for recordings with taps of others; in events
     stamps                    what a read's time is: the kernel's ("kernel"), that of the read ("socket"), or when a
                               client library gave it ("library")
@@ -72,7 +79,12 @@ class Summary(Mapping[str, Any]):
     reads: int
     bytes: int
     characters: int
+    reasoning_characters: int
     ttft_ms: float | None
+    ttft_text_ms: float | None
+    ttft_reasoning_ms: float | None
+    ttft_error_ms: float | None
+    ttft_is_bound: bool
     duration_ms: float | None
     waited_ms: float | None
     connecting_ms: float | None
@@ -126,7 +138,9 @@ class Summary(Mapping[str, Any]):
             ("reads", str(self.reads)),
             ("bytes", str(self.bytes)),
             ("characters", str(self.characters)),
-            ("time to first piece", ms(self.ttft_ms)),
+            *([("characters of reasoning", str(self.reasoning_characters))] if self.reasoning_characters else []),
+            ("time to first piece", f"{'≤ ' if self.ttft_is_bound else ''}{ms(self.ttft_ms)}"),
+            *self._by_channel(),
             ("duration", ms(self.duration_ms)),
             *_known(
                 ("waited for a slot", self.waited_ms),
@@ -145,8 +159,18 @@ class Summary(Mapping[str, Any]):
             ("characters per second", _rate(self.throughput_chars_per_s)),
             *((hop.name, _hop(hop)) for hop in self.hops),
             ("stamps", self.stamps),
+            *_known(("first piece's error", self.ttft_error_ms), digits=3),
             *_known(("stamp error p99", self.error_p99_ms), ("Python late p99", self.late_p99_ms), digits=3),
             *([("trust", self.trust)] if self.trust else []),
+        ]
+
+    def _by_channel(self) -> list[tuple[str, str]]:
+        """Where there is more than one."""
+        if not self.reasoning_characters:
+            return []
+        return [
+            ("time to first reasoning", ms(self.ttft_reasoning_ms)),
+            ("time to first text", ms(self.ttft_text_ms)),
         ]
 
     def _relay_differs(self) -> bool:
@@ -172,6 +196,7 @@ def summarize(recording: Recorded) -> Summary:
     p50, p95, p99, longest = map(_in_ms, metrics.percentiles_ns(gaps, (50, 95, 99, 100)))
     threshold_ns = metrics.stall_threshold_ns(gaps)
     coalesced = metrics.coalesced_share(events.read)
+    text, reasoning = characters(events.text), characters(events.reasoning)
     return Summary(
         outcome=recording.outcome,
         finish_reason=recording.finish_reason,
@@ -179,8 +204,13 @@ def summarize(recording: Recorded) -> Summary:
         events=len(events),
         reads=len(recording.reads),
         bytes=int(np.asarray(recording.reads.size).sum()),
-        characters=int(counted.characters.sum()),
+        characters=int(text.sum()),
+        reasoning_characters=int(reasoning.sum()),
         ttft_ms=_in_ms(metrics.ttft_ns(counted.at_ns, counted.characters, origin_ns)),
+        ttft_text_ms=_in_ms(metrics.ttft_ns(events.at_ns, text, origin_ns)),
+        ttft_reasoning_ms=_in_ms(metrics.ttft_ns(events.at_ns, reasoning, origin_ns)),
+        ttft_error_ms=_in_ms(first_piece_error_ns(recording)),
+        ttft_is_bound=first_piece_is_shared(recording),
         duration_ms=_between_ms(origin_ns, recording.ended_ns),
         **_before_sent(recording),
         gaps=gaps.size,
@@ -247,6 +277,12 @@ def _notes(recording: Recorded, coalesced: float | None) -> tuple[str, ...]:
     notes = []
     if coalesced:
         notes.append(f"gaps are between reads; {coalesced:.0%} of the events shared a read with an earlier one")
+    if first_piece_is_shared(recording):
+        earlier = about_ms(first_piece_error_ns(recording) or 0)
+        notes.append(
+            f"the first piece shared its read with what came behind it: it may have come up to {earlier} earlier, and "
+            "the time to it is an upper bound"
+        )
     if recording.sent_ns is None:
         notes.append("times are from the call: when the request had left is not known")
     if recording.stamps == "library":
@@ -278,18 +314,23 @@ def _rate(value: float | None) -> str:
     return "–" if value is None else f"{value:.1f} /s"
 
 
+def _said(piece: RecordedEvent) -> str:
+    text = [repr(piece.text)] if piece.text else []
+    return ", ".join([f"{piece.reasoning!r} (reasoning)", *text] if piece.reasoning else text)
+
+
 def timetable(recording: Recorded, rows: int = 12) -> str:
     """When each piece came, as text: ms since the request was sent, the gap before it, the number of its read, itself.
 
-    Pieces are the events with text; beyond `rows` of them the middle is left out and counted. The gap is to the piece
-    before it, so pieces of one read show 0.0.
+    Pieces are the events with text or recorded reasoning, which is marked as such; beyond `rows` of them the middle is
+    left out and counted. The gap is to the piece before it, so pieces of one read show 0.0.
     """
     origin_ns = recording.sent_ns or 0
-    pieces = [event for event in recording.events if event.text]
+    pieces = [event for event in recording.events if event.text or event.reasoning]
     earlier = [None, *(event.at_ns for event in pieces)]
     lines = [
         f"{(event.at_ns - origin_ns) / 1e6:>9.1f}  "
-        f"{'' if before is None else f'{(event.at_ns - before) / 1e6:.1f}':>8}  {event.read:>5}  {event.text!r}"
+        f"{'' if before is None else f'{(event.at_ns - before) / 1e6:.1f}':>8}  {event.read:>5}  {_said(event)}"
         for before, event in zip(earlier, pieces, strict=False)
     ]
     if len(lines) > rows:

@@ -1,8 +1,9 @@
 """The taps of one stream joined: what others saw of it and what the client saw, as curves of one unit.
 
 Events are joined by their number: event n of one tap is event n of every other, since all of them count events with
-text. A text/plain answer has no event borders. There the client's events are found by cumulative bytes: event n has
-arrived when as many bytes have as the first n events took at a tap that saw the borders.
+text. (What the client saw by itself, without taps of others, counts reasoning too where it was recorded.) A text/plain
+answer has no event borders. There the client's events are found by cumulative bytes: event n has arrived when as many
+bytes have as the first n events took at a tap that saw the borders.
 
 Where the relay left pieces out for a slow client (`latest`), each event says how many just before it. They count as
 passed with it, at the client as at the relay's own taps: the staircase leaps, and stays comparable.
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from streamkit.lab.metrics.columns import Ints, utf8_sizes
+from streamkit.lab.metrics.columns import Ints, characters, pieces, utf8_sizes
 from streamkit.lab.metrics.curves import Curve, curve, curve_of
 from streamkit.taps import TAPS
 
@@ -40,7 +41,7 @@ def tap_curves(recording: Recorded, unit: Unit = "events") -> dict[str, Curve]:
     borders = None if has_borders(recording) else _finest(recording)
     left_out = _left_out(recording)
     if unit == "events" and borders is None:
-        counted = recording.counted.which
+        counted = pieces(characters(events.text)) if recording.taps else recording.counted.which
         return found | {name: curve(at_ns[counted], 1 + left_out[counted]) for name, at_ns in own.items()}
     size = _text_bytes(recording)
     if left_out.any() and (sent := recording.taps.get("relay.sent")) is not None:

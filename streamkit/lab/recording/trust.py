@@ -21,18 +21,27 @@ from streamkit.lab import metrics
 from streamkit.lab.metrics.words import about_ms
 from streamkit.lab.recording.calibration import Calibration
 from streamkit.lab.recording.join import DROPPED, UNFINISHED
+from streamkit.lab.recording.tap_curves import has_borders
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from streamkit.lab.metrics.columns import Ints
     from streamkit.lab.recording.recorded import Recorded
 
 __all__ = [
     "LEVELS",
     "LIBRARY_ERROR_NS",
+    "LIMITED_NS",
+    "LOOP_PROBE_NS",
     "SOCKET_ERROR_NS",
+    "TIMER_ROUNDING_NS",
     "Level",
     "Trust",
+    "first_piece_error_ns",
+    "first_piece_is_shared",
     "judge",
+    "reach_ns",
     "read_error_ns",
     "stated_error_ns",
 ]
@@ -59,6 +68,14 @@ LIBRARY_ERROR_NS: Final = 20_000_000
 libraries have been seen 9 ms late in the median at 50 streams of 100 events/s."""
 COMPRESSING: Final = frozenset(("nginx", "openresty", "tengine", "apache", "caddy", "litespeed", "microsoft-iis"))
 """Servers, by the first word of their Server field, that can compress what passes through them."""
+LOOP_PROBE_NS: Final = 50_000_000
+"""How often a recorder looks how late its loop is: what keeps it busy for shorter than this may not be seen."""
+TIMER_ROUNDING_NS: Final = 1_000_000
+"""epoll_wait(2) counts milliseconds, so a timer of asyncio rings up to one later than a read would have."""
+FEW_READS: Final = 20
+"""Fewer reads than this do not show how late reads are here."""
+LINE_ENDS: Final = (b"\n", b"\r")
+"""By which an event ends, in either grammar."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -100,29 +117,121 @@ def judge(recording: Recorded) -> Trust:
 def stated_error_ns(recording: Recorded) -> Ints:
     """Of each event, how wrong its time `at_ns` may be (ns): it arrived up to this much earlier.
 
-    That of its read (`read_error_ns`), and where the read completed several events the time since the read before it,
-    or since the head: a read has one time, that of its end, and each of them may have come at any moment in between.
+    That of its read (`read_error_ns`), which has one time, that of its end. An event with which its read ends has that
+    time. Another one may have come earlier, but not before the read before it (the head; where that came with this very
+    read, the request); and had the loop been free, its first byte would have begun a read at once. So an **estimate**
+    is how late the loop may have been at that read (`reach_ns`), where that is less. Without event borders a read may
+    hold any number of pieces, and has that error in any case.
     """
     reads, read = recording.reads, np.asarray(recording.events.read, dtype=np.int64)
     if not read.size:
         return np.zeros(0, dtype=np.int64)
-    at_ns = np.asarray(reads.at_ns, dtype=np.int64)
-    head_ns = min(recording.head_ns or recording.sent_ns or 0, int(at_ns[0]))
-    since_ns = np.diff(at_ns, prepend=head_ns)
-    shared = np.bincount(read, minlength=at_ns.size) > 1
-    error_ns: Ints = read_error_ns(recording) + np.where(shared, since_ns, 0)
-    return error_ns[read]
+    at_ns, own_ns = np.asarray(reads.at_ns, dtype=np.int64), read_error_ns(recording)
+    earlier_ns = np.diff(at_ns, prepend=_before_body_ns(recording, int(at_ns[0])))
+    reach = reach_ns(recording)
+    if reach is not None:
+        earlier_ns = np.minimum(earlier_ns, reach)
+    stamped = np.asarray(reads.error_ns, dtype=np.int64) >= 0  # the others have the time of their return
+    shared_ns = np.where(stamped, own_ns + earlier_ns, np.maximum(own_ns, earlier_ns))
+    error_ns: Ints = np.where(_ends_its_read(recording), own_ns[read], shared_ns[read])
+    return error_ns
+
+
+def first_piece_error_ns(recording: Recorded) -> int | None:
+    """How much too long the time to the first piece may be (ns); None where there is none.
+
+    What the piece may have come earlier (`stated_error_ns`), and what the request may have left later: the call that
+    handed its last byte to the kernel took so long (`meta["sent_error_ns"]`, else what any moment of user space has).
+    """
+    counted = recording.counted
+    if not counted.characters.any():
+        return None
+    left_ns = 0
+    if recording.sent_ns is not None:
+        told = recording.meta.get("sent_error_ns")
+        left_ns = _user_space_error_ns(recording) if told is None else int(told)
+    wait_ns = int(counted.at_ns[0]) - (recording.sent_ns or 0)
+    return min(int(stated_error_ns(recording)[counted.which][0]) + left_ns, max(wait_ns, 0))
+
+
+def first_piece_is_shared(recording: Recorded) -> bool:
+    """The read that brought the first piece brought more behind it, so that its time is known as an upper bound."""
+    if not recording.counted.characters.any():
+        return False
+    first = int(recording.counted.which.argmax())
+    if has_borders(recording):
+        return not _ends_its_read(recording)[first]
+    # Any read of text may hold several pieces; told is where that counts.
+    return bool(stated_error_ns(recording)[first] > LIMITED_NS)
+
+
+def reach_ns(recording: Recorded) -> Ints | None:
+    """Of each read, how long before it returned its first byte may have come (ns), an estimate; None: nothing is known.
+
+    A free loop reads at once. How late it is then, is seen by its timers (`meta["loop_calm_ns"]`, of which a kernel's
+    rounding is no lateness) and where the kernel has stamped what was read (`Reads.late_ns`); few reads tell less than
+    a calibration. In `meta["loop_busy_ns"]` it was busy, at the longest since the beginning of that time; and what a
+    read that was itself late may have waited for is not known. A reader that is slow on purpose, and somebody else's
+    client, are late by unknown times.
+    """
+    lag_ns = recording.meta.get("loop_lag_ns")
+    if lag_ns is None or recording.stamps == "library" or "reader" in recording.meta:
+        return None
+    late_ns = np.asarray(recording.reads.late_ns, dtype=np.int64)
+    returned_ns = np.asarray(recording.reads.at_ns, dtype=np.int64) + late_ns
+    is_late = late_ns > LIMITED_NS
+    calm_ns = max(_calm_ns(recording, lag_ns), int(np.max(late_ns[~is_late], initial=0)))
+    if recording.stamps != "kernel" or late_ns.size < FEW_READS:
+        calm_ns = max(calm_ns, _user_space_error_ns(recording))
+    found: Ints = np.where(is_late, np.iinfo(np.int64).max >> 1, np.int64(calm_ns))
+    for since_ns, until_ns in recording.meta.get("loop_busy_ns", ()):
+        first, end = np.searchsorted(returned_ns, (since_ns, until_ns + LIMITED_NS))
+        found[first:end] = np.maximum(found[first:end], returned_ns[first:end] - since_ns + calm_ns)
+    return found
+
+
+def _calm_ns(recording: Recorded, lag_ns: int) -> int:
+    """How late the loop was while it was not busy; where that is not told apart, as in older files, how late at all."""
+    told = recording.meta.get("loop_calm_ns")
+    return max(0, (_at_most_late_ns(lag_ns) if told is None else int(told)) - TIMER_ROUNDING_NS)
+
+
+def _at_most_late_ns(seen_ns: int) -> int:
+    """How late a loop may have been that was seen so late, beyond what any shared machine does to a free one: it was
+    busy for up to `LOOP_PROBE_NS` before its timer could see it.
+    """
+    return seen_ns + LOOP_PROBE_NS if seen_ns > LIMITED_NS else seen_ns
+
+
+def _before_body_ns(recording: Recorded, first_ns: int) -> int:
+    """What had come, or left, before the body's first read: the head, unless that read brought it too."""
+    known = (recording.head_ns, recording.sent_ns, 0)
+    return min(first_ns, next((at_ns for at_ns in known if at_ns is not None and at_ns < first_ns), first_ns))
+
+
+def _ends_its_read(recording: Recorded) -> npt.NDArray[np.bool_]:
+    """Of each event, whether its read brought nothing behind it: no other event, and no beginning of one."""
+    events, read = recording.events, np.asarray(recording.events.read, dtype=np.int64)
+    if not has_borders(recording):
+        return np.zeros(read.size, dtype=np.bool_)
+    ends: npt.NDArray[np.bool_] = np.append(read[1:] != read[:-1], np.ones(min(read.size, 1), dtype=np.bool_))
+    if any(events.data):  # made by hand, the bytes of a read are not those of the wire
+        kept = recording.reads.data
+        whole = (data is None or data.endswith(LINE_ENDS) for data in kept)
+        ends &= np.fromiter(whole, np.bool_, len(kept))[read]
+    return ends
 
 
 def read_error_ns(recording: Recorded) -> Ints:
     """Of each read, how wrong its time may be (ns): what its stamp says, where it does (`Reads.error_ns`).
 
     Else the stamp was taken in user space: the 99th percentile of the calibration it was made under, or
-    `SOCKET_ERROR_NS`, `LIBRARY_ERROR_NS` without one; and no less than the recorder's loop was seen late.
+    `SOCKET_ERROR_NS`, `LIBRARY_ERROR_NS` without one; and no less than the recorder's loop may have been late.
     """
     stated = np.asarray(recording.reads.error_ns, dtype=np.int64)
-    late_ns = max(_user_space_error_ns(recording), recording.meta.get("loop_lag_ns") or 0)
-    return np.where(stated >= 0, stated, np.int64(late_ns))
+    known = reach_ns(recording)
+    late_ns = _at_most_late_ns(recording.meta.get("loop_lag_ns") or 0) if known is None else known
+    return np.where(stated >= 0, stated, np.maximum(late_ns, _user_space_error_ns(recording)))
 
 
 # --- The rules: each gives a level and a reason, or nothing ---------------------------------------------------------
@@ -220,6 +329,17 @@ def _coalesced(recording: Recorded, gap_ns: int | None) -> _Finding | None:
     return ("limited", text) if share > COALESCED_SHARE else None
 
 
+def _first_piece_may_be_earlier(recording: Recorded, gap_ns: int | None) -> _Finding | None:
+    """Weighed against the wait for it; the gaps behind it are as they are."""
+    del gap_ns
+    error_ns = first_piece_error_ns(recording)
+    if error_ns is None or not first_piece_is_shared(recording):
+        return None
+    wait_ns = int(recording.counted.at_ns[0]) - (recording.sent_ns or 0)
+    text = f"the first piece may have come up to {about_ms(error_ns)} earlier: it shared its read"
+    return ("limited", text) if error_ns > max(LIMITED_NS, LIMITED_SHARE * wait_ns) else None
+
+
 def _taps_are_incomplete(recording: Recorded, gap_ns: int | None) -> _Finding | None:
     """A stream that was cut has taps without an end by nature."""
     del gap_ns
@@ -262,6 +382,7 @@ _RULES: Final[tuple[Callable[[Recorded, int | None], _Finding | None], ...]] = (
     _loop_was_late,
     _reads_taken_late,
     _coalesced,
+    _first_piece_may_be_earlier,
     _taps_are_incomplete,
     _asked_for_an_unencoded_body,
 )

@@ -6,8 +6,8 @@ looks at them when it rings, and sets itself again if it came too early.
 Which deadline watches when; those of the client run beside those of the upstream:
 
 phase              deadline      counts from                               until
-first_piece        first_piece   the upstream is asked                     the first piece; events without text do not
-                                                                           count, nor do heartbeats
+first_piece        first_piece   the upstream is asked, or its latest      the first piece; other events without text do
+                                 reasoning that is not passed on           not count, nor do heartbeats
 idle               idle          an event                                  the next one
                    heartbeat     the same, while nothing waits for the     ends nothing: the client hears a comment
                                  client

@@ -83,7 +83,13 @@ class Delivery:
             stream.taps,
         )
         self.queues = Queues(self._answer, self._outlet)
-        self.into = Into(self._outlet.offer, stream.taps, self.queues.opened, finished=self._outlet.finished)
+        self.into = Into(
+            self._outlet.offer,
+            stream.taps,
+            self.queues.opened,
+            thinking=self._outlet.thinking,
+            finished=self._outlet.finished,
+        )
 
     async def run(self, pieces: Pieces) -> Ended:
         """Deliver all of it; what left, and how, is then in the stream's record."""

@@ -141,6 +141,11 @@ class Outlet:
         self.watch.enter("idle")
         return True
 
+    def thinking(self) -> None:
+        """The answer goes on, though nothing of it is for the client: a first piece is to be waited for from now on."""
+        if self.watch.phase == "first_piece":
+            self.watch.enter("first_piece")
+
     async def put(self, pieces: list[Piece]) -> None:
         """The same, as soon as there is room; until then the source is not expected to say anything.
 

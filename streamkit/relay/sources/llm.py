@@ -34,7 +34,7 @@ from streamkit.relay.failure import Failed, Failure
 from streamkit.relay.settings import Deadlines
 from streamkit.relay.sources.post import post
 from streamkit.relay.sources.reading import TRUNCATED, Reading
-from streamkit.relay.sources.source import Into, Offer
+from streamkit.relay.sources.source import Into
 from streamkit.relay.sources.upstream import Upstream
 from streamkit.taps import STREAM_ID_HEADER, StreamTaps
 from streamkit.transport import Body, StreamTransport
@@ -90,7 +90,7 @@ async def llm(upstream: Upstream, question: UpstreamRequest, into: Into) -> Asyn
             if body is not None:
                 into.opened(body)
             wait_s = finish_wait_s(upstream.settings.deadlines)
-            late = _iterated(response, reading, wait_s) if body is None else _poured(body, reading, into.offer, wait_s)
+            late = _iterated(response, reading, into, wait_s) if body is None else _poured(body, reading, into, wait_s)
             ended = True
             async with aclosing(late):
                 try:
@@ -156,8 +156,9 @@ class _FinishWait:
             raise _Silent from None
 
 
-async def _poured(body: Body, reading: Reading, offer: Offer, wait_s: float) -> AsyncGenerator[list[Piece], None]:
-    """The lists that `offer` refused; reading waits for each of them to be taken."""
+async def _poured(body: Body, reading: Reading, into: Into, wait_s: float) -> AsyncGenerator[list[Piece], None]:
+    """The lists that `into.offer` refused; reading waits for each of them to be taken."""
+    offer = into.offer
     refused: list[list[Piece]] = []
     waiting = _FinishWait(reading, wait_s)
 
@@ -166,6 +167,8 @@ async def _poured(body: Body, reading: Reading, offer: Offer, wait_s: float) -> 
         pieces = reading.feed(data, at_ns)
         if reading.signed:
             waiting.watch()
+        if reading.thought:
+            into.thinking()
         if reading.saw_event and not offer(pieces):
             refused.append(pieces)
         return not (refused or reading.over)
@@ -178,7 +181,9 @@ async def _poured(body: Body, reading: Reading, offer: Offer, wait_s: float) -> 
         yield refused.pop()
 
 
-async def _iterated(response: httpx2.Response, reading: Reading, wait_s: float) -> AsyncGenerator[list[Piece], None]:
+async def _iterated(
+    response: httpx2.Response, reading: Reading, into: Into, wait_s: float
+) -> AsyncGenerator[list[Piece], None]:
     """All lists, from a transport that hands its reads out."""
     reads = response.aiter_raw()
     waiting = _FinishWait(reading, wait_s)
@@ -188,6 +193,8 @@ async def _iterated(response: httpx2.Response, reading: Reading, wait_s: float) 
         if data is None:
             return
         pieces = reading.feed(data, time.monotonic_ns())
+        if reading.thought:
+            into.thinking()
         if reading.saw_event:
             yield pieces
         if reading.over:

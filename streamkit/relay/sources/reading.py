@@ -67,6 +67,11 @@ class Reading:
         return self._answer.over or self.failure is not None
 
     @property
+    def thought(self) -> bool:
+        """The last read brought reasoning that is not passed on, and nothing has been passed on before."""
+        return self._answer.thought
+
+    @property
     def complete(self) -> bool:
         """The provider's last word came."""
         return self._answer.complete
@@ -128,7 +133,7 @@ class Reading:
         if answer.failure is not None:  # it came before what was too large
             self.failure = provider_failure(answer.failure)
         self._found = self._found or bool(pieces)
-        self.saw_event = bool(pieces) or any(event.event not in HEARTBEATS for event in events)
+        self.saw_event = bool(pieces) or answer.thought or any(event.event not in HEARTBEATS for event in events)
         if self._taps is not None and pieces:
             texts, size = weigh(pieces)
             self._taps.stamp("relay.read", self._read_ns, texts, size)

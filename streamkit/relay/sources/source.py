@@ -12,6 +12,9 @@ nothing else.
 
 Pieces      One list for what one read brought: what came together leaves together. An empty list says that the other
             side lives though no text came: from the first piece on it starts the `idle` deadline anew.
+Thinking    Of an answer that goes on with what no client is to get (reasoning that is not passed on), `into.thinking`
+            is called, before its list, from the same places as `offer`: the `first_piece` deadline starts anew.
+            Comments, heartbeats and events of which nothing would ever be shown are no such sign.
 Offering    A source may offer a list first, by `into.offer`, from any callback of the loop, best the very one that read
             it: so most pieces never wake a task, which costs more than all else that is done with them. True: it is
             taken, in order. False: nothing was done; that very list has to be yielded next, and nothing may be offered
@@ -82,3 +85,4 @@ class Into:
     taps: StreamTaps | None = None
     opened: Callable[[Waiting], None] = _nobody
     finished: Callable[[str], None] = _nobody
+    thinking: Callable[[], None] = _nobody

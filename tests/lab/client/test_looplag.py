@@ -47,6 +47,31 @@ def test_a_block_that_ends_while_the_loop_is_busy_counts_too() -> None:
     assert run_in_fake_time(watch()) == pytest.approx(300_000_000, abs=1000)
 
 
+def test_busy_times_are_told_apart_from_what_a_free_loop_is_late() -> None:
+    async def watch() -> tuple[int, list[tuple[int, int]], float]:
+        began = asyncio.get_running_loop().time()
+        with watch_loop() as lag:
+            busy(PROBE_S + 0.002)
+            await asyncio.sleep(0.001)
+            busy(PROBE_S + 0.199)
+            await asyncio.sleep(5 * PROBE_S)
+        return lag.calm_ns, lag.busy, began
+
+    calm_ns, busy_times, began = run_in_fake_time(watch())
+    assert calm_ns == pytest.approx(2_000_000, abs=1000)
+    ((since_ns, until_ns),) = busy_times
+    assert since_ns / 1e9 - began == pytest.approx(PROBE_S + 0.002)
+    assert until_ns - since_ns == pytest.approx((PROBE_S + 0.2) * 1e9, abs=1000)
+
+
+def test_too_many_busy_times_become_one() -> None:
+    lag = looplag.LoopLag()
+    for number in range(looplag.MAX_BUSY + 5):
+        lag.note(number, number + 1, 10**9)
+    assert len(lag.busy) == looplag.MAX_BUSY
+    assert lag.busy[-1] == (looplag.MAX_BUSY - 1, looplag.MAX_BUSY + 5)
+
+
 def test_watchers_share_a_timer_and_each_counts_from_its_own_beginning() -> None:
     async def watch() -> tuple[int, int, int]:
         with watch_loop() as early:

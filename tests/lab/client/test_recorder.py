@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from streamkit.lab.client.looplag import LoopLag
 from streamkit.lab.client.recorder import Recorder
+from streamkit.lab.client.wire_failure import interrupted_by
 from streamkit.transport import Timings
 from tests.lab.client.answers import (
     CHAT,
@@ -57,6 +61,39 @@ class TestReadsAndEvents:
 
         with pytest.raises(KeyError, match="mine"):
             taken([HELLO], on_piece=fail)
+
+
+class TestInterruptions:
+    """Who records stops it: not the wire, and not the stream."""
+
+    STOPPED = interrupted_by(asyncio.CancelledError())
+
+    def test_what_had_come_is_a_recording_that_was_cancelled_by_us(self) -> None:
+        recording = taken([HELLO], failure=self.STOPPED)
+        assert (str(recording.outcome), recording.error) == ("cancelled(by us)", "the recording was interrupted")
+        assert (recording.text, recording.ended_ns) == ("hello", 10)
+
+    def test_before_any_answer_too(self) -> None:
+        assert str(Recorder().finish(self.STOPPED).outcome) == "cancelled(by us)"
+
+    def test_what_the_stream_had_said_of_its_end_stands(self) -> None:
+        failed = b'event: error\ndata: {"error": {"code": "busy"}}\n\n'
+        assert ended([HELLO + DONE], failure=self.STOPPED) == "complete"
+        assert ended([HELLO + failed], failure=self.STOPPED) == "error_event(busy)"
+        assert ended([b"{}"], status=503, failure=self.STOPPED) == "refused(503)"
+
+    def test_a_line_in_the_middle_of_which_it_was_stopped_is_dropped_and_not_taken_for_malformed(self) -> None:
+        recording = taken([b'{"text":"a"}\n{"te'], NDJSON, failure=self.STOPPED)
+        assert (str(recording.outcome), recording.text) == ("cancelled(by us)", "a")
+        assert recording.body == b'{"text":"a"}\n{"te'
+
+    def test_how_late_its_loop_was_is_told_in_the_recordings_own_time(self) -> None:
+        recorder, lag = Recorder(clock=Clock(5_000)), LoopLag()
+        lag.note(100, 400, 50_000_000)
+        lag.note(400, 500, 2)
+        recorder.loop = lag, 4_950  # the loop's clock is behind the recorder's by so much
+        meta = recorder.finish().meta
+        assert (meta["loop_lag_ns"], meta["loop_calm_ns"], meta["loop_busy_ns"]) == (50_000_000, 2, [[50, 350]])
 
 
 class TestBounds:

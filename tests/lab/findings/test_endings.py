@@ -44,6 +44,8 @@ def got(text: str, outcome: str, server: str | None = None, **fields: Any) -> Re
         (got(WHOLE, "truncated"), "cut", "cut"),
         (got(WHOLE[:3], "timeout(total)"), "endless", "never ended"),
         (got(WHOLE[:3], "timeout(idle)"), "endless", "never ended"),
+        (got(WHOLE[:3], "cancelled(by us)"), "endless", "stopped by us"),
+        (got(WHOLE[:3], "cancelled(max_bytes)"), "endless", "stopped by us"),
     ],
 )
 def test_an_end_is_judged_by_what_the_client_saw_and_what_was_true(recording: Recording, kind: str, says: str) -> None:

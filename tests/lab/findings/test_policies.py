@@ -292,7 +292,7 @@ FOUR = {"pause": PAUSE, "buffer(1 MiB)": KEPT, "latest": LATEST, "disconnect(0.5
             {"a": CUT, "b": CUT, "c": CUT, "d": replace(CUT, outcome=Outcome("cancelled", "max_events"))},
             "a is cut after 2.1 s, b is cut after 2.1 s and 2 more do not complete",
         ),
-        ({"a": replace(CUT, outcome=Outcome("cancelled"))}, "a is cancelled after 2.1 s"),
+        ({"a": replace(CUT, outcome=Outcome("cancelled"))}, "a is stopped after 2.1 s"),
         ({"a": ALONE, "b": ALONE}, "Both alike: first piece after 100 ms, then one every 10 ms"),
         (Recording(), "Not one piece in 0 ms: complete"),
     ],

@@ -137,14 +137,22 @@ def test_the_silence_before_a_timeout_is_shown() -> None:
 
 @pytest.mark.parametrize(
     "outcome",
-    ["truncated", "timeout(idle)", "timeout(first_piece)", "refused(503)", "error_event(overloaded)", "cancelled"],
+    ["truncated", "timeout(idle)", "timeout(first_piece)", "refused(503)", "error_event(overloaded)"],
 )
 @pytest.mark.parametrize("count", [0, 5])
 def test_an_end_that_is_not_complete_is_a_cross_with_its_name(outcome: str, count: int) -> None:
     ax = plots.timeline(made(count, outcome=outcome))
     assert outcome in inside(ax)
-    assert len(labelled(ax, "_cut")) == 1
-    assert not labelled(ax, "_complete")
+    assert [len(labelled(ax, name)) for name in ("_cut", "_stopped", "_complete")] == [1, 0, 0]
+
+
+@pytest.mark.parametrize("outcome", ["cancelled", "cancelled(by us)", "cancelled(max_events)", "timeout(total)"])
+@pytest.mark.parametrize("count", [0, 5])
+def test_an_end_that_was_our_own_is_a_square_with_its_name_and_no_cut(outcome: str, count: int) -> None:
+    ax = plots.timeline(made(count, outcome=outcome))
+    assert outcome in inside(ax)
+    assert [len(labelled(ax, name)) for name in ("_cut", "_stopped", "_complete")] == [0, 1, 0]
+    assert "cut" not in " ".join([*inside(ax), ax.get_title("left")]).lower()
 
 
 def test_a_complete_end_is_a_tick_at_the_end() -> None:

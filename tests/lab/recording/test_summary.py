@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 import time
+from typing import Any
 
 import numpy as np
 import pytest
 
+from streamkit.lab.metrics import SLO
 from streamkit.lab.recording.recorded import Events, Reads
 from streamkit.lab.recording.recording import Recording
 from streamkit.lab.recording.relay_word import RelayWord
+from streamkit.lab.recording.summary import timetable
 from streamkit.outcome import Outcome
 from streamkit.taps import Tap
 from tests.lab.recording.examples import MS, small
@@ -131,7 +134,12 @@ class TestTheNumbers:
             "reads": 3,
             "bytes": 36,
             "characters": 4,
+            "reasoning_characters": 0,
             "ttft_ms": 100.0,
+            "ttft_text_ms": 100.0,
+            "ttft_reasoning_ms": None,
+            "ttft_error_ms": 4.0,  # of a stamp taken in user space, and of when the request had left
+            "ttft_is_bound": False,
             "duration_ms": 600.0,
             "waited_ms": None,
             "connecting_ms": None,
@@ -168,7 +176,7 @@ class TestTheNumbers:
 
     def test_the_summary_prints_as_an_aligned_table_with_units(self) -> None:
         lines = str(Recording.from_pieces([(100 * MS, "a"), (150 * MS, "b")]).summary()).splitlines()[
-            :-3
+            :-4
         ]  # below them stand stamps, verdict and note, in words
         assert len({len(line) for line in lines}) == 1
         assert any(re.fullmatch(r"time to first piece +100\.0 ms", line) for line in lines)
@@ -191,6 +199,85 @@ class TestTheNumbers:
 
     def test_the_summary_says_so_when_no_socket_was_stamped(self) -> None:
         assert "not of socket reads" in str(Recording(stamps="library").summary())
+
+
+# --- Reasoning ------------------------------------------------------------------------------------------------------
+
+
+def thinking(**fields: Any) -> Recording:
+    """A role at 10 ms, reasoning at 150 and 200 ms, text at 600 and 650 ms."""
+    at_ns = [MS * at for at in (10, 150, 200, 600, 650)]
+    events = Events(at_ns, text=["", "", "", "Ja", "!"], reasoning=["", "Okay", ",", "", ""])
+    return Recording(reads=Reads(at_ns), events=events, sent_ns=0, **fields)
+
+
+def test_the_first_piece_is_that_of_any_channel_and_each_channel_has_its_own() -> None:
+    summary = thinking().summary()
+    assert (summary.ttft_ms, summary.ttft_reasoning_ms, summary.ttft_text_ms) == (150, 150, 600)
+    assert (summary.characters, summary.reasoning_characters) == (3, 5)
+    found = rows(thinking())
+    names = ("time to first piece", "time to first reasoning", "time to first text", "characters of reasoning")
+    assert [found[name] for name in names] == ["150.0 ms", "150.0 ms", "600.0 ms", "5"]
+
+
+def test_gaps_and_stalls_are_between_pieces_of_any_channel() -> None:
+    summary = thinking().summary()
+    assert (summary.gaps, summary.max_gap_ms, summary.stalls, summary.longest_stall_after) == (3, 400, 1, 2)
+    assert thinking().counted.which.tolist() == [False, True, True, True, True]
+    assert thinking().counted.characters.tolist() == [4, 1, 2, 1]
+
+
+def test_an_answer_of_reasoning_alone_has_a_first_piece_and_no_first_text() -> None:
+    alone = Recording(reads=Reads([7 * MS]), events=Events([7 * MS], reasoning=["hm"]), sent_ns=0)
+    assert (alone.summary().ttft_ms, alone.summary().ttft_text_ms) == (7, None)
+    assert rows(alone)["time to first text"] == "–"
+
+
+def test_without_reasoning_there_are_no_rows_of_channels() -> None:
+    assert not any("reasoning" in name or name == "time to first text" for name in rows(small()))
+
+
+def test_an_objective_is_kept_by_the_first_piece_of_any_channel() -> None:
+    assert thinking().slo_failures(SLO(ttft_ms=200, gap_ms=500)) == ()
+    assert thinking().slo_failures(SLO(ttft_ms=100)) == ("ttft",)
+
+
+def test_the_timetable_shows_reasoning_as_such() -> None:
+    assert [line.split("  ")[-1] for line in timetable(thinking()).splitlines()[1:]] == [
+        "'Okay' (reasoning)",
+        "',' (reasoning)",
+        "'Ja'",
+        "'!'",
+    ]
+
+
+def test_curves_count_what_taps_count_which_is_text_and_without_taps_reasoning_too() -> None:
+    assert thinking().curves()["client.read"].count.tolist() == [1, 2, 3, 4]
+    sent = Tap([600 * MS, 650 * MS], [1, 2], [2, 3])
+    assert thinking(taps={"relay.sent": sent}).curves()["client.read"].count.tolist() == [1, 2]
+
+
+# --- The first piece's own error ------------------------------------------------------------------------------------
+
+
+def test_a_first_piece_that_shared_its_read_is_told_as_an_upper_bound() -> None:
+    recording = Recording.from_pieces([(300 * MS, "a"), (300 * MS, "b"), (350 * MS, "c")], sent_ns=0)
+    assert recording.summary().ttft_is_bound
+    assert rows(recording)["time to first piece"] == "≤ 300.0 ms"
+    assert recording.summary().notes[1] == (
+        "the first piece shared its read with what came behind it: it may have come up to 300 ms earlier, and the time "
+        "to it is an upper bound"
+    )
+
+
+def test_a_first_piece_with_a_read_of_its_own_is_told_with_its_error() -> None:
+    recording = Recording(
+        reads=Reads([300 * MS], error_ns=[10_000]), events=Events([300 * MS], text=["a"]), sent_ns=0, stamps="kernel",
+        meta={"sent_error_ns": 30_000},
+    )  # fmt: skip
+    assert recording.summary().ttft_error_ms == 0.04
+    assert rows(recording)["first piece's error"] == "0.040 ms"
+    assert not recording.summary().ttft_is_bound
 
 
 def test_how_it_ended_for_the_relay_is_shown_where_its_client_saw_another_end() -> None:

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamkit.lab.client.looplag import LoopLag
 from streamkit.lab.recording.calibration import Calibration, Lag
 from streamkit.lab.recording.join import DROPPED, UNFINISHED
 from streamkit.lab.recording.recorded import Events, Reads
@@ -21,13 +22,19 @@ from streamkit.lab.recording.recording import Recording
 from streamkit.lab.recording.trust import (
     LEVELS,
     LIBRARY_ERROR_NS,
+    LOOP_PROBE_NS,
     SOCKET_ERROR_NS,
+    TIMER_ROUNDING_NS,
     Trust,
+    first_piece_error_ns,
+    first_piece_is_shared,
     judge,
+    reach_ns,
     read_error_ns,
     stated_error_ns,
 )
 from streamkit.outcome import Outcome
+from streamkit.parser import ServerSentEvent
 from streamkit.taps import Tap
 
 MS = 1_000_000
@@ -276,20 +283,84 @@ def test_user_space_stamps_state_the_calibrated_error_or_the_assumed_one() -> No
 
 
 def test_a_loop_that_was_late_widens_the_error_of_stamps_taken_on_it_only() -> None:
+    """It was busy for up to a probe longer than its timer was late."""
     meta = {**calibrated(0.3), "loop_lag_ns": 7 * MS}
-    assert stated_error_ns(paced(2, stamps="socket", error_ms=-1, meta=meta)).tolist() == [7 * MS] * 2
+    late_ns = 7 * MS + LOOP_PROBE_NS - TIMER_ROUNDING_NS
+    assert stated_error_ns(paced(2, stamps="socket", error_ms=-1, meta=meta)).tolist() == [late_ns] * 2
     assert stated_error_ns(paced(2, meta=meta)).tolist() == [1000] * 2
 
 
-def test_events_of_one_read_may_have_come_at_any_time_since_the_read_before() -> None:
+def test_a_loop_that_was_late_as_any_was_is_not_taken_for_a_busy_one() -> None:
+    meta = {**calibrated(0.3), "loop_lag_ns": 2 * MS}
+    assert (
+        stated_error_ns(paced(2, stamps="socket", error_ms=-1, meta=meta)).tolist() == [2 * MS - TIMER_ROUNDING_NS] * 2
+    )
+
+
+def test_of_the_events_of_one_read_the_last_has_its_time_and_the_others_may_have_come_since_the_read_before() -> None:
     events = Events([10, 30, 30, 60])
     reads = Reads([10, 30, 60], error_ns=[1, 1, 1])
-    assert stated_error_ns(Recording(reads=reads, events=events)).tolist() == [1, 21, 21, 1]
+    assert stated_error_ns(Recording(reads=reads, events=events)).tolist() == [1, 21, 1, 1]
+
+
+def test_a_read_that_ends_in_the_middle_of_an_event_ends_later_than_those_before_it() -> None:
+    reads = Reads([10, 30, 60], data=[b"data: a\n\n", b"data: b\n\nda", b"ta: c\n\n"], error_ns=[1, 1, 1])
+    events = Events([10, 30, 60], data=["a", "b", "c"])
+    assert stated_error_ns(Recording(reads=reads, events=events)).tolist() == [1, 21, 1]
 
 
 def test_before_the_first_read_the_head_had_come() -> None:
-    recording = Recording(reads=Reads([30], error_ns=[1]), events=Events([30, 30]), head_ns=12)
-    assert stated_error_ns(recording).tolist() == [19, 19]
+    recording = Recording(reads=Reads([30], error_ns=[1]), events=Events([30, 30]), sent_ns=5, head_ns=12)
+    assert stated_error_ns(recording).tolist() == [19, 1]
+
+
+def test_a_head_that_came_with_the_first_read_bounds_nothing_but_the_request_does() -> None:
+    recording = Recording(reads=Reads([30], error_ns=[1]), events=Events([30, 30]), sent_ns=5, head_ns=30)
+    assert stated_error_ns(recording).tolist() == [26, 1]
+
+
+def test_without_event_borders_any_read_may_hold_several_pieces() -> None:
+    recording = Recording(reads=Reads([10, 30], error_ns=[1, 1]), events=Events([10, 30], event=["", ""]))
+    assert stated_error_ns(recording).tolist() == [11, 21]
+
+
+def shared(*, lag_ms: float = 0.5, late_ms: float = 0.2, reads: int = 30, **fields: Any) -> Recording:
+    """Reads 250 ms apart that bring five events each, all of which had been written at once."""
+    at_ns = [250 * MS * (index + 1) for index in range(reads)]
+    meta = {"loop_lag_ns": int(lag_ms * MS), **fields.pop("meta", {})}
+    columns = Reads(at_ns, error_ns=[100] * reads, late_ns=[int(late_ms * MS)] * reads)
+    events = Events(np.repeat(at_ns, 5).tolist(), text=["x"] * 5 * reads)
+    given: dict[str, Any] = {"sent_ns": 0, "stamps": "kernel", **fields}
+    return Recording(reads=columns, events=events, meta=meta, **given)
+
+
+@pytest.mark.parametrize(
+    ("recording", "reach_ms"),
+    [
+        (shared(), 0.2),  # as late as reads were seen; half a millisecond is a timer's rounding
+        (shared(lag_ms=3.5), 2.5),
+        (shared(late_ms=4), 4),
+        (shared(reads=2), SOCKET_ERROR_NS / MS),  # two reads do not show how late reads are here
+        (shared(reads=2, meta=calibrated(0.3)), 0.3),
+        (shared(lag_ms=81), 80 + LOOP_PROBE_NS / MS),  # it was busy, also before its timer could see it
+    ],
+)
+def test_a_free_loop_reads_at_once_so_what_shares_a_read_is_hardly_older(recording: Recording, reach_ms: float) -> None:
+    reach = reach_ns(recording)
+    assert reach is not None
+    assert set(reach.tolist()) == {int(reach_ms * MS)}
+    first_of_read = stated_error_ns(recording)[::5]
+    assert set(first_of_read.tolist()) == {100 + int(reach_ms * MS)}
+    assert set(stated_error_ns(recording)[4::5].tolist()) == {100}
+
+
+@pytest.mark.parametrize(
+    "change", [{"meta": {"reader": "slow"}}, {"stamps": "library"}, {"meta": {"loop_lag_ns": None}}]
+)
+def test_where_nothing_tells_how_late_reads_are_all_of_the_time_between_them_counts(change: dict[str, Any]) -> None:
+    recording = shared(**change)
+    assert reach_ns(recording) is None
+    assert stated_error_ns(recording)[5] == 100 + 250 * MS
 
 
 def test_a_recording_without_events_states_nothing() -> None:
@@ -305,8 +376,8 @@ def test_the_stated_error_covers_any_arrival_between_two_reads(
     at_ns = [at for at, (_, count) in zip(read_at, steps, strict=True) for _ in range(count)]
     recording = Recording(reads=Reads(read_at, error_ns=[0] * len(read_at)), events=Events(at_ns))
     for event, error_ns in zip(recording.events, stated_error_ns(recording).tolist(), strict=True):
-        alone = list(recording.events.read).count(event.read) == 1
-        earliest = event.at_ns if alone else ([0, *read_at])[event.read]
+        last = recording.events.read[event.index + 1 : event.index + 2].tolist() != [event.read]
+        earliest = event.at_ns if last else ([0, *read_at])[event.read]
         came_ns = data.draw(st.integers(earliest, event.at_ns))
         assert event.at_ns - came_ns <= error_ns
 
@@ -341,3 +412,106 @@ def test_where_the_server_may_compress_for_a_browser_an_unencoded_body_is_limite
 )  # fmt: skip
 def test_where_nothing_says_so_or_it_was_asked_for_it_is_not(headers: dict[str, str], meta: dict[str, str]) -> None:
     assert judge(paced(headers=headers, meta=meta)) == Trust("good")
+
+
+# --- A loop that is busy at times, on a fake clock ------------------------------------------------------------------
+
+WAKE_NS = 150_000
+"""How long a free loop of these takes from the first byte to its read."""
+
+
+SSE = ServerSentEvent(data="x")
+
+
+def read_by_a_loop(arrivals_ns: list[int], busy: list[tuple[int, int]], *, apart: bool = True) -> Recording:
+    """What a recorder would have seen: it reads when the loop is free, all that has come, stamped as its last byte was.
+    Its timer rings every `LOOP_PROBE_NS`, as soon as the loop is free.
+    """
+
+    def free(at_ns: int) -> int:
+        return next((end for begin, end in busy if begin <= at_ns < end), at_ns)
+
+    reads, events, waiting = Reads(), Events(), list(arrivals_ns)
+    while waiting:
+        returned_ns = free(waiting[0] + WAKE_NS)
+        came = [at_ns for at_ns in waiting if at_ns <= returned_ns]
+        del waiting[: len(came)]
+        reads.append(came[-1], len(came), None, 0, returned_ns - came[-1])
+        for _ in came:
+            events.append(
+                SSE, at_ns=came[-1], handed_ns=returned_ns, read=len(reads) - 1, text="x", reasoning="", size=1
+            )
+    lag, ring_ns = LoopLag(), 0
+    while ring_ns < arrivals_ns[-1] + 1000 * MS:
+        since_ns, ring_ns = ring_ns, free(ring_ns + LOOP_PROBE_NS)
+        lag.note(since_ns, ring_ns, ring_ns - since_ns - LOOP_PROBE_NS)
+    told = {"loop_calm_ns": lag.calm_ns, "loop_busy_ns": lag.busy} if apart else {}
+    meta = {"loop_lag_ns": lag.worst_ns, **told}
+    return Recording(reads=reads, events=events, stamps="kernel", sent_ns=0, meta=meta)
+
+
+@given(
+    gaps_ns=st.lists(st.integers(0, 100 * MS), min_size=1, max_size=40),
+    blocks=st.lists(st.tuples(st.integers(0, 300 * MS), st.integers(60 * MS, 600 * MS)), max_size=3),
+    apart=st.booleans(),
+)
+def test_what_is_stated_covers_how_far_each_time_is_off_however_the_loop_was_kept_busy(
+    gaps_ns: list[int], blocks: list[tuple[int, int]], apart: bool
+) -> None:
+    arrivals_ns = np.cumsum([10 * MS, *gaps_ns]).tolist()
+    busy, end_ns = [], 0
+    for pause_ns, block_ns in blocks:
+        busy.append((end_ns + pause_ns, end_ns + pause_ns + block_ns))
+        end_ns = busy[-1][1]
+    recording = read_by_a_loop(arrivals_ns, busy, apart=apart)
+    off_ns = np.asarray(recording.events.at_ns) - arrivals_ns
+    assert (off_ns <= stated_error_ns(recording)).all()
+
+
+def test_a_burst_that_a_free_loop_reads_states_what_a_read_takes_and_not_the_time_since_the_one_before() -> None:
+    recording = read_by_a_loop([250 * MS * (burst + 1) + 10_000 * n for burst in range(20) for n in range(5)], [])
+    assert recording.events.read.tolist() == [burst for burst in range(20) for _ in range(5)]
+    assert max(stated_error_ns(recording)) <= WAKE_NS
+
+
+def test_a_time_in_which_the_loop_was_busy_says_nothing_of_the_reads_before_and_behind_it() -> None:
+    bursts = [250 * MS * (burst + 1) + 10_000 * n for burst in range(30) for n in range(5)]
+    stated = stated_error_ns(read_by_a_loop(bursts, [(1400 * MS, 1600 * MS)]))  # the sixth burst comes at 1500 ms
+    assert stated[25:30].max() > 100 * MS
+    assert np.delete(stated, range(25, 30)).max() <= WAKE_NS
+
+
+# --- The first piece ------------------------------------------------------------------------------------------------
+
+
+def one_piece(at_ms: float = 300, **fields: Any) -> Recording:
+    at_ns = int(at_ms * MS)
+    return Recording(reads=Reads([at_ns], error_ns=[1000]), events=Events([at_ns], text=["x"]), **fields)
+
+
+def test_the_time_to_the_first_piece_states_its_own_error_and_that_of_when_the_request_left() -> None:
+    assert first_piece_error_ns(one_piece(sent_ns=0, meta={"sent_error_ns": 40_000})) == 1000 + 40_000
+    assert first_piece_error_ns(one_piece(sent_ns=0)) == 1000 + SOCKET_ERROR_NS, "not told, as by a client of others"
+    assert first_piece_error_ns(one_piece()) == 1000, "counted from the call, which is known"
+    assert first_piece_error_ns(Recording()) is None
+
+
+def test_the_time_to_the_first_piece_is_not_more_wrong_than_it_is_long() -> None:
+    assert first_piece_error_ns(one_piece(2, sent_ns=MS, meta={"sent_error_ns": 5 * MS})) == MS
+
+
+def test_a_first_piece_that_shares_its_read_is_known_as_an_upper_bound() -> None:
+    assert first_piece_is_shared(shared())
+    assert not first_piece_is_shared(paced(3))
+    assert not first_piece_is_shared(Recording())
+
+
+def test_what_came_before_the_first_piece_in_its_read_does_not_make_its_time_a_bound() -> None:
+    events = Events([10, 10, 60], text=["", "a", "b"])
+    assert not first_piece_is_shared(Recording(reads=Reads([10, 60]), events=events))
+
+
+def test_a_first_piece_that_may_have_come_much_earlier_is_limited() -> None:
+    late = shared(lag_ms=151, reads=1, sent_ns=0)
+    assert "the first piece may have come up to 202 ms earlier: it shared its read" in judge(late).reasons
+    assert not any("first piece" in reason for reason in judge(shared()).reasons)

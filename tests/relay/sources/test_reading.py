@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
 import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamkit.presets import writer
+from streamkit.extractor.pieces import Piece
+from streamkit.presets import preset, writer
 from streamkit.presets.reader import HEARTBEATS
 from streamkit.relay.settings import Limits
+from streamkit.relay.sources.reading import Reading
 from tests.relay.sources.upstreams import Answering, Chunk, failed, joined, relay, stream
 
 # --- complete -------------------------------------------------------------------------------------------------------
@@ -237,3 +241,42 @@ def test_where_something_was_read_it_is_not_guessed_at() -> None:
 def test_the_message_of_a_providers_error_event_is_kept_for_the_log() -> None:
     error = b'data: {"error": {"code": "busy", "message": "Try again"}}\n\n'
     assert why([*stream("openai", "a")[:-1], error], "openai") == "Try again"
+
+
+# --- reasoning ------------------------------------------------------------------------------------------------------
+
+
+def reads(*events: dict[str, str], reasoning: bool = False) -> list[tuple[list[Piece], bool]]:
+    """The pieces of each read, one event of OpenAI's with that delta, and whether it was a sign of thinking."""
+    reading = Reading(preset("openai", reasoning=reasoning), Limits(), None)
+    wire = (f"data: {json.dumps({'choices': [{'index': 0, 'delta': delta}]})}\n\n" for delta in events)
+    return [(reading.feed(event.encode(), 0), reading.thought) for event in wire]
+
+
+THOUGHT, WORD = {"reasoning_content": "hm"}, {"content": "42"}
+
+
+def test_reasoning_that_is_not_passed_on_shows_that_the_answer_goes_on() -> None:
+    assert reads(THOUGHT, THOUGHT, WORD) == [([], True), ([], True), ([Piece("42")], False)]
+
+
+def test_reasoning_beside_text_is_left_out() -> None:
+    assert reads({**THOUGHT, **WORD}) == [([Piece("42")], False)]
+
+
+def test_after_the_first_piece_reasoning_is_an_event_as_any_other() -> None:
+    assert reads(WORD, THOUGHT) == [([Piece("42")], False), ([], False)]
+
+
+def test_reasoning_that_is_passed_on_is_a_piece() -> None:
+    assert reads(THOUGHT, WORD, reasoning=True) == [([Piece("", "hm")], False), ([Piece("42")], False)]
+
+
+def test_an_event_of_which_nothing_is_ever_shown_is_no_thinking() -> None:
+    assert reads({"role": "assistant"}, {"tool_calls": ""}) == [([], False), ([], False)]
+
+
+@given(st.lists(st.sampled_from([THOUGHT, WORD, {**THOUGHT, **WORD}, {"role": "x"}]), max_size=30))
+def test_looking_for_reasoning_changes_no_text_that_is_passed_on(deltas: list[dict[str, str]]) -> None:
+    texts = [piece for pieces, _ in reads(*deltas) for piece in pieces]
+    assert texts == [Piece(delta["content"]) for delta in deltas if "content" in delta]

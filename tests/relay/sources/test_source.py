@@ -94,6 +94,29 @@ def test_the_deadlines_are_not_its_business() -> None:
     assert (ended.outcome, stream.record.pieces) == (Outcome("timeout", "idle"), 1)
 
 
+async def thinking(into: Into, *, thoughts: int, every_s: float) -> Pieces:
+    """Reasons for a while, then says one word, and then reasons again."""
+    for pieces in ([], [Piece("42")], []):
+        for _ in range(1 if pieces else thoughts):
+            await asyncio.sleep(every_s)
+            into.thinking()
+            if not into.offer(pieces):
+                yield pieces
+
+
+def test_an_answer_that_thinks_longer_than_a_first_piece_may_take_is_alive() -> None:
+    settings = Settings(Deadlines(first_piece_s=5, idle_s=5))
+    ended, stream = delivered(lambda into: thinking(into, thoughts=9, every_s=2), Asking(), settings)
+    assert (ended.outcome, stream.record.pieces) == (Outcome("complete"), 1)
+
+
+def test_an_answer_that_falls_silent_while_it_thinks_is_late_with_its_first_piece() -> None:
+    settings = Settings(Deadlines(first_piece_s=5, idle_s=60))
+    ended, _ = delivered(lambda into: thinking(into, thoughts=9, every_s=6), Asking(), settings)
+    assert (ended.outcome, ended.code) == (Outcome("timeout", "first_piece"), "timeout_first_piece")
+    assert ended.response is not None
+
+
 def test_what_waits_in_front_of_it_is_seen_by_the_gauges() -> None:
     async def main() -> Any:
         delivery = Delivery(cast("Request", Asking()), Stream(StreamRecord("s1")), Policy())
