@@ -15,11 +15,12 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from streamkit.lab.arguments import check_listener, check_number, check_whole
 from streamkit.lab.client import calibrate as calibration
 from streamkit.lab.client.batch import Batch
 from streamkit.lab.client.connections import feed_from_library, own_connection, your_client
 from streamkit.lab.client.looplag import watch_loop
-from streamkit.lab.client.pace import read_at_pace
+from streamkit.lab.client.pace import Reader, read_at_pace
 from streamkit.lab.client.recorder import Recorder
 from streamkit.lab.client.wire_failure import WireFailure, failure_of
 from streamkit.outcome import Outcome
@@ -29,7 +30,6 @@ from streamkit.transport import Timings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from streamkit.lab.client.pace import Reader
     from streamkit.lab.recording.recording import Recording
     from streamkit.presets import Preset
     from streamkit.taps.gauges import Values
@@ -106,11 +106,15 @@ async def record(
     `refused(connect)`, an answer that is no HTTP or no answer `truncated`. After an end marker the outcome
     stands, and the body gets one second to end.
 
-    Raises ValueError for a URL that is not a full one and an unknown word as `accept`, TypeError for arguments that
-    exclude each other (a `client` of your own reads at its own pace) and for a reader that stops for ever without
-    `total_s`, UnknownPreset, and whatever `on_piece` or an iterator given as `content` raises. When its task is
+    Raises ValueError for a URL that is not a full one, an unknown word as `accept` and a negative number, TypeError for
+    a number that is none, an `on_piece` that is async, arguments that exclude each other (a `client` of your own reads
+    at its own pace) and for a reader that stops for ever without `total_s`, UnknownPreset, and whatever `on_piece` or
+    an iterator given as `content` raises. When its task is
     cancelled it closes the connection and lets the cancellation through.
     """
+    check_listener("on_piece", on_piece)
+    _check_times(timeout=timeout, total_s=total_s, gauge_ms=gauge_ms)
+    _check_bounds(keep_bytes=keep_bytes, max_events=max_events, max_bytes=max_bytes)
     _check_reader(reader, client, total_s)
     _check_body(data=data, json=json, content=content, files=files)
     arguments = {"data": data, "json": json, "content": content, "files": files, "params": params}
@@ -266,9 +270,26 @@ def _public(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" if parts.netloc else parts.path
 
 
+def _check_times(*, timeout: object, total_s: object, gauge_ms: object) -> None:
+    if isinstance(timeout, str | int | float):  # else it is httpx's to check
+        check_number("timeout", timeout, "seconds", infinite=True)
+    if total_s is not None:
+        check_number("total_s", total_s, "seconds", infinite=True)
+    check_number("gauge_ms", gauge_ms, "milliseconds")
+
+
+def _check_bounds(*, keep_bytes: object, **bounds: object) -> None:
+    for name, bound in bounds.items():
+        check_whole(name, bound)
+    if not isinstance(keep_bytes, bool):
+        check_whole("keep_bytes", keep_bytes)
+
+
 def _check_reader(reader: Reader | None, client: Any, total_s: float | None) -> None:
     if reader is None:
         return
+    if not isinstance(reader, Reader):
+        raise TypeError(f"expected reader as a Reader, such as Reader(bytes_per_s=1500), got {reader!r}")
     if client is not None:
         raise TypeError("expected a reader or a client, got both: a client of your own reads at its own pace")
     if reader.stops and total_s is None:
