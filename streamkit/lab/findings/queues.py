@@ -84,8 +84,13 @@ class Queued:
 
     @property
     def most(self) -> int:
-        """The most that lay on the whole way at one moment."""
-        return int(sum((held.amount for held in self.stretches.values()), np.zeros_like(self.at_ns)).max(initial=0))
+        """The most that lay on the whole way at one moment: in all queues together, or, if more, by the curves.
+
+        The two are not mixed stretch by stretch: bytes that have left one by its curves, and still lie there by a queue
+        that was not looked at since, would count in the next one too.
+        """
+        by_curves = 0 if self.rest is None else int((self.in_queues + self.rest).max(initial=0))
+        return max(int(self.in_queues.max(initial=0)), by_curves)
 
     @property
     def missing(self) -> list[str]:
@@ -132,7 +137,7 @@ def describe_queues(shown: Queued) -> str:
     never = shown.relay_known and shown.blocked_ns is None
     if never and shown.most <= LITTLE_BYTES:
         return f"The relay never had to wait: at most {byte_size(shown.most)} lay anywhere"
-    lay = _main(shown) if shown.most else "no queue held a byte"
+    lay = _main(shown) if shown.most else "no queue that was seen held a byte"
     if never:
         return f"The relay never had to wait: {lay}"
     sentence = capital(lay)

@@ -43,7 +43,7 @@ WAVES = [300 + 50 * i + (200 if 10 <= i < 20 else 0) for i in range(20)]
         ),
         (CUT, "Cut after 16 pieces: truncated; 8 more were on the way, 2 of them past relay.sent"),
         (LOST_AT_ONCE, "Cut after 18 pieces: truncated; 2 more were on the way, past upstream.sent"),
-        (IDLE, "Cut after 14 pieces: timeout(idle); the upstream had sent no more"),
+        (IDLE, "Cut after 14 pieces and 2,050 ms of silence: timeout(idle); the upstream had sent no more"),
         (way({}, DUE[:3], "truncated"), "Cut after 3 pieces: truncated"),
         (way({}, DUE), "First piece after 300 ms, then one every 50 ms"),
         (slow_reader(12), "From event 30 on the reader is slow: the pressure reaches the upstream 1,020 ms later"),

@@ -39,7 +39,7 @@ from tests.ways import MS
             ),
         ),
         ("client alone", "Up to 1.3 kB lay between relay and client, all of it in the client's kernel"),
-        ("empty queues", "No queue held a byte"),
+        ("empty queues", "No queue that was seen held a byte"),
         ("nothing", "Where the bytes lay is not known: nobody looked at the queues"),
     ],
 )
