@@ -74,7 +74,7 @@ def _shares(journey: Journey) -> str:
 def _compared(measured: Sequence[Journey]) -> str:
     """The hop that sets several recordings apart, by p50, then by p99; of those that all of them have."""
     for q in (50, 99):
-        known = [{hop.name: hop.percentile(q) for hop in journey.hops} for journey in measured]
+        known = [{hop.name: percentile_ns(hop.delay, q) or 0 for hop in journey.hops} for journey in measured]
         common = [name for name in known[0] if all(name in delays for delays in known)]
         if not any(hop.name in common and not hop.before.startswith("client.") for hop in measured[0].hops):
             return f"{both(len(measured))} were seen at other taps: no hop between two parties is common to them"

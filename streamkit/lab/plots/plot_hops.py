@@ -32,6 +32,7 @@ BAND_PT: Final = 15.0  # one recording's row
 GAP_PT: Final = 9.0  # between hops
 WHOLE: Final = "all the way"
 LEAST_NS: Final = 1_000  # where the axis may begin
+ARROW_PT: Final = 6.0
 BELOW_ZERO: Final = "below 0"
 
 
@@ -163,7 +164,7 @@ def _limit(ax: Axes, groups: Sequence[_Group]) -> None:
     drawn = delays[delays >= LEAST_NS]
     low = np.log10(log_ms(int(drawn.min()) if drawn.size else LEAST_NS)) - 0.08
     if drawn.size < delays.size:
-        low -= 0.08  # room for the arrow
+        low -= 0.12  # room for the arrow
     high = max(np.log10(log_ms(int(delays.max()))) + 0.05, low + 1)
     width, _ = palette.size_pt(ax)
     right = low + (high - low) * width / max(width - _Columns.of(groups).width, width / 3)
@@ -205,9 +206,11 @@ def _draw_band(ax: Axes, y: float, hop: HopFacts, look: dict[str, Any], tall: fl
     p5, p25, p75, p95 = (x(percentile_ns(hop.delay, q) or 0) for q in (5, 25, 75, 95))
     ax.plot([x(shortest), x(hop.longest_ns)], [y, y], color=colour, linewidth=1.0, label="_range", zorder=1)
     ax.plot([p5, p95], [y, y], color=colour, linewidth=min(4.0, tall), solid_capstyle="butt", label="_middle", zorder=1)
-    ax.add_patch(Rectangle((p25, y - tall / 2), p75 - p25, tall, label="_half", zorder=1.5, **look))
+    if p75 > left:
+        ax.add_patch(Rectangle((p25, y - tall / 2), p75 - p25, tall, label="_half", zorder=1.5, **look))
     if shortest < LEAST_NS:
-        ax.plot([left], [y], "<", color=colour, markersize=6, clip_on=False, label="_beyond", zorder=3)
+        corner = palette.points_from(ax, 0, 1)
+        ax.plot([ARROW_PT], [-y], "<", color=colour, markersize=ARROW_PT, transform=corner, label="_beyond", zorder=3)
     for q, marker in PERCENTILES:
         value = percentile_ns(hop.delay, q) or 0
         if value >= LEAST_NS:

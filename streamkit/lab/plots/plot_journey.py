@@ -55,8 +55,8 @@ def journey(recording: Recording, ax: Axes | None = None, *, title: str | None =
 
     Between neighbouring taps the height is what the hop held and the width how long; each hop has its own shade and
     hatch. Taps of one place that coincide are drawn as one. Under the client's staircase lie the wait for the first
-    event, its stalls, and the silence before an end that is not complete, which is a cross with the outcome; a timer
-    that fired is a dashed line. Events that shared a read are outlined. Small below: how far to trust it all.
+    event, its stalls, and the silence before the end. An end that is not complete is a cross with the outcome, a timer
+    that fired a dashed line. Events that shared a read are outlined. Small below: how far to trust it all.
 
     From 100 s on the axis is in seconds. Of more steps than the width can show, those that are seen are drawn.
     Raises TypeError for what is not a recording, ValueError for an unknown unit.
@@ -164,7 +164,8 @@ def _strands(shown: Journey, page: Page) -> list[_Strand]:
     for taps in groups:
         main = next((tap for tap in taps if palette.TAP_STROKES[tap].line == "-"), taps[0])
         curve = shown.curves[main]
-        on = curve.total and (_keeps(shown, taps[-1]) or (main.startswith("client.") and not shown.subject.outcome.ok))
+        silent = bool(shown.subject.silence) or not shown.subject.outcome.ok
+        on = curve.total and (_keeps(shown, taps[-1]) or (main.startswith("client.") and silent))
         ends = Curve(np.append(curve.at_ns, shown.end_ns), np.append(curve.count, curve.total)) if on else curve
         strands.append(_Strand(taps, main, curve, ends))
     return strands
@@ -258,7 +259,7 @@ def _mark_pauses(page: Page, shown: Journey) -> None:
     for span in sorted(spans, key=lambda span: span[0] - span[1])[:MAX_BARS]:
         stalled = {"facecolor": palette.STALL_FILL, "edgecolor": "#B98A1B", "linewidth": 0.6}
         _mark_pause(page, count_at(curve, span[0]), span, f"stall {duration(span[1] - span[0])}", stalled)
-    if subject.silence and not subject.outcome.ok:
+    if subject.silence:
         start, end = (at - shown.origin_ns for at in subject.silence)
         _mark_pause(page, count_at(curve, start), (start, end), f"nothing for {duration(end - start)}", WAITING)
 
