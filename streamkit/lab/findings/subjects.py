@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from streamkit.lab import metrics
+from streamkit.lab.arguments import check_number
 from streamkit.lab.metrics.columns import characters
 from streamkit.lab.recording.recording import Recording
 
@@ -107,6 +108,8 @@ def subjects(recordings: Recordings, stall_ms: float | None = None) -> list[Subj
     `stall_ms`: a gap longer than this is a stall; `metrics.stall_threshold_ns` decides where it is None.
     Raises TypeError for what is not a recording, ValueError for none at all.
     """
+    if stall_ms is not None:
+        check_number("stall_ms", stall_ms, "milliseconds")
     return [_subject(recording, name, stall_ms) for name, recording in named(recordings_in(recordings))]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -75,6 +76,12 @@ def test_what_counts_as_a_stall_can_be_said() -> None:
     recording = made([0, 50, 100, 200, 250])
     assert finding(recording) == "First piece after 0 ms, then one every 50 ms"
     assert finding(recording, stall_ms=80) == "A stall of 100 ms after piece 3"
+
+
+@pytest.mark.parametrize(("wrong", "error"), [("80", TypeError), (True, TypeError), (-1, ValueError)])
+def test_what_counts_as_a_stall_is_a_number(wrong: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match="expected stall_ms as milliseconds >= 0"):
+        finding(paced(), stall_ms=wrong)
 
 
 def test_pieces_are_events_with_text_and_events_are_counted_where_there_is_none() -> None:
