@@ -163,10 +163,12 @@ def _main(shown: Queued) -> str:
 
 def _lasting(held: Held) -> Ints:
     """The queues together, and what the curves say beyond them for `LASTING_NS` on end: for an instant they do at every
-    leap, since the samplers look by turns.
+    leap, since the samplers look by turns. What began later than that before the last look cannot be told.
     """
     if held.rest is None:
         return held.in_queues
     until = np.searchsorted(held.at_ns, held.at_ns + LASTING_NS, side="right")
-    least = [max(0, int(held.rest[start:end].min())) for start, end in enumerate(until)]
+    seen = int(np.searchsorted(held.at_ns, held.at_ns[-1] - LASTING_NS, side="right"))
+    least = [max(0, int(held.rest[start:end].min())) for start, end in enumerate(until[:seen])]
+    least += [0] * (held.at_ns.size - seen)
     return held.in_queues + np.array(least, dtype=np.int64)

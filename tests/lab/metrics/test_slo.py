@@ -18,7 +18,7 @@ def test_events_that_share_a_read_share_its_lateness() -> None:
 
 @pytest.mark.parametrize("limit", [0, -1, float("nan")])
 def test_a_limit_is_above_zero(limit: float) -> None:
-    with pytest.raises(ValueError, match="expected gap_ms as milliseconds > 0, got .*; None: no limit"):
+    with pytest.raises(ValueError, match=r"expected gap_ms as milliseconds > 0, got .*; None: no limit"):
         metrics.SLO(gap_ms=limit)
 
 
