@@ -15,6 +15,7 @@ from streamkit.cli import main
 from streamkit.lab.recording.recording import Recording
 from streamkit.lab.upstream import Script, create_upstream
 from streamkit.serving.server import Server, serve
+from streamkit.taps import Tap
 
 QUICK = ["--first-piece-ms", "5", "--gap-ms", "1", "--jitter-ms", "0"]
 WAIT_S = 60.0
@@ -119,7 +120,8 @@ def test_plotting_a_file_that_is_no_recording_says_so(tmp_path: Path, capsys: py
 @pytest.mark.parametrize("kind", ["timeline", "gaps", "hops", "policies", "journey", "backlog", "queues"])
 def test_each_figure_can_be_drawn_from_a_file(tmp_path: Path, kind: str) -> None:
     file, picture = tmp_path / "x.jsonl", tmp_path / "x.png"
-    Recording.from_pieces([(1_000_000, "a"), (2_000_000, "b")]).save(file)
+    sent = Tap([900_000, 1_900_000], [1, 2], [1, 2])
+    Recording.from_pieces([(1_000_000, "a"), (2_000_000, "b")], taps={"relay.sent": sent}).save(file)
     assert main(["plot", str(file), "--kind", kind, "--out", str(picture)]) == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
 
