@@ -249,8 +249,11 @@ def _slipped(journey: Journey) -> str | None:
 
 
 def _stalled(journey: Journey) -> str | None:
-    """The longest stall that the client saw, and the first tap that shows it."""
+    """The longest stall that the client saw, and the first tap that shows it; before the end there is no such tap."""
     stall = journey.subject.longest_stall
+    start_ns, end_ns = stall or (0, 0)
+    if journey.subject.silence_ns > end_ns - start_ns:
+        return describe_timeline([journey.subject])
     if stall is None or "client.read" not in journey.curves:
         return None
     start_ns, end_ns = (at - journey.origin_ns for at in stall)

@@ -35,7 +35,8 @@ class Subject:
     """One recording as sentences and figures see it: its name, and columns as int64 arrays (copies).
 
     `characters[i]` is the length of event i's text, `bytes[i]` the size of its data; `counted[i]` says whether it is a
-    `noun`. `stalls` has shape (k, 2) and holds the gaps longer than `threshold_ns`.
+    `noun`. `late_ns` is how late Python was at the last read. `stalls` has shape (k, 2) and holds the gaps longer than
+    `threshold_ns`.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Subject:
     counted: npt.NDArray[np.bool_]
     sent_ns: int | None
     end_ns: int
+    late_ns: int
     gaps: Ints
     stalls: Ints
     threshold_ns: int
@@ -84,7 +86,9 @@ class Subject:
     @property
     def silence(self) -> tuple[int, int] | None:
         """From the last piece (or event) to the end, in ns, if that took longer than a stall; see `end_silence`."""
-        found = metrics.end_silence(self.at_ns, self.counted, self.end_ns, complete=self.outcome.ok)
+        found = metrics.end_silence(
+            self.at_ns, self.counted, self.end_ns, complete=self.outcome.ok, late_ns=self.late_ns
+        )
         return None if found is None or found[1] - found[0] <= self.threshold_ns else found
 
     @property
@@ -179,6 +183,7 @@ def _subject(recording: Recording, name: str, stall_ms: float | None) -> Subject
         counted=counted.which,
         sent_ns=recording.sent_ns,
         end_ns=last_seen if recording.ended_ns is None else recording.ended_ns,
+        late_ns=max(recording.reads.late_ns[-1:], default=0),
         gaps=gaps,
         stalls=metrics.stalls_ns(counted.at_ns, counted.read, threshold_ns),
         threshold_ns=threshold_ns,

@@ -138,12 +138,17 @@ def stall_places(at_ns: npt.ArrayLike, read: npt.ArrayLike, threshold_ns: int | 
     return starts[1:][gaps > (stall_threshold_ns(gaps) if threshold_ns is None else threshold_ns)]
 
 
-def end_silence(at_ns: npt.ArrayLike, counted: npt.ArrayLike, end_ns: int, *, complete: bool) -> tuple[int, int] | None:
+def end_silence(
+    at_ns: npt.ArrayLike, counted: npt.ArrayLike, end_ns: int, *, complete: bool, late_ns: int = 0
+) -> tuple[int, int] | None:
     """From the last event that is `counted` (those a reader waits for: `pieces`) to the end, in ns; None without one.
 
     `at_ns` and `counted` are of all events. A `complete` stream ends with its last event, if that is behind the text:
     its end mark. How long the connection stays open then is not the stream's. Any other ends at `end_ns`: a ping, or
     the event that tells the error, does not end the silence before it.
+
+    Events have the kernel's times, `end_ns` is when Python saw the end: `late_ns`, by which it was late at the last
+    read (`Read.late_ns`), is taken off. How slow we are is no silence of the stream's.
 
     >>> sk.metrics.end_silence([0, 20, 900], counted=[True, True, False], end_ns=1500, complete=True)
     (20, 900)
@@ -153,7 +158,7 @@ def end_silence(at_ns: npt.ArrayLike, counted: npt.ArrayLike, end_ns: int, *, co
     if not spoken.size:
         return None
     last_ns = int(spoken[-1])
-    return last_ns, int(times[-1]) if complete and times[-1] > last_ns else max(last_ns, end_ns)
+    return last_ns, int(times[-1]) if complete and times[-1] > last_ns else max(last_ns, end_ns - late_ns)
 
 
 def coalesced_share(read: npt.ArrayLike) -> float | None:

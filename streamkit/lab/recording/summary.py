@@ -241,8 +241,13 @@ def _stalls(counted: Counted, threshold_ns: int) -> dict[str, Any]:
 def _silent_end_ms(recording: Recorded, threshold_ns: int) -> float | None:
     if recording.ended_ns is None:
         return None
-    at_ns, which = recording.events.at_ns, recording.counted.which
-    silence = metrics.end_silence(at_ns, which, recording.ended_ns, complete=recording.outcome.ok)
+    silence = metrics.end_silence(
+        recording.events.at_ns,
+        recording.counted.which,
+        recording.ended_ns,
+        complete=recording.outcome.ok,
+        late_ns=max(recording.reads.late_ns[-1:], default=0),
+    )
     return None if silence is None or silence[1] - silence[0] <= threshold_ns else (silence[1] - silence[0]) / 1e6
 
 

@@ -46,6 +46,7 @@ WAVES = [300 + 50 * i + (200 if 10 <= i < 20 else 0) for i in range(20)]
         (IDLE, "Cut after 14 pieces and 2,050 ms of silence: timeout(idle); the upstream had sent no more"),
         (way({}, DUE[:3], "truncated"), "Cut after 3 pieces: truncated"),
         (way({}, DUE), "First piece after 300 ms, then one every 50 ms"),
+        (way({"relay.sent": DUE}, DUE, "complete", 5000), "A stall of 2,750 ms after piece 40, before the end"),
         (slow_reader(12), "From event 30 on the reader is slow: the pressure reaches the upstream 1,020 ms later"),
         (slow_reader(1000), "The relay held 33 events for 1,350 ms: the client reads too slowly"),
         (SLIPPED, "Upstream sent 81 ms late (p95): its own schedule slipped"),

@@ -182,3 +182,8 @@ def test_without_a_piece_there_is_no_silence_before_the_end() -> None:
 
 def test_an_end_before_the_last_piece_makes_no_silence() -> None:
     assert metrics.end_silence([20], [True], 10, complete=False) == (20, 20)
+
+
+def test_what_python_was_late_at_the_last_read_is_no_silence() -> None:
+    assert metrics.end_silence([0, 20], [True, True], 900, complete=False, late_ns=870) == (20, 30)
+    assert metrics.end_silence([0, 20], [True, True], 900, complete=False, late_ns=890) == (20, 20)
