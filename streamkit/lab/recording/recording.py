@@ -154,9 +154,9 @@ class Recording(Recorded):
 
     def _repr_html_(self) -> str:
         title = f"{self.label}: {self.outcome}" if self.label else str(self.outcome)
-        status = "–" if self.status is None else str(self.status)
+        status = [] if self.status is None else [("HTTP status", str(self.status))]
         counts = [("counts", self._counts())] if self.events else []
-        rows = [("HTTP status", status), *counts, *self.summary().rows()]
+        rows = [*status, *counts, *self.summary().rows()]
         return html_table(rows, caption=title)
 
 

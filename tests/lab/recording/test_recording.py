@@ -31,6 +31,7 @@ class TestShown:
         assert repr(refused) == "<Recording refused(401): the server answered with status 401: no key>"
         assert repr(Recording()) == "<Recording complete: 0 events, 0 characters>"
         assert refused._repr_html_().count("no key") == 1
+        assert "–" not in refused._repr_html_()
 
     def test_html_shows_the_outcome_and_the_numbers(self) -> None:
         shown = small()._repr_html_()
