@@ -510,7 +510,7 @@ def test_an_upstream_that_keeps_no_taps_is_no_fault(roles: Roles) -> None:
         ({"gauge_ms": -1}, ValueError, "expected gauge_ms as milliseconds"),
         ({"upstream_link": Latency(1)}, TypeError, "upstream_link: expected a sequence of toxics"),
         ({"client_link": [5]}, TypeError, "client_link: expected toxics"),
-        ({"client_link": True, "idle_s": -1}, ConfigError, "expected idle_s as seconds"),
+        ({"client_link": True, "preset": "opnai"}, ServerError, "opnai"),
         ({"upstream": "https://127.0.0.1", "upstream_link": True}, ValueError, "not https"),
         ({"roles": "one loop", "client_link": True}, ValueError, "expected no links with roles='one loop'"),
         ({"network": "small-buffers", "upstream_link": []}, ValueError, "whose hops are unix sockets: a link is TCP"),
