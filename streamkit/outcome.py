@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import total_ordering
 from typing import Any, Literal, get_args
 
 __all__ = ["Outcome", "OutcomeName"]
@@ -10,7 +11,8 @@ __all__ = ["Outcome", "OutcomeName"]
 OutcomeName = Literal["complete", "refused", "error_event", "truncated", "timeout", "cancelled"]
 
 
-@dataclass(frozen=True, slots=True)
+@total_ordering
+@dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
     """How a stream ended.
 
@@ -19,6 +21,12 @@ class Outcome:
 
         >>> str(sk.Outcome("timeout", "idle")), sk.Outcome.parse("refused(503)").detail
         ('timeout(idle)', 503)
+
+    It equals its string, the whole of it, and is hashed and ordered as that: a column of outcomes is compared, grouped,
+    sorted and counted as one of strings would be. The word alone is `.name`.
+
+        >>> sk.Outcome("timeout", "idle") == "timeout(idle)", sk.Outcome("timeout", "idle") == "timeout"
+        (True, False)
     """
 
     name: OutcomeName
@@ -41,6 +49,15 @@ class Outcome:
         (True, False)
         """
         return self.name == "cancelled" or (self.name == "timeout" and self.detail == "total")
+
+    def __eq__(self, other: object) -> bool:
+        return str(self) == str(other) if isinstance(other, Outcome | str) else NotImplemented
+
+    def __lt__(self, other: object) -> bool:
+        return str(self) < str(other) if isinstance(other, Outcome | str) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(str(self))
 
     def __str__(self) -> str:
         return self.name if self.detail is None else f"{self.name}({self.detail})"

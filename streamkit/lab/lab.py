@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 import httpx2
 
 from streamkit.errors import ServerError
+from streamkit.lab.arguments import check_number
 from streamkit.lab.client.kept import carry, keep
 from streamkit.lab.client.record import record
 from streamkit.lab.net import Link, Network
@@ -40,6 +41,7 @@ from streamkit.lab.places import Apart, Links, MakeRelay, RelayFactory, Together
 from streamkit.lab.server_taps import TAPS_WAIT_S, joined
 from streamkit.lab.upstream import Script, create_upstream
 from streamkit.relay.delivery.policy import Policy
+from streamkit.relay.settings import options, settings_from
 from streamkit.serving.factory import check_factory
 from streamkit.serving.runner import Stoppable, pickled
 from streamkit.serving.server import Server, serve
@@ -87,8 +89,8 @@ class Lab(Stoppable):
 
     Raises TypeError for arguments that exclude each other, or cannot go to another process; ValueError for an unknown
     value of `roles`, `network` or `loop`, and for links in one loop (nothing else is to run) or between unix sockets (a
-    link is TCP, which does not hold the same to the byte); ServerError when a server cannot start, as for settings that
-    make no sense.
+    link is TCP, which does not hold the same to the byte); ConfigError (a ValueError) for a setting that makes no
+    sense, ServerError when a server cannot start.
     """
 
     def __init__(
@@ -106,15 +108,19 @@ class Lab(Stoppable):
         loop: str = "auto",
         **settings: Any,
     ) -> None:
+        if script is not None and not isinstance(script, Script):
+            raise TypeError(f"expected script as a Script, such as Script('Hello'), got {script!r}")
         if script is not None and upstream is not None:
             raise TypeError("expected a script or an upstream of your own, got both")
         self.roles: Roles = _check_roles(roles)
         self.network = Network.of(network)
         links = Links(_toxics("upstream_link", upstream_link), _toxics("client_link", client_link))
         _check_links(links, self.roles, self.network)
+        check_number("gauge_ms", gauge_ms, "milliseconds")
         self.gauge_ms = gauge_ms
         self.script = None if upstream is not None else script or Script()
         if relay is None:
+            _check_settings(settings)
             spoken = preset or (self.script.preset if self.script is not None else None)
             settings = {"trace": True, "preset": spoken, **self.network.settings(), **settings}
             settings["gauge_ms"] = gauge_ms if settings["trace"] else 0  # they are kept with the taps
@@ -224,6 +230,7 @@ class Lab(Stoppable):
         ValueError for a path, an `accept` or a policy that makes no sense, and what `record()` raises.
         """
         _check_options(options)
+        check_number("taps_wait_s", taps_wait_s, "seconds")
         if self._stopped:
             raise ServerError("this Lab was stopped: make a new one")
         if not path.startswith("/"):
@@ -260,6 +267,12 @@ def _check_roles(roles: Roles) -> Roles:
     if roles not in get_args(Roles):
         raise ValueError(f"expected roles as 'threads', 'processes' or 'one loop', got {roles!r}")
     return roles
+
+
+def _check_settings(settings: Mapping[str, Any]) -> None:
+    """By the relay's own rules, but now: as an error of this call, and not of a server that could not start."""
+    numbers = {option.name for option in options()}
+    settings_from({name: value for name, value in settings.items() if name in numbers}, {})
 
 
 def _check_portable(values: Mapping[str, Any]) -> None:

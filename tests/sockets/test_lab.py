@@ -19,7 +19,7 @@ import pytest
 from sanic import HTTPResponse, Request, Sanic
 from sanic.response import text
 
-from streamkit.errors import ServerError, UnknownPreset
+from streamkit.errors import ConfigError, ServerError, UnknownPreset
 from streamkit.lab import lab as lab_module
 from streamkit.lab import server_taps as fetching
 from streamkit.lab.lab import Lab, Roles
@@ -499,13 +499,18 @@ def test_an_upstream_that_keeps_no_taps_is_no_fault(roles: Roles) -> None:
             TypeError,
             "expected transport as a value that can be given",
         ),
-        ({"idle_s": -1}, ServerError, "expected idle_s as seconds"),
+        ({"idle_s": -1}, ConfigError, "expected idle_s as seconds"),
         ({"preset": "opnai"}, ServerError, "opnai"),
         ({"network": "wifi"}, ValueError, "out of loopback-tcp, small-buffers, got 'wifi'"),
-        ({"gauge_ms": -1}, ServerError, "expected gauge_ms as milliseconds"),
+        ({"idle_s": "3"}, ConfigError, "expected idle_s as seconds"),
+        ({"max_streams": 1.5, "roles": "one loop"}, ConfigError, "expected max_streams as an integer"),
+        ({"script": "Hello"}, TypeError, "expected script as a Script"),
+        ({"gauge_ms": "20"}, TypeError, "expected gauge_ms as milliseconds"),
+        ({"gauge_ms": float("nan"), "roles": "one loop"}, ValueError, "expected gauge_ms as milliseconds"),
+        ({"gauge_ms": -1}, ValueError, "expected gauge_ms as milliseconds"),
         ({"upstream_link": Latency(1)}, TypeError, "upstream_link: expected a sequence of toxics"),
         ({"client_link": [5]}, TypeError, "client_link: expected toxics"),
-        ({"client_link": True, "idle_s": -1}, ServerError, "expected idle_s as seconds"),
+        ({"client_link": True, "preset": "opnai"}, ServerError, "opnai"),
         ({"upstream": "https://127.0.0.1", "upstream_link": True}, ValueError, "not https"),
         ({"roles": "one loop", "client_link": True}, ValueError, "expected no links with roles='one loop'"),
         ({"network": "small-buffers", "upstream_link": []}, ValueError, "whose hops are unix sockets: a link is TCP"),
@@ -538,6 +543,8 @@ def test_what_makes_no_sense_is_refused_and_leaves_nothing(
         ({"chat_history": 5}, TypeError, "expected chat_history as text, got int: other fields go into data="),
         ({"chat_history": "hi", "json": {}}, TypeError, "json"),
         ({"policy": "hurry"}, ValueError, "expected a policy"),
+        ({"taps_wait_s": "1"}, TypeError, "expected taps_wait_s as seconds"),
+        ({"total_s": -1}, ValueError, "expected total_s as seconds"),
         ({"preset": "opnai"}, UnknownPreset, "opnai"),
     ],
 )

@@ -80,11 +80,11 @@ def test_on_one_loop_a_cancelled_post_takes_its_servers_along() -> None:
 
 def test_on_one_loop_a_server_that_cannot_start_leaves_nothing() -> None:
     async def main(lab: Lab) -> None:
-        with pytest.raises(ServerError, match="ConfigError"):
+        with pytest.raises(ServerError, match="UnknownPreset"):
             await lab.ask("你好")
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
-    with Lab(SCRIPT, roles="one loop", idle_s=-1) as lab:
+    with Lab(SCRIPT, roles="one loop", preset="opnai") as lab:
         run(main(lab))
 
 

@@ -25,6 +25,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from streamkit.lab.arguments import check_number, check_whole
+
 if TYPE_CHECKING:
     from streamkit.lab.client.recorder import Recorder
     from streamkit.transport import Body, ReadPart
@@ -50,7 +52,7 @@ class Reader:
     work_ms         processor time spent in the loop for each event handed over, as by one who parses and renders
 
     Where the wire has no event borders (text/plain), an event is what one read brought.
-    Raises ValueError for a pace or a time that makes no sense.
+    Raises ValueError for a pace or a time that makes no sense, TypeError for one that is no number.
     """
 
     bytes_per_s: float | None = None
@@ -59,17 +61,12 @@ class Reader:
     work_ms: float = 0.0
 
     def __post_init__(self) -> None:
-        pauses_s = tuple(sorted(dict(self.pauses_s).items()))
-        object.__setattr__(self, "pauses_s", pauses_s)  # hashable, and the same however it was given
         for name in ("bytes_per_s", "events_per_s"):
-            pace = getattr(self, name)
-            if pace is not None and not 0 < pace < math.inf:
-                raise ValueError(f"expected {name} as a number > 0, got {pace!r}; Reader.never() reads nothing")
-        if not 0 <= self.work_ms < math.inf:
-            raise ValueError(f"expected work_ms as milliseconds >= 0, got {self.work_ms!r}")
-        for after, seconds in pauses_s:
-            if after < 0 or not seconds >= 0:
-                raise ValueError(f"expected pauses_s as {{events: seconds}}, both >= 0, got {after!r}: {seconds!r}")
+            if getattr(self, name) is not None:
+                check_number(name, getattr(self, name), zero=False, hint="; Reader.never() reads nothing")
+        check_number("work_ms", self.work_ms, "milliseconds")
+        pauses_s = _pauses(self.pauses_s)
+        object.__setattr__(self, "pauses_s", pauses_s)  # hashable, and the same however it was given
 
     @classmethod
     def never(cls) -> Reader:
@@ -96,6 +93,17 @@ class Reader:
             told.append(f"stops {where}" if seconds == math.inf else f"{seconds:g} s pause {where}")
         told += [f"{self.work_ms:g} ms of work per event"] if self.work_ms else []
         return f"<Reader: {', '.join(told) or 'full speed'}>"
+
+
+def _pauses(given: object) -> tuple[tuple[int, float], ...]:
+    try:
+        pauses_s = dict(given)  # type: ignore[call-overload]  # what is none raises, and that is said below
+    except (TypeError, ValueError):
+        raise TypeError(f"expected pauses_s as {{events: seconds}}, such as {{20: 3.0}}, got {given!r}") from None
+    for after, seconds in pauses_s.items():
+        check_whole("the events of pauses_s", after)
+        check_number("the seconds of pauses_s", seconds, "seconds", infinite=True)
+    return tuple(sorted(pauses_s.items()))
 
 
 class Pace:

@@ -18,13 +18,14 @@ import httpx2
 
 from streamkit._version import __version__
 from streamkit.content.codings import requested
+from streamkit.lab.arguments import check_listener, check_number, check_whole
 from streamkit.lab.client import calibrate as calibration
 from streamkit.lab.client.batch import Batch
 from streamkit.lab.client.connections import feed_from_library, headers_of, own_connection, your_client
 from streamkit.lab.client.decoder import MAX_EVENT_BYTES
 from streamkit.lab.client.kept import carry, keep
 from streamkit.lab.client.looplag import LoopLag, watch_loop
-from streamkit.lab.client.pace import read_at_pace
+from streamkit.lab.client.pace import Reader, read_at_pace
 from streamkit.lab.client.recorder import Recorder
 from streamkit.lab.client.wire_failure import WireFailure, failure_of, interrupted_by
 from streamkit.outcome import Outcome
@@ -34,7 +35,6 @@ from streamkit.transport import Timings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from streamkit.lab.client.pace import Reader
     from streamkit.lab.recording.recording import Recording
     from streamkit.presets import Preset
     from streamkit.taps.gauges import Values
@@ -131,17 +131,18 @@ async def record(
     `refused(connect)`, an answer that is no HTTP or no answer `truncated`. After an end marker the outcome
     stands, and the body gets one second to end.
 
-    Raises ValueError for a URL that is not a full one, an unknown word as `accept` or `accept_encoding` and a bound
-    below 1, TypeError for arguments that
-    exclude each other (a `client` of your own reads at its own pace) and for a reader that stops for ever without
-    `total_s`, UnknownPreset, and whatever `on_piece` or an iterator given as `content` raises.
+    Raises ValueError for a URL that is not a full one, an unknown word as `accept` or `accept_encoding` and a negative
+    number, TypeError for a number that is none, an `on_piece` that is async, arguments that exclude each other (a
+    `client` of your own reads at its own pace) and for a reader that stops for ever without `total_s`, UnknownPreset,
+    and whatever `on_piece` or an iterator given as `content` raises.
 
     When its task is cancelled (Ctrl-C, `asyncio.wait_for`) it closes the connection and lets the cancellation through.
     What had come by then is kept: a Recording that ended as `cancelled(by us)`, in the exception's `recording` and as
     `sk.last_recording()`; likewise where `on_piece` raises.
     """
-    if max_event_bytes < 1:
-        raise ValueError(f"expected max_event_bytes of at least 1, got {max_event_bytes!r}")
+    check_listener("on_piece", on_piece)
+    _check_times(timeout=timeout, total_s=total_s, gauge_ms=gauge_ms)
+    _check_bounds(keep_bytes=keep_bytes, max_events=max_events, max_bytes=max_bytes, max_event_bytes=max_event_bytes)
     _check_reader(reader, client, total_s)
     _check_body(data=data, json=json, content=content, files=files)
     arguments = {"data": data, "json": json, "content": content, "files": files, "params": params}
@@ -329,9 +330,26 @@ def _public(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" if parts.netloc else parts.path
 
 
+def _check_times(*, timeout: object, total_s: object, gauge_ms: object) -> None:
+    if isinstance(timeout, str | int | float):  # else it is httpx's to check
+        check_number("timeout", timeout, "seconds", infinite=True)
+    if total_s is not None:
+        check_number("total_s", total_s, "seconds", infinite=True)
+    check_number("gauge_ms", gauge_ms, "milliseconds")
+
+
+def _check_bounds(*, keep_bytes: object, **bounds: object) -> None:
+    for name, bound in bounds.items():
+        check_whole(name, bound)
+    if not isinstance(keep_bytes, bool):
+        check_whole("keep_bytes", keep_bytes)
+
+
 def _check_reader(reader: Reader | None, client: Any, total_s: float | None) -> None:
     if reader is None:
         return
+    if not isinstance(reader, Reader):
+        raise TypeError(f"expected reader as a Reader, such as Reader(bytes_per_s=1500), got {reader!r}")
     if client is not None:
         raise TypeError("expected a reader or a client, got both: a client of your own reads at its own pace")
     if reader.stops and total_s is None:

@@ -28,6 +28,7 @@ from sanic import HTTPResponse, Request, Sanic
 
 from streamkit.app import create_app
 from streamkit.inside_sanic import keep_plain
+from streamkit.lab.arguments import check_number, check_whole
 from streamkit.lab.client.looplag import watch_loop
 from streamkit.lab.client.pace import Reader
 from streamkit.lab.client.record import record
@@ -68,7 +69,7 @@ async def timeout_map(
 
         found = await sk.experiments.timeout_map(T_s=0.5, lengths=(0.5, 1.2, 2.0))
 
-    Raises ValueError for what makes no sense.
+    Raises ValueError for what makes no sense, TypeError for numbers that are none.
     """
     _check(T_s, lengths, places, relays, phases)
     numbers = itertools.count(1)
@@ -224,13 +225,17 @@ def _times_ms(recording: Recording, kept: _Kept | None) -> Times:
 
 
 def _check(T_s: float, lengths: Sequence[float], places: Sequence[str], relays: Sequence[str], phases: int) -> None:  # noqa: N803  # as above
-    if not 0 < T_s < 3600:
-        raise ValueError(f"expected T_s as seconds > 0, got {T_s!r}")
+    check_number("T_s", T_s, "seconds", zero=False)
+    for length in lengths:
+        check_number("each of lengths", length, "units of T", zero=False)
+    check_whole("phases", phases, least=1)
+    if T_s >= 3600:
+        raise ValueError(f"expected T_s as seconds below an hour, got {T_s!r}")
     if not lengths or not all(0 < length < 100 for length in lengths):
         raise ValueError(f"expected lengths in units of T, each > 0 and < 100, got {lengths!r}")
     if not places or not set(places) <= set(PLACES):
         raise ValueError(f"expected places out of {', '.join(PLACES)}, got {places!r}")
     if not relays or not set(relays) <= set(RELAYS):
         raise ValueError(f"expected relays out of {', '.join(RELAYS)}, got {relays!r}")
-    if isinstance(phases, bool) or not isinstance(phases, int) or not 1 <= phases <= 32:
+    if phases > 32:
         raise ValueError(f"expected phases as an integer from 1 to 32, got {phases!r}")

@@ -18,7 +18,7 @@ def backlog_finding(recording: Recording, unit: Unit = "events") -> str:
     """Which hop held most, and when, as a sentence.
 
         >>> sk.findings.backlog_finding(sk.Recording.from_pieces([(10_000_000, "Hel"), (60_000_000, "lo")]))
-        'No hop held anything back'
+        'The client held nothing back; what came before it is not known'
 
     It is the title of `plots.backlog`.
     """
@@ -27,8 +27,16 @@ def backlog_finding(recording: Recording, unit: Unit = "events") -> str:
 
 def describe_backlog(journey: Journey) -> str:
     """`backlog_finding` of what is already a journey."""
-    if journey.whole is None or not any(hop.most for hop in journey.hops):
-        return f"No hop held anything back{'' if journey.whole else ': it takes two taps'}"
+    if not any(curve.total for curve in journey.curves.values()):
+        return "No event passed a tap, so there was nothing to hold"
+    if journey.client_only:
+        most = max(journey.hops, key=lambda hop: hop.most)
+        held = (
+            f"up to {many(most.most, journey.noun)}, after {duration(most.most_at_ns)}" if most.most else "nothing back"
+        )
+        return f"The client held {held}; what came before it is not known"
+    if not any(hop.most for hop in journey.hops):
+        return "No hop held anything back"
     most = max(journey.hops, key=lambda hop: hop.most)
     held = f"{many(most.most, journey.noun)} after {duration(most.most_at_ns)}"
     if journey.unit == "events" and most.most == 1:

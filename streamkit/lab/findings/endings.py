@@ -9,11 +9,11 @@ recordings; `plots.outcomes` draws them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias, get_args
 
-from streamkit.lab.findings.subjects import Recordings
+from streamkit.lab.findings.subjects import Recordings, recordings_in, the_recording
 from streamkit.lab.findings.words import short
 from streamkit.lab.recording.recording import Recording
 from streamkit.outcome import Outcome
@@ -113,8 +113,9 @@ def ending(recording: Recording, whole: str | None) -> Ending:
         'false_complete'
 
     `whole` is None where nothing could be whole: the upstream broke before it had proven its end.
+    Raises TypeError for what is not a recording.
     """
-    outcome = recording.outcome
+    outcome = the_recording(recording).outcome
     after_ms = None if recording.ended_ns is None else (recording.ended_ns - (recording.sent_ns or 0)) / 1e6
     if outcome.ok:
         if whole is not None and recording.text == whole:
@@ -206,25 +207,12 @@ def _own_word(recording: Recording) -> str:
 
 def _named(recordings: Recordings) -> dict[str, Recording]:
     """As everywhere in figures: a mapping's keys, else labels, else numbers; here no two alike."""
-    if isinstance(recordings, Recording):
-        recordings = [recordings]
-    pairs: Iterable[tuple[str, Recording]]
-    if isinstance(recordings, Mapping):
-        pairs = ((str(name), recording) for name, recording in recordings.items())
-    else:
-        pairs = (
-            (getattr(recording, "label", "") or f"recording {number}", recording)
-            for number, recording in enumerate(recordings, 1)
-        )
-    named: dict[str, Recording] = {}
-    for name, recording in pairs:
-        if not isinstance(recording, Recording):
-            raise TypeError(f"expected a Recording, a sequence or a mapping of them, got {type(recording).__name__}")
-        same = sum(other == name or other.startswith(f"{name} (") for other in named)
-        named[f"{name} ({same + 1})" if name in named else name] = recording
-    if not named:
-        raise ValueError("expected a Recording or several, got none")
-    return named
+    found: dict[str, Recording] = {}
+    for number, (given, recording) in enumerate(recordings_in(recordings), 1):
+        name = given or recording.label or f"recording {number}"
+        same = sum(other == name or other.startswith(f"{name} (") for other in found)
+        found[f"{name} ({same + 1})" if name in found else name] = recording
+    return found
 
 
 # --- The sentence ---------------------------------------------------------------------------------------------------

@@ -34,7 +34,9 @@ def describe_gaps(shown: list[Subject]) -> str:
     if len(measured) == 1:
         return f"{short(measured[0].name)} alone has gaps: {lower(_half_and_tail(measured[0]))}"
     p50, p99 = (duration(max(subject.gap_ns(q) for subject in measured)) for q in (50, 99))
-    return f"{both(len(measured))} alike: p50 up to {p50}, p99 up to {p99}"
+    all_of_them = len(measured) == len(shown)
+    who = f"{both(len(measured))} alike" if all_of_them else f"{len(measured)} of {len(shown)} have gaps, and are alike"
+    return f"{who}: p50 up to {p50}, p99 up to {p99}"
 
 
 def _half_and_tail(subject: Subject) -> str:

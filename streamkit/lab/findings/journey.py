@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from streamkit.lab import metrics
-from streamkit.lab.findings.subjects import Recordings, Subject, subjects
+from streamkit.lab.findings.subjects import Recordings, Subject, named, recordings_in, subjects
 from streamkit.lab.findings.timeline import describe_timeline
 from streamkit.lab.findings.words import capital, duration, many
 from streamkit.lab.metrics.curves import backlog, count_at, delay_ns, time_of
 from streamkit.lab.recording.recording import Recording
+from streamkit.lab.recording.trust import read_error_ns
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -107,6 +108,7 @@ class Journey:
     end_ns: int
     curves: Mapping[str, Curve]
     trust: Trust
+    error_ns: int  # how wrong the times of its reads may be, the 99th percentile
     own_late_ns: int | None  # how late the upstream was by itself, the 95th percentile
 
     @property
@@ -157,12 +159,8 @@ def journeys(recordings: Recordings, unit: Unit = "events") -> list[Journey]:
 
     Raises TypeError for what is not a recording, ValueError for none at all or an unknown unit.
     """
-    if isinstance(recordings, Recording):
-        return [_journey(recordings, subjects(recordings)[0], unit)]
-    given = recordings if isinstance(recordings, Mapping) else list(recordings)
-    shown = subjects(given)
-    listed = given.values() if isinstance(given, Mapping) else given
-    return [_journey(recording, subject, unit) for recording, subject in zip(listed, shown, strict=True)]
+    given = named(recordings_in(recordings))
+    return [_journey(recording, subjects({name: recording})[0], unit) for name, recording in given]
 
 
 def journey_finding(recording: Recording, unit: Unit = "events") -> str:
@@ -192,6 +190,7 @@ def _journey(recording: Recording, subject: Subject, unit: Unit) -> Journey:
         end_ns=max(subject.end_ns - origin_ns, last_ns),
         curves=curves,
         trust=recording.trust,
+        error_ns=metrics.percentile_ns(read_error_ns(recording), 99) or 0,
         own_late_ns=recording.counts.get("upstream.own_late_p95_ns"),
     )
 
@@ -250,8 +249,11 @@ def _slipped(journey: Journey) -> str | None:
 
 
 def _stalled(journey: Journey) -> str | None:
-    """The longest stall that the client saw, and the first tap that shows it."""
+    """The longest stall that the client saw, and the first tap that shows it; before the end there is no such tap."""
     stall = journey.subject.longest_stall
+    start_ns, end_ns = stall or (0, 0)
+    if journey.subject.silence_ns > end_ns - start_ns:
+        return describe_timeline([journey.subject])
     if stall is None or "client.read" not in journey.curves:
         return None
     start_ns, end_ns = (at - journey.origin_ns for at in stall)

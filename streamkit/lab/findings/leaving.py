@@ -6,6 +6,8 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from streamkit.lab.findings.subjects import the_recording
+
 if TYPE_CHECKING:
     from streamkit.lab.recording.recording import Recording
 
@@ -36,8 +38,9 @@ def after_leaving(recording: Recording) -> Leaving:
         left = sk.findings.after_leaving(await lab.post("/ans", chat_history="hi", total_s=0.5))
         left.pieces, left.stopped_after_ms
 
-    Raises ValueError for a recording without the upstream's taps, or one that has no end.
+    Raises ValueError for a recording without the upstream's taps, or one that has no end, TypeError for what is none.
     """
+    recording = the_recording(recording)
     if recording.ended_ns is None or "upstream.asked" not in recording.marks:
         raise ValueError("expected a recording with an end and the upstream's taps, as Lab.post() makes them")
     sent = recording.taps.get("upstream.sent")

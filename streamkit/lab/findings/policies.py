@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from streamkit.lab.findings.journey import Journey, journeys
-from streamkit.lab.findings.subjects import Recordings
+from streamkit.lab.findings.subjects import Recordings, named, recordings_in, the_recording
 from streamkit.lab.findings.timeline import describe_timeline
 from streamkit.lab.findings.words import APART, NAME_LIMIT, about, byte_size, capital, enumerated, short
 from streamkit.lab.metrics import percentiles_ns
@@ -132,9 +132,7 @@ def policy_facts(recording: Recording) -> PolicyFacts:
 
     Raises TypeError for what is not a recording.
     """
-    if not isinstance(recording, Recording):
-        raise TypeError(f"expected a Recording, got {type(recording).__name__}")
-    curves = recording.curves()
+    curves = the_recording(recording).curves()
     client = curves["client.event"]
     numbers = _numbers(recording, client)
     received = numbers.size
@@ -167,12 +165,10 @@ def compared(recordings: Recordings) -> list[Compared]:
 
     Raises TypeError for what is not a recording, ValueError for none at all.
     """
-    if isinstance(recordings, Recording):
-        recordings = [recordings]
-    given = recordings if isinstance(recordings, Mapping) else list(recordings)
-    shown = journeys(given)
-    listed = given.values() if isinstance(given, Mapping) else given
-    return [Compared(journey=one, facts=policy_facts(recording)) for one, recording in zip(shown, listed, strict=True)]
+    given = named(recordings_in(recordings))
+    return [
+        Compared(journey=journeys({name: recording})[0], facts=policy_facts(recording)) for name, recording in given
+    ]
 
 
 def policies_finding(recordings: Recordings) -> str:

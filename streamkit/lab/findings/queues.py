@@ -84,8 +84,13 @@ class Queued:
 
     @property
     def most(self) -> int:
-        """The most that lay on the whole way at one moment."""
-        return int(sum((held.amount for held in self.stretches.values()), np.zeros_like(self.at_ns)).max(initial=0))
+        """The most that lay on the whole way at one moment: in all queues together, or, if more, by the curves.
+
+        The two are not mixed stretch by stretch: bytes that have left one by its curves, and still lie there by a queue
+        that was not looked at since, would count in the next one too.
+        """
+        by_curves = 0 if self.rest is None else int((self.in_queues + self.rest).max(initial=0))
+        return max(int(self.in_queues.max(initial=0)), by_curves)
 
     @property
     def missing(self) -> list[str]:
@@ -132,7 +137,7 @@ def describe_queues(shown: Queued) -> str:
     never = shown.relay_known and shown.blocked_ns is None
     if never and shown.most <= LITTLE_BYTES:
         return f"The relay never had to wait: at most {byte_size(shown.most)} lay anywhere"
-    lay = _main(shown) if shown.most else "no queue held a byte"
+    lay = _main(shown) if shown.most else "no queue that was seen held a byte"
     if never:
         return f"The relay never had to wait: {lay}"
     sentence = capital(lay)
@@ -158,10 +163,12 @@ def _main(shown: Queued) -> str:
 
 def _lasting(held: Held) -> Ints:
     """The queues together, and what the curves say beyond them for `LASTING_NS` on end: for an instant they do at every
-    leap, since the samplers look by turns.
+    leap, since the samplers look by turns. What began later than that before the last look cannot be told.
     """
     if held.rest is None:
         return held.in_queues
     until = np.searchsorted(held.at_ns, held.at_ns + LASTING_NS, side="right")
-    least = [max(0, int(held.rest[start:end].min())) for start, end in enumerate(until)]
+    seen = int(np.searchsorted(held.at_ns, held.at_ns[-1] - LASTING_NS, side="right"))
+    least = [max(0, int(held.rest[start:end].min())) for start, end in enumerate(until[:seen])]
+    least += [0] * (held.at_ns.size - seen)
     return held.in_queues + np.array(least, dtype=np.int64)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from streamkit.lab.findings.subjects import the_recording
 from streamkit.lab.metrics.curves import Curve, count_at
 from streamkit.taps.gauges import COUNTERS, GAUGES, NOT_KNOWN, STRETCHES
 
@@ -96,8 +97,10 @@ def held(recording: Recording) -> dict[str, Held]:
 
         >>> sk.findings.held(sk.Recording.from_pieces([(10_000_000, "hi")]))
         {}
+
+    Raises TypeError for what is not a recording.
     """
-    at_ns = _looked_at(recording)
+    at_ns = _looked_at(the_recording(recording))
     if not at_ns.size:
         return {}
     curves = _curves(recording)

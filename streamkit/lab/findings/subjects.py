@@ -1,7 +1,11 @@
-"""A recording as sentences and figures see it: their subject, with its name, and its columns as arrays."""
+"""A recording as sentences and figures see it: their subject, with its name, and its columns as arrays.
+
+`recordings_in` is where everything that is to be said or drawn comes in, and where what is no recording is refused.
+"""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
@@ -9,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from streamkit.lab import metrics
+from streamkit.lab.arguments import check_number
 from streamkit.lab.metrics.columns import characters
 from streamkit.lab.recording.recording import Recording
 
@@ -20,7 +25,7 @@ if TYPE_CHECKING:
 
     Ints = npt.NDArray[np.int64]
 
-__all__ = ["Recordings", "Subject", "extremes", "subjects"]
+__all__ = ["Recordings", "Subject", "extremes", "named", "recordings_in", "subjects", "the_recording"]
 
 Recordings: TypeAlias = Recording | Iterable[Recording] | Mapping[str, Recording]
 
@@ -30,7 +35,8 @@ class Subject:
     """One recording as sentences and figures see it: its name, and columns as int64 arrays (copies).
 
     `characters[i]` is the length of event i's piece (text, and reasoning where it was recorded), `bytes[i]` the size of
-    its data; `counted[i]` says whether it is a `noun`. `stalls` has shape (k, 2) and holds the gaps longer than
+    its data; `counted[i]` says whether it is a `noun`. `late_ns` is how late Python was at the last read. `stalls` has
+    shape (k, 2) and holds the gaps longer than
     `threshold_ns`.
     """
 
@@ -44,6 +50,7 @@ class Subject:
     counted: npt.NDArray[np.bool_]
     sent_ns: int | None
     end_ns: int
+    late_ns: int
     gaps: Ints
     stalls: Ints
     threshold_ns: int
@@ -79,10 +86,17 @@ class Subject:
 
     @property
     def silence(self) -> tuple[int, int] | None:
-        """From the last event to the end, in ns, if that took as long as a stall."""
-        if not self.at_ns.size or self.end_ns - self.at_ns[-1] <= self.threshold_ns:
-            return None
-        return int(self.at_ns[-1]), self.end_ns
+        """From the last piece (or event) to the end, in ns, if that took longer than a stall; see `end_silence`."""
+        found = metrics.end_silence(
+            self.at_ns, self.counted, self.end_ns, complete=self.outcome.ok, late_ns=self.late_ns
+        )
+        return None if found is None or found[1] - found[0] <= self.threshold_ns else found
+
+    @property
+    def silence_ns(self) -> int:
+        """How long that was; 0 where it was no longer than a stall."""
+        start, end = self.silence or (0, 0)
+        return end - start
 
     @property
     def longest_stall(self) -> tuple[int, int] | None:
@@ -99,22 +113,53 @@ def subjects(recordings: Recordings, stall_ms: float | None = None) -> list[Subj
     `stall_ms`: a gap longer than this is a stall; `metrics.stall_threshold_ns` decides where it is None.
     Raises TypeError for what is not a recording, ValueError for none at all.
     """
-    if isinstance(recordings, Recording):
-        return [_subject(recordings, recordings.label, stall_ms)]
-    named: Sequence[tuple[str, Recording]]
-    if isinstance(recordings, Mapping):
-        named = [(str(name), recording) for name, recording in recordings.items()]
+    if stall_ms is not None:
+        check_number("stall_ms", stall_ms, "milliseconds")
+    return [_subject(recording, name, stall_ms) for name, recording in named(recordings_in(recordings))]
+
+
+def recordings_in(given: Recordings) -> list[tuple[str, Recording]]:
+    """One recording, several, or a mapping, as a list of all of them with the names that the mapping gives ("": none).
+
+    Raises ValueError for none at all, TypeError for what is not a recording; of a coroutine, which `record()`, `ask()`
+    and `post()` return, it says to await it, and closes it: nobody else would.
+    """
+    several: list[tuple[str, object]]
+    if isinstance(given, Mapping):
+        several = [(str(name), one) for name, one in given.items()]
+    elif isinstance(given, Recording | str | bytes) or not isinstance(given, Iterable) or inspect.isawaitable(given):
+        several = [("", given)]  # an awaitable may be iterable too, as a task is
     else:
-        named = [("", recording) for recording in recordings]
-    if not named:
+        several = [("", one) for one in given]
+    if not several:
         raise ValueError("expected a Recording or several, got none")
-    for _, recording in named:
-        if not isinstance(recording, Recording):
-            raise TypeError(f"expected a Recording, a sequence or a mapping of them, got {type(recording).__name__}")
-    nameless = "" if len(named) == 1 else "recording {}"
+    recordings = [(name, one) for name, one in several if isinstance(one, Recording)]
+    if len(recordings) < len(several):
+        raise TypeError(_no_recording([one for _, one in several if not isinstance(one, Recording)]))
+    return recordings
+
+
+def the_recording(given: Recording) -> Recording:
+    """The one that is given. Raises TypeError for what is not a recording, as `recordings_in` does."""
+    return recordings_in([given])[0][1]
+
+
+def _no_recording(others: Sequence[object]) -> str:
+    for one in others:
+        if inspect.iscoroutine(one):
+            one.close()  # else Python warns, too, that it was never awaited
+    kind = type(others[0]).__name__
+    if any(map(inspect.isawaitable, others)):
+        return f"expected a Recording, got a {kind} that is still to be one: await it, as in (await lab.ask('hi'))"
+    return f"expected a Recording, a sequence or a mapping of them, got {kind}"
+
+
+def named(recordings: Sequence[tuple[str, Recording]]) -> list[tuple[str, Recording]]:
+    """Each with a name, in order: the given one, else its label, else "recording 2"; one alone may go without."""
+    nameless = "" if len(recordings) == 1 else "recording {}"
     return [
-        _subject(recording, name or recording.label or nameless.format(number), stall_ms)
-        for number, (name, recording) in enumerate(named, 1)
+        (name or recording.label or nameless.format(number), recording)
+        for number, (name, recording) in enumerate(recordings, 1)
     ]
 
 
@@ -139,6 +184,7 @@ def _subject(recording: Recording, name: str, stall_ms: float | None) -> Subject
         counted=counted.which,
         sent_ns=recording.sent_ns,
         end_ns=last_seen if recording.ended_ns is None else recording.ended_ns,
+        late_ns=max(recording.reads.late_ns[-1:], default=0),
         gaps=gaps,
         stalls=metrics.stalls_ns(counted.at_ns, counted.read, threshold_ns),
         threshold_ns=threshold_ns,

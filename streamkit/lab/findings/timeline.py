@@ -41,8 +41,9 @@ def _one(subject: Subject) -> str:
     if not subject.outcome.ok:
         verb = "Stopped" if subject.outcome.stopped else "Cut"
         reason = f": {short(str(subject.outcome), OUTCOME_LIMIT)}"
-        return f"{verb} after {many(subject.count, subject.noun)}{reason}"
-    if subject.stalls.size:
+        silent = f" and {duration(subject.silence_ns)} of silence" if subject.silence else ""
+        return f"{verb} after {many(subject.count, subject.noun)}{silent}{reason}"
+    if _stall_count(subject):
         return _stalls(subject)
     return _pace(subject)
 
@@ -56,12 +57,18 @@ def _nothing(subject: Subject) -> str:
 
 
 def _stalls(subject: Subject) -> str:
+    """Silence before the end is one more: no gap between pieces, but a reader waits for the end as for a piece."""
     start, end = subject.longest_stall or (0, 0)
-    before = int(np.count_nonzero(subject.counted & (subject.at_ns <= start)))
-    where = f"after {subject.noun} {before}"
-    if len(subject.stalls) == 1:
-        return f"A stall of {duration(end - start)} {where}"
-    return f"{len(subject.stalls)} stalls, the longest {duration(end - start)} {where}"
+    last = subject.silence_ns > end - start
+    longest_ns = subject.silence_ns if last else end - start
+    before = subject.count if last else int(np.count_nonzero(subject.counted & (subject.at_ns <= start)))
+    where = f"after {subject.noun} {before}{', before the end' if last else ''}"
+    count = _stall_count(subject)
+    return f"{'A stall of' if count == 1 else f'{count} stalls, the longest'} {duration(longest_ns)} {where}"
+
+
+def _stall_count(subject: Subject) -> int:
+    return len(subject.stalls) + bool(subject.silence)
 
 
 def _pace(subject: Subject) -> str:
@@ -81,7 +88,7 @@ def _several(shown: list[Subject]) -> str:
     if failed:
         named = listed([f"{short(subject.name)}: {short(str(subject.outcome), OUTCOME_LIMIT)}" for subject in failed])
         return f"{of(len(failed), len(shown))} did not complete – {named}"
-    stalled = [subject for subject in shown if subject.stalls.size]
+    stalled = [subject for subject in shown if _stall_count(subject)]
     if stalled:
         worst = max(stalled, key=_worst_stall_ns)
         longest = duration(_worst_stall_ns(worst))
@@ -104,6 +111,12 @@ def _several(shown: list[Subject]) -> str:
         fast, slow = low.gap_ns(50), high.gap_ns(50)
         if are_apart(fast, slow):
             return f"{short(high.name)}: a read every {duration(slow)}, {short(low.name)} every {duration(fast)}"
+        others = [subject for subject in shown if not subject.gaps.size]
+        if others:
+            one, other = others[0], paced[0]
+            return (
+                f"{short(one.name)}: {lower(_pace(one))}, {short(other.name)}: one every {duration(other.gap_ns(50))}"
+            )
     return f"{both(len(shown))} alike: {lower(_pace(shown[0]))}"
 
 
@@ -115,7 +128,7 @@ def _together(subject: Subject) -> str:
 
 def _worst_stall_ns(subject: Subject) -> int:
     start, end = subject.longest_stall or (0, 0)
-    return end - start
+    return max(end - start, subject.silence_ns)
 
 
 def _ratio(subject: Subject) -> str:

@@ -31,6 +31,7 @@ __all__ = [
     "Losses",
     "Rule",
     "coalesced_share",
+    "end_silence",
     "gaps_ns",
     "loss_and_duplication",
     "stall_places",
@@ -114,7 +115,7 @@ def stalls_ns(at_ns: npt.ArrayLike, read: npt.ArrayLike, threshold_ns: int | Non
     """The stalls, as an array of shape (k, 2): the times between which no read brought an event.
 
     Counts gaps between reads (see `gaps_ns`) longer than `threshold_ns` (default: `stall_threshold_ns` of them). The
-    wait for the first event and the silence after the last are not gaps and not counted.
+    wait for the first event is no gap, and the silence after the last is not one either (see `end_silence`).
 
     >>> sk.metrics.stalls_ns([0, 20, 540], read=[0, 1, 2], threshold_ns=250).tolist()
     [[20, 540]]
@@ -136,6 +137,29 @@ def stall_places(at_ns: npt.ArrayLike, read: npt.ArrayLike, threshold_ns: int | 
     starts = np.flatnonzero(_first_of_read(read))
     gaps = np.diff(times[starts])
     return starts[1:][gaps > (stall_threshold_ns(gaps) if threshold_ns is None else threshold_ns)]
+
+
+def end_silence(
+    at_ns: npt.ArrayLike, counted: npt.ArrayLike, end_ns: int, *, complete: bool, late_ns: int = 0
+) -> tuple[int, int] | None:
+    """From the last event that is `counted` (those a reader waits for: `pieces`) to the end, in ns; None without one.
+
+    `at_ns` and `counted` are of all events. A `complete` stream ends with its last event, if that is behind the text:
+    its end mark. How long the connection stays open then is not the stream's. Any other ends at `end_ns`: a ping, or
+    the event that tells the error, does not end the silence before it.
+
+    Events have the kernel's times, `end_ns` is when Python saw the end: `late_ns`, by which it was late at the last
+    read (`Read.late_ns`), is taken off. How slow we are is no silence of the stream's.
+
+    >>> sk.metrics.end_silence([0, 20, 900], counted=[True, True, False], end_ns=1500, complete=True)
+    (20, 900)
+    """
+    times = _ints(at_ns)
+    spoken = times[np.asarray(counted, dtype=np.bool_)]
+    if not spoken.size:
+        return None
+    last_ns = int(spoken[-1])
+    return last_ns, int(times[-1]) if complete and times[-1] > last_ns else max(last_ns, end_ns - late_ns)
 
 
 def coalesced_share(read: npt.ArrayLike) -> float | None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from streamkit.lab.arguments import check_number
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -18,7 +20,7 @@ __all__ = ["SLO", "Goodput", "on_time", "slo_failures"]
 class SLO:
     """An objective for a stream: the first event within `ttft_ms`, each gap at most `gap_ms`. None: no limit.
 
-    Raises ValueError for a limit that is not above 0.
+    Raises ValueError for a limit that is not above 0, TypeError for one that is no number.
 
     >>> sk.metrics.SLO(ttft_ms=500, gap_ms=100)
     SLO(ttft_ms=500, gap_ms=100)
@@ -29,9 +31,10 @@ class SLO:
 
     def __post_init__(self) -> None:
         for name in ("ttft_ms", "gap_ms"):
-            limit = getattr(self, name)
-            if limit is not None and not limit > 0:
-                raise ValueError(f"expected {name} above 0 ms, or None for no limit, got {limit!r}")
+            if getattr(self, name) is not None:
+                check_number(
+                    name, getattr(self, name), "milliseconds", zero=False, infinite=True, hint="; None: no limit"
+                )
 
     @property
     def ttft_ns(self) -> int:

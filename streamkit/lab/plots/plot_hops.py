@@ -13,8 +13,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
-from streamkit.lab.findings.hops import describe_hops
-from streamkit.lab.findings.journey import HopFacts, Journey, journeys
+from streamkit.lab.findings.hops import describe_hops, hop_journeys
+from streamkit.lab.findings.journey import HopFacts, Journey
 from streamkit.lab.findings.subjects import Recordings
 from streamkit.lab.findings.words import duration
 from streamkit.lab.metrics import percentile_ns
@@ -31,6 +31,9 @@ COLUMN_PT: Final = 48.0
 BAND_PT: Final = 15.0  # one recording's row
 GAP_PT: Final = 9.0  # between hops
 WHOLE: Final = "all the way"
+LEAST_NS: Final = 1_000  # where the axis may begin
+ARROW_PT: Final = 6.0
+BELOW_ZERO: Final = "below 0"
 
 
 def hops(recordings: Recordings, ax: Axes | None = None, *, title: str | None = None) -> Axes:
@@ -39,13 +42,16 @@ def hops(recordings: Recordings, ax: Axes | None = None, *, title: str | None = 
         sk.plots.hops({"alone": one, "together": other})
 
     A thin line reaches from the shortest delay to the longest, a bar from p5 to p95, the hatched one from p25 to p75;
-    p50, p95 and p99 (nearest rank) are marked, their values stand at the right. What is shorter than 1 µs, or negative
-    (a send may return after the other end has read), is drawn there and written as it is. The last row is from the
-    first tap to the last.
+    p50, p95 and p99 (nearest rank) are marked, their values stand at the right. The last row is from the first tap to
+    the last. What is shorter than 1 µs or negative (a send may return after the other end has read) has no place on a
+    log scale: it is not drawn, an arrow at the left edge says that there is such, percentiles are written as they are,
+    and a column tells how many are below 0.
 
-    Takes one `Recording`, several, or a mapping from names to recordings; ValueError for none, TypeError for others.
+    Takes one `Recording`, several, or a mapping from names to recordings, with taps of the upstream or the relay;
+    ValueError for none and for the client's own taps alone (of them a picture of hops would say nothing), TypeError for
+    others.
     """
-    shown = journeys(recordings)
+    shown = hop_journeys(recordings)
     groups = _groups(shown)
     if ax is None:
         bands = sum(len(group.bands) for group in groups)
@@ -67,7 +73,8 @@ def hops(recordings: Recordings, ax: Axes | None = None, *, title: str | None = 
     _limit(ax, groups)
     if len(shown) > 1:
         _explain(ax, shown)
-    _write_heads(ax, head)
+    columns = _Columns.of(groups)
+    _write_heads(ax, columns, head)
     middles, top = [], head
     for index, group in enumerate(groups):
         if index:
@@ -76,6 +83,7 @@ def hops(recordings: Recordings, ax: Axes | None = None, *, title: str | None = 
             y = top + (GAP_PT / 2 + (row + 0.5) * BAND_PT) * stretch
             look = _look(hop, group.name == WHOLE, number if len(shown) > 1 else None)
             _draw_band(ax, y, hop, look, tall=min(10.0, 0.7 * BAND_PT * stretch))
+            columns.write(ax, y, _numbers(hop))
         middles.append(top + group.height * stretch / 2)
         top += group.height * stretch
     ax.set_yticks(middles, labels=[group.name for group in groups])
@@ -116,13 +124,50 @@ def _name_rows(ax: Axes, groups: Sequence[_Group]) -> None:
     ax.tick_params(axis="y", length=0)
 
 
+class _Columns(NamedTuple):
+    """The numbers at the right of the frame: where each column ends, in points from the right edge, and its head."""
+
+    ends: tuple[float, ...]
+    heads: tuple[str, ...]
+    width: float
+
+    @classmethod
+    def of(cls, groups: Sequence[_Group]) -> _Columns:
+        negative = [_numbers(hop)[-1] for group in groups for _, hop in group.bands if _negative(hop)]
+        heads = (*(f"p{q} ms" for q, _ in PERCENTILES), *([BELOW_ZERO] if negative else []))
+        widths = [COLUMN_PT] * len(PERCENTILES)
+        if negative:
+            widths.append(max(map(width_pt, [BELOW_ZERO, *negative])) + 14)
+        ends = tuple(-sum(widths[number + 1 :]) for number in range(len(widths)))
+        return cls(ends, heads, sum(widths) + 8)
+
+    def write(self, ax: Axes, y: float, texts: Sequence[str]) -> None:
+        corner = palette.points_from(ax, 1, 1)
+        for x, text in zip(self.ends, texts, strict=False):  # the last one may be missing
+            ax.text(x, -y, text, transform=corner, ha="right", va="center", fontsize=NOTE_PT, color=INK)
+
+
+def _negative(hop: HopFacts) -> int:
+    return int(np.count_nonzero(hop.delay < 0))
+
+
+def _numbers(hop: HopFacts) -> list[str]:
+    """The percentiles, and how many delays are negative."""
+    negative = _negative(hop)
+    values = [duration(percentile_ns(hop.delay, q) or 0, unit=False) for q, _ in PERCENTILES]
+    return [*values, f"{negative:,} of {hop.delay.size:,}" if negative else ""]
+
+
 def _limit(ax: Axes, groups: Sequence[_Group]) -> None:
-    """At least a factor of ten, and room for three columns of numbers at the right."""
-    bands = [hop for group in groups for _, hop in group.bands]
-    low = np.log10(min(log_ms(int(hop.delay.min())) for hop in bands)) - 0.08
-    high = max(np.log10(max(log_ms(hop.longest_ns) for hop in bands)) + 0.05, low + 1)
+    """At least a factor of ten, and room for the columns of numbers at the right."""
+    delays = np.concatenate([hop.delay for group in groups for _, hop in group.bands])
+    drawn = delays[delays >= LEAST_NS]
+    low = np.log10(log_ms(int(drawn.min()) if drawn.size else LEAST_NS)) - 0.08
+    if drawn.size < delays.size:
+        low -= 0.12  # room for the arrow
+    high = max(np.log10(log_ms(int(delays.max()))) + 0.05, low + 1)
     width, _ = palette.size_pt(ax)
-    right = low + (high - low) * width / max(width - _columns_pt(), width / 3)
+    right = low + (high - low) * width / max(width - _Columns.of(groups).width, width / 3)
     ax.set_xscale("log")
     ax.set_xlim(10**low, 10**right)
     roomy = width / (right - low) > 110  # points in a decade
@@ -132,22 +177,12 @@ def _limit(ax: Axes, groups: Sequence[_Group]) -> None:
     ax.xaxis.set_major_formatter(palette.plain_numbers())  # a log scale brings its own
 
 
-def _columns_pt() -> float:
-    return len(PERCENTILES) * COLUMN_PT + 8
-
-
-def _write(ax: Axes, column: int, y: float, text: str) -> None:
-    corner = palette.points_from(ax, 1, 1)
-    x = (column + 1 - len(PERCENTILES)) * COLUMN_PT
-    ax.text(x, -y, text, transform=corner, ha="right", va="center", fontsize=NOTE_PT, color=INK)
-
-
-def _write_heads(ax: Axes, head: float) -> None:
+def _write_heads(ax: Axes, columns: _Columns, head: float) -> None:
     y = head - LINE_PT / 2 - 2
     corner = palette.points_from(ax, 1, 1)
-    for column, (q, marker) in enumerate(PERCENTILES):
-        _write(ax, column, y, f"p{q} ms")
-        x = (column + 1 - len(PERCENTILES)) * COLUMN_PT - width_pt(f"p{q} ms") - 5
+    columns.write(ax, y, columns.heads)
+    for (_, marker), end, text in zip(PERCENTILES, columns.ends, columns.heads, strict=False):
+        x = end - width_pt(text) - 5
         ax.plot([x], [-y], marker, color=MUTED, markersize=4, transform=corner, label="_head")
 
 
@@ -160,18 +195,28 @@ def _look(hop: HopFacts, whole: bool, number: int | None) -> dict[str, Any]:
 
 
 def _draw_band(ax: Axes, y: float, hop: HopFacts, look: dict[str, Any], tall: float) -> None:
-    p5, p25, p75, p95 = (log_ms(percentile_ns(hop.delay, q) or 0) for q in (5, 25, 75, 95))
-    ends = [log_ms(int(hop.delay.min())), log_ms(hop.longest_ns)]
+    """Each part as far as it lies on the axis: what is shorter than `LEAST_NS` is beyond its left edge."""
+    left = ax.get_xlim()[0]
     colour = look["edgecolor"]
-    ax.plot(ends, [y, y], color=colour, linewidth=1.0, label="_range", zorder=1)
+
+    def x(ns: int) -> float:
+        return log_ms(ns) if ns >= LEAST_NS else left
+
+    shortest = int(hop.delay.min())
+    p5, p25, p75, p95 = (x(percentile_ns(hop.delay, q) or 0) for q in (5, 25, 75, 95))
+    ax.plot([x(shortest), x(hop.longest_ns)], [y, y], color=colour, linewidth=1.0, label="_range", zorder=1)
     ax.plot([p5, p95], [y, y], color=colour, linewidth=min(4.0, tall), solid_capstyle="butt", label="_middle", zorder=1)
-    ax.add_patch(Rectangle((p25, y - tall / 2), p75 - p25, tall, label="_half", zorder=1.5, **look))
-    for column, (q, marker) in enumerate(PERCENTILES):
+    if p75 > left:
+        ax.add_patch(Rectangle((p25, y - tall / 2), p75 - p25, tall, label="_half", zorder=1.5, **look))
+    if shortest < LEAST_NS:
+        corner = palette.points_from(ax, 0, 1)
+        ax.plot([ARROW_PT], [-y], "<", color=colour, markersize=ARROW_PT, transform=corner, label="_beyond", zorder=3)
+    for q, marker in PERCENTILES:
         value = percentile_ns(hop.delay, q) or 0
-        ax.plot(
-            [log_ms(value)], [y], marker, color=colour, markeredgecolor="white", markersize=6, label=f"_p{q}", zorder=2
-        )
-        _write(ax, column, y, duration(value, unit=False))
+        if value >= LEAST_NS:
+            ax.plot(
+                [x(value)], [y], marker, color=colour, markeredgecolor="white", markersize=6, label=f"_p{q}", zorder=2
+            )
 
 
 def _explain(ax: Axes, shown: Sequence[Journey]) -> None:

@@ -165,7 +165,8 @@ def _strands(shown: Journey, page: Page) -> list[_Strand]:
     for taps in groups:
         main = next((tap for tap in taps if palette.TAP_STROKES[tap].line == "-"), taps[0])
         curve = shown.curves[main]
-        on = curve.total and (_keeps(shown, taps[-1]) or (main.startswith("client.") and not shown.subject.outcome.ok))
+        silent = bool(shown.subject.silence) or not shown.subject.outcome.ok
+        on = curve.total and (_keeps(shown, taps[-1]) or (main.startswith("client.") and silent))
         ends = Curve(np.append(curve.at_ns, shown.end_ns), np.append(curve.count, curve.total)) if on else curve
         strands.append(_Strand(taps, main, curve, ends))
     return strands
@@ -259,7 +260,7 @@ def _mark_pauses(page: Page, shown: Journey) -> None:
     for span in sorted(spans, key=lambda span: span[0] - span[1])[:MAX_BARS]:
         stalled = {"facecolor": palette.STALL_FILL, "edgecolor": "#B98A1B", "linewidth": 0.6}
         _mark_pause(page, count_at(curve, span[0]), span, f"stall {duration(span[1] - span[0])}", stalled)
-    if subject.silence and not subject.outcome.ok:
+    if subject.silence:
         start, end = (at - shown.origin_ns for at in subject.silence)
         _mark_pause(page, count_at(curve, start), (start, end), f"nothing for {duration(end - start)}", WAITING)
 

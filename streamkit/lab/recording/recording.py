@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
-import numpy as np
-
+from streamkit.lab import metrics
 from streamkit.lab.recording import file as storage
+from streamkit.lab.recording.frames import Curves, event_columns, origin_ns
 from streamkit.lab.recording.goodput import failures_of
 from streamkit.lab.recording.recorded import Recorded
 from streamkit.lab.recording.summary import Summary, summarize
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
     import pandas as pd  # type: ignore[import-untyped]  # pandas brings no types
 
-    from streamkit.lab.metrics.curves import Curve, Unit
+    from streamkit.lab.metrics import Budget
+    from streamkit.lab.metrics.curves import Unit
     from streamkit.lab.metrics.slo import SLO
 
 __all__ = ["Recording"]
@@ -54,19 +55,32 @@ class Recording(Recorded):
         """
         return summarize(self)
 
-    def curves(self, unit: Unit = "events") -> dict[str, Curve]:
+    def curves(self, unit: Unit = "events") -> Curves:
         """All taps as cumulative curves, in the order of the way: `taps`, then `client.read` and `client.event`.
 
         Events are those with text, which is what taps count (`metrics.pieces`; without taps of others those with
         reasoning too, where it was recorded), bytes are those of their text in UTF-8, as everywhere in taps.
         Where the wire had no event borders, the client's events are found by bytes, against the foreign tap that saw
         most borders; if there is none, the client's own events count (one for each read).
+        Their times are those of the recording, from the call on. As a table (`pd.DataFrame(recording.curves())`) they
+        are one row for each step: `tap`, `t_ms` from when the request was sent, and the unit.
         Raises ValueError for an unknown unit.
 
         >>> sk.Recording.from_pieces([(7, "Hello"), (9, "!")]).curves("bytes")["client.read"].count.tolist()
         [5, 6]
         """
-        return tap_curves(self, unit)
+        return Curves(tap_curves(self, unit), unit, origin_ns(self))
+
+    def budget(self, n: int | None = None) -> Budget | None:
+        """Where the time of event `n` went (from 1, default: the first), part by part: `metrics.budget` of the curves.
+
+        From when the request was sent (from the call where that is not known). None if that event did not pass every
+        tap there is. Raises ValueError for n < 1.
+
+        >>> sk.Recording.from_pieces([(7_000_000, "Hello")], sent_ns=1_000_000).budget().total.ns
+        6000000
+        """
+        return metrics.budget(tap_curves(self), origin_ns=origin_ns(self), marks=self.marks, n=n)
 
     def slo_failures(self, slo: SLO) -> tuple[str, ...]:
         """By which parts of an objective this stream failed, out of `outcome`, `ttft`, `gap`; empty if it kept it.
@@ -88,9 +102,18 @@ class Recording(Recorded):
         return judge(self)
 
     def to_pandas(self) -> pd.DataFrame:
-        """One row per event, times in ns as recorded; `coalesced` marks events that share a read with an earlier one.
+        """One row per event; times count from when the request was sent, as in `summary()` and the figures, or from the
+        call where that is not known (`sent_ns` is None).
 
-            recording.to_pandas().query("not coalesced")
+            pd.concat(recording.to_pandas() for recording in recordings).groupby("label").gap_ms.median()
+
+        label               the recording's, in every row
+        t_ms, at_ns         when its last byte was read
+        gap_ms              the gap before it, by the rule of `metrics.gaps_ns`: beside the first event with text of
+                            each read but the first one; NaN beside all others, which have no gap of their own
+        handed_ns           when it was handed on
+        read, size, event, id, data, text, reasoning   as in `Events`
+        coalesced           it shares a read with an earlier event
 
         Raises ImportError if pandas is missing (`pip install 'streamkit[pandas]'`).
         """
@@ -98,11 +121,7 @@ class Recording(Recorded):
             import pandas as pd
         except ImportError:
             raise ImportError("to_pandas() needs pandas: pip install 'streamkit[pandas]'") from None
-        events = self.events
-        numbers = {name: np.array(getattr(events, name)) for name in ("at_ns", "handed_ns", "read", "size")}
-        strings = {name: getattr(events, name) for name in ("event", "id", "data", "text", "reasoning")}
-        frame = pd.DataFrame({**numbers, **strings})
-        frame["coalesced"] = frame["read"].duplicated()
+        frame = pd.DataFrame(event_columns(self))
         frame.index.name = "n"
         return frame
 
@@ -125,7 +144,8 @@ class Recording(Recorded):
         return storage.load(path, cls)
 
     def __repr__(self) -> str:
-        return f"<Recording {self.outcome}: {self._counts()}>"
+        told = self.error if self.error and not self.events else self._counts()
+        return f"<Recording {self.outcome}: {told}>"
 
     def _counts(self) -> str:
         """What does not change from run to run: the number of reads does, and without event borders that of events."""
@@ -135,10 +155,9 @@ class Recording(Recorded):
 
     def _repr_html_(self) -> str:
         title = f"{self.label}: {self.outcome}" if self.label else str(self.outcome)
-        status = "–" if self.status is None else str(self.status)
-        rows = [("HTTP status", status), ("counts", self._counts()), *self.summary().rows()]
-        if self.error:
-            rows.insert(0, ("error", self.error))
+        status = [] if self.status is None else [("HTTP status", str(self.status))]
+        counts = [("counts", self._counts())] if self.events else []
+        rows = [*status, *counts, *self.summary().rows()]
         return html_table(rows, caption=title)
 
 

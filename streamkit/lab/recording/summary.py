@@ -42,6 +42,7 @@ class Summary(Mapping[str, Any]):
         recording.summary().ttft_ms, recording.summary()["gap_p95_ms"]
 
     finish_reason             the provider's word for why it ended (`stop`, `length`, …), None where it gave none
+    error                     why it ended so, in our words, where that says more (`Recording.error`)
     relay_outcome             how the stream ended for the relay, by its own word (`Recording.relay`)
     events, reads, bytes, characters   counts; reads are those that brought body bytes, characters those of the text
     reasoning_characters      those of the reasoning, where it was recorded
@@ -57,6 +58,7 @@ class Summary(Mapping[str, Any]):
     gaps                      how many gaps there are between reads that brought pieces (`metrics.pieces`)
     gap_p50_ms, gap_p95_ms, gap_p99_ms, max_gap_ms   over those gaps; percentiles by nearest rank
     stalls                    how many of those gaps are longer than `stall_threshold_ms`
+    silent_end_ms             from the last piece to the end (its mark, a cut, our leaving), if longer than a stall
     longest_stall_ms, longest_stall_after   the longest of them, the first of equals: its length, and after which piece
                               (counted from 1) it began
     coalesced_share           share of the events that came in the same read as an earlier one (0 to 1)
@@ -74,6 +76,7 @@ class Summary(Mapping[str, Any]):
 
     outcome: Outcome
     finish_reason: str | None
+    error: str | None
     relay_outcome: Outcome | None
     events: int
     reads: int
@@ -99,6 +102,7 @@ class Summary(Mapping[str, Any]):
     stall_threshold_ms: float
     longest_stall_ms: float | None
     longest_stall_after: int | None
+    silent_end_ms: float | None
     coalesced_share: float | None
     throughput_events_per_s: float | None
     throughput_chars_per_s: float | None
@@ -128,12 +132,23 @@ class Summary(Mapping[str, Any]):
         """The table as pairs of a name and a value with its unit; "–" stands for what is not defined.
 
         Rows about the connection, hops and the instrument are left out where nothing is known of them, the relay's
-        outcome where the client saw the same.
+        outcome where the client saw the same. Where no event came there is how it ended, and no row of dashes.
         """
         return [
             ("outcome", str(self.outcome)),
             *([("finish reason", self.finish_reason)] if self.finish_reason else []),
+            *([("error", self.error)] if self.error else []),
             *([("outcome for the relay", str(self.relay_outcome))] if self._relay_differs() else []),
+            *(self._stream() if self.events else self._no_event()),
+            *((hop.name, _hop(hop)) for hop in self.hops),
+            *([("stamps", self.stamps)] if self.reads else []),
+            *_known(("first piece's error", self.ttft_error_ms), digits=3),
+            *_known(("stamp error p99", self.error_p99_ms), ("Python late p99", self.late_p99_ms), digits=3),
+            *([("trust", self.trust)] if self.trust else []),
+        ]
+
+    def _stream(self) -> list[tuple[str, str]]:
+        return [
             ("events", str(self.events)),
             ("reads", str(self.reads)),
             ("bytes", str(self.bytes)),
@@ -142,27 +157,30 @@ class Summary(Mapping[str, Any]):
             ("time to first piece", f"{'≤ ' if self.ttft_is_bound else ''}{ms(self.ttft_ms)}"),
             *self._by_channel(),
             ("duration", ms(self.duration_ms)),
-            *_known(
-                ("waited for a slot", self.waited_ms),
-                ("connecting", self.connecting_ms),
-                ("TLS", self.tls_ms),
-                ("sending", self.sending_ms),
-            ),
+            *self._connecting(),
             ("gaps between reads", str(self.gaps)),
             ("gap p50", ms(self.gap_p50_ms)),
             ("gap p95", ms(self.gap_p95_ms)),
             ("gap p99", ms(self.gap_p99_ms)),
             ("longest gap", ms(self.max_gap_ms)),
             (f"stalls (gaps above {self.stall_threshold_ms:.0f} ms)", self._stalls()),
+            *_known(("silence before the end", self.silent_end_ms)),
             ("events sharing a read", "–" if self.coalesced_share is None else f"{self.coalesced_share:.0%}"),
             ("events per second", _rate(self.throughput_events_per_s)),
             ("characters per second", _rate(self.throughput_chars_per_s)),
-            *((hop.name, _hop(hop)) for hop in self.hops),
-            ("stamps", self.stamps),
-            *_known(("first piece's error", self.ttft_error_ms), digits=3),
-            *_known(("stamp error p99", self.error_p99_ms), ("Python late p99", self.late_p99_ms), digits=3),
-            *([("trust", self.trust)] if self.trust else []),
         ]
+
+    def _no_event(self) -> list[tuple[str, str]]:
+        body = [("reads", str(self.reads)), ("bytes", str(self.bytes))] if self.reads else []
+        return [("events", "0"), *body, *_known(("duration", self.duration_ms)), *self._connecting()]
+
+    def _connecting(self) -> list[tuple[str, str]]:
+        return _known(
+            ("waited for a slot", self.waited_ms),
+            ("connecting", self.connecting_ms),
+            ("TLS", self.tls_ms),
+            ("sending", self.sending_ms),
+        )
 
     def _by_channel(self) -> list[tuple[str, str]]:
         """Where there is more than one."""
@@ -200,6 +218,7 @@ def summarize(recording: Recorded) -> Summary:
     return Summary(
         outcome=recording.outcome,
         finish_reason=recording.finish_reason,
+        error=recording.error,
         relay_outcome=None if recording.relay is None else recording.relay.outcome,
         events=len(events),
         reads=len(recording.reads),
@@ -219,6 +238,7 @@ def summarize(recording: Recorded) -> Summary:
         gap_p99_ms=p99,
         max_gap_ms=longest,
         **_stalls(counted, threshold_ns),
+        silent_end_ms=_silent_end_ms(recording, threshold_ns),
         coalesced_share=coalesced,
         throughput_events_per_s=metrics.throughput_per_s(counted.at_ns, counted.read, np.ones_like(counted.read)),
         throughput_chars_per_s=metrics.throughput_per_s(counted.at_ns, counted.read, counted.characters),
@@ -250,6 +270,19 @@ def _stalls(counted: Counted, threshold_ns: int) -> dict[str, Any]:
         "longest_stall_ms": None if longest is None else int(stalls[longest]) / 1e6,
         "longest_stall_after": None if longest is None else int(places[longest]),
     }
+
+
+def _silent_end_ms(recording: Recorded, threshold_ns: int) -> float | None:
+    if recording.ended_ns is None:
+        return None
+    silence = metrics.end_silence(
+        recording.events.at_ns,
+        recording.counted.which,
+        recording.ended_ns,
+        complete=recording.outcome.ok,
+        late_ns=max(recording.reads.late_ns[-1:], default=0),
+    )
+    return None if silence is None or silence[1] - silence[0] <= threshold_ns else (silence[1] - silence[0]) / 1e6
 
 
 def _hops(recording: Recorded) -> tuple[HopSummary, ...]:

@@ -244,6 +244,12 @@ def _damaged(recording: Recorded, gap_ns: int | None) -> _Finding | None:
     return ("do not quote", "parts of it were lost with a damaged file") if recording.damage else None
 
 
+def _nothing_came(recording: Recorded, gap_ns: int | None) -> _Finding | None:
+    """A refused connection, say: when it ended is known, and no other number is."""
+    del gap_ns
+    return None if len(recording.events) else ("limited", "no event came: nothing but the end was measured")
+
+
 def _sent_late(recording: Recorded, gap_ns: int | None) -> _Finding | None:
     """By its own count, in which no reader has a part; where it does not tell, as in older files, nothing is known.
 
@@ -374,6 +380,7 @@ def _asked_for_an_unencoded_body(recording: Recorded, gap_ns: int | None) -> _Fi
 
 _RULES: Final[tuple[Callable[[Recorded, int | None], _Finding | None], ...]] = (
     _damaged,
+    _nothing_came,
     _sent_late,
     _timers_are_coarse,
     _stamped_by_a_library,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from streamkit.lab.arguments import check_number, check_whole
 from streamkit.lab.upstream import faults
 from streamkit.lab.upstream.fault_base import Fault
 from streamkit.lab.upstream.steps import Step, Truth, proof_of, truth_of, whole_answer
@@ -45,8 +46,9 @@ class Script:
         >>> sk.Script(["床前", "明月光"], gap_ms=20, faults=[sk.faults.Cut(2)]).expected_text
         '床前'
 
-    Raises ValueError for negative times, an empty piece, or faults that this script cannot have, UnknownPreset for an
-    unknown format, ConfigError for a Preset that does not say how it is written.
+    Raises ValueError for negative times, an empty piece, or faults that this script cannot have, TypeError for times
+    and a seed that are no numbers, UnknownPreset for an unknown format, ConfigError for a Preset that does not say how
+    it is written.
     """
 
     pieces: Sequence[str] = POEM
@@ -58,11 +60,13 @@ class Script:
     faults: Sequence[Fault] = ()
 
     def __post_init__(self) -> None:
+        for name in ("first_piece_ms", "gap_ms", "jitter_ms"):
+            check_number(name, getattr(self, name), "milliseconds")
+        check_whole("seed", self.seed, least=None)
+        if not isinstance(self.pieces, Iterable):
+            raise TypeError(f"expected pieces as a text or a sequence of its pieces, got {self.pieces!r}")
         pieces = split_text(self.pieces, self.seed) if isinstance(self.pieces, str) else tuple(self.pieces)
         object.__setattr__(self, "pieces", pieces)
-        for name in ("first_piece_ms", "gap_ms", "jitter_ms"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise ValueError(f"expected {name} as milliseconds >= 0, got {getattr(self, name)!r}")
         if not all(isinstance(piece, str) and piece for piece in pieces):
             raise ValueError("expected pieces as non-empty strings: an LLM sends no empty text")
         writer(self.preset)
@@ -92,12 +96,13 @@ class Script:
         """`whole` and `expected_text` for a reader that refuses events (or lines), heads and numbers of interim (1xx)
         responses beyond these limits. It follows from the script alone, whatever reads it.
         """
+        bounds = {"max_event_bytes": max_event_bytes, "max_head_bytes": max_head_bytes, "max_interim": max_interim}
+        for name, bound in bounds.items():
+            check_number(name, bound, infinite=True)
         return truth_of(
             _whole(self),
             marked=preset(self.preset).has_end_marker,
-            max_event_bytes=max_event_bytes,
-            max_head_bytes=max_head_bytes,
-            max_interim=max_interim,
+            **bounds,
         )
 
     def steps(self, *, usage: bool = False) -> list[Step]:

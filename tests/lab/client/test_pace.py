@@ -53,8 +53,20 @@ def test_a_reader_says_what_it_does(given: dict[str, Any], told: str) -> None:
         *({"pauses_s": {-1: 1.0}}, {"pauses_s": {1: -1.0}}, {"pauses_s": {1: math.nan}}),
     ],
 )
-def test_a_pace_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="expected"):
+def test_a_pace_that_makes_no_sense_is_refused_by_name(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"expected .*{next(iter(wrong))} as "):
+        Reader(**wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"bytes_per_s": "10"}, {"events_per_s": True}, {"work_ms": None}, {"work_ms": "2"}, {"pauses_s": 3}),
+        *({"pauses_s": {"20": 1.0}}, {"pauses_s": {20: "1"}}, {"pauses_s": {2.5: 1.0}}, {"pauses_s": {True: 1.0}}),
+    ],
+)
+def test_a_pace_that_is_no_number_is_refused_by_name(wrong: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match=f"expected .*{next(iter(wrong))} as "):
         Reader(**wrong)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import gzip
 import logging
+import math
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -432,7 +434,53 @@ class TestLeaving:
         assert asyncio.run(main()) == 1
 
 
+async def listen(text: str) -> None:
+    raise AssertionError(text)
+
+
+async def listen_and_yield(text: str) -> AsyncIterator[str]:
+    yield text
+
+
+class Listener:
+    async def __call__(self, text: str) -> None:
+        raise AssertionError(text)
+
+
 class TestProgrammersErrors:
+    @pytest.mark.parametrize("name", ["timeout", "total_s", "gauge_ms", "keep_bytes", "max_events", "max_bytes"])
+    @pytest.mark.parametrize(
+        ("value", "error"), [(-1, ValueError), (-math.inf, ValueError), ("3", TypeError), ([3], TypeError)]
+    )
+    def test_a_number_that_is_none_or_negative_is_named(self, name: str, value: object, error: type[Exception]) -> None:
+        if name == "timeout" and isinstance(value, list):
+            value = True  # lists are for httpx to refuse
+        elif value == -math.inf and name in ("keep_bytes", "max_events", "max_bytes"):
+            error = TypeError  # no integer
+        with pytest.raises(error, match=f"expected {name} as "):
+            asyncio.run(record("http://a/", **{name: value}))  # type: ignore[arg-type]  # the claim
+
+    @pytest.mark.parametrize("name", ["timeout", "total_s", "gauge_ms"])
+    def test_a_time_that_is_nan_is_named(self, name: str) -> None:
+        with pytest.raises(ValueError, match=f"expected {name} as .*got nan"):
+            asyncio.run(record("http://a/", **{name: math.nan}))  # type: ignore[arg-type]  # mypy cannot see which
+
+    @pytest.mark.parametrize(
+        "listener",
+        [listen, partial(listen), partial(partial(listen)), Listener(), listen_and_yield, Listener().__call__],
+    )
+    def test_a_listener_that_is_async_would_never_run(self, listener: Callable[[str], object]) -> None:
+        with pytest.raises(TypeError, match=r"expected on_piece as a plain function, got .*, which is async"):
+            asyncio.run(record("http://a/", on_piece=listener))
+
+    def test_a_listener_that_cannot_be_called_raises(self) -> None:
+        with pytest.raises(TypeError, match="expected on_piece as something to call, got 'print'"):
+            asyncio.run(record("http://a/", on_piece="print"))  # type: ignore[arg-type]  # the claim
+
+    def test_a_reader_that_is_a_number_raises(self) -> None:
+        with pytest.raises(TypeError, match="expected reader as a Reader, such as"):
+            asyncio.run(record("http://a/", reader=1500))  # type: ignore[arg-type]  # the claim
+
     def test_two_bodies_raise(self) -> None:
         with pytest.raises(TypeError, match="one body, got data and json"):
             asyncio.run(record("http://a/", data={"a": "b"}, json={}))

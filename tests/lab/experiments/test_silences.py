@@ -26,10 +26,16 @@ SHORT, LONG = 0.5, 2.5
 @pytest.mark.parametrize(
     "wrong",
     [{"T_s": 0}, {"lengths": ()}, {"lengths": (-1,)}, {"places": ("nowhere",)}, {"relays": ()}, {"relays": ("x",)},
-     {"phases": 0}, {"phases": True}],
+     {"phases": 0}, {"phases": 33}, {"T_s": 3600}, {"T_s": float("nan")}],
 )  # fmt: skip
 def test_what_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="expected"):
+        asyncio.run(timeout_map(**wrong))
+
+
+@pytest.mark.parametrize("wrong", [{"T_s": "1"}, {"lengths": ("1",)}, {"phases": True}, {"phases": 1.0}])
+def test_what_is_no_number_is_refused_by_name(wrong: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match=f"expected .*{next(iter(wrong))} as "):
         asyncio.run(timeout_map(**wrong))
 
 

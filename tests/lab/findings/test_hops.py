@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from streamkit.lab.findings.hops import hops_finding
+from streamkit.lab.recording.recorded import Reads
 from streamkit.lab.recording.recording import Recording
-from tests.ways import DISTANT, FINE, RELAY_STALL
+from tests.lab.findings.pieces import made
+from tests.ways import DISTANT, DUE, FINE, RELAY_STALL, later, way
 
 
 @pytest.mark.parametrize(
     ("recordings", "sentence"),
     [
         (DISTANT, "Most of the delay is between relay.sent and client.read: p50 150 ms of 151 ms"),
-        (FINE, "The largest part of the delay is between upstream.due and upstream.sent: p50 0.20 ms of 1.2 ms"),
+        (FINE, "No hop stands out: each takes up to 0.20 ms of 1.2 ms (p50)"),
         (Recording(), "No delay to measure: it takes two taps and an event that passed both"),
         (
             {"direct": FINE, "far": DISTANT},
@@ -34,3 +38,49 @@ def test_the_finding_of_the_hops_is_where_the_delay_is(
     recordings: Recording | dict[str, Recording], sentence: str
 ) -> None:
     assert hops_finding(recordings) == sentence
+
+
+def test_what_seems_to_arrive_before_it_was_sent_is_no_delay() -> None:
+    early = way({"relay.sent": later(DUE, 0.5)}, DUE)
+    assert hops_finding(early) == "No delay that the stamps could tell: p50 -0.50 ms from the first tap to the last"
+
+
+def parted(read_ms: float, error_ns: int) -> Recording:
+    """Events that take 0.22 ms to the relay and `read_ms` from there; their reads' times may be wrong by so much."""
+    relay_ms = later(DUE, 0.22)
+    made = way({"upstream.sent": DUE, "relay.read": relay_ms}, later(relay_ms, read_ms))
+    return replace(made, reads=Reads(made.reads.at_ns, size=made.reads.size, error_ns=[error_ns] * len(made.reads)))
+
+
+@pytest.mark.parametrize(
+    ("read_ms", "error_ns", "sentence"),
+    [
+        (0.23, 0, "No hop stands out: each takes up to 0.23 ms of 0.45 ms (p50)"),
+        (0.80, 0, "Most of the delay is between relay.read and client.read: p50 0.80 ms of 1.0 ms"),
+        (0.80, 600_000, "No hop stands out: each takes up to 0.80 ms of 1.0 ms (p50)"),
+    ],
+)
+def test_a_part_is_the_largest_if_it_is_more_than_a_tenth_larger_and_more_than_the_error(
+    read_ms: float, error_ns: int, sentence: str
+) -> None:
+    assert hops_finding(parted(read_ms, error_ns)) == sentence
+
+
+@pytest.mark.parametrize(
+    ("recordings", "whose"),
+    [
+        (made([0, 50]), "the client's own: a hop lies between two parties"),
+        ({"a": made([0, 50]), "b": made([0, 50])}, "the client's own of a, b: a hop lies"),
+        ({"far": DISTANT, "b": made([0, 50])}, "the client's own of b: a hop lies"),
+    ],
+)
+def test_of_the_clients_own_taps_nothing_is_said(recordings: Recording | dict[str, Recording], whose: str) -> None:
+    with pytest.raises(ValueError, match=whose):
+        hops_finding(recordings)
+
+
+def test_recordings_without_a_common_hop_are_not_compared() -> None:
+    by_relay, by_upstream = (way({tap: DUE}, later(DUE, 1)) for tap in ("relay.sent", "upstream.sent"))
+    assert hops_finding([by_relay, by_upstream]) == (
+        "Both were seen at other taps: no hop between two parties is common to them"
+    )

@@ -232,7 +232,7 @@ def test_the_peak_is_one_that_was_there(samples: list[tuple[int, int]]) -> None:
 
 
 def test_only_recordings_have_facts() -> None:
-    with pytest.raises(TypeError, match="expected a Recording, got str"):
+    with pytest.raises(TypeError, match=r"expected a Recording, .*got str"):
         policy_facts("latest")  # type: ignore[arg-type]  # what is tested
     with pytest.raises(ValueError, match="got none"):
         compared([])

@@ -39,7 +39,7 @@ from tests.ways import MS
             ),
         ),
         ("client alone", "Up to 1.3 kB lay between relay and client, all of it in the client's kernel"),
-        ("empty queues", "No queue held a byte"),
+        ("empty queues", "No queue that was seen held a byte"),
         ("nothing", "Where the bytes lay is not known: nobody looked at the queues"),
     ],
 )
@@ -68,3 +68,31 @@ def test_a_rest_counts_when_it_lasts_and_not_at_a_leap_that_a_sampler_has_not_se
     )
     shown = replace(queued(small()), stretches={"relay → client": held}, at_ns=at_ns)
     assert part in describe_queues(shown)
+
+
+def test_a_rest_that_begins_with_the_last_looks_is_not_known_to_last() -> None:
+    at_ns = np.arange(50, dtype=np.int64) * 10 * MS
+    unread = np.full(50, 3_000, dtype=np.int64)
+    by_curves = np.where(at_ns >= 480 * MS, 9_000, unread)
+    held = Held(
+        at_ns=at_ns, by_queue={"client.unread": unread}, by_curves=by_curves, rest=by_curves - unread, missing=()
+    )
+    shown = replace(queued(small()), stretches={"relay → client": held}, at_ns=at_ns)
+    assert describe_queues(shown).startswith("Up to 3.0 kB lay between relay and client, all of it in the client's")
+
+
+def test_bytes_on_their_way_count_once_in_what_lay_anywhere() -> None:
+    """1 kB moves on: by the curves it has left the relay, whose queue was not looked at since, for the client."""
+    at_ns = np.arange(3, dtype=np.int64) * 10 * MS
+
+    def held(name: str, in_queue: list[int], by_curves: list[int]) -> Held:
+        queue, curve = np.array(in_queue, dtype=np.int64), np.array(by_curves, dtype=np.int64)
+        return Held(at_ns=at_ns, by_queue={name: queue}, by_curves=curve, rest=curve - queue, missing=())
+
+    stretches = {
+        "in the relay": held("relay.buffer", [1_000, 1_000, 0], [1_000, 0, 0]),
+        "relay → client": held("client.unread", [0, 0, 1_000], [0, 1_000, 1_000]),
+    }
+    shown = replace(queued(small()), stretches=stretches, at_ns=at_ns, relay_known=True, blocked_ns=None)
+    assert shown.most == 1_000
+    assert describe_queues(shown) == "The relay never had to wait: at most 1.0 kB lay anywhere"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from streamkit.lab.findings.subjects import extremes, subjects
 from streamkit.lab.findings.timeline import finding
+from streamkit.lab.recording.recorded import Reads
 from tests.lab.findings.pieces import MS, made, paced
 
 
@@ -18,6 +21,13 @@ def test_names_come_from_the_mapping_then_the_label_then_the_place() -> None:
 def test_the_silence_at_the_end_is_seen_when_it_is_as_long_as_a_stall() -> None:
     assert subjects(made([0, 50, 100], "timeout(idle)", 2100))[0].silence == (100 * MS, 2100 * MS)
     assert subjects(made([0, 50, 100], "truncated", 300))[0].silence is None
+
+
+def test_how_late_python_was_is_no_silence_of_the_streams() -> None:
+    cut = made([0, 50, 100], "truncated", 2100)
+    late = replace(cut, reads=Reads(cut.reads.at_ns, size=cut.reads.size, late_ns=[0, 0, 1900 * MS]))
+    assert subjects(late)[0].silence is None
+    assert late.summary().silent_end_ms is None
 
 
 def test_no_recording_at_all_is_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -28,6 +29,11 @@ from tests.lab.findings.pieces import BURSTS, MS, made, paced, stalling
         (paced(count=3, outcome="cancelled"), "Stopped after 3 pieces: cancelled"),
         (paced(count=3, outcome="cancelled(by us)"), "Stopped after 3 pieces: cancelled(by us)"),
         (paced(count=3, outcome="timeout(total)"), "Stopped after 3 pieces: timeout(total)"),
+        (made([0, 50, 100], "truncated", 5100), "Cut after 3 pieces and 5,000 ms of silence: truncated"),
+        (made([0, 50, 100], "cancelled", 5100), "Stopped after 3 pieces and 5,000 ms of silence: cancelled"),
+        (made([0, 50, 100], "complete", 5100), "A stall of 5,000 ms after piece 3, before the end"),
+        (made([0, 50, 600], "complete", 5100), "2 stalls, the longest 4,500 ms after piece 3, before the end"),
+        (made([0, 50, 600], "complete", 900), "2 stalls, the longest 550 ms after piece 2"),
         (made([], "refused(503)", 12), "Refused with status 503 after 12 ms"),
         (made([], "refused", 2.5), "Refused after 2.5 ms"),
         (made([], "timeout(first_piece)", 5000), "Not one piece in 5,000 ms: timeout(first_piece)"),
@@ -47,6 +53,8 @@ def test_finding_of_one_recording(recording: Recording, sentence: str) -> None:
         ([paced()] * 3, "All 3 alike: first piece after 301 ms, then one every 50 ms"),
         ([paced(), paced(601)], "recording 2: first piece 300 ms later than recording 1"),
         ([paced(label="a"), stalling(label="b")], "1 of 2 stalled, b for 612 ms"),
+        ({"a": paced(), "b": made([300, 350], "complete", 900)}, "1 of 2 stalled, b for 550 ms"),
+        ({"a": made([300]), "b": made([300, 350])}, "a: the only piece after 300 ms, b: one every 50 ms"),
         ([stalling(label="a"), stalling(stall=700, label="b")], "Both stalled, b for 700 ms"),
         ([paced(label="a"), paced(outcome="truncated", label="b")], "1 of 2 did not complete – b: truncated"),
         ([paced(label="a"), Recording(label="b")], "1 of 2 brought not one piece"),
@@ -72,6 +80,12 @@ def test_what_counts_as_a_stall_can_be_said() -> None:
     assert finding(recording, stall_ms=80) == "A stall of 100 ms after piece 3"
 
 
+@pytest.mark.parametrize(("wrong", "error"), [("80", TypeError), (True, TypeError), (-1, ValueError)])
+def test_what_counts_as_a_stall_is_a_number(wrong: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match="expected stall_ms as milliseconds >= 0"):
+        finding(paced(), stall_ms=wrong)
+
+
 def test_pieces_are_events_with_text_and_events_are_counted_where_there_is_none() -> None:
     """An empty first event (a role) and the end marker are no pieces."""
     times = [100 * MS, 150 * MS, 200 * MS, 600 * MS]
@@ -79,7 +93,7 @@ def test_pieces_are_events_with_text_and_events_are_counted_where_there_is_none(
     cut = Outcome("truncated")
     some = Recording(reads=reads, events=Events(times, text=["", "a", "b", ""]), outcome=cut)
     none = Recording(reads=reads, events=Events(times, data=["x"] * 4), outcome=cut)
-    assert finding(some) == "Cut after 2 pieces: truncated"
+    assert finding(some) == "Cut after 2 pieces and 400 ms of silence: truncated"
     assert finding(none) == "Cut after 4 events: truncated"
 
 

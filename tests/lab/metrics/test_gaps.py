@@ -161,3 +161,29 @@ def test_losses_are_those_of_a_slow_and_simple_count(sent: int, received: list[i
 
 def test_the_room_shows_its_names_and_nothing_else() -> None:
     assert dir(metrics) == sorted(metrics.__all__)
+
+
+# --- The silence before the end -------------------------------------------------------------------------------------
+
+
+def test_silence_lasts_to_the_cut_whatever_pinged_or_told_the_error_meanwhile() -> None:
+    assert metrics.end_silence([0, 20, 700], [True, True, False], 900, complete=False) == (20, 900)
+
+
+def test_a_complete_stream_ends_with_its_mark_and_not_with_its_connection() -> None:
+    assert metrics.end_silence([0, 20, 700], [True, True, False], 900, complete=True) == (20, 700)
+    assert metrics.end_silence([0, 20], [True, True], 900, complete=True) == (20, 900)
+
+
+def test_without_a_piece_there_is_no_silence_before_the_end() -> None:
+    assert metrics.end_silence([], [], 900, complete=False) is None
+    assert metrics.end_silence([5], [False], 900, complete=False) is None
+
+
+def test_an_end_before_the_last_piece_makes_no_silence() -> None:
+    assert metrics.end_silence([20], [True], 10, complete=False) == (20, 20)
+
+
+def test_what_python_was_late_at_the_last_read_is_no_silence() -> None:
+    assert metrics.end_silence([0, 20], [True, True], 900, complete=False, late_ns=870) == (20, 30)
+    assert metrics.end_silence([0, 20], [True, True], 900, complete=False, late_ns=890) == (20, 20)

@@ -18,5 +18,11 @@ def test_events_that_share_a_read_share_its_lateness() -> None:
 
 @pytest.mark.parametrize("limit", [0, -1, float("nan")])
 def test_a_limit_is_above_zero(limit: float) -> None:
-    with pytest.raises(ValueError, match="expected gap_ms above 0 ms"):
+    with pytest.raises(ValueError, match=r"expected gap_ms as milliseconds > 0, got .*; None: no limit"):
         metrics.SLO(gap_ms=limit)
+
+
+@pytest.mark.parametrize("limit", ["100", True, [100]])
+def test_a_limit_is_a_number(limit: object) -> None:
+    with pytest.raises(TypeError, match="expected ttft_ms as milliseconds > 0"):
+        metrics.SLO(ttft_ms=limit)  # type: ignore[arg-type]  # the claim

@@ -246,7 +246,12 @@ FIGURES = {
         others=[name for name in WAYS if name not in ("slow reader", "cut")],
     ),
     "backlog": Figure(draw=plots.backlog, finding=findings.backlog_finding, cases=list(WAYS), case=WAYS.__getitem__),
-    "hops": Figure(draw=plots.hops, finding=findings.hops_finding, cases=list(WAYS), case=WAYS.__getitem__),
+    "hops": Figure(
+        draw=plots.hops,
+        finding=findings.hops_finding,
+        cases=[name for name in WAYS if name not in ("client alone", "error")],  # of those there is none
+        case=WAYS.__getitem__,
+    ),
     "queues": Figure(
         draw=plots.queues,
         finding=findings.queues_finding,

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import pytest
 
-from streamkit.lab import plots
+from streamkit.lab import findings, plots
 from streamkit.lab.plots import palette
 from streamkit.lab.recording.recording import Recording
 from tests.figures import are_apart, are_readable, boxes, empty_axes, inside, key_of, labelled, note_of, title_of, words
 from tests.lab.plots.cases import FIGURES, drawn, made
+from tests.ways import DUE, later, way
 
 EVERY_CASE = [(figure, case) for figure, known in FIGURES.items() for case in known.cases]
 IN_OTHER_SIZES = [
@@ -145,7 +147,8 @@ def test_the_worst_verdict_is_that_of_the_recording_to_be_trusted_least() -> Non
 
 @pytest.mark.parametrize("figure", OF_SEVERAL)
 def test_one_several_or_named_recordings_are_taken(figure: str) -> None:
-    draw, one, two = FIGURES[figure].draw, made(label="one"), made(label="two")
+    draw = FIGURES[figure].draw
+    one, two = (way({"relay.sent": DUE}, later(DUE, 1), label=label) for label in ("one", "two"))
     assert title_of(draw(one)) == title_of(draw([one]))
     named = draw({"one": one, "two": two})
     listed = draw(recording for recording in (one, two))
@@ -159,6 +162,40 @@ def test_what_is_no_recording_is_refused_before_a_figure_is_made(figure: str, gi
     with pytest.raises(ValueError if none_of_several else TypeError, match=r"not iterable|expected a Recording"):
         FIGURES[figure].draw(given)
     assert plt.get_fignums() == []
+
+
+async def asked() -> Recording:
+    return made()
+
+
+@every_figure
+def test_of_a_coroutine_it_is_said_to_await_it_and_it_is_closed(figure: str) -> None:
+    """Else Python warned, too, that it was never awaited; here a warning is an error."""
+    with pytest.raises(TypeError, match="got a coroutine that is still to be one: await it"):
+        FIGURES[figure].draw(asked())
+    assert plt.get_fignums() == []
+
+
+@pytest.mark.parametrize("figure", [*OF_SEVERAL, "outcomes"])
+def test_coroutines_among_several_are_found_and_closed_too(figure: str) -> None:
+    for several in ([made(), asked(), asked()], {"a": asked(), "b": asked()}, (each() for each in (made, asked))):
+        with pytest.raises(TypeError, match="got a coroutine that is still to be one: await it"):
+            FIGURES[figure].draw(several)
+    assert plt.get_fignums() == []
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [plots.journey, plots.timeline, plots.outcomes, findings.held, findings.after_leaving, findings.policy_facts],
+)
+def test_a_task_is_told_to_be_awaited_and_goes_on(draw: Callable[[Any], Any]) -> None:
+    async def main() -> Recording:
+        task = asyncio.create_task(asked())
+        with pytest.raises(TypeError, match=r"got a .*Task that is still to be one: await it"):
+            draw(task)
+        return await task
+
+    assert asyncio.run(main()).outcome == "complete"
 
 
 def test_importing_the_figures_chooses_no_backend_and_loads_no_pyplot() -> None:

@@ -179,6 +179,12 @@ def test_a_timer_that_fired_is_a_line_and_the_silence_before_it_is_measured() ->
     assert not labelled(drawn("journey", "cut"), "_timer")
 
 
+def test_silence_before_a_complete_end_is_measured_too() -> None:
+    ax = plots.journey(way({"relay.sent": DUE}, DUE, "complete", 5000))
+    assert "nothing for 2,750 ms" in inside(ax)
+    assert not labelled(ax, "_cut")
+
+
 def test_what_never_arrived_stays_held_up_to_the_end() -> None:
     ax = drawn("journey", "cut")
     assert steps_of(ax, "_relay.send")[0][-1] == 1600

@@ -11,6 +11,7 @@ import pytest
 from matplotlib.axes import Axes
 
 from streamkit.lab import plots
+from streamkit.lab.findings.queues import queued
 from streamkit.lab.findings.stretches import held
 from streamkit.lab.plots import palette
 from streamkit.taps.gauges import GAUGES, Gauge
@@ -166,3 +167,11 @@ def test_without_gauges_words_say_so() -> None:
     ax = drawn("queues", "nothing")
     assert inside(ax) == ["no gauges in this recording (gauge_ms turns them on)"]
     assert not key_of(ax)
+
+
+@pytest.mark.parametrize("case", QUEUES)
+def test_the_most_that_lay_anywhere_is_the_top_of_what_is_drawn(case: str) -> None:
+    """The sentence and the picture say one number."""
+    ax, shown = drawn("queues", case), queued(queue_case(case))
+    heights = [np.asarray(line.get_ydata(), dtype=float) for line in ax.lines if line.get_label() != "_blocked"]
+    assert max((float(np.nanmax(each)) for each in heights if each.size), default=0) == shown.most

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from tests.figures import (
     inside,
     key_of,
     labelled,
+    title_of,
 )
 from tests.lab.plots.cases import made
 from tests.ways import MS
@@ -133,6 +135,29 @@ def test_the_silence_before_a_timeout_is_shown() -> None:
     ax = plots.timeline(made(5, outcome="timeout(idle)", tail=2000))
     assert len(labelled(ax, "_wait")) == 2
     assert "nothing for 2,000 ms" in inside(ax)
+
+
+def test_the_same_silence_is_marked_in_every_lane_whatever_event_tells_its_end() -> None:
+    """An error event comes at the end of a silence, and a mark behind it; neither is what the reader waited for."""
+    times = [300 * MS, 350 * MS, 2350 * MS]
+    texts = ["abc", "abc", ""]
+    told, marked = (
+        Recording(
+            reads=Reads(times, size=[9] * 3), events=Events(times, text=texts), outcome=outcome, sent_ns=0, ended_ns=end
+        )
+        for outcome, end in ((Outcome("error_event", "timeout_idle"), 2350 * MS), (Outcome("complete"), 3000 * MS))
+    )
+    cut = replace(made(2, first=300, outcome="truncated"), ended_ns=2350 * MS)
+    ax = plots.timeline({"told": told, "marked": marked, "cut": cut})
+    assert inside(ax).count("nothing for 2,000 ms") == 3
+    spans = [(wait.get_x(), wait.get_width()) for wait in labelled(ax, "_wait")]
+    assert spans == [(0, 300), (350, 2000)] * 3
+
+
+def test_silence_before_a_complete_end_is_a_stall_in_the_title() -> None:
+    ax = plots.timeline(made(5, tail=2000))
+    assert title_of(ax) == "A stall of 2,000 ms after piece 5, before the end"
+    assert len(labelled(ax, "_wait")) == 2
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,44 @@ def test_a_part_of_which_only_one_end_is_known_is_not_shown() -> None:
     assert not {"waited for a slot", "connecting", "TLS", "sending"} & set(rows(Recording(sent_ns=5)))
 
 
+def refused() -> Recording:
+    return Recording(
+        outcome=Outcome("refused", "connect"), error="no connection could be made", acquired_ns=MS, ended_ns=3 * MS
+    )
+
+
+def test_a_recording_without_an_event_tells_its_error_and_no_dashes() -> None:
+    assert refused().summary().rows() == [
+        ("outcome", "refused(connect)"),
+        ("error", "no connection could be made"),
+        ("events", "0"),
+        ("duration", "3.0 ms"),
+        ("waited for a slot", "1.0 ms"),
+        ("trust", "limited: no event came: nothing but the end was measured"),
+    ]
+    assert "–" not in str(refused().summary())
+    assert refused().summary()["error"] == "no connection could be made"
+
+
+def test_the_error_of_a_stream_that_had_begun_stands_below_its_outcome() -> None:
+    cut = Recording.from_pieces([(MS, "a")], outcome=Outcome("truncated"), error="the connection ended")
+    assert cut.summary().rows()[:2] == [("outcome", "truncated"), ("error", "the connection ended")]
+    assert "error" not in rows(paced(1, 2))
+
+
+def test_a_body_without_an_event_is_counted_in_reads_and_bytes() -> None:
+    found = rows(Recording(reads=Reads([MS], data=[b"<html>"]), outcome=Outcome("refused", 401)))
+    assert (found["events"], found["reads"], found["bytes"], found["stamps"]) == ("0", "1", "6", "socket")
+
+
+def test_silence_before_the_end_is_told_where_it_is_as_long_as_a_stall() -> None:
+    cut = Recording.from_pieces([(MS, "a"), (20 * MS, "b")], outcome=Outcome("truncated"), ended_ns=5020 * MS)
+    assert rows(cut)["silence before the end"] == "5000.0 ms"
+    assert cut.summary().silent_end_ms == 5000.0
+    assert replace(cut, ended_ns=200 * MS).summary().silent_end_ms is None
+    assert replace(cut, ended_ns=None).summary().silent_end_ms is None
+
+
 def test_hops_are_shown_where_others_saw_the_stream_too() -> None:
     recording = Recording.from_pieces([(9 * MS, "a"), (20 * MS, "b")], taps={"relay.sent": Tap([MS], [2], [2])})
     assert rows(recording)["relay.sent → client.read"] == "p50 8.00, p95 19.00, max 19.00 ms, held at most 2"
@@ -119,7 +158,8 @@ def test_a_recording_of_many_events_is_checked_and_summarised_without_a_python_l
 
 @pytest.mark.parametrize("stamps", ["kernel", "socket", "library"])
 def test_every_kind_of_stamp_is_named(stamps: str) -> None:
-    assert rows(Recording(stamps=stamps))["stamps"] == stamps  # type: ignore[arg-type]  # from a parameter
+    recording = Recording.from_pieces([(5, "a")], stamps=stamps)
+    assert rows(recording)["stamps"] == stamps
 
 
 class TestTheNumbers:
@@ -129,6 +169,7 @@ class TestTheNumbers:
         assert summary.pop("throughput_chars_per_s") == pytest.approx(3 / 0.48)
         assert summary == {
             "outcome": Outcome("complete"),
+            "error": None,
             "relay_outcome": None,
             "events": 4,
             "reads": 3,
@@ -154,6 +195,7 @@ class TestTheNumbers:
             "stall_threshold_ms": 250.0,
             "longest_stall_ms": 430.0,
             "longest_stall_after": 2,
+            "silent_end_ms": None,
             "coalesced_share": 0.25,
             "hops": (),
             "stamps": "socket",
@@ -189,9 +231,9 @@ class TestTheNumbers:
         assert any(re.fullmatch(r"time to first piece {8,20}100\.0 ms", line) for line in lines)
 
     def test_what_is_not_defined_is_shown_as_a_dash(self) -> None:
-        summary = Recording().summary()
-        assert summary.ttft_ms is summary.gap_p50_ms is summary.coalesced_share is None
-        assert re.search(r"^time to first piece +–$", str(summary), re.MULTILINE)
+        summary = paced(7).summary()
+        assert summary.gap_p50_ms is summary.throughput_chars_per_s is None
+        assert re.search(r"^gap p50 +–$", str(summary), re.MULTILINE)
 
     def test_the_summary_says_so_when_it_counts_from_the_call(self) -> None:
         assert "from the call" in str(Recording.from_pieces([(5, "a")]).summary())

@@ -91,8 +91,10 @@ def test_an_even_stream_with_kernel_times_is_good() -> None:
     assert paced().trust == Trust("good")
 
 
-def test_an_empty_recording_is_good_for_what_it_says() -> None:
-    assert judge(Recording(outcome=Outcome("refused", 503))) == Trust("good")
+@pytest.mark.parametrize("outcome", ["refused(connect)", "refused(503)", "timeout(first_piece)", "complete"])
+def test_where_no_event_came_nothing_is_good_for_nothing_was_measured(outcome: str) -> None:
+    verdict = judge(Recording(outcome=Outcome.parse(outcome)))
+    assert verdict == Trust("limited", ("no event came: nothing but the end was measured",))
 
 
 def test_the_text_is_the_level_and_its_reasons() -> None:

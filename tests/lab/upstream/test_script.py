@@ -72,6 +72,25 @@ def test_times_that_make_no_sense_are_refused_by_name(field: str, value: float) 
         Script(**{field: value})  # type: ignore[arg-type]  # mypy cannot see which field
 
 
+@pytest.mark.parametrize("field", ["first_piece_ms", "gap_ms", "jitter_ms", "seed"])
+@pytest.mark.parametrize("value", ["50", True, None])
+def test_what_is_no_number_is_refused_by_name(field: str, value: object) -> None:
+    with pytest.raises(TypeError, match=f"expected {field} as "):
+        Script(**{field: value})  # type: ignore[arg-type]  # mypy cannot see which field
+
+
+def test_the_bounds_of_a_truth_are_numbers() -> None:
+    with pytest.raises(TypeError, match="expected max_event_bytes as a number"):
+        Script().truth(max_event_bytes="64k")  # type: ignore[arg-type]  # the claim
+    with pytest.raises(ValueError, match="expected max_interim as a number"):
+        Script().truth(max_interim=-1)
+
+
+def test_pieces_that_are_none_are_refused() -> None:
+    with pytest.raises(TypeError, match="expected pieces as a text or a sequence of its pieces, got 5"):
+        Script(5)  # type: ignore[arg-type]  # the claim
+
+
 def test_an_empty_piece_is_refused() -> None:
     with pytest.raises(ValueError, match="non-empty strings"):
         Script(["a", ""])
