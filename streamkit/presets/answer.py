@@ -63,6 +63,7 @@ class Answer:
         self.failure: ProviderError | None = None
         self.finish_reason: str | None = None
         self._unread: Counter[str] = Counter()
+        self._behind = 0  # pieces behind the end
         self._rules = preset.rules
         self._needs_sign = preset.has_end_marker
         self._recognised = False
@@ -88,6 +89,7 @@ class Answer:
         """
         pieces: list[Piece] = []
         if self.complete:
+            self._behind += sum(isinstance(self._rules.read_by_rules(event), Piece) for event in events)
             return pieces
         run = iter(events)
         if not self._recognised:
@@ -140,6 +142,8 @@ class Answer:
         """What has to be known about its texts: what could not be read or was left out, and what they seem to be."""
         unread = sorted((+self._unread).items())
         notes = [f"events that could not be read ({code}): {count}" for code, count in unread]
+        if self._behind:
+            notes.append(f"pieces behind the end, which are no part of the answer: {self._behind}")
         notes += [] if self._choices is None else self._choices.notes()
         return notes if self._repeats is None else [*notes, *self._repeats.notes()]
 
