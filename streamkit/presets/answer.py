@@ -66,6 +66,7 @@ class Answer:
         self.finish_reason: str | None = None
         self.thought = False
         self._unread: Counter[str] = Counter()
+        self._behind = 0  # pieces behind the end
         # Reasoning that the preset does not show is looked for until the first text: it is a sign of life.
         self._rules = preset.with_reasoning().rules
         self._shown = None if preset.show_reasoning else preset.rules
@@ -93,6 +94,7 @@ class Answer:
         """
         pieces: list[Piece] = []
         if self.complete:
+            self._behind += sum(isinstance(self._rules.read_by_rules(event), Piece) for event in events)
             return pieces
         run = iter(events)
         if not self.recognised:
@@ -147,6 +149,8 @@ class Answer:
         """What has to be known about its texts: what could not be read or was left out, and what they seem to be."""
         unread = sorted((+self._unread).items())
         notes = [f"events that could not be read ({code}): {count}" for code, count in unread]
+        if self._behind:
+            notes.append(f"pieces behind the end, which are no part of the answer: {self._behind}")
         notes += [] if self._choices is None else self._choices.notes()
         return notes if self._repeats is None else [*notes, *self._repeats.notes()]
 

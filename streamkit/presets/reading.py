@@ -174,15 +174,8 @@ TABLE = (
         ends=(
             EndMark(where="type == 'message-end'", reason="delta.finish_reason"),
             EndMark(where="@data == '[DONE]'", conclusive=False),  # stands behind message-end, which has said it all
-            EndMark(reason=Extractor("finish_reason", where="message exists"), conclusive=False),
         ),
-        whole=Extractor("message.content[*].text", where="finish_reason exists"),
-        signs=(
-            "type == 'message-start'",
-            "type == 'content-start'",
-            "type == 'content-delta'",
-            ("message.content exists", "finish_reason exists"),
-        ),
+        signs=("type == 'message-start'", "type == 'content-start'", "type == 'content-delta'"),
         ask=asking.cohere,
         write=writing.COHERE,
     ),

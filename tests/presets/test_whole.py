@@ -45,11 +45,6 @@ ANSWERS: dict[str, tuple[str, dict[str, Any], str | None]] = {
         "STOP",
     ),
     "ollama": ("ollama", {"model": "m", "message": {"content": "hi"}, "done": True, "done_reason": "stop"}, "stop"),
-    "cohere": (
-        "cohere",
-        {"message": {"content": [{"type": "text", "text": "hi"}]}, "finish_reason": "COMPLETE"},
-        "COMPLETE",
-    ),
     "dashscope": ("dashscope", {"output": {"text": "hi", "finish_reason": "stop"}, "request_id": "1"}, "stop"),
     "text generation inference": (
         "huggingface",

@@ -46,7 +46,7 @@ from streamkit.transport.refusals import reason_behind
 if TYPE_CHECKING:
     from streamkit.transport import ReadPart
 
-__all__ = ["llm", "retry_after_s"]
+__all__ = ["finish_wait_s", "llm", "retry_after_s"]
 
 MAX_RETRY_AFTER_S: Final = 60
 MAX_FINISH_WAIT_S: Final = 5.0
@@ -195,6 +195,8 @@ async def _iterated(
         pieces = reading.feed(data, time.monotonic_ns())
         if reading.thought:
             into.thinking()
+        if reading.signed:
+            waiting.read()
         if reading.saw_event:
             yield pieces
         if reading.over:

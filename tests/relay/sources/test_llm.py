@@ -14,11 +14,22 @@ import pytest
 
 from streamkit.presets.asking import UpstreamRequest
 from streamkit.relay.failure import Failed, Failure
+from streamkit.relay.settings import Deadlines
 from streamkit.relay.sources.llm import llm, retry_after_s
 from streamkit.relay.sources.source import Into
 from streamkit.taps import StreamTaps
 from tests.fakes import run_in_fake_time
-from tests.relay.sources.upstreams import CHUNKED, Answering, Chunk, failed, joined, relay, stream, upstream_over
+from tests.relay.sources.upstreams import (
+    CHUNKED,
+    Answering,
+    Chunk,
+    Wire,
+    failed,
+    joined,
+    relay,
+    stream,
+    upstream_over,
+)
 
 
 @pytest.mark.parametrize(
@@ -265,3 +276,22 @@ def test_why_the_provider_ended_is_told_where_it_said_so_in_a_word_that_can_be_s
 
     asyncio.run(main())
     assert heard == told
+
+
+def test_a_transport_that_hands_its_reads_out_is_left_too_when_nothing_comes_behind_a_finish_reason() -> None:
+    class Endless(Wire):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            for data in stream("openai", "a")[:-1]:
+                yield data
+            while True:
+                await asyncio.sleep(0.01)
+                yield b"event: ping\ndata: {}\n\n"
+
+    answering = Answering()
+    answering.wire = Endless(())
+
+    async def main() -> list[str]:
+        asked = upstream_over(answering, deadlines=Deadlines(idle_s=0.2))
+        return [piece.text async for pieces in llm(asked, asked.question("hi"), Into()) for piece in pieces]
+
+    assert asyncio.run(asyncio.wait_for(main(), 10)) == ["a"]
