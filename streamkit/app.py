@@ -20,7 +20,7 @@ from sanic.response import json
 
 from streamkit.inside_sanic import NEVER_S
 from streamkit.outcome import Outcome
-from streamkit.presets import Preset
+from streamkit.presets import PresetLike
 from streamkit.relay.delivery.answer import problem, refusal
 from streamkit.relay.delivery.policy import Policy
 from streamkit.relay.failure import Failed, Failure
@@ -78,7 +78,7 @@ def create_blueprint(*, name: str = "streamkit", **relay: Any) -> Blueprint:
 def create_app(
     *,
     upstream: str | None = None,
-    preset: str | Preset | None = None,
+    preset: PresetLike | None = None,
     key: str | None = None,
     model: str | None = None,
     extra: Mapping[str, object] | None = None,
@@ -93,10 +93,11 @@ def create_app(
 
         sk.serve(lambda: sk.create_app(upstream="http://127.0.0.1:8000/v1", preset="openai"))
 
-    `upstream` is the provider's full endpoint, `preset` (a name or a `Preset`) how it is asked and read, `key` goes
-    where that provider wants it, `extra` joins the request body, `reasoning=True` passes thinking on. `trace=True`
-    keeps the times of each stream's events (`streamkit.taps`) and what is logged of it: `GET /streams/<id>/taps` tells
-    both, and the upstream is given the stream's id. `policy` says what is done for a client that cannot keep up (see
+    `upstream` is the provider's full endpoint, `preset` how it is asked and read: a name (an alias such as "groq"
+    needs `model` too), a `Preset`, or an `Extractor`, whose upstream is asked by a form. `key` goes where that
+    provider wants it, `extra` joins the request body, `reasoning=True` passes thinking on. `trace=True` keeps the
+    times of each stream's events (`streamkit.taps`) and what is logged of it: `GET /streams/<id>/taps` tells both,
+    and the upstream is given the stream's id. `policy` says what is done for a client that cannot keep up (see
     `Policy`); a request may ask for another one (`Prefer: backpressure=latest`), within `max_pending_bytes` and
     `write_stall_s`.
     `transport` is an httpx2 transport instead of our own. `settings` are the fields of `Deadlines`, `Limits`,

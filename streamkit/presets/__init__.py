@@ -10,13 +10,15 @@ and a scripted upstream writes what the rules read (`Writer`, in `writing`), so 
     detect(events)                            # -> "gemini", or None
 
 Doors: `preset`, `presets`, `writer` and `detect`, which know the providers by name; `Preset`, `EndMark`, `ErrorMark`
-and `Writer`, of which a provider of one's own is made; `asking` for questions and requests.
+and `Writer`, of which a provider of one's own is made, and `PresetLike`, what is taken for one; `unreadable`, which
+knows the media types that no preset reads; `asking` for questions and requests.
 """
 
 from __future__ import annotations
 
 from streamkit.extractor.pieces import End, ExtractionError, Piece, ProviderError
-from streamkit.presets.registry import ALIASES, PRESETS, detect, preset, presets, writer
+from streamkit.presets.foreign import unreadable
+from streamkit.presets.registry import ALIASES, PRESETS, PresetLike, detect, preset, presets, writer
 from streamkit.presets.rules import EndMark, ErrorMark, Preset
 from streamkit.presets.writing import Writer
 
@@ -29,10 +31,12 @@ __all__ = [
     "ExtractionError",
     "Piece",
     "Preset",
+    "PresetLike",
     "ProviderError",
     "Writer",
     "detect",
     "preset",
     "presets",
+    "unreadable",
     "writer",
 ]

@@ -36,6 +36,8 @@ __all__ = [
     "STREAMKIT_NDJSON",
     "WATSONX",
     "Writer",
+    "json_event",
+    "remember",
 ]
 
 SSE_TYPE = "text/event-stream; charset=utf-8"
@@ -119,9 +121,20 @@ class Writer:
         return f"<Writer {self.name}, {self.content_type}>"
 
     def __reduce__(self) -> str | tuple[Any, ...]:
-        # Those below are made of lambdas, which pickle cannot carry: as constants of this module, they go by name.
-        constant = self.name.upper().replace("-", "_")
-        return constant if globals().get(constant) is self else super().__reduce__()
+        # Those of the known providers are made of lambdas, which pickle cannot carry: they go by name.
+        return (_known, (self.name,)) if _KNOWN.get(self.name) is self else super().__reduce__()
+
+
+_KNOWN: dict[str, Writer] = {}
+
+
+def _known(name: str) -> Writer:
+    return _KNOWN[name]
+
+
+def remember(*writers: Writer) -> None:
+    """These go by their names into other processes, which remember the same ones."""
+    _KNOWN.update({one.name: one for one in writers})
 
 
 def _dumps(value: Mapping[str, Any]) -> str:
@@ -135,6 +148,11 @@ def _sse(data: str | Mapping[str, Any], *, event: str = "", id: str = "", colon:
     fields += [f"id{colon}{id}"] if id else []
     fields += [f"data{colon}{line}" for line in text.split("\n")]
     return (end.join(fields) + end * 2).encode()
+
+
+def json_event(value: Any, *, event: str = "", end: str = "\n") -> bytes:
+    """One Server-Sent Event whose data is this JSON value; `end` ends its lines."""
+    return _sse(orjson.dumps(value).decode(), event=event, end=end)
 
 
 def _line(value: Mapping[str, Any]) -> bytes:
@@ -413,13 +431,13 @@ HUGGINGFACE = Writer(
 STREAMKIT = Writer(
     name="streamkit",
     piece_event=lambda text, index: _sse({"text": text}, id=str(index + 1)),
-    closing=lambda _: [_sse({"outcome": "complete"}, event="done")],
+    closing=lambda index: [_sse({"outcome": "complete", "pieces": index}, event="done")],
     error_event=lambda code: _sse({"code": code, "outcome": f"error_event({code})"}, event="error"),
 )
 STREAMKIT_NDJSON = Writer(
     name="streamkit-ndjson",
     content_type=NDJSON_TYPE,
     piece_event=lambda text, _: _line({"text": text}),
-    closing=lambda _: [_line({"done": {"outcome": "complete"}})],
+    closing=lambda index: [_line({"done": {"outcome": "complete", "pieces": index}})],
     error_event=lambda code: _line({"error": {"code": code, "outcome": f"error_event({code})"}}),
 )

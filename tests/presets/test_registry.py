@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -35,8 +36,11 @@ def test_an_unknown_name_raises_and_lists_the_known_ones_closest_first() -> None
 
 def test_aliases_lead_to_the_preset_whose_language_they_speak() -> None:
     for alias, name in ALIASES.items():
-        assert preset(alias) == PRESETS[name]
+        assert replace(preset(alias), name=name, ask=PRESETS[name].ask) == PRESETS[name]
+        assert preset(alias).name == alias
     assert {"openrouter", "groq", "deepseek", "seed", "azure"} <= set(presets())
+    assert {"zhipu", "zai", "moonshot", "minimax", "siliconflow", "volcengine", "qwen"} <= set(ALIASES)
+    assert {"lmstudio", "llamacpp", "sglang", "litellm", "vllm"} <= set(ALIASES)
 
 
 def test_a_writer_is_found_by_any_name_and_by_its_preset() -> None:

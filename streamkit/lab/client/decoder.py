@@ -6,6 +6,7 @@ The head decides, once, how the body is read:
 
     status other than 2xx     the problem is collected; there are no events
     compressed unasked        nothing: its bytes are counted by whoever feeds them
+    a binary stream           nothing: `unread` says so
     text/event-stream         SSEParser     ─┐
     NDJSON by any name        NDJSONParser  ─┴▶ PieceReader (a preset, given or guessed) ─▶ a row of `events`
     anything else             text: what one read brought is one event
@@ -29,11 +30,12 @@ from streamkit.lab.client.ending import accepted
 from streamkit.lab.client.piece_reader import PieceReader
 from streamkit.lab.recording.recorded import Events
 from streamkit.parser import NDJSONParser, ServerSentEvent, SSEParser
+from streamkit.presets import unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from streamkit.presets import Preset
+    from streamkit.presets import PresetLike
 
 __all__ = ["Decoder"]
 
@@ -52,15 +54,14 @@ class Decoder:
     problem   the body behind a status other than 2xx
     """
 
-    def __init__(
-        self, preset: str | Preset | None = None, reasoning: bool = False, max_events: int = 1_000_000
-    ) -> None:
+    def __init__(self, preset: PresetLike | None = None, reasoning: bool = False, max_events: int = 1_000_000) -> None:
         self.events = Events()
         self.final = False
         self.bound: str | None = None
         self.problem = bytearray()
         self._pieces = PieceReader(preset, reasoning)
         self._room = max_events
+        self._unreadable = False
         self._parser: SSEParser | NDJSONParser | None = None
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
         self._notes: list[str] = []
@@ -70,10 +71,14 @@ class Decoder:
         """Choose how to read; names of `headers` in lower case."""
         media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
         encoding = headers.get("content-encoding", "identity").strip().lower()
+        self._pieces.headers = headers
         if not accepted(status):
             self._decode = self._collect_problem
         elif encoding not in ("", "identity"):
             self._notes.append("the body is compressed although that was not asked for; its bytes are kept undecoded")
+        elif (said := unreadable(media_type)) is not None:
+            self._unreadable = True
+            self._notes.append(said)
         elif media_type == "text/event-stream":
             self._parser, self._decode = SSEParser(), self._parse
         elif media_type in NDJSON_TYPES:
@@ -110,7 +115,7 @@ class Decoder:
     @property
     def unread(self) -> str | None:
         """Why the first event that could not be read could not; None if all could."""
-        return self._pieces.unread_code
+        return "binary_stream" if self._unreadable else self._pieces.unread_code
 
     @property
     def preset(self) -> str | None:

@@ -6,10 +6,12 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from streamkit.extractor.pieces import End, ExtractionError, Piece, ProviderError
-from streamkit.presets import Preset, detect
+from streamkit.presets import Preset, PresetLike, detect
 from streamkit.presets import preset as find_preset
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from streamkit.parser import ServerSentEvent
 
 __all__ = ["PieceReader"]
@@ -20,13 +22,15 @@ DETECT_WITHIN: Final = 32  # events; a provider's shape shows in the first few
 class PieceReader:
     """What one answer's events say; `final` once nothing that comes can change how it ended."""
 
-    def __init__(self, preset: str | Preset | None, reasoning: bool) -> None:
+    def __init__(self, preset: PresetLike | None, reasoning: bool) -> None:
         self.error: str | None = None
         self.error_data = ""
         """The data of the event that reported it."""
         self.final = False
+        self.headers: Mapping[str, str] = {}
+        """The answer's, by which some presets are guessed."""
         self._reasoning = reasoning
-        self._preset = None if preset is None else find_preset(preset, reasoning=reasoning)
+        self._preset: Preset | None = None if preset is None else find_preset(preset, reasoning=reasoning)
         self._waiting: list[ServerSentEvent] = []  # seen before a preset was found
         self._guessing = preset is None
         self._ended = False
@@ -51,7 +55,7 @@ class PieceReader:
         if not self._guessing:
             return [self._read(event)]
         self._waiting.append(event)
-        found = detect(self._waiting)
+        found = detect(self._waiting, self.headers)
         if found is None:
             self._guessing = len(self._waiting) < DETECT_WITHIN
             return [("", "")]
@@ -62,7 +66,10 @@ class PieceReader:
     def notes(self) -> list[str]:
         notes = [f"events that could not be read ({code}): {count}" for code, count in sorted(self._unread.items())]
         if self._preset is None and self._waiting:
-            notes.append("no preset fits the events, so there is no text; name one with preset=")
+            notes.append(
+                "no preset fits the events, so there is no text: name one with preset= (--preset), or say where the "
+                "text stands with preset=sk.Extractor('path') (--text PATH)"
+            )
         return notes
 
     def _read(self, event: ServerSentEvent) -> tuple[str, str]:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from streamkit.lab.client.pace import Reader
     from streamkit.lab.recording.recording import Recording
-    from streamkit.presets import Preset
+    from streamkit.presets import PresetLike
     from streamkit.taps.gauges import Values
     from streamkit.transport import Body, ReadPart
 
@@ -61,7 +61,7 @@ async def record(
     timeout: httpx2.Timeout | float | None = DEFAULT_TIMEOUT,  # noqa: ASYNC109  httpx's word; it is per operation
     total_s: float | None = None,
     client: Any = None,
-    preset: str | Preset | None = None,
+    preset: PresetLike | None = None,
     reasoning: bool = False,
     label: str = "",
     on_piece: Callable[[str], object] | None = None,
@@ -87,7 +87,8 @@ async def record(
 
     accept      the media type to ask for, or short for one: "text", "sse", "ndjson"; any other header, and a list of
                 media types, goes into `headers`
-    preset      name or Preset by which text is found in events; None: guessed from the first events
+    preset      name or Preset by which text is found in events, or an Extractor, which only says where it stands;
+                None: guessed from the first events and the head
     reasoning   thinking pieces are recorded too, apart from the text
     on_piece    called with each piece of text as it is decoded; what it takes is time in which nothing is read.
     keep_bytes  keep the body's bytes, up to 8 MiB or up to the number given

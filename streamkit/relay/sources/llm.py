@@ -21,7 +21,7 @@ import httpx2
 from streamkit.extractor.pieces import ExtractionError, Piece, ProviderError
 from streamkit.outcome import Outcome
 from streamkit.parser import ServerSentEvent
-from streamkit.presets import Preset
+from streamkit.presets import Preset, unreadable
 from streamkit.presets.asking import UpstreamRequest
 from streamkit.relay.failure import Failed, Failure
 from streamkit.relay.sources.post import post
@@ -138,6 +138,8 @@ async def _check_head(response: httpx2.Response, preset: Preset) -> None:
     if response.headers.get("content-encoding", "identity").lower() not in {"identity", ""}:
         raise Failed(_unusable("upstream_content_encoding", "the upstream compressed its answer unasked"))
     media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if (said := unreadable(media_type)) is not None:
+        raise Failed(_unusable("upstream_content_type", said))
     if media_type in FOREIGN_TYPES:
         raise Failed(_unusable("upstream_content_type", f"the upstream answered with {media_type}"))
     if media_type == "application/json" and preset.grammar != "ndjson":
