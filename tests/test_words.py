@@ -20,8 +20,10 @@ from streamkit.taps.gauges import GAUGES
 PACKAGE = Path(streamkit.__file__).parent
 PAGE = (PACKAGE.parent / "docs" / "words.md").read_text(encoding="utf-8")
 PLACES = sorted(set(re.findall(r"`(streamkit(?:\.\w+)+)`", PAGE)))
-TWO_OF_A_NAME = {"Cut"}
-"""A fault of a script and a toxic of a network: `sk.faults.Cut`, `sk.net.Cut`."""
+TWO_OF_A_NAME = {"Cut", "Answer"}
+"""A fault of a script and a toxic of a network: `sk.faults.Cut`, `sk.net.Cut`; and both sides of a relay have an answer:
+the provider's, which is read, and the client's, which is written.
+"""
 
 
 def table(first: str) -> list[str]:

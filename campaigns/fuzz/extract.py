@@ -142,7 +142,7 @@ def check_preset(source: ByteSource) -> None:
     known = replace(known, show_reasoning=bool(source.number(2)))  # a new one: it has learnt no shapes yet
     events = [some_event(known, source) for _ in range(source.number(8))]
     events *= 1 + source.number(6) * 4  # a shape must come often before there is a plan for it
-    single = [known._reader.read_by_rules(event) for event in events]  # the rules are what a plan only shortens
+    single = [known.rules.read_by_rules(event) for event in events]  # the rules are what a plan only shortens
     for result in single:
         check_result(result)
     want = flattened(single)

@@ -29,10 +29,11 @@ class Compiled:
 class Document:
     """One event on its way through several extractors: its JSON is decoded once, and only when somebody asks.
 
-    `json` is the decoded data, MISSING where that is blank or malformed; `problem` the first ExtractionError met.
+    `json` is the decoded data, MISSING where that is blank or malformed; `problem` the first ExtractionError met;
+    `is_mixed` says that beside texts that were joined there stood something else.
     """
 
-    __slots__ = ("data", "event", "id", "json", "problem")
+    __slots__ = ("data", "event", "id", "is_mixed", "json", "problem")
     json: Any
 
     def __init__(self, data: str | bytes, event: str = "message", id: str = "") -> None:  # noqa: A002  # the field's name
@@ -40,6 +41,7 @@ class Document:
         self.event = event
         self.id = id
         self.problem: ExtractionError | None = None
+        self.is_mixed = False
 
     @classmethod
     def of(cls, data: str | bytes | ServerSentEvent) -> Document:

@@ -13,7 +13,8 @@ from typing import Any
 from streamkit.errors import PathSyntaxError
 from streamkit.extractor.document import ROOTS, Compiled, Document, Where
 from streamkit.extractor.follow import collector, finder, first_key, straight
-from streamkit.extractor.path import Condition, Path, PathSpec, WhereSpec, conditions
+from streamkit.extractor.misfit import Misfit, misfit_of
+from streamkit.extractor.path import Condition, Path, PathSpec, WhereSpec, conditions, kinds_of
 from streamkit.extractor.pieces import ExtractionError, Piece
 from streamkit.parser import ServerSentEvent
 
@@ -30,7 +31,9 @@ class Extractor(Compiled):
 
     Each path is an expression (`"choices[0].delta.content"`), a sequence (`["choices", 0, "delta", "content"]`), or
     None for the event's data itself. `where` is one condition or several, all of which must hold: expressions
-    (`"type == 'delta'"`) or tuples `(path, "==" or "!=", value)`. Only strings count as text, and "" is no text.
+    (`"type == 'delta'"`) or tuples `(path, "==" or "!=", value)`. Only strings count as text; "", null and what is
+    absent are no text. What else stands where text belongs is told by `read`: unless another of the paths goes on into
+    it (`"content"` beside `"content[*].text"`), it is an ExtractionError, `wrong_type`.
 
     Raises PathSyntaxError for a path or a condition that does not compile. Calling it never raises because of what
     stands on the wire.
@@ -53,10 +56,17 @@ class Extractor(Compiled):
         return direct(data.data if type(data) is ServerSentEvent else data)  # type: ignore[arg-type]  # narrowed
 
     def read(self, data: str | bytes | ServerSentEvent) -> Piece | ExtractionError | None:
-        """As calling it, but tells malformed data (an ExtractionError) from absent text (None)."""
+        """As calling it, but tells absent text (None) from malformed data, and from what stands there and is no text:
+        an ExtractionError.
+
+            >>> sk.Extractor("a[*].b").read('{"a": [{"b": 7}]}').message
+            'expected text at a[*].b, got a number'
+        """
         document = Document.of(data)
         text = self.text(document)
-        return Piece(text) if text else document.problem
+        if text:
+            return (self._misfit(document) if document.is_mixed else None) or Piece(text)
+        return document.problem or self._misfit(document)
 
     @cached_property
     def text(self) -> Callable[[Document], str]:
@@ -75,6 +85,15 @@ class Extractor(Compiled):
             return ""
 
         return text
+
+    @property
+    def is_plain(self) -> bool:
+        """It has conditions, and each of them asks for one value."""
+        return bool(self.where) and all(condition.path.plain for condition in self.where)
+
+    @cached_property
+    def _misfit(self) -> Misfit:
+        return misfit_of(self.paths, self.where, kinds_of(self.paths))
 
     @cached_property
     def needed_key(self) -> str | None:
@@ -118,6 +137,8 @@ def _alternative(path: Path, guards: tuple[Condition, ...]) -> Callable[[Documen
         for item in found:
             if type(item) is ExtractionError:
                 document.problem = document.problem or item
+            elif type(item) is not str and item is not None:
+                document.is_mixed = True
         return "".join([item for item in found if type(item) is str])
 
     return joined

@@ -7,10 +7,11 @@ into closures, one for each stretch, of which each knows its own way only. What 
     straight        data → text or None               a path without conditions and `[*]`: an Extractor's quickest way
     finder          value → what stands there         one stretch; MISSING where it leads nowhere
     collector       value, list → all values found    any path; tells a string that should be JSON and is not
-    texter          value → the texts, joined         any path; as collector, but quicker: for plans, passes that over
+    texter          value → the texts, joined         any path; as collector, but quicker: for plans, which leave what
+                                                      is odd to the rules
     condition_test  value → bool                      a condition: by finder, or by collector where it has special steps
 
-Conditions that share a path's beginning through a special step are handed along (`_split`) and tested behind it, on
+Conditions that share a path's beginning through a special step are handed along (`split`) and tested behind it, on
 the very element that the text is taken from; all others are tested where the path begins.
 """
 
@@ -24,7 +25,7 @@ from typing import Any, Final, TypeAlias
 
 import orjson
 
-from streamkit.extractor.path import EVERY, JSON, Condition, Path, Special, Step
+from streamkit.extractor.path import EVERY, JSON, Condition, Kinds, Path, Special, Step
 from streamkit.extractor.pieces import ExtractionError
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "finder",
     "first_key",
     "needed_key",
+    "split",
     "straight",
     "texter",
 ]
@@ -43,7 +45,7 @@ __all__ = [
 Find: TypeAlias = Callable[[Any], Any]
 Collect: TypeAlias = Callable[[Any, list[Any]], None]
 Test: TypeAlias = Callable[[Any], bool]
-Text: TypeAlias = Callable[[Any], str]
+Text: TypeAlias = Callable[[Any], str | None]
 
 
 class _Missing(Enum):
@@ -250,7 +252,7 @@ def collector(steps: Sequence[Step], guards: Sequence[Condition] = ()) -> Collec
     special step is tested behind that step, on the same element; the others are tested here. A string that should
     be JSON and is not appends its ExtractionError.
     """
-    special, here, behind = _split(steps, guards)
+    special, here, behind = split(steps, guards)
     find = finder(steps[:special])
     if special == len(steps):
         walk = _leaf(find)
@@ -260,7 +262,7 @@ def collector(steps: Sequence[Step], guards: Sequence[Condition] = ()) -> Collec
     return _guarded(here, walk) if here else walk
 
 
-def _split(
+def split(
     steps: Sequence[Step], guards: Sequence[Condition]
 ) -> tuple[int, list[Callable[[Any], bool]], list[Condition]]:
     """Where the first special step is (or the end), the guards to be tested before it, and those behind it."""
@@ -323,19 +325,49 @@ def _in_json(find: Find, follow: Collect) -> Collect:
     return in_json
 
 
-def texter(steps: Sequence[Step], guards: Sequence[Condition] = ()) -> Text:
+def texter(
+    steps: Sequence[Step], guards: Sequence[Condition] = (), kinds: Kinds | None = None, *, alone: bool = False
+) -> Text:
     """As `collector`, but quicker: returns the strings joined, and passes over what is malformed.
 
+    None where a value stands of a kind that `kinds` does not expect there: what that is, a closer look has to tell.
+    With `alone`, also where the first list on the way has several elements, or one for which `guards` do not hold.
     Meant for the common case, in which a path leads through lists of one element to one string.
     """
-    special, here, behind = _split(steps, guards)
+    return _texter(steps, guards, _Expected(kinds or {}, ()), alone)
+
+
+class _Expected:
+    """The kinds that are expected along a path: which of them, at a place, are nothing to this path, and no misfit."""
+
+    def __init__(self, kinds: Kinds, place: tuple[Step, ...]) -> None:
+        self._kinds = kinds
+        self._place = place
+
+    def beyond(self, *steps: Step) -> _Expected:
+        return _Expected(self._kinds, (*self._place, *steps))
+
+    def at(self, *steps: Step) -> frozenset[type]:
+        expected: frozenset[type] = self._kinds.get((*self._place, *steps), frozenset())
+        return expected | _NOTHING
+
+
+_NOTHING: Final[frozenset[type]] = frozenset((type(None), _Missing))
+
+
+def _texter(steps: Sequence[Step], guards: Sequence[Condition], expected: _Expected, alone: bool) -> Text:
+    special, here, behind = split(steps, guards)
     test = _all_of(here)
     if special == len(steps):
-        return _text_leaf(steps, test)
+        return _text_leaf(steps, test, expected, None if alone else "")
     if test is None and EVERY not in steps and all(map(_ends_in_key, _stretches(steps))):
         return _text_straight(steps)
-    follow = texter(steps[special + 1 :], behind)
-    walk = _text_every(steps[:special], follow) if steps[special] is EVERY else _text_in_json(steps[:special], follow)
+    stretch, beyond = steps[:special], expected.beyond(*steps[: special + 1])
+    if steps[special] is EVERY:
+        follow = _texter(steps[special + 1 :], behind, beyond, alone)
+        walk = _text_every(stretch, follow, expected.at(*stretch), alone)
+    else:
+        walk = _text_in_json(stretch, _texter(steps[special + 1 :], behind, beyond, alone), expected.at(*stretch))
     return walk if test is None else lambda value: walk(value) if test(value) else ""
 
 
@@ -352,30 +384,50 @@ def _both(one: Test, other: Test) -> Test:
     return lambda value: one(value) and other(value)
 
 
-def _text_leaf(steps: Sequence[Step], test: Test | None) -> Text:
-    """The test comes last: mostly it holds, and mostly there is no text where it would not."""
+def _text_leaf(steps: Sequence[Step], test: Test | None, expected: _Expected, missed: str | None) -> Text:
+    """The test comes last: mostly it holds, and mostly there is no text where it would not; then `missed` is given."""
     if len(steps) == 2 and isinstance(steps[0], str) and isinstance(steps[1], str):
-        return _text_two_keys(steps[0], steps[1], test)
-    find = _reach(steps)
+        return _text_two_keys(steps[0], steps[1], test, expected, missed)
     if len(steps) == 1 and isinstance(steps[0], str):
-        key = steps[0]
-        return lambda value: (
-            found
-            if type(value) is dict and type(found := value.get(key)) is str and (test is None or test(value))
-            else ""
-        )
-    return lambda value: found if type(found := find(value)) is str and (test is None or test(value)) else ""
+        return _text_key(steps[0], test, expected, missed)
+    find, nothing = _exactly(steps), expected.at(*steps)
+
+    def text(value: Any) -> str | None:
+        found = find(value)
+        if type(found) is str:
+            return found if test is None or test(value) else missed
+        return "" if type(found) in nothing else None
+
+    return text
 
 
-def _text_two_keys(outer: str, inner: str, test: Test | None) -> Text:
-    def text(value: Any) -> str:
+def _text_key(key: str, test: Test | None, expected: _Expected, missed: str | None) -> Text:
+    nothing = expected.at(key)
+
+    def text(value: Any) -> str | None:
+        if type(value) is dict:
+            found = value.get(key)
+            if type(found) is str:
+                return found if test is None or test(value) else missed
+            return "" if type(found) in nothing else None
+        return None
+
+    return text
+
+
+def _text_two_keys(outer: str, inner: str, test: Test | None, expected: _Expected, missed: str | None) -> Text:
+    nothing, no_object = expected.at(outer, inner), expected.at(outer)
+
+    def text(value: Any) -> str | None:
         if type(value) is dict:
             within = value.get(outer)
             if type(within) is dict:
                 found = within.get(inner)
-                if type(found) is str and (test is None or test(value)):
-                    return found
-        return ""
+                if type(found) is str:
+                    return found if test is None or test(value) else missed
+                return "" if type(found) in nothing else None
+            return "" if type(within) in no_object else None
+        return None
 
     return text
 
@@ -383,55 +435,80 @@ def _text_two_keys(outer: str, inner: str, test: Test | None) -> Text:
 def _text_straight(steps: Sequence[Step]) -> Text:
     first, *behind_json = _stretches(steps)
 
-    def text(value: Any) -> str:
+    def text(value: Any) -> str | None:
+        step: Any = None
         try:
             for step in first:
                 value = value[step]
             for stretch in behind_json:
                 if type(value) is not str:
-                    return ""
+                    return None
                 value = orjson.loads(value)
                 for step in stretch:
                     value = value[step]
-        except (LookupError, TypeError, orjson.JSONDecodeError):
+        except LookupError:
+            return "" if _is_absent(value, step) else None
+        except orjson.JSONDecodeError:
             return ""
-        return value if type(value) is str else ""
+        except TypeError:  # null on the way, which is nothing, or a misfit
+            return None
+        return value if type(value) is str else "" if value is None else None
 
     return text
 
 
-def _text_every(steps: Sequence[Step], follow: Text) -> Text:
-    if len(steps) == 1 and isinstance(steps[0], str):
-        return _text_every_at(steps[0], follow)
-    find = _reach(steps)
+def _is_absent(value: Any, step: Any) -> bool:
+    """`value[step]` is a LookupError; and not only because `value` is of another kind than the step is made for."""
+    return type(value) is (dict if type(step) is str else list)
 
-    def text(value: Any) -> str:
+
+def _text_every(steps: Sequence[Step], follow: Text, nothing: frozenset[type], alone: bool) -> Text:
+    several = _nobody if alone else _joined(follow)
+    if len(steps) == 1 and isinstance(steps[0], str):
+        return _text_every_at(steps[0], follow, several, nothing)
+    find = _exactly(steps)
+
+    def text(value: Any) -> str | None:
         items = find(value)
         if type(items) is not list:
-            return ""
-        return follow(items[0]) if len(items) == 1 else "".join(map(follow, items))
+            return "" if type(items) in nothing else None
+        return follow(items[0]) if len(items) == 1 else several(items)
 
     return text
 
 
-def _text_every_at(key: str, follow: Text) -> Text:
-    def text(value: Any) -> str:
+def _text_every_at(key: str, follow: Text, several: Text, nothing: frozenset[type]) -> Text:
+    def text(value: Any) -> str | None:
         if type(value) is dict:
             items = value.get(key)
             if type(items) is list:
-                return follow(items[0]) if len(items) == 1 else "".join(map(follow, items))
-        return ""
+                return follow(items[0]) if len(items) == 1 else several(items)
+            return "" if type(items) in nothing else None
+        return None
 
     return text
 
 
-def _text_in_json(steps: Sequence[Step], follow: Text) -> Text:
-    find = _reach(steps)
+def _nobody(items: Any) -> str | None:
+    """No element is alone in a list of several."""
+    return None if items else ""
 
-    def text(value: Any) -> str:
+
+def _joined(follow: Text) -> Text:
+    def joined(items: Any) -> str | None:
+        texts = [follow(item) for item in items]
+        return None if None in texts else "".join(texts)  # type: ignore[arg-type]  # none of them is None
+
+    return joined
+
+
+def _text_in_json(steps: Sequence[Step], follow: Text, nothing: frozenset[type]) -> Text:
+    find = _exactly(steps)
+
+    def text(value: Any) -> str | None:
         inner = find(value)
         if type(inner) is not str:
-            return ""
+            return "" if type(inner) in nothing else None
         try:
             value = orjson.loads(inner)
         except orjson.JSONDecodeError:
@@ -441,18 +518,30 @@ def _text_in_json(steps: Sequence[Step], follow: Text) -> Text:
     return text
 
 
-def _reach(steps: Sequence[Step]) -> Find:
-    """As `finder`, by Python's own indexing (see `straight`): quicker on long paths, if they lead somewhere."""
-    if len(steps) < 3 or not isinstance(steps[-1], str):
-        return finder(steps)
+_ODD: Final = object()
+"""Found where a path goes on into a value of another kind: by a closer look, a misfit or nothing."""
+
+
+def _exactly(steps: Sequence[Step]) -> Find:
+    """As `finder`, by Python's own indexing (see `straight`), which is quicker; _ODD where the path meets another kind
+    of value than it is made for (null among them, which is none to the rules).
+    """
+    if not steps:
+        return lambda value: value
+    if not isinstance(steps[-1], str):
+        strictly = finder(steps)
+        return lambda value: _ODD if (found := strictly(value)) is MISSING else found
     path: tuple[Any, ...] = tuple(steps)
 
-    def reach(value: Any) -> Any:
+    def find(value: Any) -> Any:
+        step: Any = None
         try:
             for step in path:
                 value = value[step]
-        except (LookupError, TypeError):
-            return MISSING
+        except LookupError:
+            return None if _is_absent(value, step) else _ODD
+        except TypeError:
+            return _ODD
         return value
 
-    return reach
+    return find

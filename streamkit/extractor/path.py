@@ -36,12 +36,14 @@ __all__ = [
     "JSON",
     "Condition",
     "ConditionSpec",
+    "Kinds",
     "Path",
     "PathSpec",
     "Special",
     "Step",
     "WhereSpec",
     "conditions",
+    "kinds_of",
 ]
 
 
@@ -400,3 +402,23 @@ def _condition(spec: Any) -> Condition:
         raise PathSyntaxError(f"{expected}, got {spec!r}", repr(spec), 0)
     path, operator, literal = spec
     return Condition(Path.of(path), operator, literal)
+
+
+Kinds: TypeAlias = dict[tuple[Step, ...], frozenset[type]]
+"""Which kinds of value (str, list, dict) paths expect, by the steps that lead there."""
+
+
+def kinds_of(paths: Iterable[Path]) -> Kinds:
+    """What these paths together expect, place by place: a list where one goes on by `[*]`, text where one ends."""
+    kinds: dict[tuple[Step, ...], set[type]] = {}
+    for path in paths:
+        for number in range(len(path.steps) + 1 if path.root == "json" else 0):
+            kinds.setdefault(path.steps[:number], set()).add(_kind_for(path.steps[number : number + 1]))
+    return {place: frozenset(found) for place, found in kinds.items()}
+
+
+def _kind_for(following: Sequence[Step]) -> type:
+    """The kind of value that the next step goes into; text at the end."""
+    if not following or following[0] is JSON:
+        return str
+    return dict if isinstance(following[0], str) else list

@@ -31,7 +31,8 @@ class Piece(NamedTuple):
         >>> sk.preset("ollama").read(sk.ServerSentEvent(data='{"response": "hi", "done": false}'))
         Piece(text='hi', reasoning='', end=None)
 
-    `end` is set when this very event also ends the stream, so that joining the texts of all pieces loses nothing.
+    `end` is set when this very event also ends the stream, or says that it failed (by a finish reason `error` beside
+    its last words), so that joining the texts of all pieces loses nothing.
 
     A tuple, as events are, because there are as many pieces as events and a frozen dataclass takes five times as long
     to make. It therefore equals the plain tuple of its fields; no End or error is a tuple, so it never equals those.
@@ -39,7 +40,7 @@ class Piece(NamedTuple):
 
     text: str
     reasoning: str = ""
-    end: End | None = None
+    end: End | ProviderError | None = None
 
 
 def weigh(pieces: Sequence[Piece]) -> tuple[int, int]:
@@ -71,5 +72,8 @@ class ExtractionError(ProviderError):
         'malformed_json'
 
     Codes: `malformed_json`, `too_deep` (1024 levels), `number_too_large` (beyond a double), `lone_surrogate` (half of
-    a character in an escape), `invalid_utf8`; and of the relay `too_many_values` (see `streamkit.relay.bounds`).
+    a character in an escape), `invalid_utf8`; `wrong_type` (a number, a list, an object where text belongs, or a
+    payload that should be an object and is a list, a string or a number); of a whole `streamkit.presets.Answer`
+    `not_cumulative` (texts that should repeat all before them, and do not) and `mixed_choices` (text of several choices
+    in one, found too late); and of the relay `too_many_values` (see `streamkit.relay.bounds`).
     """

@@ -45,13 +45,25 @@ class SSEParser(Lines):
 
     `last_event_id` is the id to start from, as an EventSource keeps it when it reconnects.
 
+    `strays`: servers that fail in mid-stream write past the grammar, which ignores that. With True it is an event of
+    its own, behind that of its block: a field named `error` (llama.cpp) one of type "error", bare JSON in place of
+    fields one of type "message".
+
+        >>> sk.SSEParser(strays=True).feed(b'error: {"code": 500}\\n\\n')
+        [ServerSentEvent(event='error', data='{"code": 500}', id='')]
+
     Attributes: `last_event_id`, the standard's last event ID string, set by each blank line; `retry_ms`, the
     reconnection time the stream asked for, or None; `comments`, how many comment lines came (heartbeats, usually);
     `unfinished`, see `close`.
     """
 
     def __init__(
-        self, *, max_line_bytes: int = 1 << 20, max_event_bytes: int = 1 << 20, last_event_id: str = ""
+        self,
+        *,
+        max_line_bytes: int = 1 << 20,
+        max_event_bytes: int = 1 << 20,
+        last_event_id: str = "",
+        strays: bool = False,
     ) -> None:
         super().__init__()
         self.last_event_id = last_event_id
@@ -69,6 +81,9 @@ class SSEParser(Lines):
         self._id = last_event_id
         self._size = 0  # bytes of its lines so far; 0: no event in progress
         self._idle = False  # nothing is pending anywhere: a batch of whole events may go the short way
+        self._hears_strays = strays
+        self._stray: list[str] = []
+        self._stray_type = ""
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else f"{len(self._line) + self._size} bytes pending"
@@ -101,7 +116,7 @@ class SSEParser(Lines):
         """
         if not self._closed:
             self.unfinished = self._what_is_cut()
-            self._data, self._idle = [], False
+            self._data, self._stray, self._idle = [], [], False
             self._end()
         return []
 
@@ -179,6 +194,7 @@ class SSEParser(Lines):
         """The line at `pos` breaks a bound: forget its event, remember what stands behind it, and say so."""
         self._line.clear()
         self._data.clear()
+        self._stray.clear()
         self._type, self._id, self._size = "", self.last_event_id, 0
         self._skipping, self._skipped_newline = True, False
         behind = self._skip(data, pos)
@@ -234,6 +250,17 @@ class SSEParser(Lines):
             self.comments += 1
         elif name == "retry" and value.isascii() and value.isdigit():
             self.retry_ms = _clamped(value)
+        elif self._hears_strays:
+            self._keep_stray(name, value, line)
+
+    def _keep_stray(self, name: str, value: str, line: str) -> None:
+        """A line that the grammar ignores: the field `error`, or the first or a further line of bare JSON."""
+        if name == "error" and not self._stray:
+            self._stray.append(value)
+            self._stray_type = "error"
+        elif self._stray or line[0] in "{[":
+            self._stray_type = self._stray_type if self._stray else "message"
+            self._stray.append(line)
 
     def _dispatch(self, events: list[ServerSentEvent]) -> None:
         """A blank line: commit the id, then let the event go if it has a data line at all."""
@@ -242,6 +269,9 @@ class SSEParser(Lines):
             data = "\n".join(self._data)
             events.append(_new_tuple(ServerSentEvent, (self._type or "message", data, self._id)))
             self._data.clear()
+        if self._stray:
+            events.append(_new_tuple(ServerSentEvent, (self._stray_type, "\n".join(self._stray), self._id)))
+            self._stray.clear()
         self._type, self._size = "", 0
 
     def _what_is_cut(self) -> ServerSentEvent | None:
@@ -254,6 +284,8 @@ class SSEParser(Lines):
             self.retry_ms = retry_ms  # its last digits may be missing
         elif not self._size:
             return None
+        if self._stray and not self._data:
+            return ServerSentEvent(self._stray_type, "\n".join(self._stray), self._id)
         return ServerSentEvent(self._type or "message", "\n".join(self._data), self._id)
 
 

@@ -9,14 +9,22 @@ and a scripted upstream writes what the rules read (`Writer`, in `writing`), so 
     writer("gemini").piece("hi", 0)           # -> one event, as bytes
     detect(events)                            # -> "gemini", or None
 
-Doors: `preset`, `presets`, `writer` and `detect`, which know the providers by name; `Preset`, `EndMark`, `ErrorMark`
-and `Writer`, of which a provider of one's own is made, and `PresetLike`, what is taken for one; `unreadable`, which
-knows the media types that no preset reads; `asking` for questions and requests.
+One event is read by itself; a stream by an `Answer`, which remembers what its events together tell: whether its end is
+proven, why it ended, which of several choices it is.
+
+    answer = Answer(preset("openai"))
+    answer.read(events)                       # -> list[Piece]
+    answer.problem_at_end(clean=True)         # -> None: it is whole
+
+Doors: `preset`, `presets`, `writer` and `detect`, which know the providers by name; `Answer`; `Preset`, `EndMark`,
+`ErrorMark` and `Writer`, of which a provider of one's own is made, and `PresetLike`, what is taken for one;
+`unreadable`, which knows the media types that no preset reads; `asking` for questions and requests.
 """
 
 from __future__ import annotations
 
 from streamkit.extractor.pieces import End, ExtractionError, Piece, ProviderError
+from streamkit.presets.answer import Answer
 from streamkit.presets.foreign import unreadable
 from streamkit.presets.registry import ALIASES, PRESETS, PresetLike, detect, preset, presets, writer
 from streamkit.presets.rules import EndMark, ErrorMark, Preset
@@ -25,6 +33,7 @@ from streamkit.presets.writing import Writer
 __all__ = [
     "ALIASES",
     "PRESETS",
+    "Answer",
     "End",
     "EndMark",
     "ErrorMark",

@@ -8,7 +8,8 @@ from typing import Any
 
 from streamkit.extractor import Extractor
 from streamkit.presets.asking import Body, Question, UpstreamRequest, plain_text, without_system
-from streamkit.presets.rules import COMMON_ERRORS, EndMark, ErrorMark, Preset
+from streamkit.presets.marks import COMMON_ERRORS, EndMark, ErrorMark
+from streamkit.presets.rules import Preset
 from streamkit.presets.writing import Writer, json_event
 
 __all__ = ["CLOUDS"]
@@ -212,8 +213,6 @@ def _interaction(kind: str, status: str) -> bytes:
     return _interactions(kind, interaction=interaction)
 
 
-_FAILED = ("failed", "cancelled")
-
 # Until May 2026 the events were called `content.delta` and `interaction.complete`.
 GEMINI_INTERACTIONS = Preset(
     name="gemini-interactions",
@@ -226,8 +225,8 @@ GEMINI_INTERACTIONS = Preset(
         Extractor("delta.content.text", where=("event_type == 'content.delta'", "delta.type == 'thought_summary'")),
     ),
     ends=(
-        EndMark(where="event_type == 'interaction.completed'", reason="interaction.status", failures=_FAILED),
-        EndMark(where="event_type == 'interaction.complete'", reason="interaction.status", failures=_FAILED),
+        EndMark(where="event_type == 'interaction.completed'", reason="interaction.status"),
+        EndMark(where="event_type == 'interaction.complete'", reason="interaction.status"),
         EndMark(where="@data == '[DONE]'", conclusive=False),  # stands behind it
     ),
     errors=(

@@ -9,7 +9,8 @@ from typing import Any
 
 from streamkit.extractor import Extractor
 from streamkit.presets.asking import Question, UpstreamRequest, as_prompt
-from streamkit.presets.rules import COMMON_ERRORS, EndMark, ErrorMark, Preset
+from streamkit.presets.marks import COMMON_ERRORS, EndMark, ErrorMark
+from streamkit.presets.rules import Preset
 from streamkit.presets.writing import Writer, json_event
 
 __all__ = ["ENGINES"]
@@ -79,9 +80,7 @@ SGLANG_GENERATE = Preset(
     text=Extractor("text", where=_ONLY),
     ends=(
         EndMark(where="@data == '[DONE]'"),
-        EndMark(
-            reason=Extractor("meta_info.finish_reason.type", where=_ONLY), conclusive=False, failures=("abort", "error")
-        ),
+        EndMark(reason=Extractor("meta_info.finish_reason.type", where=_ONLY), conclusive=False),
     ),
     errors=(
         ErrorMark(

@@ -10,7 +10,9 @@ from uuid import uuid4
 
 from streamkit.extractor import Extractor
 from streamkit.presets.asking import Message, Question, UpstreamRequest, as_prompt, plain_text
-from streamkit.presets.rules import COMMON_ERRORS, EndMark, ErrorMark, Preset
+from streamkit.presets.failures import BROKEN
+from streamkit.presets.marks import COMMON_ERRORS, EndMark, ErrorMark
+from streamkit.presets.rules import Preset
 from streamkit.presets.writing import Writer, json_event
 
 __all__ = ["FRAMEWORKS"]
@@ -48,7 +50,7 @@ DIFY = Preset(
     ),
     ends=(
         EndMark(where="event == 'message_end'"),
-        EndMark(where="event == 'workflow_finished'", reason="data.status", failures=("stopped",)),
+        EndMark(where="event == 'workflow_finished'", reason="data.status", failures=(*BROKEN, "stopped")),
         EndMark(where="event == 'workflow_paused'", reason="data.status", conclusive=False),
     ),
     errors=(
@@ -105,7 +107,9 @@ AI_SDK = Preset(
     reasoning=Extractor("delta", where="type == 'reasoning-delta'"),
     ends=(
         EndMark(where="@data == '[DONE]'"),
-        EndMark(where="type == 'finish'", reason="finishReason", conclusive=False, failures=("error",)),
+        EndMark(
+            where="type == 'finish'", reason="finishReason", conclusive=False, failures=("error",)
+        ),  # "other" is none
     ),
     errors=(
         ErrorMark(where="type == 'error'", code="errorText", message="errorText"),
@@ -171,7 +175,7 @@ LANGGRAPH = Preset(
         where="[0].type == 'AIMessageChunk'",
     ),
     ends=(  # newer servers say nothing at the end, older ones `end`
-        EndMark(where="@event == 'end'", conclusive=False),
+        EndMark(where="@event == 'end'", conclusive=False, optional=True),
         EndMark(
             reason=Extractor(
                 "[0].response_metadata.finish_reason",
@@ -179,7 +183,7 @@ LANGGRAPH = Preset(
                 where="[0].type == 'AIMessageChunk'",
             ),
             conclusive=False,
-            failures=("error",),
+            optional=True,
         ),
     ),
     signs=(("[0].type == 'AIMessageChunk'", "[1].langgraph_step exists", "[1].langgraph_node exists"),),
@@ -216,8 +220,8 @@ LANGSERVE = Preset(
         "additional_kwargs.reasoning_content", "content[*].thinking", "content[*].reasoning", where="@event == 'data'"
     ),
     ends=(
-        EndMark(where="@event == 'end'", conclusive=False),
-        EndMark(reason="response_metadata.finish_reason", conclusive=False, failures=("error",)),
+        EndMark(where="@event == 'end'", conclusive=False, optional=True),
+        EndMark(reason="response_metadata.finish_reason", conclusive=False, optional=True),
     ),
     errors=(ErrorMark(where="@event == 'error'", code=("status_code", "code", "error")), ErrorMark(at="error")),
     signs=(("@event == 'data'", "type == 'AIMessageChunk'", "content exists"),),

@@ -15,6 +15,7 @@ two ways to read, and the longer one (`read_by_rules`) decides alone what an eve
     the plan finds text or reasoning                               by its plan: a Piece
     it finds none, and nothing can be malformed (`sure`)           by its plan: nothing
     it finds none, and a string of JSON may be malformed           by rules, to tell it
+    it finds something of another type, or another choice          by rules, to tell it
 
 What a shape decides about a rule: a condition on `@event` is settled by the type; a path whose first key is not there
 leads nowhere; a condition that then fails strikes its rule off. What remains of the conditions is tested on the values.
@@ -27,7 +28,7 @@ from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from streamkit.extractor import Extractor
 from streamkit.extractor.follow import MISSING, all_hold, collector, condition_test, decode, finder, first_key, texter
-from streamkit.extractor.path import JSON, Condition, Path
+from streamkit.extractor.path import EVERY, JSON, Condition, Kinds, Path
 
 __all__ = [
     "BY_RULES",
@@ -45,7 +46,7 @@ __all__ = [
 ]
 
 Alarm: TypeAlias = Callable[[Any], object]
-Text: TypeAlias = Callable[[Any], str]
+Text: TypeAlias = Callable[[Any], str | None]
 T = TypeVar("T")
 
 # Bounds against streams in which every event has another shape.
@@ -73,6 +74,10 @@ class Shape(NamedTuple):
         key = first_key(path)
         return key is None or key in self.keys
 
+    def may_hold(self, extractor: Extractor) -> bool:
+        """False where none of its texts can stand in such an event."""
+        return any(map(self.has, extractor.paths))
+
     def left(self, where: Iterable[Condition]) -> list[Condition] | None:
         """The conditions that remain to be tested on the JSON; None where one fails for every event of this shape."""
         left = []
@@ -96,11 +101,11 @@ class Shape(NamedTuple):
 class Plan(NamedTuple):
     """How an event of one shape is read, from its decoded JSON.
 
-    `text` gives None where a rule for errors or ends may apply. `sure` is False where having found nothing may mean
-    that something was malformed.
+    `text` gives None where a rule for errors or ends may apply, both give it where something stands that needs a closer
+    look. `sure` is False where having found nothing may mean that something was malformed.
     """
 
-    text: Callable[[Any], str | None]
+    text: Text
     reasoning: Text | None
     sure: bool
 
@@ -135,27 +140,48 @@ class Plans(dict[tuple[str, ...], Plan]):
         return plan
 
 
-def text_of(extractors: Iterable[Extractor], shape: Shape) -> Text | None:
-    """The first text that the extractors find in such an event; None where none of them can."""
+def text_of(
+    extractors: Iterable[Extractor], shape: Shape, kinds: Kinds | None = None, choices: str | None = None
+) -> Text | None:
+    """The first text that the extractors find in such an event; None where none of them can.
+
+    It gives None itself where, no text being found, something stands that `kinds` does not expect, or another choice
+    than that of index 0: what to make of that is for the rules to say.
+    """
     texts: list[Text] = []
     for extractor in extractors:
         guards = shape.left(condition for condition in extractor.where if condition.path.plain)
         if guards is not None:
             guards += [condition for condition in extractor.where if not condition.path.plain]
-            texts += [texter(path.steps, guards) for path in extractor.paths if shape.has(path)]
-    return _first_of(texts) if texts else None
+            alone = any(guard.path.steps == (choices, EVERY, "index") for guard in guards)
+            texts += [texter(path.steps, guards, kinds, alone=alone) for path in extractor.paths if shape.has(path)]
+    return _first_text(texts) if texts else None
 
 
-def text_unless(
-    alarm: Alarm | None, reasons: Iterable[Extractor], texts: Iterable[Extractor], shape: Shape
-) -> Callable[[Any], str | None]:
-    """As `text_of`, but None where the alarm is true or one of `reasons` finds a text."""
-    text = text_of(texts, shape) or (lambda _: "")
+def _first_text(several: Sequence[Text]) -> Text:
+    first, *others = several
+    if not others:
+        return first
+    other = _first_text(others)
+
+    def text(value: Any) -> str | None:
+        found = first(value)
+        if found:
+            return found
+        rest = other(value)
+        return rest if rest or found is not None else None
+
+    return text
+
+
+def text_unless(alarm: Alarm | None, reasons: Iterable[Extractor], text: Text | None, shape: Shape) -> Text:
+    """As `text`, but None where the alarm is true or one of `reasons` finds a text."""
     alarms = [one for one in (alarm, text_of(reasons, shape)) if one is not None]
+    find = text or (lambda _: "")
     if not alarms:
-        return text
+        return find
     alarming = _first_of(alarms)
-    return lambda value: None if alarming(value) else text(value)
+    return lambda value: None if alarming(value) else find(value)
 
 
 def has_json_steps(extractors: Iterable[Extractor]) -> bool:

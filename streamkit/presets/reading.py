@@ -24,16 +24,32 @@ def _first_choice(*paths: str) -> Extractor:
     return Extractor(*(f"choices[*].{path}" for path in paths), where="choices[*].index == 0 or absent")
 
 
-# Chat completions; a list of typed parts is Mistral's, `text` the older completions API's.
-_CHAT_TEXT = _first_choice("delta.content", "delta.content[*].text", "text")
-# `reasoning_content` is DeepSeek's, Qwen's and vLLM's, `reasoning` OpenRouter's and Groq's, the list Mistral's.
-_CHAT_REASONING = _first_choice("delta.reasoning_content", "delta.reasoning", "delta.content[*].thinking[*].text")
+# Chat completions; a list of typed parts is Mistral's, `text` the older completions API's. A refusal is an answer.
+_CHAT_TEXT = _first_choice("delta.content", "delta.content[*].text", "text", "delta.refusal")
+# `reasoning_content` is DeepSeek's, Qwen's, GLM's and vLLM's, `reasoning` OpenRouter's, Groq's and Ollama's, the list
+# in the content Mistral's, `reasoning_details` OpenRouter's again (text or a summary), `thinking` MiMo's.
+_CHAT_REASONING = _first_choice(
+    "delta.reasoning_content",
+    "delta.reasoning",
+    "delta.content[*].thinking[*].text",
+    "delta.reasoning_details[*].text",
+    "delta.reasoning_details[*].summary",
+    "delta.thinking",
+)
+# One whole message, in place of deltas.
+_CHAT_WHOLE = _first_choice("message.content", "message.content[*].text", "message.refusal")
 _DONE = EndMark(where="@data == '[DONE]'")
-_FINISH_REASON = EndMark(reason=_first_choice("finish_reason"), conclusive=False, failures=("error",))
+_FINISH_REASON = EndMark(reason=_first_choice("finish_reason"), conclusive=False)
+# What gateways that speak OpenAI's language report in ways of their own: MiniMax.
+_BASE_RESP = ErrorMark(at="base_resp.status_code", code="base_resp.status_code", message="base_resp.status_msg")
 
 _OPENAI = Preset(
     name="openai",
-    text=(Extractor("delta", where="type == 'response.output_text.delta'"), _CHAT_TEXT),
+    text=(
+        Extractor("delta", where="type == 'response.output_text.delta'"),
+        _CHAT_TEXT,
+        Extractor("delta", where="type == 'response.refusal.delta'"),
+    ),
     reasoning=(
         _CHAT_REASONING,
         Extractor("delta", where="type == 'response.reasoning_summary_text.delta'"),
@@ -43,12 +59,24 @@ _OPENAI = Preset(
         _DONE,
         EndMark(where="type == 'response.completed'", reason="response.status"),
         EndMark(where="type == 'response.incomplete'", reason="response.incomplete_details.reason"),
+        EndMark(where="type == 'response.done'", reason="response.status", conclusive=False),
+        EndMark(where="object == 'response'", reason=("incomplete_details.reason", "status"), conclusive=False),
         _FINISH_REASON,
     ),
+    whole=(
+        Extractor("text", where="type == 'response.output_text.done'"),
+        Extractor("refusal", where="type == 'response.refusal.done'"),
+        _CHAT_WHOLE,
+        Extractor("response.output[*].content[*].text", where="type == 'response.completed'"),
+        Extractor("output[*].content[*].text", where="object == 'response'"),
+    ),
+    choices="choices",
     errors=(
         *COMMON_ERRORS,
+        _BASE_RESP,
         ErrorMark(where="type == 'error'"),
         ErrorMark(where="type == 'response.failed'", code="response.error.code", message="response.error.message"),
+        ErrorMark(where="type == 'response.cancelled'", code="response.status"),
     ),
     signs=("choices exists", "type == 'response.created'", "type == 'response.output_text.delta'"),
     ask=asking.openai,
@@ -56,7 +84,10 @@ _OPENAI = Preset(
 )
 
 # Our own relay, and a relay behind a relay.
-_STREAMKIT_ENDS = (EndMark(where="@event == 'done'"), EndMark(where="done exists"))
+_STREAMKIT_ENDS = (
+    EndMark(where="@event == 'done'", reason="finish_reason"),
+    EndMark(where="done exists", reason="done.finish_reason"),
+)
 
 TABLE = (
     Preset(
@@ -68,11 +99,19 @@ TABLE = (
     ),
     Preset(
         name="anthropic",
-        text=Extractor("delta.text", where=("type == 'content_block_delta'", "delta.type == 'text_delta'")),
+        text=(
+            Extractor("delta.text", where=("type == 'content_block_delta'", "delta.type == 'text_delta'")),
+            Extractor("content_block.text", where="type == 'content_block_start'"),  # "", but for some gateways
+        ),
         reasoning=Extractor(
             "delta.thinking", where=("type == 'content_block_delta'", "delta.type == 'thinking_delta'")
         ),
-        ends=(EndMark(where="type == 'message_stop'"),),
+        ends=(
+            EndMark(where="type == 'message_stop'"),
+            EndMark(reason=Extractor("delta.stop_reason", where="type == 'message_delta'"), conclusive=False),
+            EndMark(reason=Extractor("stop_reason", where="type == 'message'"), conclusive=False),
+        ),
+        whole=Extractor("content[*].text", where="type == 'message'"),
         errors=(*COMMON_ERRORS, ErrorMark(where="type == 'error'")),
         signs=("type == 'message_start'", "type == 'content_block_start'", "type == 'content_block_delta'"),
         ask=asking.anthropic,
@@ -83,6 +122,15 @@ TABLE = (
         text=Extractor("candidates[0].content.parts[*].text", where="candidates[0].content.parts[*].thought != true"),
         reasoning=Extractor(
             "candidates[0].content.parts[*].text", where="candidates[0].content.parts[*].thought == true"
+        ),
+        ends=(
+            EndMark(
+                reason=Extractor(
+                    "candidates[0].finishReason",
+                    where="candidates[0].finishReason != 'FINISH_REASON_UNSPECIFIED'",
+                ),
+                conclusive=False,
+            ),
         ),
         errors=(
             ErrorMark(at="error", code=("error.status", "error.code")),
@@ -98,7 +146,7 @@ TABLE = (
         grammar="ndjson",
         text=("response", "message.content"),
         reasoning=("thinking", "message.thinking"),
-        ends=(EndMark(where="done == true", reason="done_reason"),),
+        ends=(EndMark(where="done == true", reason="done_reason"), EndMark(reason="done_reason", conclusive=False)),
         signs=(("done exists", "model exists"),),
         ask=asking.ollama,
         write=writing.OLLAMA,
@@ -108,7 +156,7 @@ TABLE = (
         text=Extractor("delta.message.content.text", where="type == 'content-delta'"),
         reasoning=Extractor("delta.message.content.thinking", where="type == 'content-delta'"),
         ends=(
-            EndMark(where="type == 'message-end'", reason="delta.finish_reason", failures=("ERROR", "TIMEOUT")),
+            EndMark(where="type == 'message-end'", reason="delta.finish_reason"),
             EndMark(where="@data == '[DONE]'", conclusive=False),  # stands behind message-end, which has said it all
         ),
         signs=("type == 'message-start'", "type == 'content-start'", "type == 'content-delta'"),
@@ -120,13 +168,15 @@ TABLE = (
         text=_CHAT_TEXT,
         reasoning=_CHAT_REASONING,
         ends=(_DONE, _FINISH_REASON),
+        whole=_CHAT_WHOLE,
+        choices="choices",
         signs=(("choices exists", "p exists"), "choices[*].delta.content[*].type exists"),  # p is its padding
         ask=asking.mistral,
         write=writing.MISTRAL,
     ),
     Preset(
         name="dashscope",
-        text=("output.text", "output.choices[0].message.content", "output.choices[0].message.content[*].text"),
+        text=Extractor("output.text", "output.choices[0].message.content", "output.choices[0].message.content[*].text"),
         reasoning=("output.choices[0].message.reasoning_content",),
         ends=(  # until the last event, finish_reason is the string "null"
             EndMark(reason=Extractor("output.finish_reason", where="output.finish_reason != 'null'")),
@@ -142,7 +192,7 @@ TABLE = (
     Preset(
         name="replicate",
         text=Extractor("@data", where="@event == 'output'"),
-        ends=(EndMark(where="@event == 'done'", reason="reason", failures=("error", "canceled")),),
+        ends=(EndMark(where="@event == 'done'", reason="reason"),),
         errors=(ErrorMark(where="@event == 'error'"),),
         signs=("@event == 'output'",),
         ask=asking.replicate,
@@ -156,6 +206,7 @@ TABLE = (
             EndMark(where="@event == 'conversation.chat.completed'"),
             EndMark(where="@event == 'done'", conclusive=False),  # often never terminated, so the grammar drops it
         ),
+        whole=Extractor("content", where=("@event == 'conversation.message.completed'", "type == 'answer'")),
         errors=(
             *COMMON_ERRORS,
             ErrorMark(where="@event == 'conversation.chat.failed'", code="last_error.code", message="last_error.msg"),
@@ -167,6 +218,13 @@ TABLE = (
     Preset(
         name="watsonx",
         text="results[0].generated_text",
+        ends=(
+            EndMark(
+                reason=Extractor("results[0].stop_reason", where="results[0].stop_reason != 'not_finished'"),
+                conclusive=False,
+                optional=True,
+            ),
+        ),
         errors=(ErrorMark(at="errors", code="errors[*].code", message="errors[*].message"), *COMMON_ERRORS),
         signs=("results[0].generated_text exists",),
         ask=asking.watsonx,

@@ -16,7 +16,8 @@ from streamkit.presets.asking import Compatible
 from streamkit.presets.clouds import CLOUDS
 from streamkit.presets.engines import ENGINES
 from streamkit.presets.frameworks import FRAMEWORKS
-from streamkit.presets.rules import EndMark, Preset
+from streamkit.presets.marks import EndMark
+from streamkit.presets.rules import Preset
 from streamkit.presets.writing import Writer, remember
 
 __all__ = ["ALIASES", "PRESETS", "PresetLike", "detect", "preset", "presets", "writer"]
@@ -83,7 +84,7 @@ def preset(which: PresetLike, *, reasoning: bool = False) -> Preset:
 def _of_text(text: Extractor) -> Preset:
     if any(path.root == "data" and not path.steps for path in text.paths):  # it would take the end mark for text
         text = Extractor(*text.paths, where=(*text.where, "@data != '[DONE]'"))
-    return Preset(name="extractor", text=text, ends=(EndMark(where="@data == '[DONE]'", conclusive=False),))
+    return Preset(name="extractor", text=text, ends=(EndMark(where="@data == '[DONE]'", optional=True),))
 
 
 def writer(which: PresetLike) -> Writer:

@@ -340,4 +340,4 @@ def test_events_of_many_or_long_keys_are_not_remembered_and_read_all_the_same() 
     for keys in (map(str, range(plans.MAX_KEYS)), ["k" * plans.MAX_KEY_CHARACTERS]):
         event = ServerSentEvent(data=json.dumps(dict.fromkeys(keys) | {"text": "a"}))
         assert read(rules, event) == Piece("a")
-    assert not rules._reader.plans
+    assert not rules.rules.plans

@@ -60,7 +60,7 @@ def test_of_an_extractor_a_preset_is_made_that_reads_only_text() -> None:
     made = preset(Extractor("body.say"))
     assert (made.name, made.has_end_marker) == ("extractor", False)
     assert made.read(event({"body": {"say": "hi"}})) == Piece("hi")
-    assert made.read(event("[DONE]")) == End(conclusive=False)
+    assert made.read(event("[DONE]")) == End()
     assert made.read(event({"error": "busy"})) == ProviderError("busy", "busy")
     assert made == preset(Extractor("body.say"))
     with pytest.raises(ConfigError, match="write="):

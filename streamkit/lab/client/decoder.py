@@ -80,7 +80,7 @@ class Decoder:
             self._unreadable = True
             self._notes.append(said)
         elif media_type == "text/event-stream":
-            self._parser, self._decode = SSEParser(), self._parse
+            self._parser, self._decode = SSEParser(strays=True), self._parse
         elif media_type in NDJSON_TYPES:
             self._parser, self._decode = NDJSONParser(), self._parse
         else:
@@ -95,6 +95,11 @@ class Decoder:
         """The body is over: what still waits came with this last read. `whole`: and nothing of it was left out."""
         if self._parser is not None:
             yield from self._rows(self._parser.close() if whole else [], read, at_ns)
+            late_text, late_reasoning = self._pieces.close()
+            if late_text or late_reasoning:
+                self.events.text[-1] += late_text
+                self.events.reasoning[-1] += late_reasoning
+                yield len(self.events) - 1, late_text
             if self._parser.unfinished is not None:
                 self._notes.append("the stream ended inside an event; that event was dropped")
         if (rest := self._utf8.decode(b"", final=True)) and self.events:
@@ -123,9 +128,24 @@ class Decoder:
         return None if self._parser is None else self._pieces.name
 
     @property
-    def unmarked(self) -> str | None:
-        """The same where that provider marks its end, and no mark was seen."""
-        return self.preset if self._pieces.lacks_end else None
+    def signed(self) -> bool:
+        """The provider said that it finishes."""
+        return self._pieces.answer is not None and self._pieces.answer.signed
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the answer ended, in the provider's word; None where that was not told."""
+        return None if self._pieces.answer is None else self._pieces.answer.finish_reason
+
+    def problem_at_end(self, *, clean: bool) -> str | None:
+        """The body is over, and this closed: why that is not the whole answer; None where it is, or nobody knows.
+
+        See `streamkit.presets.Answer.problem_at_end`.
+        """
+        answer = self._pieces.answer
+        if answer is None or self._parser is None:
+            return None
+        return answer.problem_at_end(clean=clean, unfinished=self._parser.unfinished)
 
     def notes(self) -> list[str]:
         """What has to be known about the rows."""

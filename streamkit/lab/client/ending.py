@@ -8,6 +8,7 @@ from typing import Final
 
 from streamkit.lab.client.wire_failure import WireFailure
 from streamkit.outcome import Outcome
+from streamkit.presets.answer import EMPTY, TRUNCATED
 
 __all__ = ["accepted", "outcome_of", "problem_code", "server_outcome"]
 
@@ -22,7 +23,9 @@ def outcome_of(
     error: str | None = None,
     bound: str | None = None,
     failure: WireFailure | None = None,
-    unmarked: str | None = None,
+    problem: str | None = None,
+    preset: str | None = None,
+    signed: bool = False,
     unread: str | None = None,
     unhanded: bool = False,
 ) -> tuple[Outcome, str | None]:
@@ -35,14 +38,17 @@ def outcome_of(
      5. a `bound` of ours, so that we hung up               `cancelled(max_events)`, `cancelled(max_bytes)`, ...
      6. the wire failed: cut, or a timer fired              `truncated`, `timeout(...)`: what `failure` says
      7. a `framing` that only the end of connection ends    `truncated`: that proves nothing (RFC 9112, section 8)
-     8. an `unmarked` end: the preset's mark did not come   `truncated`
+     8. a `problem`: no proof of the end, or no answer      `truncated`, `error_event(upstream_empty)`
      9. otherwise, the framing being clean                  `complete`
 
-    Above them stands a `failure` while events are `unhanded`: the stream may be whole, but its paced reader has not got
-    it. What would be `complete` although an event was `unread`, so that text is missing, is `error_event(code)`.
+    A timer that fires behind a finish reason (`signed`) finds a whole answer, and a connection left open.
+    An end marker without one event of the `preset` is no answer: `problem` counts behind 4, too. Above all stands a
+    `failure` while events are `unhanded`: the stream may be whole, but its paced reader has not got it. What would be
+    `complete` although an event was `unread`, so that text is missing, is `error_event(code)`.
 
-    `error` is the code that the server told, of an error event or of the problem behind its status; `unmarked` the
-    preset's name; `unread` the code of the first event that could not be read.
+    `error` is the code that the server told, of an error event or of the problem behind its status; `problem` what
+    `streamkit.presets.Answer.problem_at_end` says, by `preset`; `unread` the code of the first event that could not be
+    read.
     """
     if failure is not None and (unhanded or status is None):
         return failure.outcome, failure.error
@@ -54,14 +60,16 @@ def outcome_of(
     if not final:
         if bound is not None:
             return Outcome("cancelled", bound), f"the recorder hung up: its bound {bound} was reached"
-        if failure is not None:
+        if failure is not None and not (signed and failure.outcome.name == "timeout"):
             return failure.outcome, failure.error
         if framing == "close":
             return Outcome("truncated"), "the body ended with the connection, which does not prove that it was whole"
-        if unmarked is not None:
-            return Outcome("truncated"), f"the end marker of preset {unmarked!r} did not come"
     if unread is not None:
         return Outcome("error_event", unread), "an event could not be read, so text is missing"
+    if problem == EMPTY:
+        return Outcome("error_event", EMPTY), f"the answer held not one event of preset {preset!r}"
+    if problem == TRUNCATED and failure is None:
+        return Outcome("truncated"), f"the end marker of preset {preset!r} did not come"
     return Outcome("complete"), None
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from streamkit.extractor.pieces import End, ExtractionError, Piece, ProviderError
-from streamkit.presets import Preset, PresetLike, detect
+from streamkit.extractor.pieces import ExtractionError, Piece
+from streamkit.presets import Answer, Preset, PresetLike, detect
 from streamkit.presets import preset as find_preset
 
 if TYPE_CHECKING:
@@ -20,35 +19,44 @@ DETECT_WITHIN: Final = 32  # events; a provider's shape shows in the first few
 
 
 class PieceReader:
-    """What one answer's events say; `final` once nothing that comes can change how it ended."""
+    """What one answer's events say; `final` once nothing that comes can change how it ended.
+
+    `answer` judges them; None while no preset is known.
+    """
 
     def __init__(self, preset: PresetLike | None, reasoning: bool) -> None:
-        self.error: str | None = None
+        self.answer: Answer | None = None
         self.error_data = ""
-        """The data of the event that reported it."""
-        self.final = False
+        """The data of the event that reported the error."""
         self.headers: Mapping[str, str] = {}
         """The answer's, by which some presets are guessed."""
         self._reasoning = reasoning
-        self._preset: Preset | None = None if preset is None else find_preset(preset, reasoning=reasoning)
+        self._preset: Preset | None = None
         self._waiting: list[ServerSentEvent] = []  # seen before a preset was found
         self._guessing = preset is None
-        self._ended = False
-        self._unread: Counter[str] = Counter()
+        if preset is not None:
+            self._read_by(preset)
 
     @property
     def name(self) -> str | None:
         return None if self._preset is None else self._preset.name
 
     @property
-    def unread_code(self) -> str | None:
-        """Why the first event that could not be read could not; None if all could."""
-        return next(iter(self._unread), None)
+    def error(self) -> str | None:
+        """The code of the error that the stream reported."""
+        failure = None if self.answer is None else self.answer.failure
+        return None if failure is None or isinstance(failure, ExtractionError) else failure.code
 
     @property
-    def lacks_end(self) -> bool:
-        """The provider marks its end, and no mark was seen."""
-        return self._preset is not None and self._preset.has_end_marker and not self._ended
+    def final(self) -> bool:
+        """The provider's last word came, or its error."""
+        return self.answer is not None and (self.answer.complete or self.error is not None)
+
+    @property
+    def unread_code(self) -> str | None:
+        """Why the first event that could not be read could not; None if all could, up to the end."""
+        failure = None if self.answer is None else self.answer.failure
+        return failure.code if isinstance(failure, ExtractionError) else None
 
     def read(self, event: ServerSentEvent) -> list[tuple[str, str]]:
         """(text, reasoning) of this event, last in the list; before it those of earlier events, if they show now."""
@@ -60,11 +68,11 @@ class PieceReader:
             self._guessing = len(self._waiting) < DETECT_WITHIN
             return [("", "")]
         self._guessing = False
-        self._preset = find_preset(found, reasoning=self._reasoning)
+        self._read_by(found)
         return [self._read(waiting) for waiting in self._waiting]
 
     def notes(self) -> list[str]:
-        notes = [f"events that could not be read ({code}): {count}" for code, count in sorted(self._unread.items())]
+        notes = [] if self.answer is None else self.answer.notes()
         if self._preset is None and self._waiting:
             notes.append(
                 "no preset fits the events, so there is no text: name one with preset= (--preset), or say where the "
@@ -72,21 +80,23 @@ class PieceReader:
             )
         return notes
 
-    def _read(self, event: ServerSentEvent) -> tuple[str, str]:
-        result = self._preset.read(event) if self._preset is not None else None
-        if isinstance(result, ExtractionError):
-            self._unread[result.code] += 1
-        elif isinstance(result, ProviderError):
-            if not self.final:
-                self.error, self.error_data, self.final = result.code, event.data, True
-        elif isinstance(result, Piece):
-            self._end(result.end)
-            return result.text, result.reasoning
-        else:
-            self._end(result)
-        return "", ""
+    def _read_by(self, preset: PresetLike) -> None:
+        self._preset = find_preset(preset, reasoning=self._reasoning)
+        self.answer = Answer(self._preset)
 
-    def _end(self, end: End | None) -> None:
-        if end is not None:
-            self._ended = True
-            self.final = self.final or end.conclusive
+    def _read(self, event: ServerSentEvent) -> tuple[str, str]:
+        if self.answer is None:
+            return "", ""
+        had_error = self.error is not None
+        pieces = self.answer.read((event,))
+        if not had_error and self.error is not None:
+            self.error_data = event.data
+        return _joined(pieces)
+
+    def close(self) -> tuple[str, str]:
+        """(text, reasoning) that waited for what might come behind it; nothing does."""
+        return ("", "") if self.answer is None else _joined(self.answer.close())
+
+
+def _joined(pieces: list[Piece]) -> tuple[str, str]:
+    return "".join([piece.text for piece in pieces]), "".join([piece.reasoning for piece in pieces])

@@ -186,14 +186,18 @@ class Recorder:
                 self.handover.came(index, text)
         self._keep_read()
         self.handover.end(interrupted=interrupted)
+        framing = self._framing()
+        problem = decoder.problem_at_end(clean=failure is None and framing != "close")
         outcome, error = outcome_of(
             status=self.status,
-            framing=self._framing(),
+            framing=framing,
             final=decoder.final,
             error=self._told(),
             bound=self.bound,
             failure=failure,
-            unmarked=decoder.unmarked,
+            problem=problem,
+            preset=decoder.preset,
+            signed=decoder.signed,
             unread=decoder.unread,
             unhanded=interrupted,
         )

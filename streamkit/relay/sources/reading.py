@@ -7,26 +7,27 @@ behind whole events. Whatever else the body ends in is a failure, behind the pie
 from __future__ import annotations
 
 import time
-from operator import length_hint
 from typing import Final
 
 from streamkit.errors import LimitExceeded
 from streamkit.extractor.pieces import ExtractionError, Piece, ProviderError, weigh
 from streamkit.outcome import Outcome
 from streamkit.parser import NDJSONParser, ServerSentEvent, SSEParser
-from streamkit.presets import Preset
+from streamkit.presets import Answer, Preset
+from streamkit.presets.answer import EMPTY
+from streamkit.presets.reader import HEARTBEATS
 from streamkit.relay.bounds import CROWDED_BYTES, is_crowded
 from streamkit.relay.failure import Failed, Failure
 from streamkit.relay.settings import Limits
 from streamkit.taps import StreamTaps
 
-__all__ = ["HEARTBEATS", "TRUNCATED", "Reading", "provider_failure"]
-
-HEARTBEATS: Final = frozenset({"ping", "heartbeat", "keepalive", "keep-alive"})
-"""Events of these types say no more than a comment does, and keep no deadline from passing."""
+__all__ = ["TRUNCATED", "Reading", "provider_failure"]
 
 TRUNCATED: Final = Failure(
     Outcome("truncated"), "upstream_truncated", 502, "the upstream's answer was cut, or malformed, before its end"
+)
+NOTHING_CAME: Final = Failure(
+    Outcome("error_event", EMPTY), EMPTY, 502, "the upstream's answer ended, and held not one event of its preset"
 )
 
 
@@ -37,21 +38,34 @@ class Reading:
         if preset.grammar == "ndjson":
             self._parser: SSEParser | NDJSONParser = NDJSONParser(max_line_bytes=limits.max_line_bytes)
         else:
-            self._parser = SSEParser(max_line_bytes=limits.max_line_bytes, max_event_bytes=limits.max_event_bytes)
+            self._parser = SSEParser(
+                max_line_bytes=limits.max_line_bytes, max_event_bytes=limits.max_event_bytes, strays=True
+            )
         self._taps = taps
         self._read_ns = 0
         self._gathered = 0  # bytes since the last event was complete: what comes next is no longer than that
-        self._read_pieces = preset.read_pieces
-        self._has_end_marker = preset.has_end_marker
-        self._finish_sign = False
-        self.complete = False
+        self._answer = Answer(preset)
         self.saw_event = False
         self.failure: Failure | None = None
 
     @property
     def over(self) -> bool:
         """Nothing that comes can change what is known of its end."""
-        return self.complete or self.failure is not None
+        return self._answer.over or self.failure is not None
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the answer ended, in the provider's word; None where that was not told."""
+        return self._answer.finish_reason
+
+    @property
+    def signed(self) -> bool:
+        """The provider said that it finishes: by its last word, or by a finish reason."""
+        return self._answer.signed
+
+    def notes(self) -> list[str]:
+        """What has to be known about the texts: what was left out, and what they seem to be."""
+        return self._answer.notes()
 
     def feed(self, data: bytes, read_ns: int) -> list[Piece]:
         """The pieces of what was read at `read_ns`."""
@@ -82,20 +96,15 @@ class Reading:
         return events
 
     def close(self) -> list[Piece]:
-        """A last line that needs no terminator (NDJSON)."""
-        return self._extract(self._parser.close())
+        """A last line that needs no terminator (NDJSON), and what the answer held back."""
+        pieces = self._extract(self._parser.close())
+        return pieces if self.over else [*pieces, *self._answer.close()]
 
     def _extract(self, events: list[ServerSentEvent]) -> list[Piece]:
-        pieces: list[Piece] = []
-        run = iter(events)
-        while not self.complete and (end := self._read_pieces(run, pieces)) is not None:
-            if isinstance(end, ExtractionError) and events[-1 - length_hint(run)].event in HEARTBEATS:
-                continue  # no JSON is asked of a heartbeat
-            if isinstance(end, ProviderError):
-                self.failure = provider_failure(end)
-                break
-            self.complete = end.conclusive
-            self._finish_sign = True
+        answer = self._answer
+        pieces = [] if answer.complete else answer.read(events)
+        if answer.failure is not None and not self.failure:
+            self.failure = provider_failure(answer.failure)
         self.saw_event = bool(pieces) or any(event.event not in HEARTBEATS for event in events)
         if self._taps is not None and pieces:
             texts, size = weigh(pieces)
@@ -105,15 +114,14 @@ class Reading:
 
     def check_end(self, *, clean: bool) -> None:
         """The body is over: raise Failed unless that was the whole answer."""
-        if self.complete:
-            return
-        if self.failure is not None:
+        answer = self._answer
+        if self.failure is not None and not answer.complete:
             raise Failed(self.failure)
-        # Without any sign of its end, an answer that breaks off inside an event is none, however clean its framing is:
-        # that event would be lost, or it is a page or an error that is no event stream at all.
-        signs = self._finish_sign or (not self._has_end_marker and self._parser.unfinished is None)
-        if not (clean and signs):
-            raise Failed(TRUNCATED)
+        problem = answer.problem_at_end(clean=clean, unfinished=self._parser.unfinished)
+        if answer.failure is not None:
+            raise Failed(provider_failure(answer.failure))
+        if problem is not None:
+            raise Failed(NOTHING_CAME if problem == EMPTY else TRUNCATED)
 
 
 def provider_failure(error: ProviderError) -> Failure:

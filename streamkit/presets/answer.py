@@ -1,0 +1,212 @@
+"""One answer of a provider, event by event: what it says, and what its end proves. `Answer`, which is sans-IO.
+
+**Theory of operation.** A preset reads one event and knows of no other. What only the events together tell is here, so
+that whoever reads a stream (a relay, a recorder) comes to the same verdict:
+
+    the end        the provider's last word (`complete`); or signs of it (a finish reason), with clean framing behind
+                   whole events; or clean framing alone, where the provider need not say more
+    something      an answer in which not one event was of this provider (no event, comments, `[DONE]` alone) is none
+    the failure    the first one counts, and nothing behind an end does
+    the reason     why it ended, in the provider's word, which may stand in another event than the end
+    choices        which of several is taken, and what was left out (see `choices`)
+    texts          the new part of each, where they repeat all before (`cumulative`); a whole text, where none came in
+                   pieces (`whole`)
+
+Most events are read by plans, in `Rules.read_pieces`; those that are more than a text come to `_otherwise`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from operator import length_hint
+from typing import TYPE_CHECKING, Final
+
+from streamkit.extractor import Document
+from streamkit.extractor.pieces import End, ExtractionError, Piece, ProviderError
+from streamkit.parser import ServerSentEvent
+from streamkit.presets.choices import MIXED, Choices
+from streamkit.presets.cumulative import Cumulative, Repeats
+from streamkit.presets.reader import DONE
+
+if TYPE_CHECKING:
+    from streamkit.presets.rules import Preset
+
+__all__ = ["EMPTY", "TRUNCATED", "Answer"]
+
+TRUNCATED: Final = "upstream_truncated"
+"""The answer stopped, and nothing proves that this was its end."""
+
+EMPTY: Final = "upstream_empty"
+"""It ended, and not one event of it was of its provider."""
+
+
+class Answer:
+    """One answer of `preset`'s provider.
+
+        >>> from streamkit.presets import Answer
+        >>> answer = Answer(sk.preset("openai"))
+        >>> answer.read(sk.SSEParser().feed(b'data: {"choices": [{"delta": {"content": "hi"}}]}\\n\\n'))
+        [Piece(text='hi', reasoning='', end=None)]
+        >>> answer.problem_at_end(clean=True)
+        'upstream_truncated'
+
+    complete        the provider's last word came
+    signed          it came, or a sign of it (a finish reason), which clean framing makes a proof
+    failure         the first failure: a ProviderError, or an ExtractionError for what could not be read
+    finish_reason   why it ended, in the provider's word (`stop`, `max_tokens`, `SAFETY`); the first that came stays
+    """
+
+    def __init__(self, preset: Preset) -> None:
+        self.complete = False
+        self.signed = False
+        self.failure: ProviderError | None = None
+        self.finish_reason: str | None = None
+        self._unread: Counter[str] = Counter()
+        self._rules = preset.rules
+        self._needs_sign = preset.has_end_marker
+        self._recognised = False
+        self._choices = None if preset.choices is None else Choices()
+        self._choices_key = preset.choices
+        self._cumulative = Cumulative() if preset.cumulative else None
+        self._repeats = None if preset.cumulative else Repeats()
+        self._has_text = False
+        self._pieces: list[Piece] = []  # those of the read in progress
+        self._known = 0  # how many of them were there when an event was last read by rules
+
+    @property
+    def over(self) -> bool:
+        """Nothing that comes can change what is known of its end."""
+        return self.complete or self.failure is not None
+
+    def read(self, events: Sequence[ServerSentEvent]) -> list[Piece]:
+        """The pieces of these events, up to the first that ends the answer or fails; what follows that is not read.
+
+        An event is never read twice: whoever has got a failure and wants the rest gives the events behind it.
+        """
+        pieces: list[Piece] = []
+        run = iter(events)
+        if not self._recognised:
+            self._look_at_first(events)
+        self._pieces, self._known = pieces, 0
+        while (end := self._rules.read_pieces(run, pieces, self._otherwise)) is not None:
+            if isinstance(end, ProviderError):
+                self._unread[end.code] += isinstance(end, ExtractionError)
+                self._fail(end)
+                break
+            self._end(end, events[-1 - length_hint(run)].data)
+            if end.conclusive:
+                break
+        return self._checked(pieces) if pieces else pieces
+
+    def close(self) -> list[Piece]:
+        """The body is over: the pieces that waited for what might come behind them, if any did."""
+        self._pieces, self._known = [], 0
+        if self._choices is not None and self._choices.is_waiting and not self.over:
+            result = self._release(self._choices, None)
+            if isinstance(result, Piece):
+                self._pieces, self._known = [result], 1
+                result = result.end
+            if isinstance(result, ProviderError):
+                self._fail(result)
+            elif result is not None:
+                self._end(result, "")
+        return self._checked(self._pieces) if self._pieces else []
+
+    def problem_at_end(self, *, clean: bool, unfinished: ServerSentEvent | None = None) -> str | None:
+        """The body is over: None if that was the whole answer; else a code: the failure's, `TRUNCATED` or `EMPTY`.
+
+        `clean`: it ended as its framing wants; `unfinished`: the event that its end cut off. That is lost; but servers
+        that never end their last one may have said in it that they are done, or that they failed.
+        """
+        if not self.over and unfinished is not None:
+            last = self._rules.read_by_rules(unfinished)
+            if isinstance(last, End):
+                self._end(End(last.reason, conclusive=False), unfinished.data)
+            elif isinstance(last, ProviderError) and not isinstance(last, ExtractionError):
+                self._fail(last)
+        if self.failure is not None:
+            return self.failure.code
+        # Without any sign of its end, an answer that breaks off inside an event is none, however clean its framing is:
+        # that event would be lost, or it is a page or an error that is no event stream at all.
+        signs = self.signed or (not self._needs_sign and unfinished is None)
+        if not self.complete and not (clean and signs):
+            return TRUNCATED
+        return None if self._recognised else EMPTY
+
+    def notes(self) -> list[str]:
+        """What has to be known about its texts: what could not be read or was left out, and what they seem to be."""
+        unread = sorted((+self._unread).items())
+        notes = [f"events that could not be read ({code}): {count}" for code, count in unread]
+        notes += [] if self._choices is None else self._choices.notes()
+        return notes if self._repeats is None else [*notes, *self._repeats.notes()]
+
+    def _fail(self, failure: ProviderError) -> None:
+        if not self.over:
+            self.failure = failure
+
+    def _end(self, end: End, data: str) -> None:
+        if self.over:
+            return
+        self.signed, self.complete = True, end.conclusive
+        self.finish_reason = self.finish_reason or end.reason
+        self._recognised = self._recognised or data.strip() != DONE  # which is everybody's
+
+    def _look_at_first(self, events: Sequence[ServerSentEvent]) -> None:
+        """The first event that is of this provider."""
+        for event in events:
+            value = self._rules.document(event).json
+            if self._rules.recognises(value):
+                self._recognised = True
+                if self._choices is not None:
+                    self._choices.saw(value.get(self._choices_key))
+                return
+
+    def _checked(self, pieces: list[Piece]) -> list[Piece]:
+        self._recognised = True
+        self._has_text = self._has_text or any(piece.text for piece in pieces)
+        if self._choices is not None and len(pieces) > self._known and not self._goes_with(self._choices):
+            self._fail(MIXED)
+        if self._cumulative is not None:
+            pieces, problem = self._cumulative.only_new(pieces)
+            if problem is not None:
+                self._fail(problem)
+        elif self._repeats is not None and self._repeats.may_be:
+            self._repeats.saw(pieces)
+        return pieces
+
+    def _goes_with(self, choices: Choices) -> bool:
+        """Text of index 0 came by a plan: False if that is another choice than the one that is taken."""
+        choices.first_came()
+        return not choices.is_odd
+
+    def _otherwise(self, event: ServerSentEvent) -> Piece | End | ProviderError | None:
+        """An event that no plan reads: by the rules, with what the events before it have shown."""
+        document = self._rules.document(event)
+        if self._choices is not None:
+            if len(self._pieces) > self._known and not self._goes_with(self._choices):
+                return MIXED
+            several = document.json.get(self._choices_key) if type(document.json) is dict else None
+            if type(several) is list and all(type(choice) is dict for choice in several):
+                document.json[self._choices_key] = self._choices.pick(several)
+        result = self._rules.read_document(document)
+        if isinstance(result, End) and result.conclusive and self._choices is not None and self._choices.is_waiting:
+            result = self._release(self._choices, result)
+        if not isinstance(result, (Piece, ProviderError)) and not self._text_came():
+            whole = self._rules.whole_text(document)
+            result = Piece(whole, end=result) if whole else result
+        self._known = len(self._pieces) + isinstance(result, Piece)
+        return result
+
+    def _text_came(self) -> bool:
+        return self._has_text or any(piece.text for piece in self._pieces)
+
+    def _release(self, choices: Choices, end: End | None) -> Piece | End | ProviderError | None:
+        """What the choices say that were held back; `end` is behind them."""
+        document = Document("{}")
+        document.json = {self._choices_key: choices.release()}
+        held = self._rules.read_document(document)
+        said = held.end if isinstance(held, Piece) else held
+        if isinstance(said, End) and end is not None:
+            said = End(said.reason, conclusive=True)
+        return Piece(held.text, held.reasoning, said or end) if isinstance(held, Piece) else said or end
