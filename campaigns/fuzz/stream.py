@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from campaigns.fuzz import reference
@@ -53,7 +54,8 @@ def check_stream(data: bytes) -> None:
     known = PRESETS[source.pick([*PRESETS])]
     form, clean = writer(known.name), not source.chance(3)
     texts = some_texts(form, source)
-    pieces = [form.piece(text, number) for number, text in enumerate(texts)]
+    said = accumulate(texts) if form.cumulative else texts
+    pieces = [form.piece(text, number) for number, text in enumerate(said)]
     kind = source.number(3)
     closing = form.close(len(texts)) if kind < 2 else [form.error("overloaded")]
     if kind == 1:
@@ -298,6 +300,17 @@ CONCLUSIVE: dict[str, Callable[[Event], bool]] = {
     "replicate": _replicate_done,
     "coze": lambda event: event[0] == "conversation.chat.completed",
     "huggingface": lambda event: at(event[2], "generated_text") is not None,
+    "dify": lambda event: at(event[2], "event") in ("message_end", "workflow_finished"),
+    "ai-sdk": _chat_done,
+    "ag-ui": lambda event: bool(at(event[2], "type") == "RUN_FINISHED"),
+    "llamacpp-completion": lambda event: at(event[2], "stop") is True,
+    "sglang-generate": _chat_done,
+    "hunyuan": lambda event: word(at(event[2], "Choices", 0, "FinishReason")),
+    "qianfan": lambda event: at(event[2], "is_end") is True,
+    "openai-assistants": _chat_done,
+    "gemini-interactions": lambda event: (
+        at(event[2], "event_type") in ("interaction.completed", "interaction.complete")
+    ),
     "streamkit": _streamkit_done,
     "streamkit-ndjson": _streamkit_done,
 }
@@ -305,4 +318,8 @@ FINISH: dict[str, Callable[[Event], bool]] = {
     **dict.fromkeys(("openai", "openai-responses", "azure", "mistral"), _finish_reason),
     "cohere": _chat_done,
     "coze": lambda event: event[0] == "done",
+    "dify": lambda event: bool(at(event[2], "event") == "workflow_paused"),
+    "ai-sdk": lambda event: bool(at(event[2], "type") == "finish"),
+    "sglang-generate": lambda event: word(at(event[2], "meta_info", "finish_reason", "type")),
+    "openai-assistants": lambda event: event[0].startswith("thread.run."),
 }

@@ -57,13 +57,15 @@ LLAMACPP_COMPLETION = Preset(
 )
 
 
-# --- SGLang, /generate
+# --- SGLang, /generate: each event holds the whole text so far
 
 
 def ask_sglang(question: Question) -> UpstreamRequest:
     """POST /generate: https://docs.sglang.ai/basic_usage/native_api.html
 
     The server has loaded its model: `model` is not sent. The conversation goes as one text, without a chat template.
+    A server that was started with --incremental-streaming-output sends only what is new, which is read by
+    `dataclasses.replace(sk.preset("sglang-generate"), cumulative=False, write=None)`.
     """
     return question.post({"text": as_prompt(question.messages()), "stream": True}, question.bearer())
 
@@ -92,11 +94,13 @@ SGLANG_GENERATE = Preset(
         *COMMON_ERRORS,
     ),
     signs=(("text exists", "meta_info.prompt_tokens exists", "meta_info.completion_tokens exists"),),
+    cumulative=True,
     ask=ask_sglang,
     write=Writer(
         name="sglang-generate",
+        cumulative=True,
         piece_event=_sglang,
-        closing=lambda index: [_sglang("", index, {"type": "stop", "matched": 0}), DONE],
+        closing=lambda index: [_sglang("", index, {"type": "stop", "matched": 0}), DONE],  # "" repeats nothing
         error_event=lambda code: json_event(
             {"error": {"object": "error", "message": "scripted error", "type": "ServerError", "code": code}}
         ),

@@ -58,6 +58,7 @@ class Writer:
     - `opening` stands before the first piece, `closing` makes what stands behind the last, given their number.
     - `error_event` makes the event that reports an error, given its code.
     - `content_type` is the media type of the answer.
+    - `cumulative`: each event repeats all the text before it, so that this is what `piece_event` is given.
 
     With it, a provider of one's own can be scripted:
 
@@ -73,6 +74,7 @@ class Writer:
     closing: Close = lambda _: []
     error_event: Callable[[str], bytes] | None = None
     content_type: str = SSE_TYPE
+    cumulative: bool = False
 
     def open(self) -> list[bytes]:
         """What stands before the first piece: role chunks, `message_start`, comments; none of it carries text."""

@@ -72,7 +72,10 @@ def judged(given: Script, max_event_bytes: int) -> tuple[bool, str]:
         if isinstance(result, ProviderError):
             return False, "".join(texts)
         if isinstance(result, Piece):
-            texts.append(result.text)
+            before = "".join(texts) if known.cumulative else ""
+            if not result.text.startswith(before):
+                return False, before
+            texts.append(result.text.removeprefix(before))
         if isinstance(result, End):
             signed = True
             if result.conclusive:
