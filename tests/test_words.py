@@ -21,7 +21,7 @@ PACKAGE = Path(streamkit.__file__).parent
 PAGE = (PACKAGE.parent / "docs" / "words.md").read_text(encoding="utf-8")
 PLACES = sorted(set(re.findall(r"`(streamkit(?:\.\w+)+)`", PAGE)))
 TWO_OF_A_NAME = {"Cut", "Answer"}
-"""A fault of a script and a toxic of a network: `sk.faults.Cut`, `sk.net.Cut`; and both sides of a relay have an answer:
+"""A fault of a script and a toxic of a network: `sk.faults.Cut`, `sk.net.Cut`; and a relay has two answers,
 the provider's, which is read, and the client's, which is written.
 """
 

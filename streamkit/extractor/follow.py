@@ -373,11 +373,13 @@ def _texter(steps: Sequence[Step], guards: Sequence[Condition], expected: _Expec
 
 def all_hold(where: Sequence[Condition]) -> Test:
     """A test of all conditions, of which there is at least one."""
-    return reduce(_both, map(condition_test, where))
+    tests = [condition_test(condition) for condition in where]
+    return _all_of(tests) or tests[0]
 
 
 def _all_of(tests: Sequence[Test]) -> Test | None:
-    return reduce(_both, tests) if tests else None
+    """The first one is asked first, by one call."""
+    return reduce(lambda others, one: _both(one, others), reversed(tests)) if tests else None
 
 
 def _both(one: Test, other: Test) -> Test:
@@ -531,6 +533,8 @@ def _exactly(steps: Sequence[Step]) -> Find:
     if not isinstance(steps[-1], str):
         strictly = finder(steps)
         return lambda value: _ODD if (found := strictly(value)) is MISSING else found
+    if len(steps) == 3 and isinstance(steps[0], str) and isinstance(steps[1], int):
+        return _key_index_key(steps[0], steps[1], steps[2])
     path: tuple[Any, ...] = tuple(steps)
 
     def find(value: Any) -> Any:
@@ -543,5 +547,24 @@ def _exactly(steps: Sequence[Step]) -> Find:
         except TypeError:
             return _ODD
         return value
+
+    return find
+
+
+def _key_index_key(outer: str, index: int, inner: str) -> Find:
+    """The same for `choices[0].text` and its like, of which the last key is often absent: without an exception."""
+
+    def find(value: Any) -> Any:
+        if type(value) is not dict:
+            return _ODD
+        items = value.get(outer)
+        if type(items) is not list:
+            return None if items is None else _ODD
+        if not -len(items) <= index < len(items):
+            return None
+        within = items[index]
+        if type(within) is dict:
+            return within.get(inner)
+        return None if within is None else _ODD
 
     return find

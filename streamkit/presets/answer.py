@@ -71,6 +71,7 @@ class Answer:
         self._cumulative = Cumulative() if preset.cumulative else None
         self._repeats = None if preset.cumulative else Repeats()
         self._has_text = False
+        self._plain = False  # nothing need be asked of further texts
         self._pieces: list[Piece] = []  # those of the read in progress
         self._known = 0  # how many of them were there when an event was last read by rules
 
@@ -97,7 +98,7 @@ class Answer:
             self._end(end, events[-1 - length_hint(run)].data)
             if end.conclusive:
                 break
-        return self._checked(pieces) if pieces else pieces
+        return self._checked(pieces) if pieces and not self._plain else pieces
 
     def close(self) -> list[Piece]:
         """The body is over: the pieces that waited for what might come behind them, if any did."""
@@ -116,14 +117,12 @@ class Answer:
     def problem_at_end(self, *, clean: bool, unfinished: ServerSentEvent | None = None) -> str | None:
         """The body is over: None if that was the whole answer; else a code: the failure's, `TRUNCATED` or `EMPTY`.
 
-        `clean`: it ended as its framing wants; `unfinished`: the event that its end cut off. That is lost; but servers
-        that never end their last one may have said in it that they are done, or that they failed.
+        `clean`: it ended as its framing wants; `unfinished`: the event that its end cut off. That is lost, and proves
+        nothing; but where it reports an error, that is told.
         """
         if not self.over and unfinished is not None:
             last = self._rules.read_by_rules(unfinished)
-            if isinstance(last, End):
-                self._end(End(last.reason, conclusive=False), unfinished.data)
-            elif isinstance(last, ProviderError) and not isinstance(last, ExtractionError):
+            if isinstance(last, ProviderError) and not isinstance(last, ExtractionError):
                 self._fail(last)
         if self.failure is not None:
             return self.failure.code
@@ -173,6 +172,8 @@ class Answer:
                 self._fail(problem)
         elif self._repeats is not None and self._repeats.may_be:
             self._repeats.saw(pieces)
+        else:
+            self._plain = self._has_text and (self._choices is None or self._choices.is_plain)
         return pieces
 
     def _goes_with(self, choices: Choices) -> bool:
@@ -189,6 +190,7 @@ class Answer:
             several = document.json.get(self._choices_key) if type(document.json) is dict else None
             if type(several) is list and all(type(choice) is dict for choice in several):
                 document.json[self._choices_key] = self._choices.pick(several)
+                self._plain = self._plain and self._choices.is_plain
         result = self._rules.read_document(document)
         if isinstance(result, End) and result.conclusive and self._choices is not None and self._choices.is_waiting:
             result = self._release(self._choices, result)

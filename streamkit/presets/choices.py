@@ -48,6 +48,11 @@ class Choices:
         return self._counts_up or self._taken not in (None, 0)
 
     @property
+    def is_plain(self) -> bool:
+        """The choice of index 0 is taken, and what comes of it matters to none other."""
+        return self._taken == 0 and not self._counts_up and not self._held
+
+    @property
     def is_waiting(self) -> bool:
         """Something is held back."""
         return bool(self._held)

@@ -16,9 +16,8 @@ UNFINISHED: Final = "\ufffd"
 """In place of a character of which the rest is still to come; it is held back until the end."""
 
 WATCHED: Final = 16
-"""So many texts have to repeat, or all, if there are fewer, but at least `ENOUGH`, before that is noted."""
-
 ENOUGH: Final = 3
+"""The first `WATCHED` texts have to repeat before that is noted; of fewer all, and at least `ENOUGH`."""
 
 SEEMS_CUMULATIVE: Final = (
     "each text begins with all of the text before it, as if every event repeated the whole text so far; "
@@ -56,18 +55,13 @@ class Repeats:
         self._count = 0
 
     def saw(self, pieces: Sequence[Piece]) -> None:
-        for piece in pieces:
-            if not piece.text:
-                continue
-            if not piece.text.startswith(self._last):
-                self.may_be = False
-                return
-            self._count += len(piece.text) > len(self._last) and len(piece.text) > 1
-            self._last = piece.text
-            if self._count >= WATCHED:
-                return
+        for text, _, _ in pieces:
+            if text:
+                self.may_be = len(text) > len(self._last) and text.startswith(self._last) and self._count < WATCHED
+                if not self.may_be:
+                    return
+                self._count += 1
+                self._last = text
 
     def notes(self) -> list[str]:
-        if not self.may_be or self._count < ENOUGH:
-            return []
-        return [SEEMS_CUMULATIVE]
+        return [SEEMS_CUMULATIVE] if self._count >= WATCHED or (self.may_be and self._count >= ENOUGH) else []

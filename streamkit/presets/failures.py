@@ -40,7 +40,9 @@ _PROBLEM: Final = frozenset(
 
 
 def may_fail(keys: Iterable[str], known: Iterable[str]) -> bool:
-    """An object with these keys may tell a failure, whatever the preset's own (`known`) keys hold."""
+    """Only an object with such keys can tell a failure by its shape: with none of the preset's own (`known`), or with a
+    code and a message beside them.
+    """
     keys = frozenset(keys)
     return keys.isdisjoint(known) or not (keys.isdisjoint(CODES) or keys.isdisjoint(MESSAGES))
 

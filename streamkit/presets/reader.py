@@ -13,7 +13,7 @@ from streamkit.extractor.follow import MISSING
 from streamkit.extractor.misfit import Misfit, wrong_type
 from streamkit.extractor.pieces import End, Piece, ProviderError
 from streamkit.parser import ServerSentEvent
-from streamkit.presets.failures import tells_failure
+from streamkit.presets.failures import may_fail, tells_failure
 from streamkit.presets.marks import TOLD
 from streamkit.presets.plans import BY_RULES, Plans
 
@@ -108,7 +108,7 @@ class Rules:
             return error
         text = _first_text(self.text, keys, document)
         reasoning = _first_text(self.reasoning, keys, document)
-        end: Ending = _first_mark(self.ends, keys, document)
+        end = _first_mark(self.ends, keys, document)
         if keys and (not text or document.is_mixed) and document.event not in HEARTBEATS:
             for misfit in self.misfits:
                 found = misfit(document)
@@ -149,9 +149,9 @@ class Rules:
 
     def _of_unknown(self, document: Document, value: dict[str, Any]) -> Ending:
         """An object in which no rule finds anything: nothing, unless it is an error by its shape."""
-        if document.problem is None and not self.recognises(value) and tells_failure(value):
-            return TOLD.read(document)
-        return document.problem
+        if document.problem is not None or not may_fail(value, self.known) or self.recognises(value):
+            return document.problem
+        return TOLD.read(document) if tells_failure(value) else None
 
 
 def _first_text(rules: Iterable[TextRule], keys: Container[str], document: Document) -> str:
@@ -163,8 +163,12 @@ def _first_text(rules: Iterable[TextRule], keys: Container[str], document: Docum
     return ""
 
 
-def _first_mark(rules: Iterable[MarkRule[T]], keys: Container[str], document: Document) -> T | None:
-    for key, applies, read in rules:
+def _first_mark(
+    marks: Iterable[MarkRule[End | ProviderError]] | Iterable[MarkRule[ProviderError]],
+    keys: Container[str],
+    document: Document,
+) -> Ending:
+    for key, applies, read in marks:
         if (key is None or key in keys) and applies(document):
             found = read(document)
             if found is not None:

@@ -38,6 +38,7 @@ _CHAT_REASONING = _first_choice(
 )
 # One whole message, in place of deltas.
 _CHAT_WHOLE = _first_choice("message.content", "message.content[*].text", "message.refusal")
+_WHOLE_RESPONSE = ("output exists", "object == 'response'")
 _DONE = EndMark(where="@data == '[DONE]'")
 _FINISH_REASON = EndMark(reason=_first_choice("finish_reason"), conclusive=False)
 # What gateways that speak OpenAI's language report in ways of their own: MiniMax.
@@ -60,7 +61,7 @@ _OPENAI = Preset(
         EndMark(where="type == 'response.completed'", reason="response.status"),
         EndMark(where="type == 'response.incomplete'", reason="response.incomplete_details.reason"),
         EndMark(where="type == 'response.done'", reason="response.status", conclusive=False),
-        EndMark(where="object == 'response'", reason=("incomplete_details.reason", "status"), conclusive=False),
+        EndMark(where=_WHOLE_RESPONSE, reason=("incomplete_details.reason", "status"), conclusive=False),
         _FINISH_REASON,
     ),
     whole=(
@@ -68,7 +69,7 @@ _OPENAI = Preset(
         Extractor("refusal", where="type == 'response.refusal.done'"),
         _CHAT_WHOLE,
         Extractor("response.output[*].content[*].text", where="type == 'response.completed'"),
-        Extractor("output[*].content[*].text", where="object == 'response'"),
+        Extractor("output[*].content[*].text", where=_WHOLE_RESPONSE),
     ),
     choices="choices",
     errors=(
@@ -108,7 +109,11 @@ TABLE = (
         ),
         ends=(
             EndMark(where="type == 'message_stop'"),
-            EndMark(reason=Extractor("delta.stop_reason", where="type == 'message_delta'"), conclusive=False),
+            EndMark(
+                where=("type == 'message_delta'", "delta.stop_reason exists", "delta.stop_reason != null"),
+                reason="delta.stop_reason",
+                conclusive=False,
+            ),
             EndMark(reason=Extractor("stop_reason", where="type == 'message'"), conclusive=False),
         ),
         whole=Extractor("content[*].text", where="type == 'message'"),

@@ -39,10 +39,11 @@ def test_an_event_gives_the_same_as_its_data() -> None:
 
 
 @pytest.mark.parametrize("value", [None, 0, 1.5, True, [], ["x"], {}, {"x": "y"}, ""])
-def test_only_strings_that_are_not_empty_are_text(value: object) -> None:
+def test_only_strings_that_are_not_empty_are_text_and_what_is_neither_null_nor_a_string_is_told(value: object) -> None:
     for extractor in (Extractor("a"), Extractor("a", "b"), Extractor("a", where="c absent")):
         assert extractor(json.dumps({"a": value})) is None
-        assert extractor.read(json.dumps({"a": value})) is None
+        told = extractor.read(json.dumps({"a": value}))
+        assert (None if told is None else told.code) == (None if value in (None, "") else "wrong_type")
 
 
 def test_a_condition_on_a_field() -> None:
@@ -110,7 +111,7 @@ def test_no_json_value_makes_it_raise(value: object) -> None:
     for extractor in NASTY:
         piece = extractor.read(data)
         assert piece is None or isinstance(piece, (Piece, ExtractionError))
-        assert extractor(data) == (piece.text if isinstance(piece, Piece) else None)
+        assert isinstance(piece, ExtractionError) or extractor(data) == (piece.text if piece else None)
 
 
 @given(st.text() | st.binary())

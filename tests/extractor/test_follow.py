@@ -35,7 +35,7 @@ def test_an_index_means_lists_only() -> None:
 def test_a_step_into_json_that_is_no_string_gives_nothing() -> None:
     values: list[Any] = [None, 1, True, [], {"b": "no"}]
     for value in values:
-        assert Extractor("a | json | b").read(json.dumps({"a": value})) is None
+        assert Extractor("a | json | b")(json.dumps({"a": value})) is None
 
 
 @given(VALUES, STEPS)

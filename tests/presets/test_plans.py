@@ -14,9 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamkit.extractor import Document, Extractor
+from streamkit.extractor.misfit import misfit_of
 from streamkit.extractor.pieces import End, Piece, ProviderError
 from streamkit.parser import NDJSONParser, ServerSentEvent, SSEParser
 from streamkit.presets import PRESETS, plans, preset, writer
+from streamkit.presets.reader import HEARTBEATS
 from streamkit.presets.rules import EndMark, ErrorMark, Preset
 
 PATIENCE = 2
@@ -68,8 +70,11 @@ ODD = {
 def by_every_rule(rules: Any, event: ServerSentEvent) -> object:
     """`read` as it is promised, with no thought for time: every rule is tried, and the JSON always decoded."""
     document = Document.of(event)
-    if any(rule.needed_key for several in (rules.errors, rules.text, rules.reasoning, rules.ends) for rule in several):
+    all_rules = (rules.errors, rules.text, rules.reasoning, rules.ends)
+    by_key = any(rule.needed_key for several in all_rules for rule in several)
+    if by_key:
         document.load()  # if only to know whether it is malformed
+    value = document.json if by_key and type(document.json) is dict else None
     for error_mark in rules.errors:
         if error_mark.applies.holds(document):
             error = error_mark.read(document)
@@ -79,9 +84,16 @@ def by_every_rule(rules: Any, event: ServerSentEvent) -> object:
     text, reasoning = (next(filter(None, [one.text(document) for one in several]), "") for several in extractors)
     ends = [mark.read(document) for mark in rules.ends if mark.applies.holds(document)]
     end = next((end for end in ends if end is not None), None)
-    if isinstance(end, ProviderError):
-        return end
-    return Piece(text, reasoning, end) if text or reasoning else end or document.problem
+    looks = value and (not text or document.is_mixed) and event.event not in HEARTBEATS
+    misfits = [misfit_of(one.paths, one.where, rules._kinds)(document) for several in extractors for one in several]
+    misfit = next(filter(None, misfits), None) if looks else None
+    if misfit is not None or text or reasoning:
+        return misfit or Piece(text, reasoning, end)
+    if end is not None or not by_key:
+        return end or document.problem
+    if value is None:
+        return rules.rules._of_no_object(document, document.json)
+    return rules.rules._of_unknown(document, value)
 
 
 def read(rules: Preset, event: ServerSentEvent) -> object:

@@ -174,8 +174,9 @@ data: {"type":"message_stop"}
 
 
 def test_anthropic() -> None:
-    assert results("anthropic", ANTHROPIC) == [Piece("Tea"), End()]
-    assert results("anthropic", ANTHROPIC, reasoning=True) == [Piece("", "Hm."), Piece("Tea"), End()]
+    why = End("end_turn", conclusive=False)
+    assert results("anthropic", ANTHROPIC) == [Piece("Tea"), why, End()]
+    assert results("anthropic", ANTHROPIC, reasoning=True) == [Piece("", "Hm."), Piece("Tea"), why, End()]
     assert detect(ANTHROPIC.encode()) == "anthropic"
 
 
@@ -195,9 +196,10 @@ data: {"candidates": [{"content": {"parts": [{"functionCall": {"name": "f"}}]},"
 
 
 def test_gemini() -> None:
-    assert results("gemini", GEMINI) == [Piece("Teaé")]
-    assert results("gemini", GEMINI, reasoning=True) == [Piece("", "Hm."), Piece("Teaé", "more")]
-    assert not preset("gemini").has_end_marker
+    why = End("STOP", conclusive=False)
+    assert results("gemini", GEMINI) == [Piece("Teaé"), why]
+    assert results("gemini", GEMINI, reasoning=True) == [Piece("", "Hm."), Piece("Teaé", "more"), why]
+    assert preset("gemini").has_end_marker
     assert detect(GEMINI.encode()) == "gemini"
 
 
@@ -389,7 +391,7 @@ data: {"model_id":"m","results":[{"generated_text":"","stop_reason":"eos_token"}
 
 
 def test_watsonx() -> None:
-    assert results("watsonx", WATSONX) == [Piece("Tea")]
+    assert results("watsonx", WATSONX) == [Piece("Tea"), End("eos_token", conclusive=False)]
     assert not preset("watsonx").has_end_marker
     assert detect(WATSONX.encode()) == "watsonx"
     error = {"errors": [{"code": "model_overloaded", "message": "busy"}], "trace": "t"}

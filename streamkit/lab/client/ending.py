@@ -62,14 +62,14 @@ def outcome_of(
             return Outcome("cancelled", bound), f"the recorder hung up: its bound {bound} was reached"
         if failure is not None and not (signed and failure.outcome.name == "timeout"):
             return failure.outcome, failure.error
-        if framing == "close":
+        if framing == "close" and failure is None:
             return Outcome("truncated"), "the body ended with the connection, which does not prove that it was whole"
+        if problem == TRUNCATED and failure is None:
+            return Outcome("truncated"), f"the end marker of preset {preset!r} did not come"
     if unread is not None:
         return Outcome("error_event", unread), "an event could not be read, so text is missing"
     if problem == EMPTY:
         return Outcome("error_event", EMPTY), f"the answer held not one event of preset {preset!r}"
-    if problem == TRUNCATED and failure is None:
-        return Outcome("truncated"), f"the end marker of preset {preset!r} did not come"
     return Outcome("complete"), None
 
 

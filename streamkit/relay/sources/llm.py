@@ -6,6 +6,7 @@ question ──post──▶ upstream
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import math
 import time
@@ -14,7 +15,8 @@ from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Final
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
 
 import httpx2
 
@@ -24,6 +26,7 @@ from streamkit.parser import ServerSentEvent
 from streamkit.presets import Preset, unreadable
 from streamkit.presets.asking import UpstreamRequest
 from streamkit.relay.failure import Failed, Failure
+from streamkit.relay.settings import Deadlines
 from streamkit.relay.sources.post import post
 from streamkit.relay.sources.reading import TRUNCATED, Reading, provider_failure
 from streamkit.relay.sources.source import Into, Offer
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["llm", "retry_after_s"]
 
 MAX_RETRY_AFTER_S: Final = 60
+MAX_FINISH_WAIT_S: Final = 5.0
 MAX_ERROR_BODY_BYTES: Final = 64 * 1024
 PASSED_ON: Final = frozenset({429, 503})
 FOREIGN_TYPES: Final = frozenset({"text/html", "application/xhtml+xml", "text/xml", "application/xml"})
@@ -49,7 +53,8 @@ async def llm(upstream: Upstream, question: UpstreamRequest, into: Into) -> Asyn
 
     One list for each read that completed an event: its pieces, perhaps none (comments and heartbeats complete none).
     They are offered to `into` in the callback that reads them, for which our own transport is needed: others have no
-    such callback. Complete is what the preset can prove: by its end marker, or by clean framing where it has none.
+    such callback. Complete is what the preset can prove: by its end marker, or by clean framing where it has none; or
+    by a finish reason, behind which the upstream says no more for `finish_wait_s`, and leaves its answer open.
 
     A traced stream tells the upstream its name, marks `relay.asking`, and steps at `relay.read` and `relay.event`.
     """
@@ -63,14 +68,19 @@ async def llm(upstream: Upstream, question: UpstreamRequest, into: Into) -> Asyn
             reading = Reading(upstream.preset, upstream.settings.limits, into.taps)
             if body is not None:
                 into.opened(body)
-            late = _iterated(response, reading) if body is None else _poured(body, reading, into.offer)
+            wait_s = finish_wait_s(upstream.settings.deadlines)
+            late = _iterated(response, reading, wait_s) if body is None else _poured(body, reading, into.offer, wait_s)
+            ended = True
             async with aclosing(late):
-                async for pieces in late:
-                    yield pieces
+                try:
+                    async for pieces in late:
+                        yield pieces
+                except _Silent:
+                    ended = False
             if not reading.over and (pieces := reading.close()):
                 yield pieces
-            reading.check_end(clean=framing(response.headers, response.http_version) != "close")
-            if body is not None:
+            reading.check_end(clean=not ended or framing(response.headers, response.http_version) != "close")
+            if body is not None and ended:
                 body.park()
 
 
@@ -79,27 +89,81 @@ def _traced(question: UpstreamRequest, taps: StreamTaps) -> UpstreamRequest:
     return replace(question, headers={**question.headers, STREAM_ID_HEADER: taps.stream_id})
 
 
-async def _poured(body: Body, reading: Reading, offer: Offer) -> AsyncGenerator[list[Piece], None]:
+class _Silent(Exception):
+    """Behind a finish reason nothing more came, and no end of the body."""
+
+
+def finish_wait_s(deadlines: Deadlines) -> float:
+    """How long an upstream that has told why it ended may leave its answer open: some never end it.
+
+    Less than the idle deadline, which would make a failure of a whole answer.
+    """
+    return min(MAX_FINISH_WAIT_S, deadlines.idle_s / 2 if deadlines.idle_s else MAX_FINISH_WAIT_S)
+
+
+class _FinishWait:
+    """Raises _Silent out of the block it guards: so long after the last event behind a finish reason, if none comes."""
+
+    def __init__(self, reading: Reading, wait_s: float) -> None:
+        self._reading = reading
+        self._wait_s = wait_s
+        self._due: float | None = None
+
+    async def __aenter__(self) -> Self:
+        self._scope = asyncio.timeout_at(self._due)
+        await self._scope.__aenter__()
+        return self
+
+    def read(self) -> None:
+        """Something was read, behind a finish reason or with it; a heartbeat changes nothing."""
+        if self._reading.saw_event or self._due is None:
+            self._due = asyncio.get_running_loop().time() + self._wait_s
+
+    def watch(self) -> None:
+        """The same, inside the block."""
+        self.read()
+        self._scope.reschedule(self._due)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self._scope.__aexit__(kind, error, trace)
+        except TimeoutError:
+            raise _Silent from None
+
+
+async def _poured(body: Body, reading: Reading, offer: Offer, wait_s: float) -> AsyncGenerator[list[Piece], None]:
     """The lists that `offer` refused; reading waits for each of them to be taken."""
     refused: list[list[Piece]] = []
+    waiting = _FinishWait(reading, wait_s)
 
     def sink(part: ReadPart) -> bool:
         data, _, (at_ns, _, _, _) = part
         pieces = reading.feed(data, at_ns)
+        if reading.signed:
+            waiting.watch()
         if reading.saw_event and not offer(pieces):
             refused.append(pieces)
         return not (refused or reading.over)
 
     while not reading.over:
-        await body.pour(sink)
+        async with waiting:
+            await body.pour(sink)
         if not refused:
             return
         yield refused.pop()
 
 
-async def _iterated(response: httpx2.Response, reading: Reading) -> AsyncGenerator[list[Piece], None]:
+async def _iterated(response: httpx2.Response, reading: Reading, wait_s: float) -> AsyncGenerator[list[Piece], None]:
     """All lists, from a transport that hands its reads out."""
-    async for data in response.aiter_raw():
+    reads = response.aiter_raw()
+    waiting = _FinishWait(reading, wait_s)
+    while True:
+        async with waiting:
+            data = await anext(reads, None)
+        if data is None:
+            return
         pieces = reading.feed(data, time.monotonic_ns())
         if reading.saw_event:
             yield pieces

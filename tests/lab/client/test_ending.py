@@ -13,6 +13,7 @@ from streamkit.lab.client.ending import outcome_of
 from streamkit.lab.client.recorder import Recorder
 from streamkit.lab.client.wire_failure import WireFailure
 from streamkit.outcome import Outcome
+from streamkit.presets.answer import EMPTY, TRUNCATED
 from tests.lab.client.answers import (
     CHAT,
     CHAT_DONE,
@@ -42,7 +43,7 @@ REFUSED = WireFailure(Outcome("refused", "connect"), "nobody there")
         ({"status": 503, "failure": FAILED}, "refused(503)", "the server answered with status 503"),
         ({"error": "gone", "final": True, "bound": "max_events"}, "error_event(gone)", "the stream reported an error"),
         ({"final": True, "failure": FAILED, "framing": "close"}, "complete", None),  # rule 4
-        ({"final": True, "bound": "max_bytes", "unmarked": "openai"}, "complete", None),
+        ({"final": True, "bound": "max_bytes", "problem": TRUNCATED}, "complete", None),
         (
             {"bound": "max_bytes", "failure": FAILED},  # rule 5
             "cancelled(max_bytes)",
@@ -50,11 +51,27 @@ REFUSED = WireFailure(Outcome("refused", "connect"), "nobody there")
         ),
         ({"failure": FAILED, "framing": "close"}, "timeout(idle)", "nothing came"),  # rule 6
         (
-            {"framing": "close", "unmarked": "openai"},  # rule 7
+            {"framing": "close", "problem": TRUNCATED},  # rule 7
             "truncated",
             "the body ended with the connection, which does not prove that it was whole",
         ),
-        ({"unmarked": "openai"}, "truncated", "the end marker of preset 'openai' did not come"),  # rule 8
+        (
+            {"problem": TRUNCATED, "preset": "openai"},  # rule 8
+            "truncated",
+            "the end marker of preset 'openai' did not come",
+        ),
+        (
+            {"problem": EMPTY, "preset": "seed"},
+            "error_event(upstream_empty)",
+            "the answer held not one event of preset 'seed'",
+        ),
+        (
+            {"final": True, "problem": EMPTY, "preset": "openai"},
+            "error_event(upstream_empty)",
+            "the answer held not one event of preset 'openai'",
+        ),
+        ({"signed": True, "failure": FAILED}, "complete", None),
+        ({"signed": True, "failure": REFUSED}, "refused(connect)", "nobody there"),
         ({}, "complete", None),  # rule 9
         ({"final": True, "failure": FAILED, "unhanded": True}, "timeout(idle)", "nothing came"),
         ({"final": True, "unhanded": True}, "complete", None),
@@ -79,7 +96,8 @@ def test_the_first_line_that_is_true_counts(seen: dict[str, Any], outcome: str, 
     error=st.none() | st.just("gone"),
     bound=st.none() | st.just("max_bytes"),
     failure=st.none() | st.sampled_from([FAILED, REFUSED]),
-    unmarked=st.none() | st.just("openai"),
+    problem=st.none() | st.just(TRUNCATED),
+    signed=st.booleans(),
     unread=st.none() | st.just("malformed_json"),
     unhanded=st.booleans(),
 )
@@ -89,7 +107,9 @@ def test_complete_is_only_what_is_proved(**seen: Any) -> None:
     if outcome.ok:
         assert seen["status"] in (None, 200, 204)
         assert seen["error"] is seen["unread"] is None
-        assert seen["final"] or not (seen["bound"] or seen["failure"] or seen["unmarked"] or seen["framing"] == "close")
+        left_open = seen["signed"] and seen["failure"] is FAILED
+        unproved = seen["failure"] or seen["problem"] or seen["framing"] == "close"
+        assert seen["final"] or not (seen["bound"] or (unproved and not left_open))
 
 
 class TestOutcomes:
