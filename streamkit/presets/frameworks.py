@@ -163,16 +163,19 @@ def _langgraph(text: str) -> bytes:
     return json_event([message, metadata], event="messages")
 
 
-# Events of subgraphs bear longer names (`messages|node:id`): the message itself tells. `values` and `updates` hold the
-# same text again, when it is whole, and are not read.
+# Events of subgraphs bear longer names (`messages|node:id`): the message itself tells, and the metadata beside it.
+# In the older mode `messages` (events `messages/partial`) a message stands alone and grows, one after the other: that
+# is not read, and neither are `values` and `updates`, which hold the same text again when it is whole.
+_CHUNK = ("[0].type == 'AIMessageChunk'", "[1] exists")
+
 LANGGRAPH = Preset(
     name="langgraph",
-    text=Extractor("[0].content", "[0].content[*].text", where="[0].type == 'AIMessageChunk'"),
+    text=Extractor("[0].content", "[0].content[*].text", where=_CHUNK),
     reasoning=Extractor(
         "[0].additional_kwargs.reasoning_content",
         "[0].content[*].thinking",
         "[0].content[*].reasoning",
-        where="[0].type == 'AIMessageChunk'",
+        where=_CHUNK,
     ),
     ends=(  # newer servers say nothing at the end, older ones `end`
         EndMark(where="@event == 'end'", conclusive=False, optional=True),
@@ -180,7 +183,7 @@ LANGGRAPH = Preset(
             reason=Extractor(
                 "[0].response_metadata.finish_reason",
                 "[0].response_metadata.stop_reason",
-                where="[0].type == 'AIMessageChunk'",
+                where=_CHUNK,
             ),
             conclusive=False,
             optional=True,

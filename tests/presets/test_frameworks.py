@@ -169,6 +169,12 @@ def test_langgraph() -> None:
     assert preset("langgraph").read(error) == ProviderError("ValueError", "no such tool")
 
 
+def test_langgraph_messages_that_grow_are_not_read() -> None:
+    for text in ("Te", "Tea"):
+        data = json.dumps([{"type": "AIMessageChunk", "content": text}])
+        assert preset("langgraph").read(event(data, "messages/partial")) is None
+
+
 def test_langgraph_content_in_typed_parts_has_its_thinking_apart() -> None:
     parts = [{"type": "thinking", "thinking": "Hm."}, {"type": "text", "text": "Tea"}]
     data = json.dumps([{"type": "AIMessageChunk", "content": parts}, {}])
