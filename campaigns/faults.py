@@ -86,7 +86,10 @@ class Case:
         steps = self.script.steps()
         if not self.script.faults:
             return Truth(True, self.script.text)
-        return truth_of(steps[: _silence(steps)], marked=preset(self.script.preset).has_end_marker, **BOUNDS)
+        heard = steps[: _silence(steps)]
+        if len(heard) < len(steps):
+            heard.append(raw(steps[len(heard)].due_ns, "silence", b""))
+        return truth_of(heard, marked=preset(self.script.preset).has_end_marker, **BOUNDS)
 
 
 def _silence(steps: Sequence[Step]) -> int:

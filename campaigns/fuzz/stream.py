@@ -110,6 +110,7 @@ def check_whole(
     if stop == len(body):
         failing = closing == [form.error("overloaded")]
         ends = clean or proof(known.name, events(known, body, Limits())) == "conclusive"
+        failing = failing or body == b""  # nothing at all is no answer
         expect(seen.complete is (ends and not failing), "an intact answer is judged rightly", body=body, seen=seen)
 
 
@@ -195,7 +196,8 @@ def check_end(known: Preset, body: bytes, limits: Limits, source: ByteSource, *,
     assert first is not None
     if first.complete:
         found = proof(known.name, events(known, body, limits))
-        proved = found == "conclusive" or (clean and (found == "finish" or (found == "" and not known.has_end_marker)))
+        silent = found == "" and not known.has_end_marker and bool("".join(first.texts) or known.name == "watsonx")
+        proved = found == "conclusive" or (clean and (found == "finish" or silent))
         expect(proved, "complete only with proof", preset=known, body=body, clean=clean, found=found)
     return first
 
@@ -225,7 +227,7 @@ def proof(name: str, whole: Sequence[Event]) -> str:
     for event in whole:
         if is_error(name, event):
             return "error"
-        if CONCLUSIVE.get(name, _never)(event):
+        if CONCLUSIVE.get(name, _never)(event) or (name not in ("replicate", "cohere") and _chat_done(event)):
             return "conclusive"
         if FINISH.get(name, _never)(event):
             best = "finish"
@@ -257,7 +259,7 @@ def word(value: Any) -> bool:
 
 
 def _chat_done(event: Event) -> bool:
-    return event[1] == "[DONE]"
+    return event[1].strip().strip('"') == "[DONE]"
 
 
 def _openai_done(event: Event) -> bool:
@@ -268,6 +270,10 @@ def _finish_reason(event: Event) -> bool:
     choices = at(event[2], "choices")
     own = [item for item in choices if at(item, "index") in (None, 0)] if isinstance(choices, list) else []
     return any(word(at(item, "finish_reason")) and item["finish_reason"] != "error" for item in own)
+
+
+def _stop_reason(event: Event) -> bool:
+    return at(event[2], "type") == "message_delta" and word(at(event[2], "delta", "stop_reason"))
 
 
 def _dashscope_done(event: Event) -> bool:
@@ -316,6 +322,10 @@ CONCLUSIVE: dict[str, Callable[[Event], bool]] = {
 }
 FINISH: dict[str, Callable[[Event], bool]] = {
     **dict.fromkeys(("openai", "openai-responses", "azure", "mistral"), _finish_reason),
+    "anthropic": _stop_reason,
+    "ollama": lambda event: word(at(event[2], "done_reason")),
+    "gemini": lambda event: word(at(event[2], "candidates", 0, "finishReason")),
+    "watsonx": lambda event: word(at(event[2], "results", 0, "stop_reason")),
     "cohere": _chat_done,
     "coze": lambda event: event[0] == "done",
     "dify": lambda event: bool(at(event[2], "event") == "workflow_paused"),

@@ -534,7 +534,7 @@ def _exactly(steps: Sequence[Step]) -> Find:
         strictly = finder(steps)
         return lambda value: _ODD if (found := strictly(value)) is MISSING else found
     if len(steps) == 3 and isinstance(steps[0], str) and isinstance(steps[1], int):
-        return _key_index_key(steps[0], steps[1], steps[2])
+        return _key_index_key(steps[0], steps[1], str(steps[2]))
     path: tuple[Any, ...] = tuple(steps)
 
     def find(value: Any) -> Any:

@@ -52,7 +52,7 @@ def misfit_of(paths: Iterable[Path], where: Sequence[Condition], kinds: Kinds) -
 def wrong_type(place: Sequence[Step], wanted: frozenset[type], value: Any) -> ExtractionError:
     """The error that names the place and what stands there, of its payload nothing."""
     expected = next((name for kind, name in WANTED if kind in wanted), "text")
-    where = f"at {Path('json', tuple(place))}" if place else "as the whole payload"
+    where = f"at {Path('json', tuple(place))!s:.100}" if place else "as the whole payload"
     return ExtractionError("wrong_type", f"expected {expected} {where}, got {NAMES.get(type(value), 'a number')}")
 
 

@@ -152,8 +152,10 @@ class Answer:
         self._recognised = self._recognised or data.strip() != DONE  # which is everybody's
 
     def _look_at_first(self, events: Sequence[ServerSentEvent]) -> None:
-        """The first event that is of this provider."""
+        """The first event that is of this provider, if it stands before the end."""
         for event in events:
+            if event.data.strip() == DONE:
+                return
             value = self._rules.document(event).json
             if self._rules.recognises(value):
                 self._recognised = True

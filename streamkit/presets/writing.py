@@ -226,8 +226,8 @@ OPENAI_RESPONSES = Writer(
         _typed("response.output_item.added", output_index=0, item={"id": "msg_script", "type": "message"}),
     ),
     piece_event=lambda text, _: _typed("response.output_text.delta", item_id="msg_script", output_index=0, delta=text),
-    closing=lambda _: [
-        _typed("response.output_text.done", item_id="msg_script", output_index=0, text="…"),
+    closing=lambda pieces: [  # without a piece there is no text that could be repeated
+        _typed("response.output_text.done", item_id="msg_script", output_index=0, text="…" if pieces else ""),
         _typed("response.completed", response=_response_state("completed")),
     ],
     error_event=lambda code: _typed(
@@ -380,8 +380,8 @@ COZE = Writer(
     content_type="text/event-stream",
     opening=(_coze_chat("conversation.chat.created"), _coze_chat("conversation.chat.in_progress")),
     piece_event=lambda text, _: _coze_message("conversation.message.delta", text),
-    closing=lambda _: [
-        _coze_message("conversation.message.completed", "…"),
+    closing=lambda pieces: [
+        _coze_message("conversation.message.completed", "…" if pieces else ""),
         _coze_chat("conversation.chat.completed"),
         b'event:done\ndata:"[DONE]"',
     ],

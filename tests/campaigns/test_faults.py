@@ -152,7 +152,8 @@ def test_a_client_that_left_is_asked_for_nothing_but_a_true_text() -> None:
         (replace(WHOLE, faults=[Stall(2, 1e4)]), False),
         (replace(WHOLE, faults=[Stall(3, 1e4)]), False),
         (replace(WHOLE, faults=[Stall(4, 1e4)]), True),  # behind the end marker
-        (replace(WHOLE, preset="gemini", faults=[Stall(4, 1e4)]), False),  # which Gemini has not
+        (replace(WHOLE, preset="gemini", faults=[Stall(4, 1e4)]), True),  # behind a finish reason
+        (replace(WHOLE, preset="seed", faults=[Stall(4, 1e4)]), False),  # which this one has not
         (replace(WHOLE, faults=[faults.Bare()]), True),
         (replace(WHOLE, preset="gemini", faults=[faults.Bare()]), False),
         (replace(WHOLE, faults=[NoEnd()]), False),

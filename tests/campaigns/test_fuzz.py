@@ -169,19 +169,19 @@ def _clean_is_enough(self: Any, *, clean: bool) -> None:
 
 def _any_end_is_the_end(self: Any, events: list[ServerSentEvent]) -> list[Piece]:
     pieces = Reading._extract(self, events)
-    self.complete = self.complete or self._finish_sign
+    self._answer.complete = self._answer.signed
     return pieces
 
 
 def _done_anywhere(self: Any, data: bytes, read_ns: int) -> list[Piece]:
     pieces = Reading.feed(self, data, read_ns)
-    self.complete = self.complete or b"[DONE]" in data
+    self._answer.complete = self._answer.complete or b"[DONE]" in data
     return pieces
 
 
 def _errors_pass(self: Any, events: list[ServerSentEvent]) -> list[Piece]:
     pieces = Reading._extract(self, events)
-    self.failure = None
+    self.failure = self._answer.failure = None
     return pieces
 
 
@@ -190,8 +190,8 @@ def _first_piece_is_lost(self: Any, data: bytes, read_ns: int) -> list[Piece]:
 
 
 def _never_complete(self: Any, *, clean: bool) -> None:
-    self.complete, self.failure = False, None
-    self._finish_sign, self._has_end_marker = False, True
+    self._answer.complete = self._answer.signed = False
+    self.failure, self._answer._needs_sign = None, True
     Reading.check_end(self, clean=clean)
 
 
@@ -233,8 +233,8 @@ class JSONWithNumbersAsKeys:
         return {str(number): item for number, item in enumerate(value)} if type(value) is list else value
 
 
-def _text_unless_nothing(_: Any, __: Any, texts: Any, of: shape.Shape) -> Callable[[Any], str]:
-    return shape.text_of(texts, of) or (lambda _: "")
+def _text_unless_nothing(_: Any, __: Any, text: shape.Text | None, ___: shape.Shape) -> shape.Text:
+    return text or (lambda _: "")
 
 
 def _last_length(lengths: list[bytes]) -> int | None:

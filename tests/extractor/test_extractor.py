@@ -43,7 +43,7 @@ def test_only_strings_that_are_not_empty_are_text_and_what_is_neither_null_nor_a
     for extractor in (Extractor("a"), Extractor("a", "b"), Extractor("a", where="c absent")):
         assert extractor(json.dumps({"a": value})) is None
         told = extractor.read(json.dumps({"a": value}))
-        assert (None if told is None else told.code) == (None if value in (None, "") else "wrong_type")
+        assert getattr(told, "code", None) == (None if value in (None, "") else "wrong_type")
 
 
 def test_a_condition_on_a_field() -> None:

@@ -176,17 +176,20 @@ def truth_of(
 ) -> Truth:
     """The truth about an answer in a format with (`marked`) or without an end marker, for a reader with these bounds.
 
-    It follows from the steps alone: what breaks the answer was noted there by the fault that did it.
+    It follows from the steps alone: what breaks the answer was noted there by the fault that did it. Behind a sign of
+    the end, silence is as good as clean framing; without an end marker, an answer without a piece is none.
     """
     texts: list[str] = []
     head_bytes = interim = event_bytes = 0
-    signed = False
+    signed = spoke = False
     for step in steps:
+        if step.kind == "silence" and signed:
+            return Truth(True, "".join(texts))
         if step.kind in ("fin", "rst", "silence") or step.breaks == "before":
             break
         data = step.data
         if step.kind == "end":
-            proved = not step.breaks and (signed or (not marked and not event_bytes))
+            proved = not step.breaks and (signed or (not marked and spoke and not event_bytes))
             return Truth(proved, "".join(texts))
         if step.kind == "head":
             head_bytes, interim = head_bytes + len(data), interim + data.count(INTERIM)
@@ -198,6 +201,7 @@ def truth_of(
         if step.kind != "part":
             event_bytes = 0
             texts.append(step.text())
+        spoke = spoke or step.kind == "piece"
         if step.proof == "proof":
             return Truth(True, "".join(texts))
         signed = signed or step.proof == "sign"

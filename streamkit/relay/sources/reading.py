@@ -54,6 +54,11 @@ class Reading:
         return self._answer.over or self.failure is not None
 
     @property
+    def complete(self) -> bool:
+        """The provider's last word came."""
+        return self._answer.complete
+
+    @property
     def finish_reason(self) -> str | None:
         """Why the answer ended, in the provider's word; None where that was not told."""
         return self._answer.finish_reason
@@ -103,7 +108,7 @@ class Reading:
     def _extract(self, events: list[ServerSentEvent]) -> list[Piece]:
         answer = self._answer
         pieces = [] if answer.complete else answer.read(events)
-        if answer.failure is not None and not self.failure:
+        if answer.failure is not None:  # it came before what was too large
             self.failure = provider_failure(answer.failure)
         self.saw_event = bool(pieces) or any(event.event not in HEARTBEATS for event in events)
         if self._taps is not None and pieces:
