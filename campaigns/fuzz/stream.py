@@ -330,6 +330,8 @@ FINISH: dict[str, Callable[[Event], bool]] = {
     "coze": lambda event: event[0] == "done",
     "dify": lambda event: bool(at(event[2], "event") == "workflow_paused"),
     "ai-sdk": lambda event: bool(at(event[2], "type") == "finish"),
+    "langgraph": lambda event: event[0] == "end" or word(at(event[2], 0, "response_metadata", "finish_reason")),
+    "langserve": lambda event: event[0] == "end" or word(at(event[2], "response_metadata", "finish_reason")),
     "sglang-generate": lambda event: word(at(event[2], "meta_info", "finish_reason", "type")),
     "openai-assistants": lambda event: event[0].startswith("thread.run."),
 }

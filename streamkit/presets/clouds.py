@@ -50,10 +50,7 @@ HUNYUAN = Preset(
     name="hunyuan",
     text="Choices[0].Delta.Content",
     reasoning="Choices[0].Delta.ReasoningContent",
-    ends=(  # until the last event, FinishReason is ""
-        EndMark(reason="Choices[0].FinishReason"),
-        EndMark(where="@data == '[DONE]'", conclusive=False),
-    ),
+    ends=(EndMark(reason="Choices[0].FinishReason"),),  # "" until the last event
     errors=(
         ErrorMark(at="ErrorMsg", code="ErrorMsg.Code", message="ErrorMsg.Msg"),
         ErrorMark(at="Response.Error", code="Response.Error.Code", message="Response.Error.Message"),
@@ -100,10 +97,7 @@ QIANFAN = Preset(
     name="qianfan",
     text="result",
     reasoning="reasoning_content",
-    ends=(
-        EndMark(where="is_end == true", reason="finish_reason"),
-        EndMark(where="@data == '[DONE]'", conclusive=False),
-    ),
+    ends=(EndMark(where="is_end == true", reason="finish_reason"),),
     errors=(ErrorMark(at="error_code", code="error_code", message="error_msg"), *COMMON_ERRORS),
     signs=(("result exists", "is_end exists", "is_truncated exists"),),
     ask=ask_qianfan,

@@ -37,10 +37,7 @@ def _llamacpp(text: str, index: int, **fields: Any) -> bytes:
 LLAMACPP_COMPLETION = Preset(
     name="llamacpp-completion",
     text=Extractor("content", where="stop exists"),
-    ends=(
-        EndMark(where="stop == true", reason="stop_type"),
-        EndMark(where="@data == '[DONE]'", conclusive=False),  # behind `stop`, which has said it all
-    ),
+    ends=(EndMark(where="stop == true", reason="stop_type"),),
     signs=(("content exists", "stop exists", "tokens_evaluated exists"),),
     ask=ask_llamacpp,
     write=Writer(

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from streamkit.presets import End, Piece, ProviderError, detect, preset
+from streamkit.presets import Answer, End, Piece, ProviderError, detect, preset
 from tests.presets.providers import event
 from tests.presets.test_reading import results
 
@@ -23,7 +23,6 @@ data: {"index":0,"content":"","tokens":[],"id_slot":0,"stop":true,"model":"m","t
 
 def test_llamacpp_completion() -> None:
     assert results("llamacpp-completion", LLAMACPP) == [Piece("Te"), Piece("a"), End("limit")]
-    assert results("llamacpp-completion", LLAMACPP + "data: [DONE]\n\n")[-1] == End(conclusive=False)
     assert detect(LLAMACPP.encode()) == "llamacpp-completion"
 
 
@@ -64,6 +63,27 @@ def test_sglang_generate_reads_the_first_of_several_answers() -> None:
     assert read(event(generated("yes", index=0))) == Piece("yes")
     assert read(event(generated("no", index=1))) is None
     assert detect(f"data: {json.dumps(generated('yes'))}\n\n".encode()) == "sglang-generate"
+
+
+def answered(*events: object) -> tuple[str, str | None, str | None]:
+    """The text, what is wrong at its end, and why it ended; all of it in one read, and each event in one."""
+    seen = set()
+    for reads in ([[event(one) for one in events]], [[event(one)] for one in events]):
+        answer = Answer(preset("sglang-generate"))
+        text = "".join(piece.text for read in reads for piece in answer.read(read))
+        seen.add((text, answer.problem_at_end(clean=True), answer.finish_reason))
+    (only,) = seen
+    return only
+
+
+def test_sglang_generate_repeats_its_text_and_only_what_is_new_is_given() -> None:
+    last = generated("Tea!", {"type": "length", "length": 3})
+    assert answered(generated("Te"), generated("Tea"), last, "[DONE]") == ("Tea!", None, "length")
+    assert answered(generated("Te"), generated("Tea")) == ("Tea", "upstream_truncated", None)
+
+
+def test_sglang_generate_that_takes_back_what_it_said_has_failed_whatever_comes_behind() -> None:
+    assert answered(generated("Te"), generated("Mate"), "[DONE]") == ("Te", "not_cumulative", None)
 
 
 def test_they_are_asked_by_one_text() -> None:
