@@ -155,8 +155,10 @@ class Answer:
     def _look_at_first(self, events: Sequence[ServerSentEvent]) -> None:
         """The first event that is of this provider, if it stands before the end."""
         for event in events:
-            if event.data.strip() == DONE:
-                return
+            if DONE in event.data:
+                end = self._rules.read_by_rules(event)
+                if isinstance(end, End) and end.conclusive:
+                    return
             value = self._rules.document(event).json
             if self._rules.recognises(value):
                 self._recognised = True

@@ -174,14 +174,16 @@ def _first_text(several: Sequence[Text]) -> Text:
     return text
 
 
-def text_unless(alarm: Alarm | None, reasons: Iterable[Extractor], text: Text | None, shape: Shape) -> Text:
-    """As `text`, but None where the alarm is true or one of `reasons` finds a text."""
-    alarms = [one for one in (alarm, text_of(reasons, shape)) if one is not None]
+def text_unless(alarm: Alarm | None, reason: Text | None, text: Text | None) -> Text:
+    """As `text`, but None where the alarm is true or a reason is found, or something odd in its place."""
     find = text or (lambda _: "")
-    if not alarms:
+    if alarm is None and reason is None:
         return find
-    alarming = _first_of(alarms)
-    return lambda value: None if alarming(value) else find(value)
+    if reason is None:
+        return lambda value: None if alarm(value) else find(value)  # type: ignore[misc]  # one of both is there
+    if alarm is None:
+        return lambda value: find(value) if reason(value) == "" else None
+    return lambda value: find(value) if not alarm(value) and reason(value) == "" else None
 
 
 def has_json_steps(extractors: Iterable[Extractor]) -> bool:

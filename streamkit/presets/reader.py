@@ -102,7 +102,7 @@ class Rules:
     def read_document(self, document: Document) -> Piece | Ending:
         """The same of a document whose JSON is decoded."""
         value = document.json if self.by_key else None
-        keys = value if type(value) is dict else ()
+        keys: dict[str, Any] = value if type(value) is dict else {}
         error = _first_mark(self.errors, keys, document)
         if error is not None:
             return error
@@ -113,7 +113,7 @@ class Rules:
             for misfit in self.misfits:
                 found = misfit(document)
                 if found is not None:
-                    return found
+                    return TOLD.read(document) if may_fail(keys, self.known) and tells_failure(keys) else found
         if text or reasoning:
             return Piece(text, reasoning, end)
         if end is not None or not self.by_key:

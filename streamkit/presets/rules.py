@@ -161,8 +161,9 @@ class Preset(Compiled):
 
     @cached_property
     def _known(self) -> frozenset[str]:
-        """The keys at which its texts and the reasons of its ends begin."""
-        several = (*self._all_texts, *(extractor for mark in self.ends for extractor in mark.reasons))
+        """The keys at which its texts begin, and the reasons that are ends by themselves."""
+        reasons = (extractor for mark in self.ends if not mark.where for extractor in mark.reasons)
+        several = (*self._all_texts, *reasons)
         keys = (first_key(path) for extractor in several for path in extractor.paths)
         return frozenset(key for key in keys if key is not None)
 
@@ -182,8 +183,9 @@ class Preset(Compiled):
         if may_fail(shape.keys, self._known):
             alarms.append(tells_failure)
         text = text_of(self._texts, shape, self._kinds, self.choices)
+        reason = text_of(reasons, shape, None, self.choices)
         return Plan(
-            text_unless(any_alarm(left, alarms), reasons, text, shape),
+            text_unless(any_alarm(left, alarms), reason, text),
             text_of(self._reasonings, shape, self._kinds, self.choices),
             sure=not has_json_steps([*self._texts, *self._reasonings, *reasons]),
         )

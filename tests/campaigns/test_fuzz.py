@@ -233,7 +233,7 @@ class JSONWithNumbersAsKeys:
         return {str(number): item for number, item in enumerate(value)} if type(value) is list else value
 
 
-def _text_unless_nothing(_: Any, __: Any, text: shape.Text | None, ___: shape.Shape) -> shape.Text:
+def _text_unless_nothing(_: Any, __: Any, text: shape.Text | None) -> shape.Text:
     return text or (lambda _: "")
 
 

@@ -431,3 +431,28 @@ def test_a_feed_larger_than_the_bounds_is_parsed_whole() -> None:
     """The bounds are for lines and events, not for reads."""
     body = b"data: 1234\n\n" * 1000 + b"event: e\ndata: 1\n\n" * 1000
     assert len(SSEParser(max_line_bytes=100, max_event_bytes=100).feed(body)) == 2000
+
+
+# --- what is written past the grammar
+
+
+STRAYS = b'data: a\n\nerror: {"code": 1}\n\n{"error":\n  {"code": 2}}\n\nupstream error: x\n\ndata: b\nerror: c\n\n'
+
+
+def test_strays_are_ignored_as_the_grammar_wants_unless_they_are_asked_for() -> None:
+    assert [event.data for event in SSEParser().feed(STRAYS)] == ["a", "b"]
+    assert SSEParser(strays=True).feed(STRAYS) == [
+        ServerSentEvent(data="a"),
+        ServerSentEvent("error", '{"code": 1}'),
+        ServerSentEvent(data='{"error":\n  {"code": 2}}'),
+        ServerSentEvent(data="b"),
+        ServerSentEvent("error", "c"),
+    ]
+
+
+def test_strays_do_not_depend_on_the_split_and_may_be_cut() -> None:
+    parser = SSEParser(strays=True)
+    assert [event for byte in STRAYS for event in parser.feed(bytes([byte]))] == SSEParser(strays=True).feed(STRAYS)
+    parser.feed(b'error: {"code": 3}')
+    parser.close()
+    assert parser.unfinished == ServerSentEvent("error", '{"code": 3}')

@@ -18,6 +18,8 @@ from streamkit.extractor.misfit import misfit_of
 from streamkit.extractor.pieces import End, Piece, ProviderError
 from streamkit.parser import NDJSONParser, ServerSentEvent, SSEParser
 from streamkit.presets import PRESETS, plans, preset, writer
+from streamkit.presets.failures import may_fail, tells_failure
+from streamkit.presets.marks import TOLD
 from streamkit.presets.reader import HEARTBEATS
 from streamkit.presets.rules import EndMark, ErrorMark, Preset
 
@@ -87,6 +89,8 @@ def by_every_rule(rules: Any, event: ServerSentEvent) -> object:
     looks = value and (not text or document.is_mixed) and event.event not in HEARTBEATS
     misfits = [misfit_of(one.paths, one.where, rules._kinds)(document) for several in extractors for one in several]
     misfit = next(filter(None, misfits), None) if looks else None
+    if misfit is not None and value and may_fail(value, rules._known) and tells_failure(value):
+        return TOLD.read(document)
     if misfit is not None or text or reasoning:
         return misfit or Piece(text, reasoning, end)
     if end is not None or not by_key:
