@@ -63,7 +63,7 @@ class PieceReader:
         if not self._guessing:
             return [self._read(event)]
         self._waiting.append(event)
-        found = detect(self._waiting, self.headers)
+        found = detect((event,), self.headers)  # one event is enough to tell, and those before it told nothing
         if found is None:
             self._guessing = len(self._waiting) < DETECT_WITHIN
             return [("", "")]
