@@ -63,6 +63,7 @@ class Answer:
         self.failure: ProviderError | None = None
         self.finish_reason: str | None = None
         self._unread: Counter[str] = Counter()
+        self._behind = 0  # pieces behind the end
         self._rules = preset.rules
         self._needs_sign = preset.has_end_marker
         self._recognised = False
@@ -84,9 +85,13 @@ class Answer:
     def read(self, events: Sequence[ServerSentEvent]) -> list[Piece]:
         """The pieces of these events, up to the first that ends the answer or fails; what follows that is not read.
 
-        An event is never read twice: whoever has got a failure and wants the rest gives the events behind it.
+        Whoever has got a failure and wants the rest gives the events behind it; behind the provider's last word nothing
+        is part of the answer.
         """
         pieces: list[Piece] = []
+        if self.complete:
+            self._behind += sum(isinstance(self._rules.read_by_rules(event), Piece) for event in events)
+            return pieces
         run = iter(events)
         if not self._recognised:
             self._look_at_first(events)
@@ -138,6 +143,8 @@ class Answer:
         """What has to be known about its texts: what could not be read or was left out, and what they seem to be."""
         unread = sorted((+self._unread).items())
         notes = [f"events that could not be read ({code}): {count}" for code, count in unread]
+        if self._behind:
+            notes.append(f"pieces behind the end, which are no part of the answer: {self._behind}")
         notes += [] if self._choices is None else self._choices.notes()
         return notes if self._repeats is None else [*notes, *self._repeats.notes()]
 

@@ -107,7 +107,7 @@ class Reading:
 
     def _extract(self, events: list[ServerSentEvent]) -> list[Piece]:
         answer = self._answer
-        pieces = [] if answer.complete else answer.read(events)
+        pieces = answer.read(events)
         if answer.failure is not None:  # it came before what was too large
             self.failure = provider_failure(answer.failure)
         self.saw_event = bool(pieces) or any(event.event not in HEARTBEATS for event in events)

@@ -44,8 +44,9 @@ class TestReadsAndEvents:
 
     def test_each_piece_is_told_as_it_is_decoded(self) -> None:
         told: list[str] = []
-        taken([HELLO + DONE, HELLO], on_piece=told.append)
+        recording = taken([HELLO, HELLO + DONE, HELLO], on_piece=told.append)
         assert told == ["hello", "hello"]
+        assert recording.meta["notes"] == ["pieces behind the end, which are no part of the answer: 1"]
 
     def test_what_on_piece_raises_comes_out(self) -> None:
         def fail(_text: str) -> None:
