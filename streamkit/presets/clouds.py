@@ -221,7 +221,6 @@ GEMINI_INTERACTIONS = Preset(
     ends=(
         EndMark(where="event_type == 'interaction.completed'", reason="interaction.status"),
         EndMark(where="event_type == 'interaction.complete'", reason="interaction.status"),
-        EndMark(where="@data == '[DONE]'", conclusive=False),  # stands behind it
     ),
     errors=(
         ErrorMark(where="event_type == 'error'"),

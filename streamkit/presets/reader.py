@@ -145,7 +145,13 @@ class Rules:
                 error = _first_mark(self.errors, item, inner) or self._of_unknown(inner, item)
                 if isinstance(error, ProviderError):
                     return error
-        return None if type(value) in self.roots else wrong_type((), frozenset((dict,)), value)
+        return None if self._is_usual(value) else wrong_type((), frozenset((dict,)), value)
+
+    def _is_usual(self, value: Any) -> bool:
+        """A payload as this provider's texts begin in, although none stood there: a list of objects, an empty text."""
+        if type(value) not in self.roots:
+            return False
+        return bool(value) and all(type(item) is dict for item in value) if type(value) is list else not value
 
     def _of_unknown(self, document: Document, value: dict[str, Any]) -> Ending:
         """An object in which no rule finds anything: nothing, unless it is an error by its shape."""

@@ -158,7 +158,7 @@ def test_gemini_interactions() -> None:
         Piece("Te"),
         Piece("a"),
         End("completed"),
-        End(conclusive=False),
+        End(),
     ]
     assert results("gemini-interactions", INTERACTIONS, reasoning=True)[0] == Piece("", "Hm.")
     assert detect(INTERACTIONS.encode()) == "gemini-interactions"
