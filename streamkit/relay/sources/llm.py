@@ -38,7 +38,7 @@ from streamkit.transport.http1 import framing
 if TYPE_CHECKING:
     from streamkit.transport import ReadPart
 
-__all__ = ["llm", "retry_after_s"]
+__all__ = ["finish_wait_s", "llm", "retry_after_s"]
 
 MAX_RETRY_AFTER_S: Final = 60
 MAX_FINISH_WAIT_S: Final = 5.0
@@ -165,6 +165,8 @@ async def _iterated(response: httpx2.Response, reading: Reading, wait_s: float) 
         if data is None:
             return
         pieces = reading.feed(data, time.monotonic_ns())
+        if reading.signed:
+            waiting.read()
         if reading.saw_event:
             yield pieces
         if reading.over:

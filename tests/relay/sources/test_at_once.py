@@ -14,7 +14,8 @@ import pytest
 from streamkit.extractor.pieces import Piece
 from streamkit.presets import preset
 from streamkit.relay.failure import Failed
-from streamkit.relay.sources.llm import llm
+from streamkit.relay.settings import Deadlines, Settings
+from streamkit.relay.sources.llm import finish_wait_s, llm
 from streamkit.relay.sources.source import Into
 from streamkit.relay.sources.upstream import Upstream
 from streamkit.transport import StreamTransport
@@ -125,3 +126,54 @@ def test_what_the_taker_raises_comes_out_of_the_source() -> None:
 
     with pytest.raises(ZeroDivisionError, match="of the taker"):
         read(in_reads(0), fail)
+
+
+# --- an upstream that has told why it ended, and does not end ---------------------------------------------------------
+
+FINISHED = chunk(b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n')
+PING = chunk(b"event: ping\ndata: {}\n\n")
+
+
+def endless(*told: bytes, beat: bytes = PING) -> Callable[[socket.socket], None]:
+    """Sends this, and then heartbeats until it is left."""
+
+    def behave(connection: socket.socket) -> None:
+        connection.sendall(SSE_HEAD + b"".join(told))
+        connection.settimeout(0.01)
+        while True:
+            try:
+                if connection.recv(4096) == b"":
+                    return
+            except TimeoutError:
+                connection.sendall(beat)
+            except OSError:
+                return
+
+    return behave
+
+
+def answered(behave: Callable[[socket.socket], None], *, idle_s: float) -> list[str]:
+    async def main(url: str) -> list[str]:
+        async with StreamTransport() as transport:
+            settings = Settings(Deadlines(idle_s=idle_s))
+            upstream = Upstream(url, preset("openai"), model="m", settings=settings, transport=transport)
+            async with aclosing(llm(upstream, upstream.question("hi"), Into())) as batches:
+                return [piece.text async for pieces in batches for piece in pieces]
+
+    with RawServer(behave) as server:
+        return asyncio.run(asyncio.wait_for(main(server.url), 10))
+
+
+def test_behind_a_finish_reason_silence_and_heartbeats_end_a_whole_answer() -> None:
+    assert answered(endless(event("Whole"), FINISHED), idle_s=0.2) == ["Whole"]
+
+
+def test_what_still_comes_behind_a_finish_reason_is_waited_for() -> None:
+    usage = chunk(b'data: {"choices":[],"usage":{}}\n\n')
+    assert answered(endless(event("a"), FINISHED, usage, PING, DONE), idle_s=0.2) == ["a"]
+
+
+def test_the_wait_is_shorter_than_the_idle_deadline() -> None:
+    assert finish_wait_s(Deadlines(idle_s=2)) == 1
+    assert finish_wait_s(Deadlines(idle_s=60)) == 5
+    assert finish_wait_s(Deadlines(idle_s=0)) == 5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import UTC, datetime
 
@@ -11,10 +12,11 @@ import httpx2
 import pytest
 
 from streamkit.presets.asking import UpstreamRequest
+from streamkit.relay.settings import Deadlines
 from streamkit.relay.sources.llm import llm, retry_after_s
 from streamkit.relay.sources.source import Into
 from streamkit.taps import StreamTaps
-from tests.relay.sources.upstreams import CHUNKED, Answering, failed, relay, stream, upstream_over
+from tests.relay.sources.upstreams import CHUNKED, Answering, Wire, failed, relay, stream, upstream_over
 
 
 @pytest.mark.parametrize(
@@ -125,3 +127,22 @@ def test_what_is_asked_is_let_go_when_the_answer_begins() -> None:
             assert sys.getrefcount(content) == 2, "this function's, and the one that getrefcount is given"
 
     asyncio.run(main())
+
+
+def test_a_transport_that_hands_its_reads_out_is_left_too_when_nothing_comes_behind_a_finish_reason() -> None:
+    class Endless(Wire):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            for data in stream("openai", "a")[:-1]:
+                yield data
+            while True:
+                await asyncio.sleep(0.01)
+                yield b"event: ping\ndata: {}\n\n"
+
+    answering = Answering()
+    answering.wire = Endless(())
+
+    async def main() -> list[str]:
+        asked = upstream_over(answering, deadlines=Deadlines(idle_s=0.2))
+        return [piece.text async for pieces in llm(asked, asked.question("hi"), Into()) for piece in pieces]
+
+    assert asyncio.run(asyncio.wait_for(main(), 10)) == ["a"]

@@ -100,6 +100,8 @@ def upstream_over(
     connect_s: float = 1.0,
     limits: Limits | None = None,
     retries: Retries | None = None,
+    deadlines: Deadlines | None = None,
 ) -> Upstream:
-    settings = Settings(Deadlines(connect_s=connect_s), limits or Limits(), retries=retries or Retries())
+    deadlines = deadlines or Deadlines(connect_s=connect_s)
+    settings = Settings(deadlines, limits or Limits(), retries=retries or Retries())
     return Upstream(url, preset(name), model="m", settings=settings, transport=transport)
