@@ -85,7 +85,7 @@ class Case:
         """What a reader with the relay's bounds, and its patience, can know of the answer."""
         steps = self.script.steps()
         if not self.script.faults:
-            return Truth(True, self.script.text)
+            return Truth(self.script.whole, self.script.text)
         heard = steps[: _silence(steps)]
         if len(heard) < len(steps):
             heard.append(raw(steps[len(heard)].due_ns, "silence", b""))

@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from streamkit.parser import ServerSentEvent as ServerSentEvent
     from streamkit.parser import SSEParser as SSEParser
     from streamkit.parser import encode_event as encode_event
+    from streamkit.presets import EndMark as EndMark
+    from streamkit.presets import ErrorMark as ErrorMark
     from streamkit.presets import Preset as Preset
     from streamkit.presets import detect as detect
     from streamkit.presets import preset as preset
@@ -67,7 +69,7 @@ _NAMES = {
     "lab.upstream": ("Script", "create_upstream", "random_script"),
     "outcome": ("Outcome",),
     "parser": ("NDJSONParser", "SSEParser", "ServerSentEvent", "encode_event"),
-    "presets": ("Preset", "detect", "preset"),
+    "presets": ("EndMark", "ErrorMark", "Preset", "detect", "preset"),
     "relay.delivery.policy": ("Policy",),
     "serving.server": ("serve", "servers"),
 }

@@ -24,7 +24,7 @@ from sanic.response import json
 from streamkit.errors import ServerError
 from streamkit.inside_sanic import NEVER_S, keep_plain, runner_location, workers_of
 from streamkit.outcome import Outcome
-from streamkit.presets import Preset
+from streamkit.presets import PresetLike
 from streamkit.relay.delivery.answer import problem, refusal
 from streamkit.relay.delivery.heads import finish_head
 from streamkit.relay.delivery.policy import Policy
@@ -127,7 +127,7 @@ def _for_pages_that_may(relay: Relay) -> Callable[[Handler], Handler]:
 def create_app(
     *,
     upstream: str | None = None,
-    preset: str | Preset | None = None,
+    preset: PresetLike | None = None,
     key: str | None = None,
     model: str | None = None,
     extra: Mapping[str, object] | None = None,
@@ -145,10 +145,11 @@ def create_app(
 
         sk.serve(lambda: sk.create_app(upstream="http://127.0.0.1:8000/v1", preset="openai"))
 
-    `upstream` is the provider's full endpoint, `preset` (a name or a `Preset`) how it is asked and read, `key` goes
-    where that provider wants it, `extra` joins the request body, `reasoning=True` passes thinking on. `trace=True`
-    keeps the times of each stream's events (`streamkit.taps`) and what is logged of it: `GET /streams/<id>/taps` tells
-    both, and the upstream is given the stream's id. `policy` says what is done for a client that cannot keep up (see
+    `upstream` is the provider's full endpoint, `preset` how it is asked and read: a name (an alias such as "groq"
+    needs `model` too), a `Preset`, or an `Extractor`, whose upstream is asked by a form. `key` goes where that
+    provider wants it, `extra` joins the request body, `reasoning=True` passes thinking on. `trace=True` keeps the
+    times of each stream's events (`streamkit.taps`) and what is logged of it: `GET /streams/<id>/taps` tells both,
+    and the upstream is given the stream's id. `policy` says what is done for a client that cannot keep up (see
     `Policy`); a request may ask for another one (`Prefer: backpressure=latest`), within `max_pending_bytes` and
     `write_stall_s`.
     Web pages of other sites are refused, but those of `cors_origins`; and so is, over loopback, a Host that is not

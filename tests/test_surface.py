@@ -26,6 +26,8 @@ TOP = {
         "JSON",
         "preset",
         "Preset",
+        "EndMark",
+        "ErrorMark",
         "detect",
     },
     *{"create_app", "create_blueprint", "Policy", "serve", "servers"},

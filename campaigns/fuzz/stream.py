@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from campaigns.fuzz import reference
@@ -53,7 +54,8 @@ def check_stream(data: bytes) -> None:
     known = PRESETS[source.pick([*PRESETS])]
     form, clean = writer(known.name), not source.chance(3)
     texts = some_texts(form, source)
-    pieces = [form.piece(text, number) for number, text in enumerate(texts)]
+    said = accumulate(texts) if form.cumulative else texts
+    pieces = [form.piece(text, number) for number, text in enumerate(said)]
     kind = source.number(3)
     closing = form.close(len(texts)) if kind < 2 else [form.error("overloaded")]
     if kind == 1:
@@ -108,7 +110,7 @@ def check_whole(
     if stop == len(body):
         failing = closing == [form.error("overloaded")]
         ends = clean or proof(known.name, events(known, body, Limits())) == "conclusive"
-        failing = failing or body == b""  # nothing at all is no answer
+        failing = failing or (not texts and known.name in ("seed", "langserve"))  # that say nothing else: no answer
         expect(seen.complete is (ends and not failing), "an intact answer is judged rightly", body=body, seen=seen)
 
 
@@ -304,6 +306,17 @@ CONCLUSIVE: dict[str, Callable[[Event], bool]] = {
     "replicate": _replicate_done,
     "coze": lambda event: event[0] == "conversation.chat.completed",
     "huggingface": lambda event: at(event[2], "generated_text") is not None,
+    "dify": lambda event: at(event[2], "event") in ("message_end", "workflow_finished"),
+    "ai-sdk": _chat_done,
+    "ag-ui": lambda event: bool(at(event[2], "type") == "RUN_FINISHED"),
+    "llamacpp-completion": lambda event: at(event[2], "stop") is True,
+    "sglang-generate": _chat_done,
+    "hunyuan": lambda event: word(at(event[2], "Choices", 0, "FinishReason")),
+    "qianfan": lambda event: at(event[2], "is_end") is True,
+    "openai-assistants": _chat_done,
+    "gemini-interactions": lambda event: (
+        at(event[2], "event_type") in ("interaction.completed", "interaction.complete")
+    ),
     "streamkit": _streamkit_done,
     "streamkit-ndjson": _streamkit_done,
 }
@@ -315,4 +328,10 @@ FINISH: dict[str, Callable[[Event], bool]] = {
     "watsonx": lambda event: word(at(event[2], "results", 0, "stop_reason")),
     "cohere": _chat_done,
     "coze": lambda event: event[0] == "done",
+    "dify": lambda event: bool(at(event[2], "event") == "workflow_paused"),
+    "ai-sdk": lambda event: bool(at(event[2], "type") == "finish"),
+    "langgraph": lambda event: event[0] == "end" or word(at(event[2], 0, "response_metadata", "finish_reason")),
+    "langserve": lambda event: event[0] == "end" or word(at(event[2], "response_metadata", "finish_reason")),
+    "sglang-generate": lambda event: word(at(event[2], "meta_info", "finish_reason", "type")),
+    "openai-assistants": lambda event: event[0].startswith("thread.run."),
 }

@@ -49,7 +49,7 @@ from streamkit.taps import STREAM_ID_HEADER, new_stream_id
 
 if TYPE_CHECKING:
     from streamkit.lab.recording.recording import Recording
-    from streamkit.presets import Preset
+    from streamkit.presets import PresetLike
     from streamkit.serving.factory import Factory
 
 __all__ = ["Lab", "Roles"]
@@ -97,7 +97,7 @@ class Lab(Stoppable):
         self,
         script: Script | None = None,
         *,
-        preset: str | Preset | None = None,
+        preset: PresetLike | None = None,
         roles: Roles = "threads",
         upstream: Factory | None = None,
         network: str | Network = DEFAULT_NETWORK,
@@ -123,6 +123,8 @@ class Lab(Stoppable):
             _check_settings(settings)
             spoken = preset or (self.script.preset if self.script is not None else None)
             settings = {"trace": True, "preset": spoken, **self.network.settings(), **settings}
+            if self.script is not None:
+                settings = {"model": "script"} | settings  # it answers for any, and some presets have no default
             settings["gauge_ms"] = gauge_ms if settings["trace"] else 0  # they are kept with the taps
         else:
             _check_own_relay(relay, settings if preset is None else {"preset": preset, **settings})

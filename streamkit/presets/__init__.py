@@ -17,7 +17,8 @@ proven, why it ended, which of several choices it is.
     answer.problem_at_end(clean=True)         # -> None: it is whole
 
 Doors: `preset`, `presets`, `writer` and `detect`, which know the providers by name, and `misread`, which knows a wrong
-one; `Answer`; `Preset`, `EndMark`, `ErrorMark` and `Writer`, of which a provider of one's own is made; `asking` for
+one; `Answer`; `Preset`, `EndMark`, `ErrorMark` and `Writer`, of which a provider of one's own is made, and
+`PresetLike`, what is taken for one; `unreadable`, which knows the media types that no preset reads; `asking` for
 questions and requests.
 """
 
@@ -25,8 +26,9 @@ from __future__ import annotations
 
 from streamkit.extractor.pieces import End, ExtractionError, Piece, ProviderError
 from streamkit.presets.answer import Answer
+from streamkit.presets.foreign import unreadable
 from streamkit.presets.recognise import misread
-from streamkit.presets.registry import ALIASES, PRESETS, detect, preset, presets, writer
+from streamkit.presets.registry import ALIASES, PRESETS, PresetLike, detect, preset, presets, writer
 from streamkit.presets.rules import EndMark, ErrorMark, Preset
 from streamkit.presets.writing import Writer
 
@@ -40,11 +42,13 @@ __all__ = [
     "ExtractionError",
     "Piece",
     "Preset",
+    "PresetLike",
     "ProviderError",
     "Writer",
     "detect",
     "misread",
     "preset",
     "presets",
+    "unreadable",
     "writer",
 ]

@@ -78,6 +78,7 @@ class Answer:
         self._repeats = None if preset.cumulative else Repeats()
         self._has_text = False
         self._plain = False  # nothing need be asked of further texts
+        self._was_over = False  # before the read in progress
         self._pieces: list[Piece] = []  # those of the read in progress
         self._known = 0  # how many of them were there when an event was last read by rules
 
@@ -99,7 +100,7 @@ class Answer:
         run = iter(events)
         if not self.recognised:
             self._look_at_first(events)
-        self._pieces, self._known = pieces, 0
+        self._pieces, self._known, self._was_over = pieces, 0, self.over
         while (end := self._rules.read_pieces(run, pieces, self._otherwise)) is not None:
             if isinstance(end, ProviderError):
                 self._unread[end.code] += isinstance(end, ExtractionError)
@@ -113,7 +114,7 @@ class Answer:
 
     def close(self) -> list[Piece]:
         """The body is over: the pieces that waited for what might come behind them, if any did."""
-        self._pieces, self._known = [], 0
+        self._pieces, self._known, self._was_over = [], 0, self.over
         if self._choices is not None and self._choices.is_waiting and not self.over:
             result = self._release(self._choices, None)
             if isinstance(result, Piece):
@@ -186,8 +187,8 @@ class Answer:
             self._fail(MIXED)
         if self._cumulative is not None:
             pieces, problem = self._cumulative.only_new(pieces)
-            if problem is not None:
-                self._fail(problem)
+            if problem is not None and not self._was_over:  # the end that the same read brought is behind it
+                self.failure, self.complete = problem, False
         elif self._repeats is not None and self._repeats.may_be:
             self._repeats.saw(pieces)
         else:

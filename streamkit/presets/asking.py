@@ -17,6 +17,7 @@ from streamkit.errors import ConfigError
 
 __all__ = [
     "Ask",
+    "Compatible",
     "Question",
     "UpstreamRequest",
     "anthropic",
@@ -33,6 +34,7 @@ __all__ = [
     "openai_responses",
     "replicate",
     "watsonx",
+    "without_system",
 ]
 
 Body: TypeAlias = dict[str, Any]
@@ -159,7 +161,7 @@ def merged(body: Body, extra: Mapping[str, object]) -> Body:
     return result
 
 
-def _without_system(messages: list[Message]) -> tuple[str, list[Message]]:
+def without_system(messages: list[Message]) -> tuple[str, list[Message]]:
     """The instructions (the texts of system messages), and the conversation."""
     instructions = [plain_text(message["content"]) for message in messages if message["role"] in SYSTEM_ROLES]
     return "\n\n".join(instructions), [message for message in messages if message["role"] not in SYSTEM_ROLES]
@@ -169,6 +171,27 @@ def form(question: Question) -> UpstreamRequest:
     """The source article's upstream, and our own relay: `chat_history` as a form field, posted on."""
     model = {"model": question.model} if question.model else {}
     return question.post_form({"chat_history": question.chat_history, **model})
+
+
+@dataclass(frozen=True, slots=True)
+class Compatible:
+    """POST …/chat/completions of whoever has OpenAI's shape and models of its own: `provider`, who has no default one.
+
+    Raises ConfigError for a question that names no model.
+
+        >>> sk.preset("groq").request("hi", model="llama-3.1-8b-instant").content[:31]
+        b'{"model":"llama-3.1-8b-instant"'
+    """
+
+    provider: str
+
+    def __call__(self, question: Question) -> UpstreamRequest:
+        if not (question.model or question.extra.get("model")):
+            raise ConfigError(
+                f"expected model=, the name of a model that {self.provider} serves, got none: "
+                "pass model= (--model, STREAMKIT_MODEL); there is no default for it"
+            )
+        return openai(question)
 
 
 def _chat(question: Question, default_model: str) -> Body:
@@ -209,7 +232,7 @@ def ollama(question: Question) -> UpstreamRequest:
 
 def anthropic(question: Question) -> UpstreamRequest:
     """POST /v1/messages: https://docs.anthropic.com/en/api/messages; system messages stand outside of the list."""
-    system, messages = _without_system(question.messages())
+    system, messages = without_system(question.messages())
     body = {
         "model": question.model or "claude-haiku-4-5",
         "max_tokens": ANTHROPIC_MAX_TOKENS,
@@ -225,7 +248,7 @@ def gemini(question: Question) -> UpstreamRequest:
 
     The model stands in the URL; `alt=sse` makes it answer as an event stream instead of one growing JSON array.
     """
-    system, messages = _without_system(question.messages())
+    system, messages = without_system(question.messages())
     body: Body = {"systemInstruction": {"parts": [{"text": system}]}} if system else {}
     body["contents"] = [
         {
@@ -256,7 +279,7 @@ def replicate(question: Question) -> UpstreamRequest:
     Replicate itself answers with a prediction, whose `urls.stream` is then to be read by GET; this request suits
     a gateway that takes both steps.
     """
-    system, messages = _without_system(question.messages())
+    system, messages = without_system(question.messages())
     body = {
         **({"version": question.model} if question.model else {}),
         "input": {"prompt": as_prompt(messages), **({"system_prompt": system} if system else {})},

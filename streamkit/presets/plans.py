@@ -27,8 +27,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from streamkit.extractor import Extractor
-from streamkit.extractor.follow import MISSING, all_hold, collector, condition_test, decode, finder, first_key, texter
+from streamkit.extractor.follow import MISSING, all_hold, collector, condition_test, decode, finder, first_key
 from streamkit.extractor.path import EVERY, JSON, Condition, Kinds, Path
+from streamkit.extractor.texter import Text, texter
 
 __all__ = [
     "BY_RULES",
@@ -46,7 +47,6 @@ __all__ = [
 ]
 
 Alarm: TypeAlias = Callable[[Any], object]
-Text: TypeAlias = Callable[[Any], str | None]
 T = TypeVar("T")
 
 # Bounds against streams in which every event has another shape.

@@ -41,7 +41,8 @@ class Rules:
 
     Each rule stands behind the key without which it cannot apply: of a dozen, most need not be tried. `by_key`
     is False where none needs a key, so that the data, which need not be JSON, are not decoded for that. `known` are the
-    keys at which texts begin; `whole` finds the texts that repeat what came in pieces (see `Preset`).
+    keys at which texts begin, `roots` the kinds of payloads in which they do; `whole` finds the texts that repeat what
+    came in pieces (see `Preset`).
     """
 
     plans: Plans
@@ -53,6 +54,7 @@ class Rules:
     misfits: tuple[Misfit, ...]
     known: frozenset[str]
     by_key: bool
+    roots: frozenset[type]
 
     def read_pieces(self, events: Iterator[ServerSentEvent], pieces: list[Piece], otherwise: Otherwise) -> Ending:
         """See `Preset.read_pieces`. `otherwise` reads the events that no plan reads, as `read_by_rules` does."""
@@ -143,7 +145,13 @@ class Rules:
                 error = _first_mark(self.errors, item, inner) or self._of_unknown(inner, item)
                 if isinstance(error, ProviderError):
                     return error
-        return wrong_type((), frozenset((dict,)), value)
+        return None if self._is_usual(value) else wrong_type((), frozenset((dict,)), value)
+
+    def _is_usual(self, value: Any) -> bool:
+        """A payload as this provider's texts begin in, although none stood there: a list of objects, an empty text."""
+        if type(value) not in self.roots:
+            return False
+        return bool(value) and all(type(item) is dict for item in value) if type(value) is list else not value
 
     def _of_unknown(self, document: Document, value: dict[str, Any]) -> Ending:
         """An object in which no rule finds anything: nothing, unless it is an error by its shape."""

@@ -263,7 +263,12 @@ TABLE = (
         text="text",
         reasoning="reasoning",
         ends=_STREAMKIT_ENDS,
-        signs=(("@event == 'message'", "text exists", "type absent", "model absent", "index absent"),),
+        signs=(  # `{"text": …}` is nobody's own; the answer's header tells earlier (see `detect`)
+            ("@event == 'done'", "outcome exists", "pieces exists"),
+            ("@event == 'error'", "outcome exists", "code exists"),
+            ("done.outcome exists", "done.pieces exists"),
+            ("error.outcome exists", "error.code exists"),
+        ),
         write=writing.STREAMKIT,
     ),
     Preset(

@@ -3,50 +3,91 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from itertools import islice
+from typing import Final, TypeAlias
 
 from streamkit.errors import ConfigError, LimitExceeded, UnknownPreset
+from streamkit.extractor import Document, Extractor, Where
 from streamkit.parser import NDJSONParser, ServerSentEvent, SSEParser
-from streamkit.presets.reading import TABLE
+from streamkit.presets import reading
+from streamkit.presets.asking import Compatible
+from streamkit.presets.clouds import CLOUDS
+from streamkit.presets.engines import ENGINES
+from streamkit.presets.frameworks import FRAMEWORKS
+from streamkit.presets.marks import EndMark
 from streamkit.presets.rules import Preset
-from streamkit.presets.writing import Writer
+from streamkit.presets.writing import Writer, remember
 
-__all__ = ["ALIASES", "PRESETS", "detect", "preset", "presets", "writer"]
+__all__ = ["ALIASES", "PRESETS", "PresetLike", "detect", "preset", "presets", "writer"]
+
+PresetLike: TypeAlias = str | Preset | Extractor
+"""What is taken for a preset: its name, itself, or only where the text stands."""
 
 # The first events of a stream that `detect` looks at, and the first bytes.
 DETECT_EVENTS = 32
 DETECT_BYTES = 1 << 16
 
+TABLE: Final = (*reading.TABLE, *FRAMEWORKS, *ENGINES, *CLOUDS)
 PRESETS = {known.name: known for known in TABLE}
+remember(*(known.write for known in TABLE if known.write is not None))
 
-# Providers that speak a known preset's language, in request and answer.
+# Providers that speak a known preset's language, in request and answer, each with models of its own.
 ALIASES = dict.fromkeys(
-    ("deepseek", "fireworks", "groq", "openrouter", "perplexity", "together", "vllm", "xai"), "openai"
+    (
+        *("deepseek", "fireworks", "groq", "litellm", "llamacpp", "lmstudio", "minimax", "moonshot", "openrouter"),
+        *("perplexity", "qwen", "sglang", "siliconflow", "together", "vllm", "volcengine", "xai", "zai", "zhipu"),
+    ),
+    "openai",
+)
+_NAMED = PRESETS | {alias: replace(PRESETS[name], name=alias, ask=Compatible(alias)) for alias, name in ALIASES.items()}
+
+# Shapes that anybody's events may have, and the header of the answer with which they tell.
+_WITH_HEADER: Final = (
+    ("streamkit", "x-stream-id", Where(("@event == 'message'", "text exists", "type absent", "model absent"))),
+    ("ai-sdk", "x-vercel-ai-ui-message-stream", Where(("@event == 'message'", "type exists"))),
 )
 
 
-def preset(which: str | Preset, *, reasoning: bool = False) -> Preset:
+def preset(which: PresetLike, *, reasoning: bool = False) -> Preset:
     """The preset of that name or alias (or the one given); with `reasoning`, its pieces carry reasoning too.
 
-        >>> sk.preset("groq").read(sk.ServerSentEvent(data='{"choices": [{"delta": {"content": "hi"}}]}'))
+        >>> sk.preset("ollama").read(sk.ServerSentEvent(data='{"response": "hi", "done": false}'))
         Piece(text='hi', reasoning='', end=None)
+        >>> sk.preset(sk.Extractor("body.say")).read(sk.ServerSentEvent(data='{"body": {"say": "hi"}}'))
+        Piece(text='hi', reasoning='', end=None)
+
+    An alias has the preset's language and a name of its own, and no default model: it has to be asked for one. Of an
+    `Extractor` a preset named "extractor" is made, for streams of which no more is known: `[DONE]` ends them, and
+    errors are those that many share.
 
     Raises UnknownPreset, with the names that exist, those like it first.
     """
     if isinstance(which, Preset):
         found = which
-    elif isinstance(which, str) and ALIASES.get(which, which) in PRESETS:
-        found = PRESETS[ALIASES.get(which, which)]
+    elif isinstance(which, Extractor):
+        found = _of_text(which)
+    elif isinstance(which, str) and which in _NAMED:
+        found = _NAMED[which]
     else:
         names = presets()
         near = difflib.get_close_matches(str(which), names)
         ordered = [*near, *(name for name in names if name not in near)]
-        raise UnknownPreset(f"expected a preset's name, got {which!r}; there are {', '.join(ordered)}")
+        path = ""
+        if isinstance(which, str) and any(sign in which for sign in ".[@"):
+            path = f"; if that is the path to the text, give sk.Extractor({which!r})"
+        raise UnknownPreset(f"expected a preset's name, got {which!r}{path}; there are {', '.join(ordered)}")
     return found.with_reasoning() if reasoning else found
 
 
-def writer(which: str | Preset) -> Writer:
+def _of_text(text: Extractor) -> Preset:
+    if any(path.root == "data" and not path.steps for path in text.paths):  # it would take the end mark for text
+        text = Extractor(*text.paths, where=(*text.where, "@data != '[DONE]'"))
+    return Preset(name="extractor", text=text, ends=(EndMark(where="@data == '[DONE]'", optional=True),))
+
+
+def writer(which: PresetLike) -> Writer:
     """How that provider writes: for upstreams that follow a script.
 
         >>> from streamkit.presets import writer
@@ -68,16 +109,19 @@ def presets() -> list[str]:
     >>> {"openai", "groq"} <= set(presets())
     True
     """
-    return sorted([*PRESETS, *ALIASES])
+    return sorted(_NAMED)
 
 
-def detect(events: bytes | Iterable[ServerSentEvent | bytes]) -> str | None:
+def detect(events: bytes | Iterable[ServerSentEvent | bytes], headers: Mapping[str, str] | None = None) -> str | None:
     """Guesses the preset from the first events of a stream, or from the first bytes of its body (SSE or NDJSON).
 
         >>> sk.detect(b'data: {"candidates": []}\\n\\n')
         'gemini'
+        >>> sk.detect(b'data: {"text": "hi"}\\n\\n', headers={"X-Stream-Id": "7"})
+        'streamkit'
 
-    None where nothing tells them apart. Providers with OpenAI's shape, Azure among them, are all "openai".
+    `headers` are the answer's: our own relay and the AI SDK say there what their events alone do not.
+    None where nothing tells them apart. Providers with OpenAI's shape, Azure and all aliases among them, are "openai".
     """
     first = list(islice([events] if isinstance(events, bytes) else events, DETECT_EVENTS))
     seen = [event for event in first if isinstance(event, ServerSentEvent)]
@@ -88,6 +132,10 @@ def detect(events: bytes | Iterable[ServerSentEvent | bytes]) -> str | None:
     for known in TABLE:
         if any(known.matches(event) for event in seen):
             return known.name
+    there = {name.lower() for name in headers or ()}
+    for name, header, shape in _WITH_HEADER:
+        if header in there and any(shape.holds(Document.of(event)) for event in seen):
+            return name
     return None
 
 

@@ -138,7 +138,8 @@ class Preset(Compiled):
         by_key = any(rule[0] is not None for rule in (*errors, *text, *_rules(extractors(self.reasoning)), *ends))
         looked_at = (*self._texts, *self._reasonings)
         misfits = tuple(misfit_of(one.paths, one.where, self._kinds) for one in looked_at)
-        return Rules(Plans(self._plan), errors, text, reasoning, ends, whole, misfits, self._known, by_key)
+        roots = self._kinds.get((), frozenset())
+        return Rules(Plans(self._plan), errors, text, reasoning, ends, whole, misfits, self._known, by_key, roots)
 
     @cached_property
     def _texts(self) -> tuple[Extractor, ...]:

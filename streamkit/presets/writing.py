@@ -41,6 +41,8 @@ __all__ = [
     "STREAMKIT_NDJSON",
     "WATSONX",
     "Writer",
+    "json_event",
+    "remember",
 ]
 
 SSE_TYPE = "text/event-stream; charset=utf-8"
@@ -66,6 +68,7 @@ class Writer:
     - `unstreamed` makes the JSON object that answers where no stream is asked for, given the whole text and the number
       of pieces; `streams_where` says whether one is. Without an `unstreamed` there is always a stream.
     - `models` makes the answer to `GET /v1/models`.
+    - `cumulative`: each event repeats all the text before it, so that this is what `piece_event` is given.
 
     With it, a provider of one's own can be scripted:
 
@@ -86,6 +89,7 @@ class Writer:
     unstreamed: Callable[[str, int], Shape] | None = None
     streams_where: Callable[[Asked], bool] = unless_declined
     models: Callable[[], Shape] = shapes.openai_models
+    cumulative: bool = False
 
     def open(self) -> list[bytes]:
         """What stands before the first piece: role chunks, `message_start`, comments; none of it carries text."""
@@ -155,9 +159,20 @@ class Writer:
         return f"<Writer {self.name}, {self.content_type}>"
 
     def __reduce__(self) -> str | tuple[Any, ...]:
-        # Those below are made of lambdas, which pickle cannot carry: as constants of this module, they go by name.
-        constant = self.name.upper().replace("-", "_")
-        return constant if globals().get(constant) is self else super().__reduce__()
+        # Those of the known providers are made of lambdas, which pickle cannot carry: they go by name.
+        return (_known, (self.name,)) if _KNOWN.get(self.name) is self else super().__reduce__()
+
+
+_KNOWN: dict[str, Writer] = {}
+
+
+def _known(name: str) -> Writer:
+    return _KNOWN[name]
+
+
+def remember(*writers: Writer) -> None:
+    """These go by their names into other processes, which remember the same ones."""
+    _KNOWN.update({one.name: one for one in writers})
 
 
 def _dumps(value: Mapping[str, Any]) -> str:
@@ -171,6 +186,11 @@ def _sse(data: str | Mapping[str, Any], *, event: str = "", id: str = "", colon:
     fields += [f"id{colon}{id}"] if id else []
     fields += [f"data{colon}{line}" for line in text.split("\n")]
     return (end.join(fields) + end * 2).encode()
+
+
+def json_event(value: Any, *, event: str = "", end: str = "\n") -> bytes:
+    """One Server-Sent Event whose data is this JSON value; `end` ends its lines."""
+    return _sse(orjson.dumps(value).decode(), event=event, end=end)
 
 
 def _line(value: Mapping[str, Any]) -> bytes:
@@ -503,13 +523,13 @@ HUGGINGFACE = Writer(
 STREAMKIT = Writer(
     name="streamkit",
     piece_event=lambda text, index: _sse({"text": text}, id=str(index + 1)),
-    closing=lambda _: [_sse({"outcome": "complete"}, event="done")],
+    closing=lambda index: [_sse({"outcome": "complete", "pieces": index}, event="done")],
     error_event=lambda code: _sse({"code": code, "outcome": f"error_event({code})"}, event="error"),
 )
 STREAMKIT_NDJSON = Writer(
     name="streamkit-ndjson",
     content_type=NDJSON_TYPE,
     piece_event=lambda text, _: _line({"text": text}),
-    closing=lambda _: [_line({"done": {"outcome": "complete"}})],
+    closing=lambda index: [_line({"done": {"outcome": "complete", "pieces": index}})],
     error_event=lambda code: _line({"error": {"code": code, "outcome": f"error_event({code})"}}),
 )

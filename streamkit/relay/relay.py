@@ -16,7 +16,7 @@ from sanic.exceptions import SanicException
 from streamkit.errors import ConfigError
 from streamkit.inside_sanic import local_address, without_response_timeout
 from streamkit.outcome import Outcome
-from streamkit.presets import Preset
+from streamkit.presets import PresetLike
 from streamkit.presets import preset as find_preset
 from streamkit.presets.asking import UpstreamRequest
 from streamkit.relay.delivery.answer import problem, refusal
@@ -54,7 +54,7 @@ class Relay:
         self,
         *,
         upstream: str | None = None,
-        preset: str | Preset | None = None,
+        preset: PresetLike | None = None,
         key: str | None = None,
         model: str | None = None,
         extra: Mapping[str, object] | None = None,

@@ -49,6 +49,13 @@ def slow_tap() -> Script:
     return Script(["x"] * 1000, first_piece_ms=0, gap_ms=60)
 
 
+@pytest.mark.parametrize("spoken", ["vllm", "sglang-generate"])
+def test_a_lab_speaks_any_preset_also_one_that_needs_a_model_and_one_that_repeats_its_text(spoken: str) -> None:
+    with Lab(Script(["床前", "床前", "明月光"], first_piece_ms=0, gap_ms=0, preset=spoken), roles="one loop") as lab:
+        recording = run(lab.ask("hi"))
+    assert (str(recording.outcome), recording.text) == ("complete", "床前床前明月光")
+
+
 # --- The join -------------------------------------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ The head decides, once, how the body is read:
 
     content codings           are taken off first (`content.codings`), whatever follows
     status other than 2xx     the problem is collected; there are no events
+    a binary stream           nothing: `unread` says so
     a preset is given         its grammar  ─┐
     text/event-stream         SSE          ─┤
     NDJSON by any name        NDJSON       ─┴▶ AnswerParser ─▶ PieceReader ─▶ a row of `events`
@@ -39,12 +40,13 @@ from streamkit.lab.recording.recorded import Events
 from streamkit.outcome import Outcome
 from streamkit.parser import ServerSentEvent
 from streamkit.presets import preset as find_preset
+from streamkit.presets import unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from streamkit.content.head import Grammar
-    from streamkit.presets import Preset
+    from streamkit.presets import PresetLike
 
     _Decode: TypeAlias = Callable[[bytes, int, int], Iterable[tuple[int, str]]]
 
@@ -67,7 +69,7 @@ class Decoder:
 
     def __init__(
         self,
-        preset: str | Preset | None = None,
+        preset: PresetLike | None = None,
         reasoning: bool = False,
         max_events: int = 1_000_000,
         max_event_bytes: int = MAX_EVENT_BYTES,
@@ -88,6 +90,7 @@ class Decoder:
         self._typeless = False  # a preset was believed, and no media type
         self._guess = Guess()
         self._held: list[tuple[bytes, int, int]] = []  # while it guesses
+        self._unreadable = False
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
         self._notes: list[str] = []
         self._coding = Decoding(())
@@ -96,6 +99,7 @@ class Decoder:
 
     def head(self, status: int, headers: Mapping[str, str]) -> None:
         """Choose how to read; names of `headers` in lower case."""
+        self._pieces.headers = headers
         self._decode = self._uncoded = self._choose(status, headers)
         codings = codings_of(headers.get("content-encoding"))
         if not codings:
@@ -111,6 +115,11 @@ class Decoder:
         if not accepted(status):
             return self._collect_problem
         content_type = headers.get("content-type")
+        types = media_types(content_type)
+        if said := next(filter(None, map(unreadable, types)), None):
+            self._unreadable = True
+            self._notes.append(said)
+            return self._ignore
         told = grammar_of(content_type)
         expected = told if self._given is None else self._given.grammar
         self._typeless = told is None and self._given is not None
@@ -118,7 +127,6 @@ class Decoder:
             bound = self._max_event_bytes
             self._parser = AnswerParser(expected, max_line_bytes=bound, max_event_bytes=bound)
             return self._parse
-        types = media_types(content_type)
         if types == {"text/plain"} and headers.get("x-content-type-options", "").strip().lower() == "nosniff":
             return self._as_text()  # its sender says that it is what it says
         is_json = any(name.endswith("json") for name in types)
@@ -164,7 +172,7 @@ class Decoder:
     @property
     def unread(self) -> str | None:
         """Why the first event that could not be read could not; None if all could."""
-        return self._pieces.unread_code
+        return "binary_stream" if self._unreadable else self._pieces.unread_code
 
     @property
     def preset(self) -> str | None:

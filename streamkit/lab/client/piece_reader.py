@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 from streamkit.extractor.pieces import ExtractionError, Piece
 from streamkit.lab.client.channels import Channels
-from streamkit.presets import Answer, Preset, detect, misread
+from streamkit.presets import Answer, Preset, PresetLike, detect, misread
 from streamkit.presets import preset as find_preset
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from streamkit.parser import ServerSentEvent
 
 __all__ = ["PieceReader"]
@@ -23,10 +25,12 @@ class PieceReader:
     `answer` judges them; None while no preset is known.
     """
 
-    def __init__(self, preset: str | Preset | None, reasoning: bool) -> None:
+    def __init__(self, preset: PresetLike | None, reasoning: bool) -> None:
         self.answer: Answer | None = None
         self.error_data = ""
         """The data of the event that reported the error."""
+        self.headers: Mapping[str, str] = {}
+        """The answer's, by which some presets are guessed."""
         self._reasoning = reasoning
         self._channels = Channels()
         self._preset: Preset | None = None
@@ -62,7 +66,7 @@ class PieceReader:
         if not self._guessing:
             return [self._read(event)]
         self._waiting.append(event)
-        found = detect(self._waiting)
+        found = detect((event,), self.headers)  # one event is enough to tell, and those before it told nothing
         if found is None:
             self._guessing = len(self._waiting) < DETECT_WITHIN
             return [("", "")]
@@ -73,12 +77,15 @@ class PieceReader:
     def notes(self) -> list[str]:
         notes = [] if self.answer is None else self.answer.notes()
         if self._preset is None and self._waiting:
-            notes.append("no preset fits the events, so there is no text; name one with preset=")
+            notes.append(
+                "no preset fits the events, so there is no text: name one with preset= (--preset), or say where the "
+                "text stands with preset=sk.Extractor('path') (--text PATH)"
+            )
         if self._preset is not None and self._first and (why := misread(self._first, self._preset)):
             notes.append(why)
         return [*notes, *self._channels.notes()]
 
-    def _read_by(self, preset: str | Preset) -> None:
+    def _read_by(self, preset: PresetLike) -> None:
         self._preset = find_preset(preset, reasoning=self._reasoning)
         self._channels.recorded = self._preset.show_reasoning
         self.answer = Answer(self._preset)

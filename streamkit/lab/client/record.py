@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from streamkit.lab.recording.recording import Recording
-    from streamkit.presets import Preset
+    from streamkit.presets import PresetLike
     from streamkit.taps.gauges import Values
     from streamkit.transport import Body, ReadPart
     from streamkit.transport.tls import Verify
@@ -73,7 +73,7 @@ async def record(
     total_s: float | None = None,
     client: Any = None,
     verify: Verify = True,
-    preset: str | Preset | None = None,
+    preset: PresetLike | None = None,
     reasoning: bool = False,
     label: str = "",
     on_piece: Callable[[str], object] | None = None,
@@ -107,7 +107,8 @@ async def record(
                 wire brought them, and `notes` says how the text came out of them
     verify      whose certificates the server may have: True (the system's), a file or folder of a CA, "env" for the one
                 that `SSL_CERT_FILE` names, an `ssl.SSLContext`, or False (nobody is checked)
-    preset      name or Preset by which text is found in events; None: guessed from the first events
+    preset      name or Preset by which text is found in events, or an Extractor, which only says where it stands;
+                None: guessed from the first events and the head
     reasoning   thinking pieces are recorded too, apart from the text
     on_piece    called with each piece of text as it is decoded; what it takes is time in which nothing is read.
     keep_bytes  keep the body's bytes, up to 8 MiB or up to the number given

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from streamkit.lab.client.looplag import LoopLag
     from streamkit.lab.client.wire_failure import WireFailure
     from streamkit.lab.recording.calibration import Calibration
-    from streamkit.presets import Preset
+    from streamkit.presets import PresetLike
     from streamkit.taps.gauges import Gauges
 
 __all__ = ["Recorder"]
@@ -76,7 +76,7 @@ class Recorder:
         url: str = "",
         label: str = "",
         method: str = "POST",
-        preset: str | Preset | None = None,
+        preset: PresetLike | None = None,
         reasoning: bool = False,
         on_piece: Callable[[str], object] | None = None,
         keep_bytes: int = 8 << 20,

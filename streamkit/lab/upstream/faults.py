@@ -256,7 +256,8 @@ class HugeEvent(EventFault):
         before, behind = _around_text(answer.form, self.at)
         due_ns = answer.steps[index].due_ns
         text = partial(operator.mul, "x", self.size_bytes)
-        last = Step(due_ns, "piece", partial(bytes, behind), self.size_bytes, text=text)
+        breaks = _breaks_repetition(answer, index)
+        last = Step(due_ns, "piece", partial(bytes, behind), self.size_bytes, text=text, breaks=breaks)
         return answer.inserted(index, *filled(due_ns, before, self.size_bytes), last)
 
 
@@ -285,6 +286,15 @@ def _around_text(form: Writer, at: int) -> tuple[bytes, bytes]:
     return before, behind
 
 
+def _breaks_repetition(answer: ScriptedAnswer, index: int) -> Literal["", "before", "behind"]:
+    """Where a text that is put in at `index` breaks an answer whose texts have to repeat all before them."""
+    if not answer.form.cumulative:
+        return ""
+    if any(step.text_bytes for step in answer.steps[:index]):
+        return "before"
+    return "behind" if any(step.text_bytes for step in answer.steps[index:]) else ""
+
+
 @dataclass(frozen=True)
 class Duplicate(EventFault):
     """Event `at` comes twice, the same to the byte, its id (where the format has ids) included.
@@ -299,6 +309,8 @@ class Duplicate(EventFault):
 
     def change(self, answer: ScriptedAnswer, index: int) -> list[Step]:
         twin = replace(answer.steps[index], at=-1)
+        if answer.form.cumulative:
+            twin = replace(twin, text_bytes=0, text=str)  # it says nothing new
         return answer.inserted(index + 1, *[twin] if answer.steps[index].at == self.at else ())
 
 
@@ -338,7 +350,8 @@ class MoreAfterEnd(Fault):
             return answer.steps
         data = answer.form.piece(self.text, end.at - 1)
         size = len(self.text.encode())
-        more = Step(end.due_ns, "piece", partial(bytes, data), size, text=partial(str, self.text))
+        text, breaks = partial(str, self.text), _breaks_repetition(answer, len(answer.steps))
+        more = Step(end.due_ns, "piece", partial(bytes, data), size, text=text, breaks=breaks)
         last = answer.steps[-2]
         swallows = last.kind == "close" and not last.data.endswith(b"\n")  # Coze never terminates its last block
         return answer.inserted(len(answer.steps) - (2 if swallows else 1), more)

@@ -168,11 +168,12 @@ def _whole(script: Script, *, usage: bool = False) -> list[Step]:
     due_ns = script.due_ns()
     last_ns = _last_ns(script)
     end_at = len(script.pieces) + 1
+    said = itertools.accumulate(script.pieces) if form.cumulative else script.pieces
     events = [
         *(Step(0, "open", partial(bytes, data), at=0) for data in form.open()),
         *(
-            Step(due, "piece", partial(form.piece, text, index), len(text.encode()), index + 1, partial(str, text))
-            for index, (due, text) in enumerate(zip(due_ns, script.pieces, strict=True))
+            Step(due, "piece", partial(form.piece, words, index), len(text.encode()), index + 1, partial(str, text))
+            for index, (due, text, words) in enumerate(zip(due_ns, script.pieces, said, strict=True))
         ),
         *(
             Step(last_ns, "close", partial(bytes, data), at=end_at, proof=proof_of(known, data))

@@ -27,7 +27,7 @@ from streamkit.content.codings import codings_of
 from streamkit.content.head import NO_CONTENT, Grammar, accepted, media_types
 from streamkit.extractor.pieces import Piece
 from streamkit.outcome import Outcome
-from streamkit.presets import Preset
+from streamkit.presets import Preset, unreadable
 from streamkit.presets.asking import UpstreamRequest
 from streamkit.reasons import own_words
 from streamkit.relay.failure import Failed, Failure
@@ -271,6 +271,8 @@ async def _check_head(response: httpx2.Response, preset: Preset) -> Grammar:
     if codings_of(response.headers.get("content-encoding")):
         raise Failed(_unusable("upstream_content_encoding", "the upstream compressed its answer unasked"))
     types = media_types(response.headers.get("content-type"))
+    if said := next(filter(None, map(unreadable, types)), None):
+        raise Failed(_unusable("upstream_content_type", said))
     return "text" if types and types <= FOREIGN_TYPES else preset.grammar
 
 

@@ -10,8 +10,9 @@ from streamkit.lab.client.wire_failure import WireFailure
 from streamkit.lab.recording.recording import Recording
 from streamkit.outcome import Outcome
 
-SSE = {"content-type": "text/event-stream", "transfer-encoding": "chunked"}
-NDJSON = {"content-type": "application/x-ndjson; charset=utf-8", "transfer-encoding": "chunked"}
+RELAYED = {"transfer-encoding": "chunked", "x-stream-id": "s1"}
+SSE = {"content-type": "text/event-stream", **RELAYED}
+NDJSON = {"content-type": "application/x-ndjson; charset=utf-8", **RELAYED}
 TEXT = {"content-type": "text/plain; charset=utf-8", "transfer-encoding": "chunked"}
 CUT = WireFailure(Outcome("truncated"), "the connection ended inside the body")
 HELLO = b'data: {"text":"hello"}\n\n'

@@ -13,7 +13,9 @@ from typing import Any
 from streamkit.lab.client.record import record
 from streamkit.lab.recording.recording import Recording
 
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+HEAD = (  # of a relay of ours: by its stream's id, such an `event` is known
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nX-Stream-Id: s1\r\nTransfer-Encoding: chunked\r\n\r\n"
+)
 TEXT_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
 END = b"0\r\n\r\n"
 DONE = b"event: done\ndata: {}\n\n"

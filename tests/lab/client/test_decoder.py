@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from streamkit.extractor import Extractor
 from streamkit.lab.client.recorder import Recorder
+from streamkit.presets import unreadable
 from tests.lab.client.answers import (
     NDJSON,
     SSE,
@@ -70,3 +72,48 @@ class TestPlainText:
         recording = taken([b"the model is overloaded"], TEXT, preset="openai")
         assert not recording.outcome.ok
         assert "without preset= it is recorded as the text" in recording.meta["notes"][0]
+
+
+FOREIGN = {"content-type": "text/event-stream", "transfer-encoding": "chunked"}
+SAY = b'data: {"body":{"say":"hi"}}\n\n'
+
+
+class TestPresets:
+    def test_an_extractor_says_where_the_text_stands_and_done_may_end_it(self) -> None:
+        for last in (b"", b"data: [DONE]\n\n"):
+            recording = taken([SAY, SAY + last], FOREIGN, preset=Extractor("body.say"))
+            assert (recording.text, str(recording.outcome), recording.preset) == ("hihi", "complete", "extractor")
+
+    def test_an_extractor_knows_the_errors_that_many_share(self) -> None:
+        recording = taken([SAY, b'data: {"error":{"code":"busy"}}\n\n'], FOREIGN, preset=Extractor("body.say"))
+        assert (recording.text, str(recording.outcome)) == ("hi", "error_event(busy)")
+
+    def test_of_an_extractor_for_the_data_itself_the_end_mark_is_no_text(self) -> None:
+        recording = taken([b"data: hi\n\ndata: [DONE]\n\n"], FOREIGN, preset=Extractor(None))
+        assert (recording.text, str(recording.outcome)) == ("hi", "complete")
+
+    def test_where_no_preset_fits_a_note_says_what_to_give(self) -> None:
+        (note,) = taken([SAY], FOREIGN).meta["notes"]
+        assert note.startswith("no preset fits the events, so there is no text: ")
+        assert "preset=sk.Extractor('path')" in note
+        assert "--text PATH" in note
+
+    def test_a_foreign_server_that_says_text_is_not_taken_for_our_relay(self) -> None:
+        foreign = taken([b'event: message\ndata: {"text":"hi"}\n\n'], FOREIGN)
+        assert (foreign.preset, foreign.text, str(foreign.outcome)) == (None, "", "complete")
+        ours = taken([b'id: 1\ndata: {"text":"hi"}\n\n'], FOREIGN | {"x-stream-id": "s1"})
+        assert (ours.preset, ours.text, str(ours.outcome)) == ("streamkit", "hi", "truncated")
+
+    def test_the_head_tells_what_the_events_do_not(self) -> None:
+        headers = FOREIGN | {"x-vercel-ai-ui-message-stream": "v1"}
+        body = b'data: {"type":"text-delta","id":"0","delta":"hi"}\n\ndata: {"type":"finish"}\n\ndata: [DONE]\n\n'
+        recording = taken([body], headers)
+        assert (recording.preset, recording.text, str(recording.outcome)) == ("ai-sdk", "hi", "complete")
+
+    @pytest.mark.parametrize("preset", [None, "anthropic"])
+    def test_a_binary_event_stream_is_called_what_it_is(self, preset: str | None) -> None:
+        headers = {"content-type": "application/vnd.amazon.eventstream", "transfer-encoding": "chunked"}
+        recording = taken([b"\x00\x00\x00\xe0\x00\x00\x00K\xac\xf8"], headers, preset=preset)
+        assert str(recording.outcome) == "error_event(binary_stream)"
+        assert (recording.text, len(recording.events)) == ("", 0)
+        assert recording.meta["notes"] == [unreadable("application/vnd.amazon.eventstream")]

@@ -121,7 +121,7 @@ class TestOutcomes:
 
     def test_after_the_end_marker_nothing_the_connection_does_matters(self) -> None:
         assert ended([HELLO, DONE], failure=CUT) == "complete"
-        assert ended([HELLO, DONE], {"content-type": "text/event-stream"}) == "complete"
+        assert ended([HELLO, DONE], {"content-type": "text/event-stream", "x-stream-id": "s1"}) == "complete"
 
     def test_a_missing_end_marker_is_truncated_although_the_framing_is_clean(self) -> None:
         recording = taken([HELLO])

@@ -9,13 +9,14 @@ import pytest
 from streamkit.lab.client.handover import Handover
 from streamkit.lab.client.recorder import Recorder
 from streamkit.lab.recording.recorded import Events
+from tests.lab.client.answers import SSE
 
 
 def test_a_paced_recorder_keeps_events_until_they_are_handed_over() -> None:
     ticks: Iterator[int] = iter(range(0, 10_000, 10))
     told: list[str] = []
     recorder = Recorder(clock=lambda: next(ticks), paced=True, on_piece=told.append)
-    recorder.head(200, {"content-type": "text/event-stream", "transfer-encoding": "chunked"})
+    recorder.head(200, SSE)
     event = b'data: {"text":"hi"}\n\n'
     recorder.feed(1, 20, event * 3 + event[:5])
     recorder.feed(2, 30, event[5:])

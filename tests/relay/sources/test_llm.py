@@ -179,6 +179,13 @@ def test_an_array_of_a_streams_events_is_read_element_by_element(content_type: s
     assert failed(Answering(reads[:1], headers=typed(content_type)), "gemini")[0] == "upstream_truncated"
 
 
+def test_bedrocks_binary_event_stream_is_refused_by_its_name() -> None:
+    _, failure = relay(Answering([b"\x00\x00"], headers={"content-type": "application/vnd.amazon.eventstream"}))
+    assert failure is not None
+    assert failure.code == "upstream_content_type"
+    assert "AWS's binary event stream" in failure.detail
+
+
 @pytest.mark.parametrize("content_type", ["text/html; charset=utf-8", "application/json", "TEXT/HTML"])
 def test_an_answer_that_is_no_stream_is_refused(content_type: str) -> None:
     upstream = Answering([b"<html>"], headers={"content-type": content_type, "content-length": "6"})

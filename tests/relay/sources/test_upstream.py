@@ -11,6 +11,7 @@ import pytest
 
 from streamkit.app import create_app
 from streamkit.errors import ConfigError
+from streamkit.extractor import Extractor
 from streamkit.presets import preset
 from streamkit.relay.sources.upstream import Upstream
 from streamkit.transport import StreamTransport
@@ -26,6 +27,20 @@ def test_a_password_in_the_upstreams_url_is_refused_and_not_shown() -> None:
 def test_what_no_question_can_carry_is_said_when_the_upstream_is_made(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="expected"):
         Upstream("http://api.test/v1", preset("openai"), **wrong)
+
+
+def test_an_alias_needs_a_model_which_is_said_when_the_upstream_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("STREAMKIT_MODEL", raising=False)
+    with pytest.raises(ConfigError, match="a model that groq serves, got none: pass model="):
+        create_app(upstream="http://api.test/v1", preset="groq")
+    kept = create_app(upstream="http://api.test/v1", preset="groq", model="m").ctx.relay.upstream
+    assert (repr(kept), b'"model":"m"' in kept.question("hi").content) == ("<Upstream preset='groq'>", True)
+
+
+def test_an_extractor_is_taken_for_a_preset_and_asks_by_a_form() -> None:
+    kept = create_app(upstream="http://api.test/v1", preset=Extractor("body.say")).ctx.relay.upstream
+    assert repr(kept) == "<Upstream preset='extractor'>"
+    assert kept.question("hi").content == b"chat_history=hi"
 
 
 def test_the_key_goes_with_each_question_and_is_not_shown() -> None:
