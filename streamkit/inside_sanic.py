@@ -159,6 +159,10 @@ def take_over(request: Request) -> None:
 # --- A server -------------------------------------------------------------------------------------------------------
 
 
+OURS: Final = "streamkit"
+"""Among an app's settings: it is `mark_serving`'s, and no runner of Sanic's has it."""
+
+
 def mark_serving(app: Sanic[Any, Any], server: Any, sock: socket.socket) -> None:
     """Make app.loop, app.add_task() and app.stop() work for a server that `create_server` made and that listens at
     `sock`: that alone leaves the app "stopped". `app.serve_location` is then where; Sanic Extensions, which Sanic loads
@@ -167,7 +171,7 @@ def mark_serving(app: Sanic[Any, Any], server: Any, sock: socket.socket) -> None
     Relies on: `app.state.server_info`, a list of `ApplicationServerInfo` with the stages of `ServerStage`, and of its
     settings on those that `Sanic.get_server_location` reads.
     """
-    settings = {"version": HTTP.VERSION_1, **_location(sock)}
+    settings = {"version": HTTP.VERSION_1, OURS: True, **_location(sock)}
     app.state.server_info.append(ApplicationServerInfo(settings, stage=ServerStage.SERVING, server=server))
 
 
@@ -192,7 +196,7 @@ def runner_location(app: Sanic[Any, Any]) -> str | None:
     """
     infos = app.state.server_info
     settings: dict[str, Any] = infos[0].settings if infos else {}
-    return app.get_server_location(settings) if "host" in settings else None
+    return app.get_server_location(settings) if settings and OURS not in settings else None
 
 
 def workers_of(app: Sanic[Any, Any]) -> tuple[str, int]:
