@@ -1,6 +1,7 @@
 """What stands where text belongs, and is none: a number, a list, an object where the path wants a string.
 
-**Theory of operation.** A path that leads nowhere has found nothing, and so has one that meets null. One that meets
+**Theory of operation.** A path that leads nowhere has found nothing, and so has one that meets null, or on its way an
+empty list or object. One that meets
 a value of a kind which no path expects there has met text in a shape that nobody declared: to skip it would lose it in
 silence. `Kinds` (of `path`) say which kinds several paths together expect at each place (a string or a list, say,
 where one path ends and another one goes on by `[*]`), and `misfit_of` finds the first place that holds another kind.
@@ -29,6 +30,9 @@ NAMES: Final = {
     int: "a number",
     float: "a number",
 }
+EMPTY: Final[tuple[Any, ...]] = ([], {})
+"""Nothing on the way to a text: what PHP writes for an empty object is an empty list."""
+
 WANTED: Final = ((str, "text"), (list, "a list"), (dict, "an object"))
 
 
@@ -74,9 +78,10 @@ def _walk(steps: Sequence[Step], guards: Sequence[Condition], kinds: Kinds, plac
             if value is None or value is MISSING:
                 return None
             if type(value) not in wanted[number]:
-                return wrong_type((*place, *stretch[:number]), wanted[number], value)
+                here_at = (*place, *stretch[:number])
+                return None if here_at and value in EMPTY else wrong_type(here_at, wanted[number], value)
             value = _next(value, step)
-        if value is None or value is MISSING:
+        if value is None or value is MISSING or (further is not None and end and value in EMPTY):
             return None
         if type(value) not in wanted[-1]:
             return wrong_type(end, wanted[-1], value)

@@ -44,7 +44,18 @@ def test_the_error_names_the_place_and_what_stands_there(value: object, message:
 
 
 @pytest.mark.parametrize(
-    "value", [content(None), content(""), content([]), content([{"type": "image"}]), {"choices": None}, {"id": 1}, None]
+    "value",
+    [
+        content(None),
+        content(""),
+        content([]),
+        content([{"type": "image"}]),
+        {"choices": None},
+        {"choices": {}},
+        {"choices": [{"delta": []}]},
+        {"id": 1},
+        None,
+    ],
 )
 def test_null_and_what_is_absent_and_what_another_path_goes_into_are_nothing(value: object) -> None:
     assert CHAT.read(json.dumps(value)) is None

@@ -328,7 +328,8 @@ def before_text(said: bytes) -> Refused:
 
 
 for phase, (said, heard) in PHASES.items():
-    case(f"stall_{phase}", said, SILENT if heard is None else idle(heard))
+    finished = Whole("a") if phase in ("after_finish_reason", "in_final_chunk") else None  # told, and then silent
+    case(f"stall_{phase}", said, finished or (SILENT if heard is None else idle(heard)))
     case(f"fin_{phase}", then_closed(said), before_text(said) if heard is None else broken(heard))
 for phase, (said, heard) in {**PHASES, "after_end_marker": (SSE_HEAD + A + B + chunk(DONE), "ab")}.items():
 
@@ -459,7 +460,7 @@ UNMARKED: Final = event("a") + event("b")
 FINISHED: Final = UNMARKED + FINISH
 case("length", sized(BODY, TYPE), Whole("ab"))
 case("length_too_long", then_closed(head(TYPE, f"Content-Length: {len(UNMARKED) + 9}") + UNMARKED), broken("ab"))
-case("length_too_long_stall", head(TYPE, f"Content-Length: {len(FINISHED) + 9}") + FINISHED, idle("ab"))
+case("length_too_long_stall", head(TYPE, f"Content-Length: {len(FINISHED) + 9}") + FINISHED, Whole("ab"))
 case("length_too_short", head(TYPE, f"Content-Length: {len(event('a'))}") + BODY, broken("a"))
 case("length_cuts_the_end", head(TYPE, f"Content-Length: {len(BODY) - 1}") + BODY, broken("ab"))
 case("length_with_surplus", sized(BODY, TYPE) + b"HTTP/1.1 200 OK\r\n", Whole("ab"), kept=False)
@@ -541,25 +542,28 @@ def content(value: bytes) -> bytes:
 
 
 for name, data in {
-    "choices_number": b'{"choices": 5}',
     "choices_null": b'{"choices": null}',
     "choices_empty": b'{"choices": []}',
+    "delta_list": b'{"choices": [{"index": 0, "delta": []}]}',
+    "null": b"null",
+    "finish_reason_list": b'{"choices": [{"index": 0, "delta": {}, "finish_reason": [1]}]}',
+    "error_null": b'{"choices": [], "error": null}',
+}.items():
+    case(f"empty_{name}", streamed(raw_event(data), event("b")), Whole("ab"))
+case("index_string", streamed(raw_event(b'{"choices": [{"index": "0", "delta": {"content": "b"}}]}')), Whole("ab"))
+for name, data in {
+    "choices_number": b'{"choices": 5}',
     "choices_object": b'{"choices": {"0": {"delta": {"content": "x"}}}}',
     "choices_of_numbers": b'{"choices": [1, "x", null, []]}',
-    "delta_list": b'{"choices": [{"index": 0, "delta": []}]}',
     "delta_string": b'{"choices": [{"index": 0, "delta": "x"}]}',
-    "index_string": b'{"choices": [{"index": "0", "delta": {"content": "x"}}]}',
     "content_number": b'{"choices": [{"index": 0, "delta": {"content": 5}}]}',
     "content_object": b'{"choices": [{"index": 0, "delta": {"content": {"a": 1}}}]}',
     "content_true": b'{"choices": [{"index": 0, "delta": {"content": true}}]}',
     "a_number": b"5",
     "a_list": b"[1, 2]",
     "a_string": b'"x"',
-    "null": b"null",
-    "finish_reason_list": b'{"choices": [{"index": 0, "delta": {}, "finish_reason": [1]}]}',
-    "error_null": b'{"choices": [], "error": null}',
 }.items():
-    case(f"wrong_{name}", streamed(raw_event(data), event("b")), Whole("ab"))
+    case(f"wrong_{name}", streamed(raw_event(data), event("b")), malformed("a", "wrong_type"))
 DEEP: Final = 10_000
 case("deep_list", streamed(raw_event(b"[" * DEEP + b"]" * DEEP)), malformed("a", "too_deep"), large=True)
 case("deep_unclosed", streamed(raw_event(b'{"choices":' + b"[" * DEEP)), malformed("a", "too_deep"), large=True)
@@ -577,7 +581,7 @@ case("raw_control", streamed(content(b'"\x01"')), malformed("a", "malformed_json
 case("provider_error", streamed(raw_event(ERROR.strip())), Cut("a", "upstream_error", "error_event(model_not_found)"))
 case("provider_error_first", SSE_HEAD + chunk(raw_event(ERROR.strip())) + LAST_CHUNK,
      Refused(502, "upstream_error", "error_event(model_not_found)"))  # fmt: skip
-case("only_the_end_marker", SSE_HEAD + chunk(DONE) + LAST_CHUNK, Whole(""))
+case("only_the_end_marker", SSE_HEAD + chunk(DONE) + LAST_CHUNK, unusable("upstream_empty"))
 
 # Too much of it.
 TOO_LARGE: Final = Cut("a", "upstream_too_large", "error_event(upstream_too_large)")

@@ -150,9 +150,15 @@ def test_the_status_line_waits_for_the_first_piece_and_each_piece_leaves_at_once
 
 
 def test_an_answer_without_text_is_an_empty_complete_stream(relay: Callable[..., Server]) -> None:
-    with RawServer(lambda c: c.sendall(SSE_HEAD + LAST_CHUNK)) as upstream:
+    silent = chunk(b'data: {"data": [{"value": "{}"}]}\n\n')
+    with RawServer(lambda c: c.sendall(SSE_HEAD + silent + LAST_CHUNK)) as upstream:
         answer = post(relay(upstream.url))
     assert (answer.status_code, answer.text) == (200, "")
+
+
+def test_an_answer_without_one_event_is_none(relay: Callable[..., Server]) -> None:
+    with RawServer(lambda c: c.sendall(SSE_HEAD + LAST_CHUNK)) as upstream:
+        assert problem(post(relay(upstream.url))) == (502, "upstream_empty")
 
 
 # --- Before the first piece: a true status --------------------------------------------------------------------------
