@@ -64,7 +64,8 @@ def _texter(steps: Sequence[Step], guards: Sequence[Condition], expected: _Expec
         walk = _text_every(stretch, follow, expected.at(*stretch), alone)
     else:
         walk = _text_in_json(stretch, _texter(steps[special + 1 :], behind, beyond, alone), expected.at(*stretch))
-    return walk if test is None else lambda value: walk(value) if test(value) else ""
+    missed = None if alone else ""
+    return walk if test is None else lambda value: walk(value) if test(value) else missed
 
 
 def _text_leaf(steps: Sequence[Step], test: Test | None, expected: _Expected, missed: str | None) -> Text:

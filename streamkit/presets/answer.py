@@ -219,8 +219,11 @@ class Answer:
                 document.json[self._choices_key] = self._choices.pick(several)
                 self._plain = self._plain and self._choices.is_plain
         result = self._rules.read_document(document)
-        if isinstance(result, End) and result.conclusive and self._choices is not None and self._choices.is_waiting:
-            result = self._release(self._choices, result)
+        if self._choices is not None and self._choices.is_waiting:
+            if isinstance(result, End) and result.conclusive:
+                result = self._release(self._choices, result)
+            elif isinstance(result, ProviderError) and isinstance(held := self._release(self._choices, None), Piece):
+                self._pieces.append(held)  # it came before the failure
         if not isinstance(result, (Piece, ProviderError)) and not self._text_came():
             whole = self._rules.whole_text(document)
             result = Piece(whole, end=result) if whole else result
@@ -232,10 +235,19 @@ class Answer:
 
     def _release(self, choices: Choices, end: End | None) -> Piece | End | ProviderError | None:
         """What the choices say that were held back; `end` is behind them."""
-        document = Document("{}")
-        document.json = {self._choices_key: choices.release()}
-        held = self._rules.read_document(document)
-        said = held.end if isinstance(held, Piece) else held
+        texts, thoughts, said = [], [], None
+        for choice in choices.release():
+            document = Document("{}")
+            document.json = {self._choices_key: [choice]}
+            held = self._rules.read_document(document)
+            if isinstance(held, Piece):
+                texts.append(held.text)
+                thoughts.append(held.reasoning)
+                held = held.end
+            said = said or held
+            if isinstance(said, ProviderError):
+                break
         if isinstance(said, End) and end is not None:
             said = End(said.reason, conclusive=True)
-        return Piece(held.text, held.reasoning, said or end) if isinstance(held, Piece) else said or end
+        text, thought = "".join(texts), "".join(thoughts)
+        return Piece(text, thought, said or end) if text or thought else said or end

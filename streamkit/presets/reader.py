@@ -109,15 +109,18 @@ class Rules:
         text = _first_text(self.text, keys, document)
         reasoning = _first_text(self.reasoning, keys, document)
         end = _first_mark(self.ends, keys, document)
-        if keys and (not text or document.is_mixed) and document.event not in HEARTBEATS:
+        looks = keys or (type(value) is list and list in self.roots)
+        if looks and (not text or document.is_mixed) and document.event not in HEARTBEATS:
             for misfit in self.misfits:
                 found = misfit(document)
                 if found is not None:
                     return TOLD.read(document) if may_fail(keys, self.known) and tells_failure(keys) else found
         if text or reasoning:
             return Piece(text, reasoning, end)
-        if end is not None or not self.by_key:
-            return end or document.problem
+        if end is not None:
+            return end
+        if not self.by_key:
+            return document.problem or self._of_stray(document)
         return self._of_no_object(document, value) if type(value) is not dict else self._of_unknown(document, value)
 
     def whole_text(self, document: Document) -> str:
@@ -146,6 +149,16 @@ class Rules:
                 if isinstance(error, ProviderError):
                     return error
         return None if self._is_usual(value) else wrong_type((), frozenset((dict,)), value)
+
+    def _of_stray(self, document: Document) -> Ending:
+        """In a stream whose data are text, by events of types of their own, one of no type: an error, if it is JSON."""
+        if document.event != "message":
+            return None
+        stray = Document(document.data)
+        value = stray.load()
+        if value is MISSING or value is None:
+            return None
+        return self._of_unknown(stray, value) if type(value) is dict else self._of_no_object(stray, value)
 
     def _is_usual(self, value: Any) -> bool:
         """A payload as this provider's texts begin in, although none stood there: a list of objects, an empty text."""

@@ -84,7 +84,8 @@ _OPENAI = Preset(
         "type == 'response.created'",
         "type == 'response.output_text.delta'",
         "object == 'response'",
-        ("error exists", "error != null", "error != false", "error != ''"),  # whoever fails does so in its shape
+        # Whoever fails does so in its shape; our relay's errors have an outcome.
+        ("error exists", "error != null", "error != false", "error != ''", "error.outcome absent"),
     ),
     ask=asking.openai,
     write=writing.OPENAI,

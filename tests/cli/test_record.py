@@ -23,7 +23,8 @@ from streamkit.serving.server import Server, serve
 from tests.rawsockets import LAST_CHUNK, SSE_HEAD, RawServer, chunk
 
 WAIT_S = 60.0
-WHOLE = SSE_HEAD + chunk('data: {"text": "你好"}\n\nevent: done\ndata: {}\n\n'.encode()) + LAST_CHUNK
+RELAY_HEAD = SSE_HEAD.replace(b"\r\n\r\n", b"\r\nX-Stream-Id: s1\r\n\r\n")
+WHOLE = RELAY_HEAD + chunk('data: {"text": "你好"}\n\nevent: done\ndata: {}\n\n'.encode()) + LAST_CHUNK
 REFUSAL = b'{"error": {"message": "Incorrect API key provided: sk-abcdef", "code": "invalid_api_key"}}'
 REFUSING = b"HTTP/1.1 401 No\r\nContent-Length: %d\r\n\r\n%b" % (len(REFUSAL), REFUSAL)
 
@@ -99,7 +100,7 @@ def test_it_says_who_asks() -> None:
 
 def ticking(connection: socket.socket) -> None:
     """A stream that never ends, and never falls silent."""
-    connection.sendall(SSE_HEAD)
+    connection.sendall(RELAY_HEAD)
     while True:
         connection.sendall(chunk(b'data: {"text": "."}\n\n'))
         time.sleep(0.02)

@@ -86,15 +86,18 @@ def by_every_rule(rules: Any, event: ServerSentEvent) -> object:
     text, reasoning = (next(filter(None, [one.text(document) for one in several]), "") for several in extractors)
     ends = [mark.read(document) for mark in rules.ends if mark.applies.holds(document)]
     end = next((end for end in ends if end is not None), None)
-    looks = value and (not text or document.is_mixed) and event.event not in HEARTBEATS
+    in_list = by_key and type(document.json) is list and list in rules.rules.roots
+    looks = (value or in_list) and (not text or document.is_mixed) and event.event not in HEARTBEATS
     misfits = [misfit_of(one.paths, one.where, rules._kinds)(document) for several in extractors for one in several]
     misfit = next(filter(None, misfits), None) if looks else None
     if misfit is not None and value and may_fail(value, rules._known) and tells_failure(value):
         return TOLD.read(document)
     if misfit is not None or text or reasoning:
         return misfit or Piece(text, reasoning, end)
-    if end is not None or not by_key:
-        return end or document.problem
+    if end is not None:
+        return end
+    if not by_key:
+        return document.problem or rules.rules._of_stray(document)
     if value is None:
         return rules.rules._of_no_object(document, document.json)
     return rules.rules._of_unknown(document, value)

@@ -341,7 +341,7 @@ def _check_times(*, timeout: object, total_s: object, gauge_ms: object) -> None:
 
 def _check_bounds(*, keep_bytes: object, **bounds: object) -> None:
     for name, bound in bounds.items():
-        check_whole(name, bound)
+        check_whole(name, bound, least=1 if name == "max_event_bytes" else 0)
     if not isinstance(keep_bytes, bool):
         check_whole("keep_bytes", keep_bytes)
 

@@ -14,7 +14,7 @@ from functools import partial
 from typing import ClassVar, Final, Literal
 
 from streamkit.extractor.pieces import End, Piece
-from streamkit.lab.upstream.fault_base import CONTENT, WRITES, Choices, EventFault, Fault
+from streamkit.lab.upstream.fault_base import CONTENT, TIME, WRITES, Choices, EventFault, Fault
 from streamkit.lab.upstream.steps import ScriptedAnswer, Step, meaning
 from streamkit.presets.writing import Writer
 
@@ -67,22 +67,22 @@ def _reason(step: Step, answer: ScriptedAnswer) -> str | None:
 class DoneMark(Fault):
     """`data: [DONE]` stands behind the last event, as many gateways put it there whatever the format is.
 
-    Formats that are not Server-Sent Events with JSON stay as they are.
+    Formats that end so by themselves, or are not Server-Sent Events with JSON, stay as they are.
 
         >>> sk.Script(["a"], preset="seed", faults=[sk.faults.DoneMark()]).steps()[-2].data
         b'data: [DONE]\\n\\n'
     """
 
-    stage: ClassVar[int] = CONTENT
+    stage: ClassVar[int] = TIME  # when it is known what is said before it
 
     def apply(self, answer: ScriptedAnswer) -> list[Step]:
         *before, end = answer.steps
-        if end.kind != "end" or not _has_json_events(answer.form):
+        if end.kind != "end" or not _has_json_events(answer.form) or _ends_in_done(answer.form):
             return answer.steps
         if before[-1].kind == "part":  # an event that is not ended: this is one more line of it
             mark = Step(end.due_ns, "part", partial(bytes, DONE))
         else:
-            said = any(step.kind in ("piece", "close") for step in before)
+            said = any(step.kind == "piece" or step.proof for step in before)
             mark = Step(end.due_ns, "noise", partial(bytes, DONE), proof="proof" if said else "")
         return answer.inserted(len(answer.steps) - 1, mark)
 
@@ -215,7 +215,7 @@ class Choice(Fault):
     """
 
     how: Literal["one", "counting"] = "counting"
-    stage: ClassVar[int] = CONTENT
+    stage: ClassVar[int] = TIME  # when all is there that bears a number
     choices: ClassVar[Choices] = {"how": ("one", "counting")}
 
     def apply(self, answer: ScriptedAnswer) -> list[Step]:
@@ -223,10 +223,14 @@ class Choice(Fault):
         return [self._numbered(step, numbers) for step in answer.steps]
 
     def _numbered(self, step: Step, numbers: Iterator[int]) -> Step:
-        if step.kind not in ("open", "piece", "close") or FIRST_CHOICE not in step.data:
+        if FIRST_CHOICE not in step.data:
             return step
         data = step.data.replace(FIRST_CHOICE, b'"choices":[{"index":%d,' % next(numbers))
         return replace(step, encode=partial(bytes, data))
+
+
+def _ends_in_done(form: Writer) -> bool:
+    return any(b"[DONE]" in data for data in form.close())
 
 
 def _has_json_events(form: Writer) -> bool:

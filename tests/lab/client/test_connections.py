@@ -68,7 +68,7 @@ class TestYourOwnClient:
 
     def test_an_answer_that_a_test_transport_gives_read_and_decoded_is_taken_as_it_is(self) -> None:
         def answer(_request: httpx2.Request) -> httpx2.Response:
-            headers = {"content-encoding": "gzip", "content-type": "text/event-stream"}
+            headers = {"content-encoding": "gzip", "content-type": "text/event-stream", "x-stream-id": "s1"}
             return httpx2.Response(200, content=gzip.compress(event("a") + DONE), headers=headers)
 
         async def main() -> Recording:

@@ -165,7 +165,7 @@ class TestRequest:
             asyncio.run(record("http://a/", accept_encoding="compress"))
 
     def test_a_bound_below_one_is_refused_at_the_call(self) -> None:
-        with pytest.raises(ValueError, match="expected max_event_bytes of at least 1, got 0"):
+        with pytest.raises(ValueError, match="expected max_event_bytes as an integer >= 1, got 0"):
             asyncio.run(record("http://a/", max_event_bytes=0))
 
     def test_what_was_asked_for_is_recorded_and_an_encoded_answer_decoded(self) -> None:
