@@ -5,10 +5,11 @@ upstream said but short words of the provider's for its end: the code of its err
      "format":"text/event-stream","policy":"pause","duration_ms":2041.3,"first_piece_ms":312.0,"pieces":17,"dropped":0,"wrote_bytes":912,"held_ms":0.0}
 
 A failure that has more to it than its code has a `why` too ("connection refused: nobody listens there"), in which the
-upstream may be quoted: one line, bounded, without secrets.
+upstream may be quoted: one line, bounded, without secrets. An answer of which something was left out, such as a second
+choice, has `notes`.
 
 It is the relay's own word for the stream: where streams are traced, it is kept with their taps (`StreamTaps.word`), but
-for the `why`, for whoever reaches the relay can read that.
+for `why` and `notes`, for whoever reaches the relay can read that.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ class StreamRecord:
     `length`, …), None where it gave none; `status` what the client was told, None if it was told nothing.
     The times count from the request's head; `first_piece_ms` is None where no piece has left. Who delivers the stream
     keeps the numbers from `format` on; an outcome that nobody has named is that the client left. `why` says more of a
-    failure than its code, in the upstream's words perhaps: masked (`streamkit.reasons`), and logged only.
+    failure than its code, in the upstream's words perhaps: masked (`streamkit.reasons`), and logged only; so are the
+    `notes`, what its source left out of the text or doubts about it.
     """
 
     stream_id: str
@@ -57,6 +59,7 @@ class StreamRecord:
     policy: str | None = None
     finish_reason: str | None = None
     why: str = ""
+    notes: list[str] = field(default_factory=list)
     pieces: int = 0
     dropped: int = 0
     wrote_bytes: int = 0
@@ -71,9 +74,12 @@ class StreamRecord:
         self.status = status
 
     def write(self) -> dict[str, Any]:
-        """Log it; the stream is over. Returns what was logged, as JSON values, but for `why`: that is only logged."""
+        """Log it; the stream is over. Returns what was logged, as JSON values, but for `why` and `notes`, which are
+        logged only.
+        """
         line = self._line()
-        log.info("%s", orjson.dumps({**line, "why": self.why} if self.why else line).decode())
+        more = {name: told for name, told in (("why", self.why), ("notes", self.notes)) if told}
+        log.info("%s", orjson.dumps({**line, **more}).decode())
         return line
 
     def _line(self) -> dict[str, Any]:

@@ -50,6 +50,14 @@ def test_why_it_failed_is_logged_and_told_nobody_else(caplog: pytest.LogCaptureF
     assert (line.pop("why"), line) == ("no connection: connection refused", kept)
 
 
+def test_what_was_left_out_of_an_answer_is_logged_and_told_nobody_else(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "streamkit.relay")
+    record = StreamRecord("s1", notes=["choice 1 was left out: 3 pieces"])
+    kept = record.write()
+    (line,) = (json.loads(line.getMessage()) for line in caplog.records)
+    assert (line.pop("notes"), line) == (["choice 1 was left out: 3 pieces"], kept)
+
+
 class TestShowLog:
     @pytest.fixture(autouse=True)
     def as_before(self) -> Iterator[None]:

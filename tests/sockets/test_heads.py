@@ -112,6 +112,7 @@ def test_a_stream_says_by_what_it_varies_and_that_it_is_to_be_passed_on_as_it_co
     head = head_of(exchange(relay.url, REQUESTS[what]))
     assert head["vary"] == "Accept, Prefer, Origin"
     assert head["incremental"] == "?1"
+    assert head["x-content-type-options"] == "nosniff"
 
 
 def test_taps_are_told_in_a_good_head_too(relay: Server) -> None:

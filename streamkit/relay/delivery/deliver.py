@@ -89,6 +89,7 @@ class Delivery:
             self.queues.opened,
             thinking=self._outlet.thinking,
             finished=self._outlet.finished,
+            noted=stream.record.notes.extend,
         )
 
     async def run(self, pieces: Pieces) -> Ended:

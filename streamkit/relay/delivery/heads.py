@@ -23,6 +23,7 @@ STREAMED: Final = {
     "vary": "Accept, Prefer",  # RFC 9110 section 12.5.5, RFC 7240 section 2
     "incremental": "?1",  # RFC 10036: intermediaries pass on what comes as it comes
     "x-accel-buffering": "no",  # the same, for nginx
+    "x-content-type-options": "nosniff",  # text that looks like markup or events is text (WHATWG Fetch)
 }
 
 

@@ -102,6 +102,7 @@ async def llm(upstream: Upstream, question: UpstreamRequest, into: Into) -> Asyn
                 yield pieces
             if reading.finish_reason is not None:
                 into.finished(reading.finish_reason)
+            into.noted(reading.notes())
             reading.check_end(clean=not ended or framing(response.headers, response.http_version) != "close")
             if body is not None and ended:
                 body.park()

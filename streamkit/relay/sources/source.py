@@ -34,7 +34,8 @@ Deadlines   They are not the source's business, but for those that nobody else c
 Taps        `into.taps` is None or takes a step at `relay.read` and `relay.event` for each read that brought text.
 Queues      `into.opened` is told what waits to be read, as soon as there is something that can tell.
 Reason      `into.finished` is told why the source ended, in its provider's own word, where it gives one: a short,
-            printable one (`End.reason`). Before it returns or raises, behind all pieces.
+            printable one (`End.reason`), and `into.noted` what it left out. Before it returns or raises, behind all
+            pieces.
 """
 
 from __future__ import annotations
@@ -85,4 +86,5 @@ class Into:
     taps: StreamTaps | None = None
     opened: Callable[[Waiting], None] = _nobody
     finished: Callable[[str], None] = _nobody
+    noted: Callable[[list[str]], None] = _nobody
     thinking: Callable[[], None] = _nobody

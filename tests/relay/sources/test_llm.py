@@ -285,6 +285,20 @@ def test_why_the_provider_ended_is_told_where_it_said_so_in_a_word_that_can_be_s
     assert heard == told
 
 
+def test_what_was_left_out_is_noted_behind_all_pieces() -> None:
+    chunk = 'data: {"choices":[{"index":%d,"delta":{"content":"%s"}}]}\n\n'
+    events = [(chunk % (index, text)).encode() for index, text in ((0, "a"), (1, "x"), (0, "b"))]
+    noted: list[str] = []
+
+    async def main() -> None:
+        upstream = upstream_over(Answering([*events, b"data: [DONE]\n\n"]))
+        async for _ in llm(upstream, upstream.question("hi"), Into(noted=noted.extend)):
+            assert not noted
+
+    asyncio.run(main())
+    assert noted == ["choice 1 was left out: 1 piece"]
+
+
 def test_a_transport_that_hands_its_reads_out_is_left_too_when_nothing_comes_behind_a_finish_reason() -> None:
     class Endless(Wire):
         async def __aiter__(self) -> AsyncIterator[bytes]:
