@@ -84,7 +84,9 @@ class Choices:
 
     def notes(self) -> list[str]:
         self._leave_held()
-        notes = [f"choice {index} was left out: {count} piece{'s' * (count != 1)}" for index, count in self.left_out.items()]
+        notes = [
+            f"choice {index} was left out: {count} piece{'s' * (count != 1)}" for index, count in self.left_out.items()
+        ]
         if self._counts_up:
             notes.append("the choice's index changes from event to event; all were read as one choice")
         return notes

@@ -172,10 +172,7 @@ TABLE = (
         name="cohere",
         text=Extractor("delta.message.content.text", where="type == 'content-delta'"),
         reasoning=Extractor("delta.message.content.thinking", where="type == 'content-delta'"),
-        ends=(
-            EndMark(where="type == 'message-end'", reason="delta.finish_reason"),
-            EndMark(where="@data == '[DONE]'", conclusive=False),  # stands behind message-end, which has said it all
-        ),
+        ends=(EndMark(where="type == 'message-end'", reason="delta.finish_reason"),),
         signs=("type == 'message-start'", "type == 'content-start'", "type == 'content-delta'"),
         ask=asking.cohere,
         write=writing.COHERE,

@@ -237,7 +237,7 @@ def test_ollama_without_a_reason_ends_all_the_same() -> None:
 
 
 def test_cohere() -> None:
-    assert results("cohere", COHERE) == [Piece("Tea"), End("COMPLETE"), End(conclusive=False)]
+    assert results("cohere", COHERE) == [Piece("Tea"), End("COMPLETE"), End()]
     assert detect(COHERE.encode()) == "cohere"
 
 

@@ -213,7 +213,7 @@ def test_others_tell_usage_in_their_own_way_or_not_at_all(name: str) -> None:
 
 def test_cohere_has_two_end_markers_of_which_the_first_is_the_word() -> None:
     found = read("cohere", b"".join(writer("cohere").close()))
-    assert found == [End("COMPLETE"), End(conclusive=False)]
+    assert found == [End("COMPLETE"), End()]
 
 
 # --- without a stream

@@ -67,7 +67,8 @@ def _reason(step: Step, answer: ScriptedAnswer) -> str | None:
 class DoneMark(Fault):
     """`data: [DONE]` stands behind the last event, as many gateways put it there whatever the format is.
 
-    Formats that end so by themselves, or are not Server-Sent Events with JSON, stay as they are.
+    Formats that end so by themselves, or are not Server-Sent Events with JSON, stay as they are; so do answers that say
+    nothing (`Empty("done")` is the mark alone).
 
         >>> sk.Script(["a"], preset="seed", faults=[sk.faults.DoneMark()]).steps()[-2].data
         b'data: [DONE]\\n\\n'
@@ -81,9 +82,10 @@ class DoneMark(Fault):
             return answer.steps
         if before[-1].kind == "part":  # an event that is not ended: this is one more line of it
             mark = Step(end.due_ns, "part", partial(bytes, DONE))
+        elif any(step.kind == "piece" or step.proof for step in before):
+            mark = Step(end.due_ns, "noise", partial(bytes, DONE), proof="proof")
         else:
-            said = any(step.kind == "piece" or step.proof for step in before)
-            mark = Step(end.due_ns, "noise", partial(bytes, DONE), proof="proof" if said else "")
+            return answer.steps
         return answer.inserted(len(answer.steps) - 1, mark)
 
 
