@@ -35,9 +35,8 @@ class Subject:
     """One recording as sentences and figures see it: its name, and columns as int64 arrays (copies).
 
     `characters[i]` is the length of event i's piece (text, and reasoning where it was recorded), `bytes[i]` the size of
-    its data; `counted[i]` says whether it is a `noun`. `late_ns` is how late Python was at the last read. `stalls` has
-    shape (k, 2) and holds the gaps longer than
-    `threshold_ns`.
+    its data; `counted[i]` says whether it is a `noun`. `late_ns` is how late we were at the end
+    (`Recorded.end_late_ns`). `stalls` has shape (k, 2) and holds the gaps longer than `threshold_ns`.
     """
 
     name: str
@@ -184,7 +183,7 @@ def _subject(recording: Recording, name: str, stall_ms: float | None) -> Subject
         counted=counted.which,
         sent_ns=recording.sent_ns,
         end_ns=last_seen if recording.ended_ns is None else recording.ended_ns,
-        late_ns=max(recording.reads.late_ns[-1:], default=0),
+        late_ns=recording.end_late_ns,
         gaps=gaps,
         stalls=metrics.stalls_ns(counted.at_ns, counted.read, threshold_ns),
         threshold_ns=threshold_ns,

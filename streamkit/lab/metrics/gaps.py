@@ -149,7 +149,8 @@ def end_silence(
     the event that tells the error, does not end the silence before it.
 
     Events have the kernel's times, `end_ns` is when Python saw the end: `late_ns`, by which it was late at the last
-    read (`Read.late_ns`), is taken off. How slow we are is no silence of the stream's.
+    read, or had still to hand on what that brought (`Recording.end_late_ns`), is taken off. How slow we are is no
+    silence of the stream's.
 
     >>> sk.metrics.end_silence([0, 20, 900], counted=[True, True, False], end_ns=1500, complete=True)
     (20, 900)

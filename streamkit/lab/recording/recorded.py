@@ -354,6 +354,18 @@ class Recorded:
         at_ns, read = (np.asarray(column, dtype=np.int64)[which] for column in (self.events.at_ns, self.events.read))
         return Counted(which, at_ns, read, lengths[which])
 
+    @cached_property
+    def end_late_ns(self) -> int:
+        """How much of the time before `ended_ns` was our own: the last read was so late in Python, or what it brought
+        was still being handed on, the last event for about as long as the one before it.
+        """
+        late_ns = max(self.reads.late_ns[-1:], default=0)
+        if not self.events:
+            return late_ns
+        handed_ns, read = self.events.handed_ns, self.events.read
+        last_took_ns = handed_ns[-1] - handed_ns[-2] if read[-1:] == read[-2:-1] else 0
+        return max(late_ns, handed_ns[-1] - self.events.at_ns[-1] + last_took_ns)
+
     def __getstate__(self) -> dict[str, Any]:
         """The fields alone, for copies and other processes: what was found from them is found again there."""
         return {each.name: getattr(self, each.name) for each in fields(self)}

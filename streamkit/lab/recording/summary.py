@@ -280,7 +280,7 @@ def _silent_end_ms(recording: Recorded, threshold_ns: int) -> float | None:
         recording.counted.which,
         recording.ended_ns,
         complete=recording.outcome.ok,
-        late_ns=max(recording.reads.late_ns[-1:], default=0),
+        late_ns=recording.end_late_ns,
     )
     return None if silence is None or silence[1] - silence[0] <= threshold_ns else (silence[1] - silence[0]) / 1e6
 

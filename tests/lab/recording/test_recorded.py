@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamkit.lab.recording.recorded import Events, Reads
+from streamkit.lab.metrics import end_silence
+from streamkit.lab.recording.recorded import Events, Reads, Recorded
 from streamkit.lab.recording.recording import Recording
 from streamkit.taps import Tap
 from streamkit.taps.gauges import Gauge
@@ -161,3 +162,30 @@ class TestCounted:
         recording = small()
         assert recording.counted.at_ns.size == 3
         recording.reads.append(700 * MS, 1, None)
+
+
+# --- how late we were at the end ------------------------------------------------------------------------------------
+
+
+def ending(at_ns: list[int], handed_ns: list[int], read: list[int], late_ns: int = 0) -> Recorded:
+    reads = Reads(sorted(set(at_ns)), size=[1] * len(set(at_ns)), late_ns=[0] * (len(set(at_ns)) - 1) + [late_ns])
+    return Recorded(reads=reads, events=Events(at_ns, read=read, handed_ns=handed_ns))
+
+
+def test_the_last_read_may_have_come_late_to_python() -> None:
+    assert ending([10, 20], [11, 20], [0, 1], late_ns=7).end_late_ns == 7
+
+
+def test_what_the_last_read_brought_may_have_been_handed_on_for_long() -> None:
+    assert ending([10, 20, 20, 20], [11, 100, 180, 260], [0, 1, 1, 1]).end_late_ns == 240 + 80
+
+
+def test_without_an_event_only_the_read_can_have_been_late() -> None:
+    assert Recorded(reads=Reads([5], size=[1], late_ns=[3])).end_late_ns == 3
+    assert Recorded().end_late_ns == 0
+
+
+def test_a_slow_reader_is_no_silence_of_the_stream() -> None:
+    read_at_once = ending([10, 20, 20, 20], [11, 100, 180, 260], [0, 1, 1, 1])
+    found = end_silence([10, 20, 20, 20], [True] * 4, 345, complete=True, late_ns=read_at_once.end_late_ns)
+    assert found == (20, 25)
