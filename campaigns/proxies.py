@@ -104,6 +104,8 @@ class Proxy:
 
 GZIP: Final = "gzip on; gzip_types text/event-stream text/plain application/x-ndjson; gzip_min_length 0;"
 
+DEAF: Final = "proxy_ignore_headers X-Accel-Buffering;"
+
 
 def _nginx(name: str, options: str) -> Proxy:
     return Proxy(name, "nginx", NGINX, ("-p", "{folder}", "-c", "{config}", "-e", "stderr"), options)
@@ -121,8 +123,8 @@ PROXIES: Final = (
     _nginx("nginx", "proxy_http_version 1.1;"),
     _nginx("nginx, HTTP/1.0 (its default)", ""),
     _nginx("nginx, proxy_buffering off", "proxy_http_version 1.1; proxy_buffering off;"),
-    _nginx("nginx, ignores X-Accel-Buffering", "proxy_http_version 1.1; proxy_ignore_headers X-Accel-Buffering;"),
     _nginx("nginx, gzip on", f"proxy_http_version 1.1; {GZIP}"),
+    _nginx("nginx, gzip on, ignores X-Accel-Buffering", f"proxy_http_version 1.1; {DEAF} {GZIP}"),
     _haproxy("HAProxy"),
     _haproxy("HAProxy, option http-no-delay", "option http-no-delay"),
     _caddy("Caddy"),
@@ -176,8 +178,11 @@ def _wait_for(port: int, process: subprocess.Popen[bytes], said: IO[bytes]) -> N
 
 @dataclass(frozen=True)
 class Seen:
-    """What one client saw: its first byte and longest gap, of a whole stream; how a broken one ended, by media type."""
+    """What one client saw of a whole stream: how it ended, its first byte and longest gap; how a broken one ended, by
+    media type.
+    """
 
+    whole: str
     first_ms: float
     gap_ms: float
     reads: int
@@ -191,7 +196,8 @@ async def ask(url: str, broken_url: str, *, gzip: bool, accepts: Sequence[str] =
     sent_ms = (whole.sent_ns or 0) / 1e6
     gaps_ms = [after - before for before, after in pairwise(at_ms)]
     broken = {accept: str((await _recorded(broken_url, accept, gzip=gzip)).outcome) for accept in accepts}
-    return Seen(at_ms[0] - sent_ms if at_ms else float("nan"), max(gaps_ms, default=0.0), len(at_ms), broken)
+    first_ms = at_ms[0] - sent_ms if at_ms else float("nan")
+    return Seen(str(whole.outcome), first_ms, max(gaps_ms, default=0.0), len(at_ms), broken)
 
 
 async def _recorded(url: str, accept: str, *, gzip: bool) -> Recording:
@@ -265,7 +271,7 @@ def run(proxies: Sequence[Proxy], pieces: int) -> bool:
             bare = _asked([f"http://127.0.0.1:{port}" for port in endpoint.ports], endpoint, gzip=False)
             holds = holds and "complete" not in bare.broken.values()
             rows = [_row("no proxy", "identity", bare), *_rows(proxies, endpoint)]
-            heading = ["through", "asked for", "first byte", "longest gap", "reads"]
+            heading = ["through", "asked for", "whole", "first byte", "longest gap", "reads"]
             ends = [f"broken, as {accept}" for accept in endpoint.accepts]
             print(f"\n## {endpoint.title}: {pieces} pieces, 100 ms apart\n\n{table([[*heading, *ends], *rows])}")
     return holds
@@ -285,7 +291,8 @@ def _asked(urls: Sequence[str], endpoint: Endpoint, *, gzip: bool) -> Seen:
 
 def _row(name: str, coding: str, seen: Seen) -> list[str]:
     ends = ["LOOKS WHOLE" if outcome == "complete" else outcome for outcome in seen.broken.values()]
-    return [name, coding, f"{seen.first_ms:,.0f} ms", f"{seen.gap_ms:,.0f} ms", str(seen.reads), *ends]
+    times = f"{seen.first_ms:,.0f} ms", f"{seen.gap_ms:,.0f} ms", str(seen.reads)
+    return [name, coding, seen.whole, *times, *ends]
 
 
 def _port(server: Server | None) -> int:
