@@ -13,7 +13,7 @@ from campaigns.fuzz.hostile import damaged, dumped, some_text
 from campaigns.fuzz.source import ByteSource, expect
 from streamkit.errors import EncodeError
 from streamkit.presets import PRESETS, Preset, writer
-from streamkit.presets.writing import Writer
+from streamkit.presets.writer import Writer
 from streamkit.relay.failure import Failed
 from streamkit.relay.settings import Limits
 from streamkit.relay.sources.reading import Reading

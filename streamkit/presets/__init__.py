@@ -30,7 +30,7 @@ from streamkit.presets.foreign import unreadable
 from streamkit.presets.recognise import misread
 from streamkit.presets.registry import ALIASES, PRESETS, PresetLike, detect, preset, presets, writer
 from streamkit.presets.rules import EndMark, ErrorMark, Preset
-from streamkit.presets.writing import Writer
+from streamkit.presets.writer import Writer
 
 __all__ = [
     "ALIASES",

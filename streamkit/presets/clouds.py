@@ -10,7 +10,7 @@ from streamkit.extractor import Extractor
 from streamkit.presets.asking import Body, Question, UpstreamRequest, plain_text, without_system
 from streamkit.presets.marks import COMMON_ERRORS, EndMark, ErrorMark
 from streamkit.presets.rules import Preset
-from streamkit.presets.writing import Writer, json_event
+from streamkit.presets.writer import Writer, json_event
 
 __all__ = ["CLOUDS"]
 

@@ -11,7 +11,7 @@ from streamkit.extractor import Extractor
 from streamkit.presets.asking import Question, UpstreamRequest, as_prompt
 from streamkit.presets.marks import COMMON_ERRORS, EndMark, ErrorMark
 from streamkit.presets.rules import Preset
-from streamkit.presets.writing import Writer, json_event
+from streamkit.presets.writer import Writer, json_event
 
 __all__ = ["ENGINES"]
 

@@ -13,7 +13,7 @@ from streamkit.presets.asking import Message, Question, UpstreamRequest, as_prom
 from streamkit.presets.failures import BROKEN
 from streamkit.presets.marks import COMMON_ERRORS, EndMark, ErrorMark
 from streamkit.presets.rules import Preset
-from streamkit.presets.writing import Writer, json_event
+from streamkit.presets.writer import Writer, json_event
 
 __all__ = ["FRAMEWORKS"]
 

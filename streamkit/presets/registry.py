@@ -18,7 +18,7 @@ from streamkit.presets.engines import ENGINES
 from streamkit.presets.frameworks import FRAMEWORKS
 from streamkit.presets.marks import EndMark
 from streamkit.presets.rules import Preset
-from streamkit.presets.writing import Writer, remember
+from streamkit.presets.writer import Writer, remember
 
 __all__ = ["ALIASES", "PRESETS", "PresetLike", "detect", "preset", "presets", "writer"]
 

@@ -22,7 +22,7 @@ from streamkit.presets.failures import may_fail, tells_failure
 from streamkit.presets.marks import COMMON_ERRORS, EndMark, ErrorMark, Extractors, extractors
 from streamkit.presets.plans import Plan, Plans, Shape, any_alarm, has_json_steps, standing, text_of, text_unless
 from streamkit.presets.reader import Rules, TextRule
-from streamkit.presets.writing import Writer
+from streamkit.presets.writer import Writer
 
 __all__ = ["COMMON_ERRORS", "EndMark", "ErrorMark", "Preset"]
 

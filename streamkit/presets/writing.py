@@ -12,16 +12,15 @@ own SDKs count on is whole (`shapes`): their helpers put the answer together aga
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
-
-import orjson
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 from streamkit.errors import EncodeError
 from streamkit.presets import shapes
-from streamkit.presets.asked import Asked, if_wanted, unless_declined
+from streamkit.presets.asked import if_wanted, unless_declined
 from streamkit.presets.shapes import Shape
+from streamkit.presets.writer import NDJSON_TYPE, Writer, json_line, json_text, sse_event
 
 __all__ = [
     "ANTHROPIC",
@@ -40,169 +39,15 @@ __all__ = [
     "STREAMKIT",
     "STREAMKIT_NDJSON",
     "WATSONX",
-    "Writer",
-    "json_event",
-    "remember",
 ]
-
-SSE_TYPE = "text/event-stream; charset=utf-8"
-NDJSON_TYPE = "application/x-ndjson"
-
-Build: TypeAlias = Callable[[str, int], bytes]
-Close: TypeAlias = Callable[[int], list[bytes]]
-
-
-@dataclass(frozen=True, kw_only=True, repr=False)
-class Writer:
-    """How a provider writes. Every bytes object is one whole event (or one comment).
-
-        >>> sk.preset("anthropic").write.close()[-1]
-        b'event: message_stop\\ndata: {"type":"message_stop"}\\n\\n'
-
-    - `piece_event` makes the event that carries a text, given that and its number (from 0).
-    - `opening` stands before the first piece, `closing` makes what stands behind the last, given their number.
-    - `recap` makes what stands between these and tells the whole text again, given it and the number of pieces.
-    - `usage_event` stands before the last of `closing` where the request asks for usage, given the number of pieces.
-    - `error_event` makes the event that reports an error, given its code.
-    - `content_type` is the media type of the answer.
-    - `unstreamed` makes the JSON object that answers where no stream is asked for, given the whole text and the number
-      of pieces; `streams_where` says whether one is. Without an `unstreamed` there is always a stream.
-    - `models` makes the answer to `GET /v1/models`.
-    - `cumulative`: each event repeats all the text before it, so that this is what `piece_event` is given.
-
-    With it, a provider of one's own can be scripted:
-
-        >>> from streamkit.presets import Writer
-        >>> write = Writer(name="mine", piece_event=lambda text, number: sk.encode_event(text))
-        >>> sk.Script(["hi"], preset=sk.Preset(name="mine", text="@data", write=write)).expected_text
-        'hi'
-    """
-
-    name: str
-    piece_event: Build
-    opening: tuple[bytes, ...] = ()
-    closing: Close = lambda _: []
-    recap: Callable[[str, int], list[bytes]] | None = None
-    usage_event: Callable[[int], bytes] | None = None
-    error_event: Callable[[str], bytes] | None = None
-    content_type: str = SSE_TYPE
-    unstreamed: Callable[[str, int], Shape] | None = None
-    streams_where: Callable[[Asked], bool] = unless_declined
-    models: Callable[[], Shape] = shapes.openai_models
-    cumulative: bool = False
-
-    def open(self) -> list[bytes]:
-        """What stands before the first piece: role chunks, `message_start`, comments; none of it carries text."""
-        return list(self.opening)
-
-    def piece(self, text: str, index: int) -> bytes:
-        """The event that carries `text` as piece number `index` (from 0).
-
-        Raises EncodeError for what this format cannot carry: half a surrogate pair anywhere, a CR in Replicate's
-        plain-text data (the grammar reads it as a line end), an empty text (no provider sends one as a piece).
-        """
-        if not text:
-            raise EncodeError("expected text in a piece, got ''")
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            raise EncodeError(f"expected text that UTF-8 can carry, got {text[:40]!r}") from None
-        return self.piece_event(text, index)
-
-    def close(self, index: int = 0, text: str = "", *, usage: bool = False) -> list[bytes]:
-        """The finish events and the end marker, behind `index` pieces that make `text` (of which only a `recap` makes
-        use); with `usage` what it cost, where this provider tells that on request.
-        """
-        events = [*(self.recap(text, index) if self.recap else ()), *self.closing(index)]
-        if usage and self.usage_event is not None:
-            events.insert(-1, self.usage_event(index))
-        return events
-
-    def streams(self, asked: Asked) -> bool:
-        """Whether it answers this request with a stream, or `one` JSON object."""
-        return self.unstreamed is None or self.streams_where(asked)
-
-    def one(self, text: str, index: int) -> bytes:
-        """The answer without a stream: the JSON object that says all `text`, of `index` pieces, at once.
-
-            >>> sk.preset("ollama").write.one("hi", 1)[:59]
-            b'{"model":"script","created_at":"2024-01-01T00:00:00Z","mess'
-
-        Raises EncodeError where this provider has none.
-        """
-        if self.unstreamed is None:
-            raise EncodeError(f"expected a provider that answers without a stream, got {self.name!r}")
-        return orjson.dumps(self.unstreamed(text, index))
-
-    def error(self, code: str) -> bytes:
-        """The event by which this provider reports an error in mid-stream; `code` is a word of its own, or a number.
-
-        Without an `error_event`, one that any preset understands that knows `COMMON_ERRORS`.
-        """
-        if self.error_event is not None:
-            return self.error_event(code)
-        error = {"error": {"code": code, "message": "scripted error"}}
-        return _line(error) if self.is_ndjson else _sse(error, event="error")
-
-    @property
-    def is_ndjson(self) -> bool:
-        """Its events are lines of JSON, and not Server-Sent Events."""
-        return self.content_type == NDJSON_TYPE
-
-    def heartbeat(self, *, as_event: bool = False) -> bytes:
-        """What says that the provider lives and nothing else: a comment, or a `ping` event; in NDJSON a blank line."""
-        if self.is_ndjson:
-            return b"\n"
-        return _sse({"type": "ping"}, event="ping") if as_event else b": ping\n\n"
-
-    def __repr__(self) -> str:
-        return f"<Writer {self.name}, {self.content_type}>"
-
-    def __reduce__(self) -> str | tuple[Any, ...]:
-        # Those of the known providers are made of lambdas, which pickle cannot carry: they go by name.
-        return (_known, (self.name,)) if _KNOWN.get(self.name) is self else super().__reduce__()
-
-
-_KNOWN: dict[str, Writer] = {}
-
-
-def _known(name: str) -> Writer:
-    return _KNOWN[name]
-
-
-def remember(*writers: Writer) -> None:
-    """These go by their names into other processes, which remember the same ones."""
-    _KNOWN.update({one.name: one for one in writers})
-
-
-def _dumps(value: Mapping[str, Any]) -> str:
-    return orjson.dumps(value).decode()
-
-
-def _sse(data: str | Mapping[str, Any], *, event: str = "", id: str = "", colon: str = ": ", end: str = "\n") -> bytes:  # noqa: A002  # the field's name
-    """One event, its fields in the order in which most providers send them."""
-    text = data if isinstance(data, str) else _dumps(data)
-    fields = [f"event{colon}{event}"] if event else []
-    fields += [f"id{colon}{id}"] if id else []
-    fields += [f"data{colon}{line}" for line in text.split("\n")]
-    return (end.join(fields) + end * 2).encode()
-
-
-def json_event(value: Any, *, event: str = "", end: str = "\n") -> bytes:
-    """One Server-Sent Event whose data is this JSON value; `end` ends its lines."""
-    return _sse(orjson.dumps(value).decode(), event=event, end=end)
-
-
-def _line(value: Mapping[str, Any]) -> bytes:
-    return orjson.dumps(value) + b"\n"
 
 
 def _typed(kind: str, **fields: Any) -> bytes:
     """An event whose data repeat its type."""
-    return _sse({"type": kind, **fields}, event=kind)
+    return sse_event({"type": kind, **fields}, event=kind)
 
 
-_DONE = _sse("[DONE]")
+_DONE = sse_event("[DONE]")
 
 
 # --- the source article: a chat message's JSON, as a string inside of JSON; no end marker
@@ -210,7 +55,7 @@ _DONE = _sse("[DONE]")
 
 def _seed_piece(text: str, _: int) -> bytes:
     message = {"MessageBody": {"DirectMessageBody": {"SentenceList": [{"Content": text}]}}}
-    return _sse({"data": [{"value": _dumps(message)}]})
+    return sse_event({"data": [{"value": json_text(message)}]})
 
 
 SEED = Writer(name="seed", piece_event=_seed_piece)
@@ -220,11 +65,11 @@ SEED = Writer(name="seed", piece_event=_seed_piece)
 
 
 def _chunk(delta: Shape, finish_reason: str | None = None, **fields: Any) -> bytes:
-    return _sse({**shapes.chat_chunk(delta, finish_reason), **fields})
+    return sse_event({**shapes.chat_chunk(delta, finish_reason), **fields})
 
 
 def _openai_error(code: str) -> bytes:
-    return _sse({"error": {"message": "scripted error", "type": "server_error", "param": None, "code": code}})
+    return sse_event({"error": {"message": "scripted error", "type": "server_error", "param": None, "code": code}})
 
 
 OPENAI = Writer(
@@ -232,7 +77,7 @@ OPENAI = Writer(
     opening=(_chunk({"role": "assistant", "content": "", "refusal": None}),),
     piece_event=lambda text, _: _chunk({"content": text}),
     closing=lambda _: [_chunk({}, "stop"), _DONE],
-    usage_event=lambda index: _sse(shapes.chat_usage_chunk(index)),
+    usage_event=lambda index: sse_event(shapes.chat_usage_chunk(index)),
     error_event=_openai_error,
     unstreamed=shapes.chat_completion,
     streams_where=if_wanted,
@@ -242,7 +87,7 @@ _FILTERED = {"prompt_index": 0, "content_filter_results": {"hate": {"filtered": 
 AZURE = replace(
     OPENAI,
     name="azure",
-    opening=(_sse({"choices": [], "id": "", "object": "", "prompt_filter_results": [_FILTERED]}), *OPENAI.open()),
+    opening=(sse_event({"choices": [], "id": "", "object": "", "prompt_filter_results": [_FILTERED]}), *OPENAI.open()),
 )
 
 
@@ -300,7 +145,7 @@ MISTRAL = Writer(
     opening=(_chunk({"role": "assistant", "content": ""}, p="abcdefgh"),),
     piece_event=lambda text, index: _chunk({"content": text}, p="abcdefghijklmnopqrstuvwxyz"[: 1 + index % 26]),
     closing=lambda index: [_chunk({"content": ""}, "stop", usage=shapes.chat_usage(index), p="abcd"), _DONE],
-    error_event=lambda code: _sse(
+    error_event=lambda code: sse_event(
         {"object": "error", "message": "scripted error", "error": {"type": "error", "code": code}}
     ),
     unstreamed=shapes.chat_completion,
@@ -340,7 +185,7 @@ ANTHROPIC = Writer(
 
 def _gemini(value: Mapping[str, Any]) -> bytes:
     text = json.dumps(value, ensure_ascii=False, separators=(",", ": "))
-    return _sse(text, end="\r\n")
+    return sse_event(text, end="\r\n")
 
 
 def _candidate(text: str, **fields: Any) -> dict[str, Any]:
@@ -374,9 +219,9 @@ def _ollama_last(text: str, index: int) -> Shape:
 OLLAMA = Writer(
     name="ollama",
     content_type=NDJSON_TYPE,
-    piece_event=lambda text, _: _line(_ollama(text)),
-    closing=lambda index: [_line(_ollama_last("", index))],
-    error_event=lambda code: _line({"error": code}),
+    piece_event=lambda text, _: json_line(_ollama(text)),
+    closing=lambda index: [json_line(_ollama_last("", index))],
+    error_event=lambda code: json_line({"error": code}),
     unstreamed=_ollama_last,
 )
 
@@ -409,7 +254,7 @@ COHERE = Writer(
 
 
 def _dashscope(value: Mapping[str, Any], index: int, event: str = "result", status: int = 200) -> bytes:
-    data = _dumps({**value, "request_id": "script"})
+    data = json_text({**value, "request_id": "script"})
     return f"id:{index + 1}\nevent:{event}\n:HTTP_STATUS/{status}\ndata:{data}\n\n".encode()
 
 
@@ -430,7 +275,7 @@ DASHSCOPE = Writer(
 def _replicate_piece(text: str, index: int) -> bytes:
     if "\r" in text:
         raise EncodeError(f"expected text without CR, which event data cannot carry, got {text[:40]!r}")
-    return _sse(text, event="output", id=f"1700000000:{index}")
+    return sse_event(text, event="output", id=f"1700000000:{index}")
 
 
 REPLICATE = Writer(
@@ -438,8 +283,8 @@ REPLICATE = Writer(
     content_type="text/event-stream",
     opening=(b": hi\n\n",),
     piece_event=_replicate_piece,
-    closing=lambda index: [_sse("{}", event="done", id=f"1700000000:{index}")],
-    error_event=lambda code: _sse({"code": code, "detail": "scripted error"}, event="error"),
+    closing=lambda index: [sse_event("{}", event="done", id=f"1700000000:{index}")],
+    error_event=lambda code: sse_event({"code": code, "detail": "scripted error"}, event="error"),
 )
 
 
@@ -447,7 +292,7 @@ REPLICATE = Writer(
 
 
 def _coze(kind: str, value: Mapping[str, Any]) -> bytes:
-    return _sse({"id": "1", "conversation_id": "2", **value}, event=kind, colon=":")
+    return sse_event({"id": "1", "conversation_id": "2", **value}, event=kind, colon=":")
 
 
 def _coze_chat(kind: str, code: int | str = 0) -> bytes:
@@ -482,7 +327,7 @@ def _watsonx_results(text: str, index: int, stop_reason: str) -> Shape:
 
 
 def _watsonx(text: str, index: int, stop_reason: str) -> bytes:
-    return _sse(_watsonx_results(text, index, stop_reason), event="message", id=str(index + 1))
+    return sse_event(_watsonx_results(text, index, stop_reason), event="message", id=str(index + 1))
 
 
 WATSONX = Writer(
@@ -490,7 +335,7 @@ WATSONX = Writer(
     opening=(b"id: 0\nevent: message\n\n",),
     piece_event=lambda text, index: _watsonx(text, index, "not_finished"),
     closing=lambda index: [_watsonx("", index, "eos_token")],
-    error_event=lambda code: _sse(
+    error_event=lambda code: sse_event(
         {"errors": [{"code": code, "message": "scripted error"}], "trace": "script"}, event="error"
     ),
     unstreamed=lambda text, index: _watsonx_results(text, index, "eos_token"),
@@ -504,7 +349,7 @@ WATSONX = Writer(
 def _huggingface(text: str, index: int, whole: str | None = None) -> bytes:
     token = {"id": index, "text": text, "logprob": -0.1, "special": whole is not None}
     details = None if whole is None else {"finish_reason": "eos_token", "generated_tokens": index}
-    return _sse({"index": index, "token": token, "generated_text": whole, "details": details}, colon=":")
+    return sse_event({"index": index, "token": token, "generated_text": whole, "details": details}, colon=":")
 
 
 HUGGINGFACE = Writer(
@@ -512,7 +357,7 @@ HUGGINGFACE = Writer(
     content_type="text/event-stream",
     piece_event=_huggingface,
     recap=lambda text, index: [_huggingface("</s>", index, text)],
-    error_event=lambda code: _sse({"error": "scripted error", "error_type": code}, colon=":"),
+    error_event=lambda code: sse_event({"error": "scripted error", "error_type": code}, colon=":"),
     unstreamed=lambda text, _: {"generated_text": text},
     streams_where=lambda asked: unless_declined(asked) and not asked.path.endswith("/generate"),
 )
@@ -522,14 +367,14 @@ HUGGINGFACE = Writer(
 
 STREAMKIT = Writer(
     name="streamkit",
-    piece_event=lambda text, index: _sse({"text": text}, id=str(index + 1)),
-    closing=lambda index: [_sse({"outcome": "complete", "pieces": index}, event="done")],
-    error_event=lambda code: _sse({"code": code, "outcome": f"error_event({code})"}, event="error"),
+    piece_event=lambda text, index: sse_event({"text": text}, id=str(index + 1)),
+    closing=lambda index: [sse_event({"outcome": "complete", "pieces": index}, event="done")],
+    error_event=lambda code: sse_event({"code": code, "outcome": f"error_event({code})"}, event="error"),
 )
 STREAMKIT_NDJSON = Writer(
     name="streamkit-ndjson",
     content_type=NDJSON_TYPE,
-    piece_event=lambda text, _: _line({"text": text}),
-    closing=lambda index: [_line({"done": {"outcome": "complete", "pieces": index}})],
-    error_event=lambda code: _line({"error": {"code": code, "outcome": f"error_event({code})"}}),
+    piece_event=lambda text, _: json_line({"text": text}),
+    closing=lambda index: [json_line({"done": {"outcome": "complete", "pieces": index}})],
+    error_event=lambda code: json_line({"error": {"code": code, "outcome": f"error_event({code})"}}),
 )

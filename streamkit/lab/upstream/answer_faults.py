@@ -16,7 +16,7 @@ from typing import ClassVar, Final, Literal
 from streamkit.extractor.pieces import End, Piece
 from streamkit.lab.upstream.fault_base import CONTENT, TIME, WRITES, Choices, EventFault, Fault
 from streamkit.lab.upstream.steps import ScriptedAnswer, Step, meaning
-from streamkit.presets.writing import Writer
+from streamkit.presets.writer import Writer
 
 __all__ = ["BareError", "Choice", "DoneMark", "Empty", "Finish", "NoBlankLine", "WrongType"]
 

@@ -43,7 +43,7 @@ from streamkit.lab.upstream.http_faults import (
     WrongLength,
 )
 from streamkit.lab.upstream.steps import ScriptedAnswer, Step, filled, noise
-from streamkit.presets.writing import Writer
+from streamkit.presets.writer import Writer
 
 __all__ = [
     "BadChunk",

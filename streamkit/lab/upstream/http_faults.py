@@ -9,7 +9,7 @@ from typing import ClassVar, Final, Literal
 
 from streamkit.lab.upstream.fault_base import CONTENT, CUTS, FRAMING, HEAD, Choices, EventFault, Fault
 from streamkit.lab.upstream.steps import BODILESS, INTERIM, Kind, ScriptedAnswer, Step, answer_head, raw
-from streamkit.presets.writing import Writer
+from streamkit.presets.writer import Writer
 
 __all__ = ["BadChunk", "BigHead", "Cut", "Interim", "NoAnswer", "SlowHead", "Status", "WrongLength"]
 
