@@ -513,6 +513,12 @@ def test_what_came_before_the_first_piece_in_its_read_does_not_make_its_time_a_b
     assert not first_piece_is_shared(Recording(reads=Reads([10, 60]), events=events))
 
 
+def test_of_an_encoded_body_the_last_byte_of_a_read_says_nothing_of_its_events() -> None:
+    fields: dict[str, Any] = {"reads": Reads([10], data=[b"\x1f\x8b"]), "events": Events([10], text=["a"], data=["a"])}
+    assert first_piece_is_shared(Recording(**fields))
+    assert not first_piece_is_shared(Recording(**fields, headers={"content-encoding": "gzip"}))
+
+
 def test_a_first_piece_that_may_have_come_much_earlier_is_limited() -> None:
     late = shared(lag_ms=151, reads=1, sent_ns=0)
     assert "the first piece may have come up to 202 ms earlier: it shared its read" in judge(late).reasons
