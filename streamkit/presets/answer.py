@@ -173,6 +173,8 @@ class Answer:
                 end = self._rules.read_by_rules(event)
                 if isinstance(end, End) and end.conclusive:
                     return
+            if not self._rules.may_recognise(event.data):
+                continue
             value = self._rules.document(event).json
             if self._rules.recognises(value):
                 self.recognised = True

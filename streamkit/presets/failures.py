@@ -7,7 +7,7 @@ says that the answer broke off: those stand here, and are errors with that word 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any, Final
 
 __all__ = ["BROKEN", "CODES", "MESSAGES", "may_fail", "tells_failure"]
@@ -39,12 +39,13 @@ _PROBLEM: Final = frozenset(
 )  # RFC 9457's, mostly
 
 
-def may_fail(keys: Iterable[str], known: Iterable[str]) -> bool:
+def may_fail(keys: Container[str], known: Iterable[str]) -> bool:
     """Only an object with such keys can tell a failure by its shape: with none of the preset's own (`known`), or with a
     code and a message beside them.
     """
-    keys = frozenset(keys)
-    return keys.isdisjoint(known) or not (keys.isdisjoint(CODES) or keys.isdisjoint(MESSAGES))
+    if not any(key in keys for key in known):
+        return True
+    return any(key in keys for key in CODES) and any(key in keys for key in MESSAGES)
 
 
 def tells_failure(value: Mapping[str, Any]) -> bool:

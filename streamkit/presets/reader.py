@@ -128,6 +128,10 @@ class Rules:
         value = document.json if self.by_key else None
         return _first_text(self.whole, value, document) if type(value) is dict else ""
 
+    def may_recognise(self, data: str) -> bool:
+        """False where decoding cannot help: a large event of somebody else's is not decoded to be looked at."""
+        return any(f'"{key}"' in data for key in self.known)
+
     def recognises(self, value: object) -> bool:
         """Something stands where this provider's texts begin."""
         return type(value) is dict and any(value.get(key) for key in self.known)
