@@ -52,8 +52,8 @@ def tells_failure(value: Mapping[str, Any]) -> bool:
     """An object in which no rule of a preset finds anything is an error by its shape.
 
     Shapes, as gateways and frameworks have them: `{"error": …}`, `{"errors": […]}`; `type`, `object`, `status` or
-    `event` with the word `error` (or `failed`); `"success": false`; a code that is no success beside a message; and
-    `{"detail": …}` with no more than RFC 9457's members beside it.
+    `event` with the word `error` (or `failed`); `"success": false`; a code that is no success, or a `type` such as
+    `server_error`, beside a message; and `{"detail": …}` with no more than RFC 9457's members beside it.
     """
     if value.get("error") or value.get("errors") or value.get("success") is False:
         return True
@@ -62,8 +62,11 @@ def tells_failure(value: Mapping[str, Any]) -> bool:
         return True
     if value.get("detail") and _PROBLEM.issuperset(value):
         return True
-    has_message = any(isinstance(value.get(key), str) and value[key] for key in MESSAGES)
-    return has_message and any(_is_failing(key, value[key]) for key in CODES if key in value)
+    if not any(isinstance(value.get(key), str) and value[key] for key in MESSAGES):
+        return False
+    kind = value.get("type")
+    names_error = isinstance(kind, str) and kind.lower().endswith(("error", "exception"))
+    return names_error or any(_is_failing(key, value[key]) for key in CODES if key in value)
 
 
 def _is_failing(key: str, code: object) -> bool:

@@ -41,8 +41,11 @@ _CHAT_WHOLE = _first_choice("message.content", "message.content[*].text", "messa
 _WHOLE_RESPONSE = ("output exists", "object == 'response'")
 _DONE = EndMark(where="@data == '[DONE]'")
 _FINISH_REASON = EndMark(reason=_first_choice("finish_reason"), conclusive=False)
-# What gateways that speak OpenAI's language report in ways of their own: MiniMax.
+# What gateways that speak OpenAI's language report in ways of their own: MiniMax, and OpenRouter within a choice.
 _BASE_RESP = ErrorMark(at="base_resp.status_code", code="base_resp.status_code", message="base_resp.status_msg")
+_CHOICE_ERROR = ErrorMark(
+    at="choices[0].error", code=("choices[0].error.code", "choices[0].error.type"), message="choices[0].error.message"
+)
 
 _OPENAI = Preset(
     name="openai",
@@ -75,6 +78,7 @@ _OPENAI = Preset(
     errors=(
         *COMMON_ERRORS,
         _BASE_RESP,
+        _CHOICE_ERROR,
         ErrorMark(where="type == 'error'"),
         ErrorMark(where="type == 'response.failed'", code="response.error.code", message="response.error.message"),
         ErrorMark(where="type == 'response.cancelled'", code="response.status"),

@@ -32,6 +32,7 @@ FAILURES: list[tuple[object, str]] = [
     ({"success": False, "message": "m"}, "error"),
     ({"errors": [{"code": "c", "message": "m"}]}, "c"),
     ({"status": 500, "message": "m"}, "500"),
+    ({"message": "m", "type": "server_error", "param": None, "code": None}, "error"),
 ]
 
 
@@ -138,3 +139,12 @@ def test_an_error_field_before_done_is_a_failure() -> None:
     answer = Answer(preset("openai"))
     assert [piece.text for piece in answer.read(SSEParser(strays=True).feed(wire))] == ["a"]
     assert answer.failure == ProviderError("500", "no slot")
+
+
+def test_an_error_that_stands_in_a_choice_is_one_also_beside_text() -> None:
+    error = {"code": 502, "message": "gone"}
+    for delta in ({}, {"content": "a"}):
+        choice = {"index": 0, "delta": delta, "finish_reason": None, "error": error}
+        assert read("openai", {"choices": [choice]}) == ProviderError("502", "gone")
+    for nothing in (None, {}, "", False):
+        assert read("openai", {"choices": [{"index": 0, "delta": {"content": "a"}, "error": nothing}]}) == Piece("a")
