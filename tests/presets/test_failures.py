@@ -146,5 +146,6 @@ def test_an_error_that_stands_in_a_choice_is_one_also_beside_text() -> None:
     for delta in ({}, {"content": "a"}):
         choice = {"index": 0, "delta": delta, "finish_reason": None, "error": error}
         assert read("openai", {"choices": [choice]}) == ProviderError("502", "gone")
-    for nothing in (None, {}, "", False):
+    absent: tuple[object, ...] = (None, {}, "", False)
+    for nothing in absent:
         assert read("openai", {"choices": [{"index": 0, "delta": {"content": "a"}, "error": nothing}]}) == Piece("a")
