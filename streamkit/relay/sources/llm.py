@@ -98,6 +98,10 @@ async def llm(upstream: Upstream, question: UpstreamRequest, into: Into) -> Asyn
                         yield pieces
                 except _Silent:
                     ended = False
+                except httpx2.TransportError:
+                    if pieces := reading.held():
+                        yield pieces
+                    raise
             if not reading.over and (pieces := reading.close()):
                 yield pieces
             if reading.finish_reason is not None:

@@ -127,6 +127,10 @@ class Reading:
         pieces = self._extract(self._parser.close())
         return pieces if self.over else [*pieces, *self._answer.close()]
 
+    def held(self) -> list[Piece]:
+        """The body was cut: what the answer held back came before that."""
+        return [] if self.over else self._answer.close()
+
     def _extract(self, events: list[ServerSentEvent]) -> list[Piece]:
         answer = self._answer
         pieces = answer.read(events)

@@ -285,6 +285,14 @@ def test_why_the_provider_ended_is_told_where_it_said_so_in_a_word_that_can_be_s
     assert heard == told
 
 
+def test_what_was_held_back_is_delivered_before_a_cut() -> None:
+    chunk = 'data: {"choices":[{"index":%d,"delta":{"content":"%s"}}]}\n\n'
+    events: list[Chunk] = [(chunk % (index, text)).encode() for index, text in enumerate("abc")]
+    batches, failure = relay(Answering([*events, httpx2.ReadError("cut")]), "openai")
+    assert failure is not None
+    assert (joined(batches), failure.code) == ("abc", "upstream_truncated")
+
+
 def test_what_was_left_out_is_noted_behind_all_pieces() -> None:
     chunk = 'data: {"choices":[{"index":%d,"delta":{"content":"%s"}}]}\n\n'
     events = [(chunk % (index, text)).encode() for index, text in ((0, "a"), (1, "x"), (0, "b"))]
