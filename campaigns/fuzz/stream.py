@@ -12,6 +12,7 @@ from campaigns.fuzz import reference
 from campaigns.fuzz.hostile import damaged, dumped, some_text
 from campaigns.fuzz.source import ByteSource, expect
 from streamkit.errors import EncodeError
+from streamkit.extractor import Piece
 from streamkit.presets import PRESETS, Preset, writer
 from streamkit.presets.writer import Writer
 from streamkit.relay.failure import Failed
@@ -32,16 +33,20 @@ class Read:
     failure: str | None
 
 
-def read(known: Preset, reads: Sequence[bytes], limits: Limits, *, clean: bool) -> Read:
-    """As `sources.llm` does it, without the network."""
-    reading = Reading(known, limits, None)
-    pieces = []
+def read_all(reading: Reading, reads: Sequence[bytes]) -> list[Piece]:
+    """All pieces, up to the end of the answer or of its body."""
+    pieces: list[Piece] = []
     for data in reads:
         pieces += reading.feed(data, 1)
         if reading.over:
-            break
-    if not reading.over:
-        pieces += reading.close()
+            return pieces
+    return [*pieces, *reading.close()]
+
+
+def read(known: Preset, reads: Sequence[bytes], limits: Limits, *, clean: bool) -> Read:
+    """As `sources.llm` does it, without the network."""
+    reading = Reading(known, limits, None)
+    pieces = read_all(reading, reads)
     try:
         reading.check_end(clean=clean)
     except Failed as failed:
@@ -227,7 +232,7 @@ def proof(name: str, whole: Sequence[Event]) -> str:
     for event in whole:
         if is_error(name, event):
             return "error"
-        if CONCLUSIVE.get(name, _never)(event) or (name not in ("replicate", "cohere") and _chat_done(event)):
+        if CONCLUSIVE.get(name, _never)(event) or (name != "replicate" and _chat_done(event)):
             return "conclusive"
         if FINISH.get(name, _never)(event):
             best = "finish"

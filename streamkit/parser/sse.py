@@ -258,7 +258,7 @@ class SSEParser(Lines):
         if name == "error" and not self._stray:
             self._stray.append(value)
             self._stray_type = "error"
-        elif self._stray or line[0] in "{[":
+        elif self._stray or (line[0] in "{[" and line != "[DONE]"):  # a mark that is no data ends nothing
             self._stray_type = self._stray_type if self._stray else "message"
             self._stray.append(line)
 

@@ -450,6 +450,10 @@ def test_strays_are_ignored_as_the_grammar_wants_unless_they_are_asked_for() -> 
     ]
 
 
+def test_an_end_mark_that_is_no_data_is_no_stray_either() -> None:
+    assert SSEParser(strays=True).feed(b"data: a\n\n[DONE]\n\n") == [ServerSentEvent(data="a")]
+
+
 def test_strays_do_not_depend_on_the_split_and_may_be_cut() -> None:
     parser = SSEParser(strays=True)
     assert [event for byte in STRAYS for event in parser.feed(bytes([byte]))] == SSEParser(strays=True).feed(STRAYS)
