@@ -325,6 +325,16 @@ def test_nothing_is_added_to_an_answer_that_was_taken_over() -> None:
     needs(got == b"no HTTP at all", f"Stage.FAILED: it added {got[14:]!r}", "an upstream that writes what is no HTTP")
 
 
+async def note_that_it_fires(protocol: Any, noted: dict[str, Any]) -> None:
+    """The timer of this connection that is over since ever cancels its handler."""
+    protocol.check_timeouts()
+    try:
+        await asyncio.sleep(5)
+    except asyncio.CancelledError:
+        noted["fired"] = True
+        raise
+
+
 def test_a_response_timer_that_is_ours_does_not_fire_and_then_does_again() -> None:
     async def look(request: Request, noted: dict[str, Any]) -> HTTPResponse:
         protocol: Any = request.protocol
@@ -333,12 +343,7 @@ def test_a_response_timer_that_is_ours_does_not_fire_and_then_does_again() -> No
             protocol.check_timeouts()
             await asyncio.sleep(0)
             noted["silenced"] = True
-        protocol.check_timeouts()
-        try:
-            await asyncio.sleep(5)
-        except asyncio.CancelledError:
-            noted["fired"] = True
-            raise
+        await note_that_it_fires(protocol, noted)
         return HTTPResponse()
 
     noted, got = seen(look)
@@ -358,12 +363,7 @@ def test_a_keep_alive_timer_that_is_ours_does_not_fire_while_the_end_of_an_answe
             protocol.check_timeouts()
             await asyncio.sleep(0)
             noted["silenced"] = True
-        protocol.check_timeouts()
-        try:
-            await asyncio.sleep(5)
-        except asyncio.CancelledError:
-            noted["fired"] = True
-            raise
+        await note_that_it_fires(protocol, noted)
 
     noted, _ = seen(look)
     needs(

@@ -17,12 +17,12 @@ from typing import Final
 from streamkit.content.head import Grammar
 from streamkit.parser import JSONParser, NDJSONParser, ServerSentEvent, SSEParser
 
-__all__ = ["LOOK_BYTES", "AnswerParser", "look"]
+__all__ = ["BOM", "LOOK_BYTES", "AnswerParser", "look"]
 
 LOOK_BYTES: Final = 4096
 """White space in front of it may be as long; then it is what was expected."""
 
-_BOM: Final = b"\xef\xbb\xbf"
+BOM: Final = b"\xef\xbb\xbf"
 _BLANK: Final = b" \t\r\n"
 _FIELDS: Final = (b":", b"data:", b"event:", b"id:", b"retry:")
 
@@ -35,7 +35,7 @@ def look(first: bytes, expected: Grammar) -> Grammar | None:
     ('sse', 'json', 'text', None)
     """
     first = first[:LOOK_BYTES]
-    text = first.removeprefix(_BOM).lstrip(_BLANK)
+    text = first.removeprefix(BOM).lstrip(_BLANK)
     if not text:
         return None if len(first) < LOOK_BYTES else expected
     if text[0] == 0x1E:
@@ -43,10 +43,10 @@ def look(first: bytes, expected: Grammar) -> Grammar | None:
     if text[:1] in b"{[":
         return _look_at_json(text, first, expected)
     if expected == "sse":
-        return None if _BOM.startswith(first) else "sse"
+        return None if BOM.startswith(first) else "sse"
     if text.startswith(_FIELDS):
         return "sse"
-    more = _BOM.startswith(first) or any(field.startswith(text) for field in _FIELDS)
+    more = BOM.startswith(first) or any(field.startswith(text) for field in _FIELDS)
     return None if more else expected
 
 

@@ -8,13 +8,11 @@ from typing import Any
 
 from streamkit.extractor import Extractor
 from streamkit.presets.asking import Body, Question, UpstreamRequest, plain_text, without_system
-from streamkit.presets.marks import COMMON_ERRORS, EndMark, ErrorMark
+from streamkit.presets.marks import COMMON_ERRORS, DONE_MARK, EndMark, ErrorMark
 from streamkit.presets.rules import Preset
-from streamkit.presets.writer import Writer, json_event
+from streamkit.presets.writer import DONE_EVENT, Writer, json_event
 
 __all__ = ["CLOUDS"]
-
-DONE = b"data: [DONE]\n\n"
 
 
 def _number(code: str) -> int | str:
@@ -145,7 +143,7 @@ OPENAI_ASSISTANTS = Preset(
     name="openai-assistants",
     text=Extractor("delta.content[*].text.value", where="@event == 'thread.message.delta'"),
     ends=(
-        EndMark(where="@data == '[DONE]'"),
+        DONE_MARK,
         EndMark(where="@event == 'thread.run.completed'", reason="status", conclusive=False),
         EndMark(where="@event == 'thread.run.requires_action'", reason="status", conclusive=False),
         EndMark(where="@event == 'thread.run.incomplete'", reason="incomplete_details.reason", conclusive=False),
@@ -169,7 +167,7 @@ OPENAI_ASSISTANTS = Preset(
         closing=lambda _: [
             json_event({"id": "msg_script", "object": "thread.message"}, event="thread.message.completed"),
             _run("completed"),
-            b"event: done\n" + DONE,
+            b"event: done\n" + DONE_EVENT,
         ],
         error_event=lambda code: _run("failed", last_error={"code": code, "message": "scripted error"}),
     ),
@@ -245,7 +243,7 @@ GEMINI_INTERACTIONS = Preset(
         closing=lambda _: [
             _interactions("step.stop", index=0),
             _interaction("interaction.completed", "completed"),
-            b"event: done\n" + DONE,
+            b"event: done\n" + DONE_EVENT,
         ],
         error_event=lambda code: _interactions("error", error={"message": "scripted error", "code": code}),
     ),

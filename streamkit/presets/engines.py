@@ -9,13 +9,11 @@ from typing import Any
 
 from streamkit.extractor import Extractor
 from streamkit.presets.asking import Question, UpstreamRequest, as_prompt
-from streamkit.presets.marks import COMMON_ERRORS, EndMark, ErrorMark
+from streamkit.presets.marks import COMMON_ERRORS, DONE_MARK, EndMark, ErrorMark
 from streamkit.presets.rules import Preset
-from streamkit.presets.writer import Writer, json_event
+from streamkit.presets.writer import DONE_EVENT, Writer, json_event
 
 __all__ = ["ENGINES"]
-
-DONE = b"data: [DONE]\n\n"
 
 
 # --- llama.cpp, /completion
@@ -78,7 +76,7 @@ SGLANG_GENERATE = Preset(
     name="sglang-generate",
     text=Extractor("text", where=_ONLY),
     ends=(
-        EndMark(where="@data == '[DONE]'"),
+        DONE_MARK,
         EndMark(reason=Extractor("meta_info.finish_reason.type", where=_ONLY), conclusive=False),
     ),
     errors=(
@@ -97,7 +95,7 @@ SGLANG_GENERATE = Preset(
         name="sglang-generate",
         cumulative=True,
         piece_event=_sglang,
-        closing=lambda index: [_sglang("", index, {"type": "stop", "matched": 0}), DONE],  # "" repeats nothing
+        closing=lambda index: [_sglang("", index, {"type": "stop", "matched": 0}), DONE_EVENT],  # "" repeats nothing
         error_event=lambda code: json_event(
             {"error": {"object": "error", "message": "scripted error", "type": "ServerError", "code": code}}
         ),

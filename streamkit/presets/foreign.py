@@ -14,10 +14,9 @@ _UNREADABLE: Final = {
 }
 
 
-def unreadable(media_type: str) -> str | None:
-    """What an answer of this media type is, and what to do, if it is a stream that nothing here reads; else None.
-
-    `media_type` without parameters, in lower case.
+def unreadable(*media_types: str) -> str | None:
+    """What an answer of one of these media types is, and what to do, if it is a stream that nothing here reads; else
+    None. `media_types` without parameters, in lower case.
 
         >>> from streamkit.presets import unreadable
         >>> unreadable("application/vnd.amazon.eventstream")[:44]
@@ -25,4 +24,4 @@ def unreadable(media_type: str) -> str | None:
         >>> unreadable("text/event-stream") is None
         True
     """
-    return _UNREADABLE.get(media_type)
+    return next((_UNREADABLE[each] for each in media_types if each in _UNREADABLE), None)

@@ -11,14 +11,13 @@ from uuid import uuid4
 from streamkit.extractor import Extractor
 from streamkit.presets.asking import Message, Question, UpstreamRequest, as_prompt, plain_text
 from streamkit.presets.failures import BROKEN
-from streamkit.presets.marks import COMMON_ERRORS, EndMark, ErrorMark
+from streamkit.presets.marks import COMMON_ERRORS, DONE_MARK, EndMark, ErrorMark
 from streamkit.presets.rules import Preset
-from streamkit.presets.writer import Writer, json_event
+from streamkit.presets.writer import DONE_EVENT, Writer, json_event
 
 __all__ = ["FRAMEWORKS"]
 
 USER = "streamkit"  # Dify demands a user's name, and only keeps users apart by it
-DONE = b"data: [DONE]\n\n"
 
 
 # --- Dify: the type of an event stands in its JSON
@@ -106,7 +105,7 @@ AI_SDK = Preset(
     text=Extractor("delta", where="type == 'text-delta'"),
     reasoning=Extractor("delta", where="type == 'reasoning-delta'"),
     ends=(
-        EndMark(where="@data == '[DONE]'"),
+        DONE_MARK,
         EndMark(
             where="type == 'finish'", reason="finishReason", conclusive=False, failures=("error",)
         ),  # "other" is none
@@ -131,7 +130,7 @@ AI_SDK = Preset(
             json_event({"type": "text-end", "id": "0"}),
             json_event({"type": "finish-step"}),
             json_event({"type": "finish", "finishReason": "stop"}),
-            DONE,
+            DONE_EVENT,
         ],
         error_event=lambda code: json_event({"type": "error", "errorText": code}),
     ),

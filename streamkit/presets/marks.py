@@ -16,7 +16,7 @@ from streamkit.extractor.path import Path, WhereSpec, conditions
 from streamkit.extractor.pieces import End, ProviderError
 from streamkit.presets.failures import BROKEN, CODES, MESSAGES
 
-__all__ = ["COMMON_ERRORS", "TOLD", "EndMark", "ErrorMark", "Extractors", "extractors"]
+__all__ = ["COMMON_ERRORS", "DONE_MARK", "TOLD", "EndMark", "ErrorMark", "Extractors", "extractors"]
 
 MAX_MESSAGE = 200
 _CODE = re.compile(r"[!-~]{1,64}")
@@ -176,6 +176,9 @@ def _values(paths: str | tuple[str, ...]) -> Values:
 
 # The shapes that providers share: Groq's `event: error`, OpenAI's `{"error": …}` beside or in place of the answer.
 COMMON_ERRORS = (ErrorMark(where="@event == 'error'"), ErrorMark(at="error"))
+
+DONE_MARK = EndMark(where="@data == '[DONE]'")
+"""The last word of OpenAI's streams, and of those that took it over."""
 
 # What `failures.tells_failure` finds, read: by any of the names that codes and messages go by.
 TOLD = ErrorMark(

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from streamkit.extractor import Extractor
 from streamkit.presets import asking, writing
-from streamkit.presets.rules import COMMON_ERRORS, EndMark, ErrorMark, Preset
+from streamkit.presets.marks import COMMON_ERRORS, DONE_MARK, EndMark, ErrorMark
+from streamkit.presets.rules import Preset
 
 __all__ = ["TABLE"]
 
@@ -39,7 +40,6 @@ _CHAT_REASONING = _first_choice(
 # One whole message, in place of deltas.
 _CHAT_WHOLE = _first_choice("message.content", "message.content[*].text", "message.refusal")
 _WHOLE_RESPONSE = ("output exists", "object == 'response'")
-_DONE = EndMark(where="@data == '[DONE]'")
 _FINISH_REASON = EndMark(reason=_first_choice("finish_reason"), conclusive=False)
 # What gateways that speak OpenAI's language report in ways of their own: MiniMax, and OpenRouter within a choice.
 _BASE_RESP = ErrorMark(at="base_resp.status_code", code="base_resp.status_code", message="base_resp.status_msg")
@@ -60,7 +60,7 @@ _OPENAI = Preset(
         Extractor("delta", where="type == 'response.reasoning_text.delta'"),
     ),
     ends=(
-        _DONE,
+        DONE_MARK,
         EndMark(where="type == 'response.completed'", reason="response.status"),
         EndMark(where="type == 'response.incomplete'", reason="response.incomplete_details.reason"),
         EndMark(where="type == 'response.done'", reason="response.status", conclusive=False),
@@ -185,7 +185,7 @@ TABLE = (
         name="mistral",
         text=_CHAT_TEXT,
         reasoning=_CHAT_REASONING,
-        ends=(_DONE, _FINISH_REASON),
+        ends=(DONE_MARK, _FINISH_REASON),
         whole=_CHAT_WHOLE,
         choices="choices",
         signs=(("choices exists", "p exists"), "choices[*].delta.content[*].type exists"),  # p is its padding

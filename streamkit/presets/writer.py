@@ -13,7 +13,17 @@ from streamkit.presets import shapes
 from streamkit.presets.asked import Asked, unless_declined
 from streamkit.presets.shapes import Shape
 
-__all__ = ["NDJSON_TYPE", "SSE_TYPE", "Writer", "json_event", "json_line", "json_text", "remember", "sse_event"]
+__all__ = [
+    "DONE_EVENT",
+    "NDJSON_TYPE",
+    "SSE_TYPE",
+    "Writer",
+    "json_event",
+    "json_line",
+    "json_text",
+    "remember",
+    "sse_event",
+]
 
 SSE_TYPE = "text/event-stream; charset=utf-8"
 NDJSON_TYPE = "application/x-ndjson"
@@ -172,3 +182,7 @@ def json_event(value: Any, *, event: str = "", end: str = "\n") -> bytes:
 
 def json_line(value: Mapping[str, Any]) -> bytes:
     return orjson.dumps(value) + b"\n"
+
+
+DONE_EVENT = sse_event("[DONE]")
+"""OpenAI's last word, and that of many more."""

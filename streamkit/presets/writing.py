@@ -20,7 +20,7 @@ from streamkit.errors import EncodeError
 from streamkit.presets import shapes
 from streamkit.presets.asked import if_wanted, unless_declined
 from streamkit.presets.shapes import Shape
-from streamkit.presets.writer import NDJSON_TYPE, Writer, json_line, json_text, sse_event
+from streamkit.presets.writer import DONE_EVENT, NDJSON_TYPE, Writer, json_line, json_text, sse_event
 
 __all__ = [
     "ANTHROPIC",
@@ -45,9 +45,6 @@ __all__ = [
 def _typed(kind: str, **fields: Any) -> bytes:
     """An event whose data repeat its type."""
     return sse_event({"type": kind, **fields}, event=kind)
-
-
-_DONE = sse_event("[DONE]")
 
 
 # --- the source article: a chat message's JSON, as a string inside of JSON; no end marker
@@ -76,7 +73,7 @@ OPENAI = Writer(
     name="openai",
     opening=(_chunk({"role": "assistant", "content": "", "refusal": None}),),
     piece_event=lambda text, _: _chunk({"content": text}),
-    closing=lambda _: [_chunk({}, "stop"), _DONE],
+    closing=lambda _: [_chunk({}, "stop"), DONE_EVENT],
     usage_event=lambda index: sse_event(shapes.chat_usage_chunk(index)),
     error_event=_openai_error,
     unstreamed=shapes.chat_completion,
@@ -144,7 +141,7 @@ MISTRAL = Writer(
     name="mistral",
     opening=(_chunk({"role": "assistant", "content": ""}, p="abcdefgh"),),
     piece_event=lambda text, index: _chunk({"content": text}, p="abcdefghijklmnopqrstuvwxyz"[: 1 + index % 26]),
-    closing=lambda index: [_chunk({"content": ""}, "stop", usage=shapes.chat_usage(index), p="abcd"), _DONE],
+    closing=lambda index: [_chunk({"content": ""}, "stop", usage=shapes.chat_usage(index), p="abcd"), DONE_EVENT],
     error_event=lambda code: sse_event(
         {"object": "error", "message": "scripted error", "error": {"type": "error", "code": code}}
     ),
@@ -239,7 +236,7 @@ COHERE = Writer(
     closing=lambda _: [
         _typed("content-end", index=0),
         _typed("message-end", delta={"finish_reason": "COMPLETE"}),
-        _DONE,
+        DONE_EVENT,
     ],
     unstreamed=lambda text, _: {
         "id": "script",

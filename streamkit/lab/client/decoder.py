@@ -116,7 +116,7 @@ class Decoder:
             return self._collect_problem
         content_type = headers.get("content-type")
         types = media_types(content_type)
-        if said := next(filter(None, map(unreadable, types)), None):
+        if said := unreadable(*types):
             self._unreadable = True
             self._notes.append(said)
             return self._ignore

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from streamkit.content.looking import LOOK_BYTES, look
+from streamkit.content.looking import BOM, LOOK_BYTES, look
 from streamkit.errors import LimitExceeded
 from streamkit.parser import JSONParser, SSEParser
 from streamkit.presets import detect
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Guess"]
 
-_BOM: Final = b"\xef\xbb\xbf"
 _NO_FIELD: Final = re.compile(rb"^(?!(?:data|event|id|retry)?:|(?:data|event|id|retry)?\r?$)", re.M)
 
 
@@ -47,13 +46,13 @@ class Guess:
 
     def end(self) -> Grammar:
         """The body is over, and held no event: fields, or comments, that were cut; or else it was text."""
-        if look(self._first, "text") != "sse" or _NO_FIELD.search(self._first.removeprefix(_BOM)):
+        if look(self._first, "text") != "sse" or _NO_FIELD.search(self._first.removeprefix(BOM)):
             return "text"
         return "text" if self._first.startswith(b":") and b"\n" not in self._first else "sse"
 
     def _event_stream(self) -> Grammar | None:
         lines, _, _ = self._first[:LOOK_BYTES].rpartition(b"\n")
-        if lines and _NO_FIELD.search(lines.removeprefix(_BOM)):
+        if lines and _NO_FIELD.search(lines.removeprefix(BOM)):
             return "text"
         return "sse" if len(self._first) >= LOOK_BYTES or SSEParser().feed(self._first) else None
 

@@ -143,7 +143,8 @@ async def record(
     """
     check_listener("on_piece", on_piece)
     _check_times(timeout=timeout, total_s=total_s, gauge_ms=gauge_ms)
-    _check_bounds(keep_bytes=keep_bytes, max_events=max_events, max_bytes=max_bytes, max_event_bytes=max_event_bytes)
+    _check_bounds(keep_bytes=keep_bytes, max_events=max_events, max_bytes=max_bytes)
+    check_whole("max_event_bytes", max_event_bytes, least=1)
     _check_reader(reader, client, total_s)
     _check_body(data=data, json=json, content=content, files=files)
     arguments = {"data": data, "json": json, "content": content, "files": files, "params": params}
@@ -341,7 +342,7 @@ def _check_times(*, timeout: object, total_s: object, gauge_ms: object) -> None:
 
 def _check_bounds(*, keep_bytes: object, **bounds: object) -> None:
     for name, bound in bounds.items():
-        check_whole(name, bound, least=1 if name == "max_event_bytes" else 0)
+        check_whole(name, bound)
     if not isinstance(keep_bytes, bool):
         check_whole("keep_bytes", keep_bytes)
 

@@ -14,15 +14,13 @@ from functools import partial
 from typing import ClassVar, Final, Literal
 
 from streamkit.extractor.pieces import End, Piece
-from streamkit.lab.upstream.fault_base import CONTENT, TIME, WRITES, Choices, EventFault, Fault
+from streamkit.lab.upstream.fault_base import CONTENT, MARK, TIME, WRITES, Choices, EventFault, Fault
 from streamkit.lab.upstream.steps import ScriptedAnswer, Step, meaning
-from streamkit.presets.writer import Writer
+from streamkit.presets.writer import DONE_EVENT, Writer
 
 __all__ = ["BareError", "Choice", "DoneMark", "Empty", "Finish", "NoBlankLine", "WrongType"]
 
-MARK: Final = "@@@@"
 FIRST_CHOICE: Final = b'"choices":[{"index":0,'
-DONE: Final = b"data: [DONE]\n\n"
 
 
 # --- Its last word --------------------------------------------------------------------------------------------------
@@ -81,9 +79,9 @@ class DoneMark(Fault):
         if end.kind != "end" or not _has_json_events(answer.form) or _ends_in_done(answer.form):
             return answer.steps
         if before[-1].kind == "part":  # an event that is not ended: this is one more line of it
-            mark = Step(end.due_ns, "part", partial(bytes, DONE))
+            mark = Step(end.due_ns, "part", partial(bytes, DONE_EVENT))
         elif any(step.kind == "piece" or step.proof for step in before):
-            mark = Step(end.due_ns, "noise", partial(bytes, DONE), proof="proof")
+            mark = Step(end.due_ns, "noise", partial(bytes, DONE_EVENT), proof="proof")
         else:
             return answer.steps
         return answer.inserted(len(answer.steps) - 1, mark)
@@ -132,7 +130,7 @@ class Empty(Fault):
         said = {
             "nothing": b"",
             "comments": form.heartbeat(),
-            "done": b"" if form.is_ndjson else DONE,
+            "done": b"" if form.is_ndjson else DONE_EVENT,
             "ping": form.heartbeat(as_event=True),
         }[self.how]
         noise = Step(end.due_ns, "noise", partial(bytes, said))

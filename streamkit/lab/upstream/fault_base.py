@@ -10,9 +10,11 @@ from typing import Any, ClassVar, Final, TypeAlias
 
 from streamkit.lab.upstream.steps import ScriptedAnswer, Step
 
-__all__ = ["CONTENT", "CUTS", "FRAMING", "HEAD", "TIME", "WRITES", "Choices", "EventFault", "Fault"]
+__all__ = ["CONTENT", "CUTS", "FRAMING", "HEAD", "MARK", "TIME", "WRITES", "Choices", "EventFault", "Fault"]
 
 Choices: TypeAlias = dict[str, tuple[str, ...]]
+MARK: Final = "@@@@"
+"""A text by which the place of a text is found in what a writer writes."""
 CODE: Final = re.compile(r"[!-~]{1,64}")  # what a preset takes for one
 
 # The order in which faults are applied, whatever the order in which they are given.

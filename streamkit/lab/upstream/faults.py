@@ -20,7 +20,7 @@ import operator
 import random
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import ClassVar, Final, Literal
+from typing import ClassVar, Literal
 
 from streamkit.lab.upstream.answer_faults import (
     BareError,
@@ -31,7 +31,7 @@ from streamkit.lab.upstream.answer_faults import (
     NoBlankLine,
     WrongType,
 )
-from streamkit.lab.upstream.fault_base import CONTENT, TIME, WRITES, Choices, EventFault, Fault
+from streamkit.lab.upstream.fault_base import CONTENT, MARK, TIME, WRITES, Choices, EventFault, Fault
 from streamkit.lab.upstream.http_faults import (
     BadChunk,
     BigHead,
@@ -73,8 +73,6 @@ __all__ = [
     "WrongLength",
     "WrongType",
 ]
-
-MARK: Final = "@@@@"
 
 
 def __dir__() -> list[str]:

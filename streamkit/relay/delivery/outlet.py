@@ -177,9 +177,7 @@ class Outlet:
         """End a broken stream visibly, behind all that waits, for as long as the client takes it (`Watch.last_words`);
         what is returned still has to be sent as the whole answer.
         """
-        with contextlib.suppress(
-            Exception
-        ):  # it takes nothing, or the drainer's own failure, which may be why we are here
+        with contextlib.suppress(Exception):  # it takes nothing, or the drainer's own failure, why we may be here
             if not self._ended:  # behind its end there is nothing to be said
                 async with self.watch.last_words(within_s):
                     await self._drained()

@@ -71,13 +71,12 @@ class Admission:
         host = ",".join(headers.getall("host", [])).lower()
         origins = [origin.lower() for origin in headers.getall("origin", [])]
         sites = headers.getall("sec-fetch-site", [])
-        if _is_loopback(local) and not self._is_our_name(
-            host, by_its_page=bool(origins) and _is_own_site(host, origins)
-        ):
+        of_this_host = _is_own_site(host, origins)
+        if _is_loopback(local) and not self._is_our_name(host, by_its_page=bool(origins) and of_this_host):
             raise Failed.of_request(
                 403, "foreign_host", "this relay is on localhost; start it with --allow-host NAME for another name"
             )
-        own = all(site in OWN_SITE for site in sites) if sites else _is_own_site(host, origins)
+        own = all(site in OWN_SITE for site in sites) if sites else of_this_host
         if not own and not self._allows(origins):
             raise Failed.of_request(
                 403,

@@ -276,7 +276,7 @@ async def _check_head(response: httpx2.Response, preset: Preset) -> Grammar:
     if codings_of(response.headers.get("content-encoding")):
         raise Failed(_unusable("upstream_content_encoding", "the upstream compressed its answer unasked"))
     types = media_types(response.headers.get("content-type"))
-    if said := next(filter(None, map(unreadable, types)), None):
+    if said := unreadable(*types):
         raise Failed(_unusable("upstream_content_type", said))
     return "text" if types and types <= FOREIGN_TYPES else preset.grammar
 

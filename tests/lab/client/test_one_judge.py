@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from campaigns.fuzz.stream import read_all
 from streamkit.lab.client.recorder import Recorder
 from streamkit.presets import PRESETS, Preset, preset, writer
 from streamkit.relay.failure import Failed
@@ -55,14 +56,7 @@ CHATS = st.builds(
 def by_relay(known: Preset, reads: Sequence[bytes], *, clean: bool) -> tuple[bool, str, str | None]:
     """As `sources.llm` does it, without the network."""
     reading = Reading(known, Limits(), None)
-    pieces = []
-    for data in reads:
-        pieces += reading.feed(data, 1)
-        if reading.over:
-            break
-    if not reading.over:
-        pieces += reading.close()
-    text = "".join(piece.text for piece in pieces)
+    text = "".join(piece.text for piece in read_all(reading, reads))
     try:
         reading.check_end(clean=clean)
     except Failed:
