@@ -76,7 +76,6 @@ class Answer:
         self._choices_key = preset.choices
         self._cumulative = Cumulative() if preset.cumulative else None
         self._repeats = None if preset.cumulative else Repeats()
-        self._spoke = False  # a piece came
         self._has_text = False
         self._plain = False  # nothing need be asked of further texts
         self._was_over = False  # before the read in progress
@@ -145,8 +144,7 @@ class Answer:
         signs = self.signed or (not self._needs_sign and unfinished is None)
         if not self.complete and not (clean and signs):
             return TRUNCATED
-        spoke = self._spoke or self.signed  # where nobody says that it ends, only what was said shows an answer
-        return None if self.recognised and spoke else EMPTY
+        return None if self.recognised else EMPTY
 
     def notes(self) -> list[str]:
         """What has to be known about its texts: what could not be read or was left out, and what they seem to be."""
@@ -185,7 +183,7 @@ class Answer:
                 return
 
     def _checked(self, pieces: list[Piece]) -> list[Piece]:
-        self.recognised = self._spoke = True
+        self.recognised = True
         self._has_text = self._has_text or any(piece.text for piece in pieces)
         if self._choices is not None and len(pieces) > self._known and not self._goes_with(self._choices):
             self._fail(MIXED)
