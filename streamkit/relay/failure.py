@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import traceback
 from dataclasses import dataclass, field
-from typing import Self
+from pathlib import Path
+from typing import Final, Self
 
 from streamkit.outcome import Outcome
 
-__all__ = ["Failed", "Failure"]
+__all__ = ["SHUT_DOWN", "Failed", "Failure", "internal", "timed_out"]
+
+log = logging.getLogger("streamkit.relay")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +56,20 @@ class Failed(Exception):
 
     def __str__(self) -> str:
         return f"{self.failure.code}: {self.failure.detail}"
+
+
+SHUT_DOWN: Final = Failure(
+    Outcome("cancelled", "shutdown"), "shutting_down", 503, "the server is being stopped", retry_after_s=1
+)
+
+
+def timed_out(deadline: str) -> Failure:
+    """The failure for a deadline that fired."""
+    return Failure(Outcome("timeout", deadline), f"timeout_{deadline}", 504, f"the deadline {deadline!r} passed")
+
+
+def internal(error: Exception) -> Failure:
+    """A bug of ours. Its type and place are logged, not its text: that may hold addresses and keys."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    log.error("internal error: %s at %s:%s", type(error).__name__, Path(place.filename).name, place.lineno)
+    return Failure(Outcome("error_event", "internal_error"), "internal_error", 500, "the relay failed")

@@ -20,9 +20,9 @@ from streamkit.presets import PresetLike
 from streamkit.presets import preset as find_preset
 from streamkit.presets.asking import UpstreamRequest
 from streamkit.relay.delivery.answer import problem, refusal
-from streamkit.relay.delivery.deliver import SHUT_DOWN, Delivery, Ended, refused
+from streamkit.relay.delivery.deliver import Delivery, Ended, refused
 from streamkit.relay.delivery.policy import Policy
-from streamkit.relay.failure import Failed, Failure
+from streamkit.relay.failure import SHUT_DOWN, Failed, Failure
 from streamkit.relay.log import StreamRecord
 from streamkit.relay.request.pages import Admission
 from streamkit.relay.request.receive import receive_fields

@@ -19,6 +19,7 @@ __all__ = [
     "Deadlines",
     "Limits",
     "Option",
+    "Resuming",
     "Retries",
     "Settings",
     "Tracing",
@@ -162,6 +163,35 @@ class Tracing:
 
 
 @dataclass(frozen=True, slots=True)
+class Resuming:
+    """How long and how much is kept of streams that can be resumed (`resume`); without that, none of it counts.
+
+    The bytes are those of text and reasoning in UTF-8, at least 4 a piece. A log that is full drops what all its
+    readers have got, and then holds the upstream. Where all logs together are full, new streams are refused, and each
+    running one goes on within 64 KiB.
+
+    Raises ConfigError for a time that is negative or not finite, for a keep or lease of 0, and for bytes below 1.
+    """
+
+    resume_grace_s: float = _seconds(30.0, "resume: how long the upstream goes on with no reader at all; 0 = not")
+    resume_keep_s: float = _seconds(300.0, "resume: how long an ended stream is kept")
+    resume_lease_s: float = _seconds(5.0, "resume, Redis: after so long a worker that says nothing counts as dead")
+    resume_max_bytes: int = _bound(4 << 20, "resume: what is kept of one stream")
+    resume_max_total_bytes: int = _bound(256 << 20, "resume: what is kept of all streams; beyond it 503")
+
+    def __post_init__(self) -> None:
+        for name in ("resume_grace_s", "resume_keep_s", "resume_lease_s"):
+            value = getattr(self, name)
+            least = 0 if name == "resume_grace_s" else math.ulp(0.0)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < math.inf:
+                raise ConfigError(f"expected {name} as seconds {'>=' if not least else '>'} 0, got {value!r}")
+        for name in ("resume_max_bytes", "resume_max_total_bytes"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ConfigError(f"expected {name} as an integer >= 1, got {value!r}")
+
+
+@dataclass(frozen=True, slots=True)
 class Option:
     """One field as seen from outside: `flag` for the command line, `env` for the environment."""
 
@@ -194,12 +224,13 @@ class Settings(NamedTuple):
     buffers: Buffers = Buffers()
     tracing: Tracing = Tracing()
     retries: Retries = Retries()
+    resuming: Resuming = Resuming()
 
 
 DEFAULTS: Final = Settings()
 
 
-KINDS: Final = (Deadlines, Limits, Buffers, Tracing, Retries)
+KINDS: Final = (Deadlines, Limits, Buffers, Tracing, Retries, Resuming)
 
 
 def options() -> Iterator[Option]:

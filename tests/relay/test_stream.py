@@ -12,11 +12,11 @@ from sanic import HTTPResponse
 from streamkit.extractor.pieces import Piece
 from streamkit.outcome import Outcome
 from streamkit.relay.delivery.answer import Answer
-from streamkit.relay.delivery.deliver import SHUT_DOWN, Ended, deliver
+from streamkit.relay.delivery.deliver import Ended, deliver
 from streamkit.relay.delivery.format import EventStream
 from streamkit.relay.delivery.outlet import Outlet
 from streamkit.relay.delivery.policy import Policy
-from streamkit.relay.failure import Failure
+from streamkit.relay.failure import SHUT_DOWN, Failure
 from streamkit.relay.log import StreamRecord
 from streamkit.relay.settings import Deadlines
 from streamkit.relay.stream import Stream

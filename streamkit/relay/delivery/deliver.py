@@ -7,11 +7,8 @@ ended = await delivery.run(llm(upstream, question, delivery.into))
 from __future__ import annotations
 
 import asyncio
-import logging
-import traceback
 from contextlib import aclosing
 from dataclasses import replace
-from pathlib import Path
 from typing import Final, NamedTuple
 
 from sanic import HTTPResponse, Request
@@ -23,23 +20,16 @@ from streamkit.relay.delivery.format import negotiate
 from streamkit.relay.delivery.outlet import Outlet
 from streamkit.relay.delivery.policy import Policy, preferred
 from streamkit.relay.delivery.queues import Queues
-from streamkit.relay.failure import Failed, Failure
+from streamkit.relay.failure import SHUT_DOWN, Failed, Failure, internal, timed_out
 from streamkit.relay.settings import Buffers, Settings
 from streamkit.relay.sources.source import Into, Pieces
 from streamkit.relay.stream import Stream
 from streamkit.sockets import set_buffers
 
-__all__ = ["SHUT_DOWN", "Delivery", "Ended", "deliver", "refused", "timed_out"]
-
-log = logging.getLogger("streamkit.relay")
-
+__all__ = ["Delivery", "Ended", "deliver", "refused"]
 
 LAST_WORDS_S: Final = 1.0
 """How long a stream may take for its end whose time is over: the whole of it, or the server's."""
-
-SHUT_DOWN: Final = Failure(
-    Outcome("cancelled", "shutdown"), "shutting_down", 503, "the server is being stopped", retry_after_s=1
-)
 
 
 class Ended(NamedTuple):
@@ -139,13 +129,13 @@ async def deliver(pieces: Pieces, outlet: Outlet, stream: Stream) -> Ended:
         except Failed as error:
             failure = error.failure
         except TimeoutError as error:
-            failure = timed_out(watch.fired) if watch.fired else _internal(error)
+            failure = timed_out(watch.fired) if watch.fired else internal(error)
         except asyncio.CancelledError:
             if not stream.is_told_to_stop():
                 raise
             failure = SHUT_DOWN
         except Exception as error:  # noqa: BLE001  # whatever went wrong here, Sanic would end the answer as if it were whole
-            failure = _internal(error)
+            failure = internal(error)
         else:
             return Ended(Outcome("complete"))
         stream.record.why = failure.why
@@ -165,15 +155,3 @@ async def _last_words(failure: Failure, outlet: Outlet, stream: Stream) -> HTTPR
             raise
         outlet.cut()  # the server does not wait
         return None
-
-
-def _internal(error: Exception) -> Failure:
-    """A bug of ours. Its type and place are logged, not its text: that may hold addresses and keys."""
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    log.error("internal error: %s at %s:%s", type(error).__name__, Path(place.filename).name, place.lineno)
-    return Failure(Outcome("error_event", "internal_error"), "internal_error", 500, "the relay failed")
-
-
-def timed_out(deadline: str) -> Failure:
-    """The failure for a deadline that fired."""
-    return Failure(Outcome("timeout", deadline), f"timeout_{deadline}", 504, f"the deadline {deadline!r} passed")

@@ -36,7 +36,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from streamkit.extractor.pieces import Piece, weigh
-from streamkit.relay.delivery.deadline import Watch
+from streamkit.relay.deadline import Watch
 from streamkit.relay.delivery.format import Format
 from streamkit.relay.delivery.policy import Queue, Write
 from streamkit.relay.failure import Failure

@@ -21,7 +21,7 @@ phase              Sanic's stage      waits for               timer, and what it
 silent at first    IDLE               the first byte          head, from connecting: closes without a word
 head               REQUEST            the empty line          head, from connecting or the first byte: 408 timeout_head
 body               HANDLER            what the handler reads  body, from the end of the head: 408 timeout_body
-answer             HANDLER, RESPONSE  the handler             a stream's own (`relay.delivery.deadline`); of other
+answer             HANDLER, RESPONSE  the handler             a stream's own (`relay.deadline`); of other
                                                               routes Sanic's RESPONSE_TIMEOUT
 between requests   IDLE               the first byte          Sanic's KEEP_ALIVE_TIMEOUT: closes
 lingering          IDLE               the client's close      LINGER_S: closes

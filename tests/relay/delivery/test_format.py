@@ -11,9 +11,8 @@ from streamkit.extractor.pieces import End, Piece, ProviderError
 from streamkit.outcome import Outcome
 from streamkit.parser import NDJSONParser, SSEParser
 from streamkit.presets import preset
-from streamkit.relay.delivery.deliver import timed_out
 from streamkit.relay.delivery.format import EventStream, Format, JSONLines, PlainText
-from streamkit.relay.failure import Failure
+from streamkit.relay.failure import Failure, timed_out
 
 BROKEN = Failure(Outcome("truncated"), "upstream_truncated", 502, "broke off")
 texts = st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), max_size=20)

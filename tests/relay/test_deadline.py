@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from streamkit.relay.delivery.deadline import Watch
+from streamkit.relay.deadline import Watch
 from streamkit.relay.settings import Deadlines
 from tests.fakes import FakeTimeLoop, run_in_fake_time
 

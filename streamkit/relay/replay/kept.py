@@ -1,0 +1,200 @@
+"""The pieces of one stream that can still be replayed: numbered from 1, held as UTF-8. No I/O.
+
+    kept = Kept()
+    kept.append([Piece("Hel"), Piece("lo")])
+    kept.after(1, 8192)                        # [Piece("lo")]
+
+A `Piece` with its text takes some 150 bytes of memory, and a token has four or five letters: kept as they are, a text
+of 4 MiB would take 150. So they are joined, in blocks, and their ends remembered.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Final
+
+from streamkit.extractor.pieces import Piece
+
+__all__ = ["BLOCK_BYTES", "MIN_PIECE_BYTES", "Kept"]
+
+BLOCK_BYTES: Final = 8_192
+MIN_PIECE_BYTES: Final = 4
+"""What a piece counts for at least: its end alone takes that much."""
+
+
+class _Column:
+    """Texts, joined; `ends[i]` is where text i ends."""
+
+    __slots__ = ("data", "ends")
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.ends = array("L")
+
+    def extend(self, texts: list[str]) -> None:
+        joined = "".join(texts)
+        lengths = map(len, texts) if joined.isascii() else map(len, map(str.encode, texts))
+        ends = accumulate(lengths, initial=len(self.data))
+        next(ends)
+        self.ends.extend(ends)
+        self.data += joined.encode()
+
+    def before(self, index: int) -> int:
+        return self.ends[index - 1] if index else 0
+
+    def text(self, index: int) -> str:
+        return self.data[self.before(index) : self.ends[index]].decode()
+
+
+class _Block:
+    """Pieces `first` …, of which text number 0 begins at byte `at` of the stream's whole text."""
+
+    __slots__ = ("at", "first", "reasoning", "text")
+
+    def __init__(self, first: int, at: int) -> None:
+        self.first = first
+        self.at = at
+        self.text = _Column()
+        self.reasoning: _Column | None = None  # no piece has any
+
+    def __len__(self) -> int:
+        return len(self.text.ends)
+
+    @property
+    def size(self) -> int:
+        return len(self.text.data) + (0 if self.reasoning is None else len(self.reasoning.data))
+
+    def append(self, pieces: Sequence[Piece]) -> None:
+        reasons = [piece.reasoning for piece in pieces]
+        if self.reasoning is None and any(reasons):
+            self.reasoning = _Column()
+            self.reasoning.extend([""] * len(self))
+        self.text.extend([piece.text for piece in pieces])
+        if self.reasoning is not None:
+            self.reasoning.extend(reasons)
+
+    def piece(self, index: int) -> Piece:
+        return Piece(self.text.text(index), "" if self.reasoning is None else self.reasoning.text(index))
+
+    def cost(self, dropped: int) -> int:
+        """What it counts for without its first `dropped` pieces."""
+        gone = self.text.before(dropped) + (0 if self.reasoning is None else self.reasoning.before(dropped))
+        return max(self.size - gone, MIN_PIECE_BYTES * (len(self) - dropped))
+
+
+class Kept:
+    """Pieces `first` … `last` of a stream; none where `last` is `first` - 1. `first` is 1 until some were dropped.
+
+    `bytes` is what they count for: their text and reasoning in UTF-8, at least 4 bytes a piece. The memory that they
+    take is up to eight bytes a piece more, and a block's room to grow. `text_bytes` counts the text of all pieces that
+    ever came, those dropped included.
+    """
+
+    def __init__(self, last: int = 0, text_bytes: int = 0) -> None:
+        """Pieces from number `last` + 1 on are to come; those up to it have `text_bytes` bytes of text."""
+        self.first = last + 1
+        self.last = last
+        self.bytes = 0
+        self.text_bytes = text_bytes
+        self._blocks: list[_Block] = []
+
+    def append(self, pieces: Sequence[Piece]) -> None:
+        """The next ones."""
+        if not pieces:
+            return
+        blocks = self._blocks
+        if not blocks or blocks[-1].size >= BLOCK_BYTES:
+            blocks.append(_Block(self.last + 1, self.text_bytes))
+        block = blocks[-1]
+        dropped = max(0, self.first - block.first)
+        before, text_before = block.cost(dropped), len(block.text.data)
+        block.append(pieces)
+        self.bytes += block.cost(dropped) - before
+        self.text_bytes += len(block.text.data) - text_before
+        self.last += len(pieces)
+
+    def after(self, number: int, max_bytes: int) -> list[Piece]:
+        """Those behind piece `number`, of about `max_bytes` at most, but at least one where there is one.
+
+        Raises LookupError if the first of them is no longer kept.
+        """
+        if number + 1 < self.first:
+            raise LookupError(number)
+        found: list[Piece] = []
+        size = 0
+        while number < self.last and size < max_bytes:
+            block = self._block_of(number + 1)
+            for index in range(number + 1 - block.first, len(block)):
+                piece = block.piece(index)
+                found.append(piece)
+                size += max(MIN_PIECE_BYTES, len(piece.text) + len(piece.reasoning))
+                if size >= max_bytes:
+                    break
+            number = block.first + index
+        return found
+
+    def drop(self, upto: int) -> None:
+        """Those up to piece `upto` are no longer kept; without them this is as if nobody had asked for them yet."""
+        upto = min(upto, self.last)
+        while self._blocks and self._blocks[0].first <= upto:
+            block = self._blocks[0]
+            before = block.cost(max(0, self.first - block.first))
+            if block.first + len(block) - 1 > upto:
+                self.bytes -= before - block.cost(upto + 1 - block.first)
+                break
+            self.bytes -= before
+            del self._blocks[0]
+        self.first = max(self.first, upto + 1)
+
+    def behind(self, number: int, size: int) -> int:
+        """The piece such that those behind it, up to `number`, have `size` bytes or more of text and reasoning; or
+        the one before the first, where there are not so many.
+        """
+        while size > 0 and number >= self.first:
+            block = self._block_of(number)
+            index = number - block.first
+            whole = block.text.ends[index] + (0 if block.reasoning is None else block.reasoning.ends[index])
+            if whole < size and block.first >= self.first:
+                size -= whole
+                number = block.first - 1
+                continue
+            while size > 0 and number >= self.first:
+                index = number - block.first
+                size -= block.text.ends[index] - block.text.before(index)
+                if block.reasoning is not None:
+                    size -= block.reasoning.ends[index] - block.reasoning.before(index)
+                number -= 1
+            break
+        return number
+
+    @property
+    def first_byte(self) -> int:
+        """Where in the whole text the first piece that is kept begins."""
+        if self.first > self.last:
+            return self.text_bytes
+        block = self._block_of(self.first)
+        return block.at + block.text.before(self.first - block.first)
+
+    def at_byte(self, byte: int) -> tuple[int, int]:
+        """Where byte number `byte` of the whole text (from 0) stands: behind which piece, and how far inside the next.
+
+        At its end, that is behind the last one. Raises LookupError where that byte is no longer kept, or has not come.
+        """
+        if not self.first_byte <= byte <= self.text_bytes:
+            raise LookupError(byte)
+        if byte == self.text_bytes:
+            return self.last, 0
+        blocks = self._blocks
+        block = blocks[bisect_right(blocks, byte, key=lambda each: each.at) - 1]
+        index = bisect_right(block.text.ends, byte - block.at)
+        return block.first + index - 1, byte - block.at - block.text.before(index)
+
+    def _block_of(self, number: int) -> _Block:
+        blocks = self._blocks
+        return blocks[bisect_left(blocks, number + 1, key=lambda each: each.first) - 1]
+
+    def __repr__(self) -> str:
+        return f"<Kept: pieces {self.first} to {self.last}, {self.bytes} bytes>"
