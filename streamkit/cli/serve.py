@@ -68,8 +68,27 @@ def add_serve(commands: Any) -> None:
         help="what is done for a client that cannot keep up: pause, buffer(BYTES), coalesce(BYTES), latest or "
         "disconnect(S) (default: pause; environment: STREAMKIT_POLICY)",
     )
+    serve.add_argument(
+        "--resume",
+        action="store_true",
+        default=None,
+        help="a client that was cut can come back: streams are kept, in memory (environment: STREAMKIT_RESUME=1)",
+    )
+    serve.add_argument(
+        "--replay",
+        metavar="URL",
+        help="keep them in this Redis instead, as redis://127.0.0.1:6379/0, where all workers find them; implies "
+        "--resume (environment: STREAMKIT_REPLAY)",
+    )
+    serve.add_argument(
+        "--resume-owner-header",
+        metavar="NAME",
+        action="append",
+        help="who may read a stream is told by this header instead of Authorization; may be repeated "
+        "(environment: STREAMKIT_RESUME_OWNER_HEADERS, with commas)",
+    )
     for option in options():
-        off = "" if option.kind is int else ", 0 = off"
+        off = "" if option.kind is int or option.name.startswith("resume") else ", 0 = off"
         serve.add_argument(
             option.flag,
             type=option.kind,
@@ -92,6 +111,8 @@ def _serve(arguments: argparse.Namespace) -> int:
     }
     relay |= {option.name: getattr(arguments, option.name) for option in options()}
     relay["verify"] = arguments.cacert
+    relay["resume"] = arguments.replay or arguments.resume
+    relay["resume_owner_headers"] = arguments.resume_owner_header
     if arguments.cors_origin:
         relay["cors_origins"] = arguments.cors_origin
     if arguments.allow_host:

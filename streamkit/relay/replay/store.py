@@ -15,7 +15,7 @@ A stream that failed before its first piece leaves no claim: nothing came of it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple, Protocol
 
 from streamkit.outcome import Outcome
@@ -24,7 +24,9 @@ from streamkit.relay.replay.log import Log
 
 __all__ = ["EXPIRED", "FULL", "KEY_REUSED", "UNKNOWN", "Claim", "Created", "Store"]
 
-UNKNOWN: Final = Failure.of_request(404, "stream_unknown", "there is no stream of this id, or it is someone else's")
+UNKNOWN: Final = replace(
+    Failure.of_request(404, "stream_unknown", "there is no stream of this id, or it is someone else's"), unnamed=True
+)
 EXPIRED: Final = Failure.of_request(410, "stream_expired", "the stream has ended, and is no longer kept")
 KEY_REUSED: Final = Failure.of_request(
     422, "idempotency_key_reused", "this Idempotency-Key was sent with another body; take a fresh one"
