@@ -263,8 +263,8 @@ class Workers(WorkerManager):
 
     `work` gets `given`, and by keyword `publisher` and `state`, for `join_workers`, and `report`: it sends (its name,
     "") there once it answers requests, or (its name, why not). `context` makes the processes, by its `Process`.
-    `on_ready` is called once, when all answer; `on_lost` with the name of one that has ended unasked, and why, before
-    another one takes its place.
+    `on_ready` is called once, when all answer; `on_lost` with what became of one that has ended unasked; `on_stop` when
+    no more will be started.
 
     Not as Sanic does: it restarts who has ended (Sanic starts a worker anew only when it is asked to); it ends when it
     is told so before all are ready (Sanic's then waits for ever); it waits for its workers as long as they have grace;
@@ -291,9 +291,10 @@ class Workers(WorkerManager):
         context: Any,
         *,
         on_ready: Callable[[], None],
-        on_lost: Callable[[str, str], None],
+        on_lost: Callable[[str], None],
+        on_stop: Callable[[], None],
     ) -> None:
-        self._on_ready, self._on_lost = on_ready, on_lost
+        self._on_ready, self._on_lost, self._on_stop = on_ready, on_lost, on_stop
         self._asked = False
         self._restarted: dict[str, float] = {}
         self._why: dict[str, str] = {}
@@ -311,12 +312,14 @@ class Workers(WorkerManager):
         try:
             self.start()  # type: ignore[no-untyped-call]  # Sanic's
             self.monitor()  # type: ignore[no-untyped-call]  # Sanic's
-            self.shutdown()  # type: ignore[no-untyped-call]  # Sanic's
+            self._on_stop()
+            self.shutdown()
             self._wait(grace_s + self.STUCK_S)
+            for process in self._alive():
+                self._on_lost(f"the worker {process.name} did not end, and is killed")
         finally:
             for process in self._alive():
-                os.kill(process.pid, signal.SIGKILL)
-                self._on_lost(process.name, "did not end, and was killed")
+                process._current_process.kill()
             self._wait(self.STUCK_S)
             for pipe in self._pipes:
                 pipe.close()
@@ -331,7 +334,7 @@ class Workers(WorkerManager):
             for process in self._all():
                 if process not in alive:
                     why = self._why.get(process.name) or _ended(process.exitcode)
-                    raise ServerError(f"a worker did not start: {why}")
+                    raise ServerError(f"a worker {why}")
             if time.monotonic() > deadline:
                 raise ServerError(f"the workers did not answer requests within {self.START_S:g} s")
             time.sleep(self._POLL_S)
@@ -350,7 +353,8 @@ class Workers(WorkerManager):
         if now < self._restarted.get(process.name, 0.0) + self.RESTART_S:
             return
         self._restarted[process.name] = now
-        self._on_lost(process.name, self._why.pop(process.name, "") or _ended(process.exitcode))
+        why = self._why.pop(process.name, "") or _ended(process.exitcode)
+        self._on_lost(f"the worker {process.name} {why}; another one takes its place")
         process.restart()  # type: ignore[no-untyped-call]  # Sanic's
 
     def _hear(self) -> None:
@@ -358,11 +362,16 @@ class Workers(WorkerManager):
         while self._reports.poll():
             name, why = self._reports.recv()
             if why:
-                self._why[name] = why
+                self._why[name] = f"did not start: {why}"
             else:
                 found = next((process for process in self._all() if process.name == name), None)
                 if found is not None and found.state < ProcessState.ACKED:
                     found.set_state(ProcessState.ACKED)
+
+    def shutdown(self) -> None:
+        for process in self._alive():
+            process._current_process.terminate()
+        self._shutting_down = True
 
     def shutdown_signal(self, number: int, frame: FrameType | None) -> None:
         """The first lets `serve` go on to the end; a second SIGINT is passed on, as it ends the grace."""
@@ -389,8 +398,8 @@ class Workers(WorkerManager):
 def _ended(exit_code: int | None) -> str:
     """How a process ended, in words."""
     if exit_code is None or exit_code >= 0:
-        return f"ended with exit code {exit_code}"
-    return f"ended by {signal.Signals(-exit_code).name}"
+        return f"ended by itself, with exit code {exit_code}"
+    return f"was ended by {signal.Signals(-exit_code).name}"
 
 
 def worker_name() -> str:

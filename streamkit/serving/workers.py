@@ -99,7 +99,8 @@ def _manage(
         given,
         _Spawning,
         on_ready=lambda: on_ready(listener.url) if on_ready else None,
-        on_lost=lambda name, why: _log.warning("the worker %s %s", name, why),
+        on_lost=_log.warning,
+        on_stop=listener.close,  # while they have grace, nobody new is kept waiting
     )
     manager.serve(grace_s)
 
