@@ -305,9 +305,10 @@ class Workers(WorkerManager):
         settings = {**given, "publisher": publisher, "state": state, "report": report}
         super().__init__(number, work, settings, context, (publisher, subscriber), state)
 
-    def serve(self, grace_s: float) -> None:
+    def serve(self, grace_s: float) -> list[int | None]:
         """Run all, in the main thread, until a signal comes or one of them says that all shall end (`app.stop()`);
-        they then have `grace_s` for what is open. Nobody is left. Raises ServerError where one does not start.
+        they then have `grace_s` for what is open. Nobody is left. Returns the exit codes. Raises ServerError where one
+        does not start.
         """
         try:
             self.start()  # type: ignore[no-untyped-call]  # Sanic's
@@ -317,6 +318,7 @@ class Workers(WorkerManager):
             self._wait(grace_s + self.STUCK_S)
             for process in self._alive():
                 self._on_lost(f"the worker {process.name} did not end, and is killed")
+            return [process.exitcode for process in self._all()]
         finally:
             for process in self._alive():
                 process._current_process.kill()

@@ -523,7 +523,7 @@ def managed(began: Callable[[FakeProcess], object]) -> Iterator[tuple[Workers, l
 class TestWorkers:
     def test_they_are_ready_when_all_answer_and_end_when_a_signal_comes(self) -> None:
         with managed(FakeProcess.answer) as (manager, started, said):
-            manager.serve(0)
+            needs(manager.serve(0) == [0, 0], "WorkerProcess.exitcode", "--workers")
         names = ["Sanic-Server-0-0", "Sanic-Server-1-0"]
         needs([each.own_name for each in started] == names, "SANIC_WORKER_NAME", "--workers")
         needs(said == ["ready", "stopping"], f"WorkerManager.monitor ({said})", "--workers")

@@ -40,6 +40,7 @@ __all__ = ["run_workers"]
 
 _log = logging.getLogger("streamkit.server")
 
+INTERRUPTED: Final = 128 + signal.SIGINT
 STOP_SIGNALS: Final = {signal.SIGINT, signal.SIGTERM}
 LAST_WORDS_S: Final = 3.0  # from the manager's death to the hard end: for a handler that blocks the loop
 WHY_LENGTH: Final = 1000  # characters of a failed start: a pipe takes up to 4096 bytes of several writers whole
@@ -62,7 +63,7 @@ def run_workers(
     signal perhaps, is logged, and another takes its place, at most one a second. `on_ready` gets the URL when all
     answer. Where this process dies, they end too. Raises ServerError when called from another thread or inside a
     running loop, when the address is taken, or when one does not start; TypeError for a factory that cannot go to
-    another process.
+    another process; SystemExit(130) where a second SIGINT found the loop of one blocked, which alone would end so too.
     """
     check_main_thread("run_workers()")
     check_factory(factory)
@@ -71,9 +72,11 @@ def run_workers(
     listener = listen(host, port, unix)
     try:
         with _signal_handlers_kept():
-            _manage(workers, order, listener, grace_s, loop, on_ready)
+            codes = _manage(workers, order, listener, grace_s, loop, on_ready)
     finally:
         listener.close()
+    if INTERRUPTED in codes:
+        raise SystemExit(INTERRUPTED)
 
 
 def _manage(
@@ -83,7 +86,7 @@ def _manage(
     grace_s: float,
     loop: str,
     on_ready: Callable[[str], None] | None,
-) -> None:
+) -> list[int | None]:
     from streamkit.inside_sanic import Workers
 
     given = {
@@ -102,7 +105,7 @@ def _manage(
         on_lost=_log.warning,
         on_stop=listener.close,  # while they have grace, nobody new is kept waiting
     )
-    manager.serve(grace_s)
+    return manager.serve(grace_s)
 
 
 @contextmanager

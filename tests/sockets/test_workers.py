@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -19,7 +20,7 @@ from streamkit.lab.upstream import Script, create_upstream
 from streamkit.serving.server import serve
 from tests.rawsockets import request
 from tests.scripted import parted
-from tests.servers import ROOT, alive, eventually, rest_of
+from tests.servers import ROOT, alive, eventually, python, read_line, rest_of, said
 
 LONG_S = 60.0  # for starting and ending several interpreters on a machine that is busy
 TALK = Script([f"{number:03} " for number in range(150)], first_piece_ms=1, gap_ms=20)
@@ -292,3 +293,51 @@ def test_traces_of_several_workers_are_warned_of_once(start: Start) -> None:
     with service.connect() as client:
         client.sendall(b"GET /streams/nobodys/taps HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         assert b"each of the 2 workers remembers those that it served" in rest_of(client)
+
+
+FACTORY = """
+    import sys
+    from functools import partial
+    from pathlib import Path
+    from streamkit.serving.workers import run_workers
+    from tests.server_apps import make_app
+    run_workers(partial(make_app, Path(sys.argv[1])), 2, grace_s=float(sys.argv[2]), loop=sys.argv[3],
+                on_ready=lambda url: print(url, flush=True))
+    print("returned", flush=True)
+"""
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_any_app_is_served_so_and_nothing_of_it_warns(loop: str, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    script = python(FACTORY, str(log), "0.1", loop)
+    with ask(read_line(script), "/ticks") as stream:
+        assert stream.recv(4096)
+        script.send_signal(signal.SIGTERM)
+        assert not parted(rest_of(stream), closed=True)[2]
+    assert said(script, within_s=LONG_S) == ("returned\n", "")
+    assert script.returncode == 0
+    assert log.read_text().split().count("after_stop") == 2
+
+
+def test_a_second_interrupt_ends_also_a_worker_whose_loop_is_blocked(tmp_path: Path) -> None:
+    script = python(FACTORY, str(tmp_path / "log"), "3600", "auto")
+    url = read_line(script)
+    with ask(url, "/block", b"3600") as blocked:
+        assert not select.select([blocked], [], [], 0.5)[0]
+
+        def interrupted_again() -> bool:
+            script.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                script.wait(3)  # no more while it ends: they would be the script's own
+            return script.poll() is not None
+
+        assert eventually(interrupted_again, LONG_S)
+    script.communicate(timeout=LONG_S)
+    assert script.returncode == 128 + signal.SIGINT
+
+
+def ask(url: str, path: str, body: bytes = b"") -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), LONG_S)
+    connection.sendall(request(path, body))
+    return connection
