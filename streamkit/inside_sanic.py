@@ -269,13 +269,14 @@ class Workers(WorkerManager):
     Not as Sanic does: it restarts who has ended (Sanic starts a worker anew only when it is asked to); it ends when it
     is told so before all are ready (Sanic's then waits for ever); it waits for its workers as long as they have grace;
     it kills none but its own (Sanic kills the process group, and whoever else is in it); its state is no process of its
-    own, and it prints nothing.
+    own, and it prints nothing. It tells its workers by SIGTERM to end, as whoever stops a whole service does (systemd):
+    it then comes twice, where a second SIGINT would end their grace.
 
     Relies on: `WorkerManager` calls `wait_for_ack` when it has started all, then `_sync_states` ten times a second, and
-    ends when `monitor_publisher` brought None; it makes its processes in its constructor, with a copy of the settings,
-    and sets `shutdown_signal` there for SIGINT and SIGTERM. `WorkerProcess.terminate` sends SIGINT, once; `restart`
-    replaces one that has ended. `worker_state` may be any dict: here that of this process alone, of which each worker
-    gets a copy when it begins.
+    ends when `monitor_publisher` brought None, or "__TERMINATE__", for which it calls `shutdown`; it makes its
+    processes in its constructor, with a copy of the settings, and sets `shutdown_signal` there for SIGINT and SIGTERM.
+    `WorkerProcess.restart` replaces one that has ended; `_current_process` is what `context` has made. `worker_state`
+    may be any dict: here that of this process alone, of which each worker gets a copy when it begins.
     """
 
     START_S: Final = 60.0  # until all answer, on a slow machine
@@ -401,7 +402,8 @@ def _ended(exit_code: int | None) -> str:
     """How a process ended, in words."""
     if exit_code is None or exit_code >= 0:
         return f"ended by itself, with exit code {exit_code}"
-    return f"was ended by {signal.Signals(-exit_code).name}"
+    names = {each.value: each.name for each in signal.Signals}  # not all that there are have one
+    return f"was ended by {names.get(-exit_code, f'signal {-exit_code}')}"
 
 
 def worker_name() -> str:

@@ -559,6 +559,17 @@ class TestWorkers:
             said == ["the worker Sanic-Server-1-0 ended by itself, with exit code 1; another one takes its place"] * 3
         )
 
+    @pytest.mark.parametrize(
+        ("exit_code", "how"),
+        [(0, "ended by itself, with exit code 0"), (-15, "was ended by SIGTERM"), (-40, "was ended by signal 40")],
+    )
+    def test_it_is_said_how_one_has_ended(self, exit_code: int, how: str) -> None:
+        with managed(FakeProcess.answer) as (manager, started, said):
+            cast("Any", manager).start()
+            started[0].end(exit_code)
+            manager._sync_states()
+        assert said == [f"the worker Sanic-Server-0-0 {how}; another one takes its place"]
+
     def test_one_that_says_why_it_did_not_start_ends_all(self) -> None:
         def began(process: FakeProcess) -> None:
             if len(process.started) == 1:

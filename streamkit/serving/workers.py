@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from multiprocessing import resource_tracker
@@ -43,7 +43,7 @@ _log = logging.getLogger("streamkit.server")
 INTERRUPTED: Final = 128 + signal.SIGINT
 STOP_SIGNALS: Final = {signal.SIGINT, signal.SIGTERM}
 LAST_WORDS_S: Final = 3.0  # from the manager's death to the hard end: for a handler that blocks the loop
-WHY_LENGTH: Final = 1000  # characters of a failed start: a pipe takes up to 4096 bytes of several writers whole
+WHY_LENGTH: Final = 900  # characters of a failed start: a pipe takes up to 4096 bytes of several writers whole
 
 
 def run_workers(
@@ -153,19 +153,42 @@ def _work(
 
     os.setsid()
     stop = StopRequest()
-    name = worker_name()
+    told = _Told(report, worker_name())
     try:
         with signals_ask(stop, grace_s) as signals:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
             threading.Thread(target=_follow, args=(stop,), name="streamkit manager watch", daemon=True).start()
             made = partial(_app, factory, publisher, state)
-            serve_alone(made, listener, stop, signals, loop=loop, on_ready=lambda: report.send((name, "")))
-    except Exception as error:
-        told = str(error) if isinstance(error, StreamkitError) else f"{type(error).__name__}: {error}"
-        report.send((name, told[:WHY_LENGTH]))
-        if isinstance(error, StreamkitError):
+            serve_alone(made, listener, stop, signals, loop=loop, on_ready=told.ready)
+    except StreamkitError as error:
+        if told.failed(str(error)):
             sys.exit(1)
         raise
+    except Exception as error:
+        told.failed(f"{type(error).__name__}: {error}")
+        raise
+
+
+class _Told:
+    """What the manager is told of a worker's start: once that it answers, or why not."""
+
+    def __init__(self, report: Connection, name: str) -> None:
+        self._report = report
+        self._name = name
+        self._done = False
+
+    def ready(self) -> None:
+        self._say("")
+
+    def failed(self, why: str) -> bool:
+        """False where it had started, and the manager expects no word any more."""
+        return not self._done and self._say(why[:WHY_LENGTH])
+
+    def _say(self, why: str) -> bool:
+        self._done = True
+        with suppress(OSError):  # the manager is gone, and the watch on it says so too
+            self._report.send((self._name, why))
+        return True
 
 
 def _app(factory: bytes, publisher: Connection, state: dict[str, Any]) -> App:
