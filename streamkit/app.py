@@ -246,7 +246,7 @@ async def _say_so(app: Sanic[Any, Any]) -> None:
     name, count = workers_of(app)
     log.info("relay ready: POST %s/ans%s", location, f" (worker {name})" if name else "")
     if count > 1 and app.ctx.relay.taps is not None:
-        log.warning("each of the %d workers remembers the streams that it served: to find them, trace with one", count)
+        log.warning(TRACE_WITH_ONE, count)
 
 
 async def _as_problem(_: Request, error: SanicException | Failed) -> HTTPResponse:
@@ -269,4 +269,5 @@ def _unknown(request: Request) -> Failure:
     )
 
 
+TRACE_WITH_ONE: Final = "each of the %d workers remembers the streams that it served: to find them, trace with one"
 UNKNOWN_STREAM: Final = Failure(Outcome("refused", 404), "unknown_stream", 404, "no stream of this id is remembered")
