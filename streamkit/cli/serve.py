@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from streamkit.cli.arguments import count, json_object, port
+from streamkit.errors import ConfigError
 from streamkit.presets import presets
 from streamkit.relay.settings import options
 
@@ -168,6 +169,11 @@ def _check_workers(relay: Relay, workers: int) -> None:
 
     if relay.taps is not None:
         logging.getLogger("streamkit.server").warning(TRACE_WITH_ONE, workers)
+    if relay.resumable is not None and not relay.resumable.replay.store.shared:
+        raise ConfigError(
+            f"expected --replay redis://… for streams that can be resumed with {workers} workers: what one of them keeps "
+            "in its memory, the others cannot find"
+        )
 
 
 def _logging_app(**relay: Any) -> Sanic[Any, Any]:

@@ -22,8 +22,8 @@ from streamkit.presets.asking import UpstreamRequest
 from streamkit.relay.delivery.answer import problem
 from streamkit.relay.delivery.deliver import Delivery, Ended
 from streamkit.relay.delivery.format import media_type
-from streamkit.relay.delivery.part import Part
 from streamkit.relay.delivery.policy import Policy
+from streamkit.relay.delivery.portion import Portion
 from streamkit.relay.failure import Failed, Failure
 from streamkit.relay.log import StreamRecord
 from streamkit.relay.replay.log import Log
@@ -93,7 +93,7 @@ class Resumable:
         key = idempotency_key(request.headers)
         claim = None if key is None else Claim(key_digest(owner, key), body_digest(fields))
         location = request.path.removesuffix("/ans")
-        delivery = Delivery(request, stream, self._policy, _part(stream.id, location))
+        delivery = Delivery(request, stream, self._policy, _portion(stream.id, location))
         source = partial(llm, self._upstream, question)
         made = partial(self._produce, source, stream, delivery.into)
         del question, source
@@ -103,7 +103,7 @@ class Resumable:
                 self._taps.close(stream.taps)
                 stream.taps = None  # they are the first answer's
             stream.record.stream_id = log.id
-            return await self._deliver(request, stream, log, _part(log.id, location, log))
+            return await self._deliver(request, stream, log, _portion(log.id, location, log))
         reader = log.attach(0, delivery.in_flight)
         with self._gauged(stream, delivery):
             return await delivery.run(stored(reader, delivery.into))
@@ -113,7 +113,7 @@ class Resumable:
         log = await self._find(request, stream, at.stream_id)
         check_cursor(log, at.number)
         location = request.path.removesuffix("/ans").removesuffix(f"/streams/{log.id}")
-        return await self._deliver(request, stream, log, _part(log.id, location, log, after=at.number))
+        return await self._deliver(request, stream, log, _portion(log.id, location, log, after=at.number))
 
     async def get(self, request: Request, stream: Stream, stream_id: str) -> Ended:
         """Answer with a stream, from its beginning or from where the request says. Raises Failed."""
@@ -135,18 +135,18 @@ class Resumable:
         after, skip_bytes = await log.at_byte(byte)
         which = f"{byte}-{log.text_bytes - 1}/{log.text_bytes}" if complete else f"{byte}-{ENDLESS}/*"
         location = request.path.removesuffix(f"/streams/{log.id}")
-        part = _part(log.id, location, log, after, skip_bytes, content_range=f"bytes {which}")
-        return await self._deliver(request, stream, log, part)
+        portion = _portion(log.id, location, log, after, skip_bytes, content_range=f"bytes {which}")
+        return await self._deliver(request, stream, log, portion)
 
     async def _find(self, request: Request, stream: Stream, stream_id: str) -> Log:
         log = await self.replay.store.find(stream_id, self._owner(request))
         stream.record.stream_id = log.id
         return log
 
-    async def _deliver(self, request: Request, stream: Stream, log: Log, part: Part) -> Ended:
+    async def _deliver(self, request: Request, stream: Stream, log: Log, portion: Portion) -> Ended:
         stream.settings = self._settings
-        delivery = Delivery(request, stream, self._policy, part)
-        reader = log.attach(part.after, delivery.in_flight)
+        delivery = Delivery(request, stream, self._policy, portion)
+        reader = log.attach(portion.after, delivery.in_flight)
         return await delivery.run(stored(reader, delivery.into))
 
     def _owner(self, request: Request) -> str:
@@ -195,14 +195,14 @@ class Resumable:
         return json(self.replay.status(log), headers={STREAM_ID_HEADER: log.id})
 
 
-def _part(
+def _portion(
     log_id: str,
     prefix: str,
     log: Log | None = None,
     after: int = 0,
     skip_bytes: int = 0,
     content_range: str = "",
-) -> Part:
+) -> Portion:
     """Of a `log` that there was before; without one, of a new stream."""
     headers = {"location": f"{prefix}/streams/{log_id}"}
     if log is not None:
@@ -210,7 +210,7 @@ def _part(
     if content_range:
         headers["content-range"] = content_range
     begun = log is not None and log.last > 0
-    return Part(log_id, after, skip_bytes, begun, 206 if content_range else 200, headers)
+    return Portion(log_id, after, skip_bytes, begun, 206 if content_range else 200, headers)
 
 
 def _nothing_there(log: Log, stream: Stream) -> Ended:

@@ -20,8 +20,8 @@ from sanic.exceptions import SanicException
 from streamkit.inside_sanic import can_write, is_chunked, is_listened_to, transport_of
 from streamkit.outcome import Outcome
 from streamkit.relay.delivery.heads import STREAMED, UNSTORED
-from streamkit.relay.delivery.part import WHOLE, Part
 from streamkit.relay.delivery.policy import Policy
+from streamkit.relay.delivery.portion import WHOLE, Portion
 from streamkit.relay.failure import Failure
 from streamkit.sockets import SendQueue, reset_on_close, send_queue, unsent_bytes
 from streamkit.taps import STREAM_ID_HEADER
@@ -88,14 +88,14 @@ class Answer:
         content_type: str,
         stream_id: str,
         applied: Policy | None = None,
-        part: Part = WHOLE,
+        portion: Portion = WHOLE,
     ) -> None:
         self._request = request
-        self._status = part.status
+        self._status = portion.status
         self._transport = transport_of(request)
         self._stream_id = stream_id
         self._content_type = content_type
-        self._headers = {**STREAMED, STREAM_ID_HEADER: stream_id, **part.headers}
+        self._headers = {**STREAMED, STREAM_ID_HEADER: stream_id, **portion.headers}
         if applied is not None:
             self._headers["preference-applied"] = f'backpressure="{applied}"'
         self._response: HTTPResponse | None = None

@@ -17,7 +17,7 @@ from sanic import Request
 from sanic.headers import parse_accept
 
 from streamkit.extractor.pieces import Piece
-from streamkit.relay.delivery.part import WHOLE, Part
+from streamkit.relay.delivery.portion import WHOLE, Portion
 from streamkit.relay.failure import Failure
 
 __all__ = ["EventStream", "Format", "JSONLines", "PlainText", "media_type", "negotiate"]
@@ -56,8 +56,8 @@ class PlainText:
     tells_drops = False
     heartbeat = b""
 
-    def __init__(self, part: Part = WHOLE) -> None:
-        self._skip_bytes = part.skip_bytes
+    def __init__(self, portion: Portion = WHOLE) -> None:
+        self._skip_bytes = portion.skip_bytes
 
     def pieces(self, pieces: Sequence[Piece], first: int, dropped: int = 0) -> bytes:  # noqa: ARG002  # Format
         data = "".join([piece.text for piece in pieces]).encode()
@@ -82,10 +82,10 @@ class EventStream:
     tells_drops = True
     heartbeat = b":\n\n"  # a comment (WHATWG HTML §9.2.6)
 
-    def __init__(self, part: Part = WHOLE) -> None:
-        self._after = part.after
-        self._id = f"id: {part.name}.".encode() if part.name else b"id: "
-        self._retry = RETRY if part.name else b""
+    def __init__(self, portion: Portion = WHOLE) -> None:
+        self._after = portion.after
+        self._id = f"id: {portion.name}.".encode() if portion.name else b"id: "
+        self._retry = RETRY if portion.name else b""
 
     def pieces(self, pieces: Sequence[Piece], first: int, dropped: int = 0) -> bytes:
         lines = [self._retry] if first - dropped == 1 else []
@@ -114,9 +114,9 @@ class JSONLines:
     tells_drops = True
     heartbeat = b"\n"  # "parsers MAY silently ignore empty lines" (github.com/ndjson/ndjson-spec); ours does
 
-    def __init__(self, part: Part = WHOLE) -> None:
-        self._after = part.after
-        self._name = part.name
+    def __init__(self, portion: Portion = WHOLE) -> None:
+        self._after = portion.after
+        self._name = portion.name
 
     def pieces(self, pieces: Sequence[Piece], first: int, dropped: int = 0) -> bytes:
         lines = []
@@ -158,9 +158,9 @@ def _told(failure: Failure) -> dict[str, str]:
     return {"code": failure.code, "outcome": str(failure.outcome), "detail": failure.detail}
 
 
-def negotiate(request: Request, part: Part) -> Format:
+def negotiate(request: Request, portion: Portion) -> Format:
     """The format that the client asks for, for that part of a stream. Raises sanic.exceptions.InvalidHeader."""
-    return FORMATS[media_type(request)](part)
+    return FORMATS[media_type(request)](portion)
 
 
 def media_type(request: Request) -> str:

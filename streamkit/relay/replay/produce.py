@@ -18,7 +18,7 @@ from streamkit.extractor.pieces import Piece
 from streamkit.relay.deadline import Watch
 from streamkit.relay.failure import Failed, Failure, internal, timed_out
 from streamkit.relay.log import StreamRecord
-from streamkit.relay.replay.end import ABANDONED, End
+from streamkit.relay.replay.end import ABANDONED, StreamEnd
 from streamkit.relay.replay.log import Log
 from streamkit.relay.settings import Settings
 from streamkit.relay.sources.source import Into, Pieces
@@ -58,7 +58,7 @@ class Producer:
         self._task.add_done_callback(lambda _: ended())
 
     def stop(self, why: Failure) -> None:
-        """End it as that failure. Of several reasons the first counts."""
+        """StreamEnd it as that failure. Of several reasons the first counts."""
         if self._why is None and self._task is not None and not self._task.done():
             self._why = why
             self._task.cancel()
@@ -74,7 +74,7 @@ class Producer:
         finally:
             self._leave_alone()
         record, log = self._record, self._log
-        end = End(failed, self._finish_reason)
+        end = StreamEnd(failed, self._finish_reason)
         record.why = "" if failed is None else failed.why
         await log.finish(end.without_why())
         end = log.end or end  # the store may have known better

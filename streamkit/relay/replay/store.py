@@ -54,8 +54,10 @@ class Created(NamedTuple):
 class Store(Protocol):
     """Where logs are kept. All of its methods may raise Failed, with `STORE_LOST` if it cannot be reached.
 
-    Opened and closed in the loop that it is used in.
+    Opened and closed in the loop that it is used in. `shared`: other processes find the same logs.
     """
+
+    shared: bool
 
     async def open(self, stop: Callable[[str], object]) -> None:
         """`stop(stream_id)` is called for a stream that is produced here and that somebody elsewhere asks to end."""
@@ -70,7 +72,7 @@ class Store(Protocol):
         """The log of a stream that runs or has ended. Raises Failed: UNKNOWN, EXPIRED."""
 
     async def ask_to_stop(self, log: Log) -> None:
-        """End a stream that runs and is produced elsewhere; returns when it has ended, or after half a second."""
+        """StreamEnd a stream that runs and is produced elsewhere; returns when it has ended, or after half a second."""
 
     async def forget(self, log: Log) -> None:
         """What has ended is no longer kept."""

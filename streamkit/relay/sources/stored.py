@@ -8,13 +8,13 @@ from collections.abc import AsyncGenerator
 
 from streamkit.extractor.pieces import Piece
 from streamkit.relay.failure import Failed
-from streamkit.relay.replay.log import Reader
+from streamkit.relay.replay.log import LogReader
 from streamkit.relay.sources.source import Into
 
 __all__ = ["stored"]
 
 
-async def stored(reader: Reader, into: Into) -> AsyncGenerator[list[Piece], None]:
+async def stored(reader: LogReader, into: Into) -> AsyncGenerator[list[Piece], None]:
     """What stands in `reader`'s log behind its position, until the end. The reader is closed with it, but not before it
     is iterated.
     """

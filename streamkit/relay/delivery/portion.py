@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-__all__ = ["WHOLE", "Part"]
+__all__ = ["WHOLE", "Portion"]
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """All of a stream, and nobody comes back for it: `Part()`. Otherwise
+class Portion:
+    """All of a stream, and nobody comes back for it: `Portion()`. Otherwise
 
     name        its events are called `<name>.<number>`, so that a client can say where it was cut. What ends the answer
                 and not the stream (its reader takes nothing, its own time is over, this server stops) then ends it by a
@@ -30,4 +30,4 @@ class Part:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-WHOLE: Final = Part()
+WHOLE: Final = Portion()
