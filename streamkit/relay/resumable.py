@@ -78,7 +78,7 @@ class Resumable:
         self._gauged = gauged
         deadlines = replace(upstream.settings.deadlines, first_piece_s=0, idle_s=0)  # they are the producer's
         self._settings = upstream.settings._replace(deadlines=deadlines)
-        self._over: dict[str, dict[str, dict[str, Any]]] = {}  # of taps, of which one half has ended
+        self._over: dict[str, dict[str, dict[str, Any]]] = {}  # of taps: what was said of those that have ended
 
     def cursor(self, request: Request) -> Cursor | None:
         """Where a POST wants to go on; None: it asks anew. Raises Failed."""
@@ -99,13 +99,12 @@ class Resumable:
         del question, source
         log, fresh = await self.replay.begin(stream.id, owner, claim, made)
         if not fresh:
-            if self._taps is not None and stream.taps is not None:
-                self._taps.close(stream.taps)
-                stream.taps = None  # they are the first answer's
+            if stream.taps is not None:
+                self._close(stream.taps)
+                stream.taps = None  # the first answer has them
             stream.record.stream_id = log.id
             return await self._deliver(request, stream, log, _portion(log.id, location, log))
-        reader = log.attach(0, delivery.in_flight)
-        with self._gauged(stream, delivery):
+        with log.attach(0, delivery.in_flight) as reader, self._gauged(stream, delivery):
             return await delivery.run(stored(reader, delivery.into))
 
     async def go_on(self, request: Request, stream: Stream, at: Cursor) -> Ended:
@@ -146,8 +145,8 @@ class Resumable:
     async def _deliver(self, request: Request, stream: Stream, log: Log, portion: Portion) -> Ended:
         stream.settings = self._settings
         delivery = Delivery(request, stream, self._policy, portion)
-        reader = log.attach(portion.after, delivery.in_flight)
-        return await delivery.run(stored(reader, delivery.into))
+        with log.attach(portion.after, delivery.in_flight) as reader:
+            return await delivery.run(stored(reader, delivery.into))
 
     def _owner(self, request: Request) -> str:
         return owner_digest(request.headers, self._owner_headers)
@@ -157,6 +156,8 @@ class Resumable:
     def _produce(self, source: Callable[[Into], Pieces], stream: Stream, beside: Into, log: Log) -> None:
         record = StreamRecord(log.id, role="stream", label=stream.record.label)
         taps = stream.taps
+        if taps is not None:
+            self._over[taps.stream_id] = {}
 
         def ended() -> None:
             record.why = self._upstream.masked(record.why)
@@ -168,18 +169,26 @@ class Resumable:
 
     def answered(self, taps: StreamTaps, line: dict[str, Any]) -> None:
         """The traced answer is over, and that is what was logged of it."""
-        self._one_is_over(taps, of_answer=line)
+        if taps.stream_id in self._over:
+            self._one_is_over(taps, of_answer=line)
+        else:  # nothing was produced for it
+            taps.word = line
+            self._close(taps)
 
     def _one_is_over(self, taps: StreamTaps, **line: dict[str, Any]) -> None:
         """A stream and its first answer share their taps. Times and numbers are told of the answer, and of the stream
         how it ended: a client that was cut has the rest by another one.
         """
-        lines = self._over.setdefault(taps.stream_id, {})
+        lines = self._over[taps.stream_id]
         lines.update(line)
-        if len(lines) == 2 and self._taps is not None:
+        if len(lines) == 2:
             del self._over[taps.stream_id]
             told = {name: lines["of_stream"][name] for name in ("outcome", "code", "finish_reason")}
             taps.word = {**lines["of_answer"], **told}
+            self._close(taps)
+
+    def _close(self, taps: StreamTaps) -> None:
+        if self._taps is not None:
             self._taps.close(taps)
 
     # --- Other requests -----------------------------------------------------------------------------------------------
