@@ -9,7 +9,7 @@ DELETE /streams/<id>         ends it, or forgets it; GET /streams/<id>/status te
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
@@ -86,24 +86,32 @@ class Resumable:
 
     # --- Answers ------------------------------------------------------------------------------------------------------
 
-    async def ask(self, request: Request, stream: Stream, fields: dict[str, str], question: UpstreamRequest) -> Ended:
-        """Answer a question: by a new stream, or by that which its Idempotency-Key has begun. Raises Failed."""
+    async def ask(
+        self, request: Request, stream: Stream, fields: dict[str, str], question: UpstreamRequest
+    ) -> Coroutine[None, None, Ended]:
+        """Begin the answer to a question: by a new stream, or by that which its Idempotency-Key has begun. What is
+        returned has to be awaited at once, and holds nothing of the question. Raises Failed.
+        """
         stream.settings = self._settings
         owner = self._owner(request)
         key = idempotency_key(request.headers)
         claim = None if key is None else Claim(key_digest(owner, key), body_digest(fields))
-        location = request.path.removesuffix("/ans")
-        delivery = Delivery(request, stream, self._policy, _portion(stream.id, location))
+        prefix = request.path.removesuffix("/ans")
+        delivery = Delivery(request, stream, self._policy, _portion(stream.id, prefix))
         source = partial(llm, self._upstream, question)
-        made = partial(self._produce, source, stream, delivery.into)
-        del question, source
-        log, fresh = await self.replay.begin(stream.id, owner, claim, made)
-        if not fresh:
-            if stream.taps is not None:
-                self._close(stream.taps)
-                stream.taps = None  # the first answer has them
-            stream.record.stream_id = log.id
-            return await self._deliver(request, stream, log, _portion(log.id, location, log))
+        log, fresh = await self.replay.begin(
+            stream.id, owner, claim, partial(self._produce, source, stream, delivery.into)
+        )
+        if fresh:
+            return self._run(stream, log, delivery)
+        if stream.taps is not None:
+            self._close(stream.taps)
+            stream.taps = None  # the first answer has them
+        stream.record.stream_id = log.id
+        return self._deliver(request, stream, log, _portion(log.id, prefix, log))
+
+    async def _run(self, stream: Stream, log: Log, delivery: Delivery) -> Ended:
+        """The first answer of a stream."""
         with log.attach(0, delivery.in_flight) as reader, self._gauged(stream, delivery):
             return await delivery.run(stored(reader, delivery.into))
 
@@ -111,8 +119,8 @@ class Resumable:
         """Answer with what stands behind a cursor. Raises Failed."""
         log = await self._find(request, stream, at.stream_id)
         check_cursor(log, at.number)
-        location = request.path.removesuffix("/ans").removesuffix(f"/streams/{log.id}")
-        return await self._deliver(request, stream, log, _portion(log.id, location, log, after=at.number))
+        prefix = request.path.removesuffix("/ans").removesuffix(f"/streams/{log.id}")
+        return await self._deliver(request, stream, log, _portion(log.id, prefix, log, after=at.number))
 
     async def get(self, request: Request, stream: Stream, stream_id: str) -> Ended:
         """Answer with a stream, from its beginning or from where the request says. Raises Failed."""
@@ -133,8 +141,8 @@ class Resumable:
             raise Failed(AHEAD)
         after, skip_bytes = await log.at_byte(byte)
         which = f"{byte}-{log.text_bytes - 1}/{log.text_bytes}" if complete else f"{byte}-{ENDLESS}/*"
-        location = request.path.removesuffix(f"/streams/{log.id}")
-        portion = _portion(log.id, location, log, after, skip_bytes, content_range=f"bytes {which}")
+        prefix = request.path.removesuffix(f"/streams/{log.id}")
+        portion = _portion(log.id, prefix, log, after, skip_bytes, content_range=f"bytes {which}")
         return await self._deliver(request, stream, log, portion)
 
     async def _find(self, request: Request, stream: Stream, stream_id: str) -> Log:
