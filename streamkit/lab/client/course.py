@@ -2,9 +2,9 @@
 
     ask ─▶ head ─▶ parts ─▶ recorder ─▶ the end
      ▲                         │ a cut
-     └── wait ◀── Resuming ◀───┘
+     └── wait ◀── Recovery ◀───┘
 
-What is done after which ending decides `resume.Resuming`, how far the stream had come knows the recorder; here is
+What is done after which ending decides `resume.Recovery`, how far the stream had come knows the recorder; here is
 waited, asked and read.
 """
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from streamkit.lab.client.connections import Answering
     from streamkit.lab.client.pace import Reader
     from streamkit.lab.client.recorder import Recorder
-    from streamkit.lab.client.resume import Resuming
+    from streamkit.lab.client.resume import Recovery
     from streamkit.outcome import Outcome
     from streamkit.taps.gauges import Values
     from streamkit.transport import Body, ReadPart
@@ -61,7 +61,7 @@ class Course:
         *,
         reader: Reader | None = None,
         gauge_ms: float = 0.0,
-        resuming: Resuming | None = None,
+        recovery: Recovery | None = None,
     ) -> None:
         self._recorder = recorder
         self._asking = asking
@@ -69,10 +69,10 @@ class Course:
         self._reader = reader
         self._pace: Pace | None = None
         self._gauge_ms = gauge_ms
-        self._resuming = resuming
+        self._recovery = recovery
         self._timings = Timings()
         # Made now: what cannot be asked is an error of the call.
-        self._first = asking(None if resuming is None else resuming.ask(), self._timings)
+        self._first = asking(None if recovery is None else recovery.ask(), self._timings)
 
     async def run(self) -> WireFailure | None:
         """To the end; how the wire failed, if it did and the stream is resumed. Else, and whatever has nothing to do
@@ -80,8 +80,8 @@ class Course:
         """
         with _watched(self._recorder, self._timings):
             async with self._deadline:
-                if self._resuming is not None:
-                    return await self._resumed(self._resuming)
+                if self._recovery is not None:
+                    return await self._resumed(self._recovery)
                 await self._answered(self._first)
                 return None
 
@@ -89,8 +89,8 @@ class Course:
         """The first answer."""
         async with answer as response:
             self._recorder.timed(self._timings)
-            if self._resuming is not None:
-                self._resuming.answered(response.status_code, headers_of(response))
+            if self._recovery is not None:
+                self._recovery.answered(response.status_code, headers_of(response))
             if (asked := response.request.headers.get("accept-encoding")) is not None:
                 self._recorder.note("accept_encoding", asked)
             self._recorder.head(response.status_code, headers_of(response), _version(response))
@@ -99,22 +99,22 @@ class Course:
             await self._follow(response)
         return None
 
-    async def _resumed(self, resuming: Resuming) -> WireFailure | None:
+    async def _resumed(self, recovery: Recovery) -> WireFailure | None:
         """Answer after answer, as long as one is cut and can go on."""
         recorder = self._recorder
         failure = await self._failing(self._answered(self._first))
         while not recorder.over:
             outcome, error = recorder.ending(failure)
-            wait_s = resuming.cut(outcome, recorder.place())
+            wait_s = recovery.cut(outcome, recorder.place())
             if wait_s is None:
                 break
             recorder.cut(outcome)
             await asyncio.sleep(wait_s)
             recorder.asked()
             timings = Timings()
-            answer = self._asking(resuming.ask(), timings)
-            failure = await self._failing(self._again(resuming, answer, timings, outcome, error))
-        recorder.not_resumed(resuming.why)
+            answer = self._asking(recovery.ask(), timings)
+            failure = await self._failing(self._again(recovery, answer, timings, outcome, error))
+        recorder.not_resumed(recovery.why)
         return failure
 
     async def _failing(self, answering: Coroutine[Any, Any, WireFailure | None]) -> WireFailure | None:
@@ -128,13 +128,13 @@ class Course:
             return failure
 
     async def _again(
-        self, resuming: Resuming, answer: Answering, timings: Timings, outcome: Outcome, error: str | None
+        self, recovery: Recovery, answer: Answering, timings: Timings, outcome: Outcome, error: str | None
     ) -> WireFailure | None:
         """A further answer. What does not go on leaves the stream as it was cut: by `outcome` and `error`."""
         recorder = self._recorder
         async with answer as response:
             status, headers, version = response.status_code, headers_of(response), _version(response)
-            verdict = resuming.answered(status, headers)
+            verdict = recovery.answered(status, headers)
             if verdict == "whole":  # nothing was missing but the end of the framing
                 recorder.back(status, {"content-length": "0"}, version, timings)
             elif verdict == "over":

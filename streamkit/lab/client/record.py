@@ -24,7 +24,7 @@ from streamkit.lab.client.decoder import MAX_EVENT_BYTES
 from streamkit.lab.client.kept import carry, keep
 from streamkit.lab.client.pace import Reader
 from streamkit.lab.client.recorder import Recorder
-from streamkit.lab.client.resume import Resume, Resuming
+from streamkit.lab.client.resume import Recovery, Resume
 from streamkit.lab.client.wire_failure import WireFailure, failure_of, interrupted_by
 from streamkit.outcome import Outcome
 
@@ -157,11 +157,11 @@ async def record(
     _check_body(data=data, json=json, content=content, files=files)
     arguments = {"data": data, "json": json, "content": content, "files": files, "params": params}
     arguments["headers"] = _headers(headers, accept, accept_encoding, own=client is None)
-    resuming = None
+    recovery = None
     if resume is not None:
         _check_resume(resume, content)
         given = {name for name, _ in arguments["headers"]}
-        resuming = Resuming(resume, str(url), method, has_key=b"idempotency-key" in {name.lower() for name in given})
+        recovery = Recovery(resume, str(url), method, has_key=b"idempotency-key" in {name.lower() for name in given})
     recorder = Recorder(
         url=public_url(str(url)),
         label=label,
@@ -175,7 +175,7 @@ async def record(
         max_bytes=max_bytes,
         calibration=calibration.latest(),
         paced=reader is not None,
-        secrets=[*_secrets(str(url), headers, params), *([resuming.key] if resuming and resuming.key else [])],
+        secrets=[*_secrets(str(url), headers, params), *([recovery.key] if recovery and recovery.key else [])],
     )
     if reader is not None:
         recorder.note("reader", str(reader))
@@ -190,7 +190,7 @@ async def record(
             arguments["timeout"] = timeout
         asking = YourClient(client, method, str(url), arguments)
     deadline = asyncio.timeout(total_s)
-    course = Course(recorder, asking, deadline, reader=reader, gauge_ms=gauge_ms, resuming=resuming)
+    course = Course(recorder, asking, deadline, reader=reader, gauge_ms=gauge_ms, recovery=recovery)
     recorder.start()
     try:
         failure = await course.run()

@@ -1,11 +1,11 @@
 """Resume: what is done when a stream is cut, as an EventSource does it (WHATWG HTML, section 9.2). No I/O, no clock.
 
-    resuming = Resuming(Resume(), url, method)
-    resuming.ask()                         # the first request
-    resuming.answered(200, headers)        # "start"
-    resuming.cut(outcome, place)           # seconds to wait, or None: that was the end, `why` says more
-    resuming.ask()                         # what is to be asked then
-    resuming.answered(200, headers)        # "on": it goes on; "anew", "whole", "refused", "over"
+    recovery = Recovery(Resume(), url, method)
+    recovery.ask()                         # the first request
+    recovery.answered(200, headers)        # "start"
+    recovery.cut(outcome, place)           # seconds to wait, or None: that was the end, `why` says more
+    recovery.ask()                         # what is to be asked then
+    recovery.answered(200, headers)        # "on": it goes on; "anew", "whole", "refused", "over"
 
 Theory of operation
 -------------------
@@ -38,7 +38,7 @@ from streamkit.content.head import NO_CONTENT, Grammar, accepted, media_types
 from streamkit.lab.arguments import check_number, check_whole
 from streamkit.outcome import Outcome
 
-__all__ = ["LIVE", "Ask", "Place", "Resume", "Resuming", "Verdict"]
+__all__ = ["LIVE", "Ask", "Place", "Recovery", "Resume", "Verdict"]
 
 RETRYABLE: Final = frozenset((429, 502, 503, 504))
 """Statuses of who may answer better later (RFC 6585, section 4; RFC 9110, sections 15.6.3 to 15.6.5)."""
@@ -110,7 +110,7 @@ class Ask(NamedTuple):
     body: bool = True
 
 
-class Resuming:
+class Recovery:
     """The course of one stream over several connections.
 
     why     why it was not asked again, or the answer not joined; "" where that is not worth a word

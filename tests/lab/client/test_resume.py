@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import streamkit as sk
-from streamkit.lab.client.resume import Ask, Place, Resume, Resuming
+from streamkit.lab.client.resume import Ask, Place, Recovery, Resume
 from streamkit.outcome import Outcome
 
 URL = "http://relay.test:8000/ans?key=1"
@@ -20,18 +20,18 @@ AT_7 = Place(came=7, size=90, last_id="7")
 
 def begun(
     head: Mapping[str, str] = SSE, *, draw: float = 1.0, url: str = URL, method: str = "POST", **options: Any
-) -> Resuming:
+) -> Recovery:
     """One request, answered; random is `draw`."""
-    resuming = Resuming(Resume(**options), url, method, draw=lambda: draw)
-    resuming.ask()
-    assert resuming.answered(200, head) == "start"
-    return resuming
+    recovery = Recovery(Resume(**options), url, method, draw=lambda: draw)
+    recovery.ask()
+    assert recovery.answered(200, head) == "start"
+    return recovery
 
 
-def cut_once(place: Place = AT_7, head: Mapping[str, str] = SSE, **options: Any) -> tuple[Resuming, Ask]:
-    resuming = begun(head, **options)
-    assert resuming.cut(CUT, place) is not None, resuming.why
-    return resuming, resuming.ask()
+def cut_once(place: Place = AT_7, head: Mapping[str, str] = SSE, **options: Any) -> tuple[Recovery, Ask]:
+    recovery = begun(head, **options)
+    assert recovery.cut(CUT, place) is not None, recovery.why
+    return recovery, recovery.ask()
 
 
 class TestWhatIsAsked:
@@ -40,23 +40,23 @@ class TestWhatIsAsked:
         assert (ask.method, ask.url, ask.body, ask.headers["last-event-id"]) == ("POST", URL, True, "7")
 
     def test_an_idempotency_key_goes_with_every_post_and_stays_the_same(self) -> None:
-        resuming = Resuming(Resume(), URL, "POST")
-        first = resuming.ask().headers["idempotency-key"]
-        resuming.answered(200, SSE)
-        resuming.cut(CUT, AT_7)
-        assert resuming.ask().headers["idempotency-key"] == first
-        assert first == f'"{resuming.key}"'
-        assert len(resuming.key) >= 22
-        assert Resuming(Resume(), URL, "POST").key != resuming.key
+        recovery = Recovery(Resume(), URL, "POST")
+        first = recovery.ask().headers["idempotency-key"]
+        recovery.answered(200, SSE)
+        recovery.cut(CUT, AT_7)
+        assert recovery.ask().headers["idempotency-key"] == first
+        assert first == f'"{recovery.key}"'
+        assert len(recovery.key) >= 22
+        assert Recovery(Resume(), URL, "POST").key != recovery.key
 
     @pytest.mark.parametrize(("method", "has_key"), [("GET", False), ("POST", True)])
     def test_there_is_none_with_a_get_and_none_beside_the_callers_own(self, method: str, has_key: bool) -> None:
-        assert Resuming(Resume(), URL, method, has_key=has_key).ask().headers == {}
+        assert Recovery(Resume(), URL, method, has_key=has_key).ask().headers == {}
 
     def test_before_anything_came_the_same_request_whose_answer_counts(self) -> None:
-        resuming, ask = cut_once(Place(grammar=None))
+        recovery, ask = cut_once(Place(grammar=None))
         assert "last-event-id" not in ask.headers
-        assert resuming.answered(200, {"content-type": "text/html"}) == "anew"
+        assert recovery.answered(200, {"content-type": "text/html"}) == "anew"
 
     def test_text_by_range_on_the_location_of_its_head_without_a_body(self) -> None:
         _, ask = cut_once(Place(3, 17, "text"), TEXT)
@@ -78,12 +78,12 @@ class TestWhatIsAsked:
         ],
     )
     def test_the_location_may_only_lead_to_the_same_origin(self, url: str, location: str, asked: str | None) -> None:
-        resuming = begun({**TEXT, "location": location}, url=url)
-        assert (resuming.cut(CUT, Place(3, 17, "text")) is not None) == (asked is not None)
+        recovery = begun({**TEXT, "location": location}, url=url)
+        assert (recovery.cut(CUT, Place(3, 17, "text")) is not None) == (asked is not None)
         if asked:
-            assert resuming.ask().url == asked
+            assert recovery.ask().url == asked
         else:
-            assert "no Location" in resuming.why
+            assert "no Location" in recovery.why
 
     @pytest.mark.parametrize(
         ("place", "head", "why"),
@@ -101,9 +101,9 @@ class TestWhatIsAsked:
     def test_where_nothing_says_how_far_it_had_come_the_cut_is_the_end_and_it_says_why(
         self, place: Place, head: Mapping[str, str], why: str
     ) -> None:
-        resuming = begun(head)
-        assert resuming.cut(CUT, place) is None
-        assert why in resuming.why
+        recovery = begun(head)
+        assert recovery.cut(CUT, place) is None
+        assert why in recovery.why
 
 
 class TestWhatIsACut:
@@ -123,31 +123,31 @@ class TestWhatIsACut:
         ],
     )
     def test_no_end_of_the_streams_own_and_nothing_that_we_wanted(self, outcome: str) -> None:
-        resuming = begun()
-        assert resuming.cut(Outcome.parse(outcome), AT_7) is None
-        assert resuming.why == ""
+        recovery = begun()
+        assert recovery.cut(Outcome.parse(outcome), AT_7) is None
+        assert recovery.why == ""
 
     @pytest.mark.parametrize("outcome", ["refused(connect)", "timeout(connect)"])
     def test_nobody_there_is_one_only_when_somebody_was(self, outcome: str) -> None:
-        never = Resuming(Resume(), URL, "POST")
+        never = Recovery(Resume(), URL, "POST")
         never.ask()
         assert never.cut(Outcome.parse(outcome), Place()) is None
-        resuming, _ = cut_once()
-        assert resuming.cut(Outcome.parse(outcome), AT_7) is not None
+        recovery, _ = cut_once()
+        assert recovery.cut(Outcome.parse(outcome), AT_7) is not None
 
 
 class TestWhatTheAnswerIs:
     @pytest.mark.parametrize("status", [429, 502, 503, 504])
     def test_a_status_that_may_change_is_a_failed_attempt(self, status: int) -> None:
-        resuming, _ = cut_once()
-        assert resuming.answered(status, {}) == "refused"
-        assert resuming.cut(Outcome("refused", status), AT_7) is not None
+        recovery, _ = cut_once()
+        assert recovery.answered(status, {}) == "refused"
+        assert recovery.cut(Outcome("refused", status), AT_7) is not None
 
     @pytest.mark.parametrize("status", [400, 404, 410, 500, 307, 206, 416])
     def test_every_other_status_is_the_end(self, status: int) -> None:
-        resuming, _ = cut_once()
-        assert resuming.answered(status, {}) == "refused"
-        assert resuming.cut(Outcome("refused", status), AT_7) is None
+        recovery, _ = cut_once()
+        assert recovery.answered(status, {}) == "refused"
+        assert recovery.cut(Outcome("refused", status), AT_7) is None
 
     @pytest.mark.parametrize(
         ("status", "head", "why"),
@@ -161,10 +161,10 @@ class TestWhatTheAnswerIs:
     def test_what_is_not_this_stream_is_the_end_and_it_is_named(
         self, status: int, head: Mapping[str, str], why: str
     ) -> None:
-        resuming, _ = cut_once(head={**SSE, "x-stream-id": "s1"})
-        assert resuming.answered(status, head) == "over"
-        assert why in resuming.why
-        assert resuming.cut(CUT, AT_7) is None
+        recovery, _ = cut_once(head={**SSE, "x-stream-id": "s1"})
+        assert recovery.answered(status, head) == "over"
+        assert why in recovery.why
+        assert recovery.cut(CUT, AT_7) is None
 
     @pytest.mark.parametrize(
         ("status", "told", "verdict"),
@@ -180,14 +180,14 @@ class TestWhatTheAnswerIs:
         ],
     )
     def test_text_goes_on_only_at_the_very_byte(self, status: int, told: str, verdict: str) -> None:
-        resuming, _ = cut_once(Place(3, 17, "text"), TEXT)
-        assert resuming.answered(status, {"content-type": "text/plain", "content-range": told}) == verdict
+        recovery, _ = cut_once(Place(3, 17, "text"), TEXT)
+        assert recovery.answered(status, {"content-type": "text/plain", "content-range": told}) == verdict
 
 
 class TestHowLong:
     def test_the_servers_word_and_a_random_time_that_doubles(self) -> None:
-        resuming = begun(backoff_ms=100, draw=0.5)
-        waits = [resuming.cut(CUT, AT_7._replace(retry_ms=1000)) for _ in range(4)]
+        recovery = begun(backoff_ms=100, draw=0.5)
+        waits = [recovery.cut(CUT, AT_7._replace(retry_ms=1000)) for _ in range(4)]
         assert waits == [1.05, 1.1, 1.2, 1.4]
 
     def test_without_any_backoff_it_is_the_servers_word_alone(self) -> None:
@@ -195,8 +195,8 @@ class TestHowLong:
 
     def test_no_wait_is_longer_than_the_bound(self) -> None:
         assert begun().cut(CUT, AT_7._replace(retry_ms=2**63 - 1)) == 30
-        resuming = begun(attempts=2000, backoff_ms=1)
-        assert max(resuming.cut(CUT, AT_7) or 0 for _ in range(1500)) == 30
+        recovery = begun(attempts=2000, backoff_ms=1)
+        assert max(recovery.cut(CUT, AT_7) or 0 for _ in range(1500)) == 30
 
     @pytest.mark.parametrize(
         ("head", "seconds"),
@@ -210,21 +210,21 @@ class TestHowLong:
         ],
     )
     def test_retry_after_is_honoured_as_far_as_it_is_bounded(self, head: Mapping[str, str], seconds: float) -> None:
-        resuming, _ = cut_once(backoff_ms=0)
-        resuming.answered(503, head)
-        assert resuming.cut(Outcome("refused", 503), AT_7) == seconds
+        recovery, _ = cut_once(backoff_ms=0)
+        recovery.answered(503, head)
+        assert recovery.cut(Outcome("refused", 503), AT_7) == seconds
 
 
 class TestAttempts:
     def test_they_are_counted_in_a_row_without_a_new_event(self) -> None:
-        resuming = begun(attempts=2)
-        waits = [resuming.cut(CUT, AT_7._replace(came=came)) for came in (7, 7, 8, 8, 8)]
+        recovery = begun(attempts=2)
+        waits = [recovery.cut(CUT, AT_7._replace(came=came)) for came in (7, 7, 8, 8, 8)]
         assert [wait is not None for wait in waits] == [True, True, True, True, False]
-        assert resuming.why == "given up: 2 attempts in a row brought nothing new"
+        assert recovery.why == "given up: 2 attempts in a row brought nothing new"
 
     def test_none_is_as_if_there_were_no_resume(self) -> None:
-        resuming = begun(attempts=0)
-        assert (resuming.cut(CUT, AT_7), resuming.why) == (None, "")
+        recovery = begun(attempts=0)
+        assert (recovery.cut(CUT, AT_7), recovery.why) == (None, "")
 
 
 @pytest.mark.parametrize(
