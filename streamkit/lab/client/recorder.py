@@ -432,7 +432,7 @@ class Recorder:
             self._meta["loop_busy_ns"] = [[at_ns + to_start_ns for at_ns in busy] for busy in lag.busy]
         if self._timings.sent_error_ns is not None:
             self._meta["sent_error_ns"] = self._timings.sent_error_ns
-        notes = [*self._decoder.notes(), *self._notes, *self._coding_notes()]
+        notes = list(dict.fromkeys([*self._decoder.notes(), *self._notes, *self._coding_notes()]))
         return {**self._meta, "framing": self._framing(), "notes": notes}
 
     def _coding_notes(self) -> list[str]:
