@@ -146,9 +146,10 @@ class Log:
 
     def append(self, pieces: list[Piece]) -> None:
         """The next pieces, for all who are up to date, now. Never behind the end."""
-        before, bytes_before = self.kept.last, self.kept.bytes
-        self.kept.append(pieces)
-        self._quota.used += self.kept.bytes - bytes_before
+        kept = self.kept
+        before, bytes_before = kept.last, kept.bytes
+        kept.append(pieces)
+        self._quota.used += kept.bytes - bytes_before
         for reader in tuple(self._readers):
             if reader.position == before:
                 reader.came(pieces)
