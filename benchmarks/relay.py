@@ -133,11 +133,10 @@ class Run:
 # -- one load --------------------------------------------------------------------------------------------------------
 
 
-def load(
-    relay: Started, upstream: Started, traffic: Traffic, *, answer: str = "text", weigh: bool = False
-) -> Run:
-    """Send `traffic` through a relay, whose answers have to be as `relay_load.ANSWERS` says. With `weigh`, its memory is
-    taken while all streams are open.
+def load(relay: Started, upstream: Started, traffic: Traffic, *, answer: str = "text", weigh: bool = False) -> Run:
+    """Send `traffic` through a relay, whose answers have to be as `relay_load.ANSWERS` says.
+
+    With `weigh`, its memory is taken while all streams are open.
     """
     before_bytes = memory_bytes(relay.pid) if weigh else 0
     relay_s, upstream_s = cpu_s(relay.pid), cpu_s(upstream.pid)

@@ -26,13 +26,13 @@ MIN_PIECE_BYTES: Final = 4
 
 
 class _Column:
-    """Texts, joined; `ends[i]` is where text i ends."""
+    """Texts, joined; `ends[i]` is where text i ends, in 32 bits: a block is not much longer than what one read brings."""
 
     __slots__ = ("data", "ends")
 
     def __init__(self) -> None:
         self.data = bytearray()
-        self.ends = array("L")
+        self.ends = array("I")
 
     def extend(self, texts: list[str]) -> None:
         joined = "".join(texts)
@@ -107,7 +107,7 @@ class Kept:
     """Pieces `first` … `last` of a stream; none where `last` is `first` - 1. `first` is 1 until some were dropped.
 
     `bytes` is what they count for: their text and reasoning in UTF-8, at least 4 bytes a piece. The memory that they
-    take is up to eight bytes a piece more, and a block's room to grow. `text_bytes` counts the text of all pieces that
+    take is four bytes a piece more, and a block's room to grow. `text_bytes` counts the text of all pieces that
     ever came, those dropped included.
     """
 

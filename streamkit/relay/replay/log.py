@@ -36,7 +36,7 @@ from streamkit.relay.failure import Failed, Failure
 from streamkit.relay.replay.end import StreamEnd
 from streamkit.relay.replay.kept import Kept
 
-__all__ = ["PAGE_BYTES", "TRIMMED", "Log", "LogReader", "Quota"]
+__all__ = ["PAGE_BYTES", "TRIMMED", "Log", "LogReader", "Quota", "unheeded"]
 
 PAGE_BYTES: Final = 8_192
 """Of text, that a reader who is behind is given at once."""
@@ -78,7 +78,7 @@ class Log:
         self.id = stream_id
         self.kept = kept or Kept()
         self.end: StreamEnd | None = None
-        self.attended: Callable[[int], object] = _nobody
+        self.attended: Callable[[int], object] = unheeded
         self.readers_elsewhere = 0
         self._max_bytes = max_bytes
         self._quota = quota
@@ -314,5 +314,5 @@ class LogReader:
         self.close()
 
 
-def _nobody(_: int) -> None:
-    """Nobody wants to know."""
+def unheeded(_: int) -> None:
+    """As `Log.attended`: nobody wants to know."""
