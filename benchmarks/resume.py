@@ -4,8 +4,8 @@
 - cost: CPU of the relay's process per event, as in `benchmarks.relay`: resume off, with the memory store (`--resume`),
   and with Redis (`--replay`; a redis-server of the benchmark's own, whose CPU is not counted). Saturated (50 streams as
   fast as they are taken, some hundred events a read) and paced (50 streams × 100 events/s, one a read), text/plain and
-  SSE: an event that can be resumed has an id of 32 characters more, which are bytes to be written. Interleaved, medians,
-  ratios within the run.
+  SSE: an event that can be resumed has an id of 33 characters more, which are bytes to be written. Interleaved,
+  medians, ratios within the run.
 - readers: 1,000 of one stream; all have to get all of it. CPU per event and reader; connections to Redis with one
   reader and with all.
 - store: memory of what is kept of many streams, per byte that `Kept` states: their text, at least 4 bytes a piece, and
@@ -28,7 +28,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from typing import Final
@@ -268,22 +268,21 @@ def cuts(redis_url: str | None, resumes: int, seed: int, *, quick: bool) -> None
     failing, pieces = (3, 200) if quick else (20, 1_000)
     kept = {f"streamkit, {name}": words for name, words in stores(redis_url).items()}
     tallies = asyncio.run(contest(redis_url, kept, resumes=resumes, failing=failing, pieces=pieces, seed=seed))
-    print(
-        f"{resumes} streams of {pieces:,} pieces without pauses, each cut once and resumed; {failing} producers that fail; seed {seed}\n"
-    )
-    rows = [
-        ["", "exact", "lost", "duplicated", "refused", "hung", "failed, looks complete", "the same, resumed", "hung"]
-    ]
-    for name, it in tallies.items():
-        ends = [it.exact, it.lost, it.duplicated, it.refused, it.hung]
-        failed = [f"{many} of {it.failing}" for many in (it.looks_complete, it.looks_complete_resumed, it.hung_resumed)]
-        rows.append([name, *map(str, ends), *failed])
+    print(f"{resumes} streams of {pieces:,} pieces without pauses, each cut once and resumed; seed {seed}\n")
+    rows: list[list[object]] = [["", "exact", "lost", "duplicated", "refused", "hung"]]
+    rows += [[name, it.exact, it.lost, it.duplicated, it.refused, it.hung] for name, it in tallies.items()]
     print(table(rows))
+    print(f"\n{failing} streams whose producer fails: what its reader is told, and who comes back behind all pieces\n")
+    rows = [["", "told", "looks complete", "told who came back", "looks complete", "hung"]]
     for name, it in tallies.items():
-        if name in kept:
-            print(
-                f"{name}: all exact: {_met(it.exact == it.resumes)}; all failures told: {_met(not it.looks_complete + it.looks_complete_resumed + it.hung_resumed)}"
-            )
+        first, later = it.looks_complete, it.looks_complete_resumed
+        rows.append([name, failing - first, first, failing - later - it.hung_resumed, later, it.hung_resumed])
+    print(table(rows))
+    print()
+    for name in kept:
+        it = tallies[name]
+        unheard = it.looks_complete + it.looks_complete_resumed + it.hung_resumed
+        print(f"{name}: all exact: {_met(it.exact == resumes)}; every failure told: {_met(unheard == 0)}")
 
 
 # -- the command line ------------------------------------------------------------------------------------------------
@@ -311,7 +310,7 @@ def main(words: Sequence[str] | None = None) -> int:
     began_s = time.monotonic()
     print(f"CPython {sys.version.split()[0]}, rounds: {rounds}; CPU of the relay's process")
     with redis_server() as redis_url:
-        scenarios = {
+        scenarios: dict[str, Callable[[], None]] = {
             "cost": lambda: cost(redis_url, rounds, quick=given.quick),
             "readers": lambda: readers(redis_url, quick=given.quick),
             "store": lambda: store(quick=given.quick),

@@ -20,7 +20,7 @@ import logging
 import random
 import uuid
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -116,20 +116,19 @@ class Ours:
             if response.status_code != 200:
                 raise Told(f"{response.status_code}")
             event = cursor = ""
-            async with aclosing(response.aiter_lines()) as lines:
-                async for line in lines:
-                    field, _, value = line.partition(": ")
-                    if field == "id":
-                        cursor = value
-                    elif field == "event":
-                        event = value
-                    elif field == "data" and event == "done":
-                        return
-                    elif field == "data" and event:
-                        raise Told(value)
-                    elif field == "data":
-                        self._cursors[name] = cursor
-                        yield orjson.loads(value)["text"]
+            async for line in response.aiter_lines():
+                field, _, value = line.partition(": ")
+                if field == "id":
+                    cursor = value
+                elif field == "event":
+                    event = value
+                elif field == "data" and event == "done":
+                    return
+                elif field == "data" and event:
+                    raise Told(value)
+                elif field == "data":
+                    self._cursors[name] = cursor
+                    yield orjson.loads(value)["text"]
             raise Told("it ended without an end")
 
 
@@ -187,7 +186,12 @@ class ResumableStream:
             yield piece
 
     async def resume(self, name: str, got: Sequence[str]) -> AsyncGenerator[str, None]:
-        found = await self._context.resume_existing_stream(name, len("".join(got)))
+        from redis.exceptions import ResponseError
+
+        try:
+            found = await self._context.resume_existing_stream(name, len("".join(got)))
+        except ResponseError as error:  # the stream ended between its GET and its INCR of the same key
+            raise Told(type(error).__name__) from None
         if found is None or found == "NOT_FOUND":
             raise Told("already done" if found is None else "not found")
         async for piece in _closed(found):
@@ -304,7 +308,7 @@ async def _read(pieces: AsyncGenerator[str, None], got: list[str], upto: int | N
 
 
 async def contest(
-    redis_url: str | None, stores: dict[str, Sequence[str]], *, resumes: int, failing: int, pieces: int, seed: int
+    redis_url: str | None, stores: Mapping[str, Sequence[str]], *, resumes: int, failing: int, pieces: int, seed: int
 ) -> dict[str, Tally]:
     """Everybody who is here, one after the other: ours with those options, then the packages, which need a Redis."""
     asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # the packages' tasks fail unheard

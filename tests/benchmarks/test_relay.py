@@ -28,9 +28,10 @@ def upstream() -> Iterator[Started]:
 @pytest.mark.parametrize("name", RELAYS)
 def test_every_relay_delivers_the_whole_text_and_nothing_else(upstream: Started, name: str) -> None:
     url = upstream.url + ENDPOINT
+    answer = "passed" if name in PEERS and not PEERS[name].extracts else "text"
     with started(command(PEERS[name], url) if name in PEERS else our_command(url)) as relay:
         for traffic in (PACED, SATURATED):
-            run = load(relay, upstream, traffic, answer="passed" if name in PEERS and not PEERS[name].extracts else "text")
+            run = load(relay, upstream, traffic, answer=answer)
             assert (run.load.complete, run.load.right, run.load.errors) == (traffic.streams, traffic.streams, [])
 
 

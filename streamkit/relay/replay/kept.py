@@ -26,7 +26,7 @@ MIN_PIECE_BYTES: Final = 4
 
 
 class _Column:
-    """Texts, joined; `ends[i]` is where text i ends, in 32 bits: a block is not much longer than what one read brings."""
+    """Texts, joined; `ends[i]` is where text i ends, in 32 bits: a block is hardly longer than what one read brings."""
 
     __slots__ = ("data", "ends")
 
