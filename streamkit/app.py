@@ -245,8 +245,11 @@ async def _say_so(app: Sanic[Any, Any]) -> None:
     show_log()
     name, count = workers_of(app)
     log.info("relay ready: POST %s/ans%s", location, f" (worker {name})" if name else "")
-    if count > 1 and app.ctx.relay.taps is not None:
+    relay: Relay = app.ctx.relay
+    if count > 1 and relay.taps is not None:
         log.warning(TRACE_WITH_ONE, count)
+    if count > 1 and relay.resumable is not None and not relay.resumable.replay.store.shared:
+        log.warning("each of the %d workers keeps its own streams: to resume them at any, name a Redis", count)
 
 
 async def _as_problem(_: Request, error: SanicException | Failed) -> HTTPResponse:

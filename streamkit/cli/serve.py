@@ -171,8 +171,8 @@ def _check_workers(relay: Relay, workers: int) -> None:
         logging.getLogger("streamkit.server").warning(TRACE_WITH_ONE, workers)
     if relay.resumable is not None and not relay.resumable.replay.store.shared:
         raise ConfigError(
-            f"expected --replay redis://… for streams that can be resumed with {workers} workers: what one of them keeps "
-            "in its memory, the others cannot find"
+            f"expected --replay redis://… for streams that can be resumed with {workers} workers: what one of them "
+            "keeps in its memory, the others cannot find"
         )
 
 

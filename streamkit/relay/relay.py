@@ -229,7 +229,9 @@ class Relay:
         fields = await receive_fields(request, [FIELD], max_bytes=max_bytes, within_s=within_s)
         question = self.upstream.question(fields[FIELD])
         if resumable is not None:
-            return await resumable.ask(request, stream, fields, question)
+            answering = await resumable.ask(request, stream, fields, question)
+            del fields, question
+            return await answering
         delivery = Delivery(request, stream, self.policy)
         source = llm(self.upstream, question, delivery.into)
         del fields, question  # a long conversation is not held for as long as its answer takes

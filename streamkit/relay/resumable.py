@@ -9,7 +9,7 @@ DELETE /streams/<id>         ends it, or forgets it; GET /streams/<id>/status te
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
@@ -78,7 +78,7 @@ class Resumable:
         self._gauged = gauged
         deadlines = replace(upstream.settings.deadlines, first_piece_s=0, idle_s=0)  # they are the producer's
         self._settings = upstream.settings._replace(deadlines=deadlines)
-        self._over: dict[str, dict[str, dict[str, Any]]] = {}  # of taps, of which one half has ended
+        self._over: dict[str, dict[str, dict[str, Any]]] = {}  # of taps: what was said of those that have ended
 
     def cursor(self, request: Request) -> Cursor | None:
         """Where a POST wants to go on; None: it asks anew. Raises Failed."""
@@ -86,34 +86,41 @@ class Resumable:
 
     # --- Answers ------------------------------------------------------------------------------------------------------
 
-    async def ask(self, request: Request, stream: Stream, fields: dict[str, str], question: UpstreamRequest) -> Ended:
-        """Answer a question: by a new stream, or by that which its Idempotency-Key has begun. Raises Failed."""
+    async def ask(
+        self, request: Request, stream: Stream, fields: dict[str, str], question: UpstreamRequest
+    ) -> Coroutine[None, None, Ended]:
+        """Begin the answer to a question: by a new stream, or by that which its Idempotency-Key has begun. What is
+        returned has to be awaited at once, and holds nothing of the question. Raises Failed.
+        """
         stream.settings = self._settings
         owner = self._owner(request)
         key = idempotency_key(request.headers)
         claim = None if key is None else Claim(key_digest(owner, key), body_digest(fields))
-        location = request.path.removesuffix("/ans")
-        delivery = Delivery(request, stream, self._policy, _portion(stream.id, location))
+        prefix = request.path.removesuffix("/ans")
+        delivery = Delivery(request, stream, self._policy, _portion(stream.id, prefix))
         source = partial(llm, self._upstream, question)
-        made = partial(self._produce, source, stream, delivery.into)
-        del question, source
-        log, fresh = await self.replay.begin(stream.id, owner, claim, made)
-        if not fresh:
-            if self._taps is not None and stream.taps is not None:
-                self._taps.close(stream.taps)
-                stream.taps = None  # they are the first answer's
-            stream.record.stream_id = log.id
-            return await self._deliver(request, stream, log, _portion(log.id, location, log))
-        reader = log.attach(0, delivery.in_flight)
-        with self._gauged(stream, delivery):
+        log, fresh = await self.replay.begin(
+            stream.id, owner, claim, partial(self._produce, source, stream, delivery.into)
+        )
+        if fresh:
+            return self._run(stream, log, delivery)
+        if stream.taps is not None:
+            self._close(stream.taps)
+            stream.taps = None  # the first answer has them
+        stream.record.stream_id = log.id
+        return self._deliver(request, stream, log, _portion(log.id, prefix, log))
+
+    async def _run(self, stream: Stream, log: Log, delivery: Delivery) -> Ended:
+        """The first answer of a stream."""
+        with log.attach(0, delivery.in_flight) as reader, self._gauged(stream, delivery):
             return await delivery.run(stored(reader, delivery.into))
 
     async def go_on(self, request: Request, stream: Stream, at: Cursor) -> Ended:
         """Answer with what stands behind a cursor. Raises Failed."""
         log = await self._find(request, stream, at.stream_id)
         check_cursor(log, at.number)
-        location = request.path.removesuffix("/ans").removesuffix(f"/streams/{log.id}")
-        return await self._deliver(request, stream, log, _portion(log.id, location, log, after=at.number))
+        prefix = request.path.removesuffix("/ans").removesuffix(f"/streams/{log.id}")
+        return await self._deliver(request, stream, log, _portion(log.id, prefix, log, after=at.number))
 
     async def get(self, request: Request, stream: Stream, stream_id: str) -> Ended:
         """Answer with a stream, from its beginning or from where the request says. Raises Failed."""
@@ -134,8 +141,8 @@ class Resumable:
             raise Failed(AHEAD)
         after, skip_bytes = await log.at_byte(byte)
         which = f"{byte}-{log.text_bytes - 1}/{log.text_bytes}" if complete else f"{byte}-{ENDLESS}/*"
-        location = request.path.removesuffix(f"/streams/{log.id}")
-        portion = _portion(log.id, location, log, after, skip_bytes, content_range=f"bytes {which}")
+        prefix = request.path.removesuffix(f"/streams/{log.id}")
+        portion = _portion(log.id, prefix, log, after, skip_bytes, content_range=f"bytes {which}")
         return await self._deliver(request, stream, log, portion)
 
     async def _find(self, request: Request, stream: Stream, stream_id: str) -> Log:
@@ -146,8 +153,8 @@ class Resumable:
     async def _deliver(self, request: Request, stream: Stream, log: Log, portion: Portion) -> Ended:
         stream.settings = self._settings
         delivery = Delivery(request, stream, self._policy, portion)
-        reader = log.attach(portion.after, delivery.in_flight)
-        return await delivery.run(stored(reader, delivery.into))
+        with log.attach(portion.after, delivery.in_flight) as reader:
+            return await delivery.run(stored(reader, delivery.into))
 
     def _owner(self, request: Request) -> str:
         return owner_digest(request.headers, self._owner_headers)
@@ -157,6 +164,8 @@ class Resumable:
     def _produce(self, source: Callable[[Into], Pieces], stream: Stream, beside: Into, log: Log) -> None:
         record = StreamRecord(log.id, role="stream", label=stream.record.label)
         taps = stream.taps
+        if taps is not None:
+            self._over[taps.stream_id] = {}
 
         def ended() -> None:
             record.why = self._upstream.masked(record.why)
@@ -168,18 +177,26 @@ class Resumable:
 
     def answered(self, taps: StreamTaps, line: dict[str, Any]) -> None:
         """The traced answer is over, and that is what was logged of it."""
-        self._one_is_over(taps, of_answer=line)
+        if taps.stream_id in self._over:
+            self._one_is_over(taps, of_answer=line)
+        else:  # nothing was produced for it
+            taps.word = line
+            self._close(taps)
 
     def _one_is_over(self, taps: StreamTaps, **line: dict[str, Any]) -> None:
         """A stream and its first answer share their taps. Times and numbers are told of the answer, and of the stream
         how it ended: a client that was cut has the rest by another one.
         """
-        lines = self._over.setdefault(taps.stream_id, {})
+        lines = self._over[taps.stream_id]
         lines.update(line)
-        if len(lines) == 2 and self._taps is not None:
+        if len(lines) == 2:
             del self._over[taps.stream_id]
             told = {name: lines["of_stream"][name] for name in ("outcome", "code", "finish_reason")}
             taps.word = {**lines["of_answer"], **told}
+            self._close(taps)
+
+    def _close(self, taps: StreamTaps) -> None:
+        if self._taps is not None:
             self._taps.close(taps)
 
     # --- Other requests -----------------------------------------------------------------------------------------------

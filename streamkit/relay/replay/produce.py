@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import replace
+from typing import Final
 
 from streamkit.extractor.pieces import Piece
 from streamkit.relay.deadline import Watch
@@ -24,6 +25,9 @@ from streamkit.relay.settings import Settings
 from streamkit.relay.sources.source import Into, Pieces
 
 __all__ = ["Producer"]
+
+FIRST_READER_S: Final = 1.0
+"""Who asked for the stream is just about to read it."""
 
 
 class Producer:
@@ -53,7 +57,8 @@ class Producer:
     def start(self, pieces: Pieces, ended: Callable[[], object]) -> None:
         """Run it, in a task of its own; `ended` is called when all of it is over."""
         self._log.attended = self._attended
-        self._attended(self._log.readers)
+        if not self._log.readers:
+            self._end_after(max(self._grace_s, FIRST_READER_S))
         self._task = asyncio.get_running_loop().create_task(self._run(pieces))
         self._task.add_done_callback(lambda _: ended())
 
@@ -124,8 +129,11 @@ class Producer:
 
     def _attended(self, readers: int) -> None:
         self._leave_alone()
-        if not readers and self._why is None:
-            self._grace = asyncio.get_running_loop().call_later(self._grace_s, self.stop, ABANDONED)
+        if not readers:
+            self._end_after(self._grace_s)
+
+    def _end_after(self, grace_s: float) -> None:
+        self._grace = asyncio.get_running_loop().call_later(grace_s, self.stop, ABANDONED)
 
     def _leave_alone(self) -> None:
         if self._grace is not None:
