@@ -10,5 +10,6 @@
 
 Without `--quick` they take some minutes; `--help` tells what can be chosen. A goal that is missed is printed as MISSED;
 wrong work (another text than the peers') ends the run with an assertion. The peers are installed by
-`pip install -e '.[benchmarks]'`: `extract` needs them, the others leave out what is missing; `resume` starts a redis-server, where one is installed.
+`pip install -e '.[benchmarks]'`: `extract` needs them, the others leave out what is missing; `resume` starts a
+redis-server of its own, where one is installed.
 """

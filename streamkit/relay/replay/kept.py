@@ -73,10 +73,10 @@ class _Block:
 
     def append(self, pieces: Sequence[Piece]) -> None:
         if len(pieces) == 1 and self.reasoning is None and not pieces[0].reasoning:  # as most reads bring them
-            text = self.text
-            text.data += pieces[0].text.encode()
-            self.size = len(text.data)
-            text.ends.append(self.size)
+            data, ends = self.text.data, self.text.ends
+            data += pieces[0].text.encode()
+            self.size = size = len(data)
+            ends.append(size)
             return
         reasons = [piece.reasoning for piece in pieces]
         if self.reasoning is None and any(reasons):
@@ -99,7 +99,8 @@ class _Block:
     def cost(self, dropped: int) -> int:
         """What it counts for without its first `dropped` pieces."""
         if not dropped:
-            return max(self.size, MIN_PIECE_BYTES * len(self.text.ends))
+            size, least = self.size, MIN_PIECE_BYTES * len(self.text.ends)
+            return size if size > least else least  # max() takes longer, and this is asked for each read
         return max(self.size - self.before(dropped), MIN_PIECE_BYTES * (len(self) - dropped))
 
 

@@ -109,7 +109,8 @@ class Log:
 
     def offer(self, pieces: list[Piece]) -> bool:
         """Append them, now; False, and nothing done, where there is no room."""
-        if not self._has_room():
+        kept, quota = self.kept, self._quota
+        if (kept.bytes >= self._max_bytes or quota.used >= quota.max_bytes) and not self._has_room():
             return False
         self.append(pieces)
         return True
