@@ -150,6 +150,8 @@ class Kept:
     def drop(self, upto: int) -> None:
         """Those up to piece `upto` are no longer kept; without them this is as if nobody had asked for them yet."""
         upto = min(upto, self.last)
+        if upto < self.first:
+            return
         while self._blocks and self._blocks[0].first <= upto:
             block = self._blocks[0]
             before = block.cost(max(0, self.first - block.first))
