@@ -125,23 +125,26 @@ class Log:
         self.close(end)
 
     def _has_room(self) -> bool:
-        kept = self.kept
-        if kept.bytes < self._max_bytes and self._quota.left:
+        if self.kept.bytes < self._max_bytes and self._quota.left:
             return True
         taken = self.taken()
         if taken is not None:
             self.trim(taken)
-        if kept.bytes < self._max_bytes:
-            return self._quota.left or kept.bytes < LEAST_BYTES
-        return kept.first > kept.last
+        return self.kept.bytes_behind_first < self._limit_bytes
 
     def taken(self) -> int | None:
         """Up to which piece every reader here has got all; None without a reader."""
         return min((reader.taken(self._air_bytes) for reader in self._readers), default=None)
 
     @property
+    def _limit_bytes(self) -> int:
+        """What may be held behind the first piece, which always fits."""
+        return self._max_bytes if self._quota.left else min(self._max_bytes, LEAST_BYTES)
+
+    @property
     def _air_bytes(self) -> int:
-        return min(RECEIVER_BYTES, self._max_bytes // 2)
+        """Less than the limit: a stream whose readers have got all goes on."""
+        return min(RECEIVER_BYTES, self._limit_bytes // 2)
 
     # --- What came ----------------------------------------------------------------------------------------------------
 
@@ -257,7 +260,7 @@ class LogReader:
         kept = self.log.kept
         if in_flight is None:
             return kept.first - 1
-        return kept.behind(self.position, in_flight + air_bytes)
+        return kept.behind(kept.behind_text(self.position, in_flight), air_bytes)
 
     def page(self) -> Awaitable[list[Piece]]:
         """Some pieces behind its position; to be handed on, and then `took`."""
