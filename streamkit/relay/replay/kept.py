@@ -79,10 +79,13 @@ class _Block:
     def piece(self, index: int) -> Piece:
         return Piece(self.text.text(index), "" if self.reasoning is None else self.reasoning.text(index))
 
+    def before(self, index: int) -> int:
+        """Bytes of text and reasoning in front of piece `index` of the block."""
+        return self.text.before(index) + (0 if self.reasoning is None else self.reasoning.before(index))
+
     def cost(self, dropped: int) -> int:
         """What it counts for without its first `dropped` pieces."""
-        gone = self.text.before(dropped) + (0 if self.reasoning is None else self.reasoning.before(dropped))
-        return max(self.size - gone, MIN_PIECE_BYTES * (len(self) - dropped))
+        return max(self.size - self.before(dropped), MIN_PIECE_BYTES * (len(self) - dropped))
 
 
 class Kept:
@@ -153,22 +156,18 @@ class Kept:
         """The piece such that those behind it, up to `number`, have `size` bytes or more of text and reasoning; or
         the one before the first, where there are not so many.
         """
+        if number < self.first:
+            return number
         while size > 0 and number >= self.first:
             block = self._block_of(number)
-            index = number - block.first
-            whole = block.text.ends[index] + (0 if block.reasoning is None else block.reasoning.ends[index])
-            if whole < size and block.first >= self.first:
-                size -= whole
-                number = block.first - 1
-                continue
-            while size > 0 and number >= self.first:
-                index = number - block.first
-                size -= block.text.ends[index] - block.text.before(index)
-                if block.reasoning is not None:
-                    size -= block.reasoning.ends[index] - block.reasoning.before(index)
-                number -= 1
-            break
-        return number
+            many = number - block.first + 1
+            whole = block.before(many)
+            if whole >= size:
+                number = block.first - 2 + bisect_right(range(many), whole - size, key=block.before)
+                break
+            size -= whole
+            number = block.first - 1
+        return max(number, self.first - 1)
 
     @property
     def first_byte(self) -> int:

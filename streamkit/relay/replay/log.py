@@ -184,6 +184,18 @@ class Log:
         except LookupError:
             raise Failed(TRIMMED) from None
 
+    def check_kept(self, position: int) -> None:
+        """Raise Failed where the pieces behind `position` are no longer all kept."""
+        if position + 1 < self.first:
+            raise Failed(TRIMMED)
+
+    async def at_byte(self, byte: int) -> tuple[int, int]:
+        """See `Kept.at_byte`; of a byte that is not ahead. Raises Failed where it is no longer kept."""
+        try:
+            return self.kept.at_byte(byte)
+        except LookupError:
+            raise Failed(TRIMMED) from None
+
     # --- Readers ------------------------------------------------------------------------------------------------------
 
     def attach(self, position: int = 0, in_flight: InFlight = lambda: 0) -> Reader:
