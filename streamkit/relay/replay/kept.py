@@ -170,6 +170,15 @@ class Kept:
         return max(number, self.first - 1)
 
     @property
+    def first_piece_bytes(self) -> int:
+        """What the first piece that is kept counts for; 0 where none is."""
+        if self.first > self.last:
+            return 0
+        block = self._block_of(self.first)
+        index = self.first - block.first
+        return max(MIN_PIECE_BYTES, block.before(index + 1) - block.before(index))
+
+    @property
     def first_byte(self) -> int:
         """Where in the whole text the first piece that is kept begins."""
         if self.first > self.last:

@@ -42,7 +42,7 @@ PAGE_BYTES: Final = 8_192
 """Of text, that a reader who is behind is given at once."""
 RECEIVER_BYTES: Final = 1 << 17
 """What a reader's own kernel may hold of what it has acknowledged, and what is lost with its connection."""
-LEAST_BYTES: Final = 1 << 16
+LEAST_BYTES: Final = 2 * RECEIVER_BYTES
 """What a log may hold though the budget of all is used up: streams that are read go on."""
 LOOK_S: Final = 0.02
 """How often a producer that waits looks whether readers have taken anything: no kernel tells when they do."""
@@ -130,13 +130,16 @@ class Log:
         taken = self.taken()
         if taken is not None:
             self.trim(taken)
-        if kept.bytes < self._max_bytes:
-            return self._budget.left or kept.bytes < LEAST_BYTES
-        return kept.first > kept.last
+        # The first one does not count: however large it is, it is not taken before something has come behind it.
+        return kept.bytes - kept.first_piece_bytes < (self._max_bytes if self._budget.left else self._least_bytes)
 
     def taken(self) -> int | None:
         """Up to which piece every reader here has got all; None without a reader."""
         return min((reader.taken(self._air_bytes) for reader in self._readers), default=None)
+
+    @property
+    def _least_bytes(self) -> int:
+        return min(LEAST_BYTES, self._max_bytes)
 
     @property
     def _air_bytes(self) -> int:

@@ -6,15 +6,15 @@ A worker has two connections, however many streams and readers it has: one for c
 write what is pending of all its streams at once, and one that is blocked in a read (`redis_tail`). What is kept there,
 and how that keeps a dead worker from writing on, says `redis_keys`.
 
-a worker that      lets its lease go: it is renewed every fifth of `resume_lease_s`, and over after seven tenths. Workers
-is dead            with readers of its streams look every tenth, and write the end `producer_lost`; who asks for one of
-                   them does at once. The first end counts, whoever writes it.
+a worker that      lets its lease go: it is renewed every fifth of `resume_lease_s`, and over after seven tenths.
+is dead            Workers with readers of its streams look every tenth, and write the end `producer_lost`; who asks for
+                   one of them does at once. The first end counts, whoever writes it.
 a worker that      finds the end when it writes on, or renews its lease, and stops its producers.
 was thought dead
 Redis that is      every log of this worker ends as `store_lost` here, and its name is given up: its old lease runs out,
 lost               so that other workers end what it left. Under a new name it goes on when Redis is back.
-Readers elsewhere  each worker tells how many it has of a stream, and what all of them have got: before the first of them
-                   reads, and when that changes.
+readers elsewhere  each worker tells how many it has of a stream, and what all of them have got: before the first of
+                   them reads, and when that changes.
 
 All keys have a time to live. One server, or one with replicas; no cluster (see `redis_scripts`).
 """
@@ -191,9 +191,7 @@ class RedisStore:
             log = self._logs[stream_id] = RedisLog(stream_id, worker.decode(), self._home, 1, last, text)
         if stream_id in self._tail.followed:
             # Its reader may have got from another worker what this one has not read yet.
-            until_s = _now() + CATCH_UP_S
-            while log.end is None and (log.last < last or end) and _now() < until_s:
-                await asyncio.sleep(CATCH_UP_S / 1000)
+            await log.reached(last, ended=bool(end), within_s=CATCH_UP_S)
         elif stream_id not in self._produced:
             if log.end is None:
                 log.stands_at(last, text)
@@ -207,11 +205,12 @@ class RedisStore:
         return log
 
     async def _say(self, worker: str, word: str, stream_id: str) -> None:
+        await self._commands.ask(*self._word(worker, word, stream_id))
+
+    def _word(self, worker: str, word: str, stream_id: str) -> list[Command]:
         """To a worker, on its control stream."""
         key = control_key(worker)
-        await self._commands.ask(
-            ("XADD", key, "MAXLEN", "~", 1000, "*", word, stream_id), ("PEXPIRE", key, self._control_ms)
-        )
+        return [("XADD", key, "MAXLEN", "~", 1000, "*", word, stream_id), ("PEXPIRE", key, self._control_ms)]
 
     def _asked(self, word: bytes, stream_id: str) -> None:
         """Somebody has said so to this worker. Else it was woken, and that is all."""
@@ -250,7 +249,7 @@ class RedisStore:
         report = self._report(log)
         if report is None:
             return None
-        self._commands.send(Request(report, lambda _: told.done() or told.set_result(None)))
+        self._commands.send(Request(report, lambda _: told.set_result(None)))
         return told
 
     def _ended(self, log: RedisLog) -> None:

@@ -15,7 +15,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 from urllib.parse import urlsplit
 
 from streamkit.errors import ConfigError
@@ -31,6 +31,8 @@ log = logging.getLogger("streamkit.relay")
 
 COMMAND_S: Final = 2.0
 """A server that takes longer for a round, or for a connection, is lost."""
+ROUND_S: Final = 0.002
+"""Rounds of bursts alone begin no sooner after one another: one for each event would cost twice what the event does."""
 
 Command: TypeAlias = tuple[str | bytes | int, ...]
 
@@ -48,14 +50,10 @@ class Address:
         except ImportError:
             raise ConfigError("streams are to be kept in Redis, but redis-py is not installed; "
                               "pip install 'streamkit[redis]'") from None  # fmt: skip
-        self.pack: Callable[[Command], bytes] = hiredis.pack_command
+        # Its stubs know tuples of one.
+        self.pack: Callable[[Command], bytes] = cast("Any", hiredis.pack_command)
         try:
-            parts = urlsplit(url)
-            database = parts.path.strip("/")
-            if parts.scheme != "unix" and (not parts.hostname or (database and not database.isdecimal())):
-                raise ValueError
-            if parts.scheme == "unix" and not database:
-                raise ValueError
+            _check(url)
             told: dict[str, Any] = {**parse_url(url)}
             told.pop("max_connections", None)
             self._kind: Any = told.pop("connection_class", Connection)
@@ -81,6 +79,14 @@ class Address:
         return f"<Redis at {where}>"
 
 
+def _check(url: str) -> None:
+    """What redis-py passes over. Raises ValueError."""
+    parts = urlsplit(url)
+    path = parts.path.strip("/")
+    if (not path) if parts.scheme == "unix" else (not parts.hostname or not (path.isdecimal() or not path)):
+        raise ValueError(parts.scheme)
+
+
 class Socket:
     """One connection, made when it is needed. Commands and their replies, in order; one caller at a time."""
 
@@ -99,7 +105,7 @@ class Socket:
                 connection = self._connection
                 if connection is None:
                     connection = self._connection = self._address.connection()
-                    await connection.connect()
+                    await cast("Any", connection).connect()  # it has no hints
                 await connection.send_packed_command(packed, check_health=False)
                 replies: list[Any] = []
                 for _ in packed:
@@ -144,6 +150,8 @@ class Commands:
         self._waiting: list[Request] = []
         self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._last_s = 0.0
         self._down = False
 
     def start(self) -> None:
@@ -154,19 +162,28 @@ class Commands:
             self._task.cancel()
             await asyncio.wait([self._task])
             self._task = None
+        if self._timer is not None:
+            self._timer.cancel()
         await self._socket.close()
         self._give_up(self._waiting)
 
     def wake(self) -> None:
-        """There is something to gather."""
-        self._wanted.set()
+        """There is something to gather: now, or, where rounds are frequent, with others a little later."""
+        if self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_at(max(loop.time(), self._last_s + ROUND_S), self._wanted.set)
 
     async def ask(self, *commands: Command) -> list[Any]:
         """Their replies. Raises Failed (`STORE_LOST`), also for a reply that is an error: no command is wrong."""
         if self._task is None:
             raise Failed(STORE_LOST)
         future: asyncio.Future[list[Any] | None] = asyncio.get_running_loop().create_future()
-        self.send(Request(commands, lambda replies: future.done() or future.set_result(replies)))
+
+        def done(replies: list[Any] | None) -> None:
+            if not future.done():
+                future.set_result(replies)
+
+        self.send(Request(commands, done))
         replies = await future
         if replies is None:
             raise Failed(STORE_LOST)
@@ -184,6 +201,10 @@ class Commands:
         while True:
             await self._wanted.wait()
             self._wanted.clear()
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            self._last_s = asyncio.get_running_loop().time()
             requests = [*self._gather(), *self._waiting]
             self._waiting = []
             if requests:
@@ -199,7 +220,8 @@ class Commands:
             replies = await self._socket.exchange(packed)
         except Failed as failed:
             if not self._down:
-                log.error("the store of resumable streams cannot be reached: %s", failed.__cause__)
+                # The type of the error alone: its text, and what a traceback quotes, may hold the URL.
+                log.error("the store of resumable streams cannot be reached: %s", failed.__cause__)  # noqa: TRY400
             self._down = True
             self._lost()
             self._give_up(requests)

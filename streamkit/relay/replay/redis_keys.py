@@ -11,11 +11,11 @@ streamkit:workers            set      all of them
 
 entry of a log    its id                       its fields
 begin             0-1                          h
-a burst           <number of last piece>-0     h: "<number of its first>:<bytes of text before it>:<… behind it>", p: pieces
+a burst           <number of last piece>-0     h: "<number of first>:<bytes of text before>:<… behind>", p: pieces
 the end           9007199254740993-0           e
 
-So `XRANGE (n-0` and `XREAD n-0` give what stands behind piece n, and Redis itself, which takes no id that is not greater
-than the one before, refuses whatever a worker that was thought dead writes behind the end, a second end included.
+So `XRANGE (n-0` and `XREAD n-0` give what stands behind piece n, and Redis itself, which takes no id that is not
+greater than the one before, refuses whatever a worker that was thought dead writes behind the end, a second end too.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class Burst:
     text_at: int
     pieces: Sequence[Piece]
     text_bytes: int
-    bytes: int
+    counts: int
     """What they count for, as of `Kept.bytes`."""
 
     @classmethod

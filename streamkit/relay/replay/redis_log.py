@@ -23,7 +23,7 @@ from streamkit.extractor.pieces import Piece
 from streamkit.relay.failure import Failed
 from streamkit.relay.replay.end import PRODUCER_LOST, STORE_LOST, End
 from streamkit.relay.replay.kept import MIN_PIECE_BYTES, Kept
-from streamkit.relay.replay.log import LEAST_BYTES, LOOK_S, PAGE_BYTES, TRIMMED, Budget, InFlight, Log, Reader
+from streamkit.relay.replay.log import LOOK_S, PAGE_BYTES, TRIMMED, Budget, InFlight, Log, Reader
 from streamkit.relay.replay.redis_commands import Command, Commands, Request
 from streamkit.relay.replay.redis_keys import Burst, Entry, entry, log_key
 from streamkit.relay.replay.redis_scripts import END
@@ -157,10 +157,9 @@ class RedisLog(Log):
                 self._drop(taken)
         else:
             self._home.look(self)
-        held = self.bytes + self._pending_bytes
-        if held < self._max_bytes:
-            return self._home.total.left or held < LEAST_BYTES
-        return not held
+        first = self._bursts[0][1] if self._bursts else self._pending_bytes
+        held = self.bytes + self._pending_bytes - first  # the first one: see `Log`
+        return held < (self._max_bytes if self._home.total.left else self._least_bytes)
 
     def taken(self) -> int | None:
         """Of readers here and elsewhere. What a reader had got once it has got for good: where its way cannot be told
@@ -190,6 +189,7 @@ class RedisLog(Log):
             self._first = last + 1
             self._account(-size)
             self._trimmed = False
+        self.kept.drop(self._first - 1)
 
     def _account(self, size: int) -> None:
         self.bytes += size
@@ -208,7 +208,7 @@ class RedisLog(Log):
         return Request(commands, self._wrote) if commands else None
 
     def _in_bursts(self) -> list[Burst]:
-        """As many as a page each: a log is trimmed and read by bursts."""
+        """As many as a page each, but one at least: a log is trimmed and read by bursts."""
         pieces, self._pending = self._pending, []
         largest = min(PAGE_BYTES, max(1, self._max_bytes // 8))
         number, text = self.last + 1, self.text_bytes
@@ -216,13 +216,14 @@ class RedisLog(Log):
             return [Burst.of(number, text, pieces)] if pieces else []
         bursts: list[Burst] = []
         start = size = 0
-        for end, piece in enumerate(pieces, 1):
-            size += max(MIN_PIECE_BYTES, len(piece.text) + len(piece.reasoning))
-            if size >= largest or end == len(pieces):
-                bursts.append(Burst.of(number, text, pieces[start:end]))
-                number, text = number + end - start, text + bursts[-1].text_bytes
-                start, size = end, 0
-        return bursts
+        for at, piece in enumerate(pieces):
+            more = max(MIN_PIECE_BYTES, len(piece.text) + len(piece.reasoning))
+            if size and size + more > largest:
+                bursts.append(Burst.of(number, text, pieces[start:at]))
+                number, text = number + at - start, text + bursts[-1].text_bytes
+                start, size = at, 0
+            size += more
+        return [*bursts, Burst.of(number, text, pieces[start:])]
 
     def _written(self, burst: Burst) -> Command:
         # MINID and not MAXLEN, which would drop what nobody has read.
@@ -239,9 +240,9 @@ class RedisLog(Log):
             if not isinstance(reply, bytes):
                 self._refused(reply)
                 return
-            self._bursts.append((burst.last, burst.bytes))
-            self._pending_bytes -= burst.bytes
-            self._account(burst.bytes)
+            self._bursts.append((burst.last, burst.counts))
+            self._pending_bytes -= burst.counts
+            self._account(burst.counts)
             self.append([*burst.pieces])
         if not self._pending:
             self._pending_bytes = 0  # of many small bursts it may differ by some bytes
@@ -291,15 +292,24 @@ class RedisLog(Log):
                 reader.news()
         if pieces := one.pieces[self.last + 1 - one.first :] if one.last > self.last else []:
             self.append(pieces)
+            self.news()
 
     def stands_at(self, last: int, text_bytes: int) -> None:
         """It has gone on to that piece while it was not followed here."""
         if last > self.last:
             self.kept = Kept(last, text_bytes)
 
+    async def reached(self, number: int, *, ended: bool, within_s: float) -> None:
+        """Until that piece has come here, and the end if it has `ended`; or the time is over."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + within_s
+        while self.end is None and (self.last < number or ended) and loop.time() < until_s:
+            await self._change(LOOK_S)
+
     def is_first(self, number: int) -> None:
         """What Redis says of the first piece that is kept."""
         self._first = max(self._first, number)
+        self.kept.drop(self._first - 1)
 
     def close(self, end: End) -> None:
         if self.end is not None:

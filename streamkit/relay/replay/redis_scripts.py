@@ -65,7 +65,7 @@ redis.call('HSET', key(id, 'meta'), 'owner', owner, 'worker', worker, 'claim', c
 redis.call('PEXPIRE', key(id, 'meta'), ttl_ms)
 return {{'fresh'}}
 """
-"""id, owner, worker, claim or '', body, ttl_ms → fresh; reused; or same, and the id of the stream that has the claim."""
+"""id, owner, worker, claim or '', body, ttl_ms → fresh; reused; or same, and the id of the one that has the claim."""
 
 FIND: Final = f"""
 local id, lost, keep_ms, own = unpack(ARGV)
@@ -90,7 +90,7 @@ end
 return {{meta[1], meta[2], oldest[2][2], newest[1], newest[2][2], told or '', redis.call('PTTL', log), readers}}
 """
 """id, the end if its producer is lost, keep_ms, own worker → owner, worker, head of the first entry, id and head of the
-last, end or '', ms to live, readers elsewhere; the owner alone: its log is no longer kept; nil: there is no such stream.
+last, end or '', ms to live, readers elsewhere; the owner alone: its log is no longer kept; nil: there is no such one.
 """
 
 FORGET: Final = f"""

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from streamkit.relay.failure import Failed
 from streamkit.relay.replay.end import STORE_LOST, End
-from streamkit.relay.replay.redis_commands import COMMAND_S, Address, Socket
+from streamkit.relay.replay.redis_commands import COMMAND_S, Address, Command, Socket
 from streamkit.relay.replay.redis_keys import control_key, entry, log_key
 from streamkit.relay.replay.redis_log import RedisLog
 
@@ -79,7 +79,18 @@ class Tail:
         keys = [log_key(stream_id) for stream_id in followed]
         places = [f"{log.last}-0" for log in followed.values()]
         block_ms = round(BLOCK_S * 1000)
-        command = ("XREAD", "COUNT", ENTRIES, "BLOCK", block_ms, "STREAMS", control, *keys, self._heard, *places)
+        command: Command = (
+            "XREAD",
+            "COUNT",
+            ENTRIES,
+            "BLOCK",
+            block_ms,
+            "STREAMS",
+            control,
+            *keys,
+            self._heard,
+            *places,
+        )
         (reply,) = await self._socket.exchange([self._pack(command)], BLOCK_S + COMMAND_S)
         if isinstance(reply, Exception):
             await self._socket.close()
@@ -103,5 +114,5 @@ class Tail:
             for raw in entries:
                 log.came(entry(raw))
         except (ValueError, LookupError, TypeError):
-            logger.error("a log in Redis holds what is none of ours")
+            logger.error("a log in Redis holds what is none of ours")  # noqa: TRY400  # a traceback would quote it
             log.close(End(STORE_LOST))
