@@ -60,19 +60,22 @@ class Tail:
         await self._socket.close()
 
     async def _run(self) -> None:
-        worker, failures = "", 0
+        worker = ""
         while True:
             if worker != self._worker():
                 worker, self._heard = self._worker(), "0"
             try:
                 await self._read(control_key(worker))
-                failures = 0
             except Failed:
-                # Once, that may be this connection alone: what it has not read is still there.
-                failures += 1
-                if failures > 1:
-                    self._lost()
-                    await asyncio.sleep(AGAIN_S)
+                await self._look_for_redis()
+
+    async def _look_for_redis(self) -> None:
+        """It may be this connection alone that broke, and then nothing was lost: what has not been read is there."""
+        try:
+            await self._socket.exchange([self._pack(("PING",))])
+        except Failed:
+            self._lost()
+            await asyncio.sleep(AGAIN_S)
 
     async def _read(self, control: str) -> None:
         followed = dict(self.followed)
