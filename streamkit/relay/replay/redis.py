@@ -29,7 +29,7 @@ from collections.abc import Callable
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
-from streamkit.relay.failure import Failed
+from streamkit.relay.failure import SHUT_DOWN, Failed
 from streamkit.relay.replay.end import PRODUCER_LOST, STORE_LOST, End
 from streamkit.relay.replay.log import Log
 from streamkit.relay.replay.redis_commands import Address, Command, Commands, Request
@@ -113,8 +113,7 @@ class RedisStore:
             async with asyncio.timeout(STOP_S):
                 await self._commands.ask(("DEL", lease_key(worker), control_key(worker)), ("SREM", WORKERS, worker))
         await self._commands.close()
-        self._logs.clear()
-        self._forget_here()
+        self._leave(End(SHUT_DOWN))
 
     # --- The protocol of stores ---------------------------------------------------------------------------------------
 
@@ -192,8 +191,8 @@ class RedisStore:
         if stream_id in self._tail.followed:
             # Its reader may have got from another worker what this one has not read yet.
             await log.reached(last, ended=bool(end), within_s=CATCH_UP_S)
-        elif stream_id not in self._produced:
-            if log.end is None:
+        else:
+            if log.end is None and stream_id not in self._produced:
                 log.stands_at(last, text)
             if end:
                 log.close(End.loaded(end))
@@ -320,6 +319,8 @@ class RedisStore:
         for stream_id, log in tuple(self._kept.items()):
             if log.until_s is not None and log.until_s <= _now():
                 self._kept.pop(stream_id).release()
+            elif log.end is not None and not log.readers_here:
+                log.let_go()
 
     def _is_due(self, what: str, every_s: float) -> bool:
         now = _now()
@@ -358,13 +359,14 @@ class RedisStore:
     def _lost(self) -> None:
         """Nothing of what this worker has is to be trusted any more; see above."""
         self._worker = _fresh_name()
-        logs = {*self._produced.values(), *self._tail.followed.values(), *self._pending.values()}
+        self._leave(End(STORE_LOST))
+
+    def _leave(self, end: End) -> None:
+        """All streams that run, for their readers and producers here, and what is known of the others."""
+        logs = {*self._produced.values(), *self._tail.followed.values()}
         self._logs.clear()
         for log in logs:
-            log.close(End(STORE_LOST))
-        self._forget_here()
-
-    def _forget_here(self) -> None:
+            log.close(end)
         for log in self._kept.values():
             log.release()
         for each in (self._produced, self._kept, self._pending, self._looking, self._reports, self._tail.followed):

@@ -153,6 +153,7 @@ class Commands:
         self._timer: asyncio.TimerHandle | None = None
         self._last_s = 0.0
         self._down = False
+        self._refused: set[str] = set()
 
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._run())
@@ -189,9 +190,15 @@ class Commands:
             raise Failed(STORE_LOST)
         for reply in replies:
             if isinstance(reply, Exception):
-                log.error("the store of resumable streams refused a command: %s", str(reply).partition(" ")[0])
+                self._say_refused(str(reply).partition(" ")[0])
                 raise Failed(STORE_LOST)
         return replies
+
+    def _say_refused(self, code: str) -> None:
+        """Once for each kind, such as NOPERM."""
+        if code not in self._refused:
+            self._refused.add(code)
+            log.error("the store of resumable streams refused a command: %s", code)
 
     def send(self, request: Request) -> None:
         self._waiting.append(request)

@@ -35,7 +35,7 @@ WINDOW_BYTES: Final = 1 << 18
 """Of text, that is held here of each log."""
 PENDING_BYTES: Final = 1 << 18
 """Of what Redis has not answered for yet."""
-MANY_ENTRIES: Final = 64
+MANY_ENTRIES: Final = 1024
 """Of a log, in one page."""
 
 
@@ -98,9 +98,10 @@ class RedisLog(Log):
         self._window_bytes = WINDOW_BYTES
         self._taken: dict[Reader, int] = {}
         self._told: asyncio.Future[None] | None = None
-        self._page_entries = 8
+        self._page_entries = 16
         # Of what is produced here:
-        self._bursts: deque[tuple[int, int]] = deque()  # in Redis: number of the last piece, bytes
+        self._burst_bytes = min(PAGE_BYTES, max(1, self._max_bytes // 8))
+        self._bursts: deque[tuple[int, int]] = deque()  # in Redis: number of the last piece, bytes; small ones joined
         self.bytes = 0
         self._pending: list[Piece] = []
         self._pending_bytes = 0
@@ -157,9 +158,10 @@ class RedisLog(Log):
                 self._drop(taken)
         else:
             self._home.look(self)
-        first = self._bursts[0][1] if self._bursts else self._pending_bytes
-        held = self.bytes + self._pending_bytes - first  # the first one: see `Log`
-        return held < (self._max_bytes if self._home.total.left else self._least_bytes)
+        held = self.bytes + self._pending_bytes
+        if self._bursts:
+            held -= self._bursts[0][1]  # the first one: see `Log`
+        return not held or held < (self._max_bytes if self._home.total.left else self._least_bytes)
 
     def taken(self) -> int | None:
         """Of readers here and elsewhere. What a reader had got once it has got for good: where its way cannot be told
@@ -210,7 +212,7 @@ class RedisLog(Log):
     def _in_bursts(self) -> list[Burst]:
         """As many as a page each, but one at least: a log is trimmed and read by bursts."""
         pieces, self._pending = self._pending, []
-        largest = min(PAGE_BYTES, max(1, self._max_bytes // 8))
+        largest = self._burst_bytes
         number, text = self.last + 1, self.text_bytes
         if self._pending_bytes <= largest or len(pieces) == 1:
             return [Burst.of(number, text, pieces)] if pieces else []
@@ -233,6 +235,8 @@ class RedisLog(Log):
 
     def _wrote(self, replies: list[Any] | None) -> None:
         """Redis has answered, and not before that readers get it; or it was lost, and so is this log."""
+        if replies is None:
+            self.close(End(STORE_LOST))
         if replies is None or self.end is not None:
             return
         bursts, self._sending = self._sending, []
@@ -240,15 +244,21 @@ class RedisLog(Log):
             if not isinstance(reply, bytes):
                 self._refused(reply)
                 return
-            self._bursts.append((burst.last, burst.counts))
-            self._pending_bytes -= burst.counts
-            self._account(burst.counts)
-            self.append([*burst.pieces])
+            self._is_in_redis(burst)
         if not self._pending:
             self._pending_bytes = 0  # of many small bursts it may differ by some bytes
         if len(replies) > len(bursts):
             self._ended(replies[-1])
         self.news()
+
+    def _is_in_redis(self, burst: Burst) -> None:
+        size = burst.counts
+        self._pending_bytes -= size
+        self._account(size)
+        if self._bursts and self._bursts[-1][1] + size <= self._burst_bytes:
+            size += self._bursts.pop()[1]
+        self._bursts.append((burst.last, size))
+        self.append([*burst.pieces])
 
     def _refused(self, reply: object) -> None:
         """It has an end: somebody thought this worker dead. Or it is no longer there, or Redis takes nothing."""
@@ -305,6 +315,10 @@ class RedisLog(Log):
         until_s = loop.time() + within_s
         while self.end is None and (self.last < number or ended) and loop.time() < until_s:
             await self._change(LOOK_S)
+
+    def let_go(self) -> None:
+        """Nobody reads it here: who comes is given it out of Redis."""
+        self.kept = Kept(self.last, self.text_bytes)
 
     def is_first(self, number: int) -> None:
         """What Redis says of the first piece that is kept."""

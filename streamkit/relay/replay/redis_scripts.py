@@ -78,7 +78,7 @@ if not oldest then return {{meta[1]}} end
 local newest = redis.call('XREVRANGE', log, '{LAST_ID}', '-', 'COUNT', 1)[1]
 local last = redis.call('XRANGE', log, '{END_ID}', '{END_ID}')[1]
 local told = last and last[2][2]
-if not told and redis.call('EXISTS', '{PREFIX}lease:' .. meta[2]) == 0 then
+if not told and meta[2] ~= own and redis.call('EXISTS', '{PREFIX}lease:' .. meta[2]) == 0 then
     told = finish(id, lost, tonumber(keep_ms))
 end
 local readers, held = 0, redis.call('HGETALL', key(id, 'readers'))

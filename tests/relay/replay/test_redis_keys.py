@@ -11,7 +11,7 @@ from streamkit.relay.replay.end import PRODUCER_LOST, End
 from streamkit.relay.replay.kept import Kept
 from streamkit.relay.replay.redis_keys import BEGIN_ID, END_ID, LAST_ID, Burst, entry, is_stream_id, log_key
 
-TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=5)
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=5)
 PIECES = st.lists(st.tuples(TEXTS, TEXTS).map(lambda texts: Piece(*texts)), min_size=1, max_size=20)
 
 
