@@ -1,5 +1,8 @@
 """The relay as a Sanic app: `POST /ans` streams an LLM's answer, `GET /health` tells that it lives.
 
+Where streams can be resumed, `GET /streams/<id>` goes on with one, `DELETE` ends it, and `GET /streams/<id>/status`
+tells of it.
+
     sanic streamkit.app:create_app --factory       # configured by environment variables
     streamkit serve --upstream URL --preset openai # configured by options
     app.blueprint(create_blueprint(upstream=URL))  # in an app of your own
@@ -60,11 +63,11 @@ def create_blueprint(*, name: str = "streamkit", **relay: Any) -> Blueprint:
     async def open_relay(app: Sanic[Any, Any]) -> None:
         if app.asgi:
             raise ServerError(NO_ASGI)
-        await kept.upstream.open()
+        await kept.open()
 
     @blueprint.after_server_stop
     async def close_relay(_: Sanic[Any, Any]) -> None:
-        await kept.upstream.close()
+        await kept.close()
 
     @blueprint.signal(GRACE_OVER)  # type: ignore[untyped-decorator]  # Sanic's
     async def end_streams() -> None:
@@ -89,14 +92,40 @@ def create_blueprint(*, name: str = "streamkit", **relay: Any) -> Blueprint:
             found = tap_log.get(stream_id)
             return problem(_unknown(request), new_stream_id()) if found is None else json(found.as_dict())
 
-    if kept.admission.cors_origins:
+    if (resumable := kept.resumable) is not None:
 
-        @blueprint.options("/ans")
+        @blueprint.get("/streams/<stream_id:str>")
+        def go_on(request: Request, stream_id: str) -> Awaitable[HTTPResponse | None]:
+            return kept.go_on(request, stream_id)
+
+        @blueprint.delete("/streams/<stream_id:str>")
         @_for_pages_that_may(kept)
-        async def preflight(_: Request) -> HTTPResponse:
-            return HTTPResponse(status=204, headers={**kept.admission.preflight("POST")})
+        async def stop(request: Request, stream_id: str) -> HTTPResponse:
+            return await resumable.stop(request, stream_id)
+
+        @blueprint.get("/streams/<stream_id:str>/status")
+        @_for_pages_that_may(kept)
+        async def status(request: Request, stream_id: str) -> HTTPResponse:
+            return await resumable.status(request, stream_id)
+
+    if kept.admission.cors_origins:
+        _answer_preflights(blueprint, kept)
 
     return blueprint
+
+
+def _answer_preflights(blueprint: Blueprint, relay: Relay) -> None:
+    methods = {"/ans": "POST"}
+    if relay.resumable is not None:
+        methods |= {"/streams/<stream_id:str>": "GET, DELETE", "/streams/<stream_id:str>/status": "GET"}
+    for path, allowed in methods.items():
+
+        @_for_pages_that_may(relay)
+        async def preflight(_: Request, *, allowed: str = allowed, **matched: str) -> HTTPResponse:
+            del matched
+            return HTTPResponse(status=204, headers={**relay.admission.preflight(allowed)})
+
+        blueprint.add_route(preflight, path, methods=["OPTIONS"], name=f"preflight_{len(path)}")
 
 
 def _finish_every_head(app: Sanic[Any, Any] | Blueprint, relay: Relay) -> None:
@@ -115,9 +144,9 @@ def _for_pages_that_may(relay: Relay) -> Callable[[Handler], Handler]:
         async def checked(request: Request, **matched: str) -> HTTPResponse:
             try:
                 relay.check(request)
+                return await handler(request, **matched)
             except Failed as error:
                 return problem(error.failure, new_stream_id())
-            return await handler(request, **matched)
 
         return checked
 
@@ -138,6 +167,8 @@ def create_app(
     cors_origins: str | Iterable[str] | None = None,
     allowed_hosts: str | Iterable[str] | None = None,
     verify: Verify | None = None,
+    resume: bool | str | None = None,
+    resume_owner_headers: Iterable[str] | str | None = None,
     name: str | None = None,
     **settings: float | None,
 ) -> Sanic[Any, Any]:
@@ -155,13 +186,17 @@ def create_app(
     Web pages of other sites are refused, but those of `cors_origins`; and so is, over loopback, a Host that is not
     ours, but one of `allowed_hosts`, such as the name that a reverse proxy on this machine passes on (see
     `streamkit.relay.request.pages.Admission`).
-    `transport` is an httpx2 transport instead of our own. `settings` are the fields of `Deadlines`, `Limits`,
+    `resume=True` lets clients that were cut come back (`Last-Event-ID`, `GET /streams/<id>`): a stream goes on without
+    them for `resume_grace_s`, and is kept in memory; or in Redis, if its URL is given, where all workers find it. What
+    belongs to whom is told by `resume_owner_headers` (Authorization).
+    `transport` is an httpx2 transport instead of our own.
     `verify` says whose certificates the upstream may have: True (the system's), a file or folder of a CA, "env" for the
     one that `SSL_CERT_FILE` names, an `ssl.SSLContext`, or False (nobody is checked: whoever answers gets the key).
-    `Buffers` and `Tracing`, such as `idle_s=2` or `max_streams=100`. What is not given comes from the environment:
+    `settings` are the fields of `Deadlines`, `Limits`, `Buffers`, `Tracing`, `Retries` and `Resuming`, such as
+    `idle_s=2` or `max_streams=100`. What is not given comes from the environment:
     `STREAMKIT_UPSTREAM`, `STREAMKIT_PRESET`, `STREAMKIT_MODEL`, `UPSTREAM_API_KEY`, `STREAMKIT_TRACE`,
     `STREAMKIT_POLICY`, `STREAMKIT_CACERT`, `STREAMKIT_CORS_ORIGINS` and `STREAMKIT_ALLOWED_HOSTS` (with commas),
-    `STREAMKIT_IDLE_S`, …
+    `STREAMKIT_RESUME`, `STREAMKIT_REPLAY` (the Redis), `STREAMKIT_RESUME_OWNER_HEADERS`, `STREAMKIT_IDLE_S`, …
 
     Each call makes a new app under a new name (a Sanic app cannot be started twice). Keyword-only, so that
     `sanic streamkit.app:create_app --factory`, which offers its own arguments first, gets an app and not a confusion.
@@ -180,6 +215,8 @@ def create_app(
         cors_origins=cors_origins,
         allowed_hosts=allowed_hosts,
         verify=verify,
+        resume=resume,
+        resume_owner_headers=resume_owner_headers,
         **cast("Any", settings),
     )
     kept: Relay = blueprint.ctx.relay
@@ -208,8 +245,11 @@ async def _say_so(app: Sanic[Any, Any]) -> None:
     show_log()
     name, count = workers_of(app)
     log.info("relay ready: POST %s/ans%s", location, f" (worker {name})" if name else "")
-    if count > 1 and app.ctx.relay.taps is not None:
-        log.warning("each of the %d workers remembers the streams that it served: to find them, trace with one", count)
+    relay: Relay = app.ctx.relay
+    if count > 1 and relay.taps is not None:
+        log.warning(TRACE_WITH_ONE, count)
+    if count > 1 and relay.resumable is not None and not relay.resumable.replay.store.shared:
+        log.warning("each of the %d workers keeps its own streams: to resume them at any, name a Redis", count)
 
 
 async def _as_problem(_: Request, error: SanicException | Failed) -> HTTPResponse:
@@ -232,4 +272,5 @@ def _unknown(request: Request) -> Failure:
     )
 
 
+TRACE_WITH_ONE: Final = "each of the %d workers remembers the streams that it served: to find them, trace with one"
 UNKNOWN_STREAM: Final = Failure(Outcome("refused", 404), "unknown_stream", 404, "no stream of this id is remembered")

@@ -9,8 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from types import FrameType
 from typing import Any, Final, cast
 
 from sanic import Request, Sanic
@@ -21,9 +27,16 @@ from sanic.http import Http
 from sanic.http.constants import HTTP, Stage
 from sanic.response import BaseHTTPResponse
 from sanic.server.protocols.http_protocol import HttpProtocol
+from sanic.worker.constants import ProcessState
+from sanic.worker.manager import WorkerManager
+from sanic.worker.multiplexer import WorkerMultiplexer
+from sanic.worker.process import WorkerProcess
+
+from streamkit.errors import ServerError
 
 __all__ = [
     "NEVER_S",
+    "Workers",
     "abort_all",
     "announced_bytes",
     "app_registry",
@@ -34,6 +47,7 @@ __all__ = [
     "is_chunked",
     "is_listened_to",
     "is_touched_up",
+    "join_workers",
     "keep_plain",
     "local_address",
     "mark_serving",
@@ -43,6 +57,7 @@ __all__ = [
     "transport_of",
     "without_alt_svc",
     "without_response_timeout",
+    "worker_name",
     "workers_of",
 ]
 
@@ -238,6 +253,170 @@ def abort_all(server: Any) -> None:
     for connection in tuple(server.connections):
         if connection.transport is not None:
             connection.transport.abort()
+
+
+# --- Several workers ------------------------------------------------------------------------------------------------
+
+
+class Workers(WorkerManager):
+    """Sanic's worker manager, which runs `work` in `number` processes, one of Sanic's "servers" each.
+
+    `work` gets `given`, and by keyword `publisher` and `state`, for `join_workers`, and `report`: it sends (its name,
+    "") there once it answers requests, or (its name, why not). `context` makes the processes, by its `Process`.
+    `on_ready` is called once, when all answer; `on_lost` with what became of one that has ended unasked; `on_stop` when
+    no more will be started.
+
+    Not as Sanic does: it restarts who has ended (Sanic starts a worker anew only when it is asked to); it ends when it
+    is told so before all are ready (Sanic's then waits for ever); it waits for its workers as long as they have grace;
+    it kills none but its own (Sanic kills the process group, and whoever else is in it); its state is no process of its
+    own, and it prints nothing. It tells its workers by SIGTERM to end, as whoever stops a whole service does (systemd):
+    it then comes twice, where a second SIGINT would end their grace.
+
+    Relies on: `WorkerManager` calls `wait_for_ack` when it has started all, then `_sync_states` ten times a second, and
+    ends when `monitor_publisher` brought None, or "__TERMINATE__", for which it calls `shutdown`; it makes its
+    processes in its constructor, with a copy of the settings, and sets `shutdown_signal` there for SIGINT and SIGTERM.
+    `WorkerProcess.restart` replaces one that has ended; `_current_process` is what `context` has made. `worker_state`
+    may be any dict: here that of this process alone, of which each worker gets a copy when it begins.
+    """
+
+    START_S: Final = 60.0  # until all answer, on a slow machine
+    RESTART_S: Final = 1.0  # from one start of a worker to the next, however quickly it ends
+    STUCK_S: Final = 10.0  # beyond its grace, until a worker that does not end is killed
+    _POLL_S: Final = 0.05
+
+    def __init__(
+        self,
+        number: int,
+        work: Callable[..., None],
+        given: Mapping[str, object],
+        context: Any,
+        *,
+        on_ready: Callable[[], None],
+        on_lost: Callable[[str], None],
+        on_stop: Callable[[], None],
+    ) -> None:
+        self._on_ready, self._on_lost, self._on_stop = on_ready, on_lost, on_stop
+        self._asked = False
+        self._restarted: dict[str, float] = {}
+        self._why: dict[str, str] = {}
+        subscriber, publisher = Pipe()
+        self._reports, report = Pipe(duplex=False)
+        self._pipes: list[Connection] = [subscriber, publisher, self._reports, report]
+        state: dict[str, Any] = {}
+        settings = {**given, "publisher": publisher, "state": state, "report": report}
+        super().__init__(number, work, settings, context, (publisher, subscriber), state)
+
+    def serve(self, grace_s: float) -> list[int | None]:
+        """Run all, in the main thread, until a signal comes or one of them says that all shall end (`app.stop()`);
+        they then have `grace_s` for what is open. Nobody is left. Returns the exit codes. Raises ServerError where one
+        does not start.
+        """
+        try:
+            self.start()  # type: ignore[no-untyped-call]  # Sanic's
+            self.monitor()  # type: ignore[no-untyped-call]  # Sanic's
+            self._on_stop()
+            self.shutdown()
+            self._wait(grace_s + self.STUCK_S)
+            for process in self._alive():
+                self._on_lost(f"the worker {process.name} did not end, and is killed")
+            return [process.exitcode for process in self._all()]
+        finally:
+            for process in self._alive():
+                process._current_process.kill()
+            self._wait(self.STUCK_S)
+            for pipe in self._pipes:
+                pipe.close()
+
+    def wait_for_ack(self) -> None:
+        deadline = time.monotonic() + self.START_S
+        while not self._all_workers_ack():  # type: ignore[no-untyped-call]  # Sanic's
+            if self._asked:
+                return
+            alive = self._alive()
+            self._hear()  # what the others said before they ended is here by now
+            for process in self._all():
+                if process not in alive:
+                    why = self._why.get(process.name) or _ended(process.exitcode)
+                    raise ServerError(f"a worker {why}")
+            if time.monotonic() > deadline:
+                raise ServerError(f"the workers did not answer requests within {self.START_S:g} s")
+            time.sleep(self._POLL_S)
+        self._on_ready()
+
+    def _sync_states(self) -> None:
+        super()._sync_states()  # type: ignore[no-untyped-call]  # Sanic's
+        self._hear()
+        if not self._asked:
+            for process in self._all():
+                if process.state in (ProcessState.FAILED, ProcessState.COMPLETED):
+                    self._replace(process)
+
+    def _replace(self, process: WorkerProcess) -> None:
+        now = time.monotonic()
+        if now < self._restarted.get(process.name, 0.0) + self.RESTART_S:
+            return
+        self._restarted[process.name] = now
+        why = self._why.pop(process.name, "") or _ended(process.exitcode)
+        self._on_lost(f"the worker {process.name} {why}; another one takes its place")
+        process.restart()  # type: ignore[no-untyped-call]  # Sanic's
+
+    def _hear(self) -> None:
+        """What workers have said of their start."""
+        while self._reports.poll():
+            name, why = self._reports.recv()
+            if why:
+                self._why[name] = f"did not start: {why}"
+            else:
+                found = next((process for process in self._all() if process.name == name), None)
+                if found is not None and found.state < ProcessState.ACKED:
+                    found.set_state(ProcessState.ACKED)
+
+    def shutdown(self) -> None:
+        for process in self._alive():
+            process._current_process.terminate()
+        self._shutting_down = True
+
+    def shutdown_signal(self, number: int, frame: FrameType | None) -> None:
+        """The first lets `serve` go on to the end; a second SIGINT is passed on, as it ends the grace."""
+        del frame
+        if not self._asked:
+            self._asked = True
+            self.monitor_publisher.send(None)
+        elif number == signal.SIGINT:
+            for process in self._alive():
+                os.kill(process.pid, signal.SIGINT)
+
+    def _wait(self, within_s: float) -> None:
+        deadline = time.monotonic() + within_s
+        while self._alive() and time.monotonic() < deadline:
+            time.sleep(self._POLL_S)
+
+    def _all(self) -> list[WorkerProcess]:
+        return list(self.processes)
+
+    def _alive(self) -> list[WorkerProcess]:
+        return [process for process in self._all() if process.is_alive()]  # type: ignore[no-untyped-call]  # Sanic's
+
+
+def _ended(exit_code: int | None) -> str:
+    """How a process ended, in words."""
+    if exit_code is None or exit_code >= 0:
+        return f"ended by itself, with exit code {exit_code}"
+    names = {each.value: each.name for each in signal.Signals}  # not all that there are have one
+    return f"was ended by {names.get(-exit_code, f'signal {-exit_code}')}"
+
+
+def worker_name() -> str:
+    """Of this process, in a worker. Relies on: the manager sets it in the environment that a worker begins with."""
+    return os.environ.get("SANIC_WORKER_NAME", "")
+
+
+def join_workers(app: Sanic[Any, Any], publisher: Connection, state: dict[str, Any]) -> None:
+    """Make `workers_of(app)`, and in an app `app.stop()` and `app.m`, work in a process of `Workers`.
+
+    Relies on: `Sanic.multiplexer`, a `WorkerMultiplexer`, which talks to the manager by its publisher.
+    """
+    app.multiplexer = WorkerMultiplexer(publisher, state)
 
 
 # --- An app of our own ----------------------------------------------------------------------------------------------

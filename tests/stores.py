@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from streamkit.extractor.pieces import Piece
-from streamkit.relay.replay.end import End
+from streamkit.relay.replay.end import StreamEnd
 from streamkit.relay.replay.log import Log
 from streamkit.relay.replay.memory import MemoryStore
 from streamkit.relay.replay.redis import RedisStore
@@ -62,7 +62,7 @@ async def made(store: Store, claim: Claim | None = None) -> Log:
     return log
 
 
-async def fill(log: Log, pieces: Sequence[Piece], end: End | None = None, *, many: int = 3) -> None:
+async def fill(log: Log, pieces: Sequence[Piece], end: StreamEnd | None = None, *, many: int = 3) -> None:
     """As a producer does: as fast as it can, some pieces at once."""
     for start in range(0, len(pieces), many):
         batch = list(pieces[start : start + many])
@@ -70,7 +70,7 @@ async def fill(log: Log, pieces: Sequence[Piece], end: End | None = None, *, man
             await log.put(batch)
         if start % (50 * many) == 0:
             await asyncio.sleep(0)
-    await log.finish(end or End())
+    await log.finish(end or StreamEnd())
 
 
 @dataclass
@@ -85,7 +85,7 @@ class Reading:
     def __post_init__(self) -> None:
         self.reader = self.log.attach(self.position, self.in_flight)
 
-    async def run(self, upto: int | None = None) -> End | None:
+    async def run(self, upto: int | None = None) -> StreamEnd | None:
         """To the end, or until it has `upto` pieces."""
         reader = self.reader
         with reader:
@@ -106,7 +106,7 @@ class Reading:
         return True
 
 
-async def read(log: Log, position: int = 0) -> tuple[list[Piece], End | None]:
+async def read(log: Log, position: int = 0) -> tuple[list[Piece], StreamEnd | None]:
     """All that stands behind that piece, to the end."""
     reading = Reading(log, position)
     end = await asyncio.wait_for(reading.run(), 4 * SOON_S)

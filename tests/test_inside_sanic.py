@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import signal
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -24,11 +26,16 @@ from sanic.server.async_server import AsyncioServer
 from sanic.server.protocols.http_protocol import HttpProtocol
 from sanic.signals import Event
 from sanic.touchup.service import TouchUp
+from sanic.worker.constants import ProcessState
+from sanic.worker.manager import WorkerManager
 from sanic.worker.multiplexer import WorkerMultiplexer
+from sanic.worker.process import WorkerProcess
 
 from streamkit import inside_sanic
+from streamkit.errors import ServerError
 from streamkit.inside_sanic import (
     SEND_SIGNALS,
+    Workers,
     abort_all,
     announced_bytes,
     app_registry,
@@ -38,6 +45,7 @@ from streamkit.inside_sanic import (
     connection_tasks,
     is_chunked,
     is_listened_to,
+    join_workers,
     keep_plain,
     local_address,
     runner_location,
@@ -45,6 +53,7 @@ from streamkit.inside_sanic import (
     transport_of,
     without_alt_svc,
     without_response_timeout,
+    worker_name,
     workers_of,
 )
 from streamkit.serving.server import serve
@@ -101,6 +110,10 @@ def attributes(kind: type) -> set[str]:
         (AsyncioServer, ["before_stop", "after_stop"], "serve()", INSIDE),
         (Sanic, ["_app_registry", "unregister_app", "set_serving", "create_server", "prepare"], "serve()", INSIDE),
         (Sanic, ["signal_router", "shutdown_tasks", "tasks", "dispatch"], "serve(), and signals of sends", INSIDE),
+        (WorkerManager, ["start", "monitor", "wait_for_ack", "_all_workers_ack", "_sync_states"], "--workers", INSIDE),
+        (WorkerManager, ["shutdown", "shutdown_signal", "processes"], "--workers", INSIDE),
+        (WorkerProcess, ["restart", "is_alive", "exitcode", "set_state"], "--workers", INSIDE),
+        (ProcessState, ["ACKED", "FAILED", "COMPLETED"], "--workers", INSIDE),
         (Sanic, ["serve_location"], "apps beside Sanic Extensions, which ask at the start where they are", INSIDE),
     ],
     ids=lambda value: value.__name__ if isinstance(value, type) else None,
@@ -432,6 +445,182 @@ def test_workers_know_each_other_by_name() -> None:
         app.multiplexer = WorkerMultiplexer(cast("Any", None), state)
         needs(alone == ("", 1), "Sanic.multiplexer of an app without workers", "GET /streams/<id>/taps")
         needs(workers_of(app)[1] == 2, "WorkerMultiplexer.workers", "GET /streams/<id>/taps of several workers")
+
+
+class FakeProcess:
+    """What Sanic's manager takes for a process: `began` is done when it starts, and it ends when it is told to."""
+
+    started: list[FakeProcess]
+    began: Callable[[FakeProcess], object]
+
+    def __init__(self, *, name: str, target: object, kwargs: dict[str, Any], daemon: bool) -> None:
+        del target, daemon
+        self.name, self.given = name, kwargs
+        self.pid: int | None = None
+        self.exitcode: int | None = None
+        self.told: list[str] = []
+
+    def start(self) -> None:
+        self.own_name = worker_name()
+        self.started.append(self)
+        self.pid = len(self.started)
+        type(self).began(self)
+
+    def answer(self) -> None:
+        self.given["report"].send((self.name, ""))
+
+    def end(self, exitcode: int) -> None:
+        self.exitcode = exitcode
+
+    def is_alive(self) -> bool:
+        return self.pid is not None and self.exitcode is None
+
+    def terminate(self) -> None:
+        self.told.append("terminate")
+        self.end(0)
+
+    def kill(self) -> None:
+        self.told.append("kill")
+        self.end(-9)
+
+
+@pytest.fixture
+def signal_handlers() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@contextmanager
+def managed(began: Callable[[FakeProcess], object]) -> Iterator[tuple[Workers, list[FakeProcess], list[str]]]:
+    """Two workers that are none, all that were started, and what the manager has said. It is told to end when they are
+    ready.
+    """
+    said: list[str] = []
+
+    def ready() -> None:
+        said.append("ready")
+        signal.raise_signal(signal.SIGTERM)
+
+    kind = type("Fake", (FakeProcess,), {"started": [], "began": staticmethod(began)})
+    yield (
+        Workers(
+            2,
+            print,
+            {"of ours": 1},
+            SimpleNamespace(Process=kind),
+            on_ready=ready,
+            on_lost=said.append,
+            on_stop=lambda: said.append("stopping"),
+        ),
+        kind.started,  # type: ignore[attr-defined]  # as made above
+        said,
+    )
+
+
+@pytest.mark.usefixtures("signal_handlers")
+class TestWorkers:
+    def test_they_are_ready_when_all_answer_and_end_when_a_signal_comes(self) -> None:
+        with managed(FakeProcess.answer) as (manager, started, said):
+            needs(manager.serve(0) == [0, 0], "WorkerProcess.exitcode", "--workers")
+        names = ["Sanic-Server-0-0", "Sanic-Server-1-0"]
+        needs([each.own_name for each in started] == names, "SANIC_WORKER_NAME", "--workers")
+        needs(said == ["ready", "stopping"], f"WorkerManager.monitor ({said})", "--workers")
+        needs([each.told for each in started] == [["terminate"]] * 2, "WorkerManager.processes", "--workers")
+        needs(all(each.given["of ours"] == 1 for each in started), "WorkerManager's settings", "--workers")
+        needs(set(started[0].given["state"]) >= {*names}, "WorkerManager.worker_state", "GET /streams/<id>/taps")
+
+    def test_one_that_has_ended_is_started_again(self) -> None:
+        def began(process: FakeProcess) -> None:
+            process.answer()
+            if len(process.started) == 3:
+                signal.raise_signal(signal.SIGTERM)
+
+        with managed(began) as (manager, started, said):
+            manager._on_ready = lambda: started[1].end(-9)
+            manager.serve(0)
+        needs([each.name for each in started[1:]] == ["Sanic-Server-1-0"] * 2, "WorkerProcess.restart", "--workers")
+        assert said == ["the worker Sanic-Server-1-0 was ended by SIGKILL; another one takes its place", "stopping"]
+
+    def test_one_that_ends_again_and_again_is_started_at_most_once_a_second(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        now = 100.0
+        monkeypatch.setattr(inside_sanic, "time", SimpleNamespace(monotonic=lambda: now))
+        with managed(FakeProcess.answer) as (manager, started, said):
+            cast("Any", manager).start()
+            for _ in range(30):  # three seconds
+                started[-1].end(1)
+                manager._sync_states()
+                now += 0.1
+        assert len(started) == 2 + 3
+        assert (
+            said == ["the worker Sanic-Server-1-0 ended by itself, with exit code 1; another one takes its place"] * 3
+        )
+
+    @pytest.mark.parametrize(
+        ("exit_code", "how"),
+        [(0, "ended by itself, with exit code 0"), (-15, "was ended by SIGTERM"), (-40, "was ended by signal 40")],
+    )
+    def test_it_is_said_how_one_has_ended(self, exit_code: int, how: str) -> None:
+        with managed(FakeProcess.answer) as (manager, started, said):
+            cast("Any", manager).start()
+            started[0].end(exit_code)
+            manager._sync_states()
+        assert said == [f"the worker Sanic-Server-0-0 {how}; another one takes its place"]
+
+    def test_one_that_says_why_it_did_not_start_ends_all(self) -> None:
+        def began(process: FakeProcess) -> None:
+            if len(process.started) == 1:
+                process.given["report"].send((process.name, "no database"))
+                process.end(1)
+
+        with managed(began) as (manager, started, said), pytest.raises(ServerError, match="did not start: no database"):
+            manager.serve(0)
+        assert (started[1].told, said) == (["kill"], [])
+
+    def test_one_that_is_lost_before_all_are_ready_ends_all(self) -> None:
+        def began(process: FakeProcess) -> None:
+            process.end(-9) if len(process.started) == 2 else process.answer()
+
+        with managed(began) as (manager, started, _), pytest.raises(ServerError, match="a worker was ended by SIGKILL"):
+            manager.serve(0)
+        assert started[0].told == ["kill"]
+
+    def test_those_that_never_answer_are_not_waited_for_without_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Workers, "START_S", 0.0)
+        with (
+            managed(lambda _: None) as (manager, started, _),
+            pytest.raises(ServerError, match="did not answer requests within 0 s"),
+        ):
+            manager.serve(0)
+        assert [each.told for each in started] == [["kill"]] * 2
+
+    def test_a_signal_before_all_are_ready_is_heard(self) -> None:
+        with managed(lambda _: signal.raise_signal(signal.SIGINT)) as (manager, _, said):
+            manager.serve(0)
+        needs(said == ["stopping"], f"WorkerManager.monitor ({said})", "--workers")
+
+    def test_one_that_does_not_end_is_killed_and_that_is_said(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Workers, "STUCK_S", 0.0)
+        monkeypatch.setattr(FakeProcess, "terminate", lambda self: self.told.append("terminate"))
+        with managed(FakeProcess.answer) as (manager, started, said):
+            manager.serve(0)
+        assert [each.told for each in started] == [["terminate", "kill"]] * 2
+        assert said[2:] == [f"the worker Sanic-Server-{number}-0 did not end, and is killed" for number in (0, 1)]
+
+    def test_an_app_in_one_of_them_can_end_all(self) -> None:
+        with managed(FakeProcess.answer) as (manager, started, said), app_of_its_own() as app:
+
+            def ready() -> None:
+                join_workers(app, started[0].given["publisher"], started[0].given["state"])
+                cast("Any", app).multiplexer.terminate()
+
+            manager._on_ready = ready
+            manager.serve(0)
+            needs(workers_of(app)[1] == 2, "WorkerMultiplexer.workers", "GET /streams/<id>/taps of several workers")
+        needs(said == ["stopping"], "what app.stop() says to the manager", "--workers")
 
 
 def test_every_name_that_is_relied_on_is_looked_at_here() -> None:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from streamkit.cli.arguments import json_object, port
+from streamkit.cli.arguments import count, json_object, port
+from streamkit.errors import ConfigError
 from streamkit.presets import presets
 from streamkit.relay.settings import options
+
+if TYPE_CHECKING:
+    from sanic import Sanic
+
+    from streamkit.relay.relay import Relay
 
 __all__ = ["add_serve"]
 
@@ -24,6 +31,13 @@ def add_serve(commands: Any) -> None:
     serve.add_argument("--host", default="127.0.0.1", help="address to bind (default: %(default)s)")
     serve.add_argument("--port", type=port, default=8000, help="port to bind, 0 for a free one (default: %(default)s)")
     serve.add_argument("--unix", metavar="PATH", help="a unix socket instead of host and port")
+    serve.add_argument(
+        "--workers",
+        type=count,
+        default=1,
+        metavar="N",
+        help="how many processes serve; limits such as --max-streams are of each (default: %(default)s)",
+    )
     serve.add_argument("--upstream", metavar="URL", help="the provider's full endpoint")
     serve.add_argument(
         "--preset", metavar="NAME", help=f"how it is asked and read: {', '.join(presets())} (default: seed)"
@@ -68,8 +82,27 @@ def add_serve(commands: Any) -> None:
         help="what is done for a client that cannot keep up: pause, buffer(BYTES), coalesce(BYTES), latest or "
         "disconnect(S) (default: pause; environment: STREAMKIT_POLICY)",
     )
+    serve.add_argument(
+        "--resume",
+        action="store_true",
+        default=None,
+        help="a client that was cut can come back: streams are kept, in memory (environment: STREAMKIT_RESUME=1)",
+    )
+    serve.add_argument(
+        "--replay",
+        metavar="URL",
+        help="keep them in this Redis instead, as redis://127.0.0.1:6379/0, where all workers find them; implies "
+        "--resume (environment: STREAMKIT_REPLAY)",
+    )
+    serve.add_argument(
+        "--resume-owner-header",
+        metavar="NAME",
+        action="append",
+        help="who may read a stream is told by this header instead of Authorization; may be repeated "
+        "(environment: STREAMKIT_RESUME_OWNER_HEADERS, with commas)",
+    )
     for option in options():
-        off = "" if option.kind is int else ", 0 = off"
+        off = "" if option.kind is int or option.name.startswith("resume") else ", 0 = off"
         serve.add_argument(
             option.flag,
             type=option.kind,
@@ -80,37 +113,73 @@ def add_serve(commands: Any) -> None:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    from streamkit.app import create_app
     from streamkit.relay.log import show_log
     from streamkit.relay.relay import Relay
     from streamkit.serving.foreground import run_forever
     from streamkit.serving.listener import WILDCARDS
+    from streamkit.serving.workers import run_workers
 
+    relay = _relay_arguments(arguments)
+    kept = Relay(**relay)  # says now what is wrong with the settings
+    workers: int = arguments.workers
+    show_log()
+    if workers > 1:
+        _check_workers(kept, workers)
+
+    def ready(url: str) -> None:
+        everywhere = not arguments.unix and arguments.host in WILDCARDS
+        where = f" on every address of this machine ({arguments.host}), from here" if everywhere else ""
+        many = f"{workers} workers; " if workers > 1 else ""
+        print(f"streamkit relay ready{where}: POST {url}/ans   ({many}Ctrl-C stops it)", flush=True)
+
+    run = run_forever if workers == 1 else partial(run_workers, workers=workers)
+    run(
+        partial(_logging_app, **relay),
+        host=arguments.host,
+        port=arguments.port,
+        unix=arguments.unix,
+        grace_s=kept.settings.deadlines.grace_s,
+        on_ready=ready,
+    )
+    return 0
+
+
+def _relay_arguments(arguments: argparse.Namespace) -> dict[str, Any]:
+    """All that the relay is given, to be pickled for the workers. Its key is not among them: it stays in the
+    environment.
+    """
     relay: dict[str, Any] = {
         name: getattr(arguments, name)
         for name in ("upstream", "preset", "model", "extra", "reasoning", "trace", "policy")
     }
     relay |= {option.name: getattr(arguments, option.name) for option in options()}
     relay["verify"] = arguments.cacert
+    relay["resume"] = arguments.replay or arguments.resume
+    relay["resume_owner_headers"] = arguments.resume_owner_header
     if arguments.cors_origin:
         relay["cors_origins"] = arguments.cors_origin
     if arguments.allow_host:
         relay["allowed_hosts"] = arguments.allow_host
-    grace_s = Relay(**relay).settings.deadlines.grace_s  # also says now what is wrong with the settings
+    return relay
+
+
+def _check_workers(relay: Relay, workers: int) -> None:
+    """What several workers cannot do, as each has only what it served itself: said, or refused, before they start."""
+    from streamkit.app import TRACE_WITH_ONE
+
+    if relay.taps is not None:
+        logging.getLogger("streamkit.server").warning(TRACE_WITH_ONE, workers)
+    if relay.resumable is not None and not relay.resumable.replay.store.shared:
+        raise ConfigError(
+            f"expected --replay redis://… for streams that can be resumed with {workers} workers: what one of them "
+            "keeps in its memory, the others cannot find"
+        )
+
+
+def _logging_app(**relay: Any) -> Sanic[Any, Any]:
+    """The relay's app, in whichever process: one of several logs as the first one does."""
+    from streamkit.app import create_app
+    from streamkit.relay.log import show_log
 
     show_log()
-
-    def ready(url: str) -> None:
-        everywhere = not arguments.unix and arguments.host in WILDCARDS
-        where = f" on every address of this machine ({arguments.host}), from here" if everywhere else ""
-        print(f"streamkit relay ready{where}: POST {url}/ans   (Ctrl-C stops it)", flush=True)
-
-    run_forever(
-        partial(create_app, **relay),
-        host=arguments.host,
-        port=arguments.port,
-        unix=arguments.unix,
-        grace_s=grace_s,
-        on_ready=ready,
-    )
-    return 0
+    return create_app(**relay)

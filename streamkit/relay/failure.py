@@ -20,7 +20,8 @@ class Failure:
     """How a stream failed: its outcome, a stable `code`, and the status if no byte has left yet.
 
     All but the outcome's detail and `why` is told to clients: `detail` quotes nothing that a client or an upstream
-    said. `why` is for the log: what the upstream said, perhaps.
+    said. `why` is for the log: what the upstream said, perhaps. `unnamed`: the answer does not even hold the stream's
+    id, so that all answers of this failure are equal.
     """
 
     outcome: Outcome
@@ -29,6 +30,7 @@ class Failure:
     detail: str
     retry_after_s: int | None = None
     why: str = field(default="", repr=False)
+    unnamed: bool = False
 
     @classmethod
     def of_request(cls, status: int, code: str, detail: str) -> Self:

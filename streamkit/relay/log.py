@@ -49,6 +49,10 @@ class StreamRecord:
     keeps the numbers from `format` on; an outcome that nobody has named is that the client left. `why` says more of a
     failure than its code, in the upstream's words perhaps: masked (`streamkit.reasons`), and logged only; so are the
     `notes`, what its source left out of the text or doubts about it.
+
+    Where streams can be resumed, a stream and its answers are told apart by their `role`: "stream" for what was asked
+    of the upstream, "answer" for what one client got of it, `after` so many pieces that it had before. `label` is the
+    name that the client gave it.
     """
 
     stream_id: str
@@ -65,20 +69,24 @@ class StreamRecord:
     wrote_bytes: int = 0
     held_ns: int = 0
     first_piece_ns: int = 0
+    role: str = ""
+    label: str = ""
+    after: int = 0
     started_ns: int = field(default_factory=time.monotonic_ns)
 
     def ended(self, outcome: Outcome, code: str, status: int | None) -> None:
         """How it ended; `status` is that of a whole answer, if there was one."""
         self.outcome = outcome
         self.code = code
-        self.status = status
+        self.status = self.status if status is None else status
 
     def write(self) -> dict[str, Any]:
         """Log it; the stream is over. Returns what was logged, as JSON values, but for `why` and `notes`, which are
         logged only.
         """
         line = self._line()
-        more = {name: told for name, told in (("why", self.why), ("notes", self.notes)) if told}
+        optional = ("role", "after", "label", "why", "notes")
+        more = {name: told for name in optional if (told := getattr(self, name))}
         log.info("%s", orjson.dumps({**line, **more}).decode())
         return line
 
@@ -88,7 +96,7 @@ class StreamRecord:
             "outcome": str(self.outcome),
             "code": self.code,
             "finish_reason": self.finish_reason,
-            "status": 200 if self.first_piece_ns else self.status,
+            "status": self.status,
             "format": self.format,
             "policy": self.policy,
             "duration_ms": self._after_ms(time.monotonic_ns()),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Final
 
 import httpx2
@@ -18,15 +20,19 @@ from streamkit.inside_sanic import local_address, without_response_timeout
 from streamkit.outcome import Outcome
 from streamkit.presets import PresetLike
 from streamkit.presets import preset as find_preset
-from streamkit.presets.asking import UpstreamRequest
 from streamkit.relay.delivery.answer import problem, refusal
 from streamkit.relay.delivery.deliver import Delivery, Ended, refused
 from streamkit.relay.delivery.policy import Policy
 from streamkit.relay.failure import SHUT_DOWN, Failed, Failure
 from streamkit.relay.log import StreamRecord
+from streamkit.relay.replay.memory import MemoryStore
+from streamkit.relay.replay.redis import RedisStore
+from streamkit.relay.replay.replay import Replay
+from streamkit.relay.replay.store import Store
 from streamkit.relay.request.pages import Admission
-from streamkit.relay.request.receive import receive_fields
-from streamkit.relay.settings import flag, settings_from
+from streamkit.relay.request.receive import receive_fields, receive_nothing
+from streamkit.relay.resumable import Resumable
+from streamkit.relay.settings import Resuming, flag, settings_from
 from streamkit.relay.sources.llm import llm
 from streamkit.relay.sources.upstream import Upstream
 from streamkit.relay.stream import Stream
@@ -38,6 +44,12 @@ __all__ = ["Relay"]
 
 FIELD: Final = "chat_history"
 """The field of a request that holds the question."""
+
+OWNER_HEADERS: Final = ("authorization",)
+"""By which a stream's owner is told from others."""
+HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")  # RFC 9110 section 5.6.2
+SEND_BUFFER_BYTES: Final = 1 << 16
+"""Where streams can be resumed and nothing else is said."""
 
 END_S: Final = 0.5
 """How long a stop waits for its streams' last words."""
@@ -65,6 +77,8 @@ class Relay:
         cors_origins: str | Iterable[str] | None = None,
         allowed_hosts: str | Iterable[str] | None = None,
         verify: Verify | None = None,
+        resume: bool | str | None = None,
+        resume_owner_headers: Iterable[str] | str | None = None,
         **settings: float | None,
     ) -> None:
         env = os.environ
@@ -72,6 +86,11 @@ class Relay:
         if not url:
             raise ConfigError("no upstream: pass upstream=URL, --upstream URL, or set STREAMKIT_UPSTREAM")
         self.settings = settings_from(settings, env)
+        resumes = _resumes(resume, env)
+        if resumes and not self.settings.buffers.send_buffer_bytes:  # what may be lost with a connection is bounded
+            self.settings = self.settings._replace(
+                buffers=replace(self.settings.buffers, send_buffer_bytes=SEND_BUFFER_BYTES)
+            )
         self.policy = Policy.of(policy or env.get("STREAMKIT_POLICY") or "pause")
         self.taps = TapLog() if (flag(env, "STREAMKIT_TRACE") if trace is None else trace) else None
         self.admission = Admission(
@@ -91,24 +110,68 @@ class Relay:
         )
         self._running: set[Stream] = set()
         self.served = 0
+        self.resumable: Resumable | None = None
+        """Its streams, where they can be resumed."""
+        if resumes:
+            names = resume_owner_headers or env.get("STREAMKIT_RESUME_OWNER_HEADERS") or OWNER_HEADERS
+            self.resumable = Resumable(
+                Replay(_store(resumes, self.settings.resuming), self.settings),
+                self.upstream,
+                self.policy,
+                _header_names(names),
+                self.taps,
+                self._gauged,
+            )
 
     def __repr__(self) -> str:
         return f"<Relay preset={self.upstream.preset.name!r} live={self.live} served={self.served}>"
 
     @property
     def live(self) -> int:
-        """Streams that are running."""
+        """Answers that are running."""
         return len(self._running)
+
+    @property
+    def producing(self) -> int:
+        """Streams that are asked of the upstream for a log, whoever reads it."""
+        return 0 if self.resumable is None else self.resumable.replay.producing
+
+    async def open(self) -> None:
+        """What belongs to the running loop."""
+        await self.upstream.open()
+        if self.resumable is not None:
+            await self.resumable.replay.open()
+
+    async def close(self) -> None:
+        """Let go of all of it: what is still asked of the upstream, with nobody there to hear it, too."""
+        if self.resumable is not None:
+            await self.resumable.replay.close()
+        await self.upstream.close()
 
     async def answer(self, request: Request) -> HTTPResponse | None:
         """`POST /ans`: one stream, from its request to its log line."""
+        return await self._answered(request, self._posted, traced=not request.headers.get("last-event-id"))
+
+    async def go_on(self, request: Request, stream_id: str) -> HTTPResponse | None:
+        """`GET /streams/<id>`: one more answer of a stream that can be resumed."""
+        assert self.resumable is not None  # noqa: S101  # else there is no such route
+        resumable = self.resumable
+
+        async def got(request: Request, stream: Stream) -> Ended:
+            return await resumable.get(request, stream, stream_id)
+
+        return await self._answered(request, got, traced=False)
+
+    async def _answered(
+        self, request: Request, ask: Callable[[Request, Stream], Awaitable[Ended]], *, traced: bool
+    ) -> HTTPResponse | None:
         try:
             self.check(request)
         except Failed as error:
             return self._turned_away(error.failure)
-        stream = self._begun(request)
+        stream = self._begun(request, traced=traced)
         try:
-            ended = await self._ended(request, stream)
+            ended = await self._ended(request, stream, ask)
             stream.record.ended(ended.outcome, ended.code, None if ended.response is None else ended.response.status)
         except SanicException as error:  # a malformed Accept, say; the app's error handler answers
             failure = refusal(error)
@@ -124,8 +187,14 @@ class Relay:
 
     async def end_streams(self) -> None:
         """The grace of a shutdown is over: let each stream that runs say so and end, within half a second in all."""
+        if self.resumable is not None:  # their logs end, and with them those who read them
+            await self.resumable.replay.end_all()
+            await self._none_runs()
         for stream in tuple(self._running):
             stream.stop()
+        await self._none_runs()
+
+    async def _none_runs(self) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(END_S):
                 while self._running:  # noqa: ASYNC110  # their tasks live longer: they are their connections'
@@ -138,15 +207,12 @@ class Relay:
         record.write()
         return problem(failure, record.stream_id)
 
-    async def _ended(self, request: Request, stream: Stream) -> Ended:
+    async def _ended(
+        self, request: Request, stream: Stream, ask: Callable[[Request, Stream], Awaitable[Ended]]
+    ) -> Ended:
         try:
             with self._counted(stream), without_response_timeout(request):
-                question = await self._question(request, stream)
-                delivery = Delivery(request, stream, self.policy)
-                source = llm(self.upstream, question, delivery.into)
-                del question  # a long conversation is not held for as long as its answer takes
-                with self._gauged(stream, delivery):
-                    return await delivery.run(source)
+                return await ask(request, stream)
         except Failed as error:
             return refused(error.failure, stream)
         except asyncio.CancelledError:
@@ -154,31 +220,64 @@ class Relay:
                 raise
             return refused(SHUT_DOWN, stream)
 
+    async def _posted(self, request: Request, stream: Stream) -> Ended:
+        limits, deadlines = self.settings.limits, self.settings.deadlines
+        max_bytes, within_s = limits.max_body_bytes, deadlines.body_s
+        resumable = self.resumable
+        if resumable is not None and (at := resumable.cursor(request)) is not None:
+            await receive_nothing(request, max_bytes=max_bytes, within_s=within_s)
+            return await resumable.go_on(request, stream, at)
+        fields = await receive_fields(request, [FIELD], max_bytes=max_bytes, within_s=within_s)
+        question = self.upstream.question(fields[FIELD])
+        if resumable is not None:
+            answering = await resumable.ask(request, stream, fields, question)
+            del fields, question
+            return await answering
+        delivery = Delivery(request, stream, self.policy)
+        source = llm(self.upstream, question, delivery.into)
+        del fields, question  # a long conversation is not held for as long as its answer takes
+        with self._gauged(stream, delivery):
+            return await delivery.run(source)
+
     # --- What stands around a stream ---------------------------------------------------------------------------------
 
-    def _begun(self, request: Request) -> Stream:
-        """A stream under its own name: where it is traced, the client's, unless another one is called so."""
-        if self.taps is None:
-            return Stream(StreamRecord(new_stream_id()), None, self.settings)
-        name = stream_id_from(request.headers.get(STREAM_ID_HEADER))
-        if self.taps.get(name) is not None:
+    def _begun(self, request: Request, *, traced: bool) -> Stream:
+        """A stream under its own name: where it is traced, the client's, unless another one is called so. Where it can
+        be resumed, its name is a secret, and ours.
+        """
+        given = request.headers.get(STREAM_ID_HEADER)
+        if self.taps is None or not traced:
             name = new_stream_id()
+        else:
+            name = new_stream_id() if self.resumable is not None else stream_id_from(given)
+            if self.taps.get(name) is not None:
+                name = new_stream_id()
+        record = StreamRecord(name)
+        if self.resumable is not None:
+            record.role = "answer"
+            record.label = given if given is not None and stream_id_from(given) == given else ""
+        if self.taps is None or not traced:
+            return Stream(record, None, self.settings)
         taps = self.taps.open(name)
         taps.mark("relay.asked", time.monotonic_ns())
-        return Stream(StreamRecord(name), taps, self.settings)
+        return Stream(record, taps, self.settings)
 
     def _close(self, stream: Stream) -> None:
         """Say what became of it: in the log, and beside its taps."""
         stream.record.why = self.upstream.masked(stream.record.why)
         word = stream.record.write()
-        if self.taps is not None and stream.taps is not None:
+        if self.taps is None or stream.taps is None:
+            return
+        if self.resumable is not None:
+            self.resumable.answered(stream.taps, word)
+        else:
             stream.taps.word = word
             self.taps.close(stream.taps)
 
     @contextlib.contextmanager
     def _counted(self, stream: Stream) -> Iterator[None]:
         """One of those that run. Raises Failed if there are as many as may be."""
-        if self.live >= self.settings.limits.max_streams:
+        if max(self.live, self.producing) >= self.settings.limits.max_streams:
             raise Failed(BUSY)
         self._running.add(stream)
         try:
@@ -193,10 +292,24 @@ class Relay:
         stream.taps.gauges = Gauges(self._sampler.every_ns)
         return self._sampler.watch(stream.taps.gauges, delivery.queues.read, delivery.queues.busy)
 
-    async def _question(self, request: Request, stream: Stream) -> UpstreamRequest:
-        limits, deadlines = stream.settings.limits, stream.settings.deadlines
-        fields = await receive_fields(request, [FIELD], max_bytes=limits.max_body_bytes, within_s=deadlines.body_s)
-        return self.upstream.question(fields[FIELD])
+
+def _resumes(given: bool | str | None, env: Mapping[str, str]) -> bool | str:
+    """Whether streams can be resumed: True in memory, or by way of the Redis of that URL."""
+    if given is not None:
+        return given
+    return env.get("STREAMKIT_REPLAY") or flag(env, "STREAMKIT_RESUME")
+
+
+def _store(resumes: bool | str, settings: Resuming) -> Store:
+    return RedisStore(resumes, settings) if isinstance(resumes, str) else MemoryStore(settings)
+
+
+def _header_names(given: Iterable[str] | str) -> tuple[str, ...]:
+    names = given.split(",") if isinstance(given, str) else given
+    found = tuple(name.strip().lower() for name in names)
+    if not found or not all(map(HEADER_NAME.fullmatch, found)):
+        raise ConfigError(f"expected names of headers as resume_owner_headers, such as X-User, got {given!r}")
+    return found
 
 
 def _sampler(gauge_ms: float, *, traced: bool) -> Sampler | None:

@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from streamkit.errors import ServerError
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from streamkit.serving.factory import Factory
+    from streamkit.serving.listener import Listener
 
-__all__ = ["run_forever"]
+__all__ = ["Signals", "check_main_thread", "run_forever", "serve_alone", "signals_ask"]
 
 GC_OBJECTS = 20_000  # new container objects between two garbage collections: about 2 MB that may wait for one
 
@@ -43,23 +45,40 @@ def run_forever(
     inside a running loop (`serve()` is for those), when the address is taken, or when the factory fails. The process
     belongs to this server: Sanic is compiled for its app, and an app served later in the same process misses signals.
     """
-    if threading.current_thread() is not threading.main_thread() or _in_loop():
-        raise ServerError(
-            "run_forever() needs the main thread and no running loop; in a notebook or thread use serve()"
-        )
+    check_main_thread("run_forever()")
     check_factory(factory)
     check_loop(loop)
     stop = StopRequest()
-    with _signals_ask(stop, grace_s) as signals:
+    with signals_ask(stop, grace_s) as signals:
         listener = listen(host, port, unix)
-        try:
-            app = build(factory, alone=True)
-        except BaseException:
-            listener.close()
-            raise
-        signals.serving = True
-        with _collecting_seldom():
-            run_app(app, listener, stop, loop=loop, on_ready=lambda: on_ready(listener.url) if on_ready else None)
+        ready = None if on_ready is None else partial(on_ready, listener.url)
+        serve_alone(factory, listener, stop, signals, loop=loop, on_ready=ready)
+
+
+def check_main_thread(what: str) -> None:
+    """Raise ServerError, which calls it `what`, where signals cannot be had, or a loop runs already."""
+    if threading.current_thread() is not threading.main_thread() or _in_loop():
+        raise ServerError(f"{what} needs the main thread and no running loop; in a notebook or thread use serve()")
+
+
+def serve_alone(
+    factory: Factory,
+    listener: Listener,
+    stop: StopRequest,
+    signals: Signals,
+    *,
+    loop: str = "auto",
+    on_ready: Callable[[], None] | None = None,
+) -> None:
+    """Serve in a process that does nothing else, until `stop` is asked. Closes the listener, whatever happens."""
+    try:
+        app = build(factory, alone=True)
+    except BaseException:
+        listener.close()
+        raise
+    signals.serving = True
+    with _collecting_seldom():
+        run_app(app, listener, stop, loop=loop, on_ready=on_ready)
 
 
 @contextmanager
@@ -89,7 +108,9 @@ def _in_loop() -> bool:
     return True
 
 
-class _Signals:
+class Signals:
+    """A handler of SIGTERM and SIGINT: until `serving`, the process ends; then the server is asked to stop."""
+
     def __init__(self, stop: StopRequest, grace_s: float) -> None:
         self.serving = False
         self._stop = stop
@@ -114,8 +135,9 @@ class _Signals:
 
 
 @contextmanager
-def _signals_ask(stop: StopRequest, grace_s: float) -> Iterator[_Signals]:
-    signals = _Signals(stop, grace_s)
+def signals_ask(stop: StopRequest, grace_s: float) -> Iterator[Signals]:
+    """SIGTERM and SIGINT ask `stop`, within `grace_s`; a second SIGINT ends at once."""
+    signals = Signals(stop, grace_s)
     before = {number: signal.signal(number, signals) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield signals

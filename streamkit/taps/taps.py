@@ -50,8 +50,8 @@ MAX_GAUGED: Final = 50  # of those that have ended: a table of gauges is up to 1
 
 
 def new_stream_id() -> str:
-    """A name for a stream that nobody can guess."""
-    return secrets.token_hex(8)
+    """A name for a stream that nobody can guess: 128 random bits."""
+    return secrets.token_hex(16)
 
 
 def stream_id_from(given: str | None) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import pickle
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -29,11 +31,13 @@ def told_when_ready(
     def told(*arguments: str, url: str = "http://127.0.0.1:8000") -> tuple[str, dict[str, Any]]:
         given: dict[str, Any] = {}
 
-        def ready(factory: Any, *, on_ready: Callable[[str], None], **_: object) -> None:
-            given.update(factory.keywords)
+        def ready(factory: Any, *, workers: int = 1, on_ready: Callable[[str], None], **_: object) -> None:
+            given.update(pickle.loads(pickle.dumps(factory)).keywords)  # noqa: S301  # as it goes to a worker
+            given["workers"] = workers
             on_ready(url)
 
         monkeypatch.setattr("streamkit.serving.foreground.run_forever", ready)
+        monkeypatch.setattr("streamkit.serving.workers.run_workers", ready)
         assert main(["serve", "--upstream", "http://127.0.0.1:9/", *arguments]) == 0
         return capsys.readouterr().out, given
 
@@ -77,3 +81,34 @@ def test_pages_and_names_that_are_let_in_go_to_the_relay(told_when_ready: Any) -
     assert (given["cors_origins"], given["allowed_hosts"]) == (["https://a.test", "https://b.test"], ["relay.test"])
     _, given = told_when_ready()
     assert {"cors_origins", "allowed_hosts"} & set(given) == set()
+
+
+def test_several_workers_get_what_one_gets(told_when_ready: Any) -> None:
+    options = ["--idle-s", "2", "--extra", '{"top_k": 1}', "--policy", "latest", "--cors-origin", "https://a.test"]
+    told, many = told_when_ready("--workers", "4", *options)
+    assert told == "streamkit relay ready: POST http://127.0.0.1:8000/ans   (4 workers; Ctrl-C stops it)\n"
+    _, one = told_when_ready("--workers", "1", *options)
+    assert many == {**one, "workers": 4}
+    assert (many["idle_s"], many["extra"], many["policy"]) == (2.0, {"top_k": 1}, "latest")
+    assert "key" not in many  # each takes it from the environment
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "two", "1.5"])
+def test_a_number_of_workers_that_is_none_is_refused_at_once(number: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["serve", "--workers", number])
+    assert f"expected an integer >= 1, got '{number}'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("workers", "warned"), [("1", []), ("2", ["each of the 2 workers remembers"])])
+def test_traces_that_several_workers_would_keep_apart_are_warned_of(
+    workers: str, warned: list[str], told_when_ready: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        told_when_ready("--workers", workers, "--trace")
+    assert [message[:31] for message in caplog.messages] == warned
+
+
+def test_settings_that_make_no_sense_are_a_line_before_any_worker_starts(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--workers", "2", "--upstream", "http://127.0.0.1:9/", "--idle-s", "-1"]) == 2
+    assert "idle_s" in capsys.readouterr().err

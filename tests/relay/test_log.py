@@ -27,7 +27,7 @@ def test_what_is_returned_is_what_is_logged(caplog: pytest.LogCaptureFixture) ->
 
 
 def test_an_answer_that_began_was_told_200_whatever_became_of_it() -> None:
-    record = StreamRecord("s1", started_ns=5_000_000)
+    record = StreamRecord("s1", status=200, started_ns=5_000_000)
     record.first_piece_ns = 7_500_000
     assert record.write()["status"] == 200, "a client that left"
     record.ended(Outcome("truncated"), "upstream_truncated", None)

@@ -17,12 +17,13 @@ def test_every_deadline_and_limit_is_an_option_and_a_variable() -> None:
     assert flags["max_streams"] == ("--max-streams", "STREAMKIT_MAX_STREAMS")
     limits = {"max_streams", "max_body_bytes", "max_line_bytes", "max_event_bytes", "max_pending_bytes"}
     buffers = {"send_buffer_bytes", "write_buffer_bytes", "receive_buffer_bytes", "read_ahead_bytes"}
-    assert set(NAMES) | limits | buffers | {"gauge_ms", "connect_retries", "retry_backoff_ms"} == set(flags)
+    resuming = {"resume_grace_s", "resume_keep_s", "resume_lease_s", "resume_max_bytes", "resume_max_total_bytes"}
+    assert resuming | set(NAMES) | limits | buffers | {"gauge_ms", "connect_retries", "retry_backoff_ms"} == set(flags)
 
 
 def test_what_is_given_wins_over_the_environment_and_that_over_the_default() -> None:
     env = {"STREAMKIT_IDLE_S": "2.5", "STREAMKIT_TOTAL_S": "9", "STREAMKIT_MAX_STREAMS": "7"}
-    deadlines, limits, buffers, _, _ = settings_from({"idle_s": 1, "head_s": None, "read_ahead_bytes": 0}, env)
+    deadlines, limits, buffers, *_ = settings_from({"idle_s": 1, "head_s": None, "read_ahead_bytes": 0}, env)
     assert deadlines == Deadlines(idle_s=1, total_s=9.0)
     assert limits == Limits(max_streams=7)
     assert buffers == Buffers(read_ahead_bytes=0)

@@ -64,7 +64,7 @@ def test_it_is_refused_before_its_body_has_come(upstream: RawServer) -> None:
 def test_a_name_that_was_rebound_reads_nothing(upstream: RawServer) -> None:
     rebound = {"host": "evil.example:8000", "origin": "http://evil.example:8000", "sec_fetch_site": "same-origin"}
     with relay(upstream) as url:
-        stream = exchange(url, request("/ans", ASK)).partition(b"x-stream-id: ")[2][:16].decode()
+        stream = exchange(url, request("/ans", ASK)).partition(b"x-stream-id: ")[2][:32].decode()
         assert b'"code":"foreign_host"' in exchange(url, request("/ans", ASK, **rebound))
         for path in ("/health", f"/streams/{stream}/taps"):
             head = f"GET {path} HTTP/1.1\r\nHost: "

@@ -17,7 +17,7 @@ from streamkit.extractor.pieces import Piece
 from streamkit.outcome import Outcome
 from streamkit.relay.failure import Failed
 from streamkit.relay.log import StreamRecord
-from streamkit.relay.replay.end import PRODUCER_LOST, STOPPED, STORE_LOST, End
+from streamkit.relay.replay.end import PRODUCER_LOST, STOPPED, STORE_LOST, StreamEnd
 from streamkit.relay.replay.produce import Producer
 from streamkit.relay.replay.redis import RedisStore
 from streamkit.relay.replay.store import Claim
@@ -83,9 +83,9 @@ def test_a_dead_worker_becomes_producer_lost_within_the_lease_behind_all_that_it
             await until(lambda: found.last == 5)
             await abandon(here)
             died = time.monotonic()
-            assert await reading == (words(5), End(PRODUCER_LOST))
+            assert await reading == (words(5), StreamEnd(PRODUCER_LOST))
             assert time.monotonic() - died < LEASE_S + 0.5
-            assert await read(await there.find(log.id, OWNER)) == (words(5), End(PRODUCER_LOST))
+            assert await read(await there.find(log.id, OWNER)) == (words(5), StreamEnd(PRODUCER_LOST))
 
     asyncio.run(main())
 
@@ -103,10 +103,10 @@ def test_who_asks_for_the_stream_of_a_dead_worker_is_told_at_once_and_its_claim_
             await until(lambda: begun.last == 1)
             await abandon(here)
             await asyncio.sleep(LEASE_S * 0.8)
-            assert (await there.find(empty.id, OWNER)).end == End(PRODUCER_LOST)
+            assert (await there.find(empty.id, OWNER)).end == StreamEnd(PRODUCER_LOST)
             assert (await there.create(fresh_id(), OWNER, claims[0])).fresh
             again = await there.create(fresh_id(), OWNER, claims[1])
-            assert (again.log.id, again.log.end) == (begun.id, End(PRODUCER_LOST))
+            assert (again.log.id, again.log.end) == (begun.id, StreamEnd(PRODUCER_LOST))
 
     asyncio.run(main())
 
@@ -124,16 +124,16 @@ def test_what_a_worker_that_was_thought_dead_writes_late_is_refused_by_redis_and
             await until(lambda: log.last == 5)
             with server.client() as client:
                 client.delete(f"streamkit:lease:{log.worker}")  # type: ignore[attr-defined]
-            assert (await there.find(log.id, OWNER)).end == End(PRODUCER_LOST)
+            assert (await there.find(log.id, OWNER)).end == StreamEnd(PRODUCER_LOST)
             assert log.offer(words(6)[5:])
             await until(lambda: log.end is not None)
-            assert (log.end, log.last, stopped) == (End(PRODUCER_LOST), 5, [log.id])
+            assert (log.end, log.last, stopped) == (StreamEnd(PRODUCER_LOST), 5, [log.id])
             with pytest.raises(Failed) as error:
                 await log.put(words(1))
             assert error.value.failure == PRODUCER_LOST
-            await log.finish(End())
+            await log.finish(StreamEnd())
             for store in (here, there):
-                assert await read(await store.find(log.id, OWNER)) == (words(5), End(PRODUCER_LOST))
+                assert await read(await store.find(log.id, OWNER)) == (words(5), StreamEnd(PRODUCER_LOST))
             await here.close()
 
     asyncio.run(main())
@@ -145,8 +145,8 @@ def test_a_producer_with_nothing_to_say_learns_from_its_lease_that_its_stream_wa
             log = await made(two.here)
             with server.client() as client:
                 client.delete(f"streamkit:lease:{log.worker}")  # type: ignore[attr-defined]
-            assert (await two.there.find(log.id, OWNER)).end == End(PRODUCER_LOST)
-            await until(lambda: log.end == End(PRODUCER_LOST), LEASE_S)
+            assert (await two.there.find(log.id, OWNER)).end == StreamEnd(PRODUCER_LOST)
+            await until(lambda: log.end == StreamEnd(PRODUCER_LOST), LEASE_S)
             assert two.stopped == [log.id]
 
     asyncio.run(main())
@@ -179,9 +179,9 @@ def test_a_stream_is_stopped_from_any_worker_and_its_upstream_closed(server: Red
                 await there.ask_to_stop(found)
                 assert closed.is_set()
                 assert time.monotonic() - asked < 0.5
-                assert found.end == End(STOPPED)
+                assert found.end == StreamEnd(STOPPED)
                 if reading is not None:
-                    assert await reading == (words(1), End(STOPPED))
+                    assert await reading == (words(1), StreamEnd(STOPPED))
                 await producers[log.id].stopped(SOON_S)
                 assert record.outcome == Outcome("cancelled")
             await here.close()
@@ -234,16 +234,16 @@ def test_a_redis_that_is_lost_ends_every_stream_as_store_lost_and_nothing_hangs(
                 with own_server.client() as client:
                     client.flushall()
             assert logs[2].offer(words(1))
-            finishing = [asyncio.create_task(log.finish(End())) for log in logs[1:]]
+            finishing = [asyncio.create_task(log.finish(StreamEnd())) for log in logs[1:]]
             for reading in readings[:3] if how != "emptied" else readings[1:]:
                 got, end = await reading
                 assert got == words(5)
-                assert end in (End(STORE_LOST), End(PRODUCER_LOST))
+                assert end in (StreamEnd(STORE_LOST), StreamEnd(PRODUCER_LOST))
             await asyncio.wait_for(asyncio.gather(*finishing), SOON_S)
-            assert [log.end for log in logs[1:]] == [End(STORE_LOST)] * 2
+            assert [log.end for log in logs[1:]] == [StreamEnd(STORE_LOST)] * 2
             if how == "emptied":
                 assert logs[0].offer(words(1))  # whose producer said nothing until now
-                assert (await readings[0])[1] == End(STORE_LOST)
+                assert (await readings[0])[1] == StreamEnd(STORE_LOST)
             with pytest.raises(Failed) as error:
                 await logs[0].put(words(1))
             assert error.value.failure == STORE_LOST
@@ -261,7 +261,10 @@ def test_a_redis_that_is_lost_ends_every_stream_as_store_lost_and_nothing_hangs(
             for store in two.both:
                 await works_again(store)
             if how == "hung":
-                assert (await two.there.find(logs[0].id, OWNER)).end in (End(STORE_LOST), End(PRODUCER_LOST))
+                assert (await two.there.find(logs[0].id, OWNER)).end in (
+                    StreamEnd(STORE_LOST),
+                    StreamEnd(PRODUCER_LOST),
+                )
 
     async def works_again(store: object) -> None:
         assert isinstance(store, RedisStore)
@@ -274,8 +277,8 @@ def test_a_redis_that_is_lost_ends_every_stream_as_store_lost_and_nothing_hangs(
                 assert time.monotonic() < until_s
                 await asyncio.sleep(0.05)
         await fill(log, words(3))
-        assert await read(await store.find(log.id, OWNER)) == (words(3), End())
-        assert log.end == End()
+        assert await read(await store.find(log.id, OWNER)) == (words(3), StreamEnd())
+        assert log.end == StreamEnd()
 
     with caplog.at_level(logging.WARNING, "streamkit.relay"):
         asyncio.run(main())
@@ -319,8 +322,8 @@ def test_a_blocked_connection_that_breaks_alone_loses_nothing(server: RedisServe
                         client.client_kill_filter(_id=each)
                 assert log.offer(words(log.last + 10)[log.last :])
                 await asyncio.sleep(0.05)
-            await log.finish(End())
-            assert await reading == (words(50), End())
+            await log.finish(StreamEnd())
+            assert await reading == (words(50), StreamEnd())
 
     asyncio.run(main())
 
@@ -345,7 +348,7 @@ def test_two_connections_a_worker_however_many_read(server: RedisServer) -> None
             producers = [asyncio.create_task(fill(log, words(300))) for log in logs]
             await asyncio.sleep(0.05)
             assert connections() == 4
-            assert all([await reading == (words(300), End()) for reading in readings])
+            assert all([await reading == (words(300), StreamEnd()) for reading in readings])
             await asyncio.gather(*producers)
             assert connections() == 4
         await until(lambda: connections() == 0)
@@ -364,7 +367,9 @@ def test_no_key_is_left_without_an_end_of_its_time(own_server: RedisServer) -> N
             readings = [asyncio.create_task(read(await two.there.find(log.id, OWNER))) for log in logs]
             await asyncio.sleep(0.3)
             assert lasting() == []
-            for log, end in zip(logs, (End(), End(STOPPED), End(), End(PRODUCER_LOST)), strict=True):
+            for log, end in zip(
+                logs, (StreamEnd(), StreamEnd(STOPPED), StreamEnd(), StreamEnd(PRODUCER_LOST)), strict=True
+            ):
                 await fill(log, words(20), end)
             for reading in readings:
                 await reading
@@ -392,8 +397,8 @@ def test_a_log_that_is_longer_than_what_a_worker_holds_of_it_is_read_from_redis(
             draw = random.Random(3)
             for store in two.both:
                 for position in [0, 1, 1_999, *(draw.randrange(2_000) for _ in range(10))]:
-                    assert await read(await store.find(log.id, OWNER), position) == (pieces[position:], End())
-            assert await first.run() == End()
+                    assert await read(await store.find(log.id, OWNER), position) == (pieces[position:], StreamEnd())
+            assert await first.run() == StreamEnd()
             assert first.got == pieces
 
     asyncio.run(main())
@@ -424,7 +429,7 @@ def test_a_running_stream_lives_on_though_nothing_comes_for_longer_than_it_is_ke
             await asyncio.sleep(0.5)
             found = await two.there.find(log.id, OWNER)
             assert (found.end, two.there.expires_in_s(found)) == (None, None)
-            await log.finish(End())
+            await log.finish(StreamEnd())
 
     asyncio.run(main())
 

@@ -126,7 +126,7 @@ def test_proxies_are_told_not_to_buffer_and_the_stream_has_an_id(relay: Callable
     assert headers["cache-control"] == "no-store, no-transform"
     assert headers["incremental"] == "?1", "RFC 10036"
     assert headers["x-accel-buffering"] == "no"
-    assert re.fullmatch("[0-9a-f]{16}", headers["x-stream-id"])
+    assert re.fullmatch("[0-9a-f]{32}", headers["x-stream-id"])
 
 
 def test_the_status_line_waits_for_the_first_piece_and_each_piece_leaves_at_once(relay: Callable[..., Server]) -> None:

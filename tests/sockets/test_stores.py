@@ -11,7 +11,7 @@ import pytest
 from streamkit.extractor.pieces import Piece
 from streamkit.outcome import Outcome
 from streamkit.relay.failure import Failed, Failure
-from streamkit.relay.replay.end import STOPPED, End
+from streamkit.relay.replay.end import STOPPED, StreamEnd
 from streamkit.relay.replay.store import Claim, Store
 from streamkit.relay.settings import Resuming
 from tests.redis_server import REDIS, redis_server
@@ -52,7 +52,7 @@ def test_every_reader_of_every_worker_gets_the_same_pieces_and_the_same_end(url:
     async def main() -> None:
         async with workers(url) as two:
             log = await made(two.here)
-            pieces, end = words(500), End(finish_reason="stop")
+            pieces, end = words(500), StreamEnd(finish_reason="stop")
             found = [await store.find(log.id, OWNER) for store in two.both for _ in range(3)]
             readers = [asyncio.create_task(read(one)) for one in found]
             await asyncio.sleep(0)
@@ -76,7 +76,7 @@ def test_who_catches_up_while_the_producer_runs_at_full_speed_sees_no_gap_and_no
             await asyncio.sleep(delay_s)
             log = await draw.choice(two.both).find(stream_id, OWNER)
             position = min(position, log.last)
-            assert await read(log, position) == (pieces[position:], End())
+            assert await read(log, position) == (pieces[position:], StreamEnd())
 
         async with workers(url) as two, asyncio.TaskGroup() as group:
             log = await made(two.here)
@@ -112,10 +112,10 @@ def test_the_first_end_counts_and_nothing_comes_behind_it(url: str | None) -> No
     async def main() -> None:
         async with workers(url) as two:
             log = await made(two.here)
-            await fill(log, words(3), End(STOPPED.__class__(STOPPED.outcome, "stopped", 410, STOPPED.detail)))
-            await log.finish(End())
+            await fill(log, words(3), StreamEnd(STOPPED.__class__(STOPPED.outcome, "stopped", 410, STOPPED.detail)))
+            await log.finish(StreamEnd())
             for store in two.both:
-                assert await read(await store.find(log.id, OWNER)) == (words(3), End(STOPPED))
+                assert await read(await store.find(log.id, OWNER)) == (words(3), StreamEnd(STOPPED))
 
     asyncio.run(main())
 
@@ -124,9 +124,9 @@ def test_a_stream_that_failed_is_replayed_as_failed(url: str | None) -> None:
     async def main() -> None:
         async with workers(url) as two:
             log = await made(two.here)
-            await fill(log, words(9), End(TIMED_OUT, "length"))
+            await fill(log, words(9), StreamEnd(TIMED_OUT, "length"))
             for store in two.both:
-                assert await read(await store.find(log.id, OWNER), 4) == (words(9)[4:], End(TIMED_OUT, "length"))
+                assert await read(await store.find(log.id, OWNER), 4) == (words(9)[4:], StreamEnd(TIMED_OUT, "length"))
 
     asyncio.run(main())
 
@@ -170,7 +170,7 @@ def test_the_same_claim_leads_to_the_same_stream_and_another_body_is_refused(url
                 assert code(error) == "idempotency_key_reused"
             await fill(log, words(2))
             again = await two.there.create(fresh_id(), OWNER, Claim(key, "body"))
-            assert await read(again.log) == (words(2), End())
+            assert await read(again.log) == (words(2), StreamEnd())
 
     asyncio.run(main())
 
@@ -187,7 +187,7 @@ def test_of_many_that_claim_at_the_same_instant_one_makes_the_stream(url: str | 
                 readers = [asyncio.create_task(read(one.log)) for one in every]
                 await asyncio.sleep(0)
                 await fill(log, words(5))
-                assert [await reader for reader in readers] == [(words(5), End())] * 20
+                assert [await reader for reader in readers] == [(words(5), StreamEnd())] * 20
 
     asyncio.run(main())
 
@@ -196,9 +196,9 @@ def test_a_claim_is_free_again_after_a_failure_before_the_first_piece_and_only_t
     async def main() -> None:
         async with workers(url) as two:
             for pieces, end, free in (
-                ([], End(TIMED_OUT), True),
-                (words(1), End(TIMED_OUT), False),
-                ([], End(), False),
+                ([], StreamEnd(TIMED_OUT), True),
+                (words(1), StreamEnd(TIMED_OUT), False),
+                ([], StreamEnd(), False),
             ):
                 claim = Claim(fresh_id(), "body")
                 await fill(await made(two.here, claim), pieces, end)
@@ -271,7 +271,7 @@ def test_a_full_log_holds_its_producer_until_a_reader_anywhere_has_read_and_drop
             assert 0 < held < 500
             await asyncio.sleep(0.3)
             assert (log.last, log.first, producer.done()) == (held, 1, False)
-            assert await asyncio.wait_for(reading.run(), 20) == End()
+            assert await asyncio.wait_for(reading.run(), 20) == StreamEnd()
             await producer
             assert reading.got == pieces
 
@@ -288,14 +288,14 @@ def test_what_every_reader_anywhere_has_taken_is_trimmed_and_the_slowest_loses_n
             running = asyncio.create_task(quick.run())
             await asyncio.sleep(0.3)
             assert log.first == 1
-            assert await asyncio.wait_for(slow.run(), 20) == End()
+            assert await asyncio.wait_for(slow.run(), 20) == StreamEnd()
             await running
             await producer
             assert slow.got == quick.got == pieces
             for store in two.both:
                 found = await store.find(log.id, OWNER)
                 assert 1 < found.first < found.last == 2_000
-                assert await read(found, found.first - 1) == (pieces[found.first - 1 :], End())
+                assert await read(found, found.first - 1) == (pieces[found.first - 1 :], StreamEnd())
                 with pytest.raises(Failed) as error:
                     found.check_kept(0)
                 assert code(error) == "cursor_trimmed"
@@ -314,7 +314,7 @@ def test_one_piece_always_fits_however_large(url: str | None) -> None:
             reading = asyncio.create_task(read(await two.there.find(log.id, OWNER)))
             await asyncio.sleep(0.05)
             await asyncio.wait_for(fill(log, pieces, many=1), 10)
-            assert await reading == (pieces, End())
+            assert await reading == (pieces, StreamEnd())
 
     asyncio.run(main())
 
@@ -384,6 +384,6 @@ def test_its_producer_is_told_how_many_read_it_anywhere(url: str | None) -> None
             assert told[0] == 1
             assert told[-1] == 0
             assert max(told) == 4
-            await log.finish(End())
+            await log.finish(StreamEnd())
 
     asyncio.run(main())

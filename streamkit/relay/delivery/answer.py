@@ -21,6 +21,7 @@ from streamkit.inside_sanic import can_write, is_chunked, is_listened_to, transp
 from streamkit.outcome import Outcome
 from streamkit.relay.delivery.heads import STREAMED, UNSTORED
 from streamkit.relay.delivery.policy import Policy
+from streamkit.relay.delivery.portion import WHOLE, Portion
 from streamkit.relay.failure import Failure
 from streamkit.sockets import SendQueue, reset_on_close, send_queue, unsent_bytes
 from streamkit.taps import STREAM_ID_HEADER
@@ -41,7 +42,10 @@ def refusal(error: SanicException) -> Failure:
 
 
 def problem(failure: Failure, stream_id: str) -> HTTPResponse:
-    """A failure before the first piece, as RFC 9457 problem details with a stable `code` and the stream's id."""
+    """A failure before the first piece, as RFC 9457 problem details with a stable `code` and the stream's id, unless
+    the failure is one that names none.
+    """
+    named = {} if failure.unnamed else {"stream_id": stream_id}
     body = {
         "type": "about:blank",
         "title": failure.code.replace("_", " ").capitalize(),
@@ -49,9 +53,9 @@ def problem(failure: Failure, stream_id: str) -> HTTPResponse:
         "detail": failure.detail,
         "code": failure.code,
         "outcome": str(failure.outcome),
-        "stream_id": stream_id,
+        **named,
     }
-    headers = {STREAM_ID_HEADER: stream_id, **UNSTORED}
+    headers = {**UNSTORED} if failure.unnamed else {STREAM_ID_HEADER: stream_id, **UNSTORED}
     if failure.retry_after_s is not None:
         headers["retry-after"] = str(failure.retry_after_s)
     return HTTPResponse(orjson.dumps(body), failure.status, headers, "application/problem+json")
@@ -71,18 +75,27 @@ class Answer:
         "_request",
         "_response",
         "_room",
+        "_status",
         "_stream_id",
         "_transport",
         "started_ns",
         "wrote",
     )
 
-    def __init__(self, request: Request, content_type: str, stream_id: str, applied: Policy | None = None) -> None:
+    def __init__(
+        self,
+        request: Request,
+        content_type: str,
+        stream_id: str,
+        applied: Policy | None = None,
+        portion: Portion = WHOLE,
+    ) -> None:
         self._request = request
+        self._status = portion.status
         self._transport = transport_of(request)
         self._stream_id = stream_id
         self._content_type = content_type
-        self._headers = {**STREAMED, STREAM_ID_HEADER: stream_id}
+        self._headers = {**STREAMED, STREAM_ID_HEADER: stream_id, **portion.headers}
         if applied is not None:
             self._headers["preference-applied"] = f'backpressure="{applied}"'
         self._response: HTTPResponse | None = None
@@ -121,6 +134,12 @@ class Answer:
     async def room(self) -> None:
         """Wait until the connection takes more."""
         await can_write(self._request).wait()
+
+    async def begin(self) -> None:
+        """The head, though there are no bytes yet. Raises CancelledError if the client has left."""
+        response = self._response or await self._start()
+        await response.send(b"", end_stream=False)
+        self._note_framing()
 
     async def send(self, data: bytes) -> None:
         """The same as `write`, by way of Sanic; waits while the client is behind. Raises CancelledError if it left."""
@@ -167,7 +186,7 @@ class Answer:
 
     async def _start(self) -> HTTPResponse:
         response: HTTPResponse = await self._request.respond(
-            status=200, headers=self._headers, content_type=self._content_type
+            status=self._status, headers=self._headers, content_type=self._content_type
         )
         self._response = response
         self.started_ns = time.monotonic_ns()

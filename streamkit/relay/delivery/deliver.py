@@ -19,6 +19,7 @@ from streamkit.relay.delivery.answer import Answer, problem
 from streamkit.relay.delivery.format import negotiate
 from streamkit.relay.delivery.outlet import Outlet
 from streamkit.relay.delivery.policy import Policy, preferred
+from streamkit.relay.delivery.portion import WHOLE, Portion
 from streamkit.relay.delivery.queues import Queues
 from streamkit.relay.failure import SHUT_DOWN, Failed, Failure, internal, timed_out
 from streamkit.relay.settings import Buffers, Settings
@@ -50,20 +51,22 @@ class Delivery:
     """The way of `stream` to the client that sent `request`.
 
     What the client asks for, of what there is, is read off the request: its format (Accept), and a policy in the place
-    of `policy` (Prefer). Raises sanic.exceptions.InvalidHeader for an Accept that is none.
+    of `policy` (Prefer). `portion` says which part of the stream it is to get. Raises sanic.exceptions.InvalidHeader
+    for an Accept that is none.
 
     `into` is what a source is given; `queues` are for the gauges.
     """
 
-    def __init__(self, request: Request, stream: Stream, policy: Policy) -> None:
+    def __init__(self, request: Request, stream: Stream, policy: Policy, portion: Portion = WHOLE) -> None:
         self._stream = stream
+        self._portion = portion
         self._transport = transport_of(request)
-        self._form = negotiate(request)
+        self._form = negotiate(request, portion)
         wish = _wish(request, stream.settings)
         self._policy = wish or policy
         if self._policy.name == "latest" and not self._form.tells_drops:
             self._policy, wish = Policy("pause"), None
-        self._answer = Answer(request, self._form.content_type, stream.id, applied=wish)
+        self._answer = Answer(request, self._form.content_type, stream.id, wish, portion)
         deadlines, after_s = stream.settings.deadlines, self._policy.after_s
         self._outlet = Outlet(
             self._answer,
@@ -82,6 +85,10 @@ class Delivery:
             noted=stream.record.notes.extend,
         )
 
+    def in_flight(self) -> int | None:
+        """Bytes that were taken from the source and may not have arrived; None where that cannot be known."""
+        return self._outlet.in_flight()
+
     async def run(self, pieces: Pieces) -> Ended:
         """Deliver all of it; what left, and how, is then in the stream's record."""
         buffers = self._stream.settings.buffers
@@ -92,7 +99,7 @@ class Delivery:
                 write_buffer_bytes=buffers.write_buffer_bytes,
             )
         try:
-            return await deliver(pieces, self._outlet, self._stream)
+            return await deliver(pieces, self._outlet, self._stream, self._portion)
         finally:
             self._note()
 
@@ -104,7 +111,9 @@ class Delivery:
         record.pieces, record.dropped = outlet.sent, outlet.dropped
         record.held_ns = outlet.held_ns
         record.wrote_bytes = answer.wrote
-        record.first_piece_ns = answer.started_ns
+        record.after = self._portion.after
+        record.first_piece_ns = answer.started_ns if outlet.sent else 0
+        record.status = self._portion.status if answer.started else record.status
 
 
 def _wish(request: Request, settings: Settings) -> Policy | None:
@@ -113,21 +122,24 @@ def _wish(request: Request, settings: Settings) -> Policy | None:
     return wish and wish.within(settings.limits.max_pending_bytes, settings.deadlines.write_stall_s)
 
 
-async def deliver(pieces: Pieces, outlet: Outlet, stream: Stream) -> Ended:
+async def deliver(pieces: Pieces, outlet: Outlet, stream: Stream, portion: Portion = WHOLE) -> Ended:
     """Run a source into `outlet` under its deadlines.
 
     Nothing piles up between them beyond what the outlet's policy allows: reading waits for it. CancelledError (the
     client left) passes through, after the source is closed; unless it is `stream.stop`'s.
     """
     watch = outlet.watch
+    of_stream = not portion.name  # whatever ends the answer ends the stream
     with outlet:
         try:
             async with watch, aclosing(pieces) as batches:
+                if portion.begun:
+                    await outlet.begin()
                 async for batch in batches:
                     await outlet.put(batch)
                 await outlet.finish()
         except Failed as error:
-            failure = error.failure
+            failure, of_stream = error.failure, True
         except TimeoutError as error:
             failure = timed_out(watch.fired) if watch.fired else internal(error)
         except asyncio.CancelledError:
@@ -139,7 +151,7 @@ async def deliver(pieces: Pieces, outlet: Outlet, stream: Stream) -> Ended:
         else:
             return Ended(Outcome("complete"))
         stream.record.why = failure.why
-        if watch.fired == "write_stall":
+        if watch.fired == "write_stall" or (outlet.started and not of_stream):
             outlet.cut()
             return Ended(failure.outcome, failure.code)
         return Ended(failure.outcome, failure.code, await _last_words(failure, outlet, stream))

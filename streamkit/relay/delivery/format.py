@@ -1,6 +1,6 @@
 """The media types of an answer: pieces in, bytes out. No I/O.
 
-    form = negotiate(request)
+    form = negotiate(request, WHOLE)
     form.pieces([Piece("Hi")], first=1)      # b'id: 1\ndata: {"text":"Hi"}\n\n'
 
 Each has its own way to tell a whole answer from a broken one; text/plain has none but its final chunk.
@@ -17,9 +17,13 @@ from sanic import Request
 from sanic.headers import parse_accept
 
 from streamkit.extractor.pieces import Piece
+from streamkit.relay.delivery.portion import WHOLE, Portion
 from streamkit.relay.failure import Failure
 
-__all__ = ["EventStream", "Format", "JSONLines", "PlainText", "negotiate"]
+__all__ = ["EventStream", "Format", "JSONLines", "PlainText", "media_type", "negotiate"]
+
+RETRY: Final = b"retry: 1000\n"
+"""How many milliseconds a client that was cut waits before it comes back (WHATWG HTML §9.2)."""
 
 
 class Format(Protocol):
@@ -41,8 +45,8 @@ class Format(Protocol):
         provider ended, in its own word, where that is known.
         """
 
-    def error(self, failure: Failure) -> bytes | None:
-        """The error event, or None if this format has none and must be cut."""
+    def error(self, failure: Failure, sent: int) -> bytes | None:
+        """The error event, behind `sent` pieces, or None if this format has none and must be cut."""
 
 
 class PlainText:
@@ -52,20 +56,25 @@ class PlainText:
     tells_drops = False
     heartbeat = b""
 
+    def __init__(self, portion: Portion = WHOLE) -> None:
+        self._skip_bytes = portion.skip_bytes
+
     def pieces(self, pieces: Sequence[Piece], first: int, dropped: int = 0) -> bytes:  # noqa: ARG002  # Format
-        return "".join([piece.text for piece in pieces]).encode()
+        data = "".join([piece.text for piece in pieces]).encode()
+        return data[self._skip_bytes :] if first == 1 else data
 
     def done(self, sent: int, dropped: int = 0, finish_reason: str | None = None) -> bytes:  # noqa: ARG002  # Format
         return b""
 
-    def error(self, failure: Failure) -> bytes | None:  # noqa: ARG002  # Format
+    def error(self, failure: Failure, sent: int) -> bytes | None:  # noqa: ARG002  # Format
         return None
 
 
 class EventStream:
     """`text/event-stream`: unnamed events `{"text": …}`, then `event: done` or `event: error`.
 
-    An event's id is the piece's number in the stream. Where pieces were left out, the next event says how many
+    An event's id is the piece's number in the stream, or, where it can be resumed, a cursor; then the first event of an
+    answer says too when to come back (`retry`). Where pieces were left out, the next event says how many
     (`"dropped": 3`), and the ids leave a gap.
     """
 
@@ -73,41 +82,57 @@ class EventStream:
     tells_drops = True
     heartbeat = b":\n\n"  # a comment (WHATWG HTML §9.2.6)
 
+    def __init__(self, portion: Portion = WHOLE) -> None:
+        self._after = portion.after
+        self._id = f"id: {portion.name}.".encode() if portion.name else b"id: "
+        self._retry = RETRY if portion.name else b""
+
     def pieces(self, pieces: Sequence[Piece], first: int, dropped: int = 0) -> bytes:
-        lines = []
-        for number, piece in enumerate(pieces, first):
-            lines.append(b"id: %d\ndata: %b\n\n" % (number, orjson.dumps(_shown(piece, dropped))))
+        lines = [self._retry] if first - dropped == 1 else []
+        for number, piece in enumerate(pieces, self._after + first):
+            lines.append(b"%b%d\ndata: %b\n\n" % (self._id, number, orjson.dumps(_shown(piece, dropped))))
             dropped = 0
         return b"".join(lines)
 
     def done(self, sent: int, dropped: int = 0, finish_reason: str | None = None) -> bytes:
-        return self._last("done", _ended(sent, dropped, finish_reason))
+        return self._last("done", _ended(self._after + sent, dropped, finish_reason), sent)
 
-    def error(self, failure: Failure) -> bytes | None:
-        return self._last("error", _told(failure))
+    def error(self, failure: Failure, sent: int) -> bytes | None:
+        return self._last("error", _told(failure), sent)
 
-    def _last(self, event: str, data: dict[str, Any]) -> bytes:
-        return b"event: %b\ndata: %b\n\n" % (event.encode(), orjson.dumps(data))
+    def _last(self, event: str, data: dict[str, Any], sent: int) -> bytes:
+        retry = b"" if sent else self._retry
+        return b"%bevent: %b\ndata: %b\n\n" % (retry, event.encode(), orjson.dumps(data))
 
 
 class JSONLines:
-    """`application/x-ndjson`: `{"text": …}` lines, then `{"done": …}` or `{"error": …}`; `"dropped"` as in SSE."""
+    """`application/x-ndjson`: `{"text": …}` lines, then `{"done": …}` or `{"error": …}`; `"dropped"` as in SSE. Where
+    the stream can be resumed, each line has its cursor as `"id"`.
+    """
 
     content_type = "application/x-ndjson"
     tells_drops = True
     heartbeat = b"\n"  # "parsers MAY silently ignore empty lines" (github.com/ndjson/ndjson-spec); ours does
 
-    def pieces(self, pieces: Sequence[Piece], first: int, dropped: int = 0) -> bytes:  # noqa: ARG002  # Format
+    def __init__(self, portion: Portion = WHOLE) -> None:
+        self._after = portion.after
+        self._name = portion.name
+
+    def pieces(self, pieces: Sequence[Piece], first: int, dropped: int = 0) -> bytes:
         lines = []
-        for piece in pieces:
-            lines.append(orjson.dumps(_shown(piece, dropped), option=orjson.OPT_APPEND_NEWLINE))
+        for number, piece in enumerate(pieces, self._after + first):
+            shown = _shown(piece, dropped)
+            if self._name:
+                shown["id"] = f"{self._name}.{number}"
+            lines.append(orjson.dumps(shown, option=orjson.OPT_APPEND_NEWLINE))
             dropped = 0
         return b"".join(lines)
 
     def done(self, sent: int, dropped: int = 0, finish_reason: str | None = None) -> bytes:
-        return orjson.dumps({"done": _ended(sent, dropped, finish_reason)}, option=orjson.OPT_APPEND_NEWLINE)
+        ended = _ended(self._after + sent, dropped, finish_reason)
+        return orjson.dumps({"done": ended}, option=orjson.OPT_APPEND_NEWLINE)
 
-    def error(self, failure: Failure) -> bytes | None:
+    def error(self, failure: Failure, sent: int) -> bytes | None:  # noqa: ARG002  # Format
         return orjson.dumps({"error": _told(failure)}, option=orjson.OPT_APPEND_NEWLINE)
 
 
@@ -133,23 +158,28 @@ def _told(failure: Failure) -> dict[str, str]:
     return {"code": failure.code, "outcome": str(failure.outcome), "detail": failure.detail}
 
 
-def negotiate(request: Request) -> Format:
-    """The format that the client's Accept ranks highest (RFC 9110 §12.5.1); text/plain on a tie or without a match."""
-    return FORMATS[_ranked_highest(request.headers.get("accept"))]
+def negotiate(request: Request, portion: Portion) -> Format:
+    """The format that the client asks for, for that part of a stream. Raises sanic.exceptions.InvalidHeader."""
+    return FORMATS[media_type(request)](portion)
 
 
-FORMATS: Final[dict[str, Format]] = {
-    "text/plain": PlainText(),
-    "text/event-stream": EventStream(),
-    "application/x-ndjson": JSONLines(),
+def media_type(request: Request) -> str:
+    """What the client's Accept ranks highest (RFC 9110 §12.5.1); text/plain on a tie or without a match.
+
+    Raises sanic.exceptions.InvalidHeader.
+    """
+    return _ranked_highest(request.headers.get("accept"))
+
+
+FORMATS: Final[dict[str, type[PlainText | EventStream | JSONLines]]] = {
+    "text/plain": PlainText,
+    "text/event-stream": EventStream,
+    "application/x-ndjson": JSONLines,
 }
 
 
 @lru_cache(maxsize=64)
 def _ranked_highest(accept: str | None) -> str:
-    """The key of FORMATS. Remembered, because clients say few different things and parsing takes longer than a write.
-
-    Raises sanic.exceptions.InvalidHeader.
-    """
+    """A key of FORMATS. Remembered, because clients say few different things and parsing takes longer than a write."""
     chosen = parse_accept(accept).match(*FORMATS)
     return chosen.mime if chosen else "text/plain"

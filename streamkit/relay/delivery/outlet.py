@@ -165,6 +165,21 @@ class Outlet:
         """The source has come to its end, and that is its provider's word for why."""
         self.finish_reason = reason
 
+    @property
+    def started(self) -> bool:
+        """The client has got a head."""
+        return self._answer.started
+
+    async def begin(self) -> None:
+        """The head, before there is a piece: to a client that comes back. Raises CancelledError when it has left."""
+        await self._answer.begin()
+        self.watch.enter("idle")
+
+    def in_flight(self) -> int | None:
+        """Bytes that were taken here and may not have arrived; None where that cannot be known."""
+        unsent = self._answer.unsent_bytes()
+        return None if unsent is None else self.pending_bytes + unsent
+
     async def finish(self) -> None:
         """The stream is complete: say so, behind all that waits."""
         self.watch.enter("held")
@@ -182,7 +197,7 @@ class Outlet:
                 async with self.watch.last_words(within_s):
                     await self._drained()
                     self.watch.behind()
-                    return await self._answer.fail(failure, self._form.error(failure))
+                    return await self._answer.fail(failure, self._form.error(failure, self.sent))
         self._answer.cut()
         return None
 

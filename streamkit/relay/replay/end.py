@@ -10,11 +10,11 @@ import orjson
 from streamkit.outcome import Outcome
 from streamkit.relay.failure import Failure
 
-__all__ = ["ABANDONED", "COMPLETE", "PRODUCER_LOST", "STOPPED", "STORE_LOST", "End"]
+__all__ = ["ABANDONED", "COMPLETE", "PRODUCER_LOST", "STOPPED", "STORE_LOST", "StreamEnd"]
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class StreamEnd:
     """The last record of a log: how the stream `failed` (None: it is complete), and the provider's word for why it
     ended, where there is one.
     """
@@ -52,7 +52,7 @@ class End:
             return cls(None, reason)
         return cls(Failure(**{**told, "outcome": Outcome.parse(told["outcome"])}), reason)
 
-    def without_why(self) -> End:
+    def without_why(self) -> StreamEnd:
         """As everybody else may see it."""
         return self if self.failed is None else replace(self, failed=replace(self.failed, why=""))
 

@@ -1,7 +1,7 @@
 """One stream as a log: pieces by number, an end, and those who read it.
 
-produce ──offer()/put()──▶ Log ──in the very callback──▶ Reader.pour ──▶ into.offer of a delivery     who is up to date
-                            └──page()──▶ Reader.page ──▶ the same                                     who is behind
+produce ──offer()/put()──▶ Log ──in the very callback──▶ LogReader.pour ──▶ into.offer of a delivery    up to date
+                            └──page()──▶ LogReader.page ──▶ the same                                    behind
 
 Theory of operation
 -------------------
@@ -33,17 +33,17 @@ from typing import Final, Self
 
 from streamkit.extractor.pieces import Piece
 from streamkit.relay.failure import Failed, Failure
-from streamkit.relay.replay.end import End
+from streamkit.relay.replay.end import StreamEnd
 from streamkit.relay.replay.kept import Kept
 
-__all__ = ["PAGE_BYTES", "TRIMMED", "Budget", "Log", "Reader"]
+__all__ = ["PAGE_BYTES", "TRIMMED", "Log", "LogReader", "Quota"]
 
 PAGE_BYTES: Final = 8_192
 """Of text, that a reader who is behind is given at once."""
 RECEIVER_BYTES: Final = 1 << 17
 """What a reader's own kernel may hold of what it has acknowledged, and what is lost with its connection."""
 LEAST_BYTES: Final = 2 * RECEIVER_BYTES
-"""What a log may hold though the budget of all is used up: streams that are read go on."""
+"""What a log may hold though the quota of all is used up: streams that are read go on."""
 LOOK_S: Final = 0.02
 """How often a producer that waits looks whether readers have taken anything: no kernel tells when they do."""
 
@@ -53,7 +53,7 @@ InFlight = Callable[[], int | None]
 """Bytes that were handed on and may not have arrived; None where that is not known."""
 
 
-class Budget:
+class Quota:
     """What all logs of a store may hold together, and `used` of it."""
 
     __slots__ = ("max_bytes", "used")
@@ -68,21 +68,21 @@ class Budget:
 
 
 class Log:
-    """One stream. `max_bytes` as of `Kept.bytes`; what it holds is taken out of `budget`, until it is `released`.
+    """One stream. `max_bytes` as of `Kept.bytes`; what it holds is taken out of `quota`, until it is `released`.
 
     `attended` is called with the number of readers whenever that changes. Stores with a log outside of this process
     override `offer`, `finish`, `page`, and say what `readers_elsewhere` there are.
     """
 
-    def __init__(self, stream_id: str, max_bytes: int, budget: Budget, kept: Kept | None = None) -> None:
+    def __init__(self, stream_id: str, max_bytes: int, quota: Quota, kept: Kept | None = None) -> None:
         self.id = stream_id
         self.kept = kept or Kept()
-        self.end: End | None = None
+        self.end: StreamEnd | None = None
         self.attended: Callable[[int], object] = _nobody
         self.readers_elsewhere = 0
         self._max_bytes = max_bytes
-        self._budget = budget
-        self._readers: set[Reader] = set()
+        self._quota = quota
+        self._readers: set[LogReader] = set()
         self._changed: asyncio.Future[None] | None = None  # a producer waits for room
 
     @property
@@ -119,19 +119,19 @@ class Log:
         while not self.offer(pieces):
             await self._change(LOOK_S)
 
-    async def finish(self, end: End) -> None:
+    async def finish(self, end: StreamEnd) -> None:
         """Nothing more comes; the first end counts."""
         self.close(end)
 
     def _has_room(self) -> bool:
         kept = self.kept
-        if kept.bytes < self._max_bytes and self._budget.left:
+        if kept.bytes < self._max_bytes and self._quota.left:
             return True
         taken = self.taken()
         if taken is not None:
             self.trim(taken)
         # The first one does not count: however large it is, it is not taken before something has come behind it.
-        return kept.bytes - kept.first_piece_bytes < (self._max_bytes if self._budget.left else self._least_bytes)
+        return kept.bytes - kept.first_piece_bytes < (self._max_bytes if self._quota.left else self._least_bytes)
 
     def taken(self) -> int | None:
         """Up to which piece every reader here has got all; None without a reader."""
@@ -151,12 +151,12 @@ class Log:
         """The next pieces, for all who are up to date, now. Never behind the end."""
         before, bytes_before = self.kept.last, self.kept.bytes
         self.kept.append(pieces)
-        self._budget.used += self.kept.bytes - bytes_before
+        self._quota.used += self.kept.bytes - bytes_before
         for reader in tuple(self._readers):
             if reader.position == before:
                 reader.came(pieces)
 
-    def close(self, end: End) -> None:
+    def close(self, end: StreamEnd) -> None:
         """The end; behind it comes nothing, and no other end."""
         if self.end is None:
             self.end = end
@@ -168,12 +168,12 @@ class Log:
         """The pieces up to that one are no longer kept."""
         before = self.kept.bytes
         self.kept.drop(upto)
-        self._budget.used -= before - self.kept.bytes
+        self._quota.used -= before - self.kept.bytes
 
     def release(self) -> None:
         """Nobody finds it any more: who reads it still, reads on."""
-        self._budget.used -= self.kept.bytes
-        self._budget = Budget(0)
+        self._quota.used -= self.kept.bytes
+        self._quota = Quota(0)
 
     async def page(self, position: int) -> list[Piece]:
         """Some pieces behind `position`, which is not the last one. Raises Failed where they are no longer kept."""
@@ -201,14 +201,14 @@ class Log:
 
     # --- Readers ------------------------------------------------------------------------------------------------------
 
-    def attach(self, position: int = 0, in_flight: InFlight = lambda: 0) -> Reader:
+    def attach(self, position: int = 0, in_flight: InFlight = lambda: 0) -> LogReader:
         """A reader of what stands behind piece `position`, until it is closed."""
-        reader = Reader(self, position, in_flight)
+        reader = LogReader(self, position, in_flight)
         self._readers.add(reader)
         self.attended(self.readers)
         return reader
 
-    def detach(self, reader: Reader) -> None:
+    def detach(self, reader: LogReader) -> None:
         """It has left, or got all."""
         if reader in self._readers:
             self._readers.discard(reader)
@@ -229,7 +229,7 @@ class Log:
         return f"<Log {self.id}: pieces {self.first} to {self.last}, {ended}, {self.readers} readers>"
 
 
-class Reader:
+class LogReader:
     """One reader of a log; a context manager: whoever leaves it no longer counts. See `Log.attach`."""
 
     __slots__ = ("_in_flight", "_offer", "_refused", "_woken", "log", "position")

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from streamkit.relay.failure import Failed
-from streamkit.relay.replay.end import End
-from streamkit.relay.replay.log import Budget, Log
+from streamkit.relay.replay.end import StreamEnd
+from streamkit.relay.replay.log import Log, Quota
 from streamkit.relay.replay.store import EXPIRED, FULL, KEY_REUSED, UNKNOWN, Claim, Created
 from streamkit.relay.settings import Resuming
 
@@ -34,7 +34,7 @@ class _MemoryLog(Log):
 
     ended: Callable[[str], object]
 
-    def close(self, end: End) -> None:
+    def close(self, end: StreamEnd) -> None:
         super().close(end)
         self.ended(self.id)
 
@@ -42,17 +42,19 @@ class _MemoryLog(Log):
 class MemoryStore:
     """See `streamkit.relay.replay.store.Store`."""
 
+    shared = False
+
     def __init__(self, settings: Resuming) -> None:
         self._settings = settings
         self._streams: dict[str, _Stream] = {}
         self._claimed: dict[str, str] = {}  # key → stream id
-        self._budget = Budget(settings.resume_max_total_bytes)
+        self._quota = Quota(settings.resume_max_total_bytes)
         self._sweeper: asyncio.TimerHandle | None = None
 
     @property
     def bytes(self) -> int:
         """What all logs hold, as `Kept.bytes` counts it."""
-        return self._budget.used
+        return self._quota.used
 
     async def open(self, stop: Callable[[str], object]) -> None:
         del stop  # nobody is elsewhere
@@ -71,9 +73,9 @@ class MemoryStore:
                 if stream.claim != claim:
                     raise Failed(KEY_REUSED)
                 return Created(stream.log, fresh=False)
-        if not self._budget.left:
+        if not self._quota.left:
             raise Failed(FULL)
-        log = _MemoryLog(stream_id, self._settings.resume_max_bytes, self._budget)
+        log = _MemoryLog(stream_id, self._settings.resume_max_bytes, self._quota)
         log.ended = self._ended
         self._streams[stream_id] = _Stream(owner, log, claim)
         if claim is not None:

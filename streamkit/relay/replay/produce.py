@@ -13,17 +13,21 @@ import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import replace
+from typing import Final
 
 from streamkit.extractor.pieces import Piece
 from streamkit.relay.deadline import Watch
 from streamkit.relay.failure import Failed, Failure, internal, timed_out
 from streamkit.relay.log import StreamRecord
-from streamkit.relay.replay.end import ABANDONED, End
+from streamkit.relay.replay.end import ABANDONED, StreamEnd
 from streamkit.relay.replay.log import Log
 from streamkit.relay.settings import Settings
 from streamkit.relay.sources.source import Into, Pieces
 
 __all__ = ["Producer"]
+
+FIRST_READER_S: Final = 1.0
+"""Who asked for the stream is just about to read it."""
 
 
 class Producer:
@@ -53,12 +57,13 @@ class Producer:
     def start(self, pieces: Pieces, ended: Callable[[], object]) -> None:
         """Run it, in a task of its own; `ended` is called when all of it is over."""
         self._log.attended = self._attended
-        self._attended(self._log.readers)
+        if not self._log.readers:
+            self._end_after(max(self._grace_s, FIRST_READER_S))
         self._task = asyncio.get_running_loop().create_task(self._run(pieces))
         self._task.add_done_callback(lambda _: ended())
 
     def stop(self, why: Failure) -> None:
-        """End it as that failure. Of several reasons the first counts."""
+        """StreamEnd it as that failure. Of several reasons the first counts."""
         if self._why is None and self._task is not None and not self._task.done():
             self._why = why
             self._task.cancel()
@@ -74,7 +79,7 @@ class Producer:
         finally:
             self._leave_alone()
         record, log = self._record, self._log
-        end = End(failed, self._finish_reason)
+        end = StreamEnd(failed, self._finish_reason)
         record.why = "" if failed is None else failed.why
         await log.finish(end.without_why())
         end = log.end or end  # the store may have known better
@@ -123,8 +128,11 @@ class Producer:
 
     def _attended(self, readers: int) -> None:
         self._leave_alone()
-        if not readers and self._why is None:
-            self._grace = asyncio.get_running_loop().call_later(self._grace_s, self.stop, ABANDONED)
+        if not readers:
+            self._end_after(self._grace_s)
+
+    def _end_after(self, grace_s: float) -> None:
+        self._grace = asyncio.get_running_loop().call_later(grace_s, self.stop, ABANDONED)
 
     def _leave_alone(self) -> None:
         if self._grace is not None:

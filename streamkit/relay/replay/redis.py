@@ -30,7 +30,7 @@ from typing import Any, Final
 from weakref import WeakValueDictionary
 
 from streamkit.relay.failure import SHUT_DOWN, Failed
-from streamkit.relay.replay.end import PRODUCER_LOST, STORE_LOST, End
+from streamkit.relay.replay.end import PRODUCER_LOST, STORE_LOST, StreamEnd
 from streamkit.relay.replay.log import Log
 from streamkit.relay.replay.redis_commands import Address, Command, Commands, Request
 from streamkit.relay.replay.redis_keys import (
@@ -42,7 +42,7 @@ from streamkit.relay.replay.redis_keys import (
     log_key,
     readers_key,
 )
-from streamkit.relay.replay.redis_log import Home, RedisLog, TotalBudget
+from streamkit.relay.replay.redis_log import Home, RedisLog, TotalQuota
 from streamkit.relay.replay.redis_scripts import CREATE, END, FIND, FORGET, READERS, REFRESH, RENEW
 from streamkit.relay.replay.redis_tail import Tail
 from streamkit.relay.replay.store import EXPIRED, FULL, KEY_REUSED, UNKNOWN, Claim, Created
@@ -66,6 +66,8 @@ class RedisStore:
     Raises ConfigError for a URL that is none, and where redis-py is not installed.
     """
 
+    shared = True
+
     def __init__(self, url: str, settings: Resuming) -> None:
         self._address = Address(url)
         self._settings = settings
@@ -77,7 +79,7 @@ class RedisStore:
         self._home = Home(
             self._commands,
             settings,
-            TotalBudget(settings.resume_max_total_bytes),
+            TotalQuota(settings.resume_max_total_bytes),
             self._has_pending,
             self._wants_look,
             self._readers_changed,
@@ -113,7 +115,7 @@ class RedisStore:
             async with asyncio.timeout(STOP_S):
                 await self._commands.ask(("DEL", lease_key(worker), control_key(worker)), ("SREM", WORKERS, worker))
         await self._commands.close()
-        self._leave(End(SHUT_DOWN))
+        self._leave(StreamEnd(SHUT_DOWN))
 
     # --- The protocol of stores ---------------------------------------------------------------------------------------
 
@@ -177,7 +179,7 @@ class RedisStore:
         if not is_stream_id(stream_id):
             raise Failed(UNKNOWN)
         (reply,) = await self._commands.ask(
-            ("EVAL", FIND, 0, stream_id, End(PRODUCER_LOST).dumped(), self._keep_ms, self._worker)
+            ("EVAL", FIND, 0, stream_id, StreamEnd(PRODUCER_LOST).dumped(), self._keep_ms, self._worker)
         )
         if reply is None or (owner is not None and not hmac.compare_digest(reply[0], owner.encode())):
             raise Failed(UNKNOWN)
@@ -195,7 +197,7 @@ class RedisStore:
             if log.end is None and stream_id not in self._produced:
                 log.stands_at(last, text)
             if end:
-                log.close(End.loaded(end))
+                log.close(StreamEnd.loaded(end))
         if log.worker != self._worker:
             log.readers_elsewhere = readers
         log.is_first(int(oldest.partition(b":")[0]))
@@ -338,7 +340,7 @@ class RedisStore:
         if not held:  # others may have ended what is produced here
             for stream_id, log in tuple(self._produced.items()):
                 (found,) = await self._commands.ask(("XREVRANGE", log_key(stream_id), "+", "-", "COUNT", 1))
-                newest = entry(found[0]).end if found else End(STORE_LOST)
+                newest = entry(found[0]).end if found else StreamEnd(STORE_LOST)
                 if newest is not None:
                     log.close(newest)
 
@@ -352,16 +354,16 @@ class RedisStore:
         dead = {worker for worker, alive in zip(workers, there, strict=False) if not alive}
         for log, kept in zip(followed, there[len(workers) :], strict=True):
             if not kept:
-                log.close(End(STORE_LOST))
+                log.close(StreamEnd(STORE_LOST))
             elif log.worker in dead:
-                await self._commands.ask(("EVAL", END, 0, log.id, End(PRODUCER_LOST).dumped(), self._keep_ms))
+                await self._commands.ask(("EVAL", END, 0, log.id, StreamEnd(PRODUCER_LOST).dumped(), self._keep_ms))
 
     def _lost(self) -> None:
         """Nothing of what this worker has is to be trusted any more; see above."""
         self._worker = _fresh_name()
-        self._leave(End(STORE_LOST))
+        self._leave(StreamEnd(STORE_LOST))
 
-    def _leave(self, end: End) -> None:
+    def _leave(self, end: StreamEnd) -> None:
         """All streams that run, for their readers and producers here, and what is known of the others."""
         logs = {*self._produced.values(), *self._tail.followed.values()}
         self._logs.clear()

@@ -28,7 +28,7 @@ from typing import Any, Final
 import orjson
 
 from streamkit.extractor.pieces import Piece
-from streamkit.relay.replay.end import End
+from streamkit.relay.replay.end import StreamEnd
 from streamkit.relay.replay.kept import MIN_PIECE_BYTES
 
 __all__ = [
@@ -124,7 +124,7 @@ class Entry:
     text_at: int
     text_end: int
     pieces: list[Piece]
-    end: End | None = None
+    end: StreamEnd | None = None
 
 
 def entry(raw: Sequence[Any]) -> Entry:
@@ -132,7 +132,7 @@ def entry(raw: Sequence[Any]) -> Entry:
     number, fields = int(raw[0].partition(b"-")[0]), raw[1]
     told = dict(zip(fields[::2], fields[1::2], strict=True))
     if b"e" in told:
-        return Entry(0, 0, 0, 0, [], End.loaded(told[b"e"]))
+        return Entry(0, 0, 0, 0, [], StreamEnd.loaded(told[b"e"]))
     first, text_at, text_end = map(int, told[b"h"].split(b":"))
     pieces = [
         Piece(each) if isinstance(each, str) else Piece(each[0], each[1])

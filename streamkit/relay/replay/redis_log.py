@@ -21,15 +21,15 @@ from typing import Any, Final
 
 from streamkit.extractor.pieces import Piece
 from streamkit.relay.failure import Failed
-from streamkit.relay.replay.end import PRODUCER_LOST, STORE_LOST, End
+from streamkit.relay.replay.end import PRODUCER_LOST, STORE_LOST, StreamEnd
 from streamkit.relay.replay.kept import MIN_PIECE_BYTES, Kept
-from streamkit.relay.replay.log import LOOK_S, PAGE_BYTES, TRIMMED, Budget, InFlight, Log, Reader
+from streamkit.relay.replay.log import LOOK_S, PAGE_BYTES, TRIMMED, InFlight, Log, LogReader, Quota
 from streamkit.relay.replay.redis_commands import Command, Commands, Request
 from streamkit.relay.replay.redis_keys import Burst, Entry, entry, log_key
 from streamkit.relay.replay.redis_scripts import END
 from streamkit.relay.settings import Resuming
 
-__all__ = ["Home", "RedisLog", "TotalBudget"]
+__all__ = ["Home", "RedisLog", "TotalQuota"]
 
 WINDOW_BYTES: Final = 1 << 18
 """Of text, that is held here of each log."""
@@ -39,7 +39,7 @@ MANY_ENTRIES: Final = 1024
 """Of a log, in one page."""
 
 
-class TotalBudget(Budget):
+class TotalQuota(Quota):
     """What all logs of all workers may hold: `used` by those of this one, `elsewhere` when that was last told."""
 
     __slots__ = ("elsewhere",)
@@ -59,7 +59,7 @@ class Home:
 
     commands: Commands
     settings: Resuming
-    total: TotalBudget
+    total: TotalQuota
     pending: Callable[[RedisLog], object]
     """Has something to be written."""
     look: Callable[[RedisLog], object]
@@ -81,7 +81,7 @@ class _Elsewhere:
 
 @dataclass(slots=True)
 class _Finish:
-    end: End
+    end: StreamEnd
     written: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -89,14 +89,14 @@ class RedisLog(Log):
     """`worker` produces it. Pieces up to `last`, of which `first` is the first one kept, are in Redis already."""
 
     def __init__(self, stream_id: str, worker: str, home: Home, first: int = 1, last: int = 0, text: int = 0) -> None:
-        # The window has a bound of its own: it is nobody's budget.
-        super().__init__(stream_id, home.settings.resume_max_bytes, Budget(0), Kept(last, text))
+        # The window has a bound of its own: it is nobody's quota.
+        super().__init__(stream_id, home.settings.resume_max_bytes, Quota(0), Kept(last, text))
         self.worker = worker
         self.until_s: float | None = None
         self._home = home
         self._first = first
         self._window_bytes = WINDOW_BYTES
-        self._taken: dict[Reader, int] = {}
+        self._taken: dict[LogReader, int] = {}
         self._told: asyncio.Future[None] | None = None
         self._page_entries = 16
         # Of what is produced here:
@@ -133,7 +133,7 @@ class RedisLog(Log):
                 raise Failed(self.end.failed or PRODUCER_LOST)
             await self._change(LOOK_S)
 
-    async def finish(self, end: End) -> None:
+    async def finish(self, end: StreamEnd) -> None:
         if self.end is not None:
             return
         self._finishing = self._finishing or _Finish(end)
@@ -236,7 +236,7 @@ class RedisLog(Log):
     def _wrote(self, replies: list[Any] | None) -> None:
         """Redis has answered, and not before that readers get it; or it was lost, and so is this log."""
         if replies is None:
-            self.close(End(STORE_LOST))
+            self.close(StreamEnd(STORE_LOST))
         if replies is None or self.end is not None:
             return
         bursts, self._sending = self._sending, []
@@ -263,10 +263,10 @@ class RedisLog(Log):
     def _refused(self, reply: object) -> None:
         """It has an end: somebody thought this worker dead. Or it is no longer there, or Redis takes nothing."""
         if reply is None:
-            self.close(End(STORE_LOST))
+            self.close(StreamEnd(STORE_LOST))
         elif "equal or smaller" in str(reply):
             self._home.commands.send(
-                Request([("EVAL", END, 0, self.id, End(PRODUCER_LOST).dumped(), self.keep_ms)], self._read_end)
+                Request([("EVAL", END, 0, self.id, StreamEnd(PRODUCER_LOST).dumped(), self.keep_ms)], self._read_end)
             )
         else:
             self._home.lost()
@@ -276,7 +276,7 @@ class RedisLog(Log):
             self._ended(replies[0])
 
     def _ended(self, reply: object) -> None:
-        self.close(End.loaded(reply) if isinstance(reply, bytes) else End(STORE_LOST))
+        self.close(StreamEnd.loaded(reply) if isinstance(reply, bytes) else StreamEnd(STORE_LOST))
 
     @property
     def keep_ms(self) -> int:
@@ -325,7 +325,7 @@ class RedisLog(Log):
         self._first = max(self._first, number)
         self.kept.drop(self._first - 1)
 
-    def close(self, end: End) -> None:
+    def close(self, end: StreamEnd) -> None:
         if self.end is not None:
             return
         super().close(end)
@@ -340,13 +340,13 @@ class RedisLog(Log):
 
     # --- Readers ------------------------------------------------------------------------------------------------------
 
-    def attach(self, position: int = 0, in_flight: InFlight = lambda: 0) -> Reader:
+    def attach(self, position: int = 0, in_flight: InFlight = lambda: 0) -> LogReader:
         reader = super().attach(position, in_flight)
         self._taken[reader] = position  # who asks for what is behind it has it
         self._told = self._home.changed(self)
         return reader
 
-    def detach(self, reader: Reader) -> None:
+    def detach(self, reader: LogReader) -> None:
         if self._taken.pop(reader, None) is not None:
             super().detach(reader)
             self._home.changed(self)

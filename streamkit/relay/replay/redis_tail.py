@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from streamkit.relay.failure import Failed
-from streamkit.relay.replay.end import STORE_LOST, End
+from streamkit.relay.replay.end import STORE_LOST, StreamEnd
 from streamkit.relay.replay.redis_commands import COMMAND_S, Address, Command, Socket
 from streamkit.relay.replay.redis_keys import control_key, entry, log_key
 from streamkit.relay.replay.redis_log import RedisLog
@@ -118,4 +118,4 @@ class Tail:
                 log.came(entry(raw))
         except (ValueError, LookupError, TypeError):
             logger.error("a log in Redis holds what is none of ours")  # noqa: TRY400  # a traceback would quote it
-            log.close(End(STORE_LOST))
+            log.close(StreamEnd(STORE_LOST))

@@ -15,7 +15,7 @@ A stream that failed before its first piece leaves no claim: nothing came of it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple, Protocol
 
 from streamkit.outcome import Outcome
@@ -24,7 +24,9 @@ from streamkit.relay.replay.log import Log
 
 __all__ = ["EXPIRED", "FULL", "KEY_REUSED", "UNKNOWN", "Claim", "Created", "Store"]
 
-UNKNOWN: Final = Failure.of_request(404, "stream_unknown", "there is no stream of this id, or it is someone else's")
+UNKNOWN: Final = replace(
+    Failure.of_request(404, "stream_unknown", "there is no stream of this id, or it is someone else's"), unnamed=True
+)
 EXPIRED: Final = Failure.of_request(410, "stream_expired", "the stream has ended, and is no longer kept")
 KEY_REUSED: Final = Failure.of_request(
     422, "idempotency_key_reused", "this Idempotency-Key was sent with another body; take a fresh one"
@@ -52,8 +54,10 @@ class Created(NamedTuple):
 class Store(Protocol):
     """Where logs are kept. All of its methods may raise Failed, with `STORE_LOST` if it cannot be reached.
 
-    Opened and closed in the loop that it is used in.
+    Opened and closed in the loop that it is used in. `shared`: other processes find the same logs.
     """
+
+    shared: bool
 
     async def open(self, stop: Callable[[str], object]) -> None:
         """`stop(stream_id)` is called for a stream that is produced here and that somebody elsewhere asks to end."""
@@ -68,7 +72,7 @@ class Store(Protocol):
         """The log of a stream that runs or has ended. Raises Failed: UNKNOWN, EXPIRED."""
 
     async def ask_to_stop(self, log: Log) -> None:
-        """End a stream that runs and is produced elsewhere; returns when it has ended, or after half a second."""
+        """StreamEnd a stream that runs and is produced elsewhere; returns when it has ended, or after half a second."""
 
     async def forget(self, log: Log) -> None:
         """What has ended is no longer kept."""

@@ -37,8 +37,8 @@ ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.\-]*://(?:\[[0-9a-f:.]+\]|[^\s/?#@\[\
 HOST: Final = re.compile(r"\[[0-9a-f:.]+\]|[^\s/?#@\[\]:*]+")
 DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 OWN_SITE: Final = frozenset({"same-origin", "none"})
-SHOWN: Final = "x-stream-id, preference-applied, retry-after"
-TAKEN: Final = "content-type, prefer, x-stream-id"
+SHOWN: Final = "x-stream-id, preference-applied, retry-after, location, content-range, x-stream-live"
+TAKEN: Final = "content-type, prefer, x-stream-id, authorization, last-event-id, idempotency-key, range"
 PREFLIGHT_S: Final = 600
 
 

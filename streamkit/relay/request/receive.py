@@ -14,7 +14,7 @@ from streamkit.relay.failure import Failed
 from streamkit.relay.request.body import check_type, read_fields
 from streamkit.relay.request.connection import check_stock
 
-__all__ = ["receive_fields"]
+__all__ = ["receive_fields", "receive_nothing"]
 
 
 async def receive_fields(request: Request, names: Sequence[str], *, max_bytes: int, within_s: float) -> dict[str, str]:
@@ -26,6 +26,16 @@ async def receive_fields(request: Request, names: Sequence[str], *, max_bytes: i
     check_stock(request)
     headers = request.headers
     content_type = check_type(headers.getall("content-type", []), headers.getall("content-encoding", []))
+    return read_fields(content_type, await _received(request, max_bytes, within_s), names)
+
+
+async def receive_nothing(request: Request, *, max_bytes: int, within_s: float) -> None:
+    """The same, of a body of which nothing is wanted: who still sends it has to see the answer."""
+    check_stock(request)
+    await _received(request, max_bytes, within_s)
+
+
+async def _received(request: Request, max_bytes: int, within_s: float) -> bytes:
     too_large = Failed.of_request(413, "body_too_large", f"send at most {max_bytes} bytes")
     if announced_bytes(request) > max_bytes:
         raise too_large
@@ -42,4 +52,4 @@ async def receive_fields(request: Request, names: Sequence[str], *, max_bytes: i
         raise too_large from None
     except TimeoutError:
         raise Failed.of_request(408, "timeout_body", f"send the body within {within_s:g} s") from None
-    return read_fields(content_type, bytes(body), names)
+    return bytes(body)

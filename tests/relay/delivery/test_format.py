@@ -23,7 +23,7 @@ def test_plain_text_is_the_text_and_nothing_else(pieces: list[str]) -> None:
     form = PlainText()
     assert form.pieces([Piece(text) for text in pieces], 1).decode() == "".join(pieces)
     assert form.done(len(pieces)) == b""
-    assert form.error(BROKEN) is None, "text/plain has no way to say it: the connection must be cut"
+    assert form.error(BROKEN, 1) is None, "text/plain has no way to say it: the connection must be cut"
 
 
 @pytest.mark.parametrize(("form", "parser"), [(EventStream, SSEParser), (JSONLines, NDJSONParser)])
@@ -38,7 +38,7 @@ def test_our_own_preset_reads_back_what_we_send(
     assert [result.text for result in whole if isinstance(result, Piece)] == pieces
     assert isinstance(whole[-1], End)
     assert whole[-1].conclusive
-    broken = [read(event) for event in parser().feed(wire + (writer.error(BROKEN) or b""))]
+    broken = [read(event) for event in parser().feed(wire + (writer.error(BROKEN, 1) or b""))]
     assert isinstance(broken[-1], ProviderError)
     assert broken[-1].code == "upstream_truncated"
 
@@ -55,7 +55,7 @@ def test_events_are_unnamed_and_numbered_from_one_over_several_reads() -> None:
 
 
 def test_the_error_event_names_code_and_outcome() -> None:
-    (event,) = SSEParser().feed(EventStream().error(timed_out("idle")) or b"")
+    (event,) = SSEParser().feed(EventStream().error(timed_out("idle"), 1) or b"")
     assert event.event == "error"
     told = orjson.loads(event.data)
     assert (told["code"], told["outcome"]) == ("timeout_idle", "timeout(idle)")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamkit.extractor.pieces import Piece
-from streamkit.relay.replay.end import PRODUCER_LOST, End
+from streamkit.relay.replay.end import PRODUCER_LOST, StreamEnd
 from streamkit.relay.replay.kept import Kept
 from streamkit.relay.replay.redis_keys import BEGIN_ID, END_ID, LAST_ID, Burst, entry, is_stream_id, log_key
 
@@ -37,7 +37,7 @@ def test_a_burst_counts_for_what_it_would_in_memory(pieces: list[Piece]) -> None
 
 
 def test_the_end_comes_back_as_it_was_written() -> None:
-    end = End(PRODUCER_LOST, "stop")
+    end = StreamEnd(PRODUCER_LOST, "stop")
     assert entry((END_ID.encode(), [b"e", end.dumped()])).end == end
 
 
