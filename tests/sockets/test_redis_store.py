@@ -356,6 +356,37 @@ def test_two_connections_a_worker_however_many_read(server: RedisServer) -> None
     asyncio.run(main())
 
 
+def test_a_thousand_readers_at_another_worker_get_everything(server: RedisServer) -> None:
+    async def main() -> None:
+        async with workers(server.url, QUICK) as two:
+            log = await made(two.here)
+            found = await two.there.find(log.id, OWNER)
+            readings = [asyncio.create_task(read(found)) for _ in range(1_000)]
+            await until(lambda: log.readers == 1_000)
+            await fill(log, words(100))
+            assert all([await reading == (words(100), StreamEnd()) for reading in readings])
+
+    asyncio.run(main())
+
+
+def test_a_store_that_is_closed_leaves_no_task_ends_what_is_left_and_can_be_opened_again(server: RedisServer) -> None:
+    store = RedisStore(server.url, QUICK)
+
+    async def main() -> None:
+        await store.open(lambda _: None)
+        log = await made(store)
+        assert log.offer(words(1))
+        reading = asyncio.create_task(read(log))
+        await asyncio.sleep(0)
+        finishing = asyncio.create_task(log.finish(StreamEnd()))
+        await store.close()
+        await asyncio.wait_for(asyncio.gather(reading, finishing), SOON_S)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    for _ in range(3):
+        asyncio.run(main())
+
+
 def test_no_key_is_left_without_an_end_of_its_time(own_server: RedisServer) -> None:
     async def main() -> None:
         def lasting() -> list[bytes]:

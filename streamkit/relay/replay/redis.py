@@ -232,25 +232,24 @@ class RedisStore:
             self._looking[log.id] = log
             self._commands.wake()
 
-    def _readers_changed(self, log: RedisLog) -> asyncio.Future[None] | None:
-        """Follow what is produced elsewhere for as long as somebody reads it here."""
+    def _readers_changed(self, log: RedisLog, position: int | None) -> asyncio.Future[None] | None:
+        """Follow what is produced elsewhere for as long as somebody reads it here. Redis is told at once of a reader
+        behind all that it knows of, and when the last one has left; of all else with the next beat.
+        """
         if log.end is not None or self._logs.get(log.id) is not log or log.id in self._produced:
             return None
         if not log.readers_here:
             self._tail.followed.pop(log.id, None)
-        elif log.id not in self._tail.followed:
-            self._tail.followed[log.id] = log
-            key = control_key(self._worker)
-            self._commands.send(
-                Request(
-                    [("XADD", key, "MAXLEN", "~", 1000, "*", "wake", ""), ("PEXPIRE", key, self._control_ms)], _nobody
-                )
-            )
-        told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        report = self._report(log)
-        if report is None:
+            self._commands.send(Request(self._report(log, 0, 0), _nobody))
             return None
-        self._commands.send(Request(report, lambda _: told.set_result(None)))
+        if log.id not in self._tail.followed:
+            self._tail.followed[log.id] = log
+            self._commands.send(Request(self._word(self._worker, "wake", ""), _nobody))
+        known = self._reports.get(log.id)
+        if position is None or (known is not None and known[1] <= position):
+            return None
+        told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._commands.send(Request(self._report(log, log.readers_here, position), lambda _: told.set_result(None)))
         return told
 
     def _ended(self, log: RedisLog) -> None:
@@ -259,18 +258,20 @@ class RedisStore:
         if self._produced.pop(log.id, None) is not None and not log.finishing:
             self._stop(log.id)  # it was not its producer who ended it
 
-    def _report(self, log: RedisLog) -> list[Command] | None:
-        """What Redis is to be told of the readers here, if that has changed."""
+    def _news(self, log: RedisLog) -> list[Command]:
+        """What Redis is to be told of the readers here, if that has changed. What those of its own streams have taken a
+        worker knows, and tells only how many they are.
+        """
         told = (log.readers_here, 0 if log.id in self._produced else log.taken() or 0)
-        if self._reports.get(log.id, (0, 0)) == told:
-            return None
-        if told[0]:
-            self._reports[log.id] = told
-            value = f"{told[0]}:{told[1]}"
-            key = readers_key(log.id)
-            return [("HSET", key, self._worker, value), ("PEXPIRE", key, self._running_ms)]
-        self._reports.pop(log.id, None)
-        return [("HDEL", readers_key(log.id), self._worker)]
+        return [] if self._reports.get(log.id, (0, 0)) == told else self._report(log, *told)
+
+    def _report(self, log: RedisLog, readers: int, taken: int) -> list[Command]:
+        key = readers_key(log.id)
+        if not readers:
+            self._reports.pop(log.id, None)
+            return [("HDEL", key, self._worker)]
+        self._reports[log.id] = readers, taken
+        return [("HSET", key, self._worker, f"{readers}:{taken}"), ("PEXPIRE", key, self._running_ms)]
 
     def _gather(self) -> list[Request]:
         """What goes first with the next round: what is pending, and looks for readers elsewhere."""
@@ -310,8 +311,8 @@ class RedisStore:
         if self._is_due("lease", lease_s * 0.2):
             await self._renew()
         for log in (*self._tail.followed.values(), *self._produced.values()):
-            if (report := self._report(log)) is not None:
-                self._commands.send(Request(report, _nobody))
+            if news := self._news(log):
+                self._commands.send(Request(news, _nobody))
         if self._tail.followed and self._is_due("others", lease_s * 0.1):
             await self._look_for_the_dead()
         if self._produced and self._is_due("readers", LOOK_S):

@@ -156,6 +156,7 @@ class Commands:
         self._refused: set[str] = set()
 
     def start(self) -> None:
+        self._wanted, self._timer = asyncio.Event(), None  # of this loop
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def close(self) -> None:

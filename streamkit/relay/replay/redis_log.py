@@ -64,8 +64,8 @@ class Home:
     """Has something to be written."""
     look: Callable[[RedisLog], object]
     """Wants to know what readers elsewhere have taken."""
-    changed: Callable[[RedisLog], asyncio.Future[None] | None]
-    """Its readers are others; a future where Redis has to know of it before they read."""
+    changed: Callable[[RedisLog, int | None], asyncio.Future[None] | None]
+    """It has one reader more, behind that piece, or one less (None); a future where Redis has to know before they read."""
     ended: Callable[[RedisLog], object]
     lost: Callable[[], object]
     """Redis does not take what is written."""
@@ -343,13 +343,13 @@ class RedisLog(Log):
     def attach(self, position: int = 0, in_flight: InFlight = lambda: 0) -> LogReader:
         reader = super().attach(position, in_flight)
         self._taken[reader] = position  # who asks for what is behind it has it
-        self._told = self._home.changed(self)
+        self._told = self._home.changed(self, position) or self._told
         return reader
 
     def detach(self, reader: LogReader) -> None:
         if self._taken.pop(reader, None) is not None:
             super().detach(reader)
-            self._home.changed(self)
+            self._home.changed(self, None)
 
     @property
     def readers_here(self) -> int:
