@@ -65,7 +65,7 @@ class Home:
     look: Callable[[RedisLog], object]
     """Wants to know what readers elsewhere have taken."""
     changed: Callable[[RedisLog, int | None], asyncio.Future[None] | None]
-    """It has one reader more, behind that piece, or one less (None); a future where Redis has to know before they read."""
+    """One reader more, behind that piece, or one less (None); a future where Redis has to know before they read."""
     ended: Callable[[RedisLog], object]
     lost: Callable[[], object]
     """Redis does not take what is written."""
