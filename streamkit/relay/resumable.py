@@ -108,6 +108,7 @@ class Resumable:
             self._close(stream.taps)
             stream.taps = None  # the first answer has them
         stream.record.stream_id = log.id
+        check_cursor(log, 0)
         return self._deliver(request, stream, log, _portion(log.id, prefix, log))
 
     async def _run(self, stream: Stream, log: Log, delivery: Delivery) -> Ended:

@@ -168,7 +168,7 @@ class Resuming:
 
     The bytes are those of text and reasoning in UTF-8, at least 4 a piece. A log that is full drops what all its
     readers have got, and then holds the upstream. Where all logs together are full, new streams are refused, and each
-    running one goes on within 256 KiB.
+    running one goes on within 64 KiB.
 
     Raises ConfigError for a time that is negative or not finite, for a keep or lease of 0, and for bytes below 1.
     """

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Final
 
@@ -85,7 +85,15 @@ class _Block:
 
     def cost(self, dropped: int) -> int:
         """What it counts for without its first `dropped` pieces."""
-        return max(self.size - self.before(dropped), MIN_PIECE_BYTES * (len(self) - dropped))
+        return self.cost_between(dropped, len(self))
+
+    def cost_between(self, start: int, stop: int) -> int:
+        """What pieces `start` … `stop` - 1 of the block count for."""
+        return max(self.before(stop) - self.before(start), MIN_PIECE_BYTES * (stop - start))
+
+    def text_between(self, start: int, stop: int) -> int:
+        """Their bytes of text."""
+        return self.text.before(stop) - self.text.before(start)
 
 
 class Kept:
@@ -152,31 +160,41 @@ class Kept:
             del self._blocks[0]
         self.first = max(self.first, upto + 1)
 
-    def behind(self, number: int, size: int) -> int:
-        """The piece such that those behind it, up to `number`, have `size` bytes or more of text and reasoning; or
-        the one before the first, where there are not so many.
+    def behind(self, number: int, cost: int) -> int:
+        """The piece such that those behind it, up to `number`, count for `cost` or more; or the one before the first,
+        where they do not.
         """
+        return self._behind(number, cost, _Block.cost_between)
+
+    def behind_text(self, number: int, size: int) -> int:
+        """The same of `size` bytes of text. No answer has fewer bytes than the text of its pieces, but text/plain has
+        no others: not those of their reasoning.
+        """
+        return self._behind(number, size, _Block.text_between)
+
+    def _behind(self, number: int, size: int, measure: Callable[[_Block, int, int], int]) -> int:
         if number < self.first:
             return number
         while size > 0 and number >= self.first:
             block = self._block_of(number)
-            many = number - block.first + 1
-            whole = block.before(many)
+            stop = number - block.first + 1
+            whole = measure(block, 0, stop)
             if whole >= size:
-                number = block.first - 2 + bisect_right(range(many), whole - size, key=block.before)
+                longest = bisect_right(range(stop), -size, key=lambda start: -measure(block, start, stop))
+                number = block.first - 2 + longest
                 break
             size -= whole
             number = block.first - 1
         return max(number, self.first - 1)
 
     @property
-    def first_piece_bytes(self) -> int:
-        """What the first piece that is kept counts for; 0 where none is."""
-        if self.first > self.last:
+    def bytes_behind_first(self) -> int:
+        """What all but the first piece count for."""
+        if self.first >= self.last:
             return 0
-        block = self._block_of(self.first)
-        index = self.first - block.first
-        return max(MIN_PIECE_BYTES, block.before(index + 1) - block.before(index))
+        block = self._blocks[0]
+        dropped = self.first - block.first
+        return self.bytes - block.cost(dropped) + block.cost(dropped + 1)
 
     @property
     def first_byte(self) -> int:

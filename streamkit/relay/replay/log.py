@@ -42,7 +42,7 @@ PAGE_BYTES: Final = 8_192
 """Of text, that a reader who is behind is given at once."""
 RECEIVER_BYTES: Final = 1 << 17
 """What a reader's own kernel may hold of what it has acknowledged, and what is lost with its connection."""
-LEAST_BYTES: Final = 2 * RECEIVER_BYTES
+LEAST_BYTES: Final = 1 << 16
 """What a log may hold though the quota of all is used up: streams that are read go on."""
 LOOK_S: Final = 0.02
 """How often a producer that waits looks whether readers have taken anything: no kernel tells when they do."""
@@ -124,26 +124,26 @@ class Log:
         self.close(end)
 
     def _has_room(self) -> bool:
-        kept = self.kept
-        if kept.bytes < self._max_bytes and self._quota.left:
+        if self.kept.bytes < self._max_bytes and self._quota.left:
             return True
         taken = self.taken()
         if taken is not None:
             self.trim(taken)
-        # The first one does not count: however large it is, it is not taken before something has come behind it.
-        return kept.bytes - kept.first_piece_bytes < (self._max_bytes if self._quota.left else self._least_bytes)
+        return self.kept.bytes_behind_first < self._limit_bytes
 
     def taken(self) -> int | None:
         """Up to which piece every reader here has got all; None without a reader."""
         return min((reader.taken(self._air_bytes) for reader in self._readers), default=None)
 
     @property
-    def _least_bytes(self) -> int:
-        return min(LEAST_BYTES, self._max_bytes)
+    def _limit_bytes(self) -> int:
+        """What may be held behind the first piece, which always fits."""
+        return self._max_bytes if self._quota.left else min(self._max_bytes, LEAST_BYTES)
 
     @property
     def _air_bytes(self) -> int:
-        return min(RECEIVER_BYTES, self._max_bytes // 2)
+        """Less than the limit: a stream whose readers have got all goes on."""
+        return min(RECEIVER_BYTES, self._limit_bytes // 2)
 
     # --- What came ----------------------------------------------------------------------------------------------------
 
@@ -258,7 +258,7 @@ class LogReader:
         kept = self.log.kept
         if in_flight is None:
             return kept.first - 1
-        return kept.behind(self.position, in_flight + air_bytes)
+        return kept.behind(kept.behind_text(self.position, in_flight), air_bytes)
 
     def page(self) -> Awaitable[list[Piece]]:
         """Some pieces behind its position; to be handed on, and then `took`."""

@@ -101,7 +101,9 @@ class MemoryStore:
         return None if until_s is None else max(0.0, until_s - _now())
 
     def _ended(self, stream_id: str) -> None:
-        stream = self._streams[stream_id]
+        stream = self._streams.get(stream_id)
+        if stream is None:  # the store was closed: its upstream took long to end
+            return
         stream.until_s = _now() + self._settings.resume_keep_s
         log = stream.log
         if log is not None and not log.last and log.end is not None and log.end.failed is not None:

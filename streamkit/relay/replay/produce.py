@@ -45,6 +45,7 @@ class Producer:
         self._finish_reason: str | None = None
         self._why: Failure | None = None  # it was told to end
         self._task: asyncio.Task[None] | None = None
+        self._begun = False
         self._grace: asyncio.TimerHandle | None = None
         self.into = replace(
             beside or Into(),
@@ -63,10 +64,11 @@ class Producer:
         self._task.add_done_callback(lambda _: ended())
 
     def stop(self, why: Failure) -> None:
-        """StreamEnd it as that failure. Of several reasons the first counts."""
+        """End it as that failure. Of several reasons the first counts."""
         if self._why is None and self._task is not None and not self._task.done():
             self._why = why
-            self._task.cancel()
+            if self._begun:  # a task that is cancelled before it begins runs nothing: there would be no end
+                self._task.cancel()
 
     async def stopped(self, within_s: float) -> None:
         """Until all of it is over, its upstream's connection too."""
@@ -74,8 +76,9 @@ class Producer:
             await asyncio.wait([self._task], timeout=within_s)
 
     async def _run(self, pieces: Pieces) -> None:
+        self._begun = True
         try:
-            failed = await self._produced(pieces)
+            failed = self._why or await self._produced(pieces)
         finally:
             self._leave_alone()
         record, log = self._record, self._log

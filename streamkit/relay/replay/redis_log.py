@@ -23,7 +23,7 @@ from streamkit.extractor.pieces import Piece
 from streamkit.relay.failure import Failed
 from streamkit.relay.replay.end import PRODUCER_LOST, STORE_LOST, StreamEnd
 from streamkit.relay.replay.kept import MIN_PIECE_BYTES, Kept
-from streamkit.relay.replay.log import LOOK_S, PAGE_BYTES, TRIMMED, InFlight, Log, LogReader, Quota
+from streamkit.relay.replay.log import LEAST_BYTES, LOOK_S, PAGE_BYTES, TRIMMED, InFlight, Log, LogReader, Quota
 from streamkit.relay.replay.redis_commands import Command, Commands, Request
 from streamkit.relay.replay.redis_keys import Burst, Entry, entry, log_key
 from streamkit.relay.replay.redis_scripts import END
@@ -31,8 +31,8 @@ from streamkit.relay.settings import Resuming
 
 __all__ = ["Home", "RedisLog", "TotalQuota"]
 
-WINDOW_BYTES: Final = 1 << 18
-"""Of text, that is held here of each log."""
+WINDOW_BYTES: Final = 1 << 19
+"""Held here of each log, more than what may lie in a reader's connection."""
 PENDING_BYTES: Final = 1 << 18
 """Of what Redis has not answered for yet."""
 MANY_ENTRIES: Final = 1024
@@ -159,9 +159,12 @@ class RedisLog(Log):
         else:
             self._home.look(self)
         held = self.bytes + self._pending_bytes
-        if self._bursts:
-            held -= self._bursts[0][1]  # the first one: see `Log`
-        return not held or held < (self._max_bytes if self._home.total.left else self._least_bytes)
+        behind_first = held - self._bursts[0][1] if self._bursts else held
+        return not held or behind_first < self._limit_bytes
+
+    @property
+    def _limit_bytes(self) -> int:
+        return self._max_bytes if self._home.total.left else min(self._max_bytes, LEAST_BYTES)
 
     def taken(self) -> int | None:
         """Of readers here and elsewhere. What a reader had got once it has got for good: where its way cannot be told

@@ -47,7 +47,7 @@ class Replay:
         await self.store.open(self._stop_here)
 
     async def close(self) -> None:
-        """StreamEnd what is produced here, and let go of the store."""
+        """End what is produced here, and let go of the store."""
         await self.end_all()
         await self.store.close()
 
@@ -85,7 +85,7 @@ class Replay:
         producer.start(source(producer.into), over)
 
     async def stop(self, log: Log) -> None:
-        """StreamEnd it, if it runs, and close its upstream; forget it, if it has ended. Raises Failed."""
+        """End it, if it runs, and close its upstream; forget it, if it has ended. Raises Failed."""
         if log.end is not None:
             await self.store.forget(log)
         elif log.id in self._producers:

@@ -72,7 +72,7 @@ class Store(Protocol):
         """The log of a stream that runs or has ended. Raises Failed: UNKNOWN, EXPIRED."""
 
     async def ask_to_stop(self, log: Log) -> None:
-        """StreamEnd a stream that runs and is produced elsewhere; returns when it has ended, or after half a second."""
+        """End a stream that runs and is produced elsewhere; returns when it has ended, or after half a second."""
 
     async def forget(self, log: Log) -> None:
         """What has ended is no longer kept."""
