@@ -286,6 +286,20 @@ def test_a_redis_that_is_lost_ends_every_stream_as_store_lost_and_nothing_hangs(
     assert str(own_server.port) not in caplog.text
 
 
+def test_who_has_found_a_stream_and_reads_it_only_when_redis_is_lost_does_not_wait_for_it(
+    own_server: RedisServer,
+) -> None:
+    async def main() -> None:
+        async with workers(own_server.url, QUICK) as two:
+            log = await made(two.here)
+            found = await two.there.find(log.id, OWNER)
+            own_server.kill()
+            await until(lambda: found.end is not None)
+            assert await read(found) == ([], StreamEnd(STORE_LOST))
+
+    asyncio.run(main())
+
+
 def test_a_worker_that_begins_without_a_redis_works_as_soon_as_there_is_one(own_server: RedisServer) -> None:
     async def main() -> None:
         own_server.kill()

@@ -135,7 +135,7 @@ class RedisStore:
                 self._logs.pop(stream_id, None)
                 raise
             if reply[0] == b"fresh":
-                if log.worker != self._worker:  # Redis was lost meanwhile, and is back
+                if log.end is not None:  # Redis was lost meanwhile, and is back
                     raise Failed(STORE_LOST)
                 self._produced[stream_id] = self._kept[stream_id] = log
                 return Created(log, fresh=True)
@@ -366,7 +366,7 @@ class RedisStore:
 
     def _leave(self, end: StreamEnd) -> None:
         """All streams that run, for their readers and producers here, and what is known of the others."""
-        logs = {*self._produced.values(), *self._tail.followed.values()}
+        logs = {*self._logs.values(), *self._produced.values(), *self._tail.followed.values()}
         self._logs.clear()
         for log in logs:
             log.close(end)
