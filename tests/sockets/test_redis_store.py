@@ -323,6 +323,24 @@ def test_a_worker_that_begins_without_a_redis_works_as_soon_as_there_is_one(own_
     asyncio.run(main())
 
 
+def test_a_password_is_used_and_a_wrong_one_is_a_store_that_is_lost_and_stands_in_no_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main(port: int) -> None:
+        async with store_of(f"redis://:s3cret@127.0.0.1:{port}/0") as store:
+            await fill(await made(store), words(2))
+        async with store_of(f"redis://:wr0ng@127.0.0.1:{port}/0") as store:
+            with pytest.raises(Failed) as error:
+                await made(store)
+            assert error.value.failure == STORE_LOST
+
+    with redis_server("--requirepass", "s3cret") as locked, caplog.at_level(logging.DEBUG):
+        asyncio.run(main(locked.port))
+    assert "cannot be reached: AuthenticationError" in caplog.text
+    assert "s3cret" not in caplog.text
+    assert "wr0ng" not in caplog.text
+
+
 def test_a_blocked_connection_that_breaks_alone_loses_nothing(server: RedisServer) -> None:
     async def main() -> None:
         async with workers(server.url, QUICK) as two:
