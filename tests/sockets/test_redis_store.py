@@ -152,6 +152,26 @@ def test_a_producer_with_nothing_to_say_learns_from_its_lease_that_its_stream_wa
     asyncio.run(main())
 
 
+def test_a_worker_that_is_late_to_read_has_read_all_that_there_was_when_it_is_asked(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with store_of(server.url) as here, store_of(server.url) as there:
+            came, loop = there._tail._came, asyncio.get_running_loop()
+            monkeypatch.setattr(there._tail, "_came", lambda *of: loop.call_later(0.1, came, *of))
+            log = await made(here)
+            reading = asyncio.create_task(read(await there.find(log.id, OWNER)))
+            await asyncio.sleep(0.05)
+            assert log.offer(words(5))
+            await until(lambda: log.last == 5)
+            assert (await there.find(log.id, OWNER)).last == 5
+            await log.finish(StreamEnd())
+            assert (await there.find(log.id, OWNER)).end == StreamEnd()
+            assert await reading == (words(5), StreamEnd())
+
+    asyncio.run(main())
+
+
 def test_a_stream_is_stopped_from_any_worker_and_its_upstream_closed(server: RedisServer) -> None:
     async def main() -> None:
         closed = asyncio.Event()
