@@ -336,12 +336,16 @@ KINDS: Final[tuple[Kind, ...]] = ("text", "events", "events", "blind")
 async def random_step(world: World, chance: random.Random) -> None:
     """One thing that happens, mostly small."""
     visitors = world.visitors
-    match chance.choices(("speak", "join", "back", "cut", "arrive", "turn", "wait", "check"), (6, 1, 2, 2, 6, 3, 3, 1))[0]:
+    match chance.choices(("speak", "join", "back", "cut", "arrive", "turn", "wait", "check"), (6, 1, 2, 2, 6, 3, 3, 1))[
+        0
+    ]:
         case "speak":
             await world.speak([chance.choice((1, 1, 2, 5, 12)) for _ in range(chance.randint(1, 5))])
         case "join":
             cursor = chance.randint(0, world.log.last + 1)
-            await world.join(cursor, chance.choice(KINDS), refusing=chance.random() < 0.3, flowing=chance.random() < 0.5)
+            await world.join(
+                cursor, chance.choice(KINDS), refusing=chance.random() < 0.3, flowing=chance.random() < 0.5
+            )
         case "back" if world.left:
             await world.join(chance.choice(world.left), chance.choice(KINDS), flowing=chance.random() < 0.5)
         case "cut" if visitors:

@@ -10,7 +10,15 @@ from streamkit.outcome import Outcome
 from streamkit.relay.failure import SHUT_DOWN, Failure, timed_out
 from streamkit.relay.replay.end import ABANDONED, PRODUCER_LOST, STOPPED, STORE_LOST, StreamEnd
 
-FAILURES = [SHUT_DOWN, ABANDONED, PRODUCER_LOST, STOPPED, STORE_LOST, timed_out("idle"), Failure.of_request(400, "x", "é")]
+FAILURES = [
+    SHUT_DOWN,
+    ABANDONED,
+    PRODUCER_LOST,
+    STOPPED,
+    STORE_LOST,
+    timed_out("idle"),
+    Failure.of_request(400, "x", "é"),
+]
 
 
 @pytest.mark.parametrize("failed", [None, *FAILURES], ids=str)

@@ -37,7 +37,7 @@ async def refusal(asked: Awaitable[object]) -> Failure:
 
 
 @pytest.mark.parametrize("swept", [True, False], ids=["swept", "asked just in time"])
-def test_what_has_ended_is_kept_then_said_to_have_expired_then_unknown(swept: bool) -> None:  # noqa: FBT001
+def test_what_has_ended_is_kept_then_said_to_have_expired_then_unknown(swept: bool) -> None:
     async def test(store: MemoryStore) -> None:
         log = (await store.create("a", "me", None)).log
         await asyncio.sleep(5 * KEEP_S)

@@ -87,7 +87,7 @@ class Stream(RuleBasedStateMachine):
         self.runner.run(self.world.stop())
 
     @rule(data=st.data(), kind=st.sampled_from(KINDS), refusing=st.booleans(), flowing=st.booleans())
-    def a_reader_comes(self, data: st.DataObject, kind: Kind, refusing: bool, flowing: bool) -> None:  # noqa: FBT001
+    def a_reader_comes(self, data: st.DataObject, kind: Kind, refusing: bool, flowing: bool) -> None:
         cursor = data.draw(st.integers(0, self.world.log.last + 1))
         self.runner.run(self.world.join(cursor, kind, refusing=refusing, flowing=flowing))
 
@@ -110,7 +110,7 @@ class Stream(RuleBasedStateMachine):
 
     @rule(data=st.data(), flowing=st.booleans())
     @precondition(lambda self: self.world.visitors)
-    def one_turns_its_mind(self, data: st.DataObject, flowing: bool) -> None:  # noqa: FBT001
+    def one_turns_its_mind(self, data: st.DataObject, flowing: bool) -> None:
         visitor = self.world.visitors[data.draw(st.integers(0, len(self.world.visitors) - 1))]
         visitor.open(refusing=not visitor.refusing, flowing=flowing)
 
@@ -169,7 +169,9 @@ def a_reader_that_is_not_told_of_the_end(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_reader_that_listens_without_looking_at_what_there_is(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(LogReader, "behind", property(lambda reader: reader.log.end is not None and reader.position < reader.log.last))
+    patch.setattr(
+        LogReader, "behind", property(lambda reader: reader.log.end is not None and reader.position < reader.log.last)
+    )
 
 
 def a_reader_that_looks_and_then_listens_a_moment_later(patch: pytest.MonkeyPatch) -> None:

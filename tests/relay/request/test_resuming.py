@@ -92,7 +92,9 @@ def test_a_number_in_the_query_is_a_cursor_of_the_stream_of_the_path(after: list
     assert cursor(heads(), after, of=ID) == Cursor(ID, number)
 
 
-@pytest.mark.parametrize("after", [[""], ["-1"], ["01"], ["x"], ["1", "1"], ["1.0"], [" 1"], [str(10**15)], [f"{ID}.1"]])
+@pytest.mark.parametrize(
+    "after", [[""], ["-1"], ["01"], ["x"], ["1", "1"], ["1.0"], [" 1"], [str(10**15)], [f"{ID}.1"]]
+)
 def test_what_is_no_number_is_no_cursor(after: list[str]) -> None:
     with pytest.raises(Failed) as caught:
         cursor(heads(), after, of=ID)
@@ -114,7 +116,9 @@ def test_a_range_names_the_first_byte(given: str, byte: int) -> None:
     assert first_byte(heads(("range", given)), plain=True) == byte
 
 
-@pytest.mark.parametrize("given", ["bytes=0-5", "bytes=-5", "bytes=", "bytes=x-", "bytes=1-,3-", f"bytes={10**15}-", "bytes"])
+@pytest.mark.parametrize(
+    "given", ["bytes=0-5", "bytes=-5", "bytes=", "bytes=x-", "bytes=1-,3-", f"bytes={10**15}-", "bytes"]
+)
 def test_no_other_range_of_bytes_is_served(given: str) -> None:
     with pytest.raises(Failed) as caught:
         first_byte(heads(("range", given)), plain=True)
@@ -131,7 +135,10 @@ def test_a_condition_that_nothing_here_can_meet_asks_for_all() -> None:
 
 
 def test_events_have_no_bytes_and_two_ranges_are_none() -> None:
-    for head, plain in ((heads(("range", "bytes=3-")), False), (heads(("range", "bytes=3-"), ("range", "bytes=4-")), True)):
+    for head, plain in (
+        (heads(("range", "bytes=3-")), False),
+        (heads(("range", "bytes=3-"), ("range", "bytes=4-")), True),
+    ):
         with pytest.raises(Failed) as caught:
             first_byte(head, plain=plain)
         assert code_of(caught) == (400, "cursor_malformed")
@@ -156,7 +163,9 @@ def test_a_key_is_the_same_with_and_without_its_quotes(given: str, key: str) -> 
     assert idempotency_key(heads(("idempotency-key", given))) == key
 
 
-@pytest.mark.parametrize("given", ["", '""', '"a', 'a"', "a b", "a,b", '"é"', "é", "x" * 256, '"a\\x"', '"a";b', "a\x7f"])
+@pytest.mark.parametrize(
+    "given", ["", '""', '"a', 'a"', "a b", "a,b", '"é"', "é", "x" * 256, '"a\\x"', '"a";b', "a\x7f"]
+)
 def test_anything_else_is_no_key(given: str) -> None:
     with pytest.raises(Failed) as caught:
         idempotency_key(heads(("idempotency-key", given)))
@@ -186,7 +195,14 @@ def test_headers_cannot_be_taken_for_each_other() -> None:
     names = ("a", "b")
     digests = {
         owner_digest(heads(*pairs), names)
-        for pairs in ([("a", "x")], [("b", "x")], [("a", "x"), ("a", "")], [("a", "x"), ("b", "")], [("a", "x', 'y")], [])
+        for pairs in (
+            [("a", "x")],
+            [("b", "x")],
+            [("a", "x"), ("a", "")],
+            [("a", "x"), ("b", "")],
+            [("a", "x', 'y")],
+            [],
+        )
     }
     assert len(digests) == 6
 
