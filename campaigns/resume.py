@@ -53,7 +53,8 @@ LONG_EVERY: Final = 12
 ATTEMPTS: Final = 30
 LIMIT_S: Final = 30.0
 SMALL_LOG: Final = 100
-KEEP: Final = {"resume_keep_s": 10.0, "resume_max_total_bytes": 1 << 30}
+KEEP_S: Final = 10.0
+TOTAL_BYTES: Final = 1 << 30
 
 
 # -- what happens ----------------------------------------------------------------------------------------------------
@@ -91,7 +92,9 @@ def case_of(seed: int) -> Case:
 
     accepts = (chance.choice((SSE, NDJSON, TEXT)), chance.choice((SSE, NDJSON, TEXT)))
     burst = chance.choice((1, 3, 10_000))
-    return Case(seed, chance.random() < 0.15 and bool(pieces_of(seed)), seed % 8 == 7, burst, accepts, (places(), places()))
+    return Case(
+        seed, chance.random() < 0.15 and bool(pieces_of(seed)), seed % 8 == 7, burst, accepts, (places(), places())
+    )
 
 
 def places_in(seed: int) -> int:
@@ -312,12 +315,12 @@ async def servers(*, process: bool) -> AsyncIterator[tuple[Server, Server]]:
     """A relay, and one with small logs."""
     upstream = await asyncio.start_server(_speak, "127.0.0.1", 0, backlog=1024)
     url = f"http://127.0.0.1:{upstream.sockets[0].getsockname()[1]}"
-    made = partial(create_app, upstream=url, preset="seed", resume=True, **KEEP)
+    made = partial(
+        create_app, upstream=url, preset="seed", resume=True, resume_keep_s=KEEP_S, resume_max_total_bytes=TOTAL_BYTES
+    )
     loop = asyncio.get_running_loop()
     relay = await loop.run_in_executor(None, partial(serve, made, process=process))
-    small = await loop.run_in_executor(
-        None, partial(serve, partial(made, resume_max_bytes=SMALL_LOG), process=process)
-    )
+    small = await loop.run_in_executor(None, partial(serve, partial(made, resume_max_bytes=SMALL_LOG), process=process))
     try:
         yield relay, small
     finally:
@@ -372,8 +375,10 @@ async def run(runs: int, seed: int, *, only: int | None = None, process: bool = 
 def show(tally: Tally) -> bool:
     """Print it; whether all claims held."""
     told = ", ".join(f"{count:,} {kind}" for kind, count in sorted(tally.readers.items()))
-    print(f"\n{tally.places:,} places; readers: {told}; came back {tally.came_back:,} times; "
-          f"{tally.while_it_spoke:,} answers met a stream that spoke")
+    print(
+        f"\n{tally.places:,} places; readers: {told}; came back {tally.came_back:,} times; "
+        f"{tally.while_it_spoke:,} answers met a stream that spoke"
+    )
     for line in tally.wrong[:20]:
         print(f"WRONG {line}")
     print(f"{len(tally.wrong)} lost, doubled, or ended untruly")

@@ -132,9 +132,7 @@ OTHER_BYTES = "or other ones"
         (a_byte_that_is_one_too_far, OTHER_BYTES),
     ],
 )
-def test_it_finds(
-    monkeypatch: pytest.MonkeyPatch, fault: Callable[[pytest.MonkeyPatch], None], word: str
-) -> None:
+def test_it_finds(monkeypatch: pytest.MonkeyPatch, fault: Callable[[pytest.MonkeyPatch], None], word: str) -> None:
     fault(monkeypatch)
     monkeypatch.setattr(resume, "LIMIT_S", 0.5)
     assert any(word in told for told in cut(FEW).wrong)
@@ -156,8 +154,8 @@ def seed_of(*, broken: bool) -> int:
 
 @pytest.mark.parametrize("broken", [False, True], ids=["whole", "broken"])
 @pytest.mark.parametrize("accept", [SSE, NDJSON, TEXT])
-def test_a_short_answer_is_cut_at_every_byte_and_its_rest_too(accept: str, broken: bool) -> None:  # noqa: FBT001
-    """In the head and before it, in a chunk's head, in an event, inside a character, before the first id, in the end."""
+def test_a_short_answer_is_cut_at_every_byte_and_its_rest_too(accept: str, broken: bool) -> None:
+    """In the head, in a chunk's head, in an event, inside a character, before the first id, in the end."""
     case = replace(resume.case_of(seed_of(broken=broken)), accepts=(accept, accept))
 
     first = BODY if broken else 1  # their heads are the same
@@ -171,7 +169,11 @@ def test_a_short_answer_is_cut_at_every_byte_and_its_rest_too(accept: str, broke
                 reader = resume.Reader(case, 0, f"{accept} {cut}")
                 return await asyncio.wait_for(resume.read_through(reader, address, (cut, second)), 20)
 
-            return [kind for start in range(first, ENDS[accept], 40) for kind in await asyncio.gather(*map(one, range(start, start + 40)))]
+            return [
+                kind
+                for start in range(first, ENDS[accept], 40)
+                for kind in await asyncio.gather(*map(one, range(start, start + 40)))
+            ]
 
     kinds = asyncio.run(main())
     assert set(kinds) == {"broken" if broken else "complete"}

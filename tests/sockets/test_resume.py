@@ -94,11 +94,11 @@ def post(server: Server, body: bytes = FORM, **headers: str) -> Answer:
 
 
 def get(server: Server, path: str, **headers: str) -> Answer:
-    return ask(server, "GET", path, **headers)
+    return ask(server, "GET", path, None, **headers)
 
 
 def delete(server: Server, stream_id: str, **headers: str) -> Answer:
-    return ask(server, "DELETE", f"/streams/{stream_id}", **headers)
+    return ask(server, "DELETE", f"/streams/{stream_id}", None, **headers)
 
 
 def status(server: Server, stream_id: str) -> dict[str, Any]:
@@ -468,8 +468,8 @@ def test_an_unknown_stream_and_somebody_elses_get_the_same_answer(relay: Callabl
             answers += [
                 get(server, path, accept=SSE, **owner),
                 get(server, f"{path}/status", **owner),
-                post(server, accept=SSE, last_event_id=f"{stream_id}.0", **owner),
-                ask(server, "DELETE", path, **owner),
+                post(server, FORM, accept=SSE, last_event_id=f"{stream_id}.0", **owner),
+                delete(server, stream_id, **owner),
             ]
     assert {(answer.status, answer.code) for answer in answers} == {(404, "stream_unknown")}
     heads = [{**answer.heads, "date": ""} for answer in answers]
@@ -593,7 +593,7 @@ def test_it_is_stopped_by_delete_and_that_is_not_leaving(relay: Callable[..., Se
 def test_a_stream_that_is_stopped_before_its_first_piece_has_a_status(relay: Callable[..., Server], gate: Gate) -> None:
     server = relay()
     first = Reading(server, request("/ans", FORM, accept=SSE))
-    assert eventually(lambda: relay_of(server).producing == 1)
+    assert eventually(lambda: gate.asked == 1)
     resumable = relay_of(server).resumable
     assert resumable is not None
     (stream_id,) = resumable.replay._producers
@@ -682,7 +682,12 @@ def test_who_is_cut_with_full_sockets_comes_back_for_all_of_it(
     second = Reading(server, sent_again)
     gate.connections[0].settimeout(10)
     second.until("<0100>")
-    rest = threading.Thread(target=lambda: (gate.connections[0].sendall(framed[sent:]), gate.end()))
+
+    def speak_on() -> None:
+        gate.connections[0].sendall(framed[sent:])
+        gate.end()
+
+    rest = threading.Thread(target=speak_on)
     rest.start()
     again = second.rest()
     rest.join()
@@ -777,7 +782,7 @@ def test_a_page_that_may_asks_before_it_comes_back_or_stops(relay: Callable[...,
         (f"/streams/{stream_id}/status", "GET"),
         ("/ans", "POST"),
     ):
-        sent = asking("OPTIONS", path, access_control_request_method=method, **given)
+        sent = asking("OPTIONS", path, None, access_control_request_method=method, **given)
         with connected(server.url) as connection:
             connection.sendall(sent)
             answer = answer_of(_head_of(connection))

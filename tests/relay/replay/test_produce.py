@@ -21,6 +21,11 @@ from tests.fakes import run_in_fake_time
 GRACE_S = 5.0
 
 
+def end_of(stage: Stage) -> StreamEnd | None:
+    """Asked anew each time."""
+    return stage.log.end
+
+
 class Stage:
     """A log of `max_bytes`, and a producer for it."""
 
@@ -39,7 +44,7 @@ class Stage:
     def _ended(self) -> None:
         self.over += 1
 
-    async def speaking(self, into: Into) -> AsyncGenerator[list[Piece], None]:
+    async def speaking(self, _: Into) -> AsyncGenerator[list[Piece], None]:
         """A piece a second, for ever."""
         try:
             while True:
@@ -70,7 +75,7 @@ def test_a_source_that_returns_is_complete_and_says_why_it_ended() -> None:
         stage = Stage()
         stage.start(whole)
         await asyncio.sleep(0.1)
-        assert stage.log.end == StreamEnd(None, "stop")
+        assert end_of(stage) == StreamEnd(None, "stop")
         assert stage.log.kept.after(0, 100) == [Piece("a"), Piece("b")]
         assert (stage.record.pieces, str(stage.record.outcome), stage.over) == (2, "complete", 1)
 
@@ -100,7 +105,7 @@ def test_without_a_reader_the_upstream_is_closed_when_the_grace_is_over() -> Non
         stage.start(stage.speaking)
         stage.log.attach().close()
         await asyncio.sleep(GRACE_S + 1)
-        assert stage.log.end == StreamEnd(ABANDONED)
+        assert end_of(stage) == StreamEnd(ABANDONED)
         assert stage.closed_s == pytest.approx(GRACE_S)
 
     play(test)
@@ -116,11 +121,11 @@ def test_a_reader_within_the_grace_and_nothing_has_happened() -> None:
         await asyncio.sleep(3 * GRACE_S)
         reader.close()
         await asyncio.sleep(3 * GRACE_S)
-        assert stage.log.end is None
+        assert end_of(stage) is None
         left_s = now()
         other.close()
         await asyncio.sleep(GRACE_S + 1)
-        assert stage.log.end == StreamEnd(ABANDONED)
+        assert end_of(stage) == StreamEnd(ABANDONED)
         assert stage.closed_s == pytest.approx(left_s + GRACE_S)
 
     play(test)
@@ -133,10 +138,10 @@ def test_without_any_grace_the_one_who_asks_can_still_read() -> None:
         await asyncio.sleep(FIRST_READER_S / 2)
         reader = stage.log.attach()
         await asyncio.sleep(60)
-        assert stage.log.end is None
+        assert end_of(stage) is None
         reader.close()
         await asyncio.sleep(0.1)
-        assert stage.log.end == StreamEnd(ABANDONED)
+        assert end_of(stage) == StreamEnd(ABANDONED)
 
     play(test)
 
@@ -149,7 +154,7 @@ def test_it_is_stopped_once_and_the_first_reason_counts() -> None:
         stage.producer.stop(STOPPED)
         stage.producer.stop(SHUT_DOWN)
         await stage.producer.stopped(1)
-        assert (stage.log.end, stage.closed_s, stage.over) == (StreamEnd(STOPPED), 2.5, 1)
+        assert (end_of(stage), stage.closed_s, stage.over) == (StreamEnd(STOPPED), 2.5, 1)
         stage.producer.stop(SHUT_DOWN)
 
     play(test)
@@ -161,7 +166,7 @@ def test_it_is_stopped_before_its_first_step_and_has_an_end_all_the_same() -> No
         stage.start(stage.speaking)
         stage.producer.stop(SHUT_DOWN)
         await stage.producer.stopped(1)
-        assert (stage.log.end, stage.log.last, stage.over) == (StreamEnd(SHUT_DOWN), 0, 1)
+        assert (end_of(stage), stage.log.last, stage.over) == (StreamEnd(SHUT_DOWN), 0, 1)
 
     play(test)
 
@@ -188,9 +193,9 @@ def test_without_a_reader_a_full_log_waits_until_the_grace_is_over() -> None:
         stage.start(stage.speaking)
         stage.log.attach().close()
         await asyncio.sleep(GRACE_S - 0.1)
-        assert (stage.log.end, stage.log.last, stage.log.first) == (None, 3, 1)
+        assert (end_of(stage), stage.log.last, stage.log.first) == (None, 3, 1)
         await asyncio.sleep(1)
-        assert stage.log.end == StreamEnd(ABANDONED)
+        assert end_of(stage) == StreamEnd(ABANDONED)
 
     play(test)
 
@@ -201,10 +206,10 @@ def test_a_source_that_waits_for_readers_is_not_called_idle() -> None:
         reader = stage.log.attach()
         stage.start(stage.speaking)
         await asyncio.sleep(60)
-        assert stage.log.end is None
+        assert end_of(stage) is None
         reader.took(await reader.page())
         await asyncio.sleep(1.5)
-        assert stage.log.end is None
+        assert end_of(stage) is None
 
     play(test)
 
@@ -221,7 +226,7 @@ def test_a_silent_source_is_told_apart_by_when_it_fell_silent(deadline: str, spo
         stage.log.attach()
         stage.start(silent)
         await asyncio.sleep(10)
-        assert stage.log.end == StreamEnd(timed_out(deadline))
+        assert end_of(stage) == StreamEnd(timed_out(deadline))
 
     play(test)
 
@@ -242,7 +247,7 @@ def test_thinking_and_empty_events_keep_their_deadlines_from_firing() -> None:
         stage.log.attach()
         stage.start(thinking)
         await asyncio.sleep(60)
-        assert stage.log.end == StreamEnd()
+        assert end_of(stage) == StreamEnd()
 
     play(test)
 
@@ -253,7 +258,7 @@ def test_the_whole_has_its_time() -> None:
         stage.log.attach()
         stage.start(stage.speaking)
         await asyncio.sleep(40)
-        assert stage.log.end == StreamEnd(timed_out("total"))
+        assert end_of(stage) == StreamEnd(timed_out("total"))
         assert stage.closed_s == pytest.approx(30)
 
     play(test)
