@@ -6,8 +6,10 @@
     python -m benchmarks.relay --quick              # CPU of the relay for each event, beside other relays
     python -m benchmarks.truth --quick              # how wrong a client's timestamps are, beside other clients
     python -m benchmarks.backpressure --quick       # a slow client: what it costs the relay, and who waits
+    python -m benchmarks.resume --quick             # streams that can be resumed: what they cost, and whether they hold
 
 Without `--quick` they take some minutes; `--help` tells what can be chosen. A goal that is missed is printed as MISSED;
 wrong work (another text than the peers') ends the run with an assertion. The peers are installed by
-`pip install -e '.[benchmarks]'`: `extract` needs them, the others leave out what is missing.
+`pip install -e '.[benchmarks]'`: `extract` needs them, the others leave out what is missing; `resume` starts a
+redis-server of its own, where one is installed.
 """

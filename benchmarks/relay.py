@@ -133,10 +133,11 @@ class Run:
 # -- one load --------------------------------------------------------------------------------------------------------
 
 
-def load(
-    relay: Started, upstream: Started, traffic: Traffic, *, passed_through: bool = False, weigh: bool = False
-) -> Run:
-    """Send `traffic` through a relay. With `weigh`, its memory is taken while all streams are open."""
+def load(relay: Started, upstream: Started, traffic: Traffic, *, answer: str = "text", weigh: bool = False) -> Run:
+    """Send `traffic` through a relay, whose answers have to be as `relay_load.ANSWERS` says.
+
+    With `weigh`, its memory is taken while all streams are open.
+    """
     before_bytes = memory_bytes(relay.pid) if weigh else 0
     relay_s, upstream_s = cpu_s(relay.pid), cpu_s(upstream.pid)
     options = {
@@ -145,12 +146,12 @@ def load(
         "--gap-us": traffic.gap_us,
         "--ramp-s": traffic.ramp_s,
         "--limit-s": traffic.limit_s,
+        "--answer": answer,
     }
     words = [str(word) for option in options.items() for word in option]
-    extra = ["--passed-through"] if passed_through else []
     stream_bytes = None
     with subprocess.Popen(  # noqa: S603  # a command of ours
-        [sys.executable, "-m", "benchmarks.relay_load", relay.url, *words, *extra],
+        [sys.executable, "-m", "benchmarks.relay_load", relay.url, *words],
         stdout=subprocess.PIPE,
         text=True,
         cwd=ROOT,
@@ -186,10 +187,10 @@ class Relay:
     name: str
     process: Started
     upstream: Started
-    extracts: bool = True
+    answer: str = "text"
 
     def load(self, traffic: Traffic, *, weigh: bool = False) -> Run:
-        return load(self.process, self.upstream, traffic, passed_through=not self.extracts, weigh=weigh)
+        return load(self.process, self.upstream, traffic, answer=self.answer, weigh=weigh)
 
     def warm(self) -> Run:
         """Imports, pools, caches, the specialising interpreter; the second load is returned."""
@@ -220,7 +221,8 @@ def relays(names: Sequence[str]) -> Iterator[list[Relay]]:
             else:
                 words = our_command(url, *(["--trace"] if name == TRACED else []))
             process = stack.enter_context(started(words))
-            running.append(Relay(name, process, upstream, extracts=name not in PEERS or PEERS[name].extracts))
+            passes = name in PEERS and not PEERS[name].extracts
+            running.append(Relay(name, process, upstream, "passed" if passes else "text"))
         yield running
 
 

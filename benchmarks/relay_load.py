@@ -5,7 +5,10 @@
 It must never be the bottleneck: one thread, epoll, and no parsing. The text is told from HTTP's chunked framing by its
 alphabet (`relay_upstream.FRAMING_BYTES`), the end by the final chunk, the number of chunks by counting CRLFs.
 
-`--passed-through` is for a proxy that extracts nothing: the answer is compared with the upstream's own events.
+`--answer` says what is expected: the `text`; the upstream's own bytes (`passed`), of a proxy that extracts nothing; or
+an event stream, whose ids are numbers (`events`) or, where it can be resumed, cursors (`cursors`): those are told from
+the rest as framing is, since all of their bytes but one are hexadecimal digits. With `--get` the streams are not asked
+for: all read what stands at URL.
 """
 
 from __future__ import annotations
@@ -18,16 +21,37 @@ import socket
 import statistics
 import sys
 import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
+from typing import Final
 from urllib.parse import urlsplit
 
-from benchmarks.relay_upstream import Question, Sum, events_of, text_of
+from benchmarks.relay_upstream import Question, Sum, events_of, pieces_of, text_of
 
-__all__ = ["ALL_OPEN", "Load", "drive"]
+__all__ = ["ALL_OPEN", "ANSWERS", "Load", "drive"]
 
 ALL_OPEN = "all open"
 READ_BYTES = 256 * 1024
 END = b"\r\n0\r\n\r\n"
+
+
+def _shown(events: int, *, cursors: bool) -> Iterator[bytes]:
+    """Our relay's event stream, without the digits of its ids."""
+    if cursors:
+        yield b"retry: "
+    event = b"id: .data: %b" if cursors else b"id: data: %b"
+    for part in pieces_of(events):
+        yield b"".join([event % b'{"text":"%b"}' % word for word in part])
+    yield b'event: donedata: {"outcome":"complete","pieces":,"finish_reason":"stop"}'
+
+
+ANSWERS: Final[dict[str, Callable[[int], Iterable[bytes]]]] = {
+    "text": text_of,
+    "passed": events_of,
+    "events": lambda events: _shown(events, cursors=False),
+    "cursors": lambda events: _shown(events, cursors=True),
+}
+"""What an answer of so many events has to be."""
 
 
 @dataclass
@@ -111,7 +135,14 @@ class _Stream:
 
 
 def drive(
-    url: str, question: Question, *, streams: int, ramp_s: float, limit_s: float, passed_through: bool = False
+    url: str,
+    question: Question,
+    *,
+    streams: int,
+    ramp_s: float,
+    limit_s: float,
+    answer: str = "text",
+    get: bool = False,
 ) -> Load:
     """Run the load: stream i begins at i/streams of `ramp_s`; what is not over after `limit_s` counts as incomplete.
 
@@ -119,7 +150,8 @@ def drive(
     """
     parts = urlsplit(url)
     address = (parts.hostname or "", parts.port or 80)
-    expected = Sum((events_of if passed_through else text_of)(question.events))
+    expected = Sum(ANSWERS[answer](question.events))
+    accept = "text/event-stream" if answer in {"events", "cursors"} else "*/*"
     epoll, live, over = select.epoll(), dict[int, _Stream](), list[_Stream]()
     buffer = bytearray(READ_BYTES)
     waiting_for_first = streams
@@ -127,9 +159,8 @@ def drive(
     while len(over) < streams and (passed_s := time.monotonic() - begin_s) < limit_s:
         while started < streams and started * ramp_s / streams <= passed_s:
             delay_us = 0 if ramp_s else question.gap_us * started // streams
-            stream = _Stream(
-                address, _request(parts.path, parts.netloc, Question(question.events, question.gap_us, delay_us))
-            )
+            asked = None if get else Question(question.events, question.gap_us, delay_us)
+            stream = _Stream(address, _request(parts.path, parts.netloc, accept, asked))
             live[stream.sock.fileno()] = stream
             epoll.register(stream.sock, select.EPOLLOUT)
             started += 1
@@ -159,16 +190,14 @@ def drive(
     return load
 
 
-def _request(path: str, host: str, question: Question) -> bytes:
+def _request(path: str, host: str, accept: str, question: Question | None) -> bytes:
+    """A question, or a GET."""
+    head = [f"host: {host}", f"accept: {accept}"]
+    if question is None:
+        return "\r\n".join([f"GET {path} HTTP/1.1", *head, "", ""]).encode()
     body = f"chat_history={question}".encode()
-    lines = [
-        f"POST {path} HTTP/1.1",
-        f"host: {host}",
-        "accept: */*",
-        "content-type: application/x-www-form-urlencoded",
-        f"content-length: {len(body)}",
-    ]
-    return "\r\n".join([*lines, "", ""]).encode() + body
+    form = ["content-type: application/x-www-form-urlencoded", f"content-length: {len(body)}"]
+    return "\r\n".join([f"POST {path} HTTP/1.1", *head, *form, "", ""]).encode() + body
 
 
 def _sum_up(load: Load, streams: list[_Stream], expected: Sum) -> None:
@@ -190,7 +219,8 @@ def main() -> None:
     options.add_argument("--gap-us", type=int, default=0, help="between two events of a stream; 0: saturated")
     options.add_argument("--ramp-s", type=float, default=0.0, help="over which the streams begin")
     options.add_argument("--limit-s", type=float, default=60.0, help="after which the load ends in any case")
-    options.add_argument("--passed-through", action="store_true", help="the relay extracts nothing")
+    options.add_argument("--answer", choices=tuple(ANSWERS), default="text", help="what is expected")
+    options.add_argument("--get", action="store_true", help="read what there is at URL")
     given = options.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -200,7 +230,8 @@ def main() -> None:
         streams=given.streams,
         ramp_s=given.ramp_s,
         limit_s=given.limit_s,
-        passed_through=given.passed_through,
+        answer=given.answer,
+        get=given.get,
     )
     json.dump(asdict(load), sys.stdout)
     print()

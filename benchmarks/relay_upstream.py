@@ -26,7 +26,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Self
 
-__all__ = ["FRAMING_BYTES", "Question", "Sum", "events_of", "serve", "text_of"]
+__all__ = ["FRAMING_BYTES", "Question", "Sum", "events_of", "pieces_of", "serve", "text_of"]
 
 WORDS: Final = (
     " who",
@@ -107,6 +107,14 @@ def text_of(events: int) -> Iterator[bytes]:
     """The text of an answer, in parts: what a relay has to deliver."""
     words = [word.encode() for word in WORDS]
     yield from _repeated(words * (BLOCK_EVENTS // len(WORDS)), events)
+
+
+def pieces_of(events: int) -> Iterator[list[bytes]]:
+    """The same, in its pieces."""
+    words = [word.encode() for word in WORDS]
+    whole, rest = divmod(events, len(words))
+    yield from itertools.repeat(words, whole)
+    yield words[:rest]
 
 
 def events_of(events: int) -> Iterator[bytes]:

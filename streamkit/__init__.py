@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from streamkit.lab.client.kept import last_recording as last_recording
     from streamkit.lab.client.pace import Reader as Reader
     from streamkit.lab.client.record import record as record
+    from streamkit.lab.client.resume import Resume as Resume
     from streamkit.lab.lab import Lab as Lab
     from streamkit.lab.recording.recording import Recording as Recording
     from streamkit.lab.run import run as run
@@ -63,6 +64,7 @@ _NAMES = {
     "lab.client.kept": ("last_recording",),
     "lab.client.pace": ("Reader",),
     "lab.client.record": ("record",),
+    "lab.client.resume": ("Resume",),
     "lab.lab": ("Lab",),
     "lab.recording.recording": ("Recording",),
     "lab.run": ("run",),

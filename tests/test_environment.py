@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-EXTRAS = ("notebooks", "pandas", "test")
-PYPI_NAMES = {"matplotlib-base": "matplotlib", "brotli-python": "brotli"}
+EXTRAS = ("notebooks", "pandas", "redis", "test")
+PYPI_NAMES = {"matplotlib-base": "matplotlib", "brotli-python": "brotli", "redis-py": "redis"}
 """What conda-forge calls differently."""
 MARKED = {"backports.zstd": "; python_version < '3.14'"}
 """What later versions of Python have themselves, with the marker that both files give it. It comes from PyPI: conda has

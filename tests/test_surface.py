@@ -31,7 +31,7 @@ TOP = {
         "detect",
     },
     *{"create_app", "create_blueprint", "Policy", "serve", "servers"},
-    *{"Lab", "Script", "random_script", "create_upstream", "record", "Reader", "Recording", "Outcome"},
+    *{"Lab", "Script", "random_script", "create_upstream", "record", "Reader", "Resume", "Recording", "Outcome"},
     *{"calibrate", "run", "last_recording"},
 }
 MODULES = {"errors", "experiments", "faults", "findings", "metrics", "net", "plots"}

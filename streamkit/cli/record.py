@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add_record"]
 
+DEFAULT_ATTEMPTS = 5
+
 
 def add_record(commands: Any) -> None:
     record = commands.add_parser(
@@ -76,6 +78,15 @@ def add_record(commands: Any) -> None:
         "--total-s", type=above_zero, metavar="S", help="all of it, from the call to the end (default: no limit)"
     )
     record.add_argument(
+        "--resume",
+        type=count,
+        nargs="?",
+        const=DEFAULT_ATTEMPTS,
+        metavar="N",
+        help="ask again where the stream is cut, as browsers do (Last-Event-ID), up to N times in a row without a new "
+        f"event (default: {DEFAULT_ATTEMPTS})",
+    )
+    record.add_argument(
         "--max-events", type=count, metavar="N", help="hang up behind so many events (default: a million)"
     )
     record.add_argument(
@@ -121,6 +132,7 @@ def _recorded(arguments: argparse.Namespace) -> tuple[Recording, bool]:
 def _request(arguments: argparse.Namespace) -> dict[str, Any]:
     """What `record()` is told; what is not given is left to it."""
     from streamkit.lab.client.pace import Reader
+    from streamkit.lab.client.resume import Resume
 
     headers = list(arguments.header or ())
     given: dict[str, Any] = {
@@ -141,6 +153,8 @@ def _request(arguments: argparse.Namespace) -> dict[str, Any]:
             headers.append(("content-type", "application/json"))
     if arguments.bytes_per_s is not None or arguments.events_per_s is not None:
         given["reader"] = Reader(bytes_per_s=arguments.bytes_per_s, events_per_s=arguments.events_per_s)
+    if arguments.resume is not None:
+        given["resume"] = Resume(attempts=arguments.resume)
     return {"headers": headers, **{name: value for name, value in given.items() if value is not None}}
 
 

@@ -94,6 +94,16 @@ class AnswerParser:
         """What the end of the body cut off, or None."""
         return None if self._parser is None else self._parser.unfinished
 
+    @property
+    def last_event_id(self) -> str:
+        """The id behind which an event stream goes on (`SSEParser.last_event_id`); "" in other grammars."""
+        return self._parser.last_event_id if isinstance(self._parser, SSEParser) else ""
+
+    @property
+    def retry_ms(self) -> int | None:
+        """How long an event stream asks to wait before it is asked again; None where it does not say."""
+        return self._parser.retry_ms if isinstance(self._parser, SSEParser) else None
+
     def _look(self, data: bytes) -> list[ServerSentEvent]:
         self._held += data
         grammar = look(self._held, self._expected)

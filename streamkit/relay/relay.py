@@ -26,6 +26,7 @@ from streamkit.relay.delivery.policy import Policy
 from streamkit.relay.failure import SHUT_DOWN, Failed, Failure
 from streamkit.relay.log import StreamRecord
 from streamkit.relay.replay.memory import MemoryStore
+from streamkit.relay.replay.redis import RedisStore
 from streamkit.relay.replay.replay import Replay
 from streamkit.relay.replay.store import Store
 from streamkit.relay.request.pages import Admission
@@ -300,9 +301,7 @@ def _resumes(given: bool | str | None, env: Mapping[str, str]) -> bool | str:
 
 
 def _store(resumes: bool | str, settings: Resuming) -> Store:
-    if not isinstance(resumes, str):
-        return MemoryStore(settings)
-    raise ConfigError("expected resume as True")
+    return RedisStore(resumes, settings) if isinstance(resumes, str) else MemoryStore(settings)
 
 
 def _header_names(given: Iterable[str] | str) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ import pytest
 
 from streamkit._version import __version__
 from streamkit.cli import main
+from streamkit.lab.client.resume import Resume
 from streamkit.lab.recording.recording import Recording
 from streamkit.lab.upstream import Script, create_upstream
 from streamkit.serving.server import Server, serve
@@ -86,6 +87,26 @@ def test_a_content_type_of_the_users_own_is_left() -> None:
     sent = asked("--json", "[]", "--header", "Content-Type: application/vnd.mine+json").lower()
     assert sent.count(b"content-type:") == 1
     assert b"application/vnd.mine+json" in sent
+
+
+@pytest.mark.parametrize(("given", "attempts"), [([], None), (["--resume"], 5), (["--resume", "2"], 2)])
+def test_a_stream_that_is_cut_is_asked_for_again_where_that_is_wanted(
+    given: list[str], attempts: int | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun = RELAY_HEAD + chunk(b'retry: 0\nid: s1.1\ndata: {"text": "a"}\n\n')
+    rest = RELAY_HEAD + chunk(b'id: s1.2\ndata: {"text": "b"}\n\nevent: done\ndata: {}\n\n') + LAST_CHUNK
+    with RawServer(lambda c: c.sendall(begun if len(server.requests) == 1 else rest)) as server:
+        assert main(["record", f"{server.url}/ans", *given]) == (1 if attempts is None else 0)
+        assert len(server.requests) == (1 if attempts is None else 2)
+    assert capsys.readouterr().out.startswith("a\n" if attempts is None else "ab\n")
+    assert attempts in (None, 2, Resume().attempts)
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "x", "1.5"])
+def test_how_often_is_a_whole_number(given: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["record", "http://127.0.0.1:1/ans", f"--resume={given}"])
+    assert "expected an integer >= 1" in capsys.readouterr().err
 
 
 def test_it_says_who_asks() -> None:

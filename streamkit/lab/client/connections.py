@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from urllib.parse import urlsplit
 
 import httpx2
 
@@ -14,19 +15,29 @@ from streamkit.transport.tls import ssl_context
 from streamkit.transport.url import split_unix_url
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterator, Callable
     from contextlib import AbstractAsyncContextManager
 
     from streamkit.lab.client.recorder import Recorder
+    from streamkit.lab.client.resume import Ask
     from streamkit.transport import Body
     from streamkit.transport.tls import Verify
 
     Answering: TypeAlias = AbstractAsyncContextManager[httpx2.Response]
     """The request is sent on entering; the connection is given back, or closed, on leaving."""
 
-__all__ = ["feed_from_library", "headers_of", "own_connection", "your_client"]
+__all__ = ["OwnConnections", "YourClient", "feed_from_library", "headers_of", "public_url"]
 
+BODY: Final = frozenset(("data", "json", "content", "files", "params"))
+BODY_HEADERS: Final = frozenset((b"content-type", b"content-length", b"transfer-encoding", b"content-encoding"))
 _CONNECTED: Final = ("connect_tcp.complete", "connect_unix_socket.complete")
+
+
+def public_url(url: str) -> str:
+    """Scheme, host and path: what may be shown of a URL. Keys stand in queries and user info."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" if parts.netloc else parts.path
 
 
 def own_connection(
@@ -36,7 +47,7 @@ def own_connection(
     arguments: dict[str, Any],
     timings: Timings,
     read_bytes: int | None,
-    verify: Verify,
+    tls: ssl.SSLContext | None,
 ) -> Answering:
     """One request on one fresh HTTP/1.1 connection, of which each socket read is stamped.
 
@@ -52,8 +63,6 @@ def own_connection(
         raise TypeError("expected bytes, text or an asynchronous iterator as content, got a synchronous iterator")
     if target.userinfo:
         request = next(httpx2.BasicAuth(target.username, target.password).sync_auth_flow(request))
-    # Reading the certificates takes tens of milliseconds; here no clock is running yet.
-    tls = ssl_context(verify) if target.scheme == "https" or verify is not True else None
 
     @contextlib.asynccontextmanager
     async def answer() -> AsyncIterator[httpx2.Response]:
@@ -67,6 +76,58 @@ def own_connection(
                 yield response
 
     return answer()
+
+
+class OwnConnections:
+    """A fresh one for each request; `arguments` are those of an `httpx2.Request`."""
+
+    own = True
+
+    def __init__(
+        self,
+        method: str,
+        url: str,
+        timeout: httpx2.Timeout,
+        arguments: dict[str, Any],
+        read_bytes: int | None,
+        verify: Verify,
+    ) -> None:
+        self._method, self._url, self._arguments = method, url, arguments
+        self._timeout, self._read_bytes = timeout, read_bytes
+        # Reading the certificates takes tens of milliseconds; here no clock is running yet.
+        secure = urlsplit(url).scheme.lower() == "https" or verify is not True
+        self._tls = ssl_context(verify) if secure else None
+
+    def __call__(self, ask: Ask | None, timings: Timings) -> Answering:
+        """The request that is asked; None: as the caller gave it."""
+        method, url, arguments = _asked(ask, self._method, self._url, self._arguments)
+        return own_connection(method, url, self._timeout, arguments, timings, self._read_bytes, self._tls)
+
+
+class YourClient:
+    """Somebody else's client, through which each request goes."""
+
+    own = False
+
+    def __init__(self, client: Any, method: str, url: str, arguments: dict[str, Any]) -> None:
+        self._client = client
+        self._method, self._url, self._arguments = method, url, arguments
+
+    def __call__(self, ask: Ask | None, timings: Timings) -> Answering:
+        """The request that is asked; None: as the caller gave it."""
+        method, url, arguments = _asked(ask, self._method, self._url, self._arguments)
+        return your_client(self._client, method, url, arguments, timings)
+
+
+def _asked(ask: Ask | None, method: str, url: str, arguments: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
+    """What is sent: the caller's request, with further headers; another URL has neither its body nor its fields."""
+    if ask is None:
+        return method, url, arguments
+    headers = [*arguments["headers"], *((name.encode(), value.encode()) for name, value in ask.headers.items())]
+    kept = arguments if ask.body else {name: arguments[name] for name in arguments.keys() - BODY}
+    if not ask.body:
+        headers = [(name, value) for name, value in headers if name.lower() not in BODY_HEADERS]
+    return ask.method, ask.url, {**kept, "headers": headers}
 
 
 def your_client(client: Any, method: str, url: str, arguments: dict[str, Any], timings: Timings) -> Answering:

@@ -20,6 +20,9 @@ the next event. Who iterates may so stamp and tell each event by itself, and wha
 time. Nearly always that is the row just added; while a preset is still guessed the text of earlier rows may come late,
 and where the wire has no event borders, more text of the same read.
 
+A stream may come in several answers, one behind the other (`cut`, `back`): each has a parser and codings of its own, a
+`Splice` says what of it is new, and the `PieceReader`, which judges the answer, is one for all.
+
 No row is ever taken back. `final` and `bound` end it: behind `final` nothing changes the outcome, at a `bound` the rest
 of the data is not looked at.
 """
@@ -35,6 +38,8 @@ from streamkit.content.looking import LOOK_BYTES, AnswerParser
 from streamkit.errors import LimitExceeded, LineTooLong
 from streamkit.lab.client.guess import Guess
 from streamkit.lab.client.piece_reader import PieceReader
+from streamkit.lab.client.resume import LIVE, Place
+from streamkit.lab.client.splice import Splice
 from streamkit.lab.client.wire_failure import WireFailure
 from streamkit.lab.recording.recorded import Events
 from streamkit.outcome import Outcome
@@ -55,6 +60,8 @@ __all__ = ["MAX_EVENT_BYTES", "Decoder"]
 MAX_EVENT_BYTES: Final = 16 << 20
 """Of one line or event: pictures come as megabytes of base64. A relay, which has many streams at once, bears less."""
 MAX_PROBLEM_BYTES: Final = 64 * 1024
+OTHER_ANSWER: Final = "other_answer"
+"""The code of a stream behind whose cut another one came."""
 
 
 class Decoder:
@@ -64,7 +71,9 @@ class Decoder:
     bound     the bound of ours that was reached
     problem   the body behind a status other than 2xx
     coding    the content codings that lay over the body, as `gzip, br`
-    undecoded how that body could not be decoded, or broke off inside a coding
+    undecoded how that body could not be decoded, or broke off inside a coding, or could not be joined to what had come
+    splice    what of a further answer is new
+    astray    what comes is another answer than the one before the cut
     """
 
     def __init__(
@@ -81,6 +90,9 @@ class Decoder:
         self.problem = bytearray()
         self.coding: str | None = None
         self.undecoded: WireFailure | None = None
+        self.splice = Splice(self.events)
+        self.astray = False
+        self._resumed = False
         self._given = None if preset is None else find_preset(preset)
         self._pieces = PieceReader(preset, reasoning)
         self._room = max_events
@@ -91,6 +103,7 @@ class Decoder:
         self._guess = Guess()
         self._held: list[tuple[bytes, int, int]] = []  # while it guesses
         self._unreadable = False
+        self._retry_ms: int | None = None
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
         self._notes: list[str] = []
         self._coding = Decoding(())
@@ -100,7 +113,52 @@ class Decoder:
     def head(self, status: int, headers: Mapping[str, str]) -> None:
         """Choose how to read; names of `headers` in lower case."""
         self._pieces.headers = headers
+        self.splice.head(headers.get("x-stream-id", ""))
         self._decode = self._uncoded = self._choose(status, headers)
+        self._take_codings_off(headers)
+
+    def cut(self, read: int, at_ns: int) -> Iterator[tuple[int, str]]:
+        """The connection is over, and the stream perhaps not: what is whole came with this last read. Twice is once."""
+        if self._held:
+            yield from self._settle(self._guess.end())
+        if self._parser is not None:
+            yield from self._rows(self._parser.close(), read, at_ns)
+        if self.undecoded is None and not self._coding.whole:
+            self.undecoded = self._inside_its_coding()
+
+    def place(self, size: int) -> Place:
+        """How far the stream had come when its connection ended, with `size` bytes of body."""
+        grammar: Grammar | None = "text" if self._parser is None else self._parser.grammar
+        told, retry_ms = ("", None) if self._parser is None else (self._parser.last_event_id, self._parser.retry_ms)
+        last_id, stuck = self.splice.cut(grammar, told)
+        self._retry_ms = self._retry_ms if retry_ms is None else retry_ms
+        return Place(len(self.events), size, grammar, last_id, stuck, self._retry_ms)
+
+    def anew(self, status: int, headers: Mapping[str, str]) -> None:
+        """Nothing had come of the answers before this one: it is read as if it were the first."""
+        self._parser, self._held, self._guess = None, [], Guess()
+        self._coding, self.undecoded = Decoding(()), None
+        self._notes.clear()
+        self.head(status, headers)
+
+    def back(self, headers: Mapping[str, str]) -> None:
+        """The stream goes on with another answer, which is written as the one before it was."""
+        self.undecoded, self._coding = None, Decoding(())
+        if self._parser is None or self._parser.grammar is None:
+            self.splice.head("")  # no number tells which bytes are replayed
+            return  # a text goes on at any byte, inside a character too
+        self.splice.head(headers.get("x-stream-id", ""), headers.get(LIVE, ""))
+        bound = self._max_event_bytes
+        self._parser = AnswerParser(self._parser.grammar, max_line_bytes=bound, max_event_bytes=bound)
+        self._resumed = True
+        self._decode = self._uncoded = self._parse
+        self._take_codings_off(headers)
+
+    def refused(self, data: bytes) -> None:
+        """The stream was asked for again, and refused: more of the problem behind that status."""
+        self._collect_problem(data, 0, 0)
+
+    def _take_codings_off(self, headers: Mapping[str, str]) -> None:
         codings = codings_of(headers.get("content-encoding"))
         if not codings:
             return
@@ -153,11 +211,14 @@ class Decoder:
             elif self._parser.unfinished is not None:
                 self._notes.append("the stream ended inside an event; that event was dropped")
         if whole and self.undecoded is None and not self._coding.whole:
-            self.undecoded = WireFailure(Outcome("truncated"), f"the body ended inside its coding ({self.coding})")
+            self.undecoded = self._inside_its_coding()
         if (rest := self._utf8.decode(b"", final=True)) and self.events:
             self.events.text[-1] += rest
             self._notes.append("the text ended inside a character")
             yield len(self.events) - 1, rest
+
+    def _inside_its_coding(self) -> WireFailure:
+        return WireFailure(Outcome("truncated"), f"the body ended inside its coding ({self.coding})")
 
     @property
     def error(self) -> str | None:
@@ -189,19 +250,21 @@ class Decoder:
         """Why the answer ended, in the provider's word; None where that was not told."""
         return None if self._pieces.answer is None else self._pieces.answer.finish_reason
 
-    def problem_at_end(self, *, clean: bool) -> str | None:
+    def problem_at_end(self, *, clean: bool, last: bool = True) -> str | None:
         """The body is over, and this closed: why that is not the whole answer; None where it is, or nobody knows.
 
+        Not the `last` one: what was cut off is left out, as it may come once more and whole.
         See `streamkit.presets.Answer.problem_at_end`.
         """
         answer = self._pieces.answer
         if answer is None or self._parser is None:
             return None
-        return answer.problem_at_end(clean=clean, unfinished=self._parser.unfinished)
+        unfinished = self._parser.unfinished
+        return answer.problem_at_end(clean=clean, unfinished=unfinished if last or unfinished is None else _NO_EVENT)
 
     def notes(self) -> list[str]:
         """What has to be known about the rows."""
-        return [*self._notes, *self._pieces.notes()]
+        return [*self._notes, *self._pieces.notes(), *self.splice.notes()]
 
     def _ignore(self, data: bytes, read: int, at_ns: int) -> Iterable[tuple[int, str]]:
         """What cannot be decoded, and what comes before any head."""
@@ -265,9 +328,20 @@ class Decoder:
             self.bound = "max_line_bytes" if isinstance(error, LineTooLong) else "max_event_bytes"
         return self._rows(wire_events, read, at_ns)
 
+    def _new(self, wire_events: Iterable[ServerSentEvent]) -> Iterator[ServerSentEvent]:
+        """What had not come before the cut; of another answer nothing."""
+        yield from self.splice.new(wire_events)
+        if self.splice.differs:
+            self.astray = True
+            self.undecoded = WireFailure(
+                Outcome("error_event", OTHER_ANSWER),
+                "behind the cut the server sent another answer, which is not joined",
+            )
+            self._decode = self._uncoded = self._ignore
+
     def _rows(self, wire_events: Iterable[ServerSentEvent], read: int, at_ns: int) -> Iterator[tuple[int, str]]:
         events = self.events
-        for wire_event in wire_events:
+        for wire_event in self._new(wire_events) if self._resumed else wire_events:
             if self._room <= 0:
                 self.bound = "max_events"
                 return

@@ -13,6 +13,8 @@ from streamkit.presets.answer import EMPTY, TRUNCATED
 
 __all__ = ["outcome_of", "problem_code", "server_outcome"]
 
+LOST: Final = "lost_over_cut"
+"""The code of a stream that was resumed, and is not whole by the numbers of its pieces."""
 _CODE: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 
@@ -30,6 +32,7 @@ def outcome_of(
     signed: bool = False,
     unread: str | None = None,
     unhanded: bool = False,
+    lost: int = 0,
 ) -> tuple[Outcome, str | None]:
     """How the stream ended, and why, in our words; None where that says it all. The first line that is true counts:
 
@@ -50,7 +53,8 @@ def outcome_of(
 
     `error` is the code that the server told, of an error event or of the problem behind its status, `said` its message;
     `problem` what `streamkit.presets.Answer.problem_at_end` says, by `preset`; `unread` the code of the first event
-    that could not be read.
+    that could not be read. Of a stream that was resumed, `lost` says how many pieces are missing over a cut: then it is
+    not `complete` either, but `error_event(lost_over_cut)`.
     """
     if failure is not None and (unhanded or status is None):
         return failure.outcome, failure.error
@@ -69,6 +73,8 @@ def outcome_of(
             return Outcome("truncated"), f"the end marker of preset {preset!r} did not come"
     if unread is not None:
         return Outcome("error_event", unread), "an event could not be read, so text is missing"
+    if lost:
+        return Outcome("error_event", LOST), f"{lost} piece{'' if lost == 1 else 's'} did not come over a cut"
     if problem == EMPTY:
         return Outcome("error_event", EMPTY), f"the answer held not one event of preset {preset!r}"
     return Outcome("complete"), None

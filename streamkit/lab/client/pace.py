@@ -155,13 +155,16 @@ class Pace:
             self._event_due = max(self._event_due, self._paused_until)
 
 
-async def read_at_pace(body: Body, recorder: Recorder, reader: Reader, at_end: Callable[[], None]) -> None:
+async def read_at_pace(
+    body: Body, recorder: Recorder, reader: Reader, at_end: Callable[[], None], pace: Pace | None = None
+) -> None:
     """Read `body` into `recorder`, which has to be a `paced` one, until both its end and its last event are reached.
 
-    `at_end` is called when the stream's own end has been handed over: not much more will come.
+    `at_end` is called when the stream's own end has been handed over: not much more will come. `pace` is that of the
+    bodies before this one, where a stream has several.
     Raises what `Body.pour` raises, when all that came before has been handed over, and at once what a listener raises.
     """
-    paced = _Paced(body, recorder, reader, at_end)
+    paced = _Paced(body, recorder, reader, at_end, pace)
     try:
         async with asyncio.timeout(None) as paced.scope:
             paced.advance()
@@ -182,14 +185,16 @@ async def read_at_pace(body: Body, recorder: Recorder, reader: Reader, at_end: C
 
 
 class _Paced:
-    def __init__(self, body: Body, recorder: Recorder, reader: Reader, at_end: Callable[[], None]) -> None:
+    def __init__(
+        self, body: Body, recorder: Recorder, reader: Reader, at_end: Callable[[], None], pace: Pace | None
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._body = body
         self._recorder = recorder
         self._handover = recorder.handover
         self._work_ns = int(reader.work_ms * 1e6)
         self._at_end = at_end
-        self._pace = Pace(reader, self._loop.time())
+        self._pace = pace or Pace(reader, self._loop.time())
         self._timer: asyncio.TimerHandle | None = None
         self._reading = True
         self._told_end = False

@@ -9,8 +9,6 @@ stamps late, and what piles up meanwhile comes as one larger read.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import time
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -20,25 +18,22 @@ from streamkit._version import __version__
 from streamkit.content.codings import requested
 from streamkit.lab.arguments import check_listener, check_number, check_whole
 from streamkit.lab.client import calibrate as calibration
-from streamkit.lab.client.batch import Batch
-from streamkit.lab.client.connections import feed_from_library, headers_of, own_connection, your_client
+from streamkit.lab.client.connections import OwnConnections, YourClient, public_url
+from streamkit.lab.client.course import Course
 from streamkit.lab.client.decoder import MAX_EVENT_BYTES
 from streamkit.lab.client.kept import carry, keep
-from streamkit.lab.client.looplag import LoopLag, watch_loop
-from streamkit.lab.client.pace import Reader, read_at_pace
+from streamkit.lab.client.pace import Reader
 from streamkit.lab.client.recorder import Recorder
+from streamkit.lab.client.resume import Recovery, Resume
 from streamkit.lab.client.wire_failure import WireFailure, failure_of, interrupted_by
 from streamkit.outcome import Outcome
-from streamkit.taps.gauges import Gauges, Sampler
-from streamkit.transport import Timings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
+    from streamkit.lab.client.course import Asking
     from streamkit.lab.recording.recording import Recording
     from streamkit.presets import PresetLike
-    from streamkit.taps.gauges import Values
-    from streamkit.transport import Body, ReadPart
     from streamkit.transport.tls import Verify
 
 __all__ = ["ACCEPT", "DEFAULT_TIMEOUT", "media_type", "record"]
@@ -54,7 +49,6 @@ USER_AGENT: Final = f"streamkit/{__version__}"
 HARMLESS_HEADERS: Final = frozenset({"accept", "accept-encoding", "accept-language", "content-type", "user-agent"})
 
 MAX_KEPT_BYTES: Final = 8 << 20
-END_GRACE_S: Final = 1.0  # how long a server may take to end the body after the stream's own end marker
 
 
 async def record(
@@ -83,6 +77,7 @@ async def record(
     max_bytes: int = 64 << 20,
     reader: Reader | None = None,
     gauge_ms: float = 0.0,
+    resume: Resume | None = None,
 ) -> Recording:
     """Send one request and record its answer, read by read.
 
@@ -128,6 +123,19 @@ async def record(
                 small, so what is not wanted yet waits in the client
     gauge_ms    how often to look at this end's queues (`Recording.gauges`); 0: never
 
+    resume      ask again when the stream is cut (`sk.Resume`), as an EventSource does (WHATWG HTML, section 9.2): the
+                same request with `Last-Event-ID`, or where a text has no borders `Range` on the answer's `Location`
+                (of the same origin). It works with any server that speaks Last-Event-ID, and all is one Recording,
+                with its `cuts`. Never joined are two different answers: where no id says how far the first had come,
+                the cut is the end, and `notes` say why; where an id comes again with other data,
+                `error_event(other_answer)`. (A server that has ids, new ones each time, and does not know
+                Last-Event-ID cannot be found out: do not resume there.) Pieces of our relay's that are missing by
+                their numbers make it `error_event(lost_over_cut)`. A status that may change (429, 502, 503, 504) is a
+                failed attempt, any other the outcome: `refused(410)`. The stream's own end, an error event, a bound
+                of yours and 204 are ends. A POST has a random `Idempotency-Key`, unless you give one: by it a relay
+                of ours knows who was cut before anything had come. Another server that does not know it asks its
+                model anew (and bills it); that answer counts, as nothing of the first was had
+
     What goes wrong on the wire is the Recording's outcome and never raises; connecting that fails is
     `refused(connect)`, an answer that is no HTTP or no answer `truncated`. After an end marker the outcome
     stands, and the body gets one second to end.
@@ -149,9 +157,13 @@ async def record(
     _check_body(data=data, json=json, content=content, files=files)
     arguments = {"data": data, "json": json, "content": content, "files": files, "params": params}
     arguments["headers"] = _headers(headers, accept, accept_encoding, own=client is None)
-    timings = Timings()
+    recovery = None
+    if resume is not None:
+        _check_resume(resume, content)
+        given = {name for name, _ in arguments["headers"]}
+        recovery = Recovery(resume, str(url), method, has_key=b"idempotency-key" in {name.lower() for name in given})
     recorder = Recorder(
-        url=_public(str(url)),
+        url=public_url(str(url)),
         label=label,
         method=method,
         preset=preset,
@@ -163,131 +175,35 @@ async def record(
         max_bytes=max_bytes,
         calibration=calibration.latest(),
         paced=reader is not None,
-        secrets=_secrets(str(url), headers, params),
+        secrets=[*_secrets(str(url), headers, params), *([recovery.key] if recovery and recovery.key else [])],
     )
     if reader is not None:
         recorder.note("reader", str(reader))
+    asking: Asking
     if client is None:
         read_bytes = None if reader is None else reader.read_bytes
-        answer = own_connection(method, str(url), httpx2.Timeout(timeout), arguments, timings, read_bytes, verify)
+        asking = OwnConnections(method, str(url), httpx2.Timeout(timeout), arguments, read_bytes, verify)
     else:
         if verify is not True:
             raise TypeError("expected verify or a client, got both: a client of your own decides whom it trusts")
         if timeout is not DEFAULT_TIMEOUT:
             arguments["timeout"] = timeout
-        answer = your_client(client, method, str(url), arguments, timings)
-    failure = None
+        asking = YourClient(client, method, str(url), arguments)
     deadline = asyncio.timeout(total_s)
+    course = Course(recorder, asking, deadline, reader=reader, gauge_ms=gauge_ms, recovery=recovery)
     recorder.start()
     try:
-        with _watched(recorder, timings):
-            async with deadline, answer as response:
-                recorder.timed(timings)
-                await _follow(response, recorder, deadline, reader, gauge_ms, own=client is None)
+        failure = await course.run()
     except BaseException as error:
         if deadline.expired() and isinstance(error, TimeoutError):
             failure = WireFailure(Outcome("timeout", "total"), f"all of it took longer than {total_s} s")
         else:
-            failure = failure_of(error, own=client is None, started=recorder.started)
+            failure = failure_of(error, own=asking.own, started=recorder.started)
         if failure is None:
             if recorder.status is not None or not isinstance(error, Exception):  # else there is nothing to keep
                 carry(recorder.finish(interrupted_by(error)), error)
             raise
     return keep(recorder.finish(failure))
-
-
-@contextlib.contextmanager
-def _watched(recorder: Recorder, timings: Timings) -> Iterator[None]:
-    """Tells the recorder, however it ends, how the request got on, and how late the loop was."""
-    lag = LoopLag()
-    try:
-        with watch_loop() as lag:
-            yield
-    finally:
-        recorder.timed(timings)
-        recorder.loop = lag, time.monotonic_ns() - int(asyncio.get_running_loop().time() * 1e9)
-
-
-async def _follow(
-    response: Any, recorder: Recorder, deadline: asyncio.Timeout, reader: Reader | None, gauge_ms: float, *, own: bool
-) -> None:
-    """Feed the answer to the recorder until it ends, fails, or is enough."""
-    version = response.extensions.get("http_version")
-    if (asked := response.request.headers.get("accept-encoding")) is not None:
-        recorder.note("accept_encoding", asked)
-    recorder.head(response.status_code, headers_of(response), None if version is None else version.decode("ascii"))
-    ending = _Ending(recorder, deadline)
-
-    def sink(part: ReadPart) -> bool:
-        data, read, (at_ns, kind, error_ns, read_ns) = part
-        return ending.fed(recorder.feed(read, at_ns, data, kind, error_ns, read_ns - at_ns))
-
-    batch = Batch(sink, ending.now)
-    with _gauged(response, recorder, batch, gauge_ms):
-        if reader is not None:
-            await read_at_pace(response.stream, recorder, reader, ending.soon)
-            return
-        try:
-            if own:
-                await response.stream.pour(sink if recorder.heard else batch.take)
-            else:
-                recorder.url = _public(str(response.url))
-                await feed_from_library(response, recorder, ending.fed)
-        finally:
-            recorder.ended_ns = recorder.now()
-            batch.end()
-
-
-class _Ending:
-    """Ends a recording by its deadline: soon after the stream's own end, or now, where no read may come any more whose
-    feeding could say that it is enough.
-    """
-
-    def __init__(self, recorder: Recorder, deadline: asyncio.Timeout) -> None:
-        self._recorder = recorder
-        self._deadline = deadline
-        self._hurried = False
-
-    def fed(self, more: bool) -> bool:
-        """Something was fed, and that is what the recorder said to it."""
-        if self._recorder.final and not self._hurried:
-            self.soon()
-        return more
-
-    def soon(self) -> None:
-        """The stream's own end was read: that of the body has a moment to come."""
-        self._hurried = True
-        self._within(END_GRACE_S)
-
-    def now(self) -> None:
-        self._within(0)
-
-    def _within(self, seconds: float) -> None:
-        if not self._deadline.expired():  # what was kept back is fed after that, too
-            ends, planned = asyncio.get_running_loop().time() + seconds, self._deadline.when()
-            self._deadline.reschedule(ends if planned is None else min(planned, ends))
-
-
-@contextlib.contextmanager
-def _gauged(response: Any, recorder: Recorder, batch: Batch, gauge_ms: float) -> Iterator[None]:
-    """Look at the queues of this end every `gauge_ms`."""
-    if not gauge_ms:
-        yield
-        return
-    body: Body | None = response.extensions.get("stamps")
-
-    def read() -> Values:
-        if body is None:
-            return {"client.unread": None, "client.backlog": None}
-        return {
-            "client.unread": body.unread_bytes(),
-            "client.backlog": body.waiting_bytes + batch.kept_bytes + recorder.handover.backlog_bytes,
-        }
-
-    every_ns = int(gauge_ms * 1e6)
-    recorder.gauges = Gauges(every_ns)
-    with Sampler(every_ns).watch(recorder.gauges, read):
-        yield
 
 
 def _headers(headers: Any, accept: str | None, accept_encoding: str | None, *, own: bool) -> list[tuple[bytes, bytes]]:
@@ -326,12 +242,6 @@ def _bytes_to_keep(keep_bytes: bool | int) -> int:
     return keep_bytes
 
 
-def _public(url: str) -> str:
-    """Scheme, host and path: what may be shown of a URL. Keys stand in queries and user info."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" if parts.netloc else parts.path
-
-
 def _check_times(*, timeout: object, total_s: object, gauge_ms: object) -> None:
     if isinstance(timeout, str | int | float):  # else it is httpx's to check
         check_number("timeout", timeout, "seconds", infinite=True)
@@ -356,6 +266,16 @@ def _check_reader(reader: Reader | None, client: Any, total_s: float | None) -> 
         raise TypeError("expected a reader or a client, got both: a client of your own reads at its own pace")
     if reader.stops and total_s is None:
         raise TypeError(f"expected total_s= with a reader that stops for ever, got {reader!r}: nothing would end it")
+
+
+def _check_resume(resume: Resume, content: Any) -> None:
+    if not isinstance(resume, Resume):
+        raise TypeError(f"expected resume as a Resume, such as Resume(attempts=5), got {resume!r}")
+    if content is not None and not isinstance(content, str | bytes | bytearray | memoryview):
+        raise TypeError(
+            f"expected bytes or text as content with resume=, got {type(content).__name__}: an iterator cannot be sent "
+            "again; collect it first"
+        )
 
 
 def _check_body(*, data: Any, json: Any, content: Any, files: Any) -> None:

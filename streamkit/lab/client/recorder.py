@@ -18,6 +18,9 @@ took. What the bytes say is the decoder's, when an event is handed on the handov
 `ending.outcome_of`, of which each argument is one thing seen here. `finish()` closes the decoder first (its last events
 came with the last read), then hands over what waits, then asks for the outcome.
 
+A stream that is resumed has several answers: `cut()`, `asked()`, and then `back()`, `anew()` or `refused()` take the
+place of `head()`. Columns, judge and clock are one for all of them.
+
 That is what the client saw. How a relay of ours says that the stream ended for itself (`timeout(idle)` where the client
 saw `error_event(timeout_idle)`) is `meta["server_outcome"]`.
 """
@@ -25,7 +28,8 @@ saw `error_event(timeout_idle)`) is `meta["server_outcome"]`.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from streamkit.content.head import accepted
 from streamkit.lab.client.coded import coding_notes
@@ -34,6 +38,7 @@ from streamkit.lab.client.ending import outcome_of, problem_code, server_outcome
 from streamkit.lab.client.handover import Handover
 from streamkit.lab.client.wire_failure import BY_US
 from streamkit.lab.recording import origin
+from streamkit.lab.recording.cuts import Cut, caught_up
 from streamkit.lab.recording.recorded import Reads, Stamps
 from streamkit.lab.recording.recording import Recording
 from streamkit.reasons import masked, own_words
@@ -45,10 +50,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from streamkit.lab.client.looplag import LoopLag
+    from streamkit.lab.client.resume import Place
     from streamkit.lab.client.wire_failure import WireFailure
     from streamkit.lab.recording.calibration import Calibration
+    from streamkit.outcome import Outcome
     from streamkit.presets import PresetLike
     from streamkit.taps.gauges import Gauges
+
+    _Head: TypeAlias = tuple[int, Mapping[str, str], str | None]
+    """Status, headers with names in lower case, and the version of HTTP."""
 
 __all__ = ["Recorder"]
 
@@ -107,7 +117,10 @@ class Recorder:
         self._method = method
         self._secrets = secrets
         self._headers: dict[str, str] = {}
-        self._http: str | None = None
+        self._answer: _Head | None = None  # the last head
+        self._accepted: _Head | None = None  # the last one of which the body was part of the stream
+        self._void_bytes = 0  # of answers that were cut before anything of them had come
+        self._cuts: list[Cut] = []
         self._reads = Reads()
         self._read = -1  # the number that the wire gave to the read in progress
         self._returned_ns = 0  # when it returned
@@ -158,10 +171,99 @@ class Recorder:
         """The response head. `http_version` None: no HTTP of its own (a test transport); its end is taken as clean."""
         self.status = status
         self._headers = {name.lower(): value for name, value in headers.items()}
-        self._http = http_version
+        self._answer = self._accepted = (status, self._headers, http_version)
         if self.head_ns is None:
             self.head_ns = self.now()
         self._decoder.head(status, self._headers)
+
+    @property
+    def over(self) -> bool:
+        """Nothing that could still come is part of this stream."""
+        return self.final or self.bound is not None or self._decoder.astray
+
+    def ending(self, failure: WireFailure | None) -> tuple[Outcome, str | None]:
+        """The connection is over: how the stream would end by that, and why; what was whole of it is taken."""
+        if self._reads:
+            for index, text in self._decoder.cut(len(self._reads) - 1, self._reads.at_ns[-1]):
+                self.handover.came(index, text)
+        return self._ending(failure, unhanded=False, last=False)
+
+    def place(self) -> Place:
+        """How far the stream had come, when its connection was over."""
+        return self._decoder.place(sum(self._reads.size) - self._void_bytes)
+
+    def cut(self, outcome: Outcome) -> None:
+        """The stream is to be asked for again. One cut it is until events come again."""
+        self._count_replayed()
+        self._keep_read()
+        self._read = -1
+        event, read = len(self._decoder.events), len(self._reads)
+        if not self._cuts or self._cuts[-1].event < event:
+            self._cuts.append(Cut(at_ns=self.now(), outcome=outcome, attempts=0, event=event, read=read, told=False))
+
+    def asked(self) -> None:
+        """It is asked for again, now."""
+        last = self._cuts[-1]
+        self._cuts[-1] = replace(last, attempts=last.attempts + 1, asked_ns=self.now(), back_ns=None, status=None)
+        self.ended_ns = None
+        self._answer = self._accepted  # what a refusal told is no part of what comes now
+        self._decoder.problem.clear()
+        self._meta.pop("problem_code", None)
+
+    def back(
+        self, status: int, headers: Mapping[str, str], http_version: str | None, timings: Timings | None = None
+    ) -> None:
+        """The head of an answer with which the stream goes on."""
+        self._came_back(status, timings)
+        self._answer = self._accepted = (self.status or status, headers, http_version)
+        self._decoder.back(headers)
+
+    def anew(
+        self, status: int, headers: Mapping[str, str], http_version: str | None, timings: Timings | None = None
+    ) -> None:
+        """The head of an answer to the same request, of which nothing had come before: this one counts."""
+        self.head_ns, self._timings.head_ns = self._came_back(status, timings), None
+        self._notes.append(
+            "a connection was cut before anything had come: this answers the same request, sent again (where the "
+            "server does not know Idempotency-Key, with another answer)"
+        )
+        self.status, self._headers = status, dict(headers)
+        self._answer = self._accepted = (status, self._headers, http_version)
+        self._void_bytes = sum(self._reads.size)
+        self._decoder.anew(status, self._headers)
+
+    def refused(self, status: int, headers: Mapping[str, str], http_version: str | None = "HTTP/1.1") -> None:
+        """The head of an answer by which the stream does not go on; its body goes to `told_why`."""
+        self.not_joined(status)
+        self.status = self.status or status
+        self._answer = status, headers, http_version
+
+    def not_joined(self, status: int) -> None:
+        """An answer came that is not of this stream."""
+        self._cuts[-1] = replace(self._cuts[-1], status=status)
+
+    def told_why(self, data: bytes) -> None:
+        """More of that body."""
+        self._decoder.refused(data)
+
+    def not_resumed(self, why: str) -> None:
+        """Why the stream ends with its last cut."""
+        if why:
+            self._notes.append(why)
+
+    def _came_back(self, status: int, timings: Timings | None) -> int:
+        back_ns = None if timings is None else self._relative(timings.head_ns)
+        back_ns = self.now() if back_ns is None else back_ns
+        self._cuts[-1] = replace(self._cuts[-1], back_ns=back_ns, status=status)
+        return back_ns
+
+    def _count_replayed(self) -> None:
+        """What came behind the last cut, before another one, or the end."""
+        if not self._cuts or not self._cuts[-1].resumed:
+            return
+        last, events, splice = self._cuts[-1], self._decoder.events, self._decoder.splice
+        replayed = splice.replayed if splice.told else caught_up(events.at_ns, events.read, last.event)
+        self._cuts[-1] = replace(last, replayed=replayed, told=splice.told or not replayed)
 
     def feed(
         self, read: int, at_ns: int, data: bytes, kind: Stamps = "socket", error_ns: int = -1, late_ns: int = 0
@@ -181,7 +283,7 @@ class Recorder:
             self._reads.size[-1] += len(data)
             self._data.append(data)
             self._decode(data)
-        return self.bound is None
+        return self.bound is None and not self._decoder.astray
 
     def finish(self, failure: WireFailure | None = None) -> Recording:
         """The recording. `failure` says how the wire failed, or that it was interrupted, in which case nobody is told
@@ -199,29 +301,13 @@ class Recorder:
         if self._reads:
             if by_us:
                 self.handover.hang_up()
-            whole = self.bound is None and not by_us
+            whole = not by_us and self.bound is None
             for index, text in decoder.close(len(self._reads) - 1, self._reads.at_ns[-1], whole=whole):
                 self.handover.came(index, text)
         self._keep_read()
-        if failure is None and not decoder.final:
-            failure = decoder.undecoded
         self.handover.end(interrupted=unhanded)
-        framing = self._framing()
-        problem = decoder.problem_at_end(clean=failure is None and framing != "close")
-        outcome, error = outcome_of(
-            status=self.status,
-            framing=framing,
-            final=decoder.final,
-            error=self._told(),
-            said=masked(self._said(), self._secrets),
-            bound=self.bound,
-            failure=failure,
-            problem=problem,
-            preset=decoder.preset,
-            signed=decoder.signed,
-            unread=decoder.unread,
-            unhanded=unhanded,
-        )
+        outcome, error = self._ending(failure, unhanded=unhanded, last=True)
+        self._count_replayed()
         return Recording(
             reads=self._reads,
             events=decoder.events,
@@ -243,7 +329,30 @@ class Recorder:
             ended_ns=self.ended_ns,
             stamps=self._stamps or "socket",
             gauges={} if self.gauges is None else self.gauges.since(self.started_ns),
+            cuts=tuple(self._cuts),
             meta=self._described(),
+        )
+
+    def _ending(self, failure: WireFailure | None, *, unhanded: bool, last: bool) -> tuple[Outcome, str | None]:
+        decoder, framing = self._decoder, self._framing()
+        if (failure is None or decoder.astray) and not decoder.final:
+            failure = decoder.undecoded
+        clean = failure is None and framing != "close"
+        problem = decoder.problem_at_end(clean=clean, last=last)  # first: it may find an error, which is told
+        return outcome_of(
+            status=None if self._answer is None else self._answer[0],
+            framing=framing,
+            final=decoder.final,
+            error=self._told(),
+            said=masked(self._said(), self._secrets),
+            bound=self.bound,
+            failure=failure,
+            problem=problem,
+            preset=decoder.preset,
+            signed=decoder.signed,
+            unread=decoder.unread,
+            unhanded=unhanded,
+            lost=decoder.splice.lost,
         )
 
     def _returned(self) -> int:
@@ -285,11 +394,12 @@ class Recorder:
 
     def _framing(self) -> str:
         """What ends the body, if there is one."""
-        if self.status is None:
+        if self._answer is None:
             return "none"
-        if self.status in (204, 304) or self._method.upper() == "HEAD":
+        status, headers, http_version = self._answer
+        if status in (204, 304) or self._method.upper() == "HEAD":
             return "no body"
-        return framing(self._headers, self._http)
+        return framing(headers, http_version)
 
     def _told(self) -> str | None:
         """The code that the server told; with its own words about the end noted, where it is a relay of ours."""
@@ -302,13 +412,12 @@ class Recorder:
 
     def _proxy_error(self) -> str | None:
         """What a proxy says why it answers in the server's place."""
-        if self.status is None or accepted(self.status):
+        if self._answer is None or accepted(self._answer[0]):
             return None
-        error = proxy_error(self._headers.get("proxy-status", ""))
-        if error == INCREMENTAL_REFUSED:
-            self._notes.append(
-                "a proxy does not pass answers on as they come, which `Incremental` asks for (RFC 10036)"
-            )
+        error = proxy_error(self._answer[1].get("proxy-status", ""))
+        said = "a proxy does not pass answers on as they come, which `Incremental` asks for (RFC 10036)"
+        if error == INCREMENTAL_REFUSED and said not in self._notes:
+            self._notes.append(said)
         return error
 
     def _said(self) -> str:
@@ -323,7 +432,7 @@ class Recorder:
             self._meta["loop_busy_ns"] = [[at_ns + to_start_ns for at_ns in busy] for busy in lag.busy]
         if self._timings.sent_error_ns is not None:
             self._meta["sent_error_ns"] = self._timings.sent_error_ns
-        notes = [*self._decoder.notes(), *self._notes, *self._coding_notes()]
+        notes = list(dict.fromkeys([*self._decoder.notes(), *self._notes, *self._coding_notes()]))
         return {**self._meta, "framing": self._framing(), "notes": notes}
 
     def _coding_notes(self) -> list[str]:

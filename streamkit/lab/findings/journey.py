@@ -19,7 +19,7 @@ import numpy as np
 
 from streamkit.lab import metrics
 from streamkit.lab.findings.subjects import Recordings, Subject, named, recordings_in, subjects
-from streamkit.lab.findings.timeline import describe_timeline
+from streamkit.lab.findings.timeline import describe_cuts, describe_timeline
 from streamkit.lab.findings.words import capital, duration, many
 from streamkit.lab.metrics.curves import backlog, count_at, delay_ns, time_of
 from streamkit.lab.recording.recording import Recording
@@ -209,6 +209,11 @@ def _not_whole(journey: Journey) -> str | None:
     return f"{sentence}; the upstream had sent no more" if whole else sentence
 
 
+def _cut(journey: Journey) -> str | None:
+    """A stream that was cut and went on: whom to blame for a delay is not to be seen where nobody listened."""
+    return describe_cuts(journey.subject) if journey.subject.cuts.size else None
+
+
 def _client_alone(journey: Journey) -> str | None:
     """With the client's taps alone, the pace is all there is to tell, unless the reader itself holds."""
     if not journey.client_only or any(hop.holds for hop in journey.hops):
@@ -312,6 +317,7 @@ def _added(journey: Journey) -> str:
 
 _RULES: Final[tuple[Callable[[Journey], str | None], ...]] = (
     _not_whole,
+    _cut,
     _client_alone,
     _pressure,
     _slipped,

@@ -37,6 +37,10 @@ class Subject:
     `characters[i]` is the length of event i's piece (text, and reasoning where it was recorded), `bytes[i]` the size of
     its data; `counted[i]` says whether it is a `noun`. `late_ns` is how late we were at the end
     (`Recorded.end_late_ns`). `stalls` has shape (k, 2) and holds the gaps longer than `threshold_ns`.
+
+    Of a stream that was cut: `cuts`, of shape (k, 2), are the silences behind which it went on, `replayed[i]` says
+    whether event i had happened meanwhile (`told`: by the server's word), and `in_vain` is how often was asked at last,
+    without an answer. No gap and no stall lies over a cut, or at a replayed event.
     """
 
     name: str
@@ -53,6 +57,10 @@ class Subject:
     gaps: Ints
     stalls: Ints
     threshold_ns: int
+    cuts: Ints
+    replayed: npt.NDArray[np.bool_]
+    told: bool
+    in_vain: int
 
     @property
     def noun(self) -> str:
@@ -76,8 +84,8 @@ class Subject:
 
     @property
     def shared(self) -> float:
-        """Share of the events that came in the same read as an earlier one, 0 to 1."""
-        return metrics.coalesced_share(self.read) or 0.0
+        """Share of the events that came in the same read as an earlier one, 0 to 1; replayed ones are left out."""
+        return metrics.coalesced_share(self.read[~self.replayed]) or 0.0
 
     def gap_ns(self, q: int) -> int:
         """The q-th percentile of the gaps; 0 where there is none."""
@@ -96,6 +104,14 @@ class Subject:
         """How long that was; 0 where it was no longer than a stall."""
         start, end = self.silence or (0, 0)
         return end - start
+
+    @property
+    def replayed_after(self) -> list[int]:
+        """How many pieces (or events) were replayed behind each of the `cuts`."""
+        at_ns = self.at_ns[self.counted & self.replayed]
+        upto = np.searchsorted(at_ns, [*self.cuts[:, 1].tolist(), np.iinfo(np.int64).max])
+        counts: list[int] = np.diff(upto).tolist()
+        return counts
 
     @property
     def longest_stall(self) -> tuple[int, int] | None:
@@ -169,7 +185,8 @@ def extremes(shown: Sequence[Subject], values: Sequence[int]) -> tuple[Subject, 
 
 def _subject(recording: Recording, name: str, stall_ms: float | None) -> Subject:
     events, counted = recording.events, recording.counted
-    gaps = metrics.gaps_ns(counted.at_ns, counted.read)
+    gaps = metrics.gaps_ns(counted.at_ns, counted.read, follows=counted.follows)
+    resumed = [span for cut, span in zip(recording.cuts, recording.cut_silences, strict=True) if cut.resumed]
     threshold_ns = metrics.stall_threshold_ns(gaps) if stall_ms is None else round(stall_ms * 1e6)
     last_seen = max((recording.head_ns or 0, *recording.reads.at_ns[-1:]))
     return Subject(
@@ -185,8 +202,12 @@ def _subject(recording: Recording, name: str, stall_ms: float | None) -> Subject
         end_ns=last_seen if recording.ended_ns is None else recording.ended_ns,
         late_ns=recording.end_late_ns,
         gaps=gaps,
-        stalls=metrics.stalls_ns(counted.at_ns, counted.read, threshold_ns),
+        stalls=metrics.stalls_ns(counted.at_ns, counted.read, threshold_ns, follows=counted.follows),
         threshold_ns=threshold_ns,
+        cuts=np.array(resumed, dtype=np.int64).reshape(-1, 2),
+        replayed=recording.replayed,
+        told=all(cut.told for cut in recording.cuts),
+        in_vain=recording.cuts[-1].attempts if recording.cuts and not recording.cuts[-1].resumed else 0,
     )
 
 

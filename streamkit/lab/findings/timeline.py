@@ -12,9 +12,21 @@ from typing import Final
 import numpy as np
 
 from streamkit.lab.findings.subjects import Recordings, Subject, extremes, subjects
-from streamkit.lab.findings.words import OUTCOME_LIMIT, are_apart, both, duration, listed, lower, many, of, short
+from streamkit.lab.findings.words import (
+    OUTCOME_LIMIT,
+    about,
+    are_apart,
+    both,
+    duration,
+    listed,
+    lower,
+    many,
+    of,
+    short,
+)
+from streamkit.lab.metrics.words import times
 
-__all__ = ["describe_timeline", "finding"]
+__all__ = ["describe_cuts", "describe_timeline", "finding"]
 
 CROWDED: Final = 0.2  # from this share of coalesced events on, "one every 50 ms" would be untrue
 
@@ -25,7 +37,8 @@ def finding(recordings: Recordings, stall_ms: float | None = None) -> str:
         >>> sk.findings.finding(sk.Recording.from_pieces([(10_000_000, "Hel"), (60_000_000, "lo")]))
         'First piece after 10 ms, then one every 50 ms'
 
-    In this order: streams that did not complete, stalls, and the pace; of several recordings what sets them apart.
+    In this order: streams that did not complete, cuts behind which one went on, stalls, and the pace; of several
+    recordings what sets them apart.
     """
     return describe_timeline(subjects(recordings, stall_ms))
 
@@ -42,10 +55,26 @@ def _one(subject: Subject) -> str:
         verb = "Stopped" if subject.outcome.stopped else "Cut"
         reason = f": {short(str(subject.outcome), OUTCOME_LIMIT)}"
         silent = f" and {duration(subject.silence_ns)} of silence" if subject.silence else ""
-        return f"{verb} after {many(subject.count, subject.noun)}{silent}{reason}"
+        return f"{verb} after {many(subject.count, subject.noun)}{silent}{reason}{_asked_again(subject)}"
+    if subject.cuts.size:
+        return describe_cuts(subject)
     if _stall_count(subject):
         return _stalls(subject)
     return _pace(subject)
+
+
+def describe_cuts(subject: Subject) -> str:
+    """A stream that was cut, resumed, and is whole: how often, for how long, and how much was replayed."""
+    silent = about(int(np.diff(subject.cuts).sum()))
+    count = int(np.count_nonzero(subject.counted & subject.replayed))
+    replayed = f"{'' if subject.told or not count else 'about '}{many(count, subject.noun)} replayed"
+    return f"Cut {times(len(subject.cuts))}; nothing lost; {silent} of silence; {replayed}"
+
+
+def _asked_again(subject: Subject) -> str:
+    """What resuming brought, of a stream that is not whole."""
+    resumed = f"; resumed {times(len(subject.cuts))} before" if subject.cuts.size else ""
+    return f"{resumed}; asked again {times(subject.in_vain)} in vain" if subject.in_vain else resumed
 
 
 def _nothing(subject: Subject) -> str:
@@ -53,7 +82,7 @@ def _nothing(subject: Subject) -> str:
     if subject.outcome.name == "refused":
         status = "" if subject.outcome.detail is None else f" with status {subject.outcome.detail}"
         return f"Refused{status} after {took}"
-    return f"Not one piece in {took}: {short(str(subject.outcome), OUTCOME_LIMIT)}"
+    return f"Not one piece in {took}: {short(str(subject.outcome), OUTCOME_LIMIT)}{_asked_again(subject)}"
 
 
 def _stalls(subject: Subject) -> str:
@@ -88,6 +117,12 @@ def _several(shown: list[Subject]) -> str:
     if failed:
         named = listed([f"{short(subject.name)}: {short(str(subject.outcome), OUTCOME_LIMIT)}" for subject in failed])
         return f"{of(len(failed), len(shown))} did not complete – {named}"
+    cut = [subject for subject in shown if subject.cuts.size]
+    if cut:
+        worst = max(cut, key=lambda subject: int(np.diff(subject.cuts).sum()))
+        silent = about(int(np.diff(worst.cuts).sum()))
+        often = f"{short(worst.name)} {times(len(worst.cuts))}"
+        return f"{of(len(cut), len(shown))} cut and resumed, {often}: {silent} of silence"
     stalled = [subject for subject in shown if _stall_count(subject)]
     if stalled:
         worst = max(stalled, key=_worst_stall_ns)

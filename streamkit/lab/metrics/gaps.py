@@ -8,6 +8,9 @@ Gaps are counted **between reads that brought pieces** (see `pieces`). Pieces th
 one socket read handed them over together, and when they were sent cannot be told from the client's side. Counting
 zeros for them would pull every percentile down (five events in one write: a p50 of 0 ms at a true pace of 50 ms).
 Other tools divide such a gap or count the zeros; `gaps_ns` does so too when the rule is named.
+
+A stream that was cut and resumed has gaps that are none of its pace: the silence over the cut, and those between pieces
+that were replayed, which lay ready. `follows[i]` False says that the gap before event i is such a one; it is left out.
 """
 
 from __future__ import annotations
@@ -62,7 +65,9 @@ def ttft_ns(at_ns: npt.ArrayLike, characters: npt.ArrayLike, origin_ns: int = 0)
     return int(with_piece[0]) - origin_ns if with_piece.size else None
 
 
-def gaps_ns(at_ns: npt.ArrayLike, read: npt.ArrayLike, rule: Rule = "per_read") -> Ints:
+def gaps_ns(
+    at_ns: npt.ArrayLike, read: npt.ArrayLike, rule: Rule = "per_read", *, follows: npt.ArrayLike | None = None
+) -> Ints:
     """Gaps, by a rule for events that share a read. With g the time between a read that brought events and the one
     before it, and k the events it brought:
 
@@ -73,19 +78,26 @@ def gaps_ns(at_ns: npt.ArrayLike, read: npt.ArrayLike, rule: Rule = "per_read") 
     replicated   g for the first of the k, 0 for each other: counts events (n events give n - 1 gaps). What tools show
                  that stamp every event by itself; the zeros are artefacts.
 
-    By each rule the gaps add up to the time from the first read to the last. Raises ValueError for another rule.
+    By each rule the gaps add up to the time from the first read to the last, less those that are left out: where
+    `follows[i]` is False, the gap before event i (of a read: before its first event) is none of the live stream
+    (`Counted.follows`). Raises ValueError for another rule.
 
     >>> sk.metrics.gaps_ns([0, 0, 50, 50, 70], read=[0, 0, 1, 1, 2]).tolist()
     [50, 20]
+    >>> sk.metrics.gaps_ns([0, 50, 950, 1000], read=[0, 1, 2, 3], follows=[True, True, False, True]).tolist()
+    [50, 50]
     """
     times = _ints(at_ns)
     first = _first_of_read(read)
+    live = np.ones(times.size, dtype=np.bool_) if follows is None else np.asarray(follows, dtype=np.bool_)
     if rule == "per_read":
-        return np.diff(times[first])
+        return np.diff(times[first])[live[first][1:]]
     if rule == "replicated":
-        return np.diff(times)
+        return np.diff(times)[live[1:]]
     if rule == "divided":
-        return _divided(times, first)
+        of_read = live[first][np.cumsum(first) - 1]
+        found: Ints = _divided(times, first)[of_read[np.cumsum(first) > 1]]
+        return found
     raise ValueError(f"expected rule 'per_read', 'divided' or 'replicated', got {rule!r}")
 
 
@@ -111,21 +123,34 @@ def stall_threshold_ns(gaps: npt.ArrayLike) -> int:
     return max(MIN_STALL_NS, STALL_FACTOR * median)
 
 
-def stalls_ns(at_ns: npt.ArrayLike, read: npt.ArrayLike, threshold_ns: int | None = None) -> Ints:
+def stalls_ns(
+    at_ns: npt.ArrayLike,
+    read: npt.ArrayLike,
+    threshold_ns: int | None = None,
+    *,
+    follows: npt.ArrayLike | None = None,
+) -> Ints:
     """The stalls, as an array of shape (k, 2): the times between which no read brought an event.
 
     Counts gaps between reads (see `gaps_ns`) longer than `threshold_ns` (default: `stall_threshold_ns` of them). The
-    wait for the first event is no gap, and the silence after the last is not one either (see `end_silence`).
+    wait for the first event is no gap, and the silence after the last is not one either (see `end_silence`). Neither is
+    that over a cut: `follows` is that of `gaps_ns`.
 
     >>> sk.metrics.stalls_ns([0, 20, 540], read=[0, 1, 2], threshold_ns=250).tolist()
     [[20, 540]]
     """
     times = _ints(at_ns)
-    before = stall_places(at_ns, read, threshold_ns)
+    before = stall_places(at_ns, read, threshold_ns, follows=follows)
     return np.column_stack((times[before - 1], times[before]))
 
 
-def stall_places(at_ns: npt.ArrayLike, read: npt.ArrayLike, threshold_ns: int | None = None) -> Ints:
+def stall_places(
+    at_ns: npt.ArrayLike,
+    read: npt.ArrayLike,
+    threshold_ns: int | None = None,
+    *,
+    follows: npt.ArrayLike | None = None,
+) -> Ints:
     """Where the stalls are that `stalls_ns` gives: after how many events, in the same order.
 
     Counts events as the columns do: stall i begins after event number `stall_places[i]`, counted from 1.
@@ -135,8 +160,11 @@ def stall_places(at_ns: npt.ArrayLike, read: npt.ArrayLike, threshold_ns: int | 
     """
     times = _ints(at_ns)
     starts = np.flatnonzero(_first_of_read(read))
-    gaps = np.diff(times[starts])
-    return starts[1:][gaps > (stall_threshold_ns(gaps) if threshold_ns is None else threshold_ns)]
+    gaps, ends = np.diff(times[starts]), starts[1:]
+    if follows is not None:
+        live = np.asarray(follows, dtype=np.bool_)[ends]
+        gaps, ends = gaps[live], ends[live]
+    return ends[gaps > (stall_threshold_ns(gaps) if threshold_ns is None else threshold_ns)]
 
 
 def end_silence(

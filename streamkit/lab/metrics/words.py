@@ -1,8 +1,8 @@
-"""How a time is written in a table or a reason: in ms, with as many digits as it is known to."""
+"""How a time is written in a table or a reason: in ms, with as many digits as it is known to; and how often."""
 
 from __future__ import annotations
 
-__all__ = ["about_ms", "ms"]
+__all__ = ["about_ms", "ms", "times"]
 
 
 def ms(value: float | None, digits: int = 1) -> str:
@@ -13,3 +13,8 @@ def ms(value: float | None, digits: int = 1) -> str:
 def about_ms(ns: int) -> str:
     """Nanoseconds to two digits or so: `0.32 ms`, `5.1 ms`, `320 ms`."""
     return f"{ns / 1e6:.0f} ms" if ns >= 10_000_000 else f"{ns / 1e6:.2g} ms"
+
+
+def times(count: int) -> str:
+    """How often: `once`, `twice`, `3 times`."""
+    return {1: "once", 2: "twice"}.get(count, f"{count:,} times")

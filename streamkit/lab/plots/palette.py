@@ -9,6 +9,7 @@ What is what, in every figure:
     white, dotted               bytes that the curves know of and no queue had (`REST`)
     grey, hatched with lines    waiting: for the first piece, or in silence before the end (`WAIT_…`)
     pale yellow                 a stall (`STALL_FILL`)
+    pale purple, crossed        a cut, behind which the stream went on (`CUT_…`); dark purple: what was replayed then
     an outlined bar or riser    events that came in one read
     a stripe                    one stream's end (`END_FILLS`); the white ! in a black triangle: it looks complete, and
                                 is not
@@ -50,6 +51,9 @@ if TYPE_CHECKING:
     from streamkit.outcome import Outcome
 
 __all__ = [
+    "CUT_FILL",
+    "CUT_HATCH",
+    "CUT_LINE",
     "END_FILLS",
     "FRAME_PT",
     "GRID",
@@ -65,6 +69,7 @@ __all__ = [
     "QUEUE_FILLS",
     "RECORDING_COLOURS",
     "RECORDING_LINES",
+    "REPLAYED",
     "REST",
     "STALL_FILL",
     "TAP_STROKES",
@@ -104,6 +109,10 @@ WAIT_FILL: Final = "#F5F5F5"
 WAIT_LINE: Final = "#D2D2D2"
 WAIT_HATCH: Final = "//"
 STALL_FILL: Final = "#F7DFA0"
+CUT_FILL: Final = "#F6E3EE"
+CUT_LINE: Final = "#CC79A7"
+CUT_HATCH: Final = "xx"
+REPLAYED: Final = "#8A2D66"  # pieces that came late, because nobody listened
 
 TITLE_PT: Final = 10.5
 LABEL_PT: Final = 9.0

@@ -48,6 +48,14 @@ WAITING: Final[dict[str, Any]] = {
 }
 
 
+CUT: Final[dict[str, Any]] = {
+    "facecolor": palette.CUT_FILL,
+    "edgecolor": palette.CUT_LINE,
+    "hatch": 2 * palette.CUT_HATCH,
+    "linewidth": 0.8,
+}
+
+
 def journey(recording: Recording, ax: Axes | None = None, *, title: str | None = None, unit: Unit = "events") -> Axes:
     """How many events (or bytes of text) had passed each tap by when: x in ms since the request was sent (or made).
 
@@ -55,9 +63,9 @@ def journey(recording: Recording, ax: Axes | None = None, *, title: str | None =
 
     Between neighbouring taps the height is what the hop held and the width how long; each hop has its own shade and
     hatch. Taps of one place that coincide are drawn as one. Under the client's staircase lie the wait for the first
-    event, its stalls, and the silence before an end that is not complete, which is a cross with the outcome (a square
-    where we stopped it ourselves); a timer that fired is a dashed line. Events that shared a read are outlined. Small
-    below: how far to trust it all.
+    event, its stalls, its cuts with what was replayed behind them, and the silence before an end that is not
+    complete, which is a cross with the outcome (a square where we stopped it ourselves); a timer that fired is a
+    dashed line. Events that shared a read are outlined. Small below: how far to trust it all.
 
     From 100 s on the axis is in seconds. Of more steps than the width can show, those that are seen are drawn.
     Raises TypeError for what is not a recording, ValueError for an unknown unit.
@@ -260,6 +268,9 @@ def _mark_pauses(page: Page, shown: Journey) -> None:
     for span in sorted(spans, key=lambda span: span[0] - span[1])[:MAX_BARS]:
         stalled = {"facecolor": palette.STALL_FILL, "edgecolor": "#B98A1B", "linewidth": 0.6}
         _mark_pause(page, count_at(curve, span[0]), span, f"stall {duration(span[1] - span[0])}", stalled)
+    for (start, end), count in zip((subject.cuts - shown.origin_ns).tolist(), subject.replayed_after, strict=True):
+        replayed = f", {many(count, subject.noun)} replayed" if count else ""
+        _mark_pause(page, count_at(curve, start), (start, end), f"cut {duration(end - start)}{replayed}", CUT)
     if subject.silence:
         start, end = (at - shown.origin_ns for at in subject.silence)
         _mark_pause(page, count_at(curve, start), (start, end), f"nothing for {duration(end - start)}", WAITING)

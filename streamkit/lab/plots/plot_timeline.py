@@ -40,6 +40,12 @@ WAITING: Final[dict[str, Any]] = {
     "hatch": palette.WAIT_HATCH,
     "linewidth": 0.8,
 }
+CUT: Final[dict[str, Any]] = {
+    "facecolor": palette.CUT_FILL,
+    "edgecolor": palette.CUT_LINE,
+    "hatch": palette.CUT_HATCH,
+    "linewidth": 0.8,
+}
 UPRIGHT: Final = ((-0.4, -1.0), (0.4, -1.0), (0.4, 1.0), (-0.4, 1.0), (-0.4, -1.0))  # a marker like a bar
 
 
@@ -54,9 +60,10 @@ def timeline(
 
     The wait for the first piece is a hatched bar; each read that brought events is an upright bar, as tall as the
     text it brought has characters (bytes of data where no text was extracted at all); several events in one read are
-    one outlined bar with a count; gaps longer than `stall_ms` (default: `metrics.stall_threshold_ns`) are shaded; the
-    end is a tick, or with the outcome a cross, or a square where we stopped it ourselves. From 100 s on the axis is in
-    seconds. Where there are more bars than the width can show, the tallest of each half point is drawn.
+    one outlined bar with a count; a cut behind which the stream went on is a crossed area, and what was replayed then
+    is dark purple; gaps longer than `stall_ms` (default: `metrics.stall_threshold_ns`) are shaded; the end is a tick,
+    or with the outcome a cross, or a square where we stopped it ourselves. From 100 s on the axis is in seconds.
+    Where there are more bars than the width can show, the tallest of each half point is drawn.
 
     Takes one `Recording`, several, or a mapping from names to recordings; ValueError for none, TypeError for others.
     """
@@ -90,6 +97,7 @@ class _Lane:
     single: Bools  # which reads brought one event, with text
     empty: Bools  # one event, without text
     shared: Bools  # several events
+    replayed: Bools  # they had happened before the client was back behind a cut
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +146,7 @@ def _counted_from(subject: Subject, zero_ns: int) -> Subject:
         end_ns=subject.end_ns - zero_ns,
         at_ns=subject.at_ns - zero_ns,
         stalls=subject.stalls - zero_ns,
+        cuts=subject.cuts - zero_ns,
     )
 
 
@@ -161,6 +170,7 @@ def _lanes(shown: list[Subject]) -> list[_Lane]:
             single=(events == 1) & (total > 0),
             empty=(events == 1) & (total == 0),
             shared=events > 1,
+            replayed=subject.replayed[first],
         )
         lanes.append(lane)
     return lanes
@@ -224,6 +234,8 @@ def _draw_lane(layout: _Layout, index: int, lane: _Lane) -> None:
     waits = [(start, end if subject.wait_ns is None else start + subject.wait_ns), subject.silence]
     for wait in filter(None, waits):
         _shade(layout, index, wait, "_wait", **WAITING)
+    for cut in subject.cuts.tolist():
+        _shade(layout, index, cut, "_cut_off", **CUT)
     for stall in subject.stalls.tolist():
         _shade(layout, index, stall, "_stall", facecolor=palette.STALL_FILL)
     floor = layout.floor(index)
@@ -256,9 +268,12 @@ def _draw_bars(layout: _Layout, index: int, lane: _Lane) -> None:
         layout.ax.add_collection(lines, autolim=False)
 
     bars(lane.empty, 0, thin, MUTED, "_empty")
-    bars(lane.single, 0, thin, colour, "_pieces")
+    inside = thick if thick < 3 else thick - 1.6
+    bars(lane.single & ~lane.replayed, 0, thin, colour, "_pieces")
+    bars(lane.single & lane.replayed, 0, thin, palette.REPLAYED, "_replayed")
     bars(lane.shared, 0, thick, INK, "_shared")  # where bars touch, this outlines them all together
-    bars(lane.shared, 1, thick if thick < 3 else thick - 1.6, _pale(colour), "_inside")
+    bars(lane.shared & ~lane.replayed, 1, inside, _pale(colour), "_inside")
+    bars(lane.shared & lane.replayed, 1, inside, palette.REPLAYED, "_replayed_inside")
     if thick >= 4:
         _draw_borders(layout, floor, lane, x, thick)
 
@@ -306,14 +321,20 @@ def _label_lane(layout: _Layout, index: int, lane: _Lane) -> None:
         for at_ns, events in zip(lane.at_ns[lane.shared][:100], lane.events[lane.shared], strict=False)
     ]
     choices = [
-        [*_wait_words(layout, lane, full_wait), *_stall_words(layout, lane, full_stalls), *more]
+        [
+            *_wait_words(layout, lane, full_wait),
+            *_stall_words(layout, lane, full_stalls),
+            *_cut_words(layout, lane, full_stalls),
+            *more,
+        ]
         for more in (counts, [])
         for full_stalls in (True, False)
         for full_wait in (True, False)
     ]
     words = next((choice for choice in choices if _apart(choice)), None)
     if words is None:
-        words = _fitting([], [*_stall_words(layout, lane, True)[:1], *choices[-1]])
+        telling = [*_cut_words(layout, lane, True)[:1], *_stall_words(layout, lane, True)[:1]]
+        words = _fitting([], [*telling, *choices[-1]])
     with_counts = _fitting(words, counts)
     if len(with_counts) - len(words) > len(counts) / 2:
         words = with_counts
@@ -368,6 +389,17 @@ def _stall_words(layout: _Layout, lane: _Lane, full: bool) -> list[_Word]:
     return [_over(layout, stall, f"{what}{duration(stall[1] - stall[0])}") for stall in stalls[:100]]
 
 
+def _cut_words(layout: _Layout, lane: _Lane, full: bool) -> list[_Word]:
+    """The longest first."""
+    subject = lane.subject
+    cuts = zip(subject.cuts.tolist(), subject.replayed_after, strict=True)
+    words = []
+    for (start, end), count in sorted(cuts, key=lambda cut: cut[0][0] - cut[0][1])[:100]:
+        more = f", {count:,} replayed" if full and count else ""
+        words.append(_over(layout, (start, end), f"{'cut ' if full else ''}{duration(end - start)}{more}"))
+    return words
+
+
 def _entries(lanes: list[_Lane], crowded: bool) -> list[tuple[Artist, str]]:
     """The legend: only what occurs."""
     colour = palette.recording_stroke(0).colour
@@ -381,6 +413,10 @@ def _entries(lanes: list[_Lane], crowded: bool) -> list[tuple[Artist, str]]:
         entries.append((_mark("|", MUTED, 4), "event without text"))
     if any(lane.shared.any() for lane in lanes):
         entries.append((_mark(UPRIGHT, INK, 9, _pale(colour)), "arrived in one read"))
+    if any(lane.subject.cuts.size for lane in lanes):
+        entries.append((Patch(**CUT), "cut, asked again"))
+    if any(lane.replayed.any() for lane in lanes):
+        entries.append((_mark("|", palette.REPLAYED, 9), "replayed"))
     if any(lane.subject.stalls.size for lane in lanes):
         entries.append((Patch(facecolor=palette.STALL_FILL), "stall"))
     if any(lane.subject.outcome.ok for lane in lanes):

@@ -16,7 +16,8 @@ not whole is left out and named; nothing is guessed.
 Version 1 knew neither taps nor marks, nor how wrong or late a stamp is, nor when a slot was free and TLS stood;
 version 2 neither counts nor gauges; version 3 no word of the relay's, and it called stamps of a client library
 "piece". Such files are read, with the fields' defaults; version 4 is written. Its
-first files have no `finish_reason` in their footer, which then counts as unknown.
+first files have no `finish_reason` in their footer, which then counts as unknown. The header of a stream that was cut
+and asked for again has `cuts`, too; others have none.
 """
 
 from __future__ import annotations
@@ -29,10 +30,12 @@ import re
 import uuid
 import warnings
 import zlib
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from streamkit.errors import RecordingFormatError
+from streamkit.lab.recording.cuts import Cut
 from streamkit.lab.recording.recorded import ALL_GAUGES, FOREIGN_TAPS, Events, Reads, Recorded, SomeRecorded, Stamps
 from streamkit.lab.recording.relay_word import RelayWord
 from streamkit.outcome import Outcome, OutcomeName
@@ -96,6 +99,7 @@ def load(path: str | os.PathLike[str], kind: type[SomeRecorded]) -> SomeRecorded
 
 def _lines(recording: Recorded) -> Iterator[dict[str, Any]]:
     reads, events = recording.reads, recording.events
+    resumed = {"cuts": [cut.as_dict() for cut in recording.cuts]} if recording.cuts else {}
     yield {
         "streamkit": "recording",
         "version": VERSION,
@@ -105,6 +109,7 @@ def _lines(recording: Recorded) -> Iterator[dict[str, Any]]:
         "counts": dict(recording.counts),
         "relay": None if recording.relay is None else recording.relay.as_dict(),
         "meta": dict(recording.meta),
+        **resumed,
     }
     event = 0
     for read in reads:
@@ -314,6 +319,8 @@ def _header(record: dict[str, Any]) -> dict[str, Any]:
     since = ((2, _SINCE_2), (3, _SINCE_3), (4, _SINCE_4))
     known = (*_HEADER, *_TIMES, *(name for first, names in since if version >= first for name in names))
     header = {name: _get(record, name, kinds.get(name, _optional(_is_int))) for name in known}
+    cuts = _get({"cuts": [], **record}, "cuts", _are_cuts)
+    header["cuts"] = tuple(map(Cut.from_dict, cuts))
     if header.get("relay") is not None:
         header["relay"] = RelayWord.from_dict(header["relay"])
     return header
@@ -387,6 +394,14 @@ def _is_word(value: Any) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _are_cuts(value: Any) -> bool:
+    try:
+        cuts = [Cut.from_dict(each) for each in value]
+    except (TypeError, ValueError):
+        return False
+    return isinstance(value, list) and all(one.event <= other.event for one, other in pairwise(cuts))
 
 
 def _is_outcome(value: Any) -> bool:

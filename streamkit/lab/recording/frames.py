@@ -44,6 +44,7 @@ def event_columns(recording: Recorded) -> dict[str, Any]:
         "size": np.array(events.size, dtype=np.int64),
         **{name: getattr(events, name) for name in ("event", "id", "data", "text", "reasoning")},
         "coalesced": np.diff(read, prepend=-1) == 0,
+        "replayed": recording.replayed,
     }
 
 
@@ -52,7 +53,8 @@ def _gaps_ms(recording: Recorded) -> npt.NDArray[np.float64]:
     counted = recording.counted
     gaps_ms = np.full(len(recording.events), np.nan)
     first_of_read = np.flatnonzero(counted.which)[np.diff(counted.read, prepend=-1) > 0]
-    gaps_ms[first_of_read[1:]] = gaps_ns(counted.at_ns, counted.read) / 1e6
+    live = counted.follows[np.diff(counted.read, prepend=-1) > 0][1:]
+    gaps_ms[first_of_read[1:][live]] = gaps_ns(counted.at_ns, counted.read, follows=counted.follows) / 1e6
     return gaps_ms
 
 

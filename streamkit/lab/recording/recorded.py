@@ -22,6 +22,7 @@ from streamkit.lab.metrics.columns import (
     pieces,
     utf8_sizes,
 )
+from streamkit.lab.recording.cuts import Cut, connections, replayed_of, silences
 from streamkit.lab.recording.relay_word import RelayWord
 from streamkit.outcome import Outcome
 from streamkit.taps import TAPS, Tap
@@ -231,13 +232,15 @@ class Events(Sequence[RecordedEvent]):
 class Counted(NamedTuple):
     """The events that a reader waits for (`metrics.pieces`), as columns; `which` says of all events which they are.
 
-    `characters` are those of text and reasoning together: a reader waits for whichever is recorded.
+    `characters` are those of text and reasoning together: a reader waits for whichever is recorded. `follows[i]`: the
+    gap before it is one of the live stream: it is not where a cut lies in between, or one of the two was replayed.
     """
 
     which: npt.NDArray[np.bool_]
     at_ns: Ints
     read: Ints
     characters: Ints
+    follows: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -267,6 +270,7 @@ class Recorded:
     gauges          how much lay in each queue on the way, sampled (`GAUGES`, `COUNTERS` of `streamkit.taps.gauges`);
                     a queue that cannot be seen here is there with `NOT_KNOWN` in every row, or not at all
     relay           what the relay itself says of the stream; None where there was none of ours, or it was not asked
+    cuts            where it was cut and asked for again, in order (`record(resume=…)`); see `Cut`
     meta            clock and its origin (numbers of different origins must never be subtracted), start by the wall
                     clock, platform, versions, framing, `notes`; JSON values only
     damage          what was lost when the recording was loaded from a damaged file; empty otherwise
@@ -300,6 +304,7 @@ class Recorded:
     counts: Mapping[str, int] = field(default_factory=dict)
     gauges: Mapping[str, Gauge] = field(default_factory=dict)
     relay: RelayWord | None = None
+    cuts: tuple[Cut, ...] = ()
     meta: Mapping[str, Any] = field(default_factory=dict)
     damage: tuple[str, ...] = field(default=(), compare=False)
 
@@ -310,6 +315,7 @@ class Recorded:
         check_at_least(0, self.events.size, "sizes of 0 bytes or more")
         check_at_least(-1, self.reads.error_ns, "errors of 0 ns or more, or -1 for an unknown one")
         _check_reads_of_events(self.reads, self.events)
+        check_ascending("cuts", [cut.event for cut in self.cuts])
         if unknown := self.taps.keys() - set(FOREIGN_TAPS):
             raise ValueError(f"expected taps out of {', '.join(FOREIGN_TAPS)}, got {', '.join(sorted(unknown))}")
         if unknown := self.gauges.keys() - set(ALL_GAUGES):
@@ -352,7 +358,24 @@ class Recorded:
         lengths = characters(self.events.text) + characters(self.events.reasoning)
         which = pieces(lengths)
         at_ns, read = (np.asarray(column, dtype=np.int64)[which] for column in (self.events.at_ns, self.events.read))
-        return Counted(which, at_ns, read, lengths[which])
+        return Counted(which, at_ns, read, lengths[which], self._follows(which))
+
+    @cached_property
+    def replayed(self) -> npt.NDArray[np.bool_]:
+        """Of each event, whether it had happened before the client was back behind a cut, and came late for that."""
+        return replayed_of(self.cuts, len(self.events))
+
+    @property
+    def cut_silences(self) -> list[tuple[int, int]]:
+        """Of each cut, from when to when no event came over it, in ns."""
+        return silences(self.cuts, self.events.at_ns, end_ns=self.ended_ns or 0)
+
+    def _follows(self, which: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        follows = np.ones(int(np.count_nonzero(which)), dtype=np.bool_)
+        if self.cuts:
+            connection, live = connections(self.cuts, len(self.events))[which], ~self.replayed[which]
+            follows[1:] = (connection[1:] == connection[:-1]) & live[1:] & live[:-1]
+        return follows
 
     @cached_property
     def end_late_ns(self) -> int:

@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
 from streamkit.lab import metrics
+from streamkit.lab.metrics.words import times
 from streamkit.lab.recording import file as storage
 from streamkit.lab.recording.frames import Curves, event_columns, origin_ns
 from streamkit.lab.recording.goodput import failures_of
@@ -64,6 +65,7 @@ class Recording(Recorded):
         most borders; if there is none, the client's own events count (one for each read).
         Their times are those of the recording, from the call on. As a table (`pd.DataFrame(recording.curves())`) they
         are one row for each step: `tap`, `t_ms` from when the request was sent, and the unit.
+        Of a stream that was resumed, `relay.send` and `relay.sent` are left out, which are of its first answer alone.
         Raises ValueError for an unknown unit.
 
         >>> sk.Recording.from_pieces([(7, "Hello"), (9, "!")]).curves("bytes")["client.read"].count.tolist()
@@ -110,10 +112,12 @@ class Recording(Recorded):
         label               the recording's, in every row
         t_ms, at_ns         when its last byte was read
         gap_ms              the gap before it, by the rule of `metrics.gaps_ns`: beside the first event with text of
-                            each read but the first one; NaN beside all others, which have no gap of their own
+                            each read but the first one; NaN beside all others, which have no gap of their own, and
+                            where it is none of the live stream (over a cut, from or to a replayed event)
         handed_ns           when it was handed on
         read, size, event, id, data, text, reasoning   as in `Events`
         coalesced           it shares a read with an earlier event
+        replayed            it had happened before the client was back behind a cut (`Recording.cuts`)
 
         Raises ImportError if pandas is missing (`pip install 'streamkit[pandas]'`).
         """
@@ -145,7 +149,8 @@ class Recording(Recorded):
 
     def __repr__(self) -> str:
         told = self.error if self.error and not self.events else self._counts()
-        return f"<Recording {self.outcome}: {told}>"
+        cut = f", cut {times(len(self.cuts))}" if self.cuts else ""
+        return f"<Recording {self.outcome}: {told}{cut}>"
 
     def _counts(self) -> str:
         """What does not change from run to run: the number of reads does, and without event borders that of events."""

@@ -12,7 +12,7 @@ from streamkit.lab import metrics
 from streamkit.lab.metrics.columns import characters
 from streamkit.lab.metrics.words import about_ms, ms
 from streamkit.lab.recording.tables import html_table, text_table
-from streamkit.lab.recording.tap_curves import tap_curves
+from streamkit.lab.recording.tap_curves import OF_ONE_ANSWER, tap_curves
 from streamkit.lab.recording.trust import first_piece_error_ns, first_piece_is_shared, judge
 
 if TYPE_CHECKING:
@@ -57,6 +57,11 @@ class Summary(Mapping[str, Any]):
     duration_ms               the end of the stream, from the same moment
     gaps                      how many gaps there are between reads that brought pieces (`metrics.pieces`)
     gap_p50_ms, gap_p95_ms, gap_p99_ms, max_gap_ms   over those gaps; percentiles by nearest rank
+    cuts, attempts            how often it was cut, and how often asked for again in all (`Recording.cuts`)
+    cut_ms                    how long nothing came over these cuts: from the last event before each to the first one
+                              behind it, or to the end
+    replayed                  events that had happened meanwhile, and came when the client was back. No gap is counted
+                              over a cut, nor from or to one of these: they say nothing of the stream's pace
     stalls                    how many of those gaps are longer than `stall_threshold_ms`
     silent_end_ms             from the last piece to the end (its mark, a cut, our leaving), if longer than a stall
     longest_stall_ms, longest_stall_after   the longest of them, the first of equals: its length, and after which piece
@@ -98,6 +103,10 @@ class Summary(Mapping[str, Any]):
     gap_p95_ms: float | None
     gap_p99_ms: float | None
     max_gap_ms: float | None
+    cuts: int
+    attempts: int
+    cut_ms: float | None
+    replayed: int
     stalls: int
     stall_threshold_ms: float
     longest_stall_ms: float | None
@@ -163,6 +172,7 @@ class Summary(Mapping[str, Any]):
             ("gap p95", ms(self.gap_p95_ms)),
             ("gap p99", ms(self.gap_p99_ms)),
             ("longest gap", ms(self.max_gap_ms)),
+            *self._resumed(),
             (f"stalls (gaps above {self.stall_threshold_ms:.0f} ms)", self._stalls()),
             *_known(("silence before the end", self.silent_end_ms)),
             ("events sharing a read", "–" if self.coalesced_share is None else f"{self.coalesced_share:.0%}"),
@@ -191,6 +201,15 @@ class Summary(Mapping[str, Any]):
             ("time to first text", ms(self.ttft_text_ms)),
         ]
 
+    def _resumed(self) -> list[tuple[str, str]]:
+        if not self.cuts:
+            return []
+        asked = "" if self.attempts == self.cuts else f", asked {self.attempts} times"
+        return [
+            ("cuts", f"{self.cuts}, {ms(self.cut_ms, 0)} of silence{asked}"),
+            ("events replayed", str(self.replayed)),
+        ]
+
     def _relay_differs(self) -> bool:
         return self.relay_outcome not in (None, self.outcome)
 
@@ -210,7 +229,7 @@ def summarize(recording: Recorded) -> Summary:
     """The `Summary` of a recording. Its cost is linear in reads, events and steps of taps."""
     events, counted = recording.events, recording.counted
     origin_ns = recording.sent_ns or 0
-    gaps = metrics.gaps_ns(counted.at_ns, counted.read)
+    gaps = metrics.gaps_ns(counted.at_ns, counted.read, follows=counted.follows)
     p50, p95, p99, longest = map(_in_ms, metrics.percentiles_ns(gaps, (50, 95, 99, 100)))
     threshold_ns = metrics.stall_threshold_ns(gaps)
     coalesced = metrics.coalesced_share(events.read)
@@ -237,6 +256,10 @@ def summarize(recording: Recorded) -> Summary:
         gap_p95_ms=p95,
         gap_p99_ms=p99,
         max_gap_ms=longest,
+        cuts=len(recording.cuts),
+        attempts=sum(cut.attempts for cut in recording.cuts),
+        cut_ms=sum(until - since for since, until in recording.cut_silences) / 1e6 if recording.cuts else None,
+        replayed=int(recording.replayed.sum()),
         **_stalls(counted, threshold_ns),
         silent_end_ms=_silent_end_ms(recording, threshold_ns),
         coalesced_share=coalesced,
@@ -261,8 +284,8 @@ def _before_sent(recording: Recorded) -> dict[str, Any]:
 
 
 def _stalls(counted: Counted, threshold_ns: int) -> dict[str, Any]:
-    stalls = np.diff(metrics.stalls_ns(counted.at_ns, counted.read, threshold_ns)).ravel()
-    places = metrics.stall_places(counted.at_ns, counted.read, threshold_ns)
+    stalls = np.diff(metrics.stalls_ns(counted.at_ns, counted.read, threshold_ns, follows=counted.follows)).ravel()
+    places = metrics.stall_places(counted.at_ns, counted.read, threshold_ns, follows=counted.follows)
     longest = int(stalls.argmax()) if stalls.size else None
     return {
         "stalls": stalls.size,
@@ -316,6 +339,12 @@ def _notes(recording: Recorded, coalesced: float | None) -> tuple[str, ...]:
             f"the first piece shared its read with what came behind it: it may have come up to {earlier} earlier, and "
             "the time to it is an upper bound"
         )
+    if any(cut.resumed and not cut.told for cut in recording.cuts):
+        notes.append(
+            "which events were replayed behind a cut is an estimate: those that came in one go (reads up to 5 ms apart)"
+        )
+    if any(cut.resumed for cut in recording.cuts) and (left_out := sorted(OF_ONE_ANSWER & recording.taps.keys())):
+        notes.append(f"of the first answer alone, as the stream was resumed, and so in no hop: {', '.join(left_out)}")
     if recording.sent_ns is None:
         notes.append("times are from the call: when the request had left is not known")
     if recording.stamps == "library":

@@ -25,7 +25,12 @@ if TYPE_CHECKING:
     from streamkit.lab.recording.recorded import Recorded
     from streamkit.taps import Tap
 
-__all__ = ["has_borders", "tap_curves"]
+__all__ = ["OF_ONE_ANSWER", "has_borders", "tap_curves"]
+
+OF_ONE_ANSWER = frozenset(("relay.send", "relay.sent"))
+"""What the relay wrote into one answer. Of a stream that was resumed, whose other taps are of the whole, they are no
+curves: what is missing there came in another answer, and was not lost.
+"""
 
 
 def tap_curves(recording: Recorded, unit: Unit = "events") -> dict[str, Curve]:
@@ -35,7 +40,9 @@ def tap_curves(recording: Recorded, unit: Unit = "events") -> dict[str, Curve]:
     """
     if unit not in ("events", "bytes"):
         raise ValueError(f"expected unit 'events' or 'bytes', got {unit!r}")
-    found = {name: curve_of(recording.taps[name], unit) for name in TAPS if name in recording.taps}
+    resumed = any(cut.resumed for cut in recording.cuts)
+    shown = [name for name in TAPS if name in recording.taps and not (resumed and name in OF_ONE_ANSWER)]
+    found = {name: curve_of(recording.taps[name], unit) for name in shown}
     events = recording.events
     own = {"client.read": np.asarray(events.at_ns), "client.event": np.asarray(events.handed_ns)}
     borders = None if has_borders(recording) else _finest(recording)

@@ -6,7 +6,8 @@
     stated_error_ns(recording)         # of each event: how wrong its time may be
 
 Judged is the instrument, not the stream: a server that stalls, or a reader that holds the upstream back, is what a
-recording is made to show. What is measured are gaps between pieces, so an error is weighed against the median gap.
+recording is made to show. So is a network that cuts it: the gaps over a cut, and those of what was replayed, are not
+looked at. What is measured are gaps between pieces, so an error is weighed against the median gap.
 """
 
 from __future__ import annotations
@@ -331,7 +332,8 @@ def _reads_taken_late(recording: Recorded, gap_ns: int | None) -> _Finding | Non
 
 def _coalesced(recording: Recorded, gap_ns: int | None) -> _Finding | None:
     del gap_ns
-    share = metrics.coalesced_share(recording.counted.read) or 0.0
+    live = ~recording.replayed[recording.counted.which]  # those that were replayed lay ready, and came together
+    share = metrics.coalesced_share(recording.counted.read[live]) or 0.0
     text = f"{share:.0%} of the pieces share a read with an earlier one: their gaps are not known"
     return ("limited", text) if share > COALESCED_SHARE else None
 
@@ -408,7 +410,8 @@ def _weighed(error_ns: int, gap_ns: int | None, text: str) -> _Finding | None:
 
 
 def _median_gap_ns(recording: Recorded) -> int | None:
-    return metrics.percentile_ns(metrics.gaps_ns(recording.counted.at_ns, recording.counted.read), 50)
+    counted = recording.counted
+    return metrics.percentile_ns(metrics.gaps_ns(counted.at_ns, counted.read, follows=counted.follows), 50)
 
 
 def _scheduled_gap_ns(recording: Recorded) -> int | None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise, repeat
 from typing import Final
 
 from streamkit.extractor.pieces import Piece
@@ -26,13 +26,13 @@ MIN_PIECE_BYTES: Final = 4
 
 
 class _Column:
-    """Texts, joined; `ends[i]` is where text i ends."""
+    """Texts, joined; `ends[i]` is where text i ends, in 32 bits: a block is hardly longer than what one read brings."""
 
     __slots__ = ("data", "ends")
 
     def __init__(self) -> None:
         self.data = bytearray()
-        self.ends = array("L")
+        self.ends = array("I")
 
     def extend(self, texts: list[str]) -> None:
         joined = "".join(texts)
@@ -45,29 +45,39 @@ class _Column:
     def before(self, index: int) -> int:
         return self.ends[index - 1] if index else 0
 
-    def text(self, index: int) -> str:
-        return self.data[self.before(index) : self.ends[index]].decode()
+    def texts(self, begin: int, end: int) -> list[str]:
+        """Numbers `begin` to `end` - 1, of which there is one at least."""
+        at = self.before(begin)
+        data = bytes(self.data[at : self.ends[end - 1]])
+        cuts = [0, *[cut - at for cut in self.ends[begin:end]]]
+        if data.isascii():
+            text = data.decode()
+            return [text[here:there] for here, there in pairwise(cuts)]
+        return [data[here:there].decode() for here, there in pairwise(cuts)]
 
 
 class _Block:
     """Pieces `first` …, of which text number 0 begins at byte `at` of the stream's whole text."""
 
-    __slots__ = ("at", "first", "reasoning", "text")
+    __slots__ = ("at", "first", "reasoning", "size", "text")
 
     def __init__(self, first: int, at: int) -> None:
         self.first = first
         self.at = at
         self.text = _Column()
         self.reasoning: _Column | None = None  # no piece has any
+        self.size = 0
 
     def __len__(self) -> int:
         return len(self.text.ends)
 
-    @property
-    def size(self) -> int:
-        return len(self.text.data) + (0 if self.reasoning is None else len(self.reasoning.data))
-
     def append(self, pieces: Sequence[Piece]) -> None:
+        if len(pieces) == 1 and self.reasoning is None and not pieces[0].reasoning:  # as most reads bring them
+            data, ends = self.text.data, self.text.ends
+            data += pieces[0].text.encode()
+            self.size = size = len(data)
+            ends.append(size)
+            return
         reasons = [piece.reasoning for piece in pieces]
         if self.reasoning is None and any(reasons):
             self.reasoning = _Column()
@@ -75,9 +85,12 @@ class _Block:
         self.text.extend([piece.text for piece in pieces])
         if self.reasoning is not None:
             self.reasoning.extend(reasons)
+        self.size = len(self.text.data) + (0 if self.reasoning is None else len(self.reasoning.data))
 
-    def piece(self, index: int) -> Piece:
-        return Piece(self.text.text(index), "" if self.reasoning is None else self.reasoning.text(index))
+    def pieces(self, begin: int, end: int) -> list[Piece]:
+        """Numbers `begin` to `end` - 1, of which there is one at least."""
+        reasons = repeat("") if self.reasoning is None else self.reasoning.texts(begin, end)
+        return list(map(Piece._make, zip(self.text.texts(begin, end), reasons, repeat(None), strict=False)))
 
     def before(self, index: int) -> int:
         """Bytes of text and reasoning in front of piece `index` of the block."""
@@ -85,6 +98,9 @@ class _Block:
 
     def cost(self, dropped: int) -> int:
         """What it counts for without its first `dropped` pieces."""
+        if not dropped:
+            size, least = self.size, MIN_PIECE_BYTES * len(self.text.ends)
+            return size if size > least else least  # max() takes longer, and this is asked for each read
         return self.cost_between(dropped, len(self))
 
     def cost_between(self, start: int, stop: int) -> int:
@@ -100,7 +116,7 @@ class Kept:
     """Pieces `first` … `last` of a stream; none where `last` is `first` - 1. `first` is 1 until some were dropped.
 
     `bytes` is what they count for: their text and reasoning in UTF-8, at least 4 bytes a piece. The memory that they
-    take is up to eight bytes a piece more, and a block's room to grow. `text_bytes` counts the text of all pieces that
+    take is four bytes a piece more, and a block's room to grow. `text_bytes` counts the text of all pieces that
     ever came, those dropped included.
     """
 
@@ -111,6 +127,7 @@ class Kept:
         self.bytes = 0
         self.text_bytes = text_bytes
         self._blocks: list[_Block] = []
+        self._last_cost = 0  # of the last block, in `bytes`
 
     def append(self, pieces: Sequence[Piece]) -> None:
         """The next ones."""
@@ -119,12 +136,13 @@ class Kept:
         blocks = self._blocks
         if not blocks or blocks[-1].size >= BLOCK_BYTES:
             blocks.append(_Block(self.last + 1, self.text_bytes))
+            self._last_cost = 0
         block = blocks[-1]
-        dropped = max(0, self.first - block.first)
-        before, text_before = block.cost(dropped), len(block.text.data)
         block.append(pieces)
-        self.bytes += block.cost(dropped) - before
-        self.text_bytes += len(block.text.data) - text_before
+        cost = block.cost(self.first - block.first if self.first > block.first else 0)
+        self.bytes += cost - self._last_cost
+        self._last_cost = cost
+        self.text_bytes = block.at + len(block.text.data)
         self.last += len(pieces)
 
     def after(self, number: int, max_bytes: int) -> list[Piece]:
@@ -135,23 +153,23 @@ class Kept:
         if number + 1 < self.first:
             raise LookupError(number)
         found: list[Piece] = []
-        size = 0
-        while number < self.last and size < max_bytes:
+        left = max_bytes
+        while number < self.last and left > 0:
             block = self._block_of(number + 1)
-            for index in range(number + 1 - block.first, len(block)):
-                piece = block.piece(index)
-                found.append(piece)
-                size += max(MIN_PIECE_BYTES, len(piece.text) + len(piece.reasoning))
-                if size >= max_bytes:
-                    break
-            number = block.first + index
+            begin = number + 1 - block.first
+            before = block.before(begin)
+            most = min(len(block), begin + -(-left // MIN_PIECE_BYTES))
+            end = begin + 1 + bisect_left(range(begin + 1, most), before + left, key=block.before)
+            found += block.pieces(begin, end)
+            left -= max(block.before(end) - before, MIN_PIECE_BYTES * (end - begin))
+            number = block.first + end - 1
         return found
 
     def drop(self, upto: int) -> None:
         """Those up to piece `upto` are no longer kept; without them this is as if nobody had asked for them yet."""
         upto = min(upto, self.last)
         if upto < self.first:
-            return
+            return  # nor are they now
         while self._blocks and self._blocks[0].first <= upto:
             block = self._blocks[0]
             before = block.cost(max(0, self.first - block.first))
@@ -160,7 +178,10 @@ class Kept:
                 break
             self.bytes -= before
             del self._blocks[0]
-        self.first = max(self.first, upto + 1)
+        self.first = upto + 1
+        if self._blocks:
+            block = self._blocks[-1]
+            self._last_cost = block.cost(max(0, self.first - block.first))
 
     def behind(self, number: int, cost: int) -> int:
         """The piece such that those behind it, up to `number`, count for `cost` or more; or the one before the first,

@@ -36,7 +36,7 @@ from streamkit.relay.failure import Failed, Failure
 from streamkit.relay.replay.end import StreamEnd
 from streamkit.relay.replay.kept import Kept
 
-__all__ = ["PAGE_BYTES", "TRIMMED", "Log", "LogReader", "Quota"]
+__all__ = ["PAGE_BYTES", "TRIMMED", "Log", "LogReader", "Quota", "unheeded"]
 
 PAGE_BYTES: Final = 8_192
 """Of text, that a reader who is behind is given at once."""
@@ -78,7 +78,7 @@ class Log:
         self.id = stream_id
         self.kept = kept or Kept()
         self.end: StreamEnd | None = None
-        self.attended: Callable[[int], object] = _nobody
+        self.attended: Callable[[int], object] = unheeded
         self.readers_elsewhere = 0
         self._max_bytes = max_bytes
         self._quota = quota
@@ -109,7 +109,8 @@ class Log:
 
     def offer(self, pieces: list[Piece]) -> bool:
         """Append them, now; False, and nothing done, where there is no room."""
-        if not self._has_room():
+        kept, quota = self.kept, self._quota
+        if (kept.bytes >= self._max_bytes or quota.used >= quota.max_bytes) and not self._has_room():
             return False
         self.append(pieces)
         return True
@@ -149,9 +150,10 @@ class Log:
 
     def append(self, pieces: list[Piece]) -> None:
         """The next pieces, for all who are up to date, now. Never behind the end."""
-        before, bytes_before = self.kept.last, self.kept.bytes
-        self.kept.append(pieces)
-        self._quota.used += self.kept.bytes - bytes_before
+        kept = self.kept
+        before, bytes_before = kept.last, kept.bytes
+        kept.append(pieces)
+        self._quota.used += kept.bytes - bytes_before
         for reader in tuple(self._readers):
             if reader.position == before:
                 reader.came(pieces)
@@ -316,5 +318,5 @@ class LogReader:
         self.close()
 
 
-def _nobody(_: int) -> None:
-    """Nobody wants to know."""
+def unheeded(_: int) -> None:
+    """As `Log.attended`: nobody wants to know."""

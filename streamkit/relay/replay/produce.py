@@ -20,7 +20,7 @@ from streamkit.relay.deadline import Watch
 from streamkit.relay.failure import Failed, Failure, internal, timed_out
 from streamkit.relay.log import StreamRecord
 from streamkit.relay.replay.end import ABANDONED, StreamEnd
-from streamkit.relay.replay.log import Log
+from streamkit.relay.replay.log import Log, unheeded
 from streamkit.relay.settings import Settings
 from streamkit.relay.sources.source import Into, Pieces
 
@@ -81,6 +81,7 @@ class Producer:
             failed = self._why or await self._produced(pieces)
         finally:
             self._leave_alone()
+            self._log.attended = unheeded  # a log that is kept for long holds nothing of who filled it
         record, log = self._record, self._log
         end = StreamEnd(failed, self._finish_reason)
         record.why = "" if failed is None else failed.why

@@ -19,7 +19,7 @@ import pytest
 
 from streamkit._version import __version__
 from streamkit.errors import UnknownPreset
-from streamkit.lab.client import record as client_module
+from streamkit.lab.client import course as client_module
 from streamkit.lab.client.record import record
 from streamkit.lab.recording.recording import Recording
 from tests.lab.client.peers import (

@@ -58,9 +58,8 @@ class AgainstAList(RuleBasedStateMachine):
         rest = self.said[number:]
         assert found == rest[: len(found)]
         assert bool(found) == bool(rest)
-        characters = [max(MIN_PIECE_BYTES, len(piece.text) + len(piece.reasoning)) for piece in found]
-        assert sum(characters[:-1]) < most
-        assert sum(characters) >= most or len(found) == len(rest)
+        assert cost(found[:-1]) < most
+        assert sum(cost([piece]) for piece in found) >= most or len(found) == len(rest)
 
     @rule(data=st.data(), wanted=st.integers(0, 60))
     def those_that_lie_on_the_way_are_asked_for(self, data: st.DataObject, wanted: int) -> None:
