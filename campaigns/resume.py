@@ -1,4 +1,4 @@
-"""Streams that are cut, wherever: `python -m campaigns.resume [--runs 100000] [--seed 1] [--only SEED]`.
+"""Streams that are cut, wherever: `python -m campaigns.resume [--runs 100000] [--seed 1] [--only SEED] [--replay URL]`.
 
     two readers a stream  --POST, GET, Range-->  relay (a process)  --POST-->  an upstream that says `pieces_of(seed)`
 
@@ -22,6 +22,7 @@ import contextlib
 import json
 import random
 import re
+import secrets
 import socket
 import struct
 import sys
@@ -311,12 +312,17 @@ class Tally:
 
 
 @asynccontextmanager
-async def servers(*, process: bool) -> AsyncIterator[tuple[Server, Server]]:
+async def servers(*, process: bool, replay: str | None = None) -> AsyncIterator[tuple[Server, Server]]:
     """A relay, and one with small logs."""
     upstream = await asyncio.start_server(_speak, "127.0.0.1", 0, backlog=1024)
     url = f"http://127.0.0.1:{upstream.sockets[0].getsockname()[1]}"
     made = partial(
-        create_app, upstream=url, preset="seed", resume=True, resume_keep_s=KEEP_S, resume_max_total_bytes=TOTAL_BYTES
+        create_app,
+        upstream=url,
+        preset="seed",
+        resume=replay or True,
+        resume_keep_s=KEEP_S,
+        resume_max_total_bytes=TOTAL_BYTES,
     )
     loop = asyncio.get_running_loop()
     relay = await loop.run_in_executor(None, partial(serve, made, process=process))
@@ -329,9 +335,18 @@ async def servers(*, process: bool) -> AsyncIterator[tuple[Server, Server]]:
         upstream.close()
 
 
-async def run(runs: int, seed: int, *, only: int | None = None, process: bool = True, progress: bool = False) -> Tally:
-    """So many places, from that seed on; or one case."""
+async def run(
+    runs: int,
+    seed: int,
+    *,
+    only: int | None = None,
+    process: bool = True,
+    replay: str | None = None,
+    progress: bool = False,
+) -> Tally:
+    """So many places, from that seed on; or one case. `replay` is the Redis that keeps the logs; None: memory."""
     tally = Tally()
+    name = secrets.token_hex(8)  # what an earlier run has asked under its keys is another stream
     seeds = iter([only] if only is not None else range(seed * 1_000_000, (seed + 1) * 1_000_000))
     started_s = time.monotonic()
 
@@ -339,7 +354,7 @@ async def run(runs: int, seed: int, *, only: int | None = None, process: bool = 
         while tally.places < runs and (each := next(seeds, None)) is not None:
             tally.places += places_in(each)
             server = small if case_of(each).small else relay
-            readers = [Reader(case_of(each), which, f"{each}") for which in (0, 1)]
+            readers = [Reader(case_of(each), which, f"{name}-{each}") for which in (0, 1)]
             both = asyncio.gather(
                 *(read_through(one, (server.host, server.port)) for one in readers), return_exceptions=True
             )
@@ -363,7 +378,7 @@ async def run(runs: int, seed: int, *, only: int | None = None, process: bool = 
             rate = tally.places / (time.monotonic() - started_s)
             print(f"\r{tally.places:,} places, {rate:,.0f} a second, {len(tally.wrong)} wrong", end="", flush=True)
 
-    async with servers(process=process) as (relay, small):
+    async with servers(process=process, replay=replay) as (relay, small):
         teller = asyncio.create_task(tell())
         try:
             await asyncio.gather(*(work(relay, small) for _ in range(AT_ONCE)))
@@ -391,11 +406,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.add_argument("--runs", type=int, default=100_000, help="places (default: 100,000)")
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--only", type=int, help="one case again")
+    options.add_argument("--replay", metavar="URL", help="keep the logs in that Redis, redis://host:port/0")
     given = options.parse_args(arguments)
     print(f"CPython {sys.version.split()[0]}, seed {given.seed}, {AT_ONCE} streams at once")
     try:
         with asyncio.Runner(loop_factory=partial(new_loop, "auto")) as runner:
-            tally = runner.run(run(given.runs, given.seed, only=given.only, progress=given.only is None))
+            tally = runner.run(
+                run(given.runs, given.seed, only=given.only, replay=given.replay, progress=given.only is None)
+            )
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         return 130
