@@ -219,13 +219,10 @@ class World:
 
     async def join(self, cursor: int, kind: Kind, *, refusing: bool = False, flowing: bool = False) -> Visitor | None:
         """None where it got a named error, which was the right one."""
-        try:
-            log = await self.store.find(ID, OWNER)
-            check_cursor(log, cursor)
-        except Failed as error:
-            expected = AHEAD if cursor > self.log.last else TRIMMED
-            assert error.failure == expected
-            assert cursor > self.log.last or cursor < self._dropped, "nothing of it was dropped"
+        log = await self.store.find(ID, OWNER)
+        if (refused := _refusal(log, cursor)) is not None:
+            assert refused == (AHEAD if cursor > log.last else TRIMMED)
+            assert cursor > log.last or cursor < self._dropped, "nothing of it was dropped"
             return None
         visitor = Visitor(log, cursor, kind)
         visitor.open(refusing=refusing, flowing=flowing)
@@ -239,14 +236,18 @@ class World:
         assert not visitor.wrong, visitor.wrong
 
     async def stop(self) -> None:
-        self.stopped = self.stopped or self.log.end is None
         if self.log.end is None:
+            self.stopped = True
             await self.replay.stop(self.log)
-            assert self.log.end is not None
+            assert self.ended
             assert self.speaker.closed
 
     async def pass_time(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+    @property
+    def ended(self) -> bool:
+        return self.log.end is not None
 
     # --- What has to hold ---------------------------------------------------------------------------------------------
 
@@ -327,6 +328,14 @@ class World:
         except Failed as error:
             return error.failure
         return None
+
+
+def _refusal(log: Log, cursor: int) -> Failure | None:
+    try:
+        check_cursor(log, cursor)
+    except Failed as error:
+        return error.failure
+    return None
 
 
 ENDS: Final = (None, None, BROKEN, RuntimeError("a bug"), STOPPED)

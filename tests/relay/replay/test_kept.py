@@ -21,6 +21,10 @@ def size(piece: Piece) -> int:
     return len(piece.text.encode()) + len(piece.reasoning.encode())
 
 
+def text_bytes(pieces: list[Piece]) -> int:
+    return sum(len(piece.text.encode()) for piece in pieces)
+
+
 def cost(pieces: list[Piece]) -> int:
     return max(sum(map(size, pieces)), MIN_PIECE_BYTES * len(pieces))
 
@@ -60,17 +64,14 @@ class AgainstAList(RuleBasedStateMachine):
     @rule(data=st.data(), wanted=st.integers(0, 60))
     def those_that_lie_on_the_way_are_asked_for(self, data: st.DataObject, wanted: int) -> None:
         number = data.draw(st.integers(self.dropped, len(self.said)))
-        for found, measure in (
-            (self.kept.behind_text(number, wanted), lambda some: sum(len(piece.text.encode()) for piece in some)),
-            (self.kept.behind(number, wanted), None),
-        ):
-            assert self.dropped <= found <= number
-            if measure is not None:
-                assert measure(self.said[found:number]) >= wanted or found == self.dropped
-                assert found == number or measure(self.said[found + 1 : number]) < wanted
-            else:  # block by block, each may count for more than its bytes
-                assert sum(cost([piece]) for piece in self.said[found:number]) >= wanted or found == self.dropped
-                assert found == number or cost(self.said[found + 1 : number]) < wanted
+        found = self.kept.behind_text(number, wanted)
+        assert self.dropped <= found <= number
+        assert text_bytes(self.said[found:number]) >= wanted or found == self.dropped
+        assert found == number or text_bytes(self.said[found + 1 : number]) < wanted
+        found = self.kept.behind(number, wanted)  # block by block, each may count for more than its bytes
+        assert self.dropped <= found <= number
+        assert sum(cost([piece]) for piece in self.said[found:number]) >= wanted or found == self.dropped
+        assert found == number or cost(self.said[found + 1 : number]) < wanted
 
     @rule(data=st.data())
     def a_byte_is_asked_for(self, data: st.DataObject) -> None:

@@ -234,7 +234,7 @@ def a_full_log_that_forgets_its_oldest(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_producer_that_is_not_told_of_room(patch: pytest.MonkeyPatch) -> None:
-    async def never(log: Log, within_s: float) -> None:
+    async def never(*_: object) -> None:
         await asyncio.get_running_loop().create_future()
 
     patch.setattr(Log, "_change", never)
