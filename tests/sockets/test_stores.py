@@ -131,9 +131,7 @@ def test_a_stream_that_failed_is_replayed_as_failed(url: str | None) -> None:
     asyncio.run(main())
 
 
-@pytest.mark.parametrize(
-    "stream_id", ["5f" * 16, "", "x", "*", "a" * 31, "A" * 32, "}:log", "é" * 32, "a" * 32 + "\n"]
-)
+@pytest.mark.parametrize("stream_id", ["5f" * 16, "", "x", "*", "a" * 31, "A" * 32, "}:log", "é" * 32, "a" * 32 + "\n"])
 def test_an_id_that_is_none_of_its_own_is_unknown(url: str | None, stream_id: str) -> None:
     async def main() -> None:
         async with workers(url) as two:

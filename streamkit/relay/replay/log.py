@@ -42,6 +42,9 @@ PAGE_BYTES: Final = 8_192
 """Of text, that a reader who is behind is given at once."""
 RECEIVER_BYTES: Final = 1 << 17
 """What a reader's own kernel may hold of what it has acknowledged, and what is lost with its connection."""
+LOOSE_PIECES: Final = 64
+LOOSE_BYTES: Final = 1_024
+"""So many of the latest pieces wait to be packed; until then each counts for the most that it can be."""
 LEAST_BYTES: Final = 1 << 16
 """What a log may hold though the quota of all is used up: streams that are read go on."""
 LOOK_S: Final = 0.02
@@ -76,7 +79,9 @@ class Log:
 
     def __init__(self, stream_id: str, max_bytes: int, quota: Quota, kept: Kept | None = None) -> None:
         self.id = stream_id
-        self.kept = kept or Kept()
+        self._kept = kept or Kept()
+        self._loose: list[Piece] = []  # the latest ones, to be packed together
+        self._most_bytes = self._kept.bytes  # of all of it, or less
         self.end: StreamEnd | None = None
         self.attended: Callable[[int], object] = unheeded
         self.readers_elsewhere = 0
@@ -86,14 +91,27 @@ class Log:
         self._changed: asyncio.Future[None] | None = None  # a producer waits for room
 
     @property
+    def kept(self) -> Kept:
+        """What can be replayed."""
+        if self._loose:
+            self._pack()
+        return self._kept
+
+    @kept.setter
+    def kept(self, kept: Kept) -> None:
+        self._loose.clear()
+        self._kept = kept
+        self._most_bytes = kept.bytes
+
+    @property
     def last(self) -> int:
         """The number of the last piece that came."""
-        return self.kept.last
+        return self._kept.last + len(self._loose)
 
     @property
     def first(self) -> int:
         """The number of the first piece that is kept."""
-        return self.kept.first
+        return self._kept.first
 
     @property
     def text_bytes(self) -> int:
@@ -109,8 +127,8 @@ class Log:
 
     def offer(self, pieces: list[Piece]) -> bool:
         """Append them, now; False, and nothing done, where there is no room."""
-        kept, quota = self.kept, self._quota
-        if (kept.bytes >= self._max_bytes or quota.used >= quota.max_bytes) and not self._has_room():
+        quota = self._quota
+        if (self._most_bytes >= self._max_bytes or quota.used >= quota.max_bytes) and not self._has_room():
             return False
         self.append(pieces)
         return True
@@ -150,27 +168,48 @@ class Log:
 
     def append(self, pieces: list[Piece]) -> None:
         """The next pieces, for all who are up to date, now. Never behind the end."""
-        kept = self.kept
-        before, bytes_before = kept.last, kept.bytes
-        kept.append(pieces)
-        self._quota.used += kept.bytes - bytes_before
+        before = self._kept.last + len(self._loose)
+        self._loose += pieces
+        if len(pieces) != 1 or not self._may_wait(pieces[0]):
+            self._pack()
         for reader in tuple(self._readers):
             if reader.position == before:
                 reader.came(pieces)
+
+    def _may_wait(self, piece: Piece) -> bool:
+        """To be packed later. One by one that takes four times as long, of which most is that its code is no longer at
+        hand in the processor when the next piece comes.
+        """
+        most = 4 * (len(piece.text) + len(piece.reasoning) + 1)
+        self._most_bytes += most
+        self._quota.used += most
+        return len(self._loose) < LOOSE_PIECES and self._most_bytes - self._kept.bytes < LOOSE_BYTES
+
+    def _pack(self) -> None:
+        """The latest pieces, into what is kept."""
+        kept = self._kept
+        kept.append(self._loose)
+        self._loose.clear()
+        self._quota.used += kept.bytes - self._most_bytes
+        self._most_bytes = kept.bytes
 
     def close(self, end: StreamEnd) -> None:
         """The end; behind it comes nothing, and no other end."""
         if self.end is None:
             self.end = end
+            if self._loose:
+                self._pack()
             for reader in tuple(self._readers):
                 reader.news()
             self.news()
 
     def trim(self, upto: int) -> None:
         """The pieces up to that one are no longer kept."""
-        before = self.kept.bytes
-        self.kept.drop(upto)
-        self._quota.used -= before - self.kept.bytes
+        kept = self.kept
+        before = kept.bytes
+        kept.drop(upto)
+        self._most_bytes = kept.bytes
+        self._quota.used -= before - kept.bytes
 
     def release(self) -> None:
         """Nobody finds it any more: who reads it still, reads on."""
