@@ -134,11 +134,12 @@ def _alternative(path: Path, guards: tuple[Condition, ...]) -> Callable[[Documen
         collect(document.json, found)
         if len(found) == 1 and type(found[0]) is str:
             return found[0]
+        text = "".join([item for item in found if type(item) is str])
         for item in found:
             if type(item) is ExtractionError:
                 document.problem = document.problem or item
-            elif type(item) is not str and item is not None:
+            elif text and type(item) is not str and item is not None:
                 document.is_mixed = True
-        return "".join([item for item in found if type(item) is str])
+        return text
 
     return joined

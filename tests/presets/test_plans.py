@@ -254,6 +254,12 @@ def test_a_mutated_event_reads_as_by_every_rule(name: str, data: st.DataObject) 
         assert type(read(rules, event)) is type(expected)
 
 
+def test_what_is_no_text_is_looked_at_only_where_no_other_rule_finds_one() -> None:
+    event = ServerSentEvent(data='{"text": false, "value": "b"}')
+    for rules in in_both_ways("decoded"):
+        assert read(rules, event) == by_every_rule(rules, event) == Piece("b")
+
+
 def read_one_by_one(rules: Preset, events: list[ServerSentEvent]) -> list[object]:
     return [result for event in events if (result := by_every_rule(rules, event)) is not None]
 
