@@ -34,13 +34,18 @@ class _Column:
         self.data = bytearray()
         self.ends = array("I")
 
-    def extend(self, texts: list[str]) -> None:
+    def extend(self, texts: Sequence[str]) -> None:
         joined = "".join(texts)
         lengths = map(len, texts) if joined.isascii() else map(len, map(str.encode, texts))
         ends = accumulate(lengths, initial=len(self.data))
         next(ends)
         self.ends.extend(ends)
         self.data += joined.encode()
+
+    def seal(self) -> None:
+        """Nothing more comes: no room to grow is needed."""
+        self.data = bytearray(self.data)
+        self.ends = self.ends[:]
 
     def before(self, index: int) -> int:
         return self.ends[index - 1] if index else 0
@@ -78,14 +83,19 @@ class _Block:
             self.size = size = len(data)
             ends.append(size)
             return
-        reasons = [piece.reasoning for piece in pieces]
+        texts, reasons, _ = zip(*pieces, strict=True)
         if self.reasoning is None and any(reasons):
             self.reasoning = _Column()
             self.reasoning.extend([""] * len(self))
-        self.text.extend([piece.text for piece in pieces])
+        self.text.extend(texts)
         if self.reasoning is not None:
             self.reasoning.extend(reasons)
         self.size = len(self.text.data) + (0 if self.reasoning is None else len(self.reasoning.data))
+
+    def seal(self) -> None:
+        self.text.seal()
+        if self.reasoning is not None:
+            self.reasoning.seal()
 
     def pieces(self, begin: int, end: int) -> list[Piece]:
         """Numbers `begin` to `end` - 1, of which there is one at least."""
@@ -116,7 +126,7 @@ class Kept:
     """Pieces `first` … `last` of a stream; none where `last` is `first` - 1. `first` is 1 until some were dropped.
 
     `bytes` is what they count for: their text and reasoning in UTF-8, at least 4 bytes a piece. The memory that they
-    take is four bytes a piece more, and a block's room to grow. `text_bytes` counts the text of all pieces that
+    take is four bytes a piece more, and the last block's room to grow. `text_bytes` counts the text of all pieces that
     ever came, those dropped included.
     """
 
@@ -135,6 +145,7 @@ class Kept:
             return
         blocks = self._blocks
         if not blocks or blocks[-1].size >= BLOCK_BYTES:
+            self.seal()
             blocks.append(_Block(self.last + 1, self.text_bytes))
             self._last_cost = 0
         block = blocks[-1]
@@ -144,6 +155,11 @@ class Kept:
         self._last_cost = cost
         self.text_bytes = block.at + len(block.text.data)
         self.last += len(pieces)
+
+    def seal(self) -> None:
+        """The block that is being filled takes no more memory than what it holds; more may come all the same."""
+        if self._blocks:
+            self._blocks[-1].seal()
 
     def after(self, number: int, max_bytes: int) -> list[Piece]:
         """Those behind piece `number`, of about `max_bytes` at most, but at least one where there is one.

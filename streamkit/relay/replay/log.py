@@ -199,6 +199,7 @@ class Log:
             self.end = end
             if self._loose:
                 self._pack()
+            self._kept.seal()
             for reader in tuple(self._readers):
                 reader.news()
             self.news()
