@@ -15,7 +15,8 @@ from streamkit.relay.delivery.deliver import deliver
 from streamkit.relay.delivery.format import PlainText
 from streamkit.relay.delivery.outlet import Outlet
 from streamkit.relay.delivery.policy import Policy
-from streamkit.relay.failure import Failure
+from streamkit.relay.delivery.portion import WHOLE, Portion
+from streamkit.relay.failure import Failed, Failure, timed_out
 from streamkit.relay.log import StreamRecord
 from streamkit.relay.settings import Deadlines
 from streamkit.relay.stream import Stream
@@ -104,6 +105,31 @@ def test_a_stalled_client_is_cut_also_where_its_pieces_are_kept_and_the_upstream
     client = Client(keeps_up=False, behind=100.0)
     assert delivered(client, "buffer", write_stall_s=6.0) == Outcome("timeout", "write_stall")
     assert client.done == ["cut"]
+
+
+def test_what_ends_an_answer_and_not_its_stream_is_a_cut_without_a_word() -> None:
+    async def main(portion: Portion) -> list[str]:
+        client = Client(keeps_up=True)
+        stream = Stream(StreamRecord("s1"))
+        ended = await deliver(two_reads_a_second_apart(), outlet_to(client, total_s=0.5), stream, portion)
+        assert ended.outcome == Outcome("timeout", "total")
+        return client.done
+
+    assert run_in_fake_time(main(Portion("s1"))) == ["write ab", "cut"], "who can come back does"
+    assert run_in_fake_time(main(WHOLE)) == ["write ab", "fail timeout_total"]
+
+
+def test_a_stream_that_can_be_resumed_fails_as_any_other() -> None:
+    async def failing() -> AsyncGenerator[list[Piece], None]:
+        yield [Piece("a")]
+        raise Failed(timed_out("idle"))
+
+    async def main() -> list[str]:
+        client = Client(keeps_up=True)
+        await deliver(failing(), outlet_to(client), Stream(StreamRecord("s1")), Portion("s1"))
+        return client.done
+
+    assert run_in_fake_time(main()) == ["write a", "fail timeout_idle"]
 
 
 def test_a_silent_upstream_is_noticed_while_pieces_wait_for_the_client() -> None:
