@@ -246,21 +246,19 @@ class Relay:
         be resumed, its name is a secret, and ours.
         """
         given = request.headers.get(STREAM_ID_HEADER)
-        if self.taps is None or not traced:
+        taps = self.taps if traced else None
+        name = new_stream_id() if taps is None or self.resumable is not None else stream_id_from(given)
+        if taps is not None and taps.get(name) is not None:
             name = new_stream_id()
-        else:
-            name = new_stream_id() if self.resumable is not None else stream_id_from(given)
-            if self.taps.get(name) is not None:
-                name = new_stream_id()
         record = StreamRecord(name)
         if self.resumable is not None:
             record.role = "answer"
             record.label = given if given is not None and stream_id_from(given) == given else ""
-        if self.taps is None or not traced:
+        if taps is None:
             return Stream(record, None, self.settings)
-        taps = self.taps.open(name)
-        taps.mark("relay.asked", time.monotonic_ns())
-        return Stream(record, taps, self.settings)
+        stream_taps = taps.open(name)
+        stream_taps.mark("relay.asked", time.monotonic_ns())
+        return Stream(record, stream_taps, self.settings)
 
     def _close(self, stream: Stream) -> None:
         """Say what became of it: in the log, and beside its taps."""

@@ -12,10 +12,15 @@ import pytest
 
 from campaigns import resume
 from campaigns.visitor import NDJSON, SSE, TEXT
-from streamkit.extractor.pieces import Piece
-from streamkit.relay.replay.end import StreamEnd
 from streamkit.relay.replay.kept import Kept
 from streamkit.relay.replay.log import InFlight, Log, LogReader
+from tests.relay.replay.planted import (
+    a_failure_that_is_stored_as_complete,
+    a_reader_that_is_not_told_of_the_end,
+    a_reader_that_is_not_woken_when_it_refused,
+    an_end_that_is_forgotten,
+    an_end_that_overtakes_pieces,
+)
 
 FEW = 150
 BODY = 371
@@ -80,34 +85,6 @@ def a_cursor_that_is_one_too_high(patch: pytest.MonkeyPatch) -> None:
 def a_cursor_that_is_one_too_low(patch: pytest.MonkeyPatch) -> None:
     attach = Log.attach
     patch.setattr(Log, "attach", lambda log, position, in_flight: attach(log, max(0, position - 1), in_flight))
-
-
-def a_reader_that_is_not_told_of_the_end(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(LogReader, "news", lambda _: None)
-
-
-def a_reader_that_is_not_woken_when_it_refused(patch: pytest.MonkeyPatch) -> None:
-    def came(reader: LogReader, pieces: list[Piece]) -> None:
-        if reader._offer is not None and reader._offer(pieces):
-            reader.position += len(pieces)
-
-    patch.setattr(LogReader, "came", came)
-
-
-def an_end_that_is_forgotten(patch: pytest.MonkeyPatch) -> None:
-    async def finish(log: Log, end: StreamEnd) -> None:
-        """Nobody is told."""
-
-    patch.setattr(Log, "finish", finish)
-
-
-def a_failure_that_is_stored_as_complete(patch: pytest.MonkeyPatch) -> None:
-    close = Log.close
-    patch.setattr(Log, "close", lambda log, end: close(log, StreamEnd(None, end.finish_reason)))
-
-
-def an_end_that_overtakes_pieces(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(LogReader, "at_end", property(lambda reader: reader.log.end is not None))
 
 
 def a_byte_that_is_one_too_far(patch: pytest.MonkeyPatch) -> None:

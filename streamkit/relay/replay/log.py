@@ -197,9 +197,7 @@ class Log:
         """The end; behind it comes nothing, and no other end."""
         if self.end is None:
             self.end = end
-            if self._loose:
-                self._pack()
-            self._kept.seal()
+            self.kept.seal()
             for reader in tuple(self._readers):
                 reader.news()
             self.news()

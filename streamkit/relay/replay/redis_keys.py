@@ -47,6 +47,7 @@ __all__ = [
     "log_key",
     "meta_key",
     "readers_key",
+    "utf8_bytes",
 ]
 
 PREFIX: Final = "streamkit:"
@@ -99,7 +100,8 @@ class Burst:
 
     @classmethod
     def of(cls, first: int, text_at: int, pieces: Sequence[Piece]) -> Burst:
-        text, reasoning = _utf8("".join([p.text for p in pieces])), _utf8("".join([p.reasoning for p in pieces]))
+        text = utf8_bytes("".join([piece.text for piece in pieces]))
+        reasoning = utf8_bytes("".join([piece.reasoning for piece in pieces]))
         return cls(first, text_at, pieces, text, max(text + reasoning, MIN_PIECE_BYTES * len(pieces)))
 
     @property
@@ -141,5 +143,5 @@ def entry(raw: Sequence[Any]) -> Entry:
     return Entry(first, number, text_at, text_end, pieces)
 
 
-def _utf8(text: str) -> int:
+def utf8_bytes(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode())

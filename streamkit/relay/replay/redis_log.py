@@ -25,7 +25,7 @@ from streamkit.relay.replay.end import PRODUCER_LOST, STORE_LOST, StreamEnd
 from streamkit.relay.replay.kept import MIN_PIECE_BYTES, Kept
 from streamkit.relay.replay.log import LEAST_BYTES, LOOK_S, PAGE_BYTES, TRIMMED, InFlight, Log, LogReader, Quota
 from streamkit.relay.replay.redis_commands import Command, Commands, Request
-from streamkit.relay.replay.redis_keys import Burst, Entry, entry, log_key
+from streamkit.relay.replay.redis_keys import Burst, Entry, entry, log_key, utf8_bytes
 from streamkit.relay.replay.redis_scripts import END
 from streamkit.relay.settings import Resuming
 
@@ -119,8 +119,7 @@ class RedisLog(Log):
     def offer(self, pieces: list[Piece]) -> bool:
         if self.end is not None or not self._has_room():
             return False
-        text = "".join([piece.text + piece.reasoning for piece in pieces])
-        size = len(text) if text.isascii() else len(text.encode())
+        size = utf8_bytes("".join([piece.text + piece.reasoning for piece in pieces]))
         self._pending += pieces
         self._pending_bytes += max(size, MIN_PIECE_BYTES * len(pieces))
         self._home.pending(self)

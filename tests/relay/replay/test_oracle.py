@@ -16,12 +16,18 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from streamkit.extractor.pieces import Piece
 from streamkit.relay.failure import Failure
-from streamkit.relay.replay.end import StreamEnd
 from streamkit.relay.replay.kept import Kept
 from streamkit.relay.replay.log import Log, LogReader
 from streamkit.relay.replay.memory import MemoryStore
 from tests.fakes import FakeTimeLoop, run_in_fake_time
 from tests.relay.replay.oracle import BROKEN, KINDS, Kind, World, random_run, settings_of
+from tests.relay.replay.planted import (
+    a_failure_that_is_stored_as_complete,
+    a_reader_that_is_not_told_of_the_end,
+    a_reader_that_is_not_woken_when_it_refused,
+    an_end_that_is_forgotten,
+    an_end_that_overtakes_pieces,
+)
 
 RUNS = 100
 
@@ -156,18 +162,6 @@ def a_cursor_that_is_one_too_low(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Kept, "after", lambda kept, number, size: after(kept, max(number - 1, kept.first - 1), size))
 
 
-def a_reader_that_is_not_woken_when_it_refused(patch: pytest.MonkeyPatch) -> None:
-    def came(reader: LogReader, pieces: list[Piece]) -> None:
-        if reader._offer is not None and reader._offer(pieces):
-            reader.position += len(pieces)
-
-    patch.setattr(LogReader, "came", came)
-
-
-def a_reader_that_is_not_told_of_the_end(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(LogReader, "news", lambda _: None)
-
-
 def a_reader_that_listens_without_looking_at_what_there_is(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         LogReader, "behind", property(lambda reader: reader.log.end is not None and reader.position < reader.log.last)
@@ -194,22 +188,6 @@ def pieces_that_count_though_they_were_refused(patch: pytest.MonkeyPatch) -> Non
             reader.position += len(pieces)
 
     patch.setattr(LogReader, "came", careless)
-
-
-def an_end_that_is_forgotten(patch: pytest.MonkeyPatch) -> None:
-    async def finish(log: Log, end: StreamEnd) -> None:
-        """Nobody is told."""
-
-    patch.setattr(Log, "finish", finish)
-
-
-def a_failure_that_is_stored_as_complete(patch: pytest.MonkeyPatch) -> None:
-    close = Log.close
-    patch.setattr(Log, "close", lambda log, end: close(log, StreamEnd(None, end.finish_reason)))
-
-
-def an_end_that_overtakes_pieces(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(LogReader, "at_end", property(lambda reader: reader.log.end is not None))
 
 
 def what_is_in_flight_counts_as_taken(patch: pytest.MonkeyPatch) -> None:
