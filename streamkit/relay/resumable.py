@@ -43,14 +43,10 @@ from streamkit.relay.sources.source import Into, Pieces
 from streamkit.relay.sources.stored import stored
 from streamkit.relay.sources.upstream import Upstream
 from streamkit.relay.stream import Stream
-from streamkit.taps import STREAM_ID_HEADER, StreamTaps, TapLog
+from streamkit.taps import LIVE_HEADER, STREAM_ID_HEADER, StreamTaps, TapLog
 
-__all__ = ["LIVE_HEADER", "Resumable"]
+__all__ = ["Resumable"]
 
-LIVE_HEADER: Final = "x-stream-live"
-"""On an answer that goes on with a stream: the number of its last piece at that moment. What comes up to it is
-replayed, what comes behind it is live.
-"""
 ENDLESS: Final = 9_007_199_254_740_991
 """RFC 8673: the last byte of what is still being made, which nobody knows; 2⁵³ - 1."""
 

@@ -7,9 +7,19 @@ Imports nothing else of streamkit. Doors: the names here, `gauges`, and `clock`.
 
 from __future__ import annotations
 
-from streamkit.taps.taps import STREAM_ID_HEADER, TAPS, StreamTaps, Tap, TapLog, new_stream_id, stream_id_from
+from streamkit.taps.taps import (
+    LIVE_HEADER,
+    STREAM_ID_HEADER,
+    TAPS,
+    StreamTaps,
+    Tap,
+    TapLog,
+    new_stream_id,
+    stream_id_from,
+)
 
 __all__ = [
+    "LIVE_HEADER",
     "STREAM_ID_HEADER",
     "TAPS",
     "StreamTaps",

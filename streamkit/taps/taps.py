@@ -28,9 +28,13 @@ from typing import Any, Final, Self
 from streamkit.taps.clock import clock_origin
 from streamkit.taps.gauges import Gauges
 
-__all__ = ["STREAM_ID_HEADER", "TAPS", "StreamTaps", "Tap", "TapLog", "new_stream_id", "stream_id_from"]
+__all__ = ["LIVE_HEADER", "STREAM_ID_HEADER", "TAPS", "StreamTaps", "Tap", "TapLog", "new_stream_id", "stream_id_from"]
 
 STREAM_ID_HEADER: Final = "x-stream-id"
+LIVE_HEADER: Final = "x-stream-live"
+"""On an answer that goes on with a stream: the number of its last piece at that moment. What comes up to it is
+replayed, what comes behind it is live.
+"""
 STREAM_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 TAPS: Final = (
     "upstream.due",  # when the script meant to send

@@ -38,7 +38,7 @@ from streamkit.content.looking import LOOK_BYTES, AnswerParser
 from streamkit.errors import LimitExceeded, LineTooLong
 from streamkit.lab.client.guess import Guess
 from streamkit.lab.client.piece_reader import PieceReader
-from streamkit.lab.client.resume import LIVE, Place
+from streamkit.lab.client.resume import Place
 from streamkit.lab.client.splice import Splice
 from streamkit.lab.client.wire_failure import WireFailure
 from streamkit.lab.recording.recorded import Events
@@ -46,6 +46,7 @@ from streamkit.outcome import Outcome
 from streamkit.parser import ServerSentEvent
 from streamkit.presets import preset as find_preset
 from streamkit.presets import unreadable
+from streamkit.taps import LIVE_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -147,7 +148,7 @@ class Decoder:
         if self._parser is None or self._parser.grammar is None:
             self.splice.head("")  # no number tells which bytes are replayed
             return  # a text goes on at any byte, inside a character too
-        self.splice.head(headers.get("x-stream-id", ""), headers.get(LIVE, ""))
+        self.splice.head(headers.get("x-stream-id", ""), headers.get(LIVE_HEADER, ""))
         bound = self._max_event_bytes
         self._parser = AnswerParser(self._parser.grammar, max_line_bytes=bound, max_event_bytes=bound)
         self._resumed = True

@@ -38,12 +38,10 @@ from streamkit.content.head import NO_CONTENT, Grammar, accepted, media_types
 from streamkit.lab.arguments import check_number, check_whole
 from streamkit.outcome import Outcome
 
-__all__ = ["LIVE", "Ask", "Place", "Recovery", "Resume", "Verdict"]
+__all__ = ["Ask", "Place", "Recovery", "Resume", "Verdict"]
 
 RETRYABLE: Final = frozenset((429, 502, 503, 504))
 """Statuses of who may answer better later (RFC 6585, section 4; RFC 9110, sections 15.6.3 to 15.6.5)."""
-LIVE: Final = "x-stream-live"
-"""The number of the last piece that a relay of ours had when it went on; those up to it are replayed."""
 
 Verdict: TypeAlias = Literal["start", "on", "anew", "whole", "refused", "over"]
 """start: the first answer. on: the stream goes on. anew: nothing had come, so this answer is the one. whole: all of it
