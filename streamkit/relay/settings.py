@@ -22,6 +22,7 @@ __all__ = [
     "Resuming",
     "Retries",
     "Settings",
+    "Shipped",
     "Tracing",
     "flag",
     "options",
@@ -192,6 +193,32 @@ class Resuming:
 
 
 @dataclass(frozen=True, slots=True)
+class Shipped:
+    """How long and how much the routes take that come with streamkit (uploads, jobs, live analysis).
+
+    An upload's deadline is a stall: it may take as long as it needs, if only its bytes keep coming.
+
+    Raises ConfigError for a negative or non-finite time, and for bounds below 1 (`job_queue`, `max_jobs`: below 0).
+    """
+
+    max_upload_bytes: int = _bound(10 << 30, "uploads: the body; beyond it 413")
+    upload_stall_s: float = _seconds(30.0, "uploads: no byte of the body comes")
+    max_jobs: int = _bound(0, "jobs: how many run at once; 0 = twice as many as there are cores")
+    job_queue: int = _bound(100, "jobs: how many may wait for their turn; the next one gets 503 with Retry-After")
+    job_s: float = _seconds(600.0, "jobs: how long one may run")
+
+    def __post_init__(self) -> None:
+        for name, least in (("max_upload_bytes", 1), ("max_jobs", 0), ("job_queue", 0)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ConfigError(f"expected {name} as an integer >= {least}, got {value!r}")
+        for name in ("upload_stall_s", "job_s"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+                raise ConfigError(f"expected {name} as seconds >= 0 (0 = off), got {value!r}")
+
+
+@dataclass(frozen=True, slots=True)
 class Option:
     """One field as seen from outside: `flag` for the command line, `env` for the environment."""
 
@@ -225,12 +252,13 @@ class Settings(NamedTuple):
     tracing: Tracing = Tracing()
     retries: Retries = Retries()
     resuming: Resuming = Resuming()
+    shipped: Shipped = Shipped()
 
 
 DEFAULTS: Final = Settings()
 
 
-KINDS: Final = (Deadlines, Limits, Buffers, Tracing, Retries, Resuming)
+KINDS: Final = (Deadlines, Limits, Buffers, Tracing, Retries, Resuming, Shipped)
 
 
 def options() -> Iterator[Option]:

@@ -18,7 +18,12 @@ def test_every_deadline_and_limit_is_an_option_and_a_variable() -> None:
     limits = {"max_streams", "max_body_bytes", "max_line_bytes", "max_event_bytes", "max_pending_bytes"}
     buffers = {"send_buffer_bytes", "write_buffer_bytes", "receive_buffer_bytes", "read_ahead_bytes"}
     resuming = {"resume_grace_s", "resume_keep_s", "resume_lease_s", "resume_max_bytes", "resume_max_total_bytes"}
-    assert resuming | set(NAMES) | limits | buffers | {"gauge_ms", "connect_retries", "retry_backoff_ms"} == set(flags)
+    shipped = {"max_upload_bytes", "upload_stall_s", "max_jobs", "job_queue", "job_s"}
+    assert shipped | resuming | set(NAMES) | limits | buffers | {
+        "gauge_ms",
+        "connect_retries",
+        "retry_backoff_ms",
+    } == set(flags)
 
 
 def test_what_is_given_wins_over_the_environment_and_that_over_the_default() -> None:

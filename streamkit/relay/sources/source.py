@@ -31,6 +31,9 @@ Closing     `aclose()`, or the cancellation of the task that iterates, ends it a
             of its code: so it holds nothing before.
 Deadlines   They are not the source's business, but for those that nobody else can see, such as how long connecting
             takes: whoever runs it cancels it.
+States      Pieces that tell how something stands (`streamkit.relay.pieces`: Snapshot, Progress), in a list of their
+            own, are always taken once the stream has begun: who cannot take one yet gets a newer one in its place. So
+            a source that must not wait, as it reads what its own client sends, offers such pieces and nothing else.
 Taps        `into.taps` is None or takes a step at `relay.read` and `relay.event` for each read that brought text.
 Queues      `into.opened` is told what waits to be read, as soon as there is something that can tell.
 Reason      `into.finished` is told why the source ended, in its provider's own word, where it gives one: a short,
@@ -40,14 +43,14 @@ Reason      `into.finished` is told why the source ended, in its provider's own 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from streamkit.extractor.pieces import Piece
 from streamkit.taps import StreamTaps
 
-__all__ = ["Into", "Offer", "Pieces", "Source", "Waiting"]
+__all__ = ["Arriving", "Into", "Offer", "Pieces", "Source", "Waiting"]
 
 Pieces: TypeAlias = AsyncGenerator[list[Piece], None]
 """A source that was asked, and runs when it is iterated."""
@@ -68,6 +71,23 @@ class Waiting(Protocol):
 
     def unread_bytes(self) -> int | None:
         """Not yet read off the connection; None where that cannot be known."""
+
+
+class Arriving(Protocol):
+    """A request's body while it arrives: iterated once, it gives its bytes as they come, and then it was whole.
+
+    Iterating raises Failed where it does not come whole, or breaks a bound: what came until then stays `received`.
+    """
+
+    content_type: str
+    """As it was sent; "" for none."""
+    length: int | None
+    """What its head announces, where it does."""
+    received: int
+    """Bytes that have come."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """The bytes; each part is of some kilobytes, and never empty."""
 
 
 def _refuse(_: list[Piece]) -> bool:

@@ -1,0 +1,77 @@
+"""Running statistics of numbers: any amount of them in the memory of a few thousand.
+
+    statistics = Statistics()
+    statistics.add([1.0, 2.0, 4.0])
+    statistics.mean, statistics.variance        # (2.333…, 2.333…)
+    statistics.quantiles([0.5, 0.95])            # [2.0, …]
+
+Mean and variance by Welford's method, many values at once (Chan, Golub, LeVeque, "Updating formulae and a pairwise
+algorithm for computing sample variances", 1979): no difference of two large sums, which loses all digits where the
+spread is small against the mean. Quantiles by a t-digest (Dunning, Ertl, "Computing extremely accurate quantiles using
+t-digests", 2019): exact at both ends, and within a thousandth or so of the rank in the middle.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from fastdigest import TDigest
+from numpy.typing import ArrayLike
+
+__all__ = ["Statistics"]
+
+
+class Statistics:
+    """Statistics of all that was added. NaN and infinite values are the caller's to leave out.
+
+    >>> from streamkit.processors.statistics import Statistics
+    >>> statistics = Statistics()
+    >>> statistics.add([1.0, 2.0, 3.0, 4.0])
+    >>> statistics.mean, statistics.min, statistics.max, round(statistics.variance, 3)
+    (2.5, 1.0, 4.0, 1.667)
+    """
+
+    __slots__ = ("_digest", "_square", "count", "max", "mean", "min")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.mean = math.nan
+        """NaN without a value, as are `min` and `max`."""
+        self.min = math.nan
+        self.max = math.nan
+        self._square = 0.0  # Σ (x - mean)²
+        self._digest = TDigest()
+
+    def add(self, values: ArrayLike) -> None:
+        """Some more of them: a sequence of floats, or an array."""
+        array = np.asarray(values, dtype=np.float64)
+        if not array.size:
+            return
+        count, mean = int(array.size), float(array.mean())
+        square = float(np.square(array - mean).sum())
+        least, most = float(array.min()), float(array.max())
+        self._digest.batch_update(array)  # type: ignore[arg-type]  # an array is faster, and no Sequence
+        if not self.count:
+            self.count, self.mean, self._square, self.min, self.max = count, mean, square, least, most
+            return
+        total, delta = self.count + count, mean - self.mean
+        self._square += square + delta * delta * self.count * count / total
+        self.mean += delta * count / total
+        self.count = total
+        self.min, self.max = min(self.min, least), max(self.max, most)
+
+    @property
+    def variance(self) -> float:
+        """Of a sample: Σ (x - mean)² / (count - 1); NaN below two values."""
+        return self._square / (self.count - 1) if self.count > 1 else math.nan
+
+    def quantiles(self, ranks: Sequence[float]) -> list[float]:
+        """The values below which these parts (0 … 1) of all lie; NaN without a value."""
+        if not self.count:
+            return [math.nan] * len(ranks)
+        return [float(self._digest.quantile(rank)) for rank in ranks]
+
+    def __repr__(self) -> str:
+        return f"<Statistics: {self.count} values, mean {self.mean:g}>"

@@ -1,0 +1,128 @@
+"""What an answer is made of beside text: JSON values, the present state of something, progress.
+
+piece                   text/plain        text/event-stream             application/x-ndjson      a slow client
+Piece("Hi")             Hi                data: {"text":"Hi"}           {"text":"Hi"}             by the policy
+Value({"sum": 3})       {"sum":3}⏎        data: {"sum":3}               {"sum":3}                 by the policy
+Snapshot({"mean": 2})   {"mean":2}⏎       data: {"mean":2}              {"mean":2}                newest only
+Progress(3, 10)         nothing           event: progress, data: {…}    {"progress":{…}}          newest only
+
+"Newest only" is under every policy: what tells how something stands now is of no use when it is no longer so. It never
+makes its source wait, and a client that cannot take one yet gets a newer one in its place. A snapshot that others were
+left out for says how many of them, in all: `"skipped": 3`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Final, Self, TypeAlias
+
+import orjson
+
+from streamkit.extractor.pieces import Piece
+
+__all__ = ["KINDS", "Item", "Progress", "Snapshot", "Value", "are_states", "as_piece", "kind_of", "piece_of_kind"]
+
+_new_tuple = tuple.__new__
+
+
+class Value(Piece):
+    """A JSON value: `Value({"sum": 3})`. What a client that takes text gets of it, a line of JSON, is its `text`.
+
+        >>> sk.Value({"sum": 3}).data
+        {'sum': 3}
+
+    Raises TypeError for what JSON cannot say. NaN and infinity become null (RFC 8259 section 6 has none).
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, data: Any) -> Self:
+        try:
+            line = orjson.dumps(data, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY)
+        except orjson.JSONEncodeError as error:
+            raise TypeError(f"expected what JSON can say, got {type(data).__name__}: {error}") from None
+        return _new_tuple(cls, (line.decode(), "", None))
+
+    @property
+    def data(self) -> Any:
+        """The value."""
+        return orjson.loads(self.text)
+
+
+class Snapshot(Value):
+    """How something stands now, as a JSON value: of several that a client cannot take yet it gets the newest.
+
+    >>> sk.Snapshot({"mean": 2.5}).text
+    '{"mean":2.5}\\n'
+    """
+
+    __slots__ = ()
+
+
+class Progress(Piece):
+    """How far it is: `Progress(3, total=10, message="reading")`. It does not go back, within one stream.
+
+        >>> sk.Progress(3, total=10).data
+        {'progress': 3, 'total': 10, 'message': ''}
+
+    Its JSON stands where a piece of an LLM's answer has reasoning: beside the text. Raises ValueError for a progress or
+    a total that is no finite number >= 0, and for a progress beyond its total.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, progress: float, total: float | None = None, message: str = "") -> Self:
+        for name, number in (("progress", progress), ("total", total)):
+            if number is None and name == "total":
+                continue
+            if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number < math.inf:
+                raise ValueError(f"expected {name} as a finite number >= 0, got {number!r}")
+        if total is not None and progress > total:
+            raise ValueError(f"expected progress up to its total, got {progress!r} of {total!r}")
+        data = {"progress": progress, "total": total, "message": message}
+        return _new_tuple(cls, ("", orjson.dumps(data).decode(), None))
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """`progress`, `total` (None: not known) and `message`."""
+        told: dict[str, Any] = orjson.loads(self.reasoning)
+        return told
+
+
+KINDS: Final[tuple[type[Piece], ...]] = (Piece, Value, Snapshot, Progress)
+"""By number, as logs keep them. New ones come behind: what was kept has to be read."""
+_NUMBERS: Final = {kind: number for number, kind in enumerate(KINDS)}
+STATES: Final[frozenset[type]] = frozenset({Snapshot, Progress})
+
+Item: TypeAlias = "Piece | str | dict[str, Any] | list[Any]"
+"""What a source of your own may yield: text, a JSON object or list, or any of the pieces."""
+
+
+def kind_of(piece: Piece) -> int:
+    """Its number in KINDS."""
+    return _NUMBERS[type(piece)]
+
+
+def piece_of_kind(kind: int, text: str, reasoning: str) -> Piece:
+    """The inverse of what a log keeps. Raises IndexError for a kind that there is not."""
+    return _new_tuple(KINDS[kind], (text, reasoning, None))
+
+
+def as_piece(item: Item) -> Piece:
+    """What a source of your own yielded. Raises TypeError."""
+    if isinstance(item, Piece):
+        return item
+    if isinstance(item, str):
+        return Piece(item)
+    if isinstance(item, dict | list):
+        return Value(item)
+    raise TypeError(
+        f"expected text, a dict, a list, or a Value, Snapshot or Progress, got {type(item).__name__}; wrap other JSON "
+        "values: Value(3)"
+    )
+
+
+def are_states(pieces: Sequence[Piece]) -> bool:
+    """All of them tell how something stands, and newer ones may take their place."""
+    return all(type(piece) in STATES for piece in pieces)
