@@ -49,6 +49,7 @@ protocol `receive_more`, `recv_buffer`, `transport`, `loop`, `access_log`, `conn
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 from typing import Any, Final
 
@@ -69,7 +70,6 @@ __all__ = ["NO_ASGI", "Connection", "RelayApp", "StrictHttp", "check_stock"]
 LINGER_S: Final = 5.0
 LINGER_IDLE_S: Final = 1.0
 LINGER_BYTES: Final = 1 << 24
-PART_BYTES: Final = 1 << 17
 NO_ASGI: Final = (
     "streamkit's relay does not run under an ASGI server such as uvicorn or hypercorn, where a cut stream could look "
     "whole: start it by `streamkit serve`, or by `sanic streamkit.app:create_app --factory`"
@@ -82,7 +82,7 @@ class StrictHttp(Http):
     """One connection's requests and answers, one after the other."""
 
     HEADER_MAX_SIZE = MAX_HEAD_BYTES  # Sanic's is one for all apps of a process
-    __slots__ = ("_due", "_first_due", "_steps", "_uploads")
+    __slots__ = ("_due", "_first_due", "_handed", "_steps", "_uploads", "_wanted_bytes")
 
     protocol: Any  # a Connection; Sanic's name for it is a type of its own
     request_body: Any  # Sanic's types are narrower than what it assigns
@@ -97,6 +97,8 @@ class StrictHttp(Http):
         self._due: float | None = None
         self._steps = 0
         self._uploads = False
+        self._wanted_bytes = 0
+        self._handed = b""
 
     async def http1(self) -> None:
         """All requests of the connection. A client that never says a word is left without one."""
@@ -114,7 +116,7 @@ class StrictHttp(Http):
 
     async def _receive_in_time(self) -> None:
         """Wait for bytes. Between two requests Sanic's KEEP_ALIVE_TIMEOUT watches."""
-        if self.stage is Stage.IDLE:
+        if self.stage is Stage.IDLE or self._due is None:
             await self.protocol.receive_more()
             return
         try:
@@ -197,7 +199,28 @@ class StrictHttp(Http):
         if self.protocol.conn_info.lost:  # whoever waits now does so for ever
             self._read_no_more()
             raise RequestCancelled
-        await self._receive_more()
+        self._wanted_bytes = 0 if self.recv_buffer else self.request_bytes_left
+        try:
+            await self._receive_more()
+        except BaseException:
+            self._put_back()
+            raise
+        finally:
+            self._wanted_bytes = 0
+
+    def hand_over(self, data: bytes) -> bool:
+        """Take what has been read off the connection, if all of it is body that somebody waits for: it is given on as
+        it is. Copied into the buffer and out of it, a large body takes twice the time.
+        """
+        if self._handed or len(data) > self._wanted_bytes:
+            return False
+        self._handed = data
+        return True
+
+    def _put_back(self) -> None:
+        """What has been handed over is nobody's now: into the buffer, before what has come since."""
+        self.recv_buffer[:0] = self._handed
+        self._handed = b""
 
     def rest(self) -> tuple[list[bytes], bool]:
         """What has come of the body, and not been read; and whether that is all of it. Nothing is read from then on."""
@@ -211,12 +234,12 @@ class StrictHttp(Http):
         return parts, is_all
 
     def _take(self) -> bytes:
-        """Take what has come of the body out of the buffer, up to some PART_BYTES. After its end there is none."""
+        """Take what has come of the body out of the buffer, which Sanic keeps small. After its end there is none."""
         if not self.request_body:
             return b""
         if self.request_body == "chunked":
             return self._take_chunks()
-        data = self._take_bytes(PART_BYTES)
+        data = self._take_bytes()
         if not self.request_bytes_left:
             self.request_body = None
         return data
@@ -224,8 +247,7 @@ class StrictHttp(Http):
     def _take_chunks(self) -> bytes:
         """Of as many chunks as have come. What is wrong with one is raised when those before it have been taken."""
         parts: list[bytes] = []
-        room = PART_BYTES
-        while room > 0 and len(parts) < STEPS_AT_ONCE:
+        while len(parts) < STEPS_AT_ONCE:
             try:
                 if not self.request_bytes_left and not self._begin_chunk():
                     break
@@ -233,11 +255,10 @@ class StrictHttp(Http):
                 if parts:
                     break
                 raise
-            part = self._take_bytes(room)
+            part = self._take_bytes()
             if not part:
                 break
             parts.append(part)
-            room -= len(part)
         return b"".join(parts)
 
     def _begin_chunk(self) -> bool:
@@ -258,17 +279,15 @@ class StrictHttp(Http):
             self.request_body = None
         return size > 0
 
-    def _take_bytes(self, at_most: int) -> bytes:
-        buffer = self.recv_buffer
-        size = min(at_most, self.request_bytes_left, len(buffer))
-        if size == len(buffer):
-            data = bytes(buffer)
-            buffer.clear()
+    def _take_bytes(self) -> bytes:
+        if self._handed:
+            data, self._handed = self._handed, b""
         else:
-            with memoryview(buffer) as view:
+            size = min(self.request_bytes_left, len(self.recv_buffer))
+            with memoryview(self.recv_buffer) as view:
                 data = bytes(view[:size])
-            del buffer[:size]
-        self.request_bytes_left -= size
+            del self.recv_buffer[:size]
+        self.request_bytes_left -= len(data)
         return data
 
     def _check_size(self, more: int) -> None:
@@ -293,6 +312,7 @@ class StrictHttp(Http):
         """The answer begins: what is left of the request's body is here already, or it ends the connection."""
         if end_stream or not self._uploads:
             self.expecting_continue = False  # Sanic sends it together with the answer
+        self._put_back()
         if not self.request_body:
             return
         if not end_stream:  # it may still be read
@@ -386,12 +406,18 @@ class Connection(HttpProtocol):
         """Requests that wait behind a running one are kept within bounds. Beyond them, none of them will be answered:
         not to read would be to overlook that the client leaves.
         """
-        super().data_received(data)
         http: Any = self.http
+        transport: Any = self.transport
+        if http and http.hand_over(data):
+            self._time = time.monotonic()  # this and what follows is what Sanic does
+            if len(data) >= self.app.config.REQUEST_BUFFER_SIZE:
+                transport.pause_reading()
+            self._data_received.set()
+            return
+        super().data_received(data)
         if http and not http.request_body and len(self.recv_buffer) >= MAX_PIPELINED_BYTES:
             http.keep_alive = False
             self.recv_buffer.clear()
-            transport: Any = self.transport
             transport.resume_reading()
 
 
