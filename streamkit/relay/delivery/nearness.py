@@ -1,7 +1,7 @@
 """How far a client's application is behind what was written to it, and whether a state may leave for it now.
 
-A state (`streamkit.relay.pieces.Snapshot`) is worth sending only if it is read soon: one that is written while kilobytes
-of older ones lie unread is old when it is looked at, and no newer one can take its place any more. A connection's own
+A state (`streamkit.relay.pieces.Snapshot`) is worth sending only if it is read soon: one that is written while many
+older ones lie unread is old when it is looked at, and no newer one can take its place any more. A connection's own
 buffers can be kept small; the buffer of the *client's* kernel is not ours, and takes megabytes before it pushes back.
 
 Theory of operation
@@ -12,9 +12,9 @@ What is unread is known, or assumed:
 
 a client on this machine      told by the kernel, which has its socket too (`peer_unread_bytes`): to the byte
 a unix socket                 our kernel counts as unsent what was not read; by the memory it takes, so rather too much
-any other                     nobody tells. TCP's window does not: Linux announces an unchanged one over 200 KB of unread
-                              small writes. So it is assumed that the client reads 1,000 bytes a second of what its
-                              kernel has acknowledged, or one state a second where they are larger
+any other                     nobody tells. TCP's window does not: Linux announces an unchanged one over 200 KB of
+                              unread small writes. So it is assumed that the client reads 1,000 bytes a second of
+                              what its kernel has acknowledged, or one state a second where they are larger
 
 A state leaves when it and all before it are at most `NEAR_BYTES`, or when nothing is unread: so one that reads 1,000
 bytes a second is about a second behind, wherever it is, as long as its states are no larger than that. Beyond this
