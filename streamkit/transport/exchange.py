@@ -37,6 +37,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable
+from time import monotonic_ns
 from typing import Final, Literal, TypeAlias
 
 import httpx2
@@ -320,10 +321,13 @@ class Exchange:
                     await self._wanted.wait()
         async with contextlib.aclosing(request.parts()) as parts:
             async for data, size in parts:
+                held_ns = 0
                 if not self.wire.write(data):
+                    since_ns = monotonic_ns()
                     await self._flush(write_s)
+                    held_ns = monotonic_ns() - since_ns
                 if timings.on_sent is not None and size:
-                    timings.on_sent(self.wire.sent_ns, size)
+                    timings.on_sent(self.wire.sent_ns, size, held_ns)
         self._note_sent(timings)
 
     async def _flush(self, write_s: float | None) -> None:
@@ -340,7 +344,7 @@ class Exchange:
         self._sent = True
         timings.sent_ns, timings.sent_error_ns = self.wire.sent_ns, self.wire.sent_error_ns
         if timings.on_sent is not None and size:
-            timings.on_sent(self.wire.sent_ns, size)
+            timings.on_sent(self.wire.sent_ns, size, 0)
 
     def _sender_done(self, sender: asyncio.Task[None]) -> None:
         error = None if sender.cancelled() else sender.exception()

@@ -498,7 +498,7 @@ def chunk(data: bytes | memoryview) -> bytes:
     >>> chunk(b"hello")
     b'5\r\nhello\r\n'
     """
-    return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+    return b"".join((b"%x\r\n" % len(data), data, b"\r\n")) if data else b""
 
 
 def framing(headers: Mapping[str, str], http_version: str | None) -> Framing:
