@@ -111,5 +111,5 @@ class TestProgrammersErrors:
             asyncio.run(record("http://127.0.0.1:99999/"))
 
     def test_content_that_is_no_body_raises(self) -> None:
-        with pytest.raises(TypeError, match="expected bytes, text, an iterator .* got int"):
+        with pytest.raises(TypeError, match=r"expected bytes, text, an iterator .* got int"):
             asyncio.run(record("http://a/", content=3))
