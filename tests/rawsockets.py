@@ -22,8 +22,8 @@ def chunk(data: bytes) -> bytes:
 
 
 class RawServer:
-    """An upstream that reads one request a connection (or of it what `read` does) and then does with the socket whatever
-    `behave` says.
+    """An upstream that reads one request a connection (or of it what `read` does), and then does with the socket
+    whatever `behave` says.
     """
 
     def __init__(

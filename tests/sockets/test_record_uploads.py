@@ -213,14 +213,16 @@ def test_what_the_iterator_raises_while_results_come_is_raised_and_carries_the_r
     class Mine(TimeoutError):
         pass
 
+    came = threading.Event()
+
     async def parts() -> AsyncIterator[bytes]:
         yield b"12345"
-        await asyncio.sleep(0.05)
+        await asyncio.to_thread(came.wait, 5)
         raise Mine
 
     def blocking() -> Iterator[bytes]:
         yield b"12345"
-        time.sleep(0.05)
+        came.wait(5)
         raise Mine
 
     def answer(connection: socket.socket) -> None:
@@ -230,7 +232,7 @@ def test_what_the_iterator_raises_while_results_come_is_raised_and_carries_the_r
                 pass
 
     with pytest.raises(Mine) as raised:
-        uploaded(answer, parts() if kind == "parts" else blocking())
+        uploaded(answer, parts() if kind == "parts" else blocking(), on_piece=lambda _: came.set())
     kept = last_recording(of=raised.value)
     assert kept is not None
     assert (str(kept.outcome), kept.values) == ("cancelled(by us)", [{"n": 1}])
