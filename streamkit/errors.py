@@ -78,7 +78,8 @@ class UnknownJob(StreamkitError, LookupError):
     """No job of that name; the message lists those that exist, and does not repeat the name, which a client sent.
 
     >>> from streamkit.jobs.registry import Registry
-    >>> Registry({})["pie"]
+    >>> from streamkit.jobs.shipped import SHIPPED
+    >>> Registry(SHIPPED)["pie"]
     Traceback (most recent call last):
     streamkit.errors.UnknownJob: expected a job's name; there are ...
     """

@@ -106,6 +106,9 @@ class Processes(Executor):
 
     def _run(self, call: _Call, process: _Process | None) -> _Process | None:
         """One call, in `process` or a new one; the process that is there afterwards."""
+        if process is not None and process.has_ended():
+            process.end()
+            process = None
         try:
             process = process or _Process()
         except OSError as error:
@@ -193,6 +196,10 @@ class _Process:
         with suppress(OSError):  # it has ended: the lack of an answer tells
             pickle.dump(what, self._stream)
             self._stream.flush()
+
+    def has_ended(self) -> bool:
+        """It died while it waited, of a lack of memory perhaps; its number is still its own."""
+        return os.waitid(os.P_PID, self._popen.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def kill(self) -> None:
         """With all it has started. From any thread, as long as nobody has waited for it."""

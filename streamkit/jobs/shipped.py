@@ -37,14 +37,13 @@ def pi(report: Report, samples: Annotated[int, Bounds(1, 10**12)], seed: Seed = 
 
     chance = np.random.default_rng(seed)
     done = inside = 0
-    for number in range(1, PI_RESULTS + 1):
-        upto = samples * number // PI_RESULTS
+    for upto in sorted({samples * number // PI_RESULTS for number in range(1, PI_RESULTS + 1)} - {0}):
         while done < upto:
             points = chance.random((2, min(PI_BATCH, upto - done)))
             inside += int(np.count_nonzero(np.square(points).sum(axis=0) < 1))
             done += points.shape[1]
             report.progress(done, samples)
-        if done and number < PI_RESULTS:
+        if done < samples:
             report.result(_estimate(inside, done))
     return _estimate(inside, done)
 
