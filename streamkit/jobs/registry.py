@@ -15,7 +15,6 @@ import sys
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
@@ -83,48 +82,51 @@ def path_of(function: JobFunction) -> str:
     module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
     if not callable(function) or module is None or name is None:
         raise ConfigError(f"expected a job as a function of a module, got {function!r}; wrap it: def job(report): …")
-    path = f"{_home(module, name)}:{name}"
     try:
-        found = function_at(path)
-    except (ImportError, AttributeError):
+        found = attrgetter(name)(sys.modules[module])
+    except (KeyError, AttributeError):
         found = None
     if found is not function:
         raise ConfigError(
             f"expected a job that a process can import, got {module}.{name}; define it with def, at the top of a module"
         )
-    return path
-
-
-def _home(module: str, name: str) -> str:
-    if module not in MAIN:
-        return module
-    script = sys.modules[module]
-    if (spec := getattr(script, "__spec__", None)) is not None:  # python -m package.module
-        return str(spec.name)
-    if (file := getattr(script, "__file__", None)) is None:
+    if (home := _home(module)) is None:
         raise ConfigError(
             f"expected a job that a process can import, got {name}, which is defined in a notebook or at a prompt; "
             "put it into a file, such as jobs.py, and import it from there"
         )
-    return str(Path(file).resolve())
+    return f"{home}:{name}"
+
+
+def _home(module: str) -> str | None:
+    """What another process calls it: a script is a file, or what `python -m` was told."""
+    if module not in MAIN:
+        return module
+    script = sys.modules[module]
+    if (spec := getattr(script, "__spec__", None)) is not None:
+        return str(spec.name)
+    file = getattr(script, "__file__", None)
+    return None if file is None else str(Path(file).resolve())
 
 
 def function_at(path: str) -> JobFunction:
     """The inverse of `path_of`. Raises ImportError, AttributeError, and whatever importing its module raises."""
     home, _, name = path.rpartition(":")
-    function: JobFunction = attrgetter(name)(_script(home) if Path(home).is_absolute() else import_module(home))
+    function: JobFunction = attrgetter(name)(_module(home))
     return function
 
 
-@lru_cache(maxsize=1)
-def _script(file: str) -> Any:
-    """The module that a script is: the one that runs here, or else run again, as multiprocessing does."""
+def _module(home: str) -> types.ModuleType:
+    """The script that runs here has no second self; one that does not is run, as multiprocessing does, by that name."""
     for name in MAIN & sys.modules.keys():
-        if file == str(Path(getattr(sys.modules[name], "__file__", None) or "").resolve()):
+        if home == _home(name):
             return sys.modules[name]
+    if not Path(home).is_absolute():
+        return import_module(home)
     script = types.ModuleType("__mp_main__")
-    sys.modules["__mp_main__"] = script
-    vars(script).update(runpy.run_path(file, run_name="__mp_main__"))
+    script.__file__ = home
+    vars(script).update(runpy.run_path(home, run_name=script.__name__))
+    sys.modules[script.__name__] = script
     return script
 
 

@@ -91,6 +91,23 @@ def test_a_function_of_a_script_is_found_by_the_script_that_runs_and_by_another_
     assert said.stdout == f"{{'is': '__mp_main__'}} {script}:mine\n"
 
 
+def test_a_function_of_a_module_that_runs_as_a_script_is_found_as_one_of_that_module(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(
+        "from streamkit.jobs.registry import function_at, path_of\n"
+        "def mine(report): pass\n"
+        "if __name__ == '__main__': print(path_of(mine), function_at(path_of(mine)) is mine)"
+    )
+    said = subprocess.run(
+        [sys.executable, "-m", "own"],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT)},
+    )
+    assert said.stdout == "own:mine True\n"
+
+
 def test_a_function_of_a_notebook_is_refused_and_says_where_to_put_it() -> None:
     asked = "from streamkit.jobs.registry import path_of\ndef mine(report): pass\npath_of(mine)"
     said = subprocess.run(
