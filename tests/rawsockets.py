@@ -22,10 +22,15 @@ def chunk(data: bytes) -> bytes:
 
 
 class RawServer:
-    """An upstream that reads one request a connection and then does with the socket whatever `behave` says."""
+    """An upstream that reads one request a connection (or of it what `read` does), and then does with the socket
+    whatever `behave` says.
+    """
 
-    def __init__(self, behave: Callable[[socket.socket], None]) -> None:
+    def __init__(
+        self, behave: Callable[[socket.socket], None], read: Callable[[socket.socket], bytes] | None = None
+    ) -> None:
         self._behave = behave
+        self._read = read or read_request
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._workers: list[threading.Thread] = []
@@ -59,7 +64,7 @@ class RawServer:
     def _serve(self, connection: socket.socket) -> None:
         with connection, contextlib.suppress(ConnectionError):
             connection.settimeout(WAIT_S)
-            self.requests.append(read_request(connection))
+            self.requests.append(self._read(connection))
             self._behave(connection)
 
     def until_left(self, connection: socket.socket) -> None:
@@ -83,6 +88,17 @@ def read_request(connection: socket.socket) -> bytes:
     while len(body) < length:
         body += connection.recv(65536)
     return head + b"\r\n\r\n" + body
+
+
+def read_head(connection: socket.socket) -> bytes:
+    """A request's head, and not a byte behind it."""
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        more = connection.recv(1)
+        if not more:
+            break
+        head += more
+    return head
 
 
 def request(path: str, body: bytes, **headers: str) -> bytes:

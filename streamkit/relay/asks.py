@@ -15,7 +15,7 @@ from streamkit.errors import ConfigError
 from streamkit.relay.pieces import Item, Progress, as_piece
 from streamkit.relay.request.receive import receive_fields, receive_json
 from streamkit.relay.request.resuming import body_digest
-from streamkit.relay.route import Ask, Asked
+from streamkit.relay.route import Ask, Wanted
 from streamkit.relay.sources.llm import llm
 from streamkit.relay.sources.source import Arriving, Into, Pieces
 from streamkit.relay.sources.upstream import Upstream
@@ -41,10 +41,10 @@ GIVEN: Final = ("request", "into")
 def ask_llm(upstream: Upstream) -> Ask:
     """`chat_history`, asked of that upstream."""
 
-    async def ask(request: Request, stream: Stream) -> Asked:
+    async def ask(request: Request, stream: Stream) -> Wanted:
         limits, deadlines = stream.settings.limits, stream.settings.deadlines
         fields = await receive_fields(request, [FIELD], max_bytes=limits.max_body_bytes, within_s=deadlines.body_s)
-        return Asked(partial(llm, upstream, upstream.question(fields[FIELD])), body_digest(fields))
+        return Wanted(partial(llm, upstream, upstream.question(fields[FIELD])), body_digest(fields))
 
     return ask
 
@@ -63,7 +63,7 @@ def ask_function(function: SourceFunction, body: BodyKind = "json") -> Ask:
     wanted = [name for name in GIVEN if name in parameters]
     _check_call(function, body, [*named, *wanted])
 
-    async def ask(request: Request, stream: Stream) -> Asked:
+    async def ask(request: Request, stream: Stream) -> Wanted:
         given: tuple[Any, ...] = ()
         fields: dict[str, Any] = {}
         digest = ""
@@ -90,7 +90,7 @@ def ask_function(function: SourceFunction, body: BodyKind = "json") -> Ask:
         def source(into: Into) -> Pieces:
             return one_by_one(function(*given, **fields, **({"into": into} if "into" in wanted else {})), into)
 
-        return Asked(source, None if coming is not None else digest, coming)
+        return Wanted(source, None if coming is not None else digest, coming)
 
     return ask
 

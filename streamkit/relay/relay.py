@@ -254,16 +254,16 @@ class Relay:
             await receive_nothing(request, max_bytes=limits.max_body_bytes, within_s=deadlines.body_s)
             return await resumable.go_on(request, stream, path, at)
         stream.settings = route.settings(self.settings)
-        asked = await route.ask(request, stream)
+        wanted = await route.ask(request, stream)
         if resumable is not None and route.asynchronous and self._comes_back(request):
-            return await resumable.ask_for_later(request, stream, path, asked)
+            return await resumable.ask_for_later(request, stream, path, wanted)
         if resumable is not None and self.resumes:
-            answering = await resumable.ask(request, stream, path, asked)
+            answering = await resumable.ask(request, stream, path, wanted)
         else:
             delivery = Delivery(request, stream, self.policy)
-            answering = self._delivered(stream, delivery, asked.source(delivery.into))
-        arriving = asked.arriving
-        del asked  # a long conversation is not held for as long as its answer takes
+            answering = self._delivered(stream, delivery, wanted.source(delivery.into))
+        arriving = wanted.arriving
+        del wanted  # a long conversation is not held for as long as its answer takes
         if arriving is None:
             return await answering
         with _cut_by_leaving(arriving, stream):

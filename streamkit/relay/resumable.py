@@ -41,7 +41,7 @@ from streamkit.relay.request.resuming import (
     key_digest,
     owner_digest,
 )
-from streamkit.relay.route import Asked
+from streamkit.relay.route import Wanted
 from streamkit.relay.settings import Settings
 from streamkit.relay.sources.source import Into
 from streamkit.relay.sources.stored import stored
@@ -89,7 +89,7 @@ class Resumable:
 
     # --- Answers ------------------------------------------------------------------------------------------------------
 
-    async def ask(self, request: Request, stream: Stream, path: str, asked: Asked) -> Coroutine[None, None, Ended]:
+    async def ask(self, request: Request, stream: Stream, path: str, wanted: Wanted) -> Coroutine[None, None, Ended]:
         """Begin the answer to what was asked of the route at `path`: by a new stream, or by that which its
         Idempotency-Key has begun. What is returned has to be awaited at once, and holds nothing of the question. Raises
         Failed.
@@ -97,8 +97,8 @@ class Resumable:
         settings, stream.settings = stream.settings, _of_reader(stream.settings)
         prefix = request.path.removesuffix(path)
         delivery = Delivery(request, stream, self._policy, _portion(stream.id, prefix))
-        produce = partial(self._produce, asked, stream, settings, delivery.into)
-        log, fresh = await self._begin(request, stream, asked, produce)
+        produce = partial(self._produce, wanted, stream, settings, delivery.into)
+        log, fresh = await self._begin(request, stream, wanted, produce)
         if fresh:
             return self._run(stream, log, delivery)
         if stream.taps is not None:
@@ -108,14 +108,14 @@ class Resumable:
         check_cursor(log, 0)
         return self._deliver(request, stream, log, _portion(log.id, prefix, log))
 
-    async def ask_for_later(self, request: Request, stream: Stream, path: str, asked: Asked) -> Ended:
+    async def ask_for_later(self, request: Request, stream: Stream, path: str, wanted: Wanted) -> Ended:
         """The same, of a client that comes back for the answer: it may take as long as its route lets it, with nobody
         there. Raises Failed.
         """
         resuming = replace(stream.settings.resuming, resume_grace_s=math.inf)
         settings = stream.settings._replace(resuming=resuming)
-        produce = partial(self._produce, asked, stream, settings, Into())
-        log, _ = await self._begin(request, stream, asked, produce)
+        produce = partial(self._produce, wanted, stream, settings, Into())
+        log, _ = await self._begin(request, stream, wanted, produce)
         stream.record.stream_id = log.id
         headers = {
             **UNSTORED,
@@ -125,12 +125,14 @@ class Resumable:
         }
         return Ended(Outcome("complete"), response=json(self.replay.status(log), 202, headers))
 
-    async def _begin(self, request: Request, stream: Stream, asked: Asked, produce: Callable[[Log], object]) -> Created:
+    async def _begin(
+        self, request: Request, stream: Stream, wanted: Wanted, produce: Callable[[Log], object]
+    ) -> Created:
         owner = self._owner(request)
         key = idempotency_key(request.headers)
-        if key is not None and asked.digest is None:
+        if key is not None and wanted.digest is None:
             raise Failed(KEY_WITHOUT_BODY)
-        claim = None if key is None or asked.digest is None else Claim(key_digest(owner, key), asked.digest)
+        claim = None if key is None or wanted.digest is None else Claim(key_digest(owner, key), wanted.digest)
         return await self.replay.begin(stream.id, owner, claim, produce)
 
     async def _run(self, stream: Stream, log: Log, delivery: Delivery) -> Ended:
@@ -184,7 +186,7 @@ class Resumable:
 
     # --- What is produced ---------------------------------------------------------------------------------------------
 
-    def _produce(self, asked: Asked, stream: Stream, settings: Settings, beside: Into, log: Log) -> None:
+    def _produce(self, wanted: Wanted, stream: Stream, settings: Settings, beside: Into, log: Log) -> None:
         record = StreamRecord(log.id, role="stream", label=stream.record.label)
         taps = stream.taps
         if taps is not None:
@@ -196,7 +198,7 @@ class Resumable:
             if taps is not None:
                 self._one_is_over(taps, of_stream=line)
 
-        self.replay.produce(log, asked.source, record, settings, beside, ended)
+        self.replay.produce(log, wanted.source, record, settings, beside, ended)
 
     def answered(self, taps: StreamTaps, line: dict[str, Any]) -> None:
         """The traced answer is over, and that is what was logged of it."""

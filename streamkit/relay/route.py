@@ -1,6 +1,6 @@
 """What a route is: how a request is received, the source that it asks for, and how long that may take.
 
-    Route(ask)                                   # ask(request, stream) → Asked(source)
+    Route(ask)                                   # ask(request, stream) → Wanted(source)
     Route(ask, {"idle_s": 0, "total_s": 0})      # of a source that may be silent for long
 
 All else (formats, policies, deadlines, endings, what is kept for those who come back, taps, log) is the same for all.
@@ -20,11 +20,11 @@ from streamkit.relay.settings import Deadlines, Settings
 from streamkit.relay.sources.source import Arriving, Into, Pieces
 from streamkit.relay.stream import Stream
 
-__all__ = ["Ask", "Asked", "Route"]
+__all__ = ["Ask", "Wanted", "Route"]
 
 
 @dataclass(slots=True)
-class Asked:
+class Wanted:
     """What one request asks for.
 
     `source` is run once, given where its pieces go. `digest` tells the request's body from others (`Idempotency-Key`);
@@ -36,7 +36,7 @@ class Asked:
     arriving: Arriving | None = None
 
 
-Ask: TypeAlias = Callable[[Request, Stream], Awaitable[Asked]]
+Ask: TypeAlias = Callable[[Request, Stream], Awaitable[Wanted]]
 """Receives a request, or as much of it as is needed to know what it asks for. Raises Failed."""
 
 

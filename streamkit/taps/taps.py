@@ -11,6 +11,8 @@ the same at every tap of a stream, whatever is spoken there. So event n of one t
 a wire has no event borders, byte b of one is byte b of every other. Pieces that a policy leaves out for a slow client
 (`latest`) count as passed when the one that took their place does.
 
+A request's body is seen on its way, too (`UPLOAD_TAPS`): `taps.stamp("server.read", at_ns, 0, len(data))`.
+
 Times are `time.monotonic_ns()`: one clock for all processes of a Linux machine. `origin` names it.
 """
 
@@ -28,7 +30,17 @@ from typing import Any, Final, Self
 from streamkit.taps.clock import clock_origin
 from streamkit.taps.gauges import Gauges
 
-__all__ = ["LIVE_HEADER", "STREAM_ID_HEADER", "TAPS", "StreamTaps", "Tap", "TapLog", "new_stream_id", "stream_id_from"]
+__all__ = [
+    "LIVE_HEADER",
+    "STREAM_ID_HEADER",
+    "TAPS",
+    "UPLOAD_TAPS",
+    "StreamTaps",
+    "Tap",
+    "TapLog",
+    "new_stream_id",
+    "stream_id_from",
+]
 
 STREAM_ID_HEADER: Final = "x-stream-id"
 LIVE_HEADER: Final = "x-stream-live"
@@ -47,6 +59,13 @@ TAPS: Final = (
     "client.event",  # handed to the reader
 )
 """All taps, in the order of the way."""
+UPLOAD_TAPS: Final = (
+    "client.sent",  # the client's kernel took it
+    "server.read",  # the server's application has it
+)
+"""What is seen of a request's body, in the order of its way, which is the other one: of its steps only `bytes` count,
+and those are the body's, without its framing.
+"""
 
 MAX_STEPS: Final = 1_000_000
 MAX_FINISHED: Final = 10_000

@@ -141,9 +141,13 @@ class Body(httpx2.AsyncByteStream):
         self._parked = True
 
     async def aclose(self) -> None:
-        """After the end of the message, back to the pool with the connection; before it, closed at once."""
+        """After the end of the message, back to the pool with the connection; before it, closed at once.
+
+        A request that is still being sent ends with it: what it was sent from is closed when this returns.
+        """
         self._closed = True
         self._exchange.finish(park=self._parked)
+        await self._exchange.sender_ended()
 
     def __del__(self) -> None:
         exchange = getattr(self, "_exchange", None)

@@ -20,7 +20,9 @@ Theory of operation. The wire tells an Inbox what comes (`received`, `eof`, `los
 
 Paused and held back interrupt any state before `over`, also both at once; reading goes on when neither holds. An error
 never overtakes what came before it: `pending` is always taken first. The sender of a large request runs beside all
-this, and ends with `finished` at the latest. `finish` decides what becomes of the connection, and `done` does it:
+this: what comes meanwhile is read as it comes. It ends by itself, or with a status that says that the server does not
+want the rest, or with `finished` at the latest, and `sender_ended` waits until it has let go of what it sends. `finish`
+decides what becomes of the connection, and `done` does it:
 
     fate        when                                            then
     ─────────   ─────────────────────────────────────────────   ──────────────────────────────────────────────────────
@@ -35,17 +37,22 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable
+from time import monotonic_ns
 from typing import Final, Literal, TypeAlias
 
 import httpx2
 
 from streamkit.transport.errors import HeadTooLarge, MalformedHead
 from streamkit.transport.http1 import ResponseParser, TooLargeError, WireError
-from streamkit.transport.outgoing import WRITE_BYTES, Outgoing
+from streamkit.transport.outgoing import Outgoing
 from streamkit.transport.receive_times import Stamp
 from streamkit.transport.wire import Timings, Wire
 
-__all__ = ["READ_AHEAD_BYTES", "Exchange", "Fate", "Inbox", "ReadPart", "Sink"]
+__all__ = ["CONTINUE_S", "READ_AHEAD_BYTES", "Exchange", "Fate", "Inbox", "ReadPart", "Sink"]
+
+CONTINUE_S: Final = 1.0
+"""How long `100 Continue` is waited for where it was asked for; a server may know nothing of it (RFC 9110 section
+10.1.1)."""
 
 READ_AHEAD_BYTES: Final = 65_536
 """How much of an answer is read before somebody takes it, by default; reading goes on at a quarter of it."""
@@ -240,6 +247,7 @@ class Exchange:
         self._done = done
         self._request = request
         self._sender: asyncio.Task[None] | None = None
+        self._wanted = asyncio.Event()  # the body, by a request that asks first
         self._sent = self._broken = False
         self.wire = wire
         parser = ResponseParser(request.method, max_head_bytes=max_head_bytes)
@@ -253,13 +261,15 @@ class Exchange:
         if self.wire.closed:
             raise httpx2.ReadError("the connection was closed before the request was sent")
         if request.small and self.wire.write(request.head + request.content):
-            self._note_sent(timings)
+            self._note_sent(timings, len(request.content))
         else:
             self._sender = self._loop.create_task(self._send(timings, write_s))
             self._sender.add_done_callback(self._sender_done)
         while inbox.parser.status is None:
             if inbox.error is not None:
                 raise self._why(inbox.error())
+            if inbox.parser.continued:
+                self._wanted.set()
             sending = self._sender is not None and not self._sender.done()
             await inbox.more(None if sending else read_s)
         timings.head_ns = inbox.head_ns
@@ -269,6 +279,7 @@ class Exchange:
             # RFC 9112 section 9.5: cease sending when the answer shows that the server does not want the rest. Below
             # 400 it may answer what has come so far, and the rest is sent beside it.
             self._sender.cancel()
+        self._wanted.set()
 
     def finish(self, *, park: bool = False) -> None:
         """The caller is done with the response; `park`: and knows that no more of it will come than its end."""
@@ -290,17 +301,33 @@ class Exchange:
         if self._sender is not None:
             self._sender.cancel()
 
+    async def sender_ended(self) -> None:
+        """Wait until nothing is sent any more, and what was to be sent is closed; to be called when it is stopped."""
+        if self._sender is not None:
+            await asyncio.wait([self._sender])
+
     async def _send(self, timings: Timings, write_s: float | None) -> None:
         """Everything, in parts of which each has `write_s`: slow is not stuck."""
-        if self._request.small:
+        request = self._request
+        if request.small:
             await self._flush(write_s)
-        else:
-            async with contextlib.aclosing(self._request.parts()) as parts:
-                async for part in parts:
-                    view = memoryview(part)
-                    for start in range(0, len(view), WRITE_BYTES):
-                        if not self.wire.write(view[start : start + WRITE_BYTES]):
-                            await self._flush(write_s)
+            self._note_sent(timings, len(request.content))
+            return
+        if not self.wire.write(request.head):
+            await self._flush(write_s)
+        if request.asks_first:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CONTINUE_S):
+                    await self._wanted.wait()
+        async with contextlib.aclosing(request.parts()) as parts:
+            async for data, size in parts:
+                held_ns = 0
+                if not self.wire.write(data):
+                    since_ns = monotonic_ns()
+                    await self._flush(write_s)
+                    held_ns = monotonic_ns() - since_ns
+                if timings.on_sent is not None and size:
+                    timings.on_sent(self.wire.sent_ns, size, held_ns)
         self._note_sent(timings)
 
     async def _flush(self, write_s: float | None) -> None:
@@ -312,9 +339,12 @@ class Exchange:
         except ConnectionError:
             raise _Broken from None
 
-    def _note_sent(self, timings: Timings) -> None:
+    def _note_sent(self, timings: Timings, size: int = 0) -> None:
+        """All of it; `size` bytes of body in one write with the head."""
         self._sent = True
         timings.sent_ns, timings.sent_error_ns = self.wire.sent_ns, self.wire.sent_error_ns
+        if timings.on_sent is not None and size:
+            timings.on_sent(self.wire.sent_ns, size, 0)
 
     def _sender_done(self, sender: asyncio.Task[None]) -> None:
         error = None if sender.cancelled() else sender.exception()

@@ -116,6 +116,11 @@ class ResponseParser:
         self.complete = False
         self.reusable = False
 
+    @property
+    def continued(self) -> bool:
+        """`100 Continue` came: the server wants the request's body (RFC 9110 section 15.2.1)."""
+        return self._head.continued
+
     def feed(self, data: bytes) -> bytes:
         """The body bytes that this read brought, without their transfer coding. Raises WireError."""
         try:
@@ -166,6 +171,7 @@ class _HeadParser:
         self._max_bytes = max_bytes
         self._max_informational = max_informational
         self._informational = 0
+        self.continued = False
         self._buffer = bytearray()
         self._searched = 0  # so far there is no LF in the buffer: dripped bytes are looked at once
         self._eaten = 0
@@ -239,6 +245,7 @@ class _HeadParser:
         self._informational += 1
         if self._informational > self._max_informational:
             raise TooLargeError(f"more than {self._max_informational} interim (1xx) responses")
+        self.continued = self.continued or self.status == 100
         self.status, self.headers = 0, []
         return False
 
@@ -484,14 +491,14 @@ def request_bytes(method: str, target: bytes, headers: Headers) -> bytes:
     return b"\r\n".join([*lines, b"", b""])
 
 
-def chunk(data: bytes) -> bytes:
+def chunk(data: bytes | memoryview) -> bytes:
     r"""One chunk of a body (RFC 9112 section 7.1). No data, no chunk: one of size 0 would end the body.
 
     >>> from streamkit.transport.http1 import chunk
     >>> chunk(b"hello")
     b'5\r\nhello\r\n'
     """
-    return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+    return b"".join((b"%x\r\n" % len(data), data, b"\r\n")) if data else b""
 
 
 def framing(headers: Mapping[str, str], http_version: str | None) -> Framing:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable
-from typing import Final
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterable, Iterator
+from typing import Final, TypeAlias
 
 import httpx2
 
@@ -12,7 +13,9 @@ from streamkit.transport.http1 import LAST_CHUNK, chunk, request_bytes
 __all__ = ["WRITE_BYTES", "Outgoing"]
 
 WRITE_BYTES: Final = 65_536
-"""How much of a request is written at a time, and what one `write` timeout is for."""
+"""How much of a request's body is written at a time, and what one `write` timeout is for."""
+Part: TypeAlias = "tuple[bytes | memoryview, int]"
+"""What is written at a time, and how many bytes of it are the body's."""
 IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})  # RFC 9110 section 9.2.2
 
 
@@ -31,6 +34,8 @@ class Outgoing:
             raise httpx2.LocalProtocolError(str(error)) from None
         self.method = request.method
         self.close = "close" in headers.get("connection", "").lower()
+        self.asks_first = "100-continue" in headers.get("expect", "").lower()
+        """Its body is to be sent when the server says that it wants it (RFC 9110 section 10.1.1)."""
         self._chunked = "transfer-encoding" in headers
         self._length = self._declared_length(headers)
         self._stream: AsyncIterable[bytes] | None = None
@@ -45,7 +50,9 @@ class Outgoing:
             self._stream = request.stream
         if self._stream is None and not self._chunked and len(self.content) != self._length:
             raise self._wrong_length(len(self.content))
-        self.small = self._stream is None and not self._chunked and len(self.content) <= WRITE_BYTES
+        whole = self._stream is None and not self._chunked and len(self.content) <= WRITE_BYTES
+        self.small = whole and not self.asks_first
+        """Head and body are one write."""
 
     @property
     def replayable(self) -> bool:
@@ -56,23 +63,33 @@ class Outgoing:
         """It is sent and answered: a long conversation is not held for as long as its answer takes."""
         self.head = self.content = b""
 
-    async def parts(self) -> AsyncGenerator[bytes, None]:
-        """What goes on the wire, in the parts in which the caller gives them."""
-        yield self.head
+    async def parts(self) -> AsyncGenerator[Part, None]:
+        """The body as it goes on the wire behind the head, in the parts in which the caller gives it, or smaller ones.
+
+        However it ends, what it was iterated from is closed before this is.
+        """
         if self._stream is None:
-            yield chunk(self.content) + LAST_CHUNK if self._chunked else self.content
-            return
-        sent = 0
-        async for part in self._stream:
-            sent += len(part)
-            if not self._chunked and sent > self._length:
+            for part in self._written(self.content):
+                yield part
+        else:
+            sent = 0
+            async with _closing(self._stream) as given:
+                async for data in given:
+                    sent += len(data)
+                    if not self._chunked and sent > self._length:
+                        raise self._wrong_length(sent)
+                    for part in self._written(data):
+                        yield part
+            if not self._chunked and sent != self._length:
                 raise self._wrong_length(sent)
-            if part:
-                yield chunk(part) if self._chunked else part
-        if not self._chunked and sent != self._length:
-            raise self._wrong_length(sent)
         if self._chunked:
-            yield LAST_CHUNK
+            yield LAST_CHUNK, 0
+
+    def _written(self, data: bytes) -> Iterator[Part]:
+        view = memoryview(data)
+        for start in range(0, len(view), WRITE_BYTES):
+            part = view[start : start + WRITE_BYTES]
+            yield (chunk(part) if self._chunked else part), len(part)
 
     def _declared_length(self, headers: httpx2.Headers) -> int:
         if not self._chunked:
@@ -89,3 +106,14 @@ class Outgoing:
         return httpx2.LocalProtocolError(
             f"the body has {'at least ' if self._stream else ''}{length} bytes, its Content-Length says {self._length}"
         )
+
+
+@contextlib.asynccontextmanager
+async def _closing(stream: AsyncIterable[bytes]) -> AsyncGenerator[AsyncIterable[bytes], None]:
+    """The iterator of `stream`, closed in the end if it is a generator: nobody else would, before it is collected."""
+    iterator = aiter(stream)
+    try:
+        yield iterator
+    finally:
+        if isinstance(iterator, AsyncGenerator):
+            await iterator.aclose()

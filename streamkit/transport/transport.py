@@ -193,6 +193,7 @@ class StreamTransport(httpx2.AsyncBaseTransport):
                 exchange.stop()
                 self._running.discard(exchange)
                 wire.abort()
+                await exchange.sender_ended()
                 gone = isinstance(error, httpx2.NetworkError | httpx2.RemoteProtocolError) and exchange.untouched
                 if not (gone and used_before) or self._closed:
                     raise

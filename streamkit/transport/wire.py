@@ -21,6 +21,7 @@ import errno
 import os
 import select
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic_ns
 from typing import Final, Protocol, cast
@@ -59,6 +60,9 @@ class Timings:
     the TLS layer, which may hold up to 64 KiB), at some moment within the `sent_error_ns` after it (None: before it,
     by how much is not known); `head_ns`: stamp of the read that completed the final head.
 
+    `on_sent`, where it is given, is told `(at_ns, size, held_ns)` of each write of the request's body when the kernel
+    has it: when, as of `sent_ns`, how many bytes of body (64 KiB at most), and how long the kernel had no room for it.
+
         timings = Timings()
         response = await client.get(url, extensions={"timings": timings})
     """
@@ -70,6 +74,7 @@ class Timings:
     sent_ns: int | None = None
     sent_error_ns: int | None = None
     head_ns: int | None = None
+    on_sent: Callable[[int, int, int], object] | None = None
 
 
 class Receiver(Protocol):

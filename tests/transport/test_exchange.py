@@ -16,6 +16,7 @@ from tests.rawsockets import LAST_CHUNK, SSE_HEAD, chunk
 from tests.transport.stillwire import Message, answered
 
 EMPTY = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"
 REFUSAL = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nbig"
 
 
@@ -195,6 +196,83 @@ def test_a_refusal_or_a_whole_answer_stops_the_sender_and_any_other_lets_it_go_o
             await asyncio.sleep(0.5)
             assert len(message.wire.written) == before
             assert message.fates == ["close"], "the server may still wait for the rest"
+
+    run(main())
+
+
+def test_who_asks_first_sends_when_the_server_wants_it_or_after_a_second_and_not_to_one_that_refuses() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        for heads, waits_s in (
+            ([GO_ON], 0.0),
+            ([b"HTTP/1.1 103 Early Hints\r\n\r\n"], 1.0),
+            ([SSE_HEAD], 0.0),
+            ([], 1.0),
+        ):
+            message = Message(b"body", headers={"Expect": "100-continue"})
+            began = loop.time()
+            task = message.asked()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert message.wire.written.endswith(b"\r\n\r\n"), "the head alone"
+            message.wire.tell(*heads)
+            async with asyncio.timeout(5):
+                await message.exchange.sender_ended()
+            assert message.wire.written.endswith(b"body")
+            assert loop.time() - began == pytest.approx(waits_s)
+            message.exchange.finish()
+            task.cancel()
+        message = Message(b"body", headers={"Expect": "100-continue"})
+        task = message.asked()
+        await asyncio.sleep(0)
+        message.wire.tell(REFUSAL)
+        await task
+        await message.exchange.sender_ended()
+        await asyncio.sleep(2)
+        assert message.wire.written.endswith(b"\r\n\r\n")
+        message.exchange.finish()
+        assert message.fates == ["close"], "the server may still wait for the rest"
+
+    run(main())
+
+
+def test_each_write_of_a_body_is_told_when_the_kernel_has_it_and_nothing_of_the_head() -> None:
+    async def main() -> None:
+        told: list[tuple[int, int]] = []
+        message = Message(bytes(2 * WRITE_BYTES + 5))
+        message.timings.on_sent = lambda at_ns, size, _held_ns: told.append((at_ns, size))
+        task = message.asked()
+        await asyncio.sleep(0)
+        await message.exchange.sender_ended()
+        assert told == [(2, WRITE_BYTES), (3, WRITE_BYTES), (4, 5)], "the first write was the head"
+        message.wire.tell(EMPTY)
+        await task
+        small = Message(b"small")
+        small.timings.on_sent = lambda at_ns, size, _held_ns: told.append((at_ns, size))
+        small.asked()
+        await asyncio.sleep(0)
+        assert told[-1] == (1, 5)
+        small.exchange.finish()
+
+    run(main())
+
+
+def test_whoever_stops_can_wait_until_what_is_sent_is_closed() -> None:
+    closed: list[bool] = []
+
+    async def parts() -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield b"a"
+                await asyncio.sleep(1)
+        finally:
+            await asyncio.sleep(0.1)  # as a file that is closed elsewhere
+            closed.append(True)
+
+    async def main() -> None:
+        _, body = await answered(content=parts())
+        await body.aclose()
+        assert closed == [True]
 
     run(main())
 

@@ -59,8 +59,6 @@ def own_connection(
         raise ValueError(str(error)) from None
     extensions = {"timeout": timeout.as_dict(), "timings": timings}
     request = httpx2.Request(method, target, extensions=extensions, **arguments)
-    if not isinstance(request.stream, httpx2.AsyncByteStream):
-        raise TypeError("expected bytes, text or an asynchronous iterator as content, got a synchronous iterator")
     if target.userinfo:
         request = next(httpx2.BasicAuth(target.username, target.password).sync_auth_flow(request))
 

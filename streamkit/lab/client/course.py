@@ -25,7 +25,7 @@ from streamkit.taps.gauges import Gauges, Sampler
 from streamkit.transport import Timings
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
 
     from streamkit.lab.client.connections import Answering
     from streamkit.lab.client.pace import Reader
@@ -51,7 +51,8 @@ class Asking(Protocol):
 
 
 class Course:
-    """One recording of one stream; `timings` are those of its first request."""
+    """One recording of one stream; `timings` are those of its first request, and `on_sent` is told of its body
+    (see `Timings`)."""
 
     def __init__(
         self,
@@ -62,6 +63,7 @@ class Course:
         reader: Reader | None = None,
         gauge_ms: float = 0.0,
         recovery: Recovery | None = None,
+        on_sent: Callable[[int, int, int], object] | None = None,
     ) -> None:
         self._recorder = recorder
         self._asking = asking
@@ -70,7 +72,7 @@ class Course:
         self._pace: Pace | None = None
         self._gauge_ms = gauge_ms
         self._recovery = recovery
-        self._timings = Timings()
+        self._timings = Timings(on_sent=on_sent)
         # Made now: what cannot be asked is an error of the call.
         self._first = asking(None if recovery is None else recovery.ask(), self._timings)
 

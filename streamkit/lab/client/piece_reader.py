@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from streamkit.extractor.pieces import ExtractionError, Piece
 from streamkit.lab.client.channels import Channels
+from streamkit.lab.recording.results import is_of_our_relay, told_by
 from streamkit.presets import Answer, Preset, PresetLike, detect, misread
 from streamkit.presets import preset as find_preset
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["PieceReader"]
 
 DETECT_WITHIN: Final = 32  # events; a provider's shape shows in the first few
+OURS: Final = "streamkit"
 
 
 class PieceReader:
@@ -61,8 +64,16 @@ class PieceReader:
         failure = None if self.answer is None else self.answer.failure
         return failure.code if isinstance(failure, ExtractionError) else None
 
+    @cached_property
+    def _has_results(self) -> bool:
+        """It may have: an answer of our relay, by its head, which has come when the first event does."""
+        return self.name is not None and self.name.startswith(OURS) and is_of_our_relay(self.headers)
+
     def read(self, event: ServerSentEvent) -> list[tuple[str, str]]:
         """(text, reasoning) of this event, last in the list; before it those of earlier events, if they show now."""
+        if self._guessing and not self._waiting and is_of_our_relay(self.headers):
+            self._guessing = False
+            self._read_by(OURS)
         if not self._guessing:
             return [self._read(event)]
         self._waiting.append(event)
@@ -93,6 +104,10 @@ class PieceReader:
     def _read(self, event: ServerSentEvent) -> tuple[str, str]:
         if self.answer is None:
             return "", ""
+        if self._has_results and not self.answer.over:
+            told, _ = told_by(event.event, event.data)
+            if told != "other":
+                return self._beside_text(event) if told == "result" else ("", "")
         had_error = self.error is not None
         pieces = self.answer.read((event,))
         if self.answer.recognised:
@@ -103,6 +118,13 @@ class PieceReader:
             self.error_data = event.data
         self._note(event, pieces, thought=self.answer.thought)
         return _joined(pieces)
+
+    def _beside_text(self, event: ServerSentEvent) -> tuple[str, str]:
+        """A result: its text is what a client that takes text/plain gets of it, a line."""
+        assert self.answer is not None  # noqa: S101  it is asked first
+        self.answer.recognised = True
+        self._channels.piece(event.data, "")
+        return f"{event.data}\n", ""
 
     def _note(self, event: ServerSentEvent, pieces: list[Piece], *, thought: bool) -> None:
         if pieces:

@@ -9,6 +9,7 @@ stamps late, and what piles up meanwhile comes as one larger read.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -25,6 +26,7 @@ from streamkit.lab.client.kept import carry, keep
 from streamkit.lab.client.pace import Reader
 from streamkit.lab.client.recorder import Recorder
 from streamkit.lab.client.resume import Recovery, Resume
+from streamkit.lab.client.sending import Sending
 from streamkit.lab.client.wire_failure import WireFailure, failure_of, interrupted_by
 from streamkit.outcome import Outcome
 
@@ -83,16 +85,27 @@ async def record(
 
         recording = await sk.record("http://127.0.0.1:8000/ans", data={"chat_history": "hi"}, accept="sse")
 
-    The request is httpx2's: `data` is a form (a mapping), `json` any JSON value, `content` bytes, text or an async
-    iterator, `files` with or without `data`, further `params` and `headers`. Nothing is asked of the server but an
-    unencoded body, or what `accept_encoding` says; it is told who asks (`User-Agent: streamkit/…`), and that any media
-    type will do. `http+unix://` URLs (`http+unix://%2Ftmp%2Fs.sock/ans`) go to that unix socket.
+    The request is httpx2's: `data` is a form (a mapping), `json` any JSON value, `content` bytes, text, an iterator of
+    bytes or a file (see below), `files` with or without `data`, further `params` and `headers`. Nothing is asked of the
+    server but an unencoded body, or what `accept_encoding` says; it is told who asks (`User-Agent: streamkit/…`), and
+    that any media type will do. `http+unix://` URLs (`http+unix://%2Ftmp%2Fs.sock/ans`) go to that unix socket.
 
     Without `client`, a new connection is made, the environment (proxies, .netrc) is not consulted, redirects are not
     followed, and **socket reads** are stamped: by the kernel for plain TCP on Linux (`stamps == "kernel"`), otherwise
     as they return (`"socket"`). With an async client of yours, httpx2's or httpx's, the request goes through it as it
     is (its own timeouts too, unless `timeout` is given), and what it hands out is stamped (`"library"`), unless its
     transport is a `StreamTransport`.
+
+        with open("rows.csv", "rb") as rows:
+            recording = await sk.record(f"{url}/upload?process=csv", content=rows, accept="sse")
+
+    The answer is **read while the body is sent**. An iterator, asynchronous or not, is asked for its next part when the
+    kernel has the one before, so that back-pressure reaches it; one that is not asynchronous, and a file, in a thread.
+    It goes out as chunks, or by the Content-Length that `headers` give it, or an open file has. An answer that ends, or
+    refuses by its status, before all is sent ends the sending, and counts; with `Expect: 100-continue` in `headers` the
+    body waits for the server's word, 1 s at most. What was sent when: `Recording.sends`. The iterator is closed in the
+    end (a file is not), and what it raises is raised here. A `client` of yours is given what it can send as it is, and
+    what it sent is not known; most libraries read nothing until all is sent.
 
     accept      the media type to ask for, or short for one: "text", "sse", "ndjson"; any other header, and a list of
                 media types, goes into `headers`
@@ -141,9 +154,9 @@ async def record(
     stands, and the body gets one second to end.
 
     Raises ValueError for a URL that is not a full one, an unknown word as `accept` or `accept_encoding` and a negative
-    number, TypeError for a number that is none, an `on_piece` that is async, arguments that exclude each other (a
-    `client` of your own reads at its own pace) and for a reader that stops for ever without `total_s`, UnknownPreset,
-    and whatever `on_piece` or an iterator given as `content` raises.
+    number, TypeError for a number that is none, `content` that is no body, an `on_piece` that is async, arguments that
+    exclude each other (a `client` of your own reads at its own pace) and for a reader that stops for ever without
+    `total_s`, UnknownPreset, and whatever `on_piece` or an iterator given as `content` raises.
 
     When its task is cancelled (Ctrl-C, `asyncio.wait_for`) it closes the connection and lets the cancellation through.
     What had come by then is kept: a Recording that ended as `cancelled(by us)`, in the exception's `recording` and as
@@ -155,11 +168,13 @@ async def record(
     check_whole("max_event_bytes", max_event_bytes, least=1)
     _check_reader(reader, client, total_s)
     _check_body(data=data, json=json, content=content, files=files)
-    arguments = {"data": data, "json": json, "content": content, "files": files, "params": params}
-    arguments["headers"] = _headers(headers, accept, accept_encoding, own=client is None)
+    sending = Sending(content)
+    body = sending.content if client is None or sending.again else content
+    arguments = {"data": data, "json": json, "content": body, "files": files, "params": params}
+    arguments["headers"] = _headers(headers, accept, accept_encoding, sending.length, own=client is None)
     recovery = None
     if resume is not None:
-        _check_resume(resume, content)
+        _check_resume(resume, sending)
         given = {name for name, _ in arguments["headers"]}
         recovery = Recovery(resume, str(url), method, has_key=b"idempotency-key" in {name.lower() for name in given})
     recorder = Recorder(
@@ -190,12 +205,17 @@ async def record(
             arguments["timeout"] = timeout
         asking = YourClient(client, method, str(url), arguments)
     deadline = asyncio.timeout(total_s)
-    course = Course(recorder, asking, deadline, reader=reader, gauge_ms=gauge_ms, recovery=recovery)
+    on_sent = recorder.sent if content is not None or files is not None else None
+    course = Course(recorder, asking, deadline, reader=reader, gauge_ms=gauge_ms, recovery=recovery, on_sent=on_sent)
     recorder.start()
     try:
-        failure = await course.run()
+        async with contextlib.aclosing(sending):
+            failure = await course.run()
+        sending.check()
     except BaseException as error:
-        if deadline.expired() and isinstance(error, TimeoutError):
+        if error is sending.raised:
+            failure = None
+        elif deadline.expired() and isinstance(error, TimeoutError):
             failure = WireFailure(Outcome("timeout", "total"), f"all of it took longer than {total_s} s")
         else:
             failure = failure_of(error, own=asking.own, started=recorder.started)
@@ -206,7 +226,9 @@ async def record(
     return keep(recorder.finish(failure))
 
 
-def _headers(headers: Any, accept: str | None, accept_encoding: str | None, *, own: bool) -> list[tuple[bytes, bytes]]:
+def _headers(
+    headers: Any, accept: str | None, accept_encoding: str | None, length: int | None, *, own: bool
+) -> list[tuple[bytes, bytes]]:
     """What the caller says, and of ours what it leaves open; a client of the caller's has names of its own."""
     given = httpx2.Headers(headers)
     if accept is not None:
@@ -217,6 +239,8 @@ def _headers(headers: Any, accept: str | None, accept_encoding: str | None, *, o
         given.setdefault("accept", "*/*")
         given.setdefault("accept-encoding", UNENCODED)
         given.setdefault("user-agent", USER_AGENT)
+        if length is not None and "transfer-encoding" not in given:
+            given.setdefault("content-length", str(length))
     given.setdefault("incremental", "?1")  # RFC 10036: a stream is meant
     return given.raw
 
@@ -268,13 +292,13 @@ def _check_reader(reader: Reader | None, client: Any, total_s: float | None) -> 
         raise TypeError(f"expected total_s= with a reader that stops for ever, got {reader!r}: nothing would end it")
 
 
-def _check_resume(resume: Resume, content: Any) -> None:
+def _check_resume(resume: Resume, sending: Sending) -> None:
     if not isinstance(resume, Resume):
         raise TypeError(f"expected resume as a Resume, such as Resume(attempts=5), got {resume!r}")
-    if content is not None and not isinstance(content, str | bytes | bytearray | memoryview):
+    if not sending.again:
         raise TypeError(
-            f"expected bytes or text as content with resume=, got {type(content).__name__}: an iterator cannot be sent "
-            "again; collect it first"
+            "expected bytes or text as content with resume=, got an iterator or a file, which cannot be sent again; "
+            "collect it first"
         )
 
 

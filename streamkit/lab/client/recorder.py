@@ -41,6 +41,7 @@ from streamkit.lab.recording import origin
 from streamkit.lab.recording.cuts import Cut, caught_up
 from streamkit.lab.recording.recorded import Reads, Stamps
 from streamkit.lab.recording.recording import Recording
+from streamkit.lab.recording.sends import Sends
 from streamkit.reasons import masked, own_words
 from streamkit.transport import Timings
 from streamkit.transport.http1 import framing
@@ -122,6 +123,7 @@ class Recorder:
         self._void_bytes = 0  # of answers that were cut before anything of them had come
         self._cuts: list[Cut] = []
         self._reads = Reads()
+        self._sends = Sends()
         self._read = -1  # the number that the wire gave to the read in progress
         self._returned_ns = 0  # when it returned
         self._data: list[bytes] = []  # its bytes so far
@@ -160,6 +162,10 @@ class Recorder:
     def now(self) -> int:
         """Nanoseconds since the start of this recording."""
         return self._clock() - self.started_ns
+
+    def sent(self, at_ns: int, size: int, held_ns: int) -> None:
+        """By `at_ns` the kernel had taken `size` bytes more of the request's body; for `held_ns` it had no room."""
+        self._sends.append(at_ns - self.started_ns, size, held_ns)
 
     def timed(self, timings: Timings) -> None:
         """What is known of the request's way: absolute times of the same clock."""
@@ -307,10 +313,15 @@ class Recorder:
         self._keep_read()
         self.handover.end(interrupted=unhanded)
         outcome, error = self._ending(failure, unhanded=unhanded, last=True)
+        if self._sends and self._timings.sent_ns is None:
+            sent = f"{self._sends.bytes:,} bytes of the request's body had been sent, and not all of it"
+            error = None if error is None else f"{error}; {sent}"
+            self._notes += [f"the answer was complete when {sent}"] if outcome.ok else []
         self._count_replayed()
         return Recording(
             reads=self._reads,
             events=decoder.events,
+            sends=self._sends,
             outcome=outcome,
             error=error,
             finish_reason=decoder.finish_reason,

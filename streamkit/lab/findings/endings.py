@@ -116,7 +116,7 @@ def ending(recording: Recording, whole: str | None) -> Ending:
     Raises TypeError for what is not a recording.
     """
     outcome = the_recording(recording).outcome
-    after_ms = None if recording.ended_ns is None else (recording.ended_ns - (recording.sent_ns or 0)) / 1e6
+    after_ms = None if recording.ended_ns is None else (recording.ended_ns - recording.origin_ns) / 1e6
     if outcome.ok:
         if whole is not None and recording.text == whole:
             return Ending("complete", "complete", after_ms)

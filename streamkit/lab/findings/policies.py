@@ -140,7 +140,7 @@ def policy_facts(recording: Recording) -> PolicyFacts:
     total = _total(curves, received + (dropped or 0))
     told = not dropped or not recording.outcome.ok or client.total == received + dropped
     p50, oldest = percentiles_ns(_ages_ns(curves, numbers) if told else [], [50, 100])
-    start_ns = recording.sent_ns or 0
+    start_ns = recording.origin_ns
     return PolicyFacts(
         outcome=recording.outcome,
         total=total,

@@ -198,7 +198,7 @@ def _subject(recording: Recording, name: str, stall_ms: float | None) -> Subject
         characters=characters(events.text) + characters(events.reasoning),
         bytes=_column(events.size),
         counted=counted.which,
-        sent_ns=recording.sent_ns,
+        sent_ns=recording.origin_ns if recording.sends else recording.sent_ns,
         end_ns=last_seen if recording.ended_ns is None else recording.ended_ns,
         late_ns=recording.end_late_ns,
         gaps=gaps,

@@ -17,7 +17,7 @@ Version 1 knew neither taps nor marks, nor how wrong or late a stamp is, nor whe
 version 2 neither counts nor gauges; version 3 no word of the relay's, and it called stamps of a client library
 "piece". Such files are read, with the fields' defaults; version 4 is written. Its
 first files have no `finish_reason` in their footer, which then counts as unknown. The header of a stream that was cut
-and asked for again has `cuts`, too; others have none.
+and asked for again has `cuts`, too, that of an upload `sends`; others have none.
 """
 
 from __future__ import annotations
@@ -35,9 +35,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from streamkit.errors import RecordingFormatError
+from streamkit.lab.metrics.columns import check_ascending, check_at_least
 from streamkit.lab.recording.cuts import Cut
-from streamkit.lab.recording.recorded import ALL_GAUGES, FOREIGN_TAPS, Events, Reads, Recorded, SomeRecorded, Stamps
+from streamkit.lab.recording.recorded import ALL_GAUGES, JOINED_TAPS, Events, Reads, Recorded, SomeRecorded, Stamps
 from streamkit.lab.recording.relay_word import RelayWord
+from streamkit.lab.recording.sends import Sends
 from streamkit.outcome import Outcome, OutcomeName
 from streamkit.taps import Tap
 from streamkit.taps.gauges import Gauge
@@ -59,6 +61,7 @@ _SINCE_4 = ("relay",)
 _LIBRARY_BEFORE_4 = "piece"
 _TAP = ("at_ns", "events", "bytes")
 _GAUGE = ("at_ns", "value")
+_SENDS = ("at_ns", "size", "held_ns")
 _STAMP = {"error_ns": -1, "late_ns": 0}  # unknown in files of version 1
 _EVENT = ("handed_ns", "event", "data", "id", "text", "reasoning", "size")
 
@@ -100,6 +103,8 @@ def load(path: str | os.PathLike[str], kind: type[SomeRecorded]) -> SomeRecorded
 def _lines(recording: Recorded) -> Iterator[dict[str, Any]]:
     reads, events = recording.reads, recording.events
     resumed = {"cuts": [cut.as_dict() for cut in recording.cuts]} if recording.cuts else {}
+    sends = {name: getattr(recording.sends, name).tolist() for name in _SENDS}
+    uploaded = {"sends": sends} if recording.sends else {}
     yield {
         "streamkit": "recording",
         "version": VERSION,
@@ -110,6 +115,7 @@ def _lines(recording: Recorded) -> Iterator[dict[str, Any]]:
         "relay": None if recording.relay is None else recording.relay.as_dict(),
         "meta": dict(recording.meta),
         **resumed,
+        **uploaded,
     }
     event = 0
     for read in reads:
@@ -229,7 +235,7 @@ class _Loading:
         self._reads.append(at_ns, size, data, error_ns, late_ns)
 
     def _take_tap(self, record: dict[str, Any]) -> None:
-        name = _get(record, "tap", lambda value: value in FOREIGN_TAPS)
+        name = _get(record, "tap", lambda value: value in JOINED_TAPS)
         columns = {column: _get(record, column, _is_column) for column in _TAP}
         if name in self._taps:
             raise _BadLineError(f"holds the tap {name} once more")
@@ -321,9 +327,22 @@ def _header(record: dict[str, Any]) -> dict[str, Any]:
     header = {name: _get(record, name, kinds.get(name, _optional(_is_int))) for name in known}
     cuts = _get({"cuts": [], **record}, "cuts", _are_cuts)
     header["cuts"] = tuple(map(Cut.from_dict, cuts))
+    if "sends" in record:
+        header["sends"] = _sends(_get(record, "sends", lambda value: isinstance(value, dict)))
     if header.get("relay") is not None:
         header["relay"] = RelayWord.from_dict(header["relay"])
     return header
+
+
+def _sends(record: dict[str, Any]) -> Sends:
+    columns = {name: _get(record, name, _is_column) for name in _SENDS}
+    try:
+        sends = Sends(**columns)
+        check_ascending("sends", sends.at_ns)
+        check_at_least(0, [*sends.size, *sends.held_ns], "0 or more")
+    except ValueError:
+        raise _BadLineError("holds columns that are no writes of a request's body") from None
+    return sends
 
 
 def _event(record: Any) -> dict[str, Any]:

@@ -21,17 +21,12 @@ if TYPE_CHECKING:
     from streamkit.lab.metrics.curves import Unit
     from streamkit.lab.recording.recorded import Recorded
 
-__all__ = ["Curves", "event_columns", "origin_ns"]
-
-
-def origin_ns(recording: Recorded) -> int:
-    """The moment from which shown times count: the request's last byte had left, or the call where that is unknown."""
-    return recording.sent_ns or 0
+__all__ = ["Curves", "event_columns"]
 
 
 def event_columns(recording: Recorded) -> dict[str, Any]:
     """The columns of `Recording.to_pandas()`, which says what they are."""
-    events, zero_ns = recording.events, origin_ns(recording)
+    events, zero_ns = recording.events, recording.origin_ns
     at_ns, handed_ns = (np.array(column, dtype=np.int64) - zero_ns for column in (events.at_ns, events.handed_ns))
     read = np.array(events.read, dtype=np.int64)
     return {

@@ -46,21 +46,21 @@ def goodput(
 def failures_of(recording: Recorded, slo: SLO) -> tuple[str, ...]:
     """See `Recording.slo_failures`."""
     at_ns, read = recording.counted.at_ns, recording.counted.read
-    return slo_failures(at_ns, read, slo, origin_ns=recording.sent_ns or 0, complete=recording.outcome.ok)
+    return slo_failures(at_ns, read, slo, origin_ns=recording.origin_ns, complete=recording.outcome.ok)
 
 
 def _on_time(recording: Recorded, slo: SLO) -> npt.NDArray[np.bool_]:
-    return on_time(recording.counted.at_ns, recording.counted.read, slo, origin_ns=recording.sent_ns or 0)
+    return on_time(recording.counted.at_ns, recording.counted.read, slo, origin_ns=recording.origin_ns)
 
 
 def _span_ns(recordings: list[Recorded]) -> int:
     if len({one.meta.get("origin") for one in recordings}) != 1:
         return 0
-    begins = min(one.started_ns + (one.sent_ns or 0) for one in recordings)
+    begins = min(one.started_ns + one.origin_ns for one in recordings)
     return max(one.started_ns + _end_ns(one) for one in recordings) - begins
 
 
 def _end_ns(recording: Recorded) -> int:
     if recording.ended_ns is not None:
         return recording.ended_ns
-    return recording.reads.at_ns[-1] if recording.reads else recording.sent_ns or 0
+    return recording.reads.at_ns[-1] if recording.reads else recording.origin_ns

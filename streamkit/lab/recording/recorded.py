@@ -24,13 +24,16 @@ from streamkit.lab.metrics.columns import (
 )
 from streamkit.lab.recording.cuts import Cut, connections, replayed_of, silences
 from streamkit.lab.recording.relay_word import RelayWord
+from streamkit.lab.recording.results import progress_of, values_of
+from streamkit.lab.recording.sends import Sends
 from streamkit.outcome import Outcome
-from streamkit.taps import TAPS, Tap
+from streamkit.taps import TAPS, UPLOAD_TAPS, Tap
 from streamkit.taps.gauges import COUNTERS, GAUGES, PROCESS, Gauge
 
 __all__ = [
     "ALL_GAUGES",
     "FOREIGN_TAPS",
+    "JOINED_TAPS",
     "Counted",
     "Events",
     "Read",
@@ -45,6 +48,8 @@ Stamps = Literal["kernel", "socket", "library"]
 
 FOREIGN_TAPS = tuple(name for name in TAPS if not name.startswith("client."))
 """The taps that others keep: a client's own follow from its reads and events."""
+JOINED_TAPS = (*FOREIGN_TAPS, *(name for name in UPLOAD_TAPS if not name.startswith("client.")))
+"""These, and what others see of the request's body on its way to them."""
 ALL_GAUGES = (*GAUGES, *COUNTERS, *PROCESS)
 
 
@@ -248,6 +253,7 @@ class Recorded:
     """What came of one streamed answer, and how it was taken: a `Recording` without what it can tell.
 
     reads, events   columns; see `Reads` and `Events`
+    sends           the writes of the request's body, where it was given as `content` or `files`; see `Sends`
     outcome         how the stream ended; `error` says more in our own words, never an exception's text
     finish_reason   the provider's word for why it ended (`stop`, `length`, `content_filter`, `refusal`, …), as it came
                     or as our relay passed it on; None where none was given
@@ -259,12 +265,13 @@ class Recorded:
     acquired_ns     a slot for a connection was free (a limit on connections may make a request wait); None when unknown
     connected_ns    the connection stood; None when unknown, as on a reused connection
     tls_ns          the TLS handshake was done; None without TLS, on a reused connection, or if connected_ns includes it
-    sent_ns         the request's last byte had left; None when unknown
+    sent_ns         the request's last byte had left; None when unknown, or when it never did
     head_ns         the response head had arrived
     ended_ns        the body ended, was cut, or was given up
     stamps          "kernel": reads have the kernel's own receive time; "socket": the time at which the read returned;
                     "library": the time at which somebody else's client gave what it had read
-    taps            what others saw of the same stream: `upstream.…`, `relay.…` (see `streamkit.taps.TAPS`)
+    taps            what others saw of the same stream: `upstream.…`, `relay.…` (see `streamkit.taps.TAPS`), and of the
+                    request's body: `server.read` (`UPLOAD_TAPS`)
     marks           single moments of others by name, such as `relay.asked`, `upstream.asked`
     counts          single numbers that others told, such as `relay.dropped_pieces`
     gauges          how much lay in each queue on the way, sampled (`GAUGES`, `COUNTERS` of `streamkit.taps.gauges`);
@@ -305,6 +312,7 @@ class Recorded:
     gauges: Mapping[str, Gauge] = field(default_factory=dict)
     relay: RelayWord | None = None
     cuts: tuple[Cut, ...] = ()
+    sends: Sends = field(default_factory=Sends)
     meta: Mapping[str, Any] = field(default_factory=dict)
     damage: tuple[str, ...] = field(default=(), compare=False)
 
@@ -316,8 +324,11 @@ class Recorded:
         check_at_least(-1, self.reads.error_ns, "errors of 0 ns or more, or -1 for an unknown one")
         _check_reads_of_events(self.reads, self.events)
         check_ascending("cuts", [cut.event for cut in self.cuts])
-        if unknown := self.taps.keys() - set(FOREIGN_TAPS):
-            raise ValueError(f"expected taps out of {', '.join(FOREIGN_TAPS)}, got {', '.join(sorted(unknown))}")
+        check_ascending("sends.at_ns", self.sends.at_ns)
+        check_at_least(0, self.sends.size, "sizes of 0 bytes or more")
+        check_at_least(0, self.sends.held_ns, "times of 0 ns or more")
+        if unknown := self.taps.keys() - set(JOINED_TAPS):
+            raise ValueError(f"expected taps out of {', '.join(JOINED_TAPS)}, got {', '.join(sorted(unknown))}")
         if unknown := self.gauges.keys() - set(ALL_GAUGES):
             raise ValueError(f"expected gauges out of {', '.join(ALL_GAUGES)}, got {', '.join(sorted(unknown))}")
 
@@ -336,8 +347,33 @@ class Recorded:
 
     @property
     def text(self) -> str:
-        """All pieces joined."""
+        """All pieces joined; a result of a route of our relay is a line of JSON."""
         return "".join(self.events.text)
+
+    @property
+    def values(self) -> list[Any]:
+        """The results, of a route of our relay that gives such: JSON values, in their order; of a text, the lines that
+        are JSON objects or lists.
+        """
+        return values_of(self)
+
+    @property
+    def progress(self) -> list[dict[str, Any]]:
+        """The reports of progress that came, in their order: `progress`, `total` (None: not known) and `message`."""
+        return progress_of(self)
+
+    @property
+    def sent_bytes(self) -> int:
+        """How much of the request's body the client's kernel had taken; of one given as `content` or `files`."""
+        return self.sends.bytes
+
+    @property
+    def origin_ns(self) -> int:
+        """The moment from which shown times count: the request's last byte had left, or, if it was answered before
+        that, the first of its body; the call where neither is known.
+        """
+        early = self.sent_ns is None or (self.head_ns is not None and self.head_ns < self.sent_ns)
+        return self.sends.at_ns[0] if self.sends and early else self.sent_ns or 0
 
     @property
     def reasoning(self) -> str:

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Self
 from streamkit.lab import metrics
 from streamkit.lab.metrics.words import times
 from streamkit.lab.recording import file as storage
-from streamkit.lab.recording.frames import Curves, event_columns, origin_ns
+from streamkit.lab.recording.frames import Curves, event_columns
 from streamkit.lab.recording.goodput import failures_of
 from streamkit.lab.recording.recorded import Recorded
 from streamkit.lab.recording.summary import Summary, summarize
 from streamkit.lab.recording.tables import html_table
-from streamkit.lab.recording.tap_curves import tap_curves
+from streamkit.lab.recording.tap_curves import tap_curves, upload_curves
 from streamkit.lab.recording.trust import Trust, judge
 
 if TYPE_CHECKING:
@@ -71,7 +71,21 @@ class Recording(Recorded):
         >>> sk.Recording.from_pieces([(7, "Hello"), (9, "!")]).curves("bytes")["client.read"].count.tolist()
         [5, 6]
         """
-        return Curves(tap_curves(self, unit), unit, origin_ns(self))
+        return Curves(tap_curves(self, unit), unit, self.origin_ns)
+
+    def upload(self) -> Curves:
+        """The request's body on its way, in bytes: `client.sent` (the kernel here had taken it) and, where our relay
+        was traced, `server.read` (its application had it); without one of them where nothing is known of it.
+
+        What lies between the two is held by the kernels, and by the network:
+
+            sk.metrics.max_backlog(*recording.upload().values())
+
+        >>> from streamkit.lab.recording.sends import Sends
+        >>> sk.Recording(sends=Sends([0, 7], size=[3, 4])).upload()["client.sent"].total
+        7
+        """
+        return Curves(upload_curves(self), "bytes", self.origin_ns)
 
     def budget(self, n: int | None = None) -> Budget | None:
         """Where the time of event `n` went (from 1, default: the first), part by part: `metrics.budget` of the curves.
@@ -82,7 +96,7 @@ class Recording(Recorded):
         >>> sk.Recording.from_pieces([(7_000_000, "Hello")], sent_ns=1_000_000).budget().total.ns
         6000000
         """
-        return metrics.budget(tap_curves(self), origin_ns=origin_ns(self), marks=self.marks, n=n)
+        return metrics.budget(tap_curves(self), origin_ns=self.origin_ns, marks=self.marks, n=n)
 
     def slo_failures(self, slo: SLO) -> tuple[str, ...]:
         """By which parts of an objective this stream failed, out of `outcome`, `ttft`, `gap`; empty if it kept it.
@@ -150,7 +164,8 @@ class Recording(Recorded):
     def __repr__(self) -> str:
         told = self.error if self.error and not self.events else self._counts()
         cut = f", cut {times(len(self.cuts))}" if self.cuts else ""
-        return f"<Recording {self.outcome}: {told}{cut}>"
+        sent = f", {self.sent_bytes:,} bytes sent" if self.sends and told is not self.error else ""
+        return f"<Recording {self.outcome}: {told}{sent}{cut}>"
 
     def _counts(self) -> str:
         """What does not change from run to run: the number of reads does, and without event borders that of events."""

@@ -11,9 +11,11 @@ import numpy as np
 from streamkit.lab import metrics
 from streamkit.lab.metrics.columns import characters
 from streamkit.lab.metrics.words import about_ms, ms
+from streamkit.lab.recording.recorded import FOREIGN_TAPS
 from streamkit.lab.recording.tables import html_table, text_table
-from streamkit.lab.recording.tap_curves import OF_ONE_ANSWER, tap_curves
+from streamkit.lab.recording.tap_curves import OF_ONE_ANSWER, tap_curves, upload_curves
 from streamkit.lab.recording.trust import first_piece_error_ns, first_piece_is_shared, judge
+from streamkit.taps import UPLOAD_TAPS
 
 if TYPE_CHECKING:
     from streamkit.lab.recording.recorded import Counted, Recorded, RecordedEvent, Stamps
@@ -54,6 +56,10 @@ class Summary(Mapping[str, Any]):
     ttft_is_bound             the first piece shared its read with what came behind it: `ttft_ms` is an upper bound
     waited_ms, connecting_ms, tls_ms, sending_ms   what came before that moment, and is in no other number: waiting for
                               a slot, connecting, the TLS handshake, sending the request; each where both ends are known
+    sent_bytes, sent_whole    of the request's body, where it was given as `content` or `files`: how much had left, and
+                              whether that was all
+    held_ms                   for how long, in all, the kernel had no room for more of it: back-pressure
+    unread_bytes              the most that had left and that the server had not read; None where it does not tell
     duration_ms               the end of the stream, from the same moment
     gaps                      how many gaps there are between reads that brought pieces (`metrics.pieces`)
     gap_p50_ms, gap_p95_ms, gap_p99_ms, max_gap_ms   over those gaps; percentiles by nearest rank
@@ -98,6 +104,10 @@ class Summary(Mapping[str, Any]):
     connecting_ms: float | None
     tls_ms: float | None
     sending_ms: float | None
+    sent_bytes: int | None
+    sent_whole: bool | None
+    held_ms: float | None
+    unread_bytes: int | None
     gaps: int
     gap_p50_ms: float | None
     gap_p95_ms: float | None
@@ -185,12 +195,25 @@ class Summary(Mapping[str, Any]):
         return [("events", "0"), *body, *_known(("duration", self.duration_ms)), *self._connecting()]
 
     def _connecting(self) -> list[tuple[str, str]]:
-        return _known(
-            ("waited for a slot", self.waited_ms),
-            ("connecting", self.connecting_ms),
-            ("TLS", self.tls_ms),
-            ("sending", self.sending_ms),
+        return (
+            _known(
+                ("waited for a slot", self.waited_ms),
+                ("connecting", self.connecting_ms),
+                ("TLS", self.tls_ms),
+                ("sending", self.sending_ms),
+            )
+            + self._uploaded()
         )
+
+    def _uploaded(self) -> list[tuple[str, str]]:
+        if self.sent_bytes is None:
+            return []
+        whole = "" if self.sent_whole else ", not all of it"
+        return [
+            ("bytes sent", f"{self.sent_bytes:,}{whole}"),
+            ("sending held back", ms(self.held_ms)),
+            *([] if self.unread_bytes is None else [("bytes sent and not read", f"at most {self.unread_bytes:,}")]),
+        ]
 
     def _by_channel(self) -> list[tuple[str, str]]:
         """Where there is more than one."""
@@ -228,7 +251,7 @@ class Summary(Mapping[str, Any]):
 def summarize(recording: Recorded) -> Summary:
     """The `Summary` of a recording. Its cost is linear in reads, events and steps of taps."""
     events, counted = recording.events, recording.counted
-    origin_ns = recording.sent_ns or 0
+    origin_ns = recording.origin_ns
     gaps = metrics.gaps_ns(counted.at_ns, counted.read, follows=counted.follows)
     p50, p95, p99, longest = map(_in_ms, metrics.percentiles_ns(gaps, (50, 95, 99, 100)))
     threshold_ns = metrics.stall_threshold_ns(gaps)
@@ -251,6 +274,7 @@ def summarize(recording: Recorded) -> Summary:
         ttft_is_bound=first_piece_is_shared(recording),
         duration_ms=_between_ms(origin_ns, recording.ended_ns),
         **_before_sent(recording),
+        **_upload(recording),
         gaps=gaps.size,
         gap_p50_ms=p50,
         gap_p95_ms=p95,
@@ -265,7 +289,7 @@ def summarize(recording: Recorded) -> Summary:
         coalesced_share=coalesced,
         throughput_events_per_s=metrics.throughput_per_s(counted.at_ns, counted.read, np.ones_like(counted.read)),
         throughput_chars_per_s=metrics.throughput_per_s(counted.at_ns, counted.read, counted.characters),
-        hops=_hops(recording) if recording.taps else (),
+        hops=_hops(recording) if set(FOREIGN_TAPS) & recording.taps.keys() else (),
         **_instrument(recording),
         notes=_notes(recording, coalesced),
     )
@@ -280,6 +304,17 @@ def _before_sent(recording: Recorded) -> dict[str, Any]:
         "connecting_ms": _between_ms(acquired_ns, connected_ns),
         "tls_ms": _between_ms(connected_ns, tls_ns),
         "sending_ms": _between_ms(ready_ns, recording.sent_ns),
+    }
+
+
+def _upload(recording: Recorded) -> dict[str, Any]:
+    curves = upload_curves(recording)
+    both = len(curves) == len(UPLOAD_TAPS)
+    return {
+        "sent_bytes": recording.sent_bytes if recording.sends else None,
+        "sent_whole": recording.sent_ns is not None if recording.sends else None,
+        "held_ms": sum(recording.sends.held_ns) / 1e6 if recording.sends else None,
+        "unread_bytes": metrics.max_backlog(*curves.values()) if both else None,
     }
 
 
@@ -345,7 +380,9 @@ def _notes(recording: Recorded, coalesced: float | None) -> tuple[str, ...]:
         )
     if any(cut.resumed for cut in recording.cuts) and (left_out := sorted(OF_ONE_ANSWER & recording.taps.keys())):
         notes.append(f"of the first answer alone, as the stream was resumed, and so in no hop: {', '.join(left_out)}")
-    if recording.sent_ns is None:
+    if recording.sends and recording.origin_ns != recording.sent_ns:
+        notes.append("times are from the first byte of the request's body")
+    elif recording.sent_ns is None:
         notes.append("times are from the call: when the request had left is not known")
     if recording.stamps == "library":
         notes.append("the stamps are of what a client library gave, not of socket reads")
@@ -387,7 +424,7 @@ def timetable(recording: Recorded, rows: int = 12) -> str:
     Pieces are the events with text or recorded reasoning, which is marked as such; beyond `rows` of them the middle is
     left out and counted. The gap is to the piece before it, so pieces of one read show 0.0.
     """
-    origin_ns = recording.sent_ns or 0
+    origin_ns = recording.origin_ns
     pieces = [event for event in recording.events if event.text or event.reasoning]
     earlier = [None, *(event.at_ns for event in pieces)]
     lines = [

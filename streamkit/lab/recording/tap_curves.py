@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from streamkit.lab.recording.recorded import Recorded
     from streamkit.taps import Tap
 
-__all__ = ["OF_ONE_ANSWER", "has_borders", "tap_curves"]
+__all__ = ["OF_ONE_ANSWER", "has_borders", "tap_curves", "upload_curves"]
 
 OF_ONE_ANSWER = frozenset(("relay.send", "relay.sent"))
 """What the relay wrote into one answer. Of a stream that was resumed, whose other taps are of the whole, they are no
@@ -48,7 +48,7 @@ def tap_curves(recording: Recorded, unit: Unit = "events") -> dict[str, Curve]:
     borders = None if has_borders(recording) else _finest(recording)
     left_out = _left_out(recording)
     if unit == "events" and borders is None:
-        counted = pieces(characters(events.text)) if recording.taps else recording.counted.which
+        counted = pieces(characters(events.text)) if found else recording.counted.which
         return found | {name: curve(at_ns[counted], 1 + left_out[counted]) for name, at_ns in own.items()}
     size = _text_bytes(recording)
     if left_out.any() and (sent := recording.taps.get("relay.sent")) is not None:
@@ -57,6 +57,14 @@ def tap_curves(recording: Recorded, unit: Unit = "events") -> dict[str, Curve]:
         by_bytes = curve(at_ns, size)
         found[name] = by_bytes if unit == "bytes" or borders is None else _in_events(by_bytes, borders)
     return found
+
+
+def upload_curves(recording: Recorded) -> dict[str, Curve]:
+    """What is known of the request's body on its way, in bytes; see `Recording.upload`."""
+    sends = recording.sends
+    found = {"client.sent": curve(np.array(sends.at_ns), np.array(sends.size))} if sends else {}
+    read = recording.taps.get("server.read")
+    return found if read is None else {**found, "server.read": curve_of(read, "bytes")}
 
 
 def has_borders(recording: Recorded) -> bool:

@@ -151,7 +151,7 @@ def first_piece_error_ns(recording: Recorded) -> int | None:
     if recording.sent_ns is not None:
         told = recording.meta.get("sent_error_ns")
         left_ns = _user_space_error_ns(recording) if told is None else int(told)
-    wait_ns = int(counted.at_ns[0]) - (recording.sent_ns or 0)
+    wait_ns = int(counted.at_ns[0]) - recording.origin_ns
     return min(int(stated_error_ns(recording)[counted.which][0]) + left_ns, max(wait_ns, 0))
 
 
@@ -344,7 +344,7 @@ def _first_piece_may_be_earlier(recording: Recorded, gap_ns: int | None) -> _Fin
     error_ns = first_piece_error_ns(recording)
     if error_ns is None or not first_piece_is_shared(recording):
         return None
-    wait_ns = int(recording.counted.at_ns[0]) - (recording.sent_ns or 0)
+    wait_ns = int(recording.counted.at_ns[0]) - recording.origin_ns
     text = f"the first piece may have come up to {about_ms(error_ns)} earlier: it shared its read"
     return ("limited", text) if error_ns > max(LIMITED_NS, LIMITED_SHARE * wait_ns) else None
 

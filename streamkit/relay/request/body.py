@@ -20,7 +20,7 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser, par
 from streamkit.relay.bounds import is_crowded
 from streamkit.relay.failure import Failed
 
-__all__ = ["JSON", "check_type", "read_fields", "read_json"]
+__all__ = ["JSON", "check_type", "check_uncoded", "one_type", "read_fields", "read_json"]
 
 MAX_FIELDS: Final = 100
 BLOCK_BYTES: Final = 4_096
@@ -48,15 +48,25 @@ def check_type(content_types: Sequence[str], codings: Sequence[str] = (), allowe
 
     Raises Failed with status 415, or 400 if there are several.
     """
+    content_type = one_type(content_types)
+    check_uncoded(codings)
+    _type(content_type, allowed)
+    return content_type
+
+
+def one_type(content_types: Sequence[str]) -> str:
+    """The Content-Type, "" for none. Raises Failed with status 400 if there are several."""
     if len(content_types) > 1:
         raise Failed.of_request(400, "bad_header", "send Content-Type once")
+    return content_types[0] if content_types else ""
+
+
+def check_uncoded(codings: Sequence[str]) -> None:
+    """Of all fields called Content-Encoding none may say anything. Raises Failed with status 415."""
     if any(coding.strip().lower() not in {"", "identity"} for coding in codings):
         raise Failed.of_request(
             415, "unsupported_content_encoding", "send the body uncompressed, without Content-Encoding"
         )
-    content_type = content_types[0] if content_types else ""
-    _type(content_type, allowed)
-    return content_type
 
 
 def _type(content_type: str, allowed: Sequence[str] = MEDIA_TYPES) -> _Type:

@@ -110,6 +110,6 @@ class TestProgrammersErrors:
         with pytest.raises(ValueError, match=r"port up to 65535 .* got 99999"):
             asyncio.run(record("http://127.0.0.1:99999/"))
 
-    def test_a_synchronous_iterator_as_content_raises(self) -> None:
-        with pytest.raises(TypeError, match="synchronous iterator"):
-            asyncio.run(record("http://a/", content=iter([b"a"])))
+    def test_content_that_is_no_body_raises(self) -> None:
+        with pytest.raises(TypeError, match=r"expected bytes, text, an iterator .* got int"):
+            asyncio.run(record("http://a/", content=3))
