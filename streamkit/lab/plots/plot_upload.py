@@ -46,7 +46,7 @@ def upload(recording: Recording, ax: Axes | None = None, *, title: str | None = 
     most = max((one.total for one in facts.curves.values()), default=0)
     size, unit = next((size, unit) for size, unit in UNITS if max(most, 1) >= size)
     ax.set_ylabel(f"{unit} of the body", fontsize=LABEL_PT)
-    ticks = MaxNLocator(6).tick_values(0, max(most, 1) / size)
+    ticks = MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(0, max(most, 1) / size)
     ax.yaxis.set_major_locator(FixedLocator([at for at in ticks if at <= max(most, 1) / size]))
     ax.yaxis.set_major_formatter(palette.plain_numbers())
     right = max(facts.end_ns, 1_000_000)

@@ -22,7 +22,8 @@ Told: TypeAlias = Literal["result", "progress", "other"]
 """What an event of ours is: `other` are text, ends and errors."""
 
 _TEXT: Final = frozenset({"text", "reasoning", "dropped"})
-_TEXT_BEGINS: Final = '{"text":"'  # nearly all events of an LLM's answer
+_TEXT_BEGINS: Final = '{"text":"'  # nearly all events of an LLM's answer begin so …
+_TEXT_QUOTES: Final = 4  # … and have no other key
 _LAST: Final = {"done": {"outcome"}, "error": {"outcome", "code"}}  # the NDJSON line, and what it tells at least
 _OTHER: Final[tuple[Told, Any]] = ("other", None)
 
@@ -39,7 +40,7 @@ def told_by(event: str, data: str) -> tuple[Told, Any]:
     >>> told_by("message", '{"sum":3}'), told_by("message", '{"text":"hi"}')
     (('result', {'sum': 3}), ('other', None))
     """
-    if event not in ("message", "progress") or data.startswith(_TEXT_BEGINS):
+    if event not in ("message", "progress") or (data.startswith(_TEXT_BEGINS) and data.count('"') == _TEXT_QUOTES):
         return _OTHER
     try:
         value = json.loads(data)

@@ -1,0 +1,92 @@
+"""Results and progress of a route of our relay: told from text, ends and errors, as they stand on the wire."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamkit.extractor.pieces import Piece
+from streamkit.lab.recording.recorded import Events, Reads
+from streamkit.lab.recording.recording import Recording
+from streamkit.lab.recording.results import told_by
+from streamkit.relay.pieces import Progress, Value
+
+OURS = {"x-stream-id": "s1", "incremental": "?1"}
+REPORT = Progress(3, 10, "reading").data
+
+
+@pytest.mark.parametrize(
+    ("event", "data", "told"),
+    [
+        ("message", '{"sum":3}', ("result", {"sum": 3})),
+        ("message", "[1,2]", ("result", [1, 2])),
+        ("message", "3", ("result", 3)),
+        ("message", '{"pi":3.1,"error":0.1}', ("result", {"pi": 3.1, "error": 0.1})),
+        ("message", '{"error":0.1}', ("result", {"error": 0.1})),
+        ("message", '{"done":true}', ("result", {"done": True})),
+        ("message", '{"text":"hi","lang":"en"}', ("result", {"text": "hi", "lang": "en"})),
+        ("message", '{"mean":2,"skipped":3}', ("result", {"mean": 2, "skipped": 3})),
+        ("message", '{"text":"hi"}', ("other", None)),
+        ("message", '{"text":"","reasoning":"hm"}', ("other", None)),
+        ("message", '{"text":"hi","dropped":3}', ("other", None)),
+        ("message", '{"id":"s1.3","text":"hi"}', ("other", None)),
+        ("message", '{"done":{"outcome":"complete","pieces":3}}', ("other", None)),
+        ("message", '{"error":{"code":"idle","outcome":"timeout(idle)","detail":""}}', ("other", None)),
+        ("message", '{"progress":{"progress":3},"id":"s1.3"}', ("progress", {"progress": 3})),
+        ("progress", '{"progress":3}', ("progress", {"progress": 3})),
+        ("done", '{"outcome":"complete","pieces":3}', ("other", None)),
+        ("error", '{"code":"idle"}', ("other", None)),
+        ("message", "[DONE]", ("other", None)),
+        ("message", "[" * 100_000, ("other", None)),
+    ],
+)
+def test_what_an_event_tells(event: str, data: str, told: tuple[str, Any]) -> None:
+    assert told_by(event, data) == told
+
+
+def recording_of(events: list[tuple[str, str]], text: list[str] | None = None, **fields: Any) -> Recording:
+    names, data = zip(*events, strict=True)
+    columns = Events([0] * len(events), event=names, data=data, text=text)
+    return Recording(reads=Reads([0], data=[b""]), events=columns, **{"headers": OURS, **fields})
+
+
+def test_a_recording_has_its_results_and_its_progress_as_values() -> None:
+    recording = recording_of(
+        [("message", '{"n":1}'), ("progress", orjson.dumps(REPORT).decode()), ("message", '{"n":2}'), ("done", "{}")]
+    )
+    assert recording.values == [{"n": 1}, {"n": 2}]
+    assert recording.progress == [REPORT]
+
+
+def test_who_is_no_relay_of_ours_has_none() -> None:
+    recording = recording_of([("message", '{"choices":[]}')], headers={})
+    assert (recording.values, recording.progress) == ([], [])
+
+
+def test_of_a_text_the_lines_that_are_json_objects_or_lists_are_results() -> None:
+    text = ['{"n":1}\n{"n"', ":2}\nno result\n{broken\n", "[3]\n7\n"]
+    recording = recording_of([("", "")] * 3, text, content_type="text/plain; charset=utf-8")
+    assert recording.values == [{"n": 1}, {"n": 2}, [3]]
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(json_values)
+def test_every_value_that_a_source_gives_comes_back(value: Any) -> None:
+    assert told_by("message", Value(value).text.removesuffix("\n")) == ("result", value)
+
+
+@given(st.text(), st.text())
+def test_no_text_is_a_result(text: str, reasoning: str) -> None:
+    piece = Piece(text, reasoning)
+    data = {"text": piece.text, **({"reasoning": piece.reasoning} if reasoning else {})}
+    assert told_by("message", orjson.dumps(data).decode()) == ("other", None)
