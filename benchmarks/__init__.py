@@ -6,6 +6,7 @@
     python -m benchmarks.relay --quick              # CPU of the relay for each event, beside other relays
     python -m benchmarks.truth --quick              # how wrong a client's timestamps are, beside other clients
     python -m benchmarks.backpressure --quick       # a slow client: what it costs the relay, and who waits
+    python -m benchmarks.dashboard --quick          # a slow client of states: how old is what it reads
     python -m benchmarks.resume --quick             # streams that can be resumed: what they cost, and whether they hold
 
 Without `--quick` they take some minutes; `--help` tells what can be chosen. A goal that is missed is printed as MISSED;

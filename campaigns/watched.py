@@ -155,7 +155,8 @@ def _watch(app: Sanic[Any, Any], relays: list[Relay]) -> Sanic[Any, Any]:
 
 
 def _census(relays: list[Relay], ticker: Ticker, logs: LogWatch) -> Census:
-    transports = [it for relay in relays if isinstance(it := relay.upstream.transport, StreamTransport)]
+    upstreams = [upstream for relay in relays if (upstream := relay.upstream) is not None]
+    transports = [it for upstream in upstreams if isinstance(it := upstream.transport, StreamTransport)]
     return Census(
         tasks=len(asyncio.all_tasks()),
         descriptors=len(os.listdir("/proc/self/fd")),  # noqa: PTH208  # names are enough

@@ -1,4 +1,5 @@
-"""The relay as a Sanic app: `POST /ans` streams an LLM's answer, `GET /health` tells that it lives.
+"""The relay as a Sanic app: `POST /ans` streams an LLM's answer, `GET /health` tells that it lives; and routes of
+other sources, shipped ones and your own.
 
 Where streams can be resumed, `GET /streams/<id>` goes on with one, `DELETE` ends it, and `GET /streams/<id>/status`
 tells of it.
@@ -14,6 +15,8 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
+import re
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
 from functools import wraps
@@ -28,6 +31,7 @@ from streamkit.errors import ServerError
 from streamkit.inside_sanic import NEVER_S, keep_plain, runner_location, workers_of
 from streamkit.outcome import Outcome
 from streamkit.presets import PresetLike
+from streamkit.relay.asks import BodyKind, SourceFunction, ask_function, ask_llm
 from streamkit.relay.delivery.answer import problem, refusal
 from streamkit.relay.delivery.heads import finish_head
 from streamkit.relay.delivery.policy import Policy
@@ -35,11 +39,13 @@ from streamkit.relay.failure import Failed, Failure
 from streamkit.relay.log import show_log
 from streamkit.relay.relay import Relay
 from streamkit.relay.request.connection import NO_ASGI, Connection, RelayApp
+from streamkit.relay.route import Route
 from streamkit.serving.running import GRACE_OVER
+from streamkit.shipped import shipped
 from streamkit.taps import new_stream_id
 from streamkit.transport.tls import Verify
 
-__all__ = ["Connection", "create_app", "create_blueprint"]
+__all__ = ["Connection", "create_app", "create_blueprint", "source"]
 
 Handler: TypeAlias = Callable[..., Coroutine[Any, Any, HTTPResponse]]
 
@@ -48,36 +54,27 @@ log = logging.getLogger("streamkit.server")
 _serial = itertools.count(1)
 
 
-def create_blueprint(*, name: str = "streamkit", **relay: Any) -> Blueprint:
+def create_blueprint(
+    *,
+    name: str = "streamkit",
+    routes: Mapping[str, Route | SourceFunction] | None = None,
+    uses: str | Iterable[str] | None = None,
+    **relay: Any,
+) -> Blueprint:
     """The relay's routes, `POST /ans` and `GET /health`, for an app of your own.
 
         app.blueprint(sk.create_blueprint(upstream="https://api.openai.com/v1/chat/completions", preset="openai"))
 
     Takes what `create_app` takes. Sanic's timers of the app stay as they are for its other routes.
     """
-    kept = Relay(**relay)
+    added = {**shipped(os.environ.get("STREAMKIT_WITH", "") if uses is None else uses), **_as_routes(routes or {})}
+    kept = Relay(routes=added.values() if added else None, **relay)
     blueprint = Blueprint(name)
-    blueprint.ctx.relay = kept
-
-    @blueprint.before_server_start
-    async def open_relay(app: Sanic[Any, Any]) -> None:
-        if app.asgi:
-            raise ServerError(NO_ASGI)
-        await kept.open()
-
-    @blueprint.after_server_stop
-    async def close_relay(_: Sanic[Any, Any]) -> None:
-        await kept.close()
-
-    @blueprint.signal(GRACE_OVER)  # type: ignore[untyped-decorator]  # Sanic's
-    async def end_streams() -> None:
-        await kept.end_streams()
-
-    _finish_every_head(blueprint, kept)
-
-    @blueprint.post("/ans", stream=True)
-    def ans(request: Request) -> Awaitable[HTTPResponse | None]:  # awaited by Sanic: one frame less on each event's way
-        return kept.answer(request)
+    _run_with(blueprint, kept)
+    if kept.upstream is not None:
+        added = {"/ans": Route(ask_llm(kept.upstream)), **added}
+    for path, route in added.items():
+        _add(blueprint, kept, path, route)
 
     @blueprint.route("/health", methods=["GET", "HEAD"], ignore_body=True)  # type: ignore[untyped-decorator]  # Sanic's
     @_for_pages_that_may(kept)
@@ -108,24 +105,94 @@ def create_blueprint(*, name: str = "streamkit", **relay: Any) -> Blueprint:
         async def status(request: Request, stream_id: str) -> HTTPResponse:
             return await resumable.status(request, stream_id)
 
-    if kept.admission.cors_origins:
-        _answer_preflights(blueprint, kept)
+        _answer_preflights(blueprint, kept, "/streams/<stream_id:str>", "GET, DELETE")
+        _answer_preflights(blueprint, kept, "/streams/<stream_id:str>/status", "GET")
 
     return blueprint
 
 
-def _answer_preflights(blueprint: Blueprint, relay: Relay) -> None:
-    methods = {"/ans": "POST"}
-    if relay.resumable is not None:
-        methods |= {"/streams/<stream_id:str>": "GET, DELETE", "/streams/<stream_id:str>/status": "GET"}
-    for path, allowed in methods.items():
+def source(
+    app: Sanic[Any, Any] | Blueprint, path: str, *, body: BodyKind = "json", **deadlines: float
+) -> Callable[[SourceFunction], SourceFunction]:
+    """Stream what an async generator function yields as the answer to `POST` at `path`: text, JSON objects, progress.
 
-        @_for_pages_that_may(relay)
-        async def preflight(_: Request, *, allowed: str = allowed, **matched: str) -> HTTPResponse:
-            del matched
-            return HTTPResponse(status=204, headers={**relay.admission.preflight(allowed)})
+        @sk.source(app, "/count", body=["upto"])
+        async def count(upto):
+            for n in range(int(upto)):
+                yield sk.Progress(n, total=int(upto))
+                yield {"n": n}
 
-        blueprint.add_route(preflight, path, methods=["OPTIONS"], name=f"preflight_{len(path)}")
+    The answer has all that those of a relay have: the format that the client asks for, back-pressure (the function is
+    not resumed while the client cannot take more), deadlines, an end that can be told from a cut, its line in the log,
+    its taps. It is closed when the client leaves. `raise sk.Failed.of_request(422, "bad_upto", "send a number")` says
+    no; any other exception is a bug, of which the client is told `internal_error`.
+
+    `app` is an app of `create_app`, one of your own, or a blueprint of either. `body` says what the function is given:
+    "json" the value, "raw" the bytes as they come (`async for data in body`), "none" nothing, or fields by their names,
+    from a form or a JSON object; and, if it has parameters of these names, `request` and `into` (see
+    `streamkit.relay.sources.source`). `deadlines` are this route's own, such as `idle_s=0` (off). Raises ConfigError.
+    """
+
+    def decorate(function: SourceFunction) -> SourceFunction:
+        route = Route(ask_function(function, body), deadlines)
+        relay = getattr(app.ctx, "relay", None)
+        if relay is None:
+            relay = Relay(routes=[])
+            _run_with(app, relay)
+        relay.add(route)
+        _add(app, relay, path, route)
+        return function
+
+    return decorate
+
+
+def _as_routes(given: Mapping[str, Route | SourceFunction]) -> dict[str, Route]:
+    return {path: each if isinstance(each, Route) else Route(ask_function(each)) for path, each in given.items()}
+
+
+def _run_with(app: Sanic[Any, Any] | Blueprint, relay: Relay) -> None:
+    """The relay lives as long as the app's server runs."""
+    app.ctx.relay = relay
+
+    @app.before_server_start
+    async def open_relay(app: Sanic[Any, Any]) -> None:
+        if app.asgi:
+            raise ServerError(NO_ASGI)
+        await relay.open()
+
+    @app.after_server_stop
+    async def close_relay(_: Sanic[Any, Any]) -> None:
+        await relay.close()
+
+    @app.signal(GRACE_OVER)  # type: ignore[untyped-decorator]  # Sanic's
+    async def end_streams() -> None:
+        await relay.end_streams()
+
+    _finish_every_head(app, relay)
+
+
+def _add(app: Sanic[Any, Any] | Blueprint, relay: Relay, path: str, route: Route) -> None:
+    """`POST` at `path`. Its handler is awaited by Sanic: one frame less on each event's way."""
+    answer: Any = relay.ask(path, route)
+    app.add_route(answer, path, methods=["POST"], stream=True, name=_name_of(path))
+    _answer_preflights(app, relay, path, "POST")
+
+
+def _name_of(path: str) -> str:
+    """As Sanic wants names of routes."""
+    return re.sub(r"\W+", "_", path).strip("_") or "root"
+
+
+def _answer_preflights(app: Sanic[Any, Any] | Blueprint, relay: Relay, path: str, methods: str) -> None:
+    if not relay.admission.cors_origins:
+        return
+
+    @_for_pages_that_may(relay)
+    async def preflight(_: Request, **matched: str) -> HTTPResponse:
+        del matched
+        return HTTPResponse(status=204, headers={**relay.admission.preflight(methods)})
+
+    app.add_route(preflight, path, methods=["OPTIONS"], name=f"preflight_{_name_of(path)}")
 
 
 def _finish_every_head(app: Sanic[Any, Any] | Blueprint, relay: Relay) -> None:
@@ -169,12 +236,15 @@ def create_app(
     verify: Verify | None = None,
     resume: bool | str | None = None,
     resume_owner_headers: Iterable[str] | str | None = None,
+    routes: Mapping[str, Route | SourceFunction] | None = None,
+    uses: str | Iterable[str] | None = None,
     name: str | None = None,
     **settings: float | None,
 ) -> Sanic[Any, Any]:
     """A Sanic app that relays an LLM's stream: `POST /ans`, `GET /health`.
 
         sk.serve(lambda: sk.create_app(upstream="http://127.0.0.1:8000/v1", preset="openai"))
+        sk.serve(lambda: sk.create_app(uses="upload,jobs,analysis"))
 
     `upstream` is the provider's full endpoint, `preset` how it is asked and read: a name (an alias such as "groq"
     needs `model` too), a `Preset`, or an `Extractor`, whose upstream is asked by a form. `key` goes where that
@@ -189,14 +259,18 @@ def create_app(
     `resume=True` lets clients that were cut come back (`Last-Event-ID`, `GET /streams/<id>`): a stream goes on without
     them for `resume_grace_s`, and is kept in memory; or in Redis, if its URL is given, where all workers find it. What
     belongs to whom is told by `resume_owner_headers` (Authorization).
+    `uses` switches on routes of other sources that come with streamkit: `upload`, `jobs`, `analysis`
+    (`streamkit.shipped`). `routes` are your own: a path and an async generator function, which is given the JSON body,
+    or a `Route`; see `source` too. With any of those no upstream is needed; without one there is no `/ans`.
     `transport` is an httpx2 transport instead of our own.
     `verify` says whose certificates the upstream may have: True (the system's), a file or folder of a CA, "env" for the
     one that `SSL_CERT_FILE` names, an `ssl.SSLContext`, or False (nobody is checked: whoever answers gets the key).
-    `settings` are the fields of `Deadlines`, `Limits`, `Buffers`, `Tracing`, `Retries` and `Resuming`, such as
-    `idle_s=2` or `max_streams=100`. What is not given comes from the environment:
+    `settings` are the fields of `Deadlines`, `Limits`, `Buffers`, `Tracing`, `Retries`, `Resuming` and `Shipped`, such
+    as `idle_s=2` or `max_streams=100`. What is not given comes from the environment:
     `STREAMKIT_UPSTREAM`, `STREAMKIT_PRESET`, `STREAMKIT_MODEL`, `UPSTREAM_API_KEY`, `STREAMKIT_TRACE`,
     `STREAMKIT_POLICY`, `STREAMKIT_CACERT`, `STREAMKIT_CORS_ORIGINS` and `STREAMKIT_ALLOWED_HOSTS` (with commas),
-    `STREAMKIT_RESUME`, `STREAMKIT_REPLAY` (the Redis), `STREAMKIT_RESUME_OWNER_HEADERS`, `STREAMKIT_IDLE_S`, …
+    `STREAMKIT_WITH` (`uses`), `STREAMKIT_RESUME`, `STREAMKIT_REPLAY` (the Redis), `STREAMKIT_RESUME_OWNER_HEADERS`,
+    `STREAMKIT_IDLE_S`, …
 
     Each call makes a new app under a new name (a Sanic app cannot be started twice). Keyword-only, so that
     `sanic streamkit.app:create_app --factory`, which offers its own arguments first, gets an app and not a confusion.
@@ -217,6 +291,8 @@ def create_app(
         verify=verify,
         resume=resume,
         resume_owner_headers=resume_owner_headers,
+        routes=routes,
+        uses=uses,
         **cast("Any", settings),
     )
     kept: Relay = blueprint.ctx.relay
@@ -244,11 +320,15 @@ async def _say_so(app: Sanic[Any, Any]) -> None:
         return
     show_log()
     name, count = workers_of(app)
-    log.info("relay ready: POST %s/ans%s", location, f" (worker {name})" if name else "")
     relay: Relay = app.ctx.relay
+    log.info(
+        "relay ready: POST %s%s",
+        ", ".join(f"{location}{path}" for path in relay.paths),
+        f" (worker {name})" if name else "",
+    )
     if count > 1 and relay.taps is not None:
         log.warning(TRACE_WITH_ONE, count)
-    if count > 1 and relay.resumable is not None and not relay.resumable.replay.store.shared:
+    if count > 1 and relay.resumes and relay.resumable is not None and not relay.resumable.replay.store.shared:
         log.warning("each of the %d workers keeps its own streams: to resume them at any, name a Redis", count)
 
 

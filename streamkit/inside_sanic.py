@@ -37,8 +37,10 @@ from streamkit.errors import ServerError
 __all__ = [
     "NEVER_S",
     "Workers",
+    "abandon_body",
     "abort_all",
     "announced_bytes",
+    "announced_length",
     "app_registry",
     "bound_body",
     "can_write",
@@ -102,8 +104,33 @@ def bound_body(request: Request, max_bytes: int) -> None:
 
 
 def announced_bytes(request: Request) -> int:
-    """What the request's Content-Length says; 0 without one. Relies on: `Http.request_bytes`, set with the head."""
+    """What the request's Content-Length says; 0 without one. Of a chunked body: what its chunks have announced so far.
+
+    Relies on: `Http.request_bytes`, set with the head, and raised by `Http.read` with each chunk's line.
+    """
     return getattr(request.stream, "request_bytes", 0) or 0
+
+
+def announced_length(request: Request) -> int | None:
+    """How long the body is that has not been read yet; None where that shows at its end.
+
+    Relies on: `Http.request_body`, which is "chunked" where no length is known.
+    """
+    return None if getattr(request.stream, "request_body", None) == "chunked" else announced_bytes(request)
+
+
+def abandon_body(request: Request) -> bool:
+    """Read no more of the request's body; True where it had been read to its end. Without this, Sanic waits for the
+    rest of it when the handler has ended: for ever, if the client has left while it was being answered.
+
+    Relies on: `Http.request_body`, None at its end, and `Http.keep_alive`.
+    """
+    stream: Any = request.stream
+    if stream is None or not stream.request_body:
+        return True
+    stream.request_body = None
+    stream.keep_alive = False
+    return False
 
 
 @contextlib.contextmanager

@@ -7,13 +7,14 @@ import contextlib
 import socket
 import sys
 from collections.abc import AsyncIterator, Coroutine
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import pytest
 
 from streamkit.sockets import (
     SendQueue,
+    peer_unread_bytes,
     reset_on_close,
     resident_bytes,
     send_queue,
@@ -80,6 +81,56 @@ def test_what_came_and_was_not_read_is_told(family: int) -> None:
             assert unread_bytes(peer) == (3 if LINUX else None)
 
     run(main())
+
+
+@pytest.mark.parametrize(("listen", "dial"), [("127.0.0.1", "127.0.0.1"), ("::1", "::1"), ("::", "127.0.0.1")])
+def test_what_a_peer_on_this_machine_has_not_read_is_told_to_the_byte(listen: str, dial: str) -> None:
+    family = socket.AF_INET6 if ":" in listen else socket.AF_INET
+    with (
+        socket.create_server((listen, 0), family=family, dualstack_ipv6=listen == "::") as listener,
+        socket.create_connection((dial, listener.getsockname()[1])) as peer,
+        listener.accept()[0] as ours,
+    ):
+        told = [peer_unread_bytes(ours)]
+        ours.sendall(bytes(777))
+        peer.recv(700, socket.MSG_WAITALL)
+        told += [peer_unread_bytes(ours), peer_unread_bytes(peer)]
+        assert told == ([0, 77, 0] if LINUX else [None] * 3)
+
+
+class Elsewhere:
+    """A connection between these two addresses, as a socket would tell them."""
+
+    family = socket.AF_INET
+
+    def __init__(self, here: tuple[str, int], there: tuple[str, int]) -> None:
+        self.getsockname = lambda: here
+        self.getpeername = lambda: there
+
+    def fileno(self) -> int:
+        return 0
+
+
+def test_what_a_peer_on_another_machine_has_not_read_is_not_known() -> None:
+    sock = cast("socket.socket", Elsewhere(("127.0.0.1", 8000), ("203.0.113.7", 50_000)))
+    assert peer_unread_bytes(sock) is None
+
+
+def test_who_listens_at_a_peers_address_is_not_the_peer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        sock = cast("socket.socket", Elsewhere(("127.0.0.1", 8000), listener.getsockname()))
+        assert peer_unread_bytes(sock) is None
+
+
+def test_of_a_unix_socket_a_closed_one_and_one_that_is_not_connected_no_peer_is_known() -> None:
+    ours, peer = socket.socketpair()
+    with peer:
+        assert peer_unread_bytes(ours) is None
+        ours.close()
+    assert peer_unread_bytes(ours) is None
+    assert peer_unread_bytes(None) is None
+    with socket.socket() as nobody:
+        assert peer_unread_bytes(nobody) is None
 
 
 def test_a_unix_socket_has_no_send_queue_of_its_own() -> None:

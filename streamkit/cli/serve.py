@@ -24,7 +24,7 @@ def add_serve(commands: Any) -> None:
     serve = commands.add_parser(
         "serve",
         help="run the relay until Ctrl-C or SIGTERM",
-        description="Run the relay: POST /ans, GET /health. The key is read from the environment: UPSTREAM_API_KEY. "
+        description="Run the relay: POST /ans, GET /health; and the routes of --with. The key is read from the environment: UPSTREAM_API_KEY. "
         "Every deadline and limit is also an environment variable (--idle-s 2 is STREAMKIT_IDLE_S=2), and so are the "
         "upstream, the preset and the model (STREAMKIT_UPSTREAM, …).",
     )
@@ -38,7 +38,13 @@ def add_serve(commands: Any) -> None:
         metavar="N",
         help="how many processes serve; limits such as --max-streams are of each (default: %(default)s)",
     )
-    serve.add_argument("--upstream", metavar="URL", help="the provider's full endpoint")
+    serve.add_argument("--upstream", metavar="URL", help="the provider's full endpoint; needed without --with")
+    serve.add_argument(
+        "--with",
+        dest="uses",
+        metavar="NAMES",
+        help="routes of other sources: upload, jobs, analysis, with commas (environment: STREAMKIT_WITH)",
+    )
     serve.add_argument(
         "--preset", metavar="NAME", help=f"how it is asked and read: {', '.join(presets())} (default: seed)"
     )
@@ -113,14 +119,14 @@ def add_serve(commands: Any) -> None:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
+    from streamkit.app import create_blueprint
     from streamkit.relay.log import show_log
-    from streamkit.relay.relay import Relay
     from streamkit.serving.foreground import run_forever
     from streamkit.serving.listener import WILDCARDS
     from streamkit.serving.workers import run_workers
 
     relay = _relay_arguments(arguments)
-    kept = Relay(**relay)  # says now what is wrong with the settings
+    kept: Relay = create_blueprint(**relay).ctx.relay  # says now what is wrong with the settings
     workers: int = arguments.workers
     show_log()
     if workers > 1:
@@ -130,7 +136,8 @@ def _serve(arguments: argparse.Namespace) -> int:
         everywhere = not arguments.unix and arguments.host in WILDCARDS
         where = f" on every address of this machine ({arguments.host}), from here" if everywhere else ""
         many = f"{workers} workers; " if workers > 1 else ""
-        print(f"streamkit relay ready{where}: POST {url}/ans   ({many}Ctrl-C stops it)", flush=True)
+        asks = ", ".join(f"{url}{path}" for path in kept.paths)
+        print(f"streamkit relay ready{where}: POST {asks}   ({many}Ctrl-C stops it)", flush=True)
 
     run = run_forever if workers == 1 else partial(run_workers, workers=workers)
     run(
@@ -150,7 +157,7 @@ def _relay_arguments(arguments: argparse.Namespace) -> dict[str, Any]:
     """
     relay: dict[str, Any] = {
         name: getattr(arguments, name)
-        for name in ("upstream", "preset", "model", "extra", "reasoning", "trace", "policy")
+        for name in ("upstream", "uses", "preset", "model", "extra", "reasoning", "trace", "policy")
     }
     relay |= {option.name: getattr(arguments, option.name) for option in options()}
     relay["verify"] = arguments.cacert
@@ -169,7 +176,7 @@ def _check_workers(relay: Relay, workers: int) -> None:
 
     if relay.taps is not None:
         logging.getLogger("streamkit.server").warning(TRACE_WITH_ONE, workers)
-    if relay.resumable is not None and not relay.resumable.replay.store.shared:
+    if relay.resumes and relay.resumable is not None and not relay.resumable.replay.store.shared:
         raise ConfigError(
             f"expected --replay redis://… for streams that can be resumed with {workers} workers: what one of them "
             "keeps in its memory, the others cannot find"

@@ -125,6 +125,11 @@ class Watch:
         self._least_unsent = None
         self._ring_by(self._stalled_since + self._look_after_s())
 
+    def lags(self) -> None:
+        """The same, but where some waited before its deadline goes on."""
+        if self._stalled_since is None:
+            self.behind()
+
     def caught_up(self) -> None:
         """Nothing waits for the client."""
         self._stalled_since = None

@@ -43,6 +43,19 @@ class Failure:
         outcome = Outcome("timeout", code.removeprefix("timeout_")) if late else Outcome("refused", status)
         return cls(outcome, code, status, detail)
 
+    def as_problem(self) -> dict[str, str | int]:
+        """What a client is told, by the names of RFC 9457 and two of ours: in a body before the first piece, in an
+        event behind it. `status` is the one that it has, or would have had.
+        """
+        return {
+            "type": "about:blank",
+            "title": self.code.replace("_", " ").capitalize(),
+            "status": self.status,
+            "detail": self.detail,
+            "code": self.code,
+            "outcome": str(self.outcome),
+        }
+
 
 class Failed(Exception):
     """Ends a stream, wherever it is raised: while the request is read, or out of a source. Holds its `Failure`."""

@@ -48,7 +48,8 @@ class StreamRecord:
     The times count from the request's head; `first_piece_ms` is None where no piece has left. Who delivers the stream
     keeps the numbers from `format` on; an outcome that nobody has named is that the client left. `why` says more of a
     failure than its code, in the upstream's words perhaps: masked (`streamkit.reasons`), and logged only; so are the
-    `notes`, what its source left out of the text or doubts about it.
+    `notes`, what its source left out of the text or doubts about it. `received_bytes`: of a body that was read while
+    the answer ran.
 
     Where streams can be resumed, a stream and its answers are told apart by their `role`: "stream" for what was asked
     of the upstream, "answer" for what one client got of it, `after` so many pieces that it had before. `label` is the
@@ -67,6 +68,7 @@ class StreamRecord:
     pieces: int = 0
     dropped: int = 0
     wrote_bytes: int = 0
+    received_bytes: int = 0
     held_ns: int = 0
     first_piece_ns: int = 0
     role: str = ""
@@ -85,7 +87,7 @@ class StreamRecord:
         logged only.
         """
         line = self._line()
-        optional = ("role", "after", "label", "why", "notes")
+        optional = ("received_bytes", "role", "after", "label", "why", "notes")
         more = {name: told for name in optional if (told := getattr(self, name))}
         log.info("%s", orjson.dumps({**line, **more}).decode())
         return line

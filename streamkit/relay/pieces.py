@@ -59,6 +59,11 @@ class Snapshot(Value):
 
     __slots__ = ()
 
+    def skipping(self, count: int) -> Snapshot:
+        """The same, where `count` were left out in all: an object says so."""
+        data = self.data if count else None
+        return Snapshot({**data, "skipped": count}) if isinstance(data, dict) else self
+
 
 class Progress(Piece):
     """How far it is: `Progress(3, total=10, message="reading")`. It does not go back, within one stream.
@@ -82,6 +87,11 @@ class Progress(Piece):
             raise ValueError(f"expected progress up to its total, got {progress!r} of {total!r}")
         data = {"progress": progress, "total": total, "message": message}
         return _new_tuple(cls, ("", orjson.dumps(data).decode(), None))
+
+    @property
+    def line(self) -> str:
+        """What stands for it in lines of JSON."""
+        return f'{{"progress":{self.reasoning}}}\n'
 
     @property
     def data(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from sanic import HTTPResponse, Request
 from sanic.exceptions import SanicException
 
 from streamkit.errors import ConfigError
-from streamkit.inside_sanic import local_address, without_response_timeout
+from streamkit.inside_sanic import local_address, without_response_timeout, workers_of
 from streamkit.outcome import Outcome
 from streamkit.presets import PresetLike
 from streamkit.presets import preset as find_preset
@@ -30,10 +30,11 @@ from streamkit.relay.replay.redis import RedisStore
 from streamkit.relay.replay.replay import Replay
 from streamkit.relay.replay.store import Store
 from streamkit.relay.request.pages import Admission
-from streamkit.relay.request.receive import receive_fields, receive_nothing
+from streamkit.relay.request.receive import receive_nothing
 from streamkit.relay.resumable import Resumable
+from streamkit.relay.route import Route
 from streamkit.relay.settings import Resuming, flag, settings_from
-from streamkit.relay.sources.llm import llm
+from streamkit.relay.sources.source import Arriving, Pieces
 from streamkit.relay.sources.upstream import Upstream
 from streamkit.relay.stream import Stream
 from streamkit.taps import STREAM_ID_HEADER, TapLog, new_stream_id, stream_id_from
@@ -41,9 +42,6 @@ from streamkit.taps.gauges import Gauges, Sampler
 from streamkit.transport.tls import Verify
 
 __all__ = ["Relay"]
-
-FIELD: Final = "chat_history"
-"""The field of a request that holds the question."""
 
 OWNER_HEADERS: Final = ("authorization",)
 """By which a stream's owner is told from others."""
@@ -56,16 +54,19 @@ END_S: Final = 0.5
 
 
 class Relay:
-    """One upstream, and the streams from it that are running.
+    """One upstream, or none, if there are other `routes`; and the streams that are running.
 
-    Arguments as in `create_app`; what is not given comes from the environment. `served` counts the streams that have
-    ended, `taps` are those of traced streams (None: they are not traced), `admission` says which web pages may ask.
+    Other arguments as in `create_app`; what is not given comes from the environment. `served` counts the streams that
+    have ended, `taps` are those of traced streams (None: they are not traced), `admission` says which web pages may
+    ask. `resumes`: whoever was cut may come back. `resumable` keeps such streams, and those whose clients do not wait;
+    None where there are none of both.
     """
 
     def __init__(
         self,
         *,
         upstream: str | None = None,
+        routes: Iterable[Route] | None = None,
         preset: PresetLike | None = None,
         key: str | None = None,
         model: str | None = None,
@@ -83,7 +84,8 @@ class Relay:
     ) -> None:
         env = os.environ
         url = upstream or env.get("STREAMKIT_UPSTREAM")
-        if not url:
+        own = None if routes is None else tuple(routes)
+        if not url and own is None:
             raise ConfigError("no upstream: pass upstream=URL, --upstream URL, or set STREAMKIT_UPSTREAM")
         self.settings = settings_from(settings, env)
         resumes = _resumes(resume, env)
@@ -98,25 +100,31 @@ class Relay:
             env.get("STREAMKIT_ALLOWED_HOSTS", "") if allowed_hosts is None else allowed_hosts,
         )
         self._sampler = _sampler(self.settings.tracing.gauge_ms, traced=self.taps is not None)
-        self.upstream = Upstream(
-            url,
-            find_preset(preset or env.get("STREAMKIT_PRESET") or "seed", reasoning=reasoning),
-            key=key or env.get("UPSTREAM_API_KEY"),
-            model=model or env.get("STREAMKIT_MODEL"),
-            extra=extra,
-            settings=self.settings,
-            transport=transport,
-            verify=(env.get("STREAMKIT_CACERT") or True) if verify is None else verify,
-        )
+        self.upstream: Upstream | None = None
+        if url:
+            self.upstream = Upstream(
+                url,
+                find_preset(preset or env.get("STREAMKIT_PRESET") or "seed", reasoning=reasoning),
+                key=key or env.get("UPSTREAM_API_KEY"),
+                model=model or env.get("STREAMKIT_MODEL"),
+                extra=extra,
+                settings=self.settings,
+                transport=transport,
+                verify=(env.get("STREAMKIT_CACERT") or True) if verify is None else verify,
+            )
+        self._routes = [*(own or ())]
+        self._opened = contextlib.AsyncExitStack()
         self._running: set[Stream] = set()
         self.served = 0
+        self.paths: list[str] = []
+        """Where its streams are asked for."""
+        self.resumes = bool(resumes)
         self.resumable: Resumable | None = None
-        """Its streams, where they can be resumed."""
-        if resumes:
+        if resumes or any(route.asynchronous for route in self._routes):
             names = resume_owner_headers or env.get("STREAMKIT_RESUME_OWNER_HEADERS") or OWNER_HEADERS
             self.resumable = Resumable(
-                Replay(_store(resumes, self.settings.resuming), self.settings),
-                self.upstream,
+                Replay(_store(resumes, self.settings.resuming)),
+                self._masked,
                 self.policy,
                 _header_names(names),
                 self.taps,
@@ -124,7 +132,8 @@ class Relay:
             )
 
     def __repr__(self) -> str:
-        return f"<Relay preset={self.upstream.preset.name!r} live={self.live} served={self.served}>"
+        asks = "" if self.upstream is None else f" preset={self.upstream.preset.name!r}"
+        return f"<Relay{asks} live={self.live} served={self.served}>"
 
     @property
     def live(self) -> int:
@@ -136,21 +145,39 @@ class Relay:
         """Streams that are asked of the upstream for a log, whoever reads it."""
         return 0 if self.resumable is None else self.resumable.replay.producing
 
+    def add(self, route: Route) -> None:
+        """One route more, before the server starts. Raises ConfigError for what this relay cannot do."""
+        if route.asynchronous and self.resumable is None:
+            raise ConfigError("expected resume=True for a route whose clients may come back for the answer")
+        self._routes.append(route)
+
     async def open(self) -> None:
         """What belongs to the running loop."""
-        await self.upstream.open()
+        if self.upstream is not None:
+            await self.upstream.open()
+            self._opened.push_async_callback(self.upstream.close)
+        for route in self._routes:
+            if route.running is not None:
+                await self._opened.enter_async_context(route.running(self.settings))
         if self.resumable is not None:
             await self.resumable.replay.open()
+            self._opened.push_async_callback(self.resumable.replay.close)
 
     async def close(self) -> None:
-        """Let go of all of it: what is still asked of the upstream, with nobody there to hear it, too."""
-        if self.resumable is not None:
-            await self.resumable.replay.close()
-        await self.upstream.close()
+        """Let go of all of it: what is still produced, with nobody there to hear it, too."""
+        await self._opened.aclose()
 
-    async def answer(self, request: Request) -> HTTPResponse | None:
-        """`POST /ans`: one stream, from its request to its log line."""
-        return await self._answered(request, self._posted, traced=not request.headers.get("last-event-id"))
+    def ask(self, path: str, route: Route) -> Callable[[Request], Awaitable[HTTPResponse | None]]:
+        """What answers `POST` at `path`: one stream, from its request to its log line."""
+        self.paths.append(path)
+
+        async def posted(request: Request, stream: Stream) -> Ended:
+            return await self._posted(path, route, request, stream)
+
+        def answer(request: Request) -> Awaitable[HTTPResponse | None]:
+            return self._answered(request, posted, traced=not request.headers.get("last-event-id"))
+
+        return answer
 
     async def go_on(self, request: Request, stream_id: str) -> HTTPResponse | None:
         """`GET /streams/<id>`: one more answer of a stream that can be resumed."""
@@ -220,24 +247,38 @@ class Relay:
                 raise
             return refused(SHUT_DOWN, stream)
 
-    async def _posted(self, request: Request, stream: Stream) -> Ended:
-        limits, deadlines = self.settings.limits, self.settings.deadlines
-        max_bytes, within_s = limits.max_body_bytes, deadlines.body_s
+    async def _posted(self, path: str, route: Route, request: Request, stream: Stream) -> Ended:
         resumable = self.resumable
-        if resumable is not None and (at := resumable.cursor(request)) is not None:
-            await receive_nothing(request, max_bytes=max_bytes, within_s=within_s)
-            return await resumable.go_on(request, stream, at)
-        fields = await receive_fields(request, [FIELD], max_bytes=max_bytes, within_s=within_s)
-        question = self.upstream.question(fields[FIELD])
-        if resumable is not None:
-            answering = await resumable.ask(request, stream, fields, question)
-            del fields, question
+        if resumable is not None and self.resumes and (at := resumable.cursor(request)) is not None:
+            limits, deadlines = self.settings.limits, self.settings.deadlines
+            await receive_nothing(request, max_bytes=limits.max_body_bytes, within_s=deadlines.body_s)
+            return await resumable.go_on(request, stream, path, at)
+        stream.settings = route.settings(self.settings)
+        wanted = await route.ask(request, stream)
+        if resumable is not None and route.asynchronous and self._comes_back(request):
+            return await resumable.ask_for_later(request, stream, path, wanted)
+        if resumable is not None and self.resumes:
+            answering = await resumable.ask(request, stream, path, wanted)
+        else:
+            delivery = Delivery(request, stream, self.policy)
+            answering = self._delivered(stream, delivery, wanted.source(delivery.into))
+        arriving = wanted.arriving
+        del wanted  # a long conversation is not held for as long as its answer takes
+        if arriving is None:
             return await answering
-        delivery = Delivery(request, stream, self.policy)
-        source = llm(self.upstream, question, delivery.into)
-        del fields, question  # a long conversation is not held for as long as its answer takes
+        with _cut_by_leaving(arriving, stream):
+            return await answering
+
+    async def _delivered(self, stream: Stream, delivery: Delivery, source: Pieces) -> Ended:
         with self._gauged(stream, delivery):
             return await delivery.run(source)
+
+    def _comes_back(self, request: Request) -> bool:
+        """It does not wait for the answer, and may ask any worker for it."""
+        resumable = self.resumable
+        if resumable is None or not RESPOND_ASYNC.search(request.headers.get("prefer", "")):
+            return False
+        return resumable.replay.store.shared or workers_of(request.app)[1] == 1
 
     # --- What stands around a stream ---------------------------------------------------------------------------------
 
@@ -247,11 +288,12 @@ class Relay:
         """
         given = request.headers.get(STREAM_ID_HEADER)
         taps = self.taps if traced else None
-        name = new_stream_id() if taps is None or self.resumable is not None else stream_id_from(given)
+        kept = self.resumes or self._comes_back(request)
+        name = new_stream_id() if taps is None or kept else stream_id_from(given)
         if taps is not None and taps.get(name) is not None:
             name = new_stream_id()
         record = StreamRecord(name)
-        if self.resumable is not None:
+        if kept:
             record.role = "answer"
             record.label = given if given is not None and stream_id_from(given) == given else ""
         if taps is None:
@@ -262,7 +304,7 @@ class Relay:
 
     def _close(self, stream: Stream) -> None:
         """Say what became of it: in the log, and beside its taps."""
-        stream.record.why = self.upstream.masked(stream.record.why)
+        stream.record.why = self._masked(stream.record.why)
         word = stream.record.write()
         if self.taps is None or stream.taps is None:
             return
@@ -271,6 +313,9 @@ class Relay:
         else:
             stream.taps.word = word
             self.taps.close(stream.taps)
+
+    def _masked(self, words: str) -> str:
+        return words if self.upstream is None else self.upstream.masked(words)
 
     @contextlib.contextmanager
     def _counted(self, stream: Stream) -> Iterator[None]:
@@ -318,6 +363,22 @@ def _sampler(gauge_ms: float, *, traced: bool) -> Sampler | None:
     return Sampler(int(gauge_ms * 1e6))
 
 
+@contextlib.contextmanager
+def _cut_by_leaving(body: Arriving, stream: Stream) -> Iterator[None]:
+    """While a request is answered whose body is still to come: who leaves before it has sent all has cut it."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not stream.stopping and not body.whole:
+            stream.record.ended(CUT, "upload_cut", None)
+            body.cut()
+        raise
+    finally:
+        stream.record.received_bytes = body.received
+
+
+CUT: Final = Outcome("truncated", "upload")
+RESPOND_ASYNC: Final = re.compile(r"(?:^|,)\s*respond-async\s*(?:[,;]|$)", re.IGNORECASE)
 BUSY: Final = Failure(
     Outcome("refused", 503), "too_many_streams", 503, "as many streams are running as are allowed", retry_after_s=1
 )

@@ -1,14 +1,16 @@
-"""The relay's streams that can be resumed: what is asked of the upstream goes into a log, and every answer is read from
-it, the first one too.
+"""The relay's streams that can be resumed: what a source gives goes into a log, and every answer is read from it, the
+first one too.
 
-POST /ans                    a new log, a producer that fills it; or, under a known Idempotency-Key, the one there is
-POST /ans, Last-Event-ID     ┐
+POST /ans, or another route  a new log, a producer that fills it; or, under a known Idempotency-Key, the one there is
+… with Last-Event-ID         ┐
 GET /streams/<id>            ┴ a log that there is, from where the client stands
+… with Prefer: respond-async a new log, and no answer but where it is (RFC 7240 section 4.1)
 DELETE /streams/<id>         ends it, or forgets it; GET /streams/<id>/status tells of it
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -18,62 +20,67 @@ from typing import Any, Final
 from sanic import HTTPResponse, Request
 from sanic.response import json
 
-from streamkit.presets.asking import UpstreamRequest
+from streamkit.outcome import Outcome
 from streamkit.relay.delivery.answer import problem
 from streamkit.relay.delivery.deliver import Delivery, Ended
 from streamkit.relay.delivery.format import media_type
+from streamkit.relay.delivery.heads import UNSTORED
 from streamkit.relay.delivery.policy import Policy
 from streamkit.relay.delivery.portion import Portion
 from streamkit.relay.failure import Failed, Failure
 from streamkit.relay.log import StreamRecord
+from streamkit.relay.pieces import Snapshot
 from streamkit.relay.replay.log import Log
 from streamkit.relay.replay.replay import AHEAD, Replay, check_cursor
-from streamkit.relay.replay.store import Claim
+from streamkit.relay.replay.store import Claim, Created
 from streamkit.relay.request.resuming import (
     Cursor,
-    body_digest,
     cursor,
     first_byte,
     idempotency_key,
     key_digest,
     owner_digest,
 )
-from streamkit.relay.sources.llm import llm
-from streamkit.relay.sources.source import Into, Pieces
+from streamkit.relay.route import Wanted
+from streamkit.relay.settings import Settings
+from streamkit.relay.sources.source import Into
 from streamkit.relay.sources.stored import stored
-from streamkit.relay.sources.upstream import Upstream
 from streamkit.relay.stream import Stream
 from streamkit.taps import LIVE_HEADER, STREAM_ID_HEADER, StreamTaps, TapLog
 
 __all__ = ["Resumable"]
 
+KEY_WITHOUT_BODY: Final = Failure.of_request(
+    422,
+    "idempotency_key_unsupported",
+    "this body is read while it comes: whether it is the same as before is not known; send it without the key",
+)
 ENDLESS: Final = 9_007_199_254_740_991
 """RFC 8673: the last byte of what is still being made, which nobody knows; 2⁵³ - 1."""
 
 
 class Resumable:
-    """The streams of one relay, asked of `upstream` and kept in `replay`; traced in `taps`, if there are any.
+    """The streams of one relay, kept in `replay`; traced in `taps`, if there are any.
 
-    `owner_headers` are those by which a stream's owner is told from others.
+    `owner_headers` are those by which a stream's owner is told from others; `masked` takes secrets out of what is
+    logged.
     """
 
     def __init__(
         self,
         replay: Replay,
-        upstream: Upstream,
+        masked: Callable[[str], str],
         policy: Policy,
         owner_headers: tuple[str, ...],
         taps: TapLog | None,
         gauged: Callable[[Stream, Delivery], AbstractContextManager[None]],
     ) -> None:
         self.replay = replay
-        self._upstream = upstream
+        self._masked = masked
         self._policy = policy
         self._owner_headers = owner_headers
         self._taps = taps
         self._gauged = gauged
-        deadlines = replace(upstream.settings.deadlines, first_piece_s=0, idle_s=0)  # they are the producer's
-        self._settings = upstream.settings._replace(deadlines=deadlines)
         self._over: dict[str, dict[str, dict[str, Any]]] = {}  # of taps: what was said of those that have ended
 
     def cursor(self, request: Request) -> Cursor | None:
@@ -82,22 +89,16 @@ class Resumable:
 
     # --- Answers ------------------------------------------------------------------------------------------------------
 
-    async def ask(
-        self, request: Request, stream: Stream, fields: dict[str, str], question: UpstreamRequest
-    ) -> Coroutine[None, None, Ended]:
-        """Begin the answer to a question: by a new stream, or by that which its Idempotency-Key has begun. What is
-        returned has to be awaited at once, and holds nothing of the question. Raises Failed.
+    async def ask(self, request: Request, stream: Stream, path: str, wanted: Wanted) -> Coroutine[None, None, Ended]:
+        """Begin the answer to what was asked of the route at `path`: by a new stream, or by that which its
+        Idempotency-Key has begun. What is returned has to be awaited at once, and holds nothing of the question. Raises
+        Failed.
         """
-        stream.settings = self._settings
-        owner = self._owner(request)
-        key = idempotency_key(request.headers)
-        claim = None if key is None else Claim(key_digest(owner, key), body_digest(fields))
-        prefix = request.path.removesuffix("/ans")
+        settings, stream.settings = stream.settings, _of_reader(stream.settings)
+        prefix = request.path.removesuffix(path)
         delivery = Delivery(request, stream, self._policy, _portion(stream.id, prefix))
-        source = partial(llm, self._upstream, question)
-        log, fresh = await self.replay.begin(
-            stream.id, owner, claim, partial(self._produce, source, stream, delivery.into)
-        )
+        produce = partial(self._produce, wanted, stream, settings, delivery.into)
+        log, fresh = await self._begin(request, stream, wanted, produce)
         if fresh:
             return self._run(stream, log, delivery)
         if stream.taps is not None:
@@ -107,16 +108,43 @@ class Resumable:
         check_cursor(log, 0)
         return self._deliver(request, stream, log, _portion(log.id, prefix, log))
 
+    async def ask_for_later(self, request: Request, stream: Stream, path: str, wanted: Wanted) -> Ended:
+        """The same, of a client that comes back for the answer: it may take as long as its route lets it, with nobody
+        there. Raises Failed.
+        """
+        resuming = replace(stream.settings.resuming, resume_grace_s=math.inf)
+        settings = stream.settings._replace(resuming=resuming)
+        produce = partial(self._produce, wanted, stream, settings, Into())
+        log, _ = await self._begin(request, stream, wanted, produce)
+        stream.record.stream_id = log.id
+        headers = {
+            **UNSTORED,
+            STREAM_ID_HEADER: log.id,
+            "location": f"{request.path.removesuffix(path)}/streams/{log.id}",
+            "preference-applied": "respond-async",
+        }
+        return Ended(Outcome("complete"), response=json(self.replay.status(log), 202, headers))
+
+    async def _begin(
+        self, request: Request, stream: Stream, wanted: Wanted, produce: Callable[[Log], object]
+    ) -> Created:
+        owner = self._owner(request)
+        key = idempotency_key(request.headers)
+        if key is not None and wanted.digest is None:
+            raise Failed(KEY_WITHOUT_BODY)
+        claim = None if key is None or wanted.digest is None else Claim(key_digest(owner, key), wanted.digest)
+        return await self.replay.begin(stream.id, owner, claim, produce)
+
     async def _run(self, stream: Stream, log: Log, delivery: Delivery) -> Ended:
         """The first answer of a stream."""
         with log.attach(0, delivery.in_flight) as reader, self._gauged(stream, delivery):
             return await delivery.run(stored(reader, delivery.into))
 
-    async def go_on(self, request: Request, stream: Stream, at: Cursor) -> Ended:
-        """Answer with what stands behind a cursor. Raises Failed."""
+    async def go_on(self, request: Request, stream: Stream, path: str, at: Cursor) -> Ended:
+        """Answer with what stands behind a cursor that was sent to the route at `path`. Raises Failed."""
         log = await self._find(request, stream, at.stream_id)
         check_cursor(log, at.number)
-        prefix = request.path.removesuffix("/ans").removesuffix(f"/streams/{log.id}")
+        prefix = request.path.removesuffix(path)
         return await self._deliver(request, stream, log, _portion(log.id, prefix, log, after=at.number))
 
     async def get(self, request: Request, stream: Stream, stream_id: str) -> Ended:
@@ -124,8 +152,8 @@ class Resumable:
         log = await self._find(request, stream, stream_id)
         at = cursor(request.headers, request.get_args(keep_blank_values=True).getlist("after") or (), of=log.id)
         byte = first_byte(request.headers, plain=media_type(request) == "text/plain")
-        if byte is None:
-            return await self.go_on(request, stream, at or Cursor(log.id, 0))
+        if byte is None or (at is None and await _tells_states(log)):
+            return await self.go_on(request, stream, f"/streams/{log.id}", at or Cursor(log.id, 0))
         if at is not None:
             raise Failed.of_request(400, "cursor_malformed", "send a cursor or a Range, not both")
         return await self._get_bytes(request, stream, log, byte)
@@ -148,7 +176,7 @@ class Resumable:
         return log
 
     async def _deliver(self, request: Request, stream: Stream, log: Log, portion: Portion) -> Ended:
-        stream.settings = self._settings
+        stream.settings = _of_reader(stream.settings)
         delivery = Delivery(request, stream, self._policy, portion)
         with log.attach(portion.after, delivery.in_flight) as reader:
             return await delivery.run(stored(reader, delivery.into))
@@ -158,19 +186,19 @@ class Resumable:
 
     # --- What is produced ---------------------------------------------------------------------------------------------
 
-    def _produce(self, source: Callable[[Into], Pieces], stream: Stream, beside: Into, log: Log) -> None:
+    def _produce(self, wanted: Wanted, stream: Stream, settings: Settings, beside: Into, log: Log) -> None:
         record = StreamRecord(log.id, role="stream", label=stream.record.label)
         taps = stream.taps
         if taps is not None:
             self._over[taps.stream_id] = {}
 
         def ended() -> None:
-            record.why = self._upstream.masked(record.why)
+            record.why = self._masked(record.why)
             line = record.write()
             if taps is not None:
                 self._one_is_over(taps, of_stream=line)
 
-        self.replay.produce(log, source, record, beside, ended)
+        self.replay.produce(log, wanted.source, record, settings, beside, ended)
 
     def answered(self, taps: StreamTaps, line: dict[str, Any]) -> None:
         """The traced answer is over, and that is what was logged of it."""
@@ -207,6 +235,18 @@ class Resumable:
         """`GET /streams/<id>/status`. Raises Failed."""
         log = await self.replay.store.find(stream_id, self._owner(request))
         return json(self.replay.status(log), headers={STREAM_ID_HEADER: log.id})
+
+
+def _of_reader(settings: Settings) -> Settings:
+    """What a source may take is its producer's business, not that of those who read its log."""
+    return settings._replace(deadlines=replace(settings.deadlines, first_piece_s=0, idle_s=0))
+
+
+async def _tells_states(log: Log) -> bool:
+    """Its text has snapshots in it, of which each reader gets others: it has no bytes by which one could come back, and
+    a Range is passed over (RFC 9110 section 14.2).
+    """
+    return log.first <= log.last and any(isinstance(piece, Snapshot) for piece in await log.page(log.last - 1))
 
 
 def _portion(

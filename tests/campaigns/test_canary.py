@@ -167,7 +167,9 @@ def test_no_repr_of_anything_in_a_relay_shows_the_key_while_it_asks() -> None:
 
 def test_no_repr_of_a_request_to_an_upstream_shows_the_key() -> None:
     for name in presets():
-        ask = Relay(upstream="http://unused.test", preset=name, model="some-model").upstream.question("a question")
+        upstream = Relay(upstream="http://unused.test", preset=name, model="some-model").upstream
+        assert upstream is not None
+        ask = upstream.question("a question")
         assert any(leaks(value.encode()) for value in ask.headers.values()) or name in KEYLESS
         assert not leaks(repr(ask).encode()), name
 
@@ -260,16 +262,17 @@ def test_no_traceback_of_a_refused_connection_shows_the_key() -> None:
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
 
     async def ask() -> str:
-        relay = Relay(upstream=url, preset="openai")
-        await relay.upstream.open()
-        asked = relay.upstream.question("a question")
+        upstream = Relay(upstream=url, preset="openai").upstream
+        assert upstream is not None
+        await upstream.open()
+        asked = upstream.question("a question")
         try:
             question = httpx2.Request("POST", url, headers=asked.headers, content=asked.content)
-            await relay.upstream.transport.handle_async_request(question)
+            await upstream.transport.handle_async_request(question)
         except httpx2.ConnectError as error:
             return "".join(traceback.format_exception(error))
         finally:
-            await relay.upstream.close()
+            await upstream.close()
         raise AssertionError("somebody listens there")
 
     told = asyncio.run(ask())

@@ -13,7 +13,9 @@ from sanic import Request
 from sanic.exceptions import InvalidHeader
 
 from streamkit.outcome import Outcome
+from streamkit.relay.asks import ask_llm
 from streamkit.relay.relay import Relay
+from streamkit.relay.route import Route
 from tests.fakes import run_in_fake_time
 from tests.relay.asking import Asking
 from tests.relay.sources.upstreams import Answering, stream
@@ -25,7 +27,9 @@ def relay(texts: Sequence[str] = ("a", "b"), **settings: Any) -> Relay:
 
 
 def ask(relay: Relay, asking: Asking) -> Coroutine[Any, Any, Any]:
-    return relay.answer(cast("Request", asking))
+    assert relay.upstream is not None
+    answer: Any = relay.ask("/ans", Route(ask_llm(relay.upstream)))
+    return cast("Coroutine[Any, Any, Any]", answer(cast("Request", asking)))
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from sanic.exceptions import SanicException
 from streamkit.inside_sanic import can_write, is_chunked, is_listened_to, transport_of
 from streamkit.outcome import Outcome
 from streamkit.relay.delivery.heads import STREAMED, UNSTORED
+from streamkit.relay.delivery.nearness import Nearness
 from streamkit.relay.delivery.policy import Policy
 from streamkit.relay.delivery.portion import WHOLE, Portion
 from streamkit.relay.failure import Failure
@@ -46,15 +47,7 @@ def problem(failure: Failure, stream_id: str) -> HTTPResponse:
     the failure is one that names none.
     """
     named = {} if failure.unnamed else {"stream_id": stream_id}
-    body = {
-        "type": "about:blank",
-        "title": failure.code.replace("_", " ").capitalize(),
-        "status": failure.status,
-        "detail": failure.detail,
-        "code": failure.code,
-        "outcome": str(failure.outcome),
-        **named,
-    }
+    body = {**failure.as_problem(), **named}
     headers = {**UNSTORED} if failure.unnamed else {STREAM_ID_HEADER: stream_id, **UNSTORED}
     if failure.retry_after_s is not None:
         headers["retry-after"] = str(failure.retry_after_s)
@@ -72,6 +65,7 @@ class Answer:
         "_chunked",
         "_content_type",
         "_headers",
+        "_nearness",
         "_request",
         "_response",
         "_room",
@@ -100,6 +94,7 @@ class Answer:
             self._headers["preference-applied"] = f'backpressure="{applied}"'
         self._response: HTTPResponse | None = None
         self._room = _never
+        self._nearness: Nearness | None = None
         self._chunked = False
         self.wrote = 0
         """Bytes of body written so far, as they are on the wire: with the framing of chunks."""
@@ -114,6 +109,11 @@ class Answer:
     def unsent_bytes(self) -> int | None:
         """Bytes that wait for the client; None where that cannot be known."""
         return unsent_bytes(self._transport)
+
+    def may_leave(self, size_bytes: int) -> bool:
+        """Whether a state of this size would be read soon (`Nearness`)."""
+        self._nearness = self._nearness or Nearness(self._transport, lambda: self.wrote)
+        return self._nearness.may_leave(size_bytes)
 
     def send_queue(self) -> SendQueue:
         """Where they wait."""

@@ -3,11 +3,13 @@
     form = negotiate(request, WHOLE)
     form.pieces([Piece("Hi")], first=1)      # b'id: 1\ndata: {"text":"Hi"}\n\n'
 
-Each has its own way to tell a whole answer from a broken one; text/plain has none but its final chunk.
+Each has its own way to tell a whole answer from a broken one; text/plain has none but its final chunk. What becomes of
+pieces that are not text, says the table of `streamkit.relay.pieces`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final, Protocol
@@ -19,8 +21,9 @@ from sanic.headers import parse_accept
 from streamkit.extractor.pieces import Piece
 from streamkit.relay.delivery.portion import WHOLE, Portion
 from streamkit.relay.failure import Failure
+from streamkit.relay.pieces import Progress, Value
 
-__all__ = ["EventStream", "Format", "JSONLines", "PlainText", "media_type", "negotiate"]
+__all__ = ["EventStream", "Format", "JSONLines", "PlainText", "media_type", "negotiate", "wants_progress_lines"]
 
 RETRY: Final = b"retry: 1000\n"
 """How many milliseconds a client that was cut waits before it comes back (WHATWG HTML §9.2)."""
@@ -50,17 +53,23 @@ class Format(Protocol):
 
 
 class PlainText:
-    """`text/plain`: the text and nothing else."""
+    """`text/plain`: the text and nothing else; JSON values as lines. Progress is left out, but where `tells_progress`
+    as lines too, as NDJSON has it.
+    """
 
     content_type = "text/plain; charset=utf-8"
     tells_drops = False
     heartbeat = b""
 
-    def __init__(self, portion: Portion = WHOLE) -> None:
+    def __init__(self, portion: Portion = WHOLE, *, tells_progress: bool = False) -> None:
         self._skip_bytes = portion.skip_bytes
+        self._tells_progress = tells_progress
 
     def pieces(self, pieces: Sequence[Piece], first: int, dropped: int = 0) -> bytes:  # noqa: ARG002  # Format
-        data = "".join([piece.text for piece in pieces]).encode()
+        if self._tells_progress:
+            data = "".join([piece.line if isinstance(piece, Progress) else piece.text for piece in pieces]).encode()
+        else:
+            data = "".join([piece.text for piece in pieces]).encode()
         return data[self._skip_bytes :] if first == 1 else data
 
     def done(self, sent: int, dropped: int = 0, finish_reason: str | None = None) -> bytes:  # noqa: ARG002  # Format
@@ -71,7 +80,8 @@ class PlainText:
 
 
 class EventStream:
-    """`text/event-stream`: unnamed events `{"text": …}`, then `event: done` or `event: error`.
+    """`text/event-stream`: unnamed events `{"text": …}` or a JSON value, and `event: progress`; then `event: done` or
+    `event: error`.
 
     An event's id is the piece's number in the stream, or, where it can be resumed, a cursor; then the first event of an
     answer says too when to come back (`retry`). Where pieces were left out, the next event says how many
@@ -90,6 +100,8 @@ class EventStream:
     def pieces(self, pieces: Sequence[Piece], first: int, dropped: int = 0) -> bytes:
         lines = [self._retry] if first - dropped == 1 else []
         for number, piece in enumerate(pieces, self._after + first):
+            if isinstance(piece, Progress):
+                lines.append(b"event: progress\n")
             lines.append(b"%b%d\ndata: %b\n\n" % (self._id, number, orjson.dumps(_shown(piece, dropped))))
             dropped = 0
         return b"".join(lines)
@@ -98,7 +110,7 @@ class EventStream:
         return self._last("done", _ended(self._after + sent, dropped, finish_reason), sent)
 
     def error(self, failure: Failure, sent: int) -> bytes | None:
-        return self._last("error", _told(failure), sent)
+        return self._last("error", failure.as_problem(), sent)
 
     def _last(self, event: str, data: dict[str, Any], sent: int) -> bytes:
         retry = b"" if sent else self._retry
@@ -106,8 +118,10 @@ class EventStream:
 
 
 class JSONLines:
-    """`application/x-ndjson`: `{"text": …}` lines, then `{"done": …}` or `{"error": …}`; `"dropped"` as in SSE. Where
-    the stream can be resumed, each line has its cursor as `"id"`.
+    """`application/x-ndjson`: `{"text": …}` lines, JSON values, `{"progress": …}`; then `{"done": …}` or
+    `{"error": …}`; `"dropped"` as in SSE. Where the stream can be resumed, each line has its cursor as `"id"`.
+
+    A value that could be taken for another line, or has no room for what the line has to say, stands under `"value"`.
     """
 
     content_type = "application/x-ndjson"
@@ -121,9 +135,9 @@ class JSONLines:
     def pieces(self, pieces: Sequence[Piece], first: int, dropped: int = 0) -> bytes:
         lines = []
         for number, piece in enumerate(pieces, self._after + first):
-            shown = _shown(piece, dropped)
+            shown = {"progress": piece.data} if isinstance(piece, Progress) else _shown(piece, dropped, LINE_NAMES)
             if self._name:
-                shown["id"] = f"{self._name}.{number}"
+                shown = {**_with_room(shown, "id"), "id": f"{self._name}.{number}"}
             lines.append(orjson.dumps(shown, option=orjson.OPT_APPEND_NEWLINE))
             dropped = 0
         return b"".join(lines)
@@ -133,16 +147,33 @@ class JSONLines:
         return orjson.dumps({"done": ended}, option=orjson.OPT_APPEND_NEWLINE)
 
     def error(self, failure: Failure, sent: int) -> bytes | None:  # noqa: ARG002  # Format
-        return orjson.dumps({"error": _told(failure)}, option=orjson.OPT_APPEND_NEWLINE)
+        return orjson.dumps({"error": failure.as_problem()}, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def _shown(piece: Piece, dropped: int) -> dict[str, Any]:
+LINE_NAMES: Final = frozenset({"text", "progress", "done", "error", "value"})
+"""By which a line of NDJSON is known."""
+
+
+def _shown(piece: Piece, dropped: int, reserved: frozenset[str] = frozenset()) -> Any:
+    """As one JSON value; `reserved` are names that an object may not have there."""
+    if isinstance(piece, Value):
+        data = piece.data
+        if isinstance(data, dict) and not reserved.isdisjoint(data):
+            data = {"value": data}
+        return {**_with_room(data, "dropped"), "dropped": dropped} if dropped else data
+    if isinstance(piece, Progress):
+        return piece.data
     shown: dict[str, Any] = {"text": piece.text}
     if piece.reasoning:
         shown["reasoning"] = piece.reasoning
     if dropped:
         shown["dropped"] = dropped
     return shown
+
+
+def _with_room(data: Any, name: str) -> dict[str, Any]:
+    """An object that can have that name beside what it is."""
+    return data if isinstance(data, dict) and name not in data else {"value": data}
 
 
 def _ended(sent: int, dropped: int, finish_reason: str | None) -> dict[str, Any]:
@@ -154,13 +185,21 @@ def _ended(sent: int, dropped: int, finish_reason: str | None) -> dict[str, Any]
     return ended
 
 
-def _told(failure: Failure) -> dict[str, str]:
-    return {"code": failure.code, "outcome": str(failure.outcome), "detail": failure.detail}
-
-
 def negotiate(request: Request, portion: Portion) -> Format:
     """The format that the client asks for, for that part of a stream. Raises sanic.exceptions.InvalidHeader."""
-    return FORMATS[media_type(request)](portion)
+    chosen = FORMATS[media_type(request)]
+    return PlainText(portion, tells_progress=True) if wants_progress_lines(request, portion) else chosen(portion)
+
+
+def wants_progress_lines(request: Request, portion: Portion) -> bool:
+    """Whether text/plain is to tell progress (`Prefer: progress=lines`, RFC 7240). Where the stream can be resumed it
+    does not: there a client counts bytes of the text, by which it comes back.
+    """
+    prefer = request.headers.get("prefer", "")
+    return bool(prefer and PROGRESS_LINES.search(prefer)) and not portion.name and media_type(request) == "text/plain"
+
+
+PROGRESS_LINES: Final = re.compile(r'(?:^|,)\s*progress\s*=\s*"?lines"?\s*(?:[,;]|$)', re.IGNORECASE)
 
 
 def media_type(request: Request) -> str:

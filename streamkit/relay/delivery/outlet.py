@@ -24,6 +24,11 @@ holds a list (see `streamkit.relay.sources.source`). The deadlines follow: `idle
 `held` while the source waits and so nothing is expected of it; `behind` and `caught_up` say when bytes begin and cease
 to wait for the client. A drain task that fails, or is cancelled because the client left, wakes whoever waits for it,
 who raises what it raised: a failure has one way out, through `put` or `finish`.
+
+States (`streamkit.relay.pieces`: what tells how something stands) make no source wait, in any state but the beginning:
+those that cannot leave at once wait beside the queue, where newer ones take their place, and leave when the client
+would read them soon (`Nearness`). What is not a state and comes behind them sends them before it. They are owed to
+nobody: a client that takes none of them is not stalled as long as its kernel has all that was sent.
 """
 
 from __future__ import annotations
@@ -33,13 +38,15 @@ import contextlib
 import time
 from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from streamkit.extractor.pieces import Piece, weigh
 from streamkit.relay.deadline import Watch
 from streamkit.relay.delivery.format import Format
 from streamkit.relay.delivery.policy import Queue, Write
+from streamkit.relay.delivery.states import States, size_of
 from streamkit.relay.failure import Failure
+from streamkit.relay.pieces import are_states
 from streamkit.relay.settings import Deadlines
 from streamkit.taps import StreamTaps
 
@@ -49,6 +56,9 @@ if TYPE_CHECKING:
     from streamkit.relay.delivery.answer import Answer
 
 __all__ = ["Outlet"]
+
+LOOK_S: Final = 0.02
+"""How often that is looked at while a state waits: no kernel tells."""
 
 
 class Outlet:
@@ -75,7 +85,7 @@ class Outlet:
             "_offered",
             "_peak_bytes",
         ),
-        *("_queue", "_taps", "finish_reason", "watch"),
+        *("_queue", "_states", "_taps", "finish_reason", "watch"),
     )
 
     def __init__(
@@ -84,6 +94,7 @@ class Outlet:
         self._answer = answer
         self._form = form
         self._queue = queue
+        self._states = States()
         self.watch = Watch(deadlines, answer.unsent_bytes, self._beat)
         self._taps = taps
         self._offered = 0  # pieces that came, whatever became of them
@@ -107,8 +118,8 @@ class Outlet:
 
     @property
     def dropped(self) -> int:
-        """Pieces that the policy left out."""
-        return self._queue.dropped
+        """Pieces that the policy left out, or newer states."""
+        return self._queue.dropped + self._states.dropped
 
     @property
     def sent(self) -> int:
@@ -134,7 +145,11 @@ class Outlet:
             if self.watch.phase != "first_piece":
                 self.watch.enter("idle")
             return True
-        if self._drainer is None and self._answer.writable():
+        if type(pieces[0]) is not Piece and are_states(pieces):
+            if not self._answer.started:
+                return False
+            self._tell(pieces)
+        elif self._drainer is None and self._answer.writable():
             self._write(pieces)
         elif not (self._answer.started and self._keep(pieces)):
             return False
@@ -183,6 +198,7 @@ class Outlet:
     async def finish(self) -> None:
         """The stream is complete: say so, behind all that waits."""
         self.watch.enter("held")
+        self._hurry()
         await self._drained()
         self.watch.behind()
         self._ended = True
@@ -195,6 +211,7 @@ class Outlet:
         with contextlib.suppress(Exception):  # it takes nothing, or the drainer's own failure, why we may be here
             if not self._ended:  # behind its end there is nothing to be said
                 async with self.watch.last_words(within_s):
+                    self._hurry()
                     await self._drained()
                     self.watch.behind()
                     return await self._answer.fail(failure, self._form.error(failure, self.sent))
@@ -258,10 +275,37 @@ class Outlet:
         self._offered += len(pieces)
         return self._form.pieces(pieces, first)
 
+    # -- states ----------------------------------------------------------------------------------------------------
+
+    def _tell(self, pieces: list[Piece]) -> None:
+        """Pieces that all are states: now, or as soon as what was sent before has come to the client."""
+        if self._drainer is None and self._answer.writable() and self._answer.may_leave(size_of(pieces)):
+            self._write(self._states.shown(pieces))
+            return
+        self._states.put(pieces, self._offered + 1)
+        self._offered += len(pieces)
+        self._drain_later()
+
+    async def _near(self) -> None:
+        """Until a state that waits may leave, or has to: something comes behind it."""
+        while self._states and not self._queue and not self._answer.may_leave(self._states.bytes):
+            if self._answer.unsent_bytes():  # its kernel takes nothing: it may be gone
+                self.watch.lags()
+            else:
+                self.watch.caught_up()
+            await asyncio.sleep(LOOK_S)
+
+    def _hurry(self) -> None:
+        """The states that wait leave next, as nothing can take their place any more."""
+        if self._states:
+            pieces = len(self._states)
+            self._queue.push(self._states.pop(self._form.pieces), pieces)
+
     # -- through the queue ---------------------------------------------------------------------------------------
 
     def _keep(self, pieces: list[Piece]) -> bool:
         self._note_blocked()
+        self._hurry()
         end = self._offered + len(pieces) + 1
 
         def encode(some: Sequence[Piece], dropped: int) -> bytes:
@@ -271,17 +315,22 @@ class Outlet:
             return False
         self._offered += len(pieces)
         self._peak_bytes = max(self._peak_bytes, self._queue.bytes)
-        if self._drainer is None and self._queue:
-            self.watch.behind()
+        if self._queue:
+            self.watch.lags()
+            self._drain_later()
+        return True
+
+    def _drain_later(self) -> None:
+        if self._drainer is None:
             self._drainer = asyncio.get_running_loop().create_task(self._drain())
             self._drainer.add_done_callback(self._drain_done)
-        return True
 
     async def _drain(self) -> None:
         """Until nothing waits. A policy may change its mind about what waits for as long as there is no room."""
-        while self._queue:
+        while self._queue or self._states:
             await self._answer.room()
-            write = self._queue.pop()
+            await self._near()
+            write = self._queue.pop() if self._queue else self._states.pop(self._form.pieces)
             self._wake()
             await self._hand_over(write)
             self.watch.behind()  # the client has taken something

@@ -154,6 +154,9 @@ class Queue(Protocol):
     def offer(self, pieces: Sequence[Piece], encode: Encode) -> bool:
         """Keep them; False, and nothing changed, where they have to wait with the upstream."""
 
+    def push(self, write: Write, pieces: int) -> None:
+        """Keep what is to leave behind the others, and is of so many pieces, whatever there is of it."""
+
     def pop(self) -> Write:
         """What leaves next. There must be something."""
 
@@ -177,9 +180,12 @@ class _InTurn:
         if self.bytes + len(data) > self._max_bytes:
             return False
         if data:
-            self.bytes += len(data)
-            self._writes.append(Write(data, *weigh(pieces)))
+            self.push(Write(data, *weigh(pieces)), len(pieces))
         return True
+
+    def push(self, write: Write, pieces: int) -> None:  # noqa: ARG002  # Queue: only who drops some counts them
+        self.bytes += len(write.data)
+        self._writes.append(write)
 
     def pop(self) -> Write:
         write = self._writes.popleft()
@@ -201,33 +207,40 @@ class _Joined(_InTurn):
 
 
 class _Newest:
-    """One piece; a newer one takes its place."""
+    """One piece, and what was pushed behind it; a newer one takes the place of all."""
 
     def __init__(self, max_bytes: int) -> None:
         self.bytes = 0
         self.dropped = 0
         self._max_bytes = max_bytes
         self._write: Write | None = None
+        self._pieces = 0  # in it
         self._dropped_before = 0  # since the last one that left
 
     def offer(self, pieces: Sequence[Piece], encode: Encode) -> bool:
-        newest, dropping = pieces[-1:], len(pieces) - 1 + (self._write is not None)
+        newest, dropping = pieces[-1:], len(pieces) - 1 + self._pieces
         data = encode(newest, self._dropped_before + dropping)
         if len(data) > self._max_bytes:
             return False
         events, text_bytes = weigh(pieces)
         if self._write is not None:
             events, text_bytes = events + self._write.events, text_bytes + self._write.text_bytes
-        self._write = Write(data, events, text_bytes)
+        self._write, self._pieces = Write(data, events, text_bytes), 1
         self._dropped_before += dropping
         self.dropped += dropping
         self.bytes = len(data)
         return True
 
+    def push(self, write: Write, pieces: int) -> None:
+        data, events, text_bytes = self._write or Write(b"", 0, 0)
+        self._write = Write(data + write.data, events + write.events, text_bytes + write.text_bytes)
+        self._pieces += pieces
+        self.bytes = len(self._write.data)
+
     def pop(self) -> Write:
         assert self._write is not None  # noqa: S101  # the contract of pop
         write, self._write = self._write, None
-        self.bytes = self._dropped_before = 0
+        self.bytes = self._pieces = self._dropped_before = 0
         return write
 
     def __bool__(self) -> bool:

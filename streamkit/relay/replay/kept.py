@@ -1,4 +1,4 @@
-"""The pieces of one stream that can still be replayed: numbered from 1, held as UTF-8. No I/O.
+"""The pieces of one stream that can still be replayed: numbered from 1, held as UTF-8, with their kinds. No I/O.
 
     kept = Kept()
     kept.append([Piece("Hel"), Piece("lo")])
@@ -17,12 +17,14 @@ from itertools import accumulate, pairwise, repeat
 from typing import Final
 
 from streamkit.extractor.pieces import Piece
+from streamkit.relay.pieces import kind_of, piece_of_kind
 
 __all__ = ["BLOCK_BYTES", "MIN_PIECE_BYTES", "Kept"]
 
 BLOCK_BYTES: Final = 8_192
 MIN_PIECE_BYTES: Final = 4
 """What a piece counts for at least: its end alone takes that much."""
+PLAIN: Final[set[type]] = {Piece}
 
 
 class _Column:
@@ -64,20 +66,24 @@ class _Column:
 class _Block:
     """Pieces `first` …, of which text number 0 begins at byte `at` of the stream's whole text."""
 
-    __slots__ = ("at", "first", "reasoning", "size", "text")
+    __slots__ = ("at", "first", "kinds", "reasoning", "size", "text")
 
     def __init__(self, first: int, at: int) -> None:
         self.first = first
         self.at = at
         self.text = _Column()
         self.reasoning: _Column | None = None  # no piece has any
+        self.kinds: bytearray | None = None  # all are text
         self.size = 0
 
     def __len__(self) -> int:
         return len(self.text.ends)
 
     def append(self, pieces: Sequence[Piece]) -> None:
-        if len(pieces) == 1 and self.reasoning is None and not pieces[0].reasoning:  # as most reads bring them
+        plain = self.kinds is None and {*map(type, pieces)} == PLAIN
+        if (
+            plain and len(pieces) == 1 and self.reasoning is None and not pieces[0].reasoning
+        ):  # as most reads bring them
             data, ends = self.text.data, self.text.ends
             data += pieces[0].text.encode()
             self.size = size = len(data)
@@ -87,6 +93,9 @@ class _Block:
         if self.reasoning is None and any(reasons):
             self.reasoning = _Column()
             self.reasoning.extend([""] * len(self))
+        if not plain:
+            self.kinds = self.kinds or bytearray(len(self))
+            self.kinds += bytes(map(kind_of, pieces))
         self.text.extend(texts)
         if self.reasoning is not None:
             self.reasoning.extend(reasons)
@@ -100,7 +109,10 @@ class _Block:
     def pieces(self, begin: int, end: int) -> list[Piece]:
         """Numbers `begin` to `end` - 1, of which there is one at least."""
         reasons = repeat("") if self.reasoning is None else self.reasoning.texts(begin, end)
-        return list(map(Piece._make, zip(self.text.texts(begin, end), reasons, repeat(None), strict=False)))
+        texts = self.text.texts(begin, end)
+        if self.kinds is None:
+            return list(map(Piece._make, zip(texts, reasons, repeat(None), strict=False)))
+        return list(map(piece_of_kind, self.kinds[begin:end], texts, reasons))
 
     def before(self, index: int) -> int:
         """Bytes of text and reasoning in front of piece `index` of the block."""

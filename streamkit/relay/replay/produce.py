@@ -10,6 +10,7 @@ ended        the source has ended, or was stopped        –
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import replace
@@ -136,6 +137,8 @@ class Producer:
             self._end_after(self._grace_s)
 
     def _end_after(self, grace_s: float) -> None:
+        if grace_s == math.inf:  # it was asked for by somebody who said that he would not wait
+            return
         self._grace = asyncio.get_running_loop().call_later(grace_s, self.stop, ABANDONED)
 
     def _leave_alone(self) -> None:

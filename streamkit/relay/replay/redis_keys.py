@@ -14,6 +14,8 @@ begin             0-1                          h
 a burst           <number of last piece>-0     h: "<number of first>:<bytes of text before>:<… behind>", p: pieces
 the end           9007199254740993-0           e
 
+A piece is its text, or `[text, reasoning]`, or `[text, reasoning, kind]` (`streamkit.relay.pieces.KINDS`).
+
 So `XRANGE (n-0` and `XREAD n-0` give what stands behind piece n, and Redis itself, which takes no id that is not
 greater than the one before, refuses whatever a worker that was thought dead writes behind the end, a second end too.
 """
@@ -28,6 +30,7 @@ from typing import Any, Final
 import orjson
 
 from streamkit.extractor.pieces import Piece
+from streamkit.relay.pieces import kind_of, piece_of_kind
 from streamkit.relay.replay.end import StreamEnd
 from streamkit.relay.replay.kept import MIN_PIECE_BYTES
 
@@ -113,7 +116,9 @@ class Burst:
         return f"{self.last}-0"
 
     def fields(self) -> tuple[str, str, str, bytes]:
-        told = [piece.text if not piece.reasoning else (piece.text, piece.reasoning) for piece in self.pieces]
+        told = [
+            piece.text if piece.__class__ is Piece and not piece.reasoning else _told(piece) for piece in self.pieces
+        ]
         return "h", f"{self.first}:{self.text_at}:{self.text_at + self.text_bytes}", "p", orjson.dumps(told)
 
 
@@ -130,17 +135,22 @@ class Entry:
 
 
 def entry(raw: Sequence[Any]) -> Entry:
-    """What XRANGE or XREAD gave of one. Raises ValueError, KeyError for what is none of ours."""
+    """What XRANGE or XREAD gave of one. Raises ValueError, KeyError, IndexError for what is none of ours."""
     number, fields = int(raw[0].partition(b"-")[0]), raw[1]
     told = dict(zip(fields[::2], fields[1::2], strict=True))
     if b"e" in told:
         return Entry(0, 0, 0, 0, [], StreamEnd.loaded(told[b"e"]))
     first, text_at, text_end = map(int, told[b"h"].split(b":"))
     pieces = [
-        Piece(each) if isinstance(each, str) else Piece(each[0], each[1])
+        Piece(each) if isinstance(each, str) else piece_of_kind(each[2] if len(each) > 2 else 0, each[0], each[1])
         for each in orjson.loads(told.get(b"p", b"[]"))
     ]
     return Entry(first, number, text_at, text_end, pieces)
+
+
+def _told(piece: Piece) -> tuple[str, str] | tuple[str, str, int]:
+    kind = kind_of(piece)
+    return (piece.text, piece.reasoning, kind) if kind else (piece.text, piece.reasoning)
 
 
 def utf8_bytes(text: str) -> int:

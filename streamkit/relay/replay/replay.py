@@ -33,9 +33,8 @@ def check_cursor(log: Log, number: int) -> None:
 class Replay:
     """`store` keeps the logs. Opened and closed in the loop of the relay that it belongs to."""
 
-    def __init__(self, store: Store, settings: Settings) -> None:
+    def __init__(self, store: Store) -> None:
         self.store = store
-        self._settings = settings
         self._producers: dict[str, Producer] = {}
 
     @property
@@ -69,13 +68,14 @@ class Replay:
         log: Log,
         source: Callable[[Into], Pieces],
         record: StreamRecord,
+        settings: Settings,
         beside: Into,
         ended: Callable[[], object],
     ) -> None:
-        """Run `source` into `log`, in a task of its own. `record` is told what became of it, before `ended` is called;
-        `beside` is of those who watch the source by other ways (see `Producer`).
+        """Run `source` into `log`, in a task of its own, under its route's `settings`. `record` is told what became of
+        it, before `ended` is called; `beside` is of those who watch the source by other ways (see `Producer`).
         """
-        producer = Producer(log, record, self._settings, beside)
+        producer = Producer(log, record, settings, beside)
         self._producers[log.id] = producer
 
         def over() -> None:

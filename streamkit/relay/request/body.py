@@ -20,7 +20,7 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser, par
 from streamkit.relay.bounds import is_crowded
 from streamkit.relay.failure import Failed
 
-__all__ = ["check_type", "read_fields"]
+__all__ = ["JSON", "check_type", "check_uncoded", "one_type", "read_fields", "read_json"]
 
 MAX_FIELDS: Final = 100
 BLOCK_BYTES: Final = 4_096
@@ -42,30 +42,39 @@ class _Type(NamedTuple):
     boundary: str
 
 
-def check_type(content_types: Sequence[str], codings: Sequence[str] = ()) -> str:
-    """The Content-Type, from all fields of that name and of Content-Encoding; for a look before the body is read.
+def check_type(content_types: Sequence[str], codings: Sequence[str] = (), allowed: Sequence[str] = MEDIA_TYPES) -> str:
+    """The Content-Type, from all fields of that name and of Content-Encoding; for a look before the body is read. It
+    has to be one of those `allowed`.
 
     Raises Failed with status 415, or 400 if there are several.
     """
+    content_type = one_type(content_types)
+    check_uncoded(codings)
+    _type(content_type, allowed)
+    return content_type
+
+
+def one_type(content_types: Sequence[str]) -> str:
+    """The Content-Type, "" for none. Raises Failed with status 400 if there are several."""
     if len(content_types) > 1:
         raise Failed.of_request(400, "bad_header", "send Content-Type once")
+    return content_types[0] if content_types else ""
+
+
+def check_uncoded(codings: Sequence[str]) -> None:
+    """Of all fields called Content-Encoding none may say anything. Raises Failed with status 415."""
     if any(coding.strip().lower() not in {"", "identity"} for coding in codings):
         raise Failed.of_request(
             415, "unsupported_content_encoding", "send the body uncompressed, without Content-Encoding"
         )
-    content_type = content_types[0] if content_types else ""
-    _type(content_type)
-    return content_type
 
 
-def _type(content_type: str) -> _Type:
+def _type(content_type: str, allowed: Sequence[str] = MEDIA_TYPES) -> _Type:
     media_type, parameters = parse_options_header(content_type)
     if parameters.get("charset", "utf-8").lower() not in UTF8_NAMES:
         raise Failed.of_request(415, "unsupported_charset", "send the body as UTF-8")
-    if media_type not in MEDIA_TYPES:
-        raise Failed.of_request(
-            415, "unsupported_media_type", f"send {', '.join(MEDIA_TYPES[:-1])} or {MEDIA_TYPES[-1]}"
-        )
+    if media_type not in allowed:
+        raise Failed.of_request(415, "unsupported_media_type", f"send {' or '.join(allowed)}")
     return _Type(media_type, parameters.get("boundary", ""))
 
 
@@ -172,13 +181,19 @@ def _check_part(segment: MultipartSegment) -> None:
         raise Failed.of_request(415, "unsupported_charset", "send every form field as UTF-8")
 
 
-def _json(body: bytes, names: Sequence[str]) -> Found:
+def read_json(content_type: str, body: bytes) -> Any:
+    """The one JSON value that `body` is. Raises Failed with status 415 or 400."""
+    _type(content_type, [JSON])
     if is_crowded(body):
         raise Failed.of_request(400, "bad_json", "the JSON holds too many values")
     try:
-        value = orjson.loads(body)
+        return orjson.loads(body)
     except orjson.JSONDecodeError:
         raise Failed.of_request(400, "bad_json", "the body is not JSON (RFC 8259)") from None
+
+
+def _json(body: bytes, names: Sequence[str]) -> Found:
+    value = read_json(JSON, body)
     if not isinstance(value, dict):
         name = names[0]
         raise Failed.of_request(422, f"{name}_missing", f'send a JSON object such as {{"{name}": "…"}}')

@@ -6,9 +6,11 @@ taken in two ways. Beyond that:
 
 - A request's head has `HEAD_TIMEOUT` seconds, counted from connecting, or from its first byte on a connection that
   served before; its body has `BODY_TIMEOUT` seconds, on every route. Sanic's own timers start anew with each byte.
-- What is left of a body when its answer begins is not waited for: the connection closes behind the answer.
-- It closes slowly (RFC 9112 section 9.6): first our side, then, for a moment, what still comes is thrown away. Closing
-  with bytes unread would reset the connection, and the answer could be lost on its way.
+- A body may be read while its answer leaves. What is then left of it when the answer ends is not waited for: the
+  connection closes behind the answer, as its head has said.
+- It closes slowly (RFC 9112 section 9.6): first our side, then what still comes is thrown away, as long as it comes and
+  within a budget. Closing with bytes unread would reset the connection, and the answer could be lost on its way: most
+  clients read nothing before they have sent all.
 - `100 Continue` is sent when the body is about to be read, and not before an answer that does without.
 - A client of HTTP/1.0 knows no chunks: its streams end with the connection.
 
@@ -20,22 +22,25 @@ runs, or Sanic's where ours have nothing to say; Sanic's others are set so that 
 phase              Sanic's stage      waits for               timer, and what it does
 silent at first    IDLE               the first byte          head, from connecting: closes without a word
 head               REQUEST            the empty line          head, from connecting or the first byte: 408 timeout_head
-body               HANDLER            what the handler reads  body, from the end of the head: 408 timeout_body
+body               HANDLER            what the handler reads  body, from the end of the head: 408 timeout_body;
+                                                              of an upload its reader's own (`arriving`)
 answer             HANDLER, RESPONSE  the handler             a stream's own (`relay.deadline`); of other
                                                               routes Sanic's RESPONSE_TIMEOUT
 between requests   IDLE               the first byte          Sanic's KEEP_ALIVE_TIMEOUT: closes
-lingering          IDLE               the client's close      LINGER_S: closes
+lingering          IDLE               the client's close      LINGER_IDLE_S without a byte, LINGER_S: closes
 
 A request that is refused (`Failed`) before its handler runs is answered by the app's error handler, and the connection
 closes. Whatever may no longer be read as a request (the rest of a body, what was pipelined too far) ends keep-alive.
 
 What this relies on, of Sanic (tests/test_inside_sanic.py): `Http.http1` runs all requests of a connection by calling
 `http1_request_header`, the handler, `read` and `http1_response_header`, which are overridden here, and waits for bytes
-by `self._receive_more`, which is replaced; it goes on while `keep_alive` and the stage is IDLE. The names in
-`StrictHttp`'s methods that are not defined here are Sanic's: `stage`, `recv_buffer`, `request_body` (None, True or
-"chunked"), `request_bytes`, `request_bytes_left`, `request_max_size`, `expecting_continue`, `upgrade_websocket`,
-`head_only`, `url`, `response`, `response_func`, `_send`, `log_response`; of the protocol `receive_more`, `recv_buffer`,
-`transport`, `loop`, `access_log` and `http`.
+by `self._receive_more`, which is replaced; it goes on while `keep_alive` and the stage is IDLE. When a handler has
+ended, it reads what is left of the body as long as `request_body` is set. With the head of a chunked body the first
+chunk's line is left in the buffer together with the CRLF before it. The names in `StrictHttp`'s methods that are not
+defined here are Sanic's: `stage`, `recv_buffer`, `request_body` (None, True or "chunked"), `request_bytes` (what has
+been announced: by the head, or chunk by chunk), `request_bytes_left`, `request_max_size`, `expecting_continue`,
+`upgrade_websocket`, `head_only`, `url`, `response`, `response_func`, `_send`, `dispatch`, `log_response`; of the
+protocol `receive_more`, `recv_buffer`, `transport`, `loop`, `access_log`, `conn_info` and `http`.
 """
 
 # The classes of Sanic that are extended here have untyped methods.
@@ -44,10 +49,12 @@ by `self._receive_more`, which is replaced; it goes on while `keep_alive` and th
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 from typing import Any, Final
 
 from sanic import Request, Sanic
+from sanic.exceptions import RequestCancelled
 from sanic.headers import format_http1_response
 from sanic.helpers import has_message_body
 from sanic.http import Http, Stage
@@ -60,7 +67,8 @@ from streamkit.relay.request.head import MAX_HEAD_BYTES, Head, HeadScan, check_h
 
 __all__ = ["NO_ASGI", "Connection", "RelayApp", "StrictHttp", "check_stock"]
 
-LINGER_S: Final = 1.0
+LINGER_S: Final = 5.0
+LINGER_IDLE_S: Final = 1.0
 LINGER_BYTES: Final = 1 << 24
 NO_ASGI: Final = (
     "streamkit's relay does not run under an ASGI server such as uvicorn or hypercorn, where a cut stream could look "
@@ -74,9 +82,10 @@ class StrictHttp(Http):
     """One connection's requests and answers, one after the other."""
 
     HEADER_MAX_SIZE = MAX_HEAD_BYTES  # Sanic's is one for all apps of a process
-    __slots__ = ("_due", "_first_due", "_steps")
+    __slots__ = ("_due", "_first_due", "_handed", "_steps", "_uploads", "_wanted_bytes")
 
     protocol: Any  # a Connection; Sanic's name for it is a type of its own
+    request_body: Any  # Sanic's types are narrower than what it assigns
     request_bytes: Any  # int, while there is a request
     request_bytes_left: Any
     response_func: Any  # None after the answer
@@ -87,6 +96,9 @@ class StrictHttp(Http):
         self._first_due = self._after(protocol.head_s)
         self._due: float | None = None
         self._steps = 0
+        self._uploads = False
+        self._wanted_bytes = 0
+        self._handed = b""
 
     async def http1(self) -> None:
         """All requests of the connection. A client that never says a word is left without one."""
@@ -104,7 +116,7 @@ class StrictHttp(Http):
 
     async def _receive_in_time(self) -> None:
         """Wait for bytes. Between two requests Sanic's KEEP_ALIVE_TIMEOUT watches."""
-        if self.stage is Stage.IDLE:
+        if self.stage is Stage.IDLE or self._due is None:
             await self.protocol.receive_more()
             return
         try:
@@ -116,9 +128,10 @@ class StrictHttp(Http):
             raise Failed.of_request(408, f"timeout_{phase}", f"send the {phase} within {seconds:g} s") from None
 
     async def _step(self) -> None:
-        """One more request or chunk: a buffer full of tiny ones does not keep the loop from others."""
+        """A request more: a buffer full of tiny ones, or of tiny chunks, does not keep the loop from others."""
         self._steps += 1
-        if self._steps % STEPS_AT_ONCE == 0:
+        if self._steps >= STEPS_AT_ONCE:
+            self._steps = 0
             await asyncio.sleep(0)
 
     # --- The request ------------------------------------------------------------------------------------------------
@@ -129,6 +142,7 @@ class StrictHttp(Http):
         self._first_due = None
         head = await self._head()
         self._due = self._after(self.protocol.body_s)
+        self._uploads = False
         await super().http1_request_header()
         self.upgrade_websocket = False  # which would switch off Sanic's timers
         if head.closes:
@@ -152,10 +166,16 @@ class StrictHttp(Http):
         self.url = None
         super().create_empty_request()
 
+    def expect_upload(self) -> None:
+        """The body of this request is read as it comes, beside its answer: who reads it says for how long it may stall,
+        and a client that waits for `100 Continue` gets that before an answer that begins first.
+        """
+        self._due = None
+        self._uploads = True
+
     async def read(self) -> bytes | None:
-        """Some bytes of the request's body, None at its end."""
-        body: Any = self.request_body  # None, True or "chunked"
-        if not body:
+        """Some bytes of the request's body, None at its end. Raises RequestCancelled if the client left before that."""
+        if not self.request_body:
             return None
         if self.stage not in (Stage.HANDLER, Stage.RESPONSE):  # the answer is out: Sanic would wait for the rest
             self._read_no_more()
@@ -165,19 +185,110 @@ class StrictHttp(Http):
             if self.expecting_continue:
                 self.expecting_continue = False
                 await self._send(HTTP_CONTINUE)
-            if body == "chunked" and not self.request_bytes_left:
-                await self._chunk_line()
-            return await super().read()
+            await self._step()
+            while not (data := self._take()) and self.request_body:
+                await self._receive_body()
         except Failed:
             self._read_no_more()
             raise
+        if data:
+            await self.dispatch("http.lifecycle.read_body", inline=True, context={"body": data})
+        return data or None
 
-    async def _chunk_line(self) -> None:
-        """Wait until Sanic finds a good one in the buffer."""
-        while (size := chunk_size(self.recv_buffer)) is None:
+    async def _receive_body(self) -> None:
+        if self.protocol.conn_info.lost:  # whoever waits now does so for ever
+            self._read_no_more()
+            raise RequestCancelled
+        self._wanted_bytes = 0 if self.recv_buffer else self.request_bytes_left
+        try:
             await self._receive_more()
+        except BaseException:
+            self._put_back()
+            raise
+        finally:
+            self._wanted_bytes = 0
+
+    def hand_over(self, data: bytes) -> bool:
+        """Take what has been read off the connection, if all of it is body that somebody waits for: it is given on as
+        it is. Copied into the buffer and out of it, a large body takes twice the time.
+        """
+        if self._handed or len(data) > self._wanted_bytes:
+            return False
+        self._handed = data
+        return True
+
+    def _put_back(self) -> None:
+        """What has been handed over is nobody's now: into the buffer, before what has come since."""
+        self.recv_buffer[:0] = self._handed
+        self._handed = b""
+
+    def rest(self) -> tuple[list[bytes], bool]:
+        """What has come of the body, and not been read; and whether that is all of it. Nothing is read from then on."""
+        parts: list[bytes] = []
+        with suppress(Failed):
+            while part := self._take():
+                parts.append(part)
+        is_all = not self.request_body
+        if not is_all:
+            self._read_no_more()
+        return parts, is_all
+
+    def _take(self) -> bytes:
+        """Take what has come of the body out of the buffer, which Sanic keeps small. After its end there is none."""
+        if not self.request_body:
+            return b""
+        if self.request_body == "chunked":
+            return self._take_chunks()
+        data = self._take_bytes()
+        if not self.request_bytes_left:
+            self.request_body = None
+        return data
+
+    def _take_chunks(self) -> bytes:
+        """Of as many chunks as have come. What is wrong with one is raised when those before it have been taken."""
+        parts: list[bytes] = []
+        while len(parts) < STEPS_AT_ONCE:
+            try:
+                if not self.request_bytes_left and not self._begin_chunk():
+                    break
+            except Failed:
+                if parts:
+                    break
+                raise
+            part = self._take_bytes()
+            if not part:
+                break
+            parts.append(part)
+        return b"".join(parts)
+
+    def _begin_chunk(self) -> bool:
+        """Take the line of a chunk, if it has come, and is not the last one's."""
+        buffer = self.recv_buffer
+        size = chunk_size(buffer)
+        if size is None:
+            return False
         self._check_size(size)
-        await self._step()
+        self._steps += 1
+        end = buffer.index(b"\n", 2) + 1
+        if size:
+            del buffer[:end]
+            self.request_bytes += size
+            self.request_bytes_left = size
+        else:
+            del buffer[: end + 2]
+            self.request_body = None
+        return size > 0
+
+    def _take_bytes(self) -> bytes:
+        if self._handed:
+            data, self._handed = self._handed, b""
+        else:
+            size = min(self.request_bytes_left, len(self.recv_buffer))
+            with memoryview(self.recv_buffer) as view:
+                data = bytes(view[:size])
+            del self.recv_buffer[:size]
+        self.request_bytes_left -= len(data)
+        return data
 
     def _check_size(self, more: int) -> None:
         if self.request_bytes + more > self.request_max_size:
@@ -199,13 +310,14 @@ class StrictHttp(Http):
 
     def _leave_body(self, end_stream: bool) -> None:
         """The answer begins: what is left of the request's body is here already, or it ends the connection."""
-        self.expecting_continue = False  # Sanic would send it together with the answer
-        body: Any = self.request_body
-        if not body:
+        if end_stream or not self._uploads:
+            self.expecting_continue = False  # Sanic sends it together with the answer
+        self._put_back()
+        if not self.request_body:
             return
         if not end_stream:  # it may still be read
             self.keep_alive = False
-        elif body is True and self.request_bytes_left <= len(self.recv_buffer):
+        elif self.request_body is True and self.request_bytes_left <= len(self.recv_buffer):
             del self.recv_buffer[: self.request_bytes_left]
             self.request_body = None
         else:
@@ -248,11 +360,12 @@ class StrictHttp(Http):
             return
         transport.write_eof()
         left = LINGER_BYTES
+        until = self.protocol.loop.time() + LINGER_S
         with suppress(TimeoutError):
-            async with asyncio.timeout(LINGER_S):
-                while left > 0:
-                    left -= len(self.recv_buffer)
-                    self.recv_buffer.clear()
+            while left > 0:
+                left -= len(self.recv_buffer)
+                self.recv_buffer.clear()
+                async with asyncio.timeout_at(min(until, self.protocol.loop.time() + LINGER_IDLE_S)):
                     await self.protocol.receive_more()
 
 
@@ -293,12 +406,18 @@ class Connection(HttpProtocol):
         """Requests that wait behind a running one are kept within bounds. Beyond them, none of them will be answered:
         not to read would be to overlook that the client leaves.
         """
-        super().data_received(data)
         http: Any = self.http
+        transport: Any = self.transport
+        if http and http.hand_over(data):
+            self._time = time.monotonic()  # this and what follows is what Sanic does
+            if len(data) >= self.app.config.REQUEST_BUFFER_SIZE:
+                transport.pause_reading()
+            self._data_received.set()
+            return
+        super().data_received(data)
         if http and not http.request_body and len(self.recv_buffer) >= MAX_PIPELINED_BYTES:
             http.keep_alive = False
             self.recv_buffer.clear()
-            transport: Any = self.transport
             transport.resume_reading()
 
 

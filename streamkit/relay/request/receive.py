@@ -1,4 +1,4 @@
-"""A request's body as it arrives: within its bound, in time, and then the fields out of it."""
+"""A request's body, all of it: within its bound, in time, and then what it says."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from sanic.exceptions import PayloadTooLarge
 
 from streamkit.inside_sanic import announced_bytes, bound_body
 from streamkit.relay.failure import Failed
-from streamkit.relay.request.body import check_type, read_fields
+from streamkit.relay.request.body import JSON, check_type, read_fields, read_json
 from streamkit.relay.request.connection import check_stock
 
-__all__ = ["receive_fields", "receive_nothing"]
+__all__ = ["receive_fields", "receive_json", "receive_nothing"]
 
 
 async def receive_fields(request: Request, names: Sequence[str], *, max_bytes: int, within_s: float) -> dict[str, str]:
@@ -27,6 +27,14 @@ async def receive_fields(request: Request, names: Sequence[str], *, max_bytes: i
     headers = request.headers
     content_type = check_type(headers.getall("content-type", []), headers.getall("content-encoding", []))
     return read_fields(content_type, await _received(request, max_bytes, within_s), names)
+
+
+async def receive_json(request: Request, *, max_bytes: int, within_s: float) -> Any:
+    """The same, of a body that is one JSON value (see `read_json`)."""
+    check_stock(request)
+    headers = request.headers
+    content_type = check_type(headers.getall("content-type", []), headers.getall("content-encoding", []), [JSON])
+    return read_json(content_type, await _received(request, max_bytes, within_s))
 
 
 async def receive_nothing(request: Request, *, max_bytes: int, within_s: float) -> None:

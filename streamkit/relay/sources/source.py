@@ -85,6 +85,11 @@ class Arriving(Protocol):
     """What its head announces, where it does."""
     received: int
     """Bytes that have come."""
+    whole: bool
+    """All of it has come."""
+
+    def cut(self) -> None:
+        """Its client has left: who waits for more of it, in whichever task, has waited long enough."""
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         """The bytes; each part is of some kilobytes, and never empty."""

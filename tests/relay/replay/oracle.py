@@ -186,7 +186,7 @@ class World:
     settle_s: float = 3.0
 
     def __post_init__(self) -> None:
-        self.replay = Replay(self.store, self.settings)
+        self.replay = Replay(self.store)
         self.speaker = Speaker()
         self.visitors: list[Visitor] = []
         self.left: list[int] = []
@@ -201,7 +201,10 @@ class World:
         await self.replay.open()
         produce = self.replay.produce
         created = await self.replay.begin(
-            ID, OWNER, None, lambda log: produce(log, self.speaker.speak, StreamRecord(ID), Into(), lambda: None)
+            ID,
+            OWNER,
+            None,
+            lambda log: produce(log, self.speaker.speak, StreamRecord(ID), self.settings, Into(), lambda: None),
         )
         assert created.fresh
         self.log = created.log
