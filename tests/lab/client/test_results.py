@@ -37,11 +37,12 @@ def test_results_and_progress_of_an_event_stream() -> None:
 def test_the_same_of_ndjson_and_with_cursors() -> None:
     recording = recorded(
         b'{"sum":3,"id":"s1.1"}\n{"progress":{"progress":1,"total":null,"message":""}}\n',
-        b'{"error":0.5}\n{"done":{"outcome":"complete","pieces":2}}\n',
+        b'{"value":{"error":0.5}}\n{"done":{"outcome":"complete","pieces":2}}\n',
         headers=NDJSON,
     )
     assert str(recording.outcome) == "complete"
-    assert recording.values == [{"sum": 3, "id": "s1.1"}, {"error": 0.5}]
+    assert recording.values == [{"sum": 3}, {"error": 0.5}]
+    assert recording.text == '{"sum":3}\n{"error":0.5}\n'
     assert recording.progress == [{"progress": 1, "total": None, "message": ""}]
 
 
