@@ -13,6 +13,7 @@ from sanic import Request
 
 from streamkit.errors import ConfigError
 from streamkit.relay.pieces import Item, Progress, as_piece
+from streamkit.relay.request.arriving import arriving
 from streamkit.relay.request.receive import receive_fields, receive_json
 from streamkit.relay.request.resuming import body_digest
 from streamkit.relay.route import Ask, Wanted
@@ -78,8 +79,6 @@ def ask_function(function: SourceFunction, body: BodyKind = "json") -> Ask:
             value = await receive_json(request, max_bytes=max_bytes, within_s=within_s)
             given, digest = (value,), body_digest({"": json_text(value)})
         elif body == "raw":
-            from streamkit.relay.request.arriving import arriving
-
             coming = arriving(
                 request, max_bytes=shipped.max_upload_bytes, stall_s=shipped.upload_stall_s, taps=stream.taps
             )

@@ -48,6 +48,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from streamkit.extractor.pieces import Piece
+from streamkit.relay.failure import Failure
 from streamkit.taps import StreamTaps
 
 __all__ = ["Arriving", "Into", "Offer", "Pieces", "Source", "Waiting"]
@@ -85,11 +86,11 @@ class Arriving(Protocol):
     """What its head announces, where it does."""
     received: int
     """Bytes that have come."""
-    whole: bool
-    """All of it has come."""
 
-    def cut(self) -> None:
-        """Its client has left: who waits for more of it, in whichever task, has waited long enough."""
+    def cut(self) -> Failure | None:
+        """Nobody is there any more who sends: who waits for more of it, in whichever task, waits no longer. Returns how
+        it failed; None where all of it had come.
+        """
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         """The bytes; each part is of some kilobytes, and never empty."""

@@ -234,6 +234,9 @@ class World:
 
     async def cut(self, visitor: Visitor) -> None:
         await visitor.leave()
+        self._floor = max(
+            self._floor, min(each.number for each in self.visitors)
+        )  # it may have got more on its way out
         self.left.append(visitor.number)
         self.visitors.remove(visitor)
         assert not visitor.wrong, visitor.wrong
