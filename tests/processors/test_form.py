@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from streamkit.processors.digest import Digest
 from streamkit.processors.form import MAX_PARTS, Form, by_type
-from streamkit.processors.lines import Lines
+from streamkit.processors.lines import LineCounts
 from streamkit.processors.processor import Processor, Unprocessable
 from streamkit.processors.registry import PROCESSORS, processor_named
 from streamkit.processors.table import Csv
@@ -109,7 +109,7 @@ def test_a_form_that_is_cut_is_no_form(body: bytes) -> None:
 @pytest.mark.parametrize("boundary", ["", "b" * 2_000, '"a\\\nb"'])
 def test_a_boundary_that_can_be_none_is_refused_before_anything_is_read(boundary: str) -> None:
     with pytest.raises(Unprocessable, match="bad_form"):
-        by_type(f"multipart/form-data; boundary={boundary}", Lines())
+        by_type(f"multipart/form-data; boundary={boundary}", LineCounts())
 
 
 def test_what_comes_behind_the_last_boundary_is_ignored_wherever_it_is_cut() -> None:

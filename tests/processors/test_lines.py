@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamkit.processors.lines import Lines
+from streamkit.processors.lines import LineCounts
 from tests.processors.cuts import CUTS, processed
 
 MESS = st.lists(st.sampled_from([b"a", b"bcd", b"\n", b"\r", b"\r\n", b"\0", b"\xff"]), max_size=40).map(b"".join)
@@ -22,7 +22,7 @@ class Clock:
 
 @given(MESS, CUTS)
 def test_any_partition_counts_the_same_lines(data: bytes, cuts: list[int]) -> None:
-    found = processed(Lines(), data, cuts)
+    found = processed(LineCounts(), data, cuts)
     lengths = [len(line) for line in data.splitlines()]
     assert (found["lines"], found["bytes"]) == (len(lengths), len(data))
     assert found["longest"] == max(lengths, default=0)
@@ -30,7 +30,7 @@ def test_any_partition_counts_the_same_lines(data: bytes, cuts: list[int]) -> No
 
 
 def test_an_unfinished_line_counts_at_the_end_only() -> None:
-    lines = Lines()
+    lines = LineCounts()
     lines.feed(b"one\ntwo")
     assert (lines.snapshot()["lines"], lines.snapshot()["longest"], lines.snapshot()["bytes"]) == (1, 3, 7)
     assert (lines.final()["lines"], lines.final()["final"]) == (2, True)
@@ -38,7 +38,7 @@ def test_an_unfinished_line_counts_at_the_end_only() -> None:
 
 def test_its_rate_is_that_of_its_clock() -> None:
     clock = Clock()
-    lines = Lines(clock)
+    lines = LineCounts(clock)
     assert lines.snapshot()["per_s"] is None
     clock.now_s += 4
     lines.feed(b"\n" * 10)
@@ -46,7 +46,7 @@ def test_its_rate_is_that_of_its_clock() -> None:
 
 
 def test_a_line_of_any_length_is_a_number() -> None:
-    lines = Lines()
+    lines = LineCounts()
     for _ in range(1_000):
         lines.feed(b"9" * 100_000)
     found = lines.final()
