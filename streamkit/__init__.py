@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from streamkit.presets import detect as detect
     from streamkit.presets import preset as preset
     from streamkit.relay.delivery.policy import Policy as Policy
+    from streamkit.relay.sources.feed import create_feed as create_feed
     from streamkit.serving.server import serve as serve
     from streamkit.serving.server import servers as servers
 
@@ -73,6 +74,7 @@ _NAMES = {
     "parser": ("NDJSONParser", "SSEParser", "ServerSentEvent", "encode_event"),
     "presets": ("EndMark", "ErrorMark", "Preset", "detect", "preset"),
     "relay.delivery.policy": ("Policy",),
+    "relay.sources.feed": ("create_feed",),
     "serving.server": ("serve", "servers"),
 }
 _MODULES = {

@@ -30,7 +30,7 @@ TOP = {
         "ErrorMark",
         "detect",
     },
-    *{"create_app", "create_blueprint", "Policy", "serve", "servers"},
+    *{"create_app", "create_blueprint", "Policy", "create_feed", "serve", "servers"},
     *{"Lab", "Script", "random_script", "create_upstream", "record", "Reader", "Resume", "Recording", "Outcome"},
     *{"calibrate", "run", "last_recording"},
 }
