@@ -24,6 +24,7 @@ __all__ = [
     "unix_path",
     "unread_bytes",
     "unsent_bytes",
+    "window_full_ns",
 ]
 
 UNIX_SCHEME: Final = "http+unix"
@@ -50,6 +51,14 @@ if sys.platform == "linux":
     def _kernel_unread(fileno: int) -> int | None:
         """FIONREAD: bytes that have come and were not read yet (tcp(7), unix(7))."""
         return _queue(fileno, termios.FIONREAD)
+
+    def _kernel_window_full_us(sock: socket.socket) -> int | None:
+        """tcpi_rwnd_limited of TCP_INFO (linux/tcp.h, since Linux 4.9), in microseconds."""
+        try:
+            info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+        except OSError:  # no TCP
+            return None
+        return int.from_bytes(info[176:184], sys.byteorder) if len(info) >= 184 else None
 
     _ASKED: Final = struct.Struct("=IHHII BBBxI 2s2s16s16sIII")  # nlmsghdr, inet_diag_req_v2
     _TOLD: Final = struct.Struct("=4xH10x BB2x 2s2s16s16s12x 4xI")  # nlmsghdr, inet_diag_msg up to its idiag_rqueue
@@ -96,6 +105,9 @@ else:
     def _kernel_unread(fileno: int) -> int | None:  # noqa: ARG001  # the signature of its twin
         return None
 
+    def _kernel_window_full_us(sock: socket.socket) -> int | None:  # noqa: ARG001  # the signature of its twin
+        return None
+
     def _kernel_peer_unread(sock: socket.socket) -> int | None:  # noqa: ARG001  # the signature of its twin
         return None
 
@@ -138,6 +150,16 @@ def send_queue(transport: asyncio.WriteTransport) -> SendQueue:
 def unread_bytes(sock: socket.socket | None) -> int | None:
     """Bytes that have come for this socket and were not read yet; None if that is not known, or it is closed."""
     return None if sock is None or sock.fileno() < 0 else _kernel_unread(sock.fileno())
+
+
+def window_full_ns(sock: socket.socket | None) -> int | None:
+    """For how long, since it was connected, the other end of a TCP connection had no room for what was to be sent: it
+    does not read. None where that is not known.
+    """
+    if sock is None or sock.fileno() < 0 or sock.family == getattr(socket, "AF_UNIX", None):
+        return None
+    micros = _kernel_window_full_us(sock)
+    return None if micros is None else micros * 1000
 
 
 def peer_unread_bytes(sock: socket.socket | None) -> int | None:

@@ -32,7 +32,7 @@ INTERRUPTED = 130
 """The exit status of a command that Ctrl-C has ended: 128 + SIGINT, as shells expect it."""
 
 SIDE_BY_SIDE = ("timeline", "gaps", "hops", "policies")
-OF_ONE = ("journey", "backlog", "queues")
+OF_ONE = ("journey", "backlog", "queues", "upload")
 """The figures, by whether they take several recordings."""
 KINDS = (*SIDE_BY_SIDE, *OF_ONE)
 

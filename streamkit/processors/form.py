@@ -77,6 +77,8 @@ class Form:
             if not data.startswith(self._begins):
                 raise _bad("it does not begin with its boundary")
             self._begun, self._first = True, b""
+        if not data:  # to the parser it would be the end
+            return
         for event in self._events(data):
             if isinstance(event, MultipartSegment):
                 self._begin(event)

@@ -8,21 +8,21 @@ from typing import Any, Final
 
 import numpy as np
 
-__all__ = ["Lines"]
+__all__ = ["LineCounts"]
 
 LF: Final = 10
 
 
-class Lines:
+class LineCounts:
     r"""`lines`, `bytes`, `longest` and `mean_length` (of a line, in bytes without its end), and `per_s`: lines a second
     since it was made, by `clock` (seconds).
 
     A line ends with LF, CRLF or CR; a last one that has no end counts in the final result. `mean_length` is None
-    without a line, `per_s` before any time has passed. Lines are counted, never held, however long they are.
+    without a line, `per_s` before any time has passed. LineCounts are counted, never held, however long they are.
 
-    >>> from streamkit.processors.lines import Lines
+    >>> from streamkit.processors.lines import LineCounts
     >>> seconds = iter([0.0, 2.0])
-    >>> lines = Lines(clock=lambda: next(seconds))
+    >>> lines = LineCounts(clock=lambda: next(seconds))
     >>> lines.feed(b"one\ntwo\r\nthree")
     >>> lines.final()
     {'lines': 3, 'bytes': 14, 'longest': 5, 'mean_length': 3.6666666666666665, 'per_s': 1.5, 'final': True}

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from streamkit.processors.digest import Digest
-from streamkit.processors.lines import Lines
+from streamkit.processors.lines import LineCounts
 from streamkit.processors.processor import Processor, Unprocessable
 from streamkit.processors.table import Csv
 
@@ -16,7 +16,7 @@ __all__ = ["PROCESSORS", "Processors", "processor_named"]
 Processors: TypeAlias = Mapping[str, Callable[[], Processor]]
 """What makes a processor, by its name."""
 
-PROCESSORS: Final[Processors] = MappingProxyType({"csv": Csv, "digest": Digest, "lines": Lines})
+PROCESSORS: Final[Processors] = MappingProxyType({"csv": Csv, "digest": Digest, "lines": LineCounts})
 
 
 def processor_named(name: str, processors: Processors = PROCESSORS) -> Processor:

@@ -135,7 +135,7 @@ class _Column:
 def _numbers(cells: list[bytes]) -> tuple[NDArray[np.float64], int]:
     """Those that are numbers, NaN and infinities among them; and how many are empty. No cell holds a comma."""
     joined = b",".join(cells)
-    if not joined.translate(None, IN_JSON):
+    if joined.strip() and not joined.translate(None, IN_JSON):
         with contextlib.suppress(orjson.JSONDecodeError):  # its numbers are ours, but for `007`, `+1`, `.5` and `1.`
             return np.fromiter(orjson.loads(b"[%b]" % joined), np.float64, len(cells)), 0
     joined = b",%b," % joined

@@ -369,15 +369,15 @@ def _cut_by_leaving(body: Arriving, stream: Stream) -> Iterator[None]:
     try:
         yield
     except asyncio.CancelledError:
-        if not stream.stopping and not body.whole:
-            stream.record.ended(CUT, "upload_cut", None)
-            body.cut()
+        failure = body.cut()
+        if failure is not None and not stream.stopping:
+            stream.record.ended(failure.outcome, failure.code, None)
         raise
     finally:
+        body.cut()
         stream.record.received_bytes = body.received
 
 
-CUT: Final = Outcome("truncated", "upload")
 RESPOND_ASYNC: Final = re.compile(r"(?:^|,)\s*respond-async\s*(?:[,;]|$)", re.IGNORECASE)
 BUSY: Final = Failure(
     Outcome("refused", 503), "too_many_streams", 503, "as many streams are running as are allowed", retry_after_s=1

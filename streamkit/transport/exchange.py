@@ -326,6 +326,7 @@ class Exchange:
                     since_ns = monotonic_ns()
                     await self._flush(write_s)
                     held_ns = monotonic_ns() - since_ns
+                    timings.window_full_ns = self.wire.window_full_ns()
                 if timings.on_sent is not None and size:
                     timings.on_sent(self.wire.sent_ns, size, held_ns)
         self._note_sent(timings)

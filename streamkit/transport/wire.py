@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from time import monotonic_ns
 from typing import Final, Protocol, cast
 
-from streamkit.sockets import unread_bytes
+from streamkit.sockets import unread_bytes, window_full_ns
 from streamkit.transport.receive_times import ReceiveTimes, Stamp, WallClock
 
 __all__ = [
@@ -60,6 +60,8 @@ class Timings:
     the TLS layer, which may hold up to 64 KiB), at some moment within the `sent_error_ns` after it (None: before it,
     by how much is not known); `head_ns`: stamp of the read that completed the final head.
 
+    `window_full_ns`: for how long, up to the last write that had to wait, the server's end of the connection had no
+    room for more (`sockets.window_full_ns`); None where no write had to, or where that is not known.
     `on_sent`, where it is given, is told `(at_ns, size, held_ns)` of each write of the request's body when the kernel
     has it: when, as of `sent_ns`, how many bytes of body (64 KiB at most), and how long the kernel had no room for it.
 
@@ -74,6 +76,7 @@ class Timings:
     sent_ns: int | None = None
     sent_error_ns: int | None = None
     head_ns: int | None = None
+    window_full_ns: int | None = None
     on_sent: Callable[[int, int, int], object] | None = None
 
 
@@ -147,6 +150,10 @@ class Wire:
 
     def unread_bytes(self) -> int | None:
         """Bytes that the kernel holds for us; None where that is not known, and of a closed wire."""
+        raise NotImplementedError
+
+    def window_full_ns(self) -> int | None:
+        """See `streamkit.sockets.window_full_ns`."""
         raise NotImplementedError
 
     def stirred(self) -> bool:
@@ -254,6 +261,9 @@ class ProtocolWire(Wire, asyncio.Protocol):
     def unread_bytes(self) -> int | None:
         return None if self.closed else unread_bytes(self._transport.get_extra_info("socket"))
 
+    def window_full_ns(self) -> int | None:
+        return None if self.closed else window_full_ns(self._transport.get_extra_info("socket"))
+
     def stirred(self) -> bool:
         return self.closed or bool(self._rest) or _readable(self._transport.get_extra_info("socket"))
 
@@ -342,6 +352,9 @@ class StampedWire(Wire):
 
     def unread_bytes(self) -> int | None:
         return None if self.closed else unread_bytes(self._sock)
+
+    def window_full_ns(self) -> int | None:
+        return None if self.closed else window_full_ns(self._sock)
 
     def stirred(self) -> bool:
         return self.closed or _readable(self._sock)

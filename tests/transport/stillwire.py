@@ -54,6 +54,9 @@ class StillWire(Wire):
     def unread_bytes(self) -> int | None:
         return 11
 
+    def window_full_ns(self) -> int | None:
+        return 13
+
     def stirred(self) -> bool:
         return False
 

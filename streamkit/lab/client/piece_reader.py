@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from streamkit.extractor.pieces import ExtractionError, Piece
 from streamkit.lab.client.channels import Channels
-from streamkit.lab.recording.results import is_of_our_relay, told_by
+from streamkit.lab.recording.results import Results
 from streamkit.presets import Answer, Preset, PresetLike, detect, misread
 from streamkit.presets import preset as find_preset
 
@@ -65,13 +65,18 @@ class PieceReader:
         return failure.code if isinstance(failure, ExtractionError) else None
 
     @cached_property
+    def _results(self) -> Results:
+        """By the head, which has come when the first event does."""
+        return Results(self.headers)
+
+    @cached_property
     def _has_results(self) -> bool:
-        """It may have: an answer of our relay, by its head, which has come when the first event does."""
-        return self.name is not None and self.name.startswith(OURS) and is_of_our_relay(self.headers)
+        """It may have: JSON of any shape, which is no preset's business."""
+        return self._results.ours and self.name is not None and self.name.startswith(OURS)
 
     def read(self, event: ServerSentEvent) -> list[tuple[str, str]]:
         """(text, reasoning) of this event, last in the list; before it those of earlier events, if they show now."""
-        if self._guessing and not self._waiting and is_of_our_relay(self.headers):
+        if self._guessing and not self._waiting and self._results.ours:
             self._guessing = False
             self._read_by(OURS)
         if not self._guessing:
@@ -105,9 +110,9 @@ class PieceReader:
         if self.answer is None:
             return "", ""
         if self._has_results and not self.answer.over:
-            told, _ = told_by(event.event, event.data)
-            if told != "other":
-                return self._beside_text(event) if told == "result" else ("", "")
+            told = self._results.told(event.event, event.data)
+            if told.kind != "other":
+                return self._result(told.line) if told.kind == "result" else ("", "")
         had_error = self.error is not None
         pieces = self.answer.read((event,))
         if self.answer.recognised:
@@ -119,12 +124,12 @@ class PieceReader:
         self._note(event, pieces, thought=self.answer.thought)
         return _joined(pieces)
 
-    def _beside_text(self, event: ServerSentEvent) -> tuple[str, str]:
-        """A result: its text is what a client that takes text/plain gets of it, a line."""
+    def _result(self, line: str) -> tuple[str, str]:
+        """Its text is what a client that takes text/plain gets of it."""
         assert self.answer is not None  # noqa: S101  it is asked first
         self.answer.recognised = True
-        self._channels.piece(event.data, "")
-        return f"{event.data}\n", ""
+        self._channels.piece(line, "")
+        return line, ""
 
     def _note(self, event: ServerSentEvent, pieces: list[Piece], *, thought: bool) -> None:
         if pieces:

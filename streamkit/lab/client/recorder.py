@@ -443,6 +443,8 @@ class Recorder:
             self._meta["loop_busy_ns"] = [[at_ns + to_start_ns for at_ns in busy] for busy in lag.busy]
         if self._timings.sent_error_ns is not None:
             self._meta["sent_error_ns"] = self._timings.sent_error_ns
+        if self._timings.window_full_ns is not None:
+            self._meta["window_full_ns"] = self._timings.window_full_ns
         notes = list(dict.fromkeys([*self._decoder.notes(), *self._notes, *self._coding_notes()]))
         return {**self._meta, "framing": self._framing(), "notes": notes}
 

@@ -9,8 +9,8 @@ on for all of them. `plots.outcomes` draws the grid of `endings`: an outcome is 
 that beside what was true.
 
 The doors are the names below. `finding` is the timeline's sentence, the others have their figure's name:
-`gaps_finding`, `journey_finding`, `backlog_finding`, `hops_finding`, `queues_finding`, `policies_finding`. Facts to
-compute with: `policy_facts`, `held`, `after_leaving`, `end_grid`, `goodput`.
+`gaps_finding`, `journey_finding`, `backlog_finding`, `hops_finding`, `queues_finding`, `policies_finding`,
+`upload_finding`. Facts to compute with: `policy_facts`, `held`, `after_leaving`, `end_grid`, `goodput`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from streamkit.lab.findings.policies import PolicyFacts, policies_finding, polic
 from streamkit.lab.findings.queues import queues_finding
 from streamkit.lab.findings.stretches import Held, held
 from streamkit.lab.findings.timeline import finding
+from streamkit.lab.findings.upload import upload_finding
 from streamkit.lab.recording.goodput import goodput
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "policies_finding",
     "policy_facts",
     "queues_finding",
+    "upload_finding",
 ]
 
 

@@ -20,8 +20,9 @@ from streamkit.lab.plots.plot_outcomes import outcomes
 from streamkit.lab.plots.plot_policies import policies
 from streamkit.lab.plots.plot_queues import queues
 from streamkit.lab.plots.plot_timeline import timeline
+from streamkit.lab.plots.plot_upload import upload
 
-__all__ = ["backlog", "gaps", "hops", "journey", "outcomes", "policies", "queues", "timeline"]
+__all__ = ["backlog", "gaps", "hops", "journey", "outcomes", "policies", "queues", "timeline", "upload"]
 
 
 def __dir__() -> list[str]:

@@ -4,6 +4,7 @@ What is what, in every figure:
 
     a staircase                 what has passed one tap; `TAP_STROKES`: upstream blue, relay orange, client green; where
                                 a place has two taps, one is dashed; the upstream's schedule is grey and dotted
+                                of an upload (`UPLOAD_STROKES`): green what was sent, orange what was read of it
     an area                     what a hop held (`HOP_FILLS`, by the tap at which the hop ends), or a queue
                                 (`QUEUE_FILLS`: a family of shades for each stretch, in it a hatch for each queue)
     white, dotted               bytes that the curves know of and no queue had (`REST`)
@@ -75,6 +76,8 @@ __all__ = [
     "TAP_STROKES",
     "TICK_PT",
     "TITLE_PT",
+    "UPLOAD_FILL",
+    "UPLOAD_STROKES",
     "WAIT_FILL",
     "WAIT_HATCH",
     "WAIT_LINE",
@@ -173,6 +176,13 @@ TAP_STROKES: Final[dict[str, Stroke]] = {
     "client.read": Stroke("#009E73", "-"),
     "client.event": Stroke("#00664A", "--"),
 }
+
+# A request's body on its way to the server: the client's green, and the relay's orange.
+UPLOAD_STROKES: Final[dict[str, Stroke]] = {
+    "client.sent": Stroke("#009E73", "-"),
+    "server.read": Stroke("#D55E00", "-"),
+}
+UPLOAD_FILL: Final = Fill("#F8E6BD", "///", "#E9C98F")  # sent, and not read
 
 # What is held on a hop, by the tap at which it ends: pale sisters of the taps, told apart in grey by the hatch alone.
 HOP_FILLS: Final[dict[str, Fill]] = {

@@ -1,90 +1,126 @@
-"""What a route of our relay answers beside text: results, which are JSON values, and progress (`relay/pieces.py`).
+"""What a route of our relay answers beside text: results, which are JSON values, and progress.
 
-On the wire a result is an unnamed event (SSE) or a line (NDJSON) of JSON that is no piece of text, `{"text": …}`; in
-text/plain it is a line. Progress is `event: progress`, or the line `{"progress": {…}}`; text/plain has none.
+As they stand on the wire (`relay/pieces.py`, `relay/delivery/format.py`):
+
+            text/event-stream              application/x-ndjson                       text/plain
+text        {"text": …}                    {"text": …}
+result      any other unnamed event        any line but these; {"value": …} holds     a line
+                                           one that could be taken for one of them
+progress    event: progress                {"progress": {…}}                          nothing, unless asked for
+the end     event: done, event: error      {"done": …}, {"error": …}                  nothing
+
+A line of a stream that can be resumed has its cursor as `id`; behind what was left out stands `dropped`.
 """
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from streamkit.taps import STREAM_ID_HEADER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Mapping
 
     from streamkit.lab.recording.recorded import Recorded
 
-__all__ = ["Told", "is_of_our_relay", "progress_of", "told_by", "values_of"]
+__all__ = ["Results", "Told", "progress_of", "values_of"]
 
-Told: TypeAlias = Literal["result", "progress", "other"]
+Kind: TypeAlias = Literal["result", "progress", "other"]
 """What an event of ours is: `other` are text, ends and errors."""
 
 _TEXT: Final = frozenset({"text", "reasoning", "dropped"})
-_TEXT_BEGINS: Final = '{"text":"'  # nearly all events of an LLM's answer
-_LAST: Final = {"done": {"outcome"}, "error": {"outcome", "code"}}  # the NDJSON line, and what it tells at least
-_OTHER: Final[tuple[Told, Any]] = ("other", None)
+_WRAPPED: Final = (frozenset({"value"}), frozenset({"value", "dropped"}))
+_TEXT_BEGINS: Final = '{"text":"'  # nearly all events of an LLM's answer begin so …
+_TEXT_QUOTES: Final = 4  # … and have no other key
 
 
-def is_of_our_relay(headers: Any) -> bool:
-    """By an answer's headers, with names in lower case: our relay says both in each."""
-    return STREAM_ID_HEADER in headers and "incremental" in headers
+class Told(NamedTuple):
+    """What one event tells, and its value; `line` is what text/plain has of a result."""
+
+    kind: Kind
+    value: Any = None
+    line: str = ""
 
 
-def told_by(event: str, data: str) -> tuple[Told, Any]:
-    """What this event of our relay tells, and its JSON value; None for what is neither result nor progress.
+_OTHER: Final = Told("other")
 
-    >>> from streamkit.lab.recording.results import told_by
-    >>> told_by("message", '{"sum":3}'), told_by("message", '{"text":"hi"}')
-    (('result', {'sum': 3}), ('other', None))
+
+class Results:
+    """Reads the results and the progress of one answer, of which `headers` is the head, with names in lower case.
+
+        >>> from streamkit.lab.recording.results import Results
+        >>> Results({"content-type": "text/event-stream"}).told("message", '{"sum":3}').value
+        {'sum': 3}
+
+    `ours`: it is an answer of our relay, which says so by two headers; of others nothing is known.
     """
-    if event not in ("message", "progress") or data.startswith(_TEXT_BEGINS):
-        return _OTHER
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError):
-        return _OTHER
-    if event == "progress":
-        return "progress", value
-    if not isinstance(value, dict):
-        return "result", value
-    names = value.keys() - {"id"}  # the cursor of a stream that can be resumed
-    if names == {"progress"} and isinstance(value["progress"], dict):
-        return "progress", value["progress"]
-    if "text" in names and names <= _TEXT and isinstance(value["text"], str):
-        return _OTHER
-    last = next(iter(names), "") if len(names) == 1 else ""
-    if last in _LAST and isinstance(value[last], dict) and value[last].keys() >= _LAST[last]:
-        return _OTHER
-    return "result", value
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self.ours = STREAM_ID_HEADER in headers and "incremental" in headers
+        self._cursor = f"{headers.get(STREAM_ID_HEADER, '')}."
+        self._in_lines = "ndjson" in headers.get("content-type", "").lower()
+
+    def told(self, event: str, data: str) -> Told:
+        """What an event of that name and data tells."""
+        if event not in ("message", "progress") or (data.startswith(_TEXT_BEGINS) and data.count('"') == _TEXT_QUOTES):
+            return _OTHER
+        try:
+            value = json.loads(data)
+        except (ValueError, RecursionError):
+            return _OTHER
+        if event == "progress":
+            return Told("progress", value)
+        if not isinstance(value, dict):
+            return Told("result", value, f"{data}\n")
+        return self._of_line(value, data) if self._in_lines else self._of_event(value, data)
+
+    def _of_event(self, value: dict[str, Any], data: str) -> Told:
+        if value.keys() <= _TEXT and isinstance(value.get("text"), str):
+            return _OTHER
+        if value.keys() == _WRAPPED[1]:
+            return _unwrapped(value["value"])
+        return Told("result", value, f"{data}\n")
+
+    def _of_line(self, value: dict[str, Any], data: str) -> Told:
+        if str(value.get("id", "")).startswith(self._cursor) and len(self._cursor) > 1:
+            del value["id"]
+            data = ""
+        if not value.keys().isdisjoint(("text", "done", "error")):
+            return _OTHER
+        if "progress" in value:
+            return Told("progress", value["progress"])
+        if value.keys() in _WRAPPED:
+            return _unwrapped(value["value"])
+        return Told("result", value, f"{data}\n") if data else _unwrapped(value)
 
 
 def values_of(recording: Recorded) -> list[Any]:
     """See `Recorded.values`."""
-    if not is_of_our_relay(recording.headers):
-        return []
-    if recording.content_type is not None and recording.content_type.lower().startswith("text/plain"):
-        return list(_lines(recording.text))
-    return [value for told, value in _told(recording) if told == "result"]
+    content_type = recording.headers.get("content-type", "")
+    if not content_type.lower().startswith("text/plain"):
+        return [told.value for told in _told(recording) if told.kind == "result"]
+    lines = recording.text.split("\n") if Results(recording.headers).ours else []
+    values = [_value(line) for line in lines if line.startswith(("{", "["))]  # other JSON may as well be text
+    return [value for value in values if value is not None]
 
 
 def progress_of(recording: Recorded) -> list[dict[str, Any]]:
     """See `Recorded.progress`."""
-    if not is_of_our_relay(recording.headers):
-        return []
-    return [value for told, value in _told(recording) if told == "progress" and isinstance(value, dict)]
+    return [told.value for told in _told(recording) if told.kind == "progress" and isinstance(told.value, dict)]
 
 
-def _told(recording: Recorded) -> Iterator[tuple[Told, Any]]:
-    return map(told_by, recording.events.event, recording.events.data)
+def _told(recording: Recorded) -> list[Told]:
+    results, events = Results(recording.headers), recording.events
+    return list(map(results.told, events.event, events.data)) if results.ours else []
 
 
-def _lines(text: str) -> Iterator[Any]:
-    """The lines that are JSON objects or lists: what else is JSON may as well be text."""
-    for line in text.split("\n"):
-        if line.startswith(("{", "[")):
-            try:
-                yield json.loads(line)
-            except (ValueError, RecursionError):
-                continue
+def _unwrapped(value: Any) -> Told:
+    return Told("result", value, f"{json.dumps(value, ensure_ascii=False, separators=(',', ':'))}\n")
+
+
+def _value(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None

@@ -292,7 +292,8 @@ class StrictHttp(Http):
 
     def _check_size(self, more: int) -> None:
         if self.request_bytes + more > self.request_max_size:
-            raise Failed.of_request(413, "body_too_large", f"send at most {self.request_max_size} bytes")
+            code = "too_large" if self._uploads else "body_too_large"
+            raise Failed.of_request(413, code, f"send at most {self.request_max_size} bytes")
 
     def _read_no_more(self) -> None:
         """Nothing behind this point may be taken for a request."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -17,7 +17,10 @@ from streamkit.lab.experiments.silences import LENGTHS, RELAYS
 from streamkit.lab.experiments.timeouts import PLACES, SilenceCell, TimeoutMap
 from streamkit.lab.findings.endings import EndGrid, Ending, EndKind, end_grid, endings_of
 from streamkit.lab.recording.recording import Recording
+from streamkit.lab.recording.sends import Sends
 from streamkit.outcome import Outcome
+from streamkit.taps import Tap
+from streamkit.taps.gauges import Gauge
 from tests.policy_model import FOUR, REFUSED, under, untold, without_taps
 from tests.queue_chain import QUEUES, queue_case
 from tests.ways import DUE, FIVES, HALTED, MS, later, quick, slow_reader, way
@@ -206,6 +209,65 @@ ENDINGS: dict[str, Any] = {
     "strip": {f"{fault} / {relay}": one for fault, row in FAULTS.items() for relay, one in row.items()},
     "one recording": got(WHOLE, "complete"),
 }
+# --- Uploads ----------------------------------------------------------------------------------------------------------
+
+
+def sent(
+    gap: float = 10,
+    held: float = 0,
+    count: int = 40,
+    *,
+    read_after: float | None = None,
+    window: float | None = None,
+    unread: int | None = None,
+    whole: bool = True,
+    outcome: str = "complete",
+    results: int = 8,
+) -> Recording:
+    """`count` writes of 100 kB, one each `gap` + `held` ms, of which the kernel had no room for `held`; read by the
+    server so many ms later, for `window` ms of it because it did not before; `unread` bytes of the answer wait.
+    """
+    at = [round((gap + held) * MS * (i + 1)) for i in range(count)]
+    taps = (
+        {}
+        if read_after is None
+        else {
+            "server.read": Tap(
+                [t + round(read_after * MS) for t in at], [0] * count, [100_000 * (i + 1) for i in range(count)]
+            )
+        }
+    )
+    gauges = {} if unread is None else {"client.unread": Gauge(at, [unread] * count)}
+    end = at[-1] + round(((read_after or 0) + 5) * MS)
+    came = [round(end * (i + 1) / (results + 1)) for i in range(results)]
+    return replace(
+        Recording.from_pieces([(t, "{}") for t in came]),
+        sends=Sends(at, [100_000] * count, [round(held * MS)] * count),
+        connected_ns=0,
+        sent_ns=at[-1] if whole else None,
+        head_ns=MS,
+        ended_ns=end,
+        outcome=Outcome.parse(outcome),
+        taps=taps,
+        gauges=gauges,
+        meta={} if window is None else {"window_full_ns": round(window * MS)},
+    )
+
+
+UPLOADS: dict[str, Recording] = {
+    "iterator": sent(20, 1, read_after=2),
+    "server": sent(1, 30, read_after=900, window=1100),
+    "network": sent(1, 30, read_after=300, window=10),
+    "way": sent(1, 30),
+    "client": sent(1, 30, read_after=400, window=1200, unread=60_000),
+    "nobody": sent(0.1, read_after=0.2, window=0),
+    "refused": sent(1, whole=False, outcome="refused(413)", results=0),
+    "cut": sent(20, whole=False, read_after=300, outcome="truncated"),
+    "small": sent(count=1),
+    "long": sent(200, 900, count=300, read_after=3000),
+    "no upload": made(),
+    "nothing": Recording(),
+}
 # --- The figures ------------------------------------------------------------------------------------------------------
 
 
@@ -270,6 +332,15 @@ FIGURES = {
         worst=["four", "long names"],
         others=["two", "refused", "one"],
         all_words=True,
+    ),
+    "upload": Figure(
+        draw=plots.upload,
+        finding=findings.upload_finding,
+        cases=list(UPLOADS),
+        case=UPLOADS.__getitem__,
+        sizes=[(4, 3), (12, 7)],
+        worst=["server"],
+        others=[name for name in UPLOADS if name != "server"],
     ),
     "outcomes": Figure(
         draw=plots.outcomes,
