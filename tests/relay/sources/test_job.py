@@ -413,11 +413,15 @@ def test_to_close_stops_all_that_works_and_leaves_no_process() -> None:
     async def check(jobs: Jobs) -> None:
         pieces = job(jobs, "in_c", {}, Into())
         pid = (await first_value(pieces))["pid"]
+        waiting = Client()
+        queued = asyncio.ensure_future(waiting.read(job(jobs, "in_c", {}, waiting.into)))
+        await until(lambda: waiting.pieces)
         await jobs.close()
         assert not is_alive(pid)
         failure = await Client().read(pieces)
         assert failure is not None
         assert failure.code == "shutting_down"
+        assert await queued == failure
         with pytest.raises(Failed):
             jobs.begin()
 
