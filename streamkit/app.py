@@ -68,7 +68,7 @@ def create_blueprint(
     Takes what `create_app` takes. Sanic's timers of the app stay as they are for its other routes.
     """
     added = {**shipped(os.environ.get("STREAMKIT_WITH", "") if uses is None else uses), **_as_routes(routes or {})}
-    kept = Relay(routes=added.values() if added else None, **relay)
+    kept = Relay(routes=added.values() if added or routes is not None else None, **relay)
     blueprint = Blueprint(name)
     _run_with(blueprint, kept)
     if kept.upstream is not None:
