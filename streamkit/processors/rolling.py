@@ -10,7 +10,7 @@ Of each column the latest values stand in an array, up to 10,000 of them: as lon
 is computed from them when it is asked for, quantiles as numpy's `linear` method has them. Of a larger window the older
 values are summarised in blocks, each a 32nd of the window wide and a `Statistics`: mean, variance, minimum and maximum
 are exact still, quantiles are those of t-digests, and a window ends with a block: it holds up to a 32nd less than it
-says, never more. So memory is bounded for any rate and any window: 500 kB a column at most.
+says, never more. So memory is bounded for any rate and any window: 430 kB a column at most.
 
 Weights that fade are exp(-age / time constant). Values older than five time constants, which have 0.7 % of the weight,
 are left out, and all that stands in a block has one weight.
@@ -37,6 +37,7 @@ __all__ = ["EXACT", "Rolling", "Window"]
 
 EXACT: Final = 10_000
 """Values of a column that are kept as they are."""
+AT_ONCE: Final = EXACT // 4
 BLOCKS: Final = 32
 LIFE: Final = 5.0
 """After so many time constants a fading value is left out."""
@@ -142,7 +143,7 @@ class _Series:
         self._first_s = math.nan  # when the very first came
 
     def add(self, values: _Floats, at_s: float) -> None:
-        for some in np.split(values, range(EXACT, values.size, EXACT)):
+        for some in np.split(values, range(AT_ONCE, values.size, AT_ONCE)):
             if not self.total and some.size:
                 self._first_s = at_s
             self._make_room(some.size)
@@ -160,8 +161,8 @@ class _Series:
         if self._start + needed <= self._latest.shape[1]:
             return
         held = self._latest[:, self._start : self._start + self._size]
-        if 2 * needed > self._latest.shape[1]:
-            self._latest = np.empty((2, 2 * needed))
+        if 5 * needed > 4 * self._latest.shape[1]:  # else those that are held take each other's place too often
+            self._latest = np.empty((2, 3 * needed // 2))
         self._latest[:, : self._size] = held.copy()
         self._start = 0
 

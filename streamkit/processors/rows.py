@@ -61,7 +61,7 @@ class RowReader:
     of the first 20 bad ones where they stand and why, `bad`.
 
     The first row names the columns, without white space around a name: one that is empty becomes `column_3`, one that
-    comes again `name_2`. LineCounts end with LF, CRLF or CR; empty ones are no rows; a byte order mark at the beginning is
+    comes again `name_2`. Lines end with LF, CRLF or CR; empty ones are no rows; a byte order mark at the beginning is
     none of the first name. A row is bad, and none of its cells is given, if it has another number of cells than there
     are names, a NUL byte, bytes that are no UTF-8, more than 1 MiB, a quote that is not closed, or one anywhere but
     around a cell (RFC 4180 section 2.5). `line` counts lines from 1, those within quotes too, and `byte` from 0.

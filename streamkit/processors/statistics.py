@@ -51,9 +51,11 @@ class Statistics:
         array = np.asarray(values, dtype=np.float64)
         if not array.size:
             return
-        mean = float(array.mean())
+        with np.errstate(over="ignore", invalid="ignore"):  # a mean beyond a double is infinite, or NaN
+            mean = float(array.mean())
+            square = float(np.square(array - mean).sum())
         self._digest.batch_update(array)  # type: ignore[arg-type]  # an array is faster, and no Sequence
-        self._combine(array.size, mean, float(np.square(array - mean).sum()), float(array.min()), float(array.max()))
+        self._combine(array.size, mean, square, float(array.min()), float(array.max()))
 
     def merge(self, other: Statistics) -> None:
         """All that was added to the other one too."""

@@ -32,8 +32,9 @@ Closing     `aclose()`, or the cancellation of the task that iterates, ends it a
 Deadlines   They are not the source's business, but for those that nobody else can see, such as how long connecting
             takes: whoever runs it cancels it.
 States      Pieces that tell how something stands (`streamkit.relay.pieces`: Snapshot, Progress), in a list of their
-            own, are always taken once the stream has begun: who cannot take one yet gets a newer one in its place. So
-            a source that must not wait, as it reads what its own client sends, offers such pieces and nothing else.
+            own, make nobody wait: who cannot take one yet gets a newer one in its place. One that is refused (nothing
+            has begun yet, a log is full) need not be yielded. So a source that must not wait, as it reads what its own
+            client sends, offers such pieces and yields nothing but the first and the last.
 Taps        `into.taps` is None or takes a step at `relay.read` and `relay.event` for each read that brought text.
 Queues      `into.opened` is told what waits to be read, as soon as there is something that can tell.
 Reason      `into.finished` is told why the source ended, in its provider's own word, where it gives one: a short,

@@ -23,7 +23,7 @@ from streamkit.relay.failure import Failed
 from streamkit.relay.pieces import Snapshot
 from streamkit.relay.sources.source import Arriving, Into, Pieces
 
-__all__ = ["processor", "upload"]
+__all__ = ["EVERY_S", "processor", "upload"]
 
 EVERY_S: Final = 0.25
 SLICE_BYTES: Final = 1 << 15
