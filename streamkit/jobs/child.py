@@ -25,6 +25,8 @@ def main() -> None:
     _die_with_parent()
     with socket.socket(fileno=int(sys.argv[1])) as connection, connection.makefile("rwb") as stream:
         os.set_inheritable(connection.fileno(), False)
+        os.register_at_fork(after_in_child=stream.close)  # the end of the socket has to be ours
+        os.register_at_fork(after_in_child=connection.close)
         sys.path[:] = pickle.load(stream)  # noqa: S301  # from our parent
         while True:
             try:

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias, get_args
 
 import orjson
 
-__all__ = ["GO", "MAX_LINE_BYTES", "Kind", "Message", "MessageParser", "encode_message"]
+__all__ = ["ENDS", "GO", "MAX_LINE_BYTES", "Kind", "Message", "MessageParser", "encode_message"]
 
 MAX_LINE_BYTES: Final = 1 << 20
 """One message as a line; a result that is larger is to be told in parts."""
@@ -23,6 +23,8 @@ GO: Final = b"+"
 """Somebody waits for what the job will say."""
 
 Kind: TypeAlias = Literal["progress", "result", "returned", "raised"]
+ENDS: Final = frozenset({"returned", "raised"})
+"""Nothing is said behind them."""
 _KINDS: Final = frozenset(get_args(Kind))
 
 

@@ -179,8 +179,8 @@ class _Process:
             except OSError:
                 ours.close()
                 raise
+        self._socket = ours
         self._stream = ours.makefile("rwb")
-        ours.close()  # the stream keeps it
         self._send(sys.path)
 
     def ask(self, order: bytes) -> tuple[bool, Any] | None:
@@ -198,8 +198,13 @@ class _Process:
             self._stream.flush()
 
     def has_ended(self) -> bool:
-        """It died while it waited, of a lack of memory perhaps; its number is still its own."""
-        return os.waitid(os.P_PID, self._popen.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        """It died while it waited, of a lack of memory perhaps: it says nothing unasked, but then its socket ends."""
+        try:
+            return not self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
     def kill(self) -> None:
         """With all it has started. From any thread, as long as nobody has waited for it."""
@@ -210,8 +215,8 @@ class _Process:
         """Kill it, and wait until it has ended; how it ended."""
         self.kill()
         code = self._popen.wait()
-        for stream in (self._stream, self._popen.stdin):
+        for end in (self._stream, self._socket, self._popen.stdin):
             with suppress(OSError):  # what was not sent will not be
-                if stream is not None:
-                    stream.close()
+                if end is not None:
+                    end.close()
         return code

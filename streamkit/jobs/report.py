@@ -16,7 +16,7 @@ from numbers import Real
 from pathlib import Path
 from typing import Any, Final
 
-from streamkit.jobs.messages import Kind, encode_message
+from streamkit.jobs.messages import ENDS, Kind, encode_message
 
 __all__ = ["FINAL", "PROGRESS_EVERY_S", "JobCancelled", "Report"]
 
@@ -103,9 +103,10 @@ class Report:
     def _tell(self, kind: Kind, data: dict[str, Any]) -> None:
         line = encode_message(kind, data)
         with self._telling:
-            if kind != "result":  # it is the end
+            if kind in ENDS:
                 self._tell_latest()
             self._send(line)
+            self._left = kind in ENDS  # for a thread of the job's that goes on
 
     def _tell_latest(self) -> None:
         latest = self._latest
@@ -114,6 +115,8 @@ class Report:
             self._told, self._told_at = latest, time.monotonic()
 
     def _send(self, line: bytes) -> None:
+        if self._left:
+            raise JobCancelled
         try:
             self._connection.sendall(line)
         except OSError:

@@ -30,7 +30,7 @@ PI_BATCH: Final = 1 << 18
 def pi(report: Report, samples: Annotated[int, Bounds(1, 10**12)], seed: Seed = 0) -> dict[str, Any]:
     """π by Monte Carlo: the share of random points in a square that lie in its circle, and how wrong that may be.
 
-    Results, 20 on the way: `pi`, its standard `error`, which shrinks as 1/√n (of a binomial share, with two points
+    Results, 20 on the way: `pi`, its `standard_error`, which shrinks as 1/√n (of a binomial share, with two points
     added, one inside and one outside, so that a few points of one kind do not look certain), and `samples` so far.
     """
     import numpy as np
@@ -50,7 +50,11 @@ def pi(report: Report, samples: Annotated[int, Bounds(1, 10**12)], seed: Seed = 
 
 def _estimate(inside: int, samples: int) -> dict[str, Any]:
     share = (inside + 1) / (samples + 2)
-    return {"pi": 4 * inside / samples, "error": 4 * (share * (1 - share) / samples) ** 0.5, "samples": samples}
+    return {
+        "pi": 4 * inside / samples,
+        "standard_error": 4 * (share * (1 - share) / samples) ** 0.5,
+        "samples": samples,
+    }
 
 
 # -- a fit -------------------------------------------------------------------------------------------------------------

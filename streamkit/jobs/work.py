@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from contextlib import closing, suppress
 from typing import Any
+from weakref import WeakSet
 
 from streamkit.jobs.messages import GO
 from streamkit.jobs.registry import function_at
 from streamkit.jobs.report import JobCancelled, Report
 
 __all__ = ["work"]
+
+_connections: WeakSet[socket.socket] = WeakSet()
+
+
+def _leave_to_parent() -> None:
+    """In a process that a job has forked: the end of its connection is to be the job's, whoever outlives it."""
+    for connection in list(_connections):
+        connection.close()
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 def work(address: str, token: str, path: str, arguments: dict[str, Any]) -> None:
@@ -19,6 +32,7 @@ def work(address: str, token: str, path: str, arguments: dict[str, Any]) -> None
     Raises OSError where nobody listens.
     """
     with socket.socket(socket.AF_UNIX) as connection:
+        _connections.add(connection)
         connection.connect(address)
         connection.sendall(token.encode() + b"\n")
         if _is_awaited(connection):

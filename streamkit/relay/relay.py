@@ -23,7 +23,7 @@ from streamkit.presets import preset as find_preset
 from streamkit.relay.delivery.answer import problem, refusal
 from streamkit.relay.delivery.deliver import Delivery, Ended, refused
 from streamkit.relay.delivery.policy import Policy
-from streamkit.relay.failure import SHUT_DOWN, Failed, Failure
+from streamkit.relay.failure import SHUT_DOWN, Failed, Failure, internal
 from streamkit.relay.log import StreamRecord
 from streamkit.relay.replay.memory import MemoryStore
 from streamkit.relay.replay.redis import RedisStore
@@ -246,6 +246,10 @@ class Relay:
             if not stream.is_told_to_stop():
                 raise
             return refused(SHUT_DOWN, stream)
+        except SanicException:
+            raise
+        except Exception as error:  # noqa: BLE001  # a bug in what asks: it is logged, and the client is told no more
+            return refused(internal(error), stream)
 
     async def _posted(self, path: str, route: Route, request: Request, stream: Stream) -> Ended:
         resumable = self.resumable

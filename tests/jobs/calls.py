@@ -49,6 +49,15 @@ def starts_another(path: str) -> None:
         time.sleep(60)
 
 
+def forks_and_dies(path: str) -> None:
+    """What it has forked would go on for long, with all that it had open."""
+    if (pid := os.fork()) == 0:
+        time.sleep(60)
+    with open(path, "w", encoding="utf-8") as file:  # noqa: PTH123
+        file.write(str(pid))
+    os._exit(7)
+
+
 # -- jobs -------------------------------------------------------------------------------------------------------------
 
 
@@ -74,6 +83,13 @@ def results(report: Report, count: int, size: int = 0) -> dict[str, Any]:
 def dies(report: Report) -> None:
     """Tells something, and is no more."""
     report.result({"pid": os.getpid()})
+    os._exit(7)
+
+
+def forks_and_dies_as_a_job(_: Report) -> None:
+    """As `forks_and_dies` does."""
+    if os.fork() == 0:
+        time.sleep(60)
     os._exit(7)
 
 

@@ -101,6 +101,15 @@ def test_what_a_call_has_started_ends_with_it(processes: Processes, tmp_path: Pa
     assert eventually(lambda: not is_alive(pid))
 
 
+def test_a_call_whose_process_dies_is_lost_also_where_what_it_has_forked_lives_on(
+    processes: Processes, tmp_path: Path
+) -> None:
+    with pytest.raises(ProcessLost, match="it ended with 7"):
+        processes.submit(calls.forks_and_dies, str(tmp_path / "pid")).result(WAIT_S)
+    pid = number_in(tmp_path / "pid")
+    assert eventually(lambda: not is_alive(pid))
+
+
 def test_ctrl_c_is_not_for_it(processes: Processes) -> None:
     pid = processes.submit(calls.pid).result(WAIT_S)
     assert os.getpgid(pid) == pid

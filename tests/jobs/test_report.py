@@ -116,6 +116,19 @@ def test_when_nobody_listens_the_next_report_ends_the_job() -> None:
         report.progress(1)
 
 
+def test_nothing_is_told_behind_the_end_by_whichever_thread_of_the_job() -> None:
+    hearing = Heard()
+    hearing.report.progress(1)
+    hearing.report.progress(2)
+    hearing.report.returned({})
+    with pytest.raises(JobCancelled):
+        hearing.report.result({})
+    with pytest.raises(JobCancelled):
+        hearing.report.progress(3)
+    time.sleep(2 * PROGRESS_EVERY_S)
+    assert hearing.messages()[-1] == ("returned", {})
+
+
 def flood(report: Report) -> None:
     """Progress for five seconds, with a handler as people write them."""
     until = time.monotonic() + 5

@@ -154,6 +154,15 @@ def make(watched: Watched, kind: type[Sanic[Any, Any]]) -> Sanic[Any, Any]:
         finally:
             request.app.add_task(read_it(body))
 
+    @app.post("/plain", stream=True)
+    async def plain(request: Request) -> None:
+        """Read as Sanic has it, beside an answer."""
+        response = await request.respond()
+        await response.send("begin")
+        stream: Any = request.stream
+        async for part in stream:
+            watched.parts.append(part)
+
     @app.post("/deaf", stream=True)
     async def deaf(request: Request) -> HTTPResponse:
         with opened(request):
@@ -281,6 +290,23 @@ def test_however_it_is_cut_into_reads_each_byte_comes_once(framing: str, server:
         answer = until(client, b"next")
     assert answer.count(b"HTTP/1.1 200") == 2, "what is behind the body is the next request"
     assert b"".join(watched.parts) == 10 * BLOCK
+
+
+def test_who_listens_to_sanics_signal_of_reads_hears_each(watched: Watched) -> None:
+    heard: list[bytes] = []
+
+    def listening() -> Sanic[Any, Any]:
+        app = make(watched, RelayApp)
+
+        @app.signal("http.lifecycle.read_body")
+        async def hear(body: bytes) -> None:
+            heard.append(body)
+
+        return app
+
+    with leaves_nothing(), serve(listening) as server:
+        assert told(exchange(server.url, FRAMINGS["a length"]))[0] == 200
+    assert heard == watched.parts
 
 
 def test_tiny_chunks_that_came_together_are_one_part(server: Server, watched: Watched) -> None:
@@ -494,6 +520,17 @@ def test_who_leaves_in_mid_body_cuts_it_for_whoever_reads_it_and_nothing_is_left
             assert watched.ends == (["truncated upload_cut"] if path == "/other" else []), case
             if path == "/other":
                 assert watched.received[-1] == 99, case
+
+
+@pytest.mark.parametrize("how", ["FIN", "RST", "half-close"])
+def test_who_leaves_a_route_that_reads_by_itself_leaves_nothing_behind_either(
+    how: str, server: Server, watched: Watched
+) -> None:
+    with connected(server.url) as client:
+        client.sendall(head("/plain", "Content-Length: 1000") + b"a" * 99)
+        assert eventually(lambda: b"".join(watched.parts) == b"a" * 99)
+        leave(client, how)
+        assert eventually(lambda: not watched.connections())
 
 
 HALF = BLOCK[: 1 << 14]

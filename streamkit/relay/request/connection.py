@@ -62,6 +62,7 @@ from sanic.http.http1 import HTTP_CONTINUE
 from sanic.server.protocols.http_protocol import HttpProtocol
 
 from streamkit.errors import ServerError
+from streamkit.inside_sanic import READ_SIGNALS, is_listened_to
 from streamkit.relay.failure import Failed
 from streamkit.relay.request.head import MAX_HEAD_BYTES, Head, HeadScan, check_head, check_raw_head, chunk_size
 
@@ -191,7 +192,7 @@ class StrictHttp(Http):
         except Failed:
             self._read_no_more()
             raise
-        if data:
+        if data and is_listened_to(self.protocol.app, READ_SIGNALS):  # it is not dispatched otherwise, and may not be
             await self.dispatch("http.lifecycle.read_body", inline=True, context={"body": data})
         return data or None
 

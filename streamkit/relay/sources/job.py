@@ -1,7 +1,7 @@
 """A computation as a source (see `streamkit.relay.sources.source`): queued, at work elsewhere, told as it goes on.
 
 name, arguments ──check──▶ place in the queue ──turn──▶ executor: work
-                                                        work ──messages──▶ Line ──pieces──▶ into.offer, or else yielded
+                                                        work ──▶ Intake ──pieces──▶ into.offer, or else yielded
 
 What is read of the job is what the client takes: a result that is yielded waits for it, and then the job waits.
 
@@ -28,7 +28,7 @@ from typing import Any, Final, Self
 from streamkit.errors import BadArguments, UnknownJob
 from streamkit.extractor.pieces import Piece
 from streamkit.jobs.intake import Intake
-from streamkit.jobs.messages import Message
+from streamkit.jobs.messages import ENDS, Message
 from streamkit.jobs.processes import Processes
 from streamkit.jobs.registry import Job, JobFunction, Registry
 from streamkit.jobs.report import FINAL
@@ -191,9 +191,11 @@ class _Place:
         jobs.places.add(self)
 
     async def turn(self) -> None:
-        """Until it may work."""
+        """Until it may work. Raises Failed when nobody may any more."""
         await self._jobs.turns.acquire()
         self._has_turn = True
+        if self._jobs.closed:
+            raise Failed(SHUT_DOWN)
 
     def start(self, known: Job, arguments: dict[str, Any]) -> _Working:
         """Give it to an executor. Raises Failed when that takes none."""
@@ -246,7 +248,7 @@ class _Working:
         why = "it said what is no message"
         with suppress(ValueError):
             if coming is not None and (messages := await coming.read()):
-                self.has_ended = messages[-1].kind in ("returned", "raised")
+                self.has_ended = messages[-1].kind in ENDS
                 return messages
             why = ""
         raise Failed(await self._failure(why))

@@ -28,6 +28,7 @@ from tests.jobs.hearing import is_alive
 WAIT_S = 20.0
 GONE_S = 1.0
 OWN = {name: getattr(calls, name) for name in ("in_c", "results", "dies", "leaves", "waits", "garbles", "goes_back")}
+OWN["forks"] = calls.forks_and_dies_as_a_job
 
 
 class Client:
@@ -154,7 +155,7 @@ def test_a_job_whose_client_is_slow_waits_and_loses_nothing() -> None:
 @pytest.mark.parametrize(
     ("name", "arguments", "code", "said"),
     [
-        ("pie", {}, "unknown_job", "there are dies, fails, fit, garbles, goes_back, in_c"),
+        ("pie", {}, "unknown_job", "there are dies, fails, fit, forks, garbles, goes_back, in_c"),
         (None, {}, "unknown_job", "there are"),
         ("pi", {}, "bad_arguments", "expected samples; pi takes samples (an integer"),
         ("pi", {"samples": 0}, "bad_arguments", "expected samples as an integer from 1"),
@@ -359,6 +360,7 @@ def test_in_processes_its_end_however_it_comes_leaves_a_whole_pool() -> None:
         await leaving(jobs)
         await killed(jobs)
         await dying(jobs)
+        await forking(jobs)
         await late(jobs)
         client = Client()
         assert await client.read(job(jobs, "results", {"count": 1}, client.into)) is None
@@ -389,6 +391,11 @@ def test_in_processes_its_end_however_it_comes_leaves_a_whole_pool() -> None:
         assert (failure.code, failure.why) == ("worker_lost", "ProcessLost: it ended with 7")
         assert len(client.values) == 1
 
+    async def forking(jobs: Jobs) -> None:
+        failure = await Client().read(job(jobs, "forks", {}, Into()))
+        assert failure is not None
+        assert (failure.code, failure.why) == ("worker_lost", "ProcessLost: it ended with 7")
+
     async def late(jobs: Jobs) -> None:
         jobs.job_s = 0.3
         client = Client()
@@ -406,11 +413,15 @@ def test_to_close_stops_all_that_works_and_leaves_no_process() -> None:
     async def check(jobs: Jobs) -> None:
         pieces = job(jobs, "in_c", {}, Into())
         pid = (await first_value(pieces))["pid"]
+        waiting = Client()
+        queued = asyncio.ensure_future(waiting.read(job(jobs, "in_c", {}, waiting.into)))
+        await until(lambda: waiting.pieces)
         await jobs.close()
         assert not is_alive(pid)
         failure = await Client().read(pieces)
         assert failure is not None
         assert failure.code == "shutting_down"
+        assert await queued == failure
         with pytest.raises(Failed):
             jobs.begin()
 
