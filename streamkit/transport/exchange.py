@@ -56,6 +56,9 @@ CONTINUE_S: Final = 1.0
 
 READ_AHEAD_BYTES: Final = 65_536
 """How much of an answer is read before somebody takes it, by default; reading goes on at a quarter of it."""
+SEND_TURN_NS: Final = 1_000_000
+"""How long a request is sent in one turn of the loop, where neither the kernel nor who makes it has to be waited for:
+what comes meanwhile waits for that."""
 PART_BYTES: Final = 256
 """What a pending part costs beside its bytes (tuples, numbers, headers of objects): many small ones are not free."""
 
@@ -319,8 +322,12 @@ class Exchange:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CONTINUE_S):
                     await self._wanted.wait()
+        turn_ns = monotonic_ns()
         async with contextlib.aclosing(request.parts()) as parts:
             async for data, size in parts:
+                if monotonic_ns() - turn_ns > SEND_TURN_NS:
+                    await asyncio.sleep(0)
+                    turn_ns = monotonic_ns()
                 held_ns = 0
                 if not self.wire.write(data):
                     since_ns = monotonic_ns()
