@@ -235,8 +235,8 @@ class RowReader:
     def _wrong(self, until: int, *, final: bool) -> str:
         """Of a row that `_whole` leaves: what is wrong with it; nothing if more bytes may end it."""
         data, at = self._data, self._at
-        found = ROW.match(data, at, until)
-        stop = found.end() if found else at
+        found = ROW.match(data, at, until) if data.find(b'"', at, until) >= 0 else None
+        stop = found.end() if found else until
         opened = stop < until and data[stop] == QUOTE and (stop == at or data[stop - 1] == COMMA)
         if (until if opened else stop) - at > MAX_ROW_BYTES:
             return f"more than {MAX_ROW_BYTES} bytes"
