@@ -222,10 +222,8 @@ class RowReader:
         array = np.frombuffer(plain, np.uint8)
         ends = np.flatnonzero(array == LF)
         empty = np.diff(ends, prepend=-1) == 1
-        nul, foreign = np.zeros((2, len(ends)), np.bool_)
-        nul[np.searchsorted(ends, np.flatnonzero(array == NUL))] = True
-        if not _is_utf8(plain):
-            foreign[:] = [not _is_utf8(line) for line in plain[:-1].split(b"\n")]
+        nul = _lines_with(array == NUL, ends)
+        foreign = np.zeros_like(nul) if _is_utf8(plain) else _lines_with_foreign(plain)
         bad = (nul | foreign | (cells != len(self.names))) & ~empty
         numbers = np.flatnonzero(bad)
         self.bad_rows += len(numbers)
@@ -287,6 +285,20 @@ def _starts(block: bytes, numbers: NDArray[np.int64]) -> Iterator[tuple[int, int
     if wanted:
         rows = islice(ROW_AND_END.finditer(block), max(wanted) + 1)
         yield from ((number, row.start()) for number, row in enumerate(rows) if number in wanted)
+
+
+def _lines_with(found: NDArray[np.bool_], ends: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of the lines with these ends hold any of what was found."""
+    lines = np.zeros(len(ends), np.bool_)
+    lines[np.searchsorted(ends, np.flatnonzero(found))] = True
+    return lines
+
+
+def _lines_with_foreign(plain: bytes) -> NDArray[np.bool_]:
+    """Which lines are not UTF-8. Decoded, each byte that is none of it is a lone surrogate, and nothing else is one."""
+    text = plain.decode(errors="surrogateescape")
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+    return _lines_with((codes >= 0xDC80) & (codes <= 0xDCFF), np.flatnonzero(codes == LF))
 
 
 def _is_utf8(data: bytes) -> bool:
