@@ -22,8 +22,10 @@ from streamkit._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from streamkit import errors as errors
+    from streamkit import shipped as shipped
     from streamkit.app import create_app as create_app
     from streamkit.app import create_blueprint as create_blueprint
+    from streamkit.app import source as source
     from streamkit.extractor import JSON as JSON
     from streamkit.extractor import Extractor as Extractor
     from streamkit.lab import experiments as experiments
@@ -54,11 +56,16 @@ if TYPE_CHECKING:
     from streamkit.presets import detect as detect
     from streamkit.presets import preset as preset
     from streamkit.relay.delivery.policy import Policy as Policy
+    from streamkit.relay.failure import Failed as Failed
+    from streamkit.relay.pieces import Progress as Progress
+    from streamkit.relay.pieces import Snapshot as Snapshot
+    from streamkit.relay.pieces import Value as Value
+    from streamkit.relay.sources.feed import create_feed as create_feed
     from streamkit.serving.server import serve as serve
     from streamkit.serving.server import servers as servers
 
 _NAMES = {
-    "app": ("create_app", "create_blueprint"),
+    "app": ("create_app", "create_blueprint", "source"),
     "extractor": ("JSON", "Extractor"),
     "lab.client.calibrate": ("calibrate",),
     "lab.client.kept": ("last_recording",),
@@ -73,6 +80,9 @@ _NAMES = {
     "parser": ("NDJSONParser", "SSEParser", "ServerSentEvent", "encode_event"),
     "presets": ("EndMark", "ErrorMark", "Preset", "detect", "preset"),
     "relay.delivery.policy": ("Policy",),
+    "relay.failure": ("Failed",),
+    "relay.pieces": ("Progress", "Snapshot", "Value"),
+    "relay.sources.feed": ("create_feed",),
     "serving.server": ("serve", "servers"),
 }
 _MODULES = {
@@ -83,6 +93,7 @@ _MODULES = {
     "metrics": "lab.metrics",
     "net": "lab.net",
     "plots": "lab.plots",
+    "shipped": "shipped",
 }
 _MOVED = {
     "extractor": ("End", "ExtractionError", "Piece", "ProviderError"),

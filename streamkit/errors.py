@@ -6,6 +6,8 @@ thrown out of a stream. The one wire error that does raise, `LimitExceeded`, say
     StreamkitError
      ├── PathSyntaxError       (ValueError)  a path or a condition that does not compile
      ├── UnknownPreset         (LookupError) no preset of that name
+     ├── UnknownJob            (LookupError) no job of that name
+     ├── BadArguments          (ValueError)  a job does not take these arguments
      ├── EncodeError           (ValueError)  an event that the SSE grammar cannot carry
      ├── LimitExceeded                       a line or an event beyond its bound; the parser can go on
      │    ├── LineTooLong
@@ -21,6 +23,7 @@ from collections.abc import Sequence
 from typing import Any
 
 __all__ = [
+    "BadArguments",
     "ConfigError",
     "EncodeError",
     "EventTooLarge",
@@ -30,6 +33,7 @@ __all__ = [
     "RecordingFormatError",
     "ServerError",
     "StreamkitError",
+    "UnknownJob",
     "UnknownPreset",
 ]
 
@@ -67,6 +71,28 @@ class UnknownPreset(StreamkitError, LookupError):
     >>> sk.preset("opnai")
     Traceback (most recent call last):
     streamkit.errors.UnknownPreset: expected a preset's name, got 'opnai'; there are openai, ...
+    """
+
+
+class UnknownJob(StreamkitError, LookupError):
+    """No job of that name; the message lists those that exist, and does not repeat the name, which a client sent.
+
+    >>> from streamkit.jobs.registry import Registry
+    >>> from streamkit.jobs.shipped import SHIPPED
+    >>> Registry(SHIPPED)["pie"]
+    Traceback (most recent call last):
+    streamkit.errors.UnknownJob: expected a job's name; there are ...
+    """
+
+
+class BadArguments(StreamkitError, ValueError):
+    """A job does not take these arguments; the message says what it takes, and repeats no value.
+
+    >>> from streamkit.jobs.registry import Job
+    >>> from streamkit.jobs.shipped import pi
+    >>> Job.of("pi", pi).check({})
+    Traceback (most recent call last):
+    streamkit.errors.BadArguments: expected samples; pi takes samples (an integer from 1 to ...
     """
 
 

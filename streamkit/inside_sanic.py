@@ -36,6 +36,7 @@ from streamkit.errors import ServerError
 
 __all__ = [
     "NEVER_S",
+    "READ_SIGNALS",
     "Workers",
     "abandon_body",
     "abort_all",
@@ -67,6 +68,7 @@ NEVER_S: Final = 10 * 365 * 24 * 3600.0
 """For Sanic's timers where ours decide. Not infinity: it sleeps for half of the shortest."""
 
 SEND_SIGNALS: Final = frozenset({"http.lifecycle.send", "http.lifecycle.*"})
+READ_SIGNALS: Final = frozenset({"http.lifecycle.read_body", "http.lifecycle.*"})
 
 
 # --- One request ----------------------------------------------------------------------------------------------------
@@ -181,12 +183,13 @@ def without_alt_svc(response: BaseHTTPResponse) -> None:
         response.headers = _WithoutAltSvc(response.headers)
 
 
-def is_listened_to(app: Sanic[Any, Any]) -> bool:
-    """Somebody wants Sanic's signal of each send: by its name, or with all others of its kind.
+def is_listened_to(app: Sanic[Any, Any], signals: frozenset[str] = SEND_SIGNALS) -> bool:
+    """Somebody wants Sanic's signal of each send (or of each read of a body: READ_SIGNALS): by its name, or with all
+    others of its kind.
 
     Relies on: `Sanic.signal_router.routes`, whose members have the signals' names.
     """
-    return any(signal.name in SEND_SIGNALS for signal in app.signal_router.routes)
+    return any(signal.name in signals for signal in app.signal_router.routes)
 
 
 def take_over(request: Request) -> None:

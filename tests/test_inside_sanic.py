@@ -34,10 +34,13 @@ from sanic.worker.process import WorkerProcess
 from streamkit import inside_sanic
 from streamkit.errors import ServerError
 from streamkit.inside_sanic import (
+    READ_SIGNALS,
     SEND_SIGNALS,
     Workers,
+    abandon_body,
     abort_all,
     announced_bytes,
+    announced_length,
     app_registry,
     bound_body,
     can_write,
@@ -93,13 +96,14 @@ def attributes(kind: type) -> set[str]:
         (HttpProtocol, ["_task", "close_if_idle", "transport"], "stopping a server with a grace", INSIDE),
         (HttpProtocol, ["HTTP_CLASS", "http", "app", "loop", "recv_buffer"], "strict connections", CONNECTION),
         (HttpProtocol, ["receive_more", "send", "access_log"], "strict connections", CONNECTION),
+        (HttpProtocol, ["_data_received", "_time", "conn_info"], "giving on a body as it was read", CONNECTION),
         (Http, ["response_func", "http1_response_chunked"], "writing chunks past Sanic", INSIDE),
         (Http, ["stage"], "an upstream that writes what is no HTTP, and whose timer runs", INSIDE),
         (Http, ["request_bytes"], "refusing a body by its Content-Length", INSIDE),
         (Http, ["_receive_more", "_send", "http1", "init_for_request"], "deadlines on heads and bodies", CONNECTION),
         (Http, ["http1_request_header", "HEADER_MAX_SIZE", "create_empty_request"], "strict heads", CONNECTION),
         (Http, ["read", "request_body", "request_bytes_left", "request_max_size"], "strict bodies", CONNECTION),
-        (Http, ["keep_alive", "recv_buffer", "expecting_continue"], "strict framing", CONNECTION),
+        (Http, ["keep_alive", "recv_buffer", "expecting_continue", "dispatch"], "strict framing", CONNECTION),
         (Http, ["upgrade_websocket", "url", "request", "head_only"], "strict heads", CONNECTION),
         (Http, ["http1_response_header", "response", "log_response"], "streams to clients of HTTP/1.0", CONNECTION),
         (Stage, ["IDLE", "REQUEST", "HANDLER", "RESPONSE", "FAILED"], "knowing whose turn it is", CONNECTION),
@@ -153,6 +157,7 @@ def test_touch_up_says_what_it_has_touched() -> None:
 
 def test_the_signal_of_a_send_is_called_so() -> None:
     needs(Event.HTTP_LIFECYCLE_SEND.value in SEND_SIGNALS, "the signal of a send", "telling who listens to sends")
+    needs(Event.HTTP_LIFECYCLE_READ_BODY.value in READ_SIGNALS, "the signal of a read", "telling who listens to reads")
 
 
 @pytest.mark.parametrize("name", ["http.lifecycle.send", "http.lifecycle.<anything>", "http.lifecycle.begin"])
@@ -256,6 +261,33 @@ def test_a_length_is_known_before_the_body_is_read() -> None:
     noted, _ = seen(look, b"twelve bytes")
     want = {"announced": 12, "body": "twelve bytes"}
     needs(noted == want, f"Http.request_bytes ({noted})", "refusing a body by its Content-Length")
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 1000", "Transfer-Encoding: chunked"])
+def test_a_body_that_is_not_read_to_its_end_can_be_abandoned(framing: str) -> None:
+    """Else Sanic waits for it behind the answer: here for ever, as its client waits for the end of that."""
+
+    async def look(request: Request, noted: dict[str, Any]) -> HTTPResponse:
+        noted["length"] = announced_length(request)
+        noted["announced"] = announced_bytes(request)
+        stream: Any = request.stream
+        noted["part"] = (await stream.read()).decode()
+        noted["announced then"] = announced_bytes(request)
+        noted["all"] = abandon_body(request), abandon_body(request)
+        return HTTPResponse("answer")
+
+    asked = f"POST / HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n".encode()
+    noted, got = seen(look, asked=asked + (b"some" if "Length" in framing else chunk(b"some")))
+    length = 1000 if "Length" in framing else None
+    want = {
+        "length": length,
+        "announced": length or 0,
+        "part": "some",
+        "announced then": length or 4,
+        "all": (False, True),
+    }
+    needs(noted == want, f"Http.request_body or request_bytes ({noted})", "uploads that are cut")
+    needs(got.endswith(b"answer"), "what it does with a body that nobody read", "uploads that are cut")
 
 
 def test_a_chunk_that_is_too_large_is_refused_before_it_has_come() -> None:

@@ -30,11 +30,12 @@ TOP = {
         "ErrorMark",
         "detect",
     },
-    *{"create_app", "create_blueprint", "Policy", "serve", "servers"},
+    *{"create_app", "create_blueprint", "Policy", "create_feed", "serve", "servers"},
+    *{"source", "Failed", "Value", "Snapshot", "Progress"},
     *{"Lab", "Script", "random_script", "create_upstream", "record", "Reader", "Resume", "Recording", "Outcome"},
     *{"calibrate", "run", "last_recording"},
 }
-MODULES = {"errors", "experiments", "faults", "findings", "metrics", "net", "plots"}
+MODULES = {"errors", "experiments", "faults", "findings", "metrics", "net", "plots", "shipped"}
 RULES = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 

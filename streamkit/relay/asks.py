@@ -8,13 +8,13 @@ from contextlib import aclosing
 from functools import partial
 from typing import Any, Final, Literal, TypeAlias, cast
 
-import orjson
 from sanic import Request
 
 from streamkit.errors import ConfigError
 from streamkit.relay.pieces import Item, Progress, as_piece
+from streamkit.relay.request.arriving import arriving
 from streamkit.relay.request.receive import receive_fields, receive_json
-from streamkit.relay.request.resuming import body_digest
+from streamkit.relay.request.resuming import body_digest, json_text
 from streamkit.relay.route import Ask, Wanted
 from streamkit.relay.sources.llm import llm
 from streamkit.relay.sources.source import Arriving, Into, Pieces
@@ -78,8 +78,6 @@ def ask_function(function: SourceFunction, body: BodyKind = "json") -> Ask:
             value = await receive_json(request, max_bytes=max_bytes, within_s=within_s)
             given, digest = (value,), body_digest({"": json_text(value)})
         elif body == "raw":
-            from streamkit.relay.request.arriving import arriving
-
             coming = arriving(
                 request, max_bytes=shipped.max_upload_bytes, stall_s=shipped.upload_stall_s, taps=stream.taps
             )
@@ -114,11 +112,6 @@ def _check_call(function: SourceFunction, body: BodyKind, names: list[str]) -> N
     except TypeError as error:
         takes = ", ".join([*(["the body"] if one else []), *names]) or "nothing"
         raise ConfigError(f"expected {function.__name__} to take {takes}: {error}") from None
-
-
-def json_text(value: Any) -> str:
-    """The same for equal values, however they were written."""
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
 
 
 async def one_by_one(items: AsyncGenerator[Item, None], into: Into) -> Pieces:

@@ -23,7 +23,7 @@ from streamkit.presets import preset as find_preset
 from streamkit.relay.delivery.answer import problem, refusal
 from streamkit.relay.delivery.deliver import Delivery, Ended, refused
 from streamkit.relay.delivery.policy import Policy
-from streamkit.relay.failure import SHUT_DOWN, Failed, Failure
+from streamkit.relay.failure import SHUT_DOWN, Failed, Failure, internal
 from streamkit.relay.log import StreamRecord
 from streamkit.relay.replay.memory import MemoryStore
 from streamkit.relay.replay.redis import RedisStore
@@ -246,6 +246,10 @@ class Relay:
             if not stream.is_told_to_stop():
                 raise
             return refused(SHUT_DOWN, stream)
+        except SanicException:
+            raise
+        except Exception as error:  # noqa: BLE001  # a bug in what asks: it is logged, and the client is told no more
+            return refused(internal(error), stream)
 
     async def _posted(self, path: str, route: Route, request: Request, stream: Stream) -> Ended:
         resumable = self.resumable
@@ -369,15 +373,15 @@ def _cut_by_leaving(body: Arriving, stream: Stream) -> Iterator[None]:
     try:
         yield
     except asyncio.CancelledError:
-        if not stream.stopping and not body.whole:
-            stream.record.ended(CUT, "upload_cut", None)
-            body.cut()
+        failure = body.cut()
+        if failure is not None and not stream.stopping:
+            stream.record.ended(failure.outcome, failure.code, None)
         raise
     finally:
+        body.cut()
         stream.record.received_bytes = body.received
 
 
-CUT: Final = Outcome("truncated", "upload")
 RESPOND_ASYNC: Final = re.compile(r"(?:^|,)\s*respond-async\s*(?:[,;]|$)", re.IGNORECASE)
 BUSY: Final = Failure(
     Outcome("refused", 503), "too_many_streams", 503, "as many streams are running as are allowed", retry_after_s=1

@@ -112,9 +112,7 @@ class Resumable:
         """The same, of a client that comes back for the answer: it may take as long as its route lets it, with nobody
         there. Raises Failed.
         """
-        resuming = replace(stream.settings.resuming, resume_grace_s=math.inf)
-        settings = stream.settings._replace(resuming=resuming)
-        produce = partial(self._produce, wanted, stream, settings, Into())
+        produce = partial(self._produce, wanted, stream, stream.settings, Into(), grace_s=math.inf)
         log, _ = await self._begin(request, stream, wanted, produce)
         stream.record.stream_id = log.id
         headers = {
@@ -186,7 +184,15 @@ class Resumable:
 
     # --- What is produced ---------------------------------------------------------------------------------------------
 
-    def _produce(self, wanted: Wanted, stream: Stream, settings: Settings, beside: Into, log: Log) -> None:
+    def _produce(
+        self,
+        wanted: Wanted,
+        stream: Stream,
+        settings: Settings,
+        beside: Into,
+        log: Log,
+        grace_s: float | None = None,
+    ) -> None:
         record = StreamRecord(log.id, role="stream", label=stream.record.label)
         taps = stream.taps
         if taps is not None:
@@ -198,7 +204,7 @@ class Resumable:
             if taps is not None:
                 self._one_is_over(taps, of_stream=line)
 
-        self.replay.produce(log, wanted.source, record, settings, beside, ended)
+        self.replay.produce(log, wanted.source, record, settings, beside, ended, grace_s)
 
     def answered(self, taps: StreamTaps, line: dict[str, Any]) -> None:
         """The traced answer is over, and that is what was logged of it."""

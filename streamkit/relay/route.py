@@ -20,7 +20,7 @@ from streamkit.relay.settings import Deadlines, Settings
 from streamkit.relay.sources.source import Arriving, Into, Pieces
 from streamkit.relay.stream import Stream
 
-__all__ = ["Ask", "Wanted", "Route"]
+__all__ = ["Ask", "Route", "Wanted"]
 
 
 @dataclass(slots=True)

@@ -24,6 +24,7 @@ from sanic import Sanic
 from streamkit.app import create_app, create_blueprint
 from streamkit.lab.upstream import Script, create_upstream
 from streamkit.presets import writer
+from streamkit.relay.request import connection
 from streamkit.relay.request.connection import MAX_PIPELINED_BYTES
 from streamkit.serving.server import Server, serve
 from tests.rawsockets import (
@@ -617,7 +618,8 @@ def test_a_refusal_reaches_a_client_that_sends_all_before_it_reads(relay: Server
             assert answers(until_closed(client))[0].status in {413, 415}
 
 
-def test_who_goes_on_after_a_refusal_is_cut_soon(relay: Server) -> None:
+def test_who_goes_on_after_a_refusal_is_cut_soon(relay: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "LINGER_S", 1.0)
     with connected(relay.url) as client:
         client.sendall(form("Content-Length: 100000000", body=b""))
         began = time.monotonic()
@@ -628,6 +630,19 @@ def test_who_goes_on_after_a_refusal_is_cut_soon(relay: Server) -> None:
                 time.sleep(0.05)
         took_s = time.monotonic() - began
     assert 0.5 < took_s < 1.5 + GENEROUS_S
+
+
+def test_who_sends_no_more_after_a_refusal_is_not_waited_for_as_long(relay: Server) -> None:
+    with connected(relay.url) as client:
+        client.sendall(form("Content-Length: 100000000", body=b"a" * 1000))
+        assert answers(until_closed(client))[0].status == 413
+        began = time.monotonic()
+        with contextlib.suppress(ConnectionError):
+            while time.monotonic() - began < WAIT_S:
+                time.sleep(1.2 * connection.LINGER_IDLE_S)
+                client.send(b"a")
+        took_s = time.monotonic() - began
+    assert took_s < connection.LINGER_S - connection.LINGER_IDLE_S
 
 
 def test_requests_behind_a_running_one_are_kept_within_bounds() -> None:

@@ -32,16 +32,24 @@ FIRST_READER_S: Final = 1.0
 
 
 class Producer:
-    """To be made, and run, in a loop; `run` is the task of its own that it needs.
+    """To be made, and run, in a loop; `run` is the task of its own that it needs. `grace_s` is how long it goes on with
+    nobody there; math.inf: for as long as it takes.
 
     `record` is told what becomes of the stream. `into` is what a source is given to fill; others may be told of more by
     way of `beside` (taps, queues).
     """
 
-    def __init__(self, log: Log, record: StreamRecord, settings: Settings, beside: Into | None = None) -> None:
+    def __init__(
+        self,
+        log: Log,
+        record: StreamRecord,
+        settings: Settings,
+        beside: Into | None = None,
+        grace_s: float | None = None,
+    ) -> None:
         self._log = log
         self._record = record
-        self._grace_s = settings.resuming.resume_grace_s
+        self._grace_s = settings.resuming.resume_grace_s if grace_s is None else grace_s
         self._watch = Watch(replace(settings.deadlines, write_stall_s=0, heartbeat_s=0))
         self._finish_reason: str | None = None
         self._why: Failure | None = None  # it was told to end
@@ -137,9 +145,8 @@ class Producer:
             self._end_after(self._grace_s)
 
     def _end_after(self, grace_s: float) -> None:
-        if grace_s == math.inf:  # it was asked for by somebody who said that he would not wait
-            return
-        self._grace = asyncio.get_running_loop().call_later(grace_s, self.stop, ABANDONED)
+        if grace_s < math.inf:
+            self._grace = asyncio.get_running_loop().call_later(grace_s, self.stop, ABANDONED)
 
     def _leave_alone(self) -> None:
         if self._grace is not None:

@@ -71,11 +71,13 @@ class Replay:
         settings: Settings,
         beside: Into,
         ended: Callable[[], object],
+        grace_s: float | None = None,
     ) -> None:
         """Run `source` into `log`, in a task of its own, under its route's `settings`. `record` is told what became of
-        it, before `ended` is called; `beside` is of those who watch the source by other ways (see `Producer`).
+        it, before `ended` is called; `beside` is of those who watch the source by other ways, and `grace_s` is another
+        one than the settings' (see `Producer`).
         """
-        producer = Producer(log, record, settings, beside)
+        producer = Producer(log, record, settings, beside, grace_s)
         self._producers[log.id] = producer
 
         def over() -> None:

@@ -22,7 +22,7 @@ from typing import Any, Final, Self
 from sanic import Request
 from sanic.exceptions import BadRequest, PayloadTooLarge
 
-from streamkit.inside_sanic import abandon_body, announced_bytes, announced_length
+from streamkit.inside_sanic import abandon_body, announced_bytes, announced_length, bound_body
 from streamkit.outcome import Outcome
 from streamkit.relay.failure import Failed, Failure
 from streamkit.relay.request.body import check_uncoded, one_type
@@ -49,7 +49,10 @@ def arriving(request: Request, *, max_bytes: int, stall_s: float, taps: StreamTa
     content_type = one_type(headers.getall("content-type", []))
     check_uncoded(headers.getall("content-encoding", []))
     digests = Digests.of([*headers.getall("content-digest", []), *headers.getall("repr-digest", [])])
+    if announced_bytes(request) > max_bytes:
+        raise _too_large(max_bytes)
     body = ArrivingBody(request, content_type, digests, max_bytes, stall_s, taps)
+    bound_body(request, max_bytes)
     if isinstance(request.stream, StrictHttp):
         request.stream.expect_upload()
     return body
@@ -104,7 +107,6 @@ class ArrivingBody:
         self._is_whole = False
         self._is_cut = False
         self._failure: Failure | None = None
-        self._check_bound()
 
     def __repr__(self) -> str:
         of = "" if self.length is None else f" of {self.length}"
@@ -174,7 +176,7 @@ class ArrivingBody:
             detail = f"send the body without a pause of {self._stall_s:g} s or more"
             raise Failed.of_request(408, "timeout_upload", detail) from None
         except PayloadTooLarge:  # Sanic's own words, in an app of somebody else's
-            raise self._too_large() from None
+            raise _too_large(self._max_bytes) from None
         except BadRequest:
             detail = "send chunks as SIZE CRLF DATA CRLF, and no trailers (RFC 9112 section 7.1)"
             raise Failed.of_request(400, "bad_chunk", detail) from None
@@ -182,7 +184,8 @@ class ArrivingBody:
             self._waiting = None
         if part is not None:
             self._came(len(part))
-            self._check_bound()
+            if self.received > self._max_bytes:
+                raise _too_large(self._max_bytes)
         elif not self._is_cut:
             self._is_whole = True
         return part
@@ -196,8 +199,7 @@ class ArrivingBody:
         self._kept.extend(parts)
         self._came(sum(map(len, parts)))
         self._note()
-        announced = announced_bytes(self._request)
-        self._is_whole = is_all and self.received == announced <= self._max_bytes
+        self._is_whole = is_all and self.received == announced_bytes(self._request)
 
     def _came(self, size: int) -> None:
         self.received += size
@@ -208,17 +210,13 @@ class ArrivingBody:
         if self._steps is not None:
             self._steps.finish()
 
-    def _check_bound(self) -> None:
-        """By its length, or by what its chunks have announced."""
-        if announced_bytes(self._request) > self._max_bytes:
-            raise self._too_large()
-
-    def _too_large(self) -> Failed:
-        return Failed.of_request(413, "too_large", f"send at most {self._max_bytes} bytes")
-
     def _was_cut(self) -> Failure:
         of = "" if self.length is None else f" of {self.length}"
         return Failure(Outcome("truncated"), "upload_cut", 400, f"the body was cut after {self.received}{of} bytes")
+
+
+def _too_large(max_bytes: int) -> Failed:
+    return Failed.of_request(413, "too_large", f"send at most {max_bytes} bytes")
 
 
 class _Steps:

@@ -62,6 +62,7 @@ from sanic.http.http1 import HTTP_CONTINUE
 from sanic.server.protocols.http_protocol import HttpProtocol
 
 from streamkit.errors import ServerError
+from streamkit.inside_sanic import READ_SIGNALS, is_listened_to
 from streamkit.relay.failure import Failed
 from streamkit.relay.request.head import MAX_HEAD_BYTES, Head, HeadScan, check_head, check_raw_head, chunk_size
 
@@ -191,7 +192,7 @@ class StrictHttp(Http):
         except Failed:
             self._read_no_more()
             raise
-        if data:
+        if data and is_listened_to(self.protocol.app, READ_SIGNALS):  # it is not dispatched otherwise, and may not be
             await self.dispatch("http.lifecycle.read_body", inline=True, context={"body": data})
         return data or None
 
@@ -292,7 +293,8 @@ class StrictHttp(Http):
 
     def _check_size(self, more: int) -> None:
         if self.request_bytes + more > self.request_max_size:
-            raise Failed.of_request(413, "body_too_large", f"send at most {self.request_max_size} bytes")
+            code = "too_large" if self._uploads else "body_too_large"
+            raise Failed.of_request(413, code, f"send at most {self.request_max_size} bytes")
 
     def _read_no_more(self) -> None:
         """Nothing behind this point may be taken for a request."""

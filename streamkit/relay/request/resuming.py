@@ -8,12 +8,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
+
+import orjson
 
 from streamkit.relay.failure import Failed
 from streamkit.relay.request.pages import Heads
 
-__all__ = ["Cursor", "body_digest", "cursor", "first_byte", "idempotency_key", "key_digest", "owner_digest"]
+__all__ = [
+    "Cursor",
+    "body_digest",
+    "cursor",
+    "first_byte",
+    "idempotency_key",
+    "json_text",
+    "key_digest",
+    "owner_digest",
+]
 
 MAX_DIGITS: Final = 15
 CURSOR: Final = re.compile(rf"([0-9a-f]{{32}})\.(0|[1-9][0-9]{{0,{MAX_DIGITS - 1}}})")
@@ -94,6 +105,11 @@ def key_digest(owner: str, key: str) -> str:
 def body_digest(fields: Mapping[str, str]) -> str:
     """What is asked: the fields, however they were sent, as the boundary of a form is another one each time."""
     return _digest(repr(sorted(fields.items())))
+
+
+def json_text(value: Any) -> str:
+    """JSON, the same for equal values, however they were written; for `body_digest`."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def _digest(text: str) -> str:

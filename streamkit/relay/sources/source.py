@@ -32,8 +32,9 @@ Closing     `aclose()`, or the cancellation of the task that iterates, ends it a
 Deadlines   They are not the source's business, but for those that nobody else can see, such as how long connecting
             takes: whoever runs it cancels it.
 States      Pieces that tell how something stands (`streamkit.relay.pieces`: Snapshot, Progress), in a list of their
-            own, are always taken once the stream has begun: who cannot take one yet gets a newer one in its place. So
-            a source that must not wait, as it reads what its own client sends, offers such pieces and nothing else.
+            own, make nobody wait: who cannot take one yet gets a newer one in its place. One that is refused (nothing
+            has begun yet, a log is full) need not be yielded. So a source that must not wait, as it reads what its own
+            client sends, offers such pieces and yields nothing but the first and the last.
 Taps        `into.taps` is None or takes a step at `relay.read` and `relay.event` for each read that brought text.
 Queues      `into.opened` is told what waits to be read, as soon as there is something that can tell.
 Reason      `into.finished` is told why the source ended, in its provider's own word, where it gives one: a short,
@@ -48,6 +49,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from streamkit.extractor.pieces import Piece
+from streamkit.relay.failure import Failure
 from streamkit.taps import StreamTaps
 
 __all__ = ["Arriving", "Into", "Offer", "Pieces", "Source", "Waiting"]
@@ -85,11 +87,11 @@ class Arriving(Protocol):
     """What its head announces, where it does."""
     received: int
     """Bytes that have come."""
-    whole: bool
-    """All of it has come."""
 
-    def cut(self) -> None:
-        """Its client has left: who waits for more of it, in whichever task, has waited long enough."""
+    def cut(self) -> Failure | None:
+        """Nobody is there any more who sends: who waits for more of it, in whichever task, waits no longer. Returns how
+        it failed; None where all of it had come.
+        """
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         """The bytes; each part is of some kilobytes, and never empty."""

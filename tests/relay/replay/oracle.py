@@ -225,7 +225,7 @@ class World:
         log = await self.store.find(ID, OWNER)
         if (refused := _refusal(log, cursor)) is not None:
             assert refused == (AHEAD if cursor > log.last else TRIMMED)
-            assert cursor > log.last or cursor < self._dropped, "nothing of it was dropped"
+            assert cursor > log.last or cursor < log.first - 1, "nothing of it was dropped"
             return None
         visitor = Visitor(log, cursor, kind)
         visitor.open(refusing=refusing, flowing=flowing)
@@ -234,6 +234,7 @@ class World:
 
     async def cut(self, visitor: Visitor) -> None:
         await visitor.leave()
+        self._floor = max(self._floor, min(each.number for each in self.visitors))  # it may have got more meanwhile
         self.left.append(visitor.number)
         self.visitors.remove(visitor)
         assert not visitor.wrong, visitor.wrong

@@ -1,0 +1,1 @@
+"""Processors: bytes in, JSON objects out."""
