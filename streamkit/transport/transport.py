@@ -51,8 +51,8 @@ class StreamTransport(httpx2.AsyncBaseTransport):
     `exchange.CONTINUE_S` at most.
 
     `request.extensions["timeout"]` is httpx's dict of seconds: `pool`, `connect` (name, connection and TLS together),
-    `write` (each 64 KiB), `read` (until the next bytes, once all is sent). `request.extensions["timings"]` may be a `Timings`, which is
-    filled also when the request fails. `response.extensions["stamps"]` is the `Body`.
+    `write` (each 64 KiB), `read` (until the next bytes, once all is sent). `request.extensions["timings"]` may be a
+    `Timings`, which is filled also when the request fails. `response.extensions["stamps"]` is the `Body`.
 
     Belongs to the event loop of its first request; RuntimeError in any other, and after `aclose`.
 
