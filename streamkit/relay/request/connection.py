@@ -192,6 +192,8 @@ class StrictHttp(Http):
         except Failed:
             self._read_no_more()
             raise
+        if not self.request_body:  # else a client that leaves while it is answered is not seen to
+            self.protocol.transport.resume_reading()
         if data and is_listened_to(self.protocol.app, READ_SIGNALS):  # it is not dispatched otherwise, and may not be
             await self.dispatch("http.lifecycle.read_body", inline=True, context={"body": data})
         return data or None
@@ -200,7 +202,7 @@ class StrictHttp(Http):
         if self.protocol.conn_info.lost:  # whoever waits now does so for ever
             self._read_no_more()
             raise RequestCancelled
-        self._wanted_bytes = 0 if self.recv_buffer else self.request_bytes_left
+        self._wanted_bytes = self.request_bytes_left
         try:
             await self._receive_more()
         except BaseException:
@@ -213,7 +215,7 @@ class StrictHttp(Http):
         """Take what has been read off the connection, if all of it is body that somebody waits for: it is given on as
         it is. Copied into the buffer and out of it, a large body takes twice the time.
         """
-        if self._handed or len(data) > self._wanted_bytes:
+        if self._handed or self.recv_buffer or len(data) > self._wanted_bytes:  # or it would overtake what waits
             return False
         self._handed = data
         return True
