@@ -163,6 +163,19 @@ def make(house: House, kind: type[Sanic[Any, Any]]) -> Sanic[Any, Any]:
         finally:
             request.app.add_task(read_it(body))
 
+    @app.post("/hasty", stream=True)
+    async def hasty(request: Request) -> None:
+        """By another one that is quicker to see that the client has left."""
+        body = opened(request)
+        response = await request.respond()
+        await response.send("begin")
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await asyncio.ensure_future(read_it(body))
+            house.watched.cut.append(str(body.cut() and "truncated"))
+            raise
+
     @app.post("/plain", stream=True)
     async def plain(request: Request) -> None:
         """Read as Sanic has it, beside an answer."""
@@ -299,6 +312,12 @@ def test_however_it_is_framed_each_byte_comes_once_and_no_part_is_empty_or_large
     )
     assert b"".join(watched.parts) == 10 * BLOCK
     assert all(0 < len(part) <= 1 << 19 for part in watched.parts)
+
+
+@EITHER
+@pytest.mark.parametrize("sent", [head("/count"), sized("/count", b""), chunked("/count") + LAST_CHUNK])
+def test_no_body_is_a_whole_one_of_no_bytes(sent: bytes, server: Server) -> None:
+    assert told(exchange(server.url, sent))[1]["bytes"] == 0
 
 
 @pytest.mark.parametrize("framing", ["a length", "large chunks"])
@@ -554,6 +573,20 @@ def test_who_leaves_a_route_that_reads_by_itself_leaves_nothing_behind_either(
         assert eventually(lambda: b"".join(watched.parts) == b"a" * 99)
         leave(client, how)
         assert eventually(house.is_at_rest)
+
+
+@pytest.mark.parametrize(
+    "body", [head("/hasty", "Content-Length: 100") + b"a" * 99, chunked("/hasty") + chunk(b"a" * 99)]
+)
+def test_who_reads_on_before_it_is_said_that_the_client_left_is_told_so_too(
+    body: bytes, house: House, server: Server, watched: Watched
+) -> None:
+    with connected(server.url) as client:
+        client.sendall(body)
+        until(client, b"begin")
+        leave(client, "FIN")
+        assert eventually(lambda: bool(watched.cut) and house.is_at_rest())
+    assert (watched.ends, watched.received, watched.cut) == (["truncated upload_cut"], [99], ["truncated"])
 
 
 def test_who_leaves_when_all_of_a_large_body_has_come_is_seen_to(

@@ -83,7 +83,7 @@ class StrictHttp(Http):
     """One connection's requests and answers, one after the other."""
 
     HEADER_MAX_SIZE = MAX_HEAD_BYTES  # Sanic's is one for all apps of a process
-    __slots__ = ("_due", "_first_due", "_handed", "_steps", "_uploads", "_wanted_bytes")
+    __slots__ = ("_due", "_first_due", "_handed", "_steps", "_uploads", "_wanted_bytes", "body_is_whole")
 
     protocol: Any  # a Connection; Sanic's name for it is a type of its own
     request_body: Any  # Sanic's types are narrower than what it assigns
@@ -100,6 +100,8 @@ class StrictHttp(Http):
         self._uploads = False
         self._wanted_bytes = 0
         self._handed = b""
+        self.body_is_whole = False
+        """Its last byte has been read: it did not just end."""
 
     async def http1(self) -> None:
         """All requests of the connection. A client that never says a word is left without one."""
@@ -145,6 +147,7 @@ class StrictHttp(Http):
         self._due = self._after(self.protocol.body_s)
         self._uploads = False
         await super().http1_request_header()
+        self.body_is_whole = not self.request_body
         self.upgrade_websocket = False  # which would switch off Sanic's timers
         if head.closes:
             self.keep_alive = False
@@ -192,8 +195,6 @@ class StrictHttp(Http):
         except Failed:
             self._read_no_more()
             raise
-        if not self.request_body:  # else a client that leaves while it is answered is not seen to
-            self.protocol.transport.resume_reading()
         if data and is_listened_to(self.protocol.app, READ_SIGNALS):  # it is not dispatched otherwise, and may not be
             await self.dispatch("http.lifecycle.read_body", inline=True, context={"body": data})
         return data or None
@@ -231,10 +232,9 @@ class StrictHttp(Http):
         with suppress(Failed):
             while part := self._take():
                 parts.append(part)
-        is_all = not self.request_body
-        if not is_all:
+        if not self.body_is_whole:
             self._read_no_more()
-        return parts, is_all
+        return parts, self.body_is_whole
 
     def _take(self) -> bytes:
         """Take what has come of the body out of the buffer, which Sanic keeps small. After its end there is none."""
@@ -244,7 +244,7 @@ class StrictHttp(Http):
             return self._take_chunks()
         data = self._take_bytes()
         if not self.request_bytes_left:
-            self.request_body = None
+            self._end_body()
         return data
 
     def _take_chunks(self) -> bytes:
@@ -279,8 +279,16 @@ class StrictHttp(Http):
             self.request_bytes_left = size
         else:
             del buffer[: end + 2]
-            self.request_body = None
+            self._end_body()
         return size > 0
+
+    def _end_body(self) -> None:
+        """A client that leaves while it is answered is seen to only if reading goes on."""
+        self.request_body = None
+        self.body_is_whole = True
+        transport: Any = self.protocol.transport
+        if transport is not None and not transport.is_closing():
+            transport.resume_reading()
 
     def _take_bytes(self) -> bytes:
         if self._handed:
