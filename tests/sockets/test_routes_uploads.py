@@ -400,15 +400,21 @@ def test_its_taps_tell_when_its_bytes_were_read(server: Server, lines: Lines) ->
 
 
 def test_a_server_that_stops_lets_uploads_finish_within_its_grace_and_ends_the_others_by_name() -> None:
-    with log_lines() as lines, serve(partial(create_app, uses=ROUTES, grace_s=0.5)) as server:
-        with Asked(server.url, LINES) as quick, Asked(server.url, LIVE) as endless, Asked(server.url, CSV) as silent:
-            quick.send(b"x\n").until(begun)
-            endless.send(b"1\n").until(begun)
-            stopping = threading.Thread(target=server.stop, args=(0.5,))
-            stopping.start()
-            time.sleep(0.1)
-            assert quick.send(b"y\n").finish().answer().final["lines"] == 2
-            assert endless.answer().code == "shutting_down"
-            assert silent.answer().code == "shutting_down"
-            stopping.join(WAIT_S)
+    made = partial(create_app, uses=ROUTES, grace_s=0.5)
+    with (
+        log_lines() as lines,
+        serve(made) as server,
+        Asked(server.url, LINES) as quick,
+        Asked(server.url, LIVE) as endless,
+        Asked(server.url, CSV) as silent,
+    ):
+        quick.send(b"x\n").until(begun)
+        endless.send(b"1\n").until(begun)
+        stopping = threading.Thread(target=server.stop, args=(0.5,))
+        stopping.start()
+        time.sleep(0.1)
+        assert quick.send(b"y\n").finish().answer().final["lines"] == 2
+        assert endless.answer().code == "shutting_down"
+        assert silent.answer().code == "shutting_down"
+        stopping.join(WAIT_S)
     assert sorted(line["outcome"] for line in lines) == ["cancelled(shutdown)", "cancelled(shutdown)", "complete"]
