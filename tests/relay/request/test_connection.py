@@ -125,6 +125,7 @@ def cut(data: bytes, sizes: Sequence[int]) -> list[bytes]:
     sizes=st.lists(st.integers(1, 500), min_size=1, max_size=9),
     at_once=st.integers(1, 4),
 )
+@example(data=bytes(range(128)), chunks=None, sizes=[61], at_once=2)
 @example(data=bytes(1_000), chunks=None, sizes=[60, 400], at_once=2)
 @example(data=bytes(1_000), chunks=[400], sizes=[100, 250, 250], at_once=3)
 def test_however_a_body_is_framed_and_read_it_comes_whole_and_so_does_the_next_request(
