@@ -146,6 +146,9 @@ class StrictHttp(Http):
         self._uploads = False
         await super().http1_request_header()
         self.upgrade_websocket = False  # which would switch off Sanic's timers
+        if self.request_body is True and not self.request_bytes_left:  # nobody has to read that
+            self.request_body = None
+            self.expecting_continue = False
         if head.closes:
             self.keep_alive = False
         if head.minor == 0:
