@@ -149,6 +149,9 @@ class StrictHttp(Http):
         await super().http1_request_header()
         self.body_is_whole = not self.request_body
         self.upgrade_websocket = False  # which would switch off Sanic's timers
+        if self.request_body is True and not self.request_bytes_left:  # nobody has to read that
+            self.request_body = None
+            self.expecting_continue = False
         if head.closes:
             self.keep_alive = False
         if head.minor == 0:
