@@ -20,19 +20,17 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 from streamkit.taps import STREAM_ID_HEADER
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-    from streamkit.lab.recording.recorded import Recorded
-
-__all__ = ["Results", "Told", "progress_of", "values_of"]
+__all__ = ["Results", "Told", "is_plain_text", "progress_of", "values_of"]
 
 Kind: TypeAlias = Literal["result", "progress", "other"]
 """What an event of ours is: `other` are text, ends and errors."""
 
 _TEXT: Final = frozenset({"text", "reasoning", "dropped"})
 _WRAPPED: Final = (frozenset({"value"}), frozenset({"value", "dropped"}))
-_TEXT_BEGINS: Final = '{"text":"'  # nearly all events of an LLM's answer begin so …
-_TEXT_QUOTES: Final = 4  # … and have no other key
+_TEXT_BEGINS: Final = '{"text":"'
+_TEXT_QUOTES: Final = 4  # in an object of one key whose text has none
 
 
 class Told(NamedTuple):
@@ -63,7 +61,7 @@ class Results:
 
     def told(self, event: str, data: str) -> Told:
         """What an event of that name and data tells."""
-        if event not in ("message", "progress") or (data.startswith(_TEXT_BEGINS) and data.count('"') == _TEXT_QUOTES):
+        if event not in ("message", "progress") or is_plain_text(data):
             return _OTHER
         try:
             value = json.loads(data)
@@ -95,24 +93,27 @@ class Results:
         return Told("result", value, f"{data}\n") if data else _unwrapped(value)
 
 
-def values_of(recording: Recorded) -> list[Any]:
-    """See `Recorded.values`."""
-    content_type = recording.headers.get("content-type", "")
-    if not content_type.lower().startswith("text/plain"):
-        return [told.value for told in _told(recording) if told.kind == "result"]
-    lines = recording.text.split("\n") if Results(recording.headers).ours else []
-    values = [_value(line) for line in lines if line.startswith(("{", "["))]  # other JSON may as well be text
-    return [value for value in values if value is not None]
+def is_plain_text(data: str) -> bool:
+    """Nearly all events of an LLM's answer, seen quickly: a text, and nothing beside it."""
+    return data.startswith(_TEXT_BEGINS) and data.count('"') == _TEXT_QUOTES
 
 
-def progress_of(recording: Recorded) -> list[dict[str, Any]]:
-    """See `Recorded.progress`."""
-    return [told.value for told in _told(recording) if told.kind == "progress" and isinstance(told.value, dict)]
+def values_of(headers: Mapping[str, str], names: Iterable[str], data: Iterable[str], text: str) -> list[Any]:
+    """The results of an answer with that head, whose events have these names and data, and that text in all."""
+    results = Results(headers)
+    if not results.ours:
+        return []
+    if not headers.get("content-type", "").lower().startswith("text/plain"):
+        return [told.value for told in map(results.told, names, data) if told.kind == "result"]
+    lines = (line for line in text.split("\n") if line.startswith(("{", "[")))  # other JSON may as well be text
+    return [value for value in map(_value, lines) if value is not None]
 
 
-def _told(recording: Recorded) -> list[Told]:
-    results, events = Results(recording.headers), recording.events
-    return list(map(results.told, events.event, events.data)) if results.ours else []
+def progress_of(headers: Mapping[str, str], names: Iterable[str], data: Iterable[str]) -> list[dict[str, Any]]:
+    """The progress that such an answer reports."""
+    results = Results(headers)
+    told = map(results.told, names, data) if results.ours else ()
+    return [each.value for each in told if each.kind == "progress" and isinstance(each.value, dict)]
 
 
 def _unwrapped(value: Any) -> Told:
