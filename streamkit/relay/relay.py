@@ -260,8 +260,7 @@ class Relay:
             return await resumable.go_on(request, stream, path, at)
         stream.settings = route.settings(self.settings)
         wanted = await route.ask(request, stream)
-        arriving = contextlib.nullcontext() if wanted.arriving is None else _cut_by_leaving(wanted.arriving, stream)
-        with arriving:  # from here on: who leaves while a log is made for it has cut its upload too
+        with _cut_by_leaving(wanted.arriving, stream):  # also while a log is made for it
             answering = await self._answering(path, route, request, stream, wanted)
             del wanted  # a long conversation is not held for as long as its answer takes
             return await answering
@@ -372,8 +371,11 @@ def _sampler(gauge_ms: float, *, traced: bool) -> Sampler | None:
 
 
 @contextlib.contextmanager
-def _cut_by_leaving(body: Arriving, stream: Stream) -> Iterator[None]:
+def _cut_by_leaving(body: Arriving | None, stream: Stream) -> Iterator[None]:
     """While a request is answered whose body is still to come: who leaves before it has sent all has cut it."""
+    if body is None:  # it has come
+        yield
+        return
     try:
         yield
     except asyncio.CancelledError:
