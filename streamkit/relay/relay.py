@@ -7,7 +7,7 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -32,7 +32,7 @@ from streamkit.relay.replay.store import Store
 from streamkit.relay.request.pages import Admission
 from streamkit.relay.request.receive import receive_nothing
 from streamkit.relay.resumable import Resumable
-from streamkit.relay.route import Route
+from streamkit.relay.route import Route, Wanted
 from streamkit.relay.settings import Resuming, flag, settings_from
 from streamkit.relay.sources.source import Arriving, Pieces
 from streamkit.relay.sources.upstream import Upstream
@@ -260,19 +260,22 @@ class Relay:
             return await resumable.go_on(request, stream, path, at)
         stream.settings = route.settings(self.settings)
         wanted = await route.ask(request, stream)
+        with _cut_by_leaving(wanted.arriving, stream):  # also while a log is made for it
+            answering = await self._answering(path, route, request, stream, wanted)
+            del wanted  # a long conversation is not held for as long as its answer takes
+            return await answering
+
+    async def _answering(
+        self, path: str, route: Route, request: Request, stream: Stream, wanted: Wanted
+    ) -> Coroutine[None, None, Ended]:
+        """What answers, to be awaited at once. It holds nothing of the question. Raises Failed."""
+        resumable = self.resumable
         if resumable is not None and self._comes_back(request, route):
-            return await resumable.ask_for_later(request, stream, path, wanted)
+            return resumable.ask_for_later(request, stream, path, wanted)
         if resumable is not None and self.resumes:
-            answering = await resumable.ask(request, stream, path, wanted)
-        else:
-            delivery = Delivery(request, stream, self.policy)
-            answering = self._delivered(stream, delivery, wanted.source(delivery.into))
-        arriving = wanted.arriving
-        del wanted  # a long conversation is not held for as long as its answer takes
-        if arriving is None:
-            return await answering
-        with _cut_by_leaving(arriving, stream):
-            return await answering
+            return await resumable.ask(request, stream, path, wanted)
+        delivery = Delivery(request, stream, self.policy)
+        return self._delivered(stream, delivery, wanted.source(delivery.into))
 
     async def _delivered(self, stream: Stream, delivery: Delivery, source: Pieces) -> Ended:
         with self._gauged(stream, delivery):
@@ -368,8 +371,11 @@ def _sampler(gauge_ms: float, *, traced: bool) -> Sampler | None:
 
 
 @contextlib.contextmanager
-def _cut_by_leaving(body: Arriving, stream: Stream) -> Iterator[None]:
+def _cut_by_leaving(body: Arriving | None, stream: Stream) -> Iterator[None]:
     """While a request is answered whose body is still to come: who leaves before it has sent all has cut it."""
+    if body is None:  # it has come
+        yield
+        return
     try:
         yield
     except asyncio.CancelledError:
