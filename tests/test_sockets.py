@@ -22,6 +22,7 @@ from streamkit.sockets import (
     unix_path,
     unread_bytes,
     unsent_bytes,
+    window_full_ns,
 )
 from tests.rawsockets import WAIT_S
 
@@ -179,6 +180,27 @@ def test_the_size_of_a_send_buffer_is_set_where_one_is_wanted() -> None:
             assert transport.get_write_buffer_limits() == (1_000, 4_000)
             set_buffers(transport, send_buffer_bytes=10_000, write_buffer_bytes=4_000)
             assert 10_000 <= sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= 20_000  # Linux doubles it
+
+    run(main())
+
+
+def test_how_long_a_peer_had_no_room_is_told_of_tcp() -> None:
+    async def main() -> None:
+        async with connected() as (transport, _):
+            sock = transport.get_extra_info("socket")
+            before = window_full_ns(sock)
+            transport.write(bytes(16 << 20))  # more than both kernels hold
+            await asyncio.sleep(0.1)
+            after = window_full_ns(sock)
+            if LINUX:
+                assert before == 0
+                assert after is not None
+                assert after > 20_000_000
+            else:
+                assert (before, after) == (None, None)
+        async with connected(socket.AF_UNIX) as (transport, _):
+            assert window_full_ns(transport.get_extra_info("socket")) is None
+        assert window_full_ns(None) is None
 
     run(main())
 

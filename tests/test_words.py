@@ -14,7 +14,7 @@ import pytest
 import streamkit
 from streamkit.lab.recording.recorded import Stamps
 from streamkit.outcome import OutcomeName
-from streamkit.taps import TAPS
+from streamkit.taps import TAPS, UPLOAD_TAPS
 from streamkit.taps.gauges import GAUGES
 
 PACKAGE = Path(streamkit.__file__).parent
@@ -34,6 +34,10 @@ def table(first: str) -> list[str]:
 
 def test_the_taps_are_those_of_the_code_in_the_order_of_the_way() -> None:
     assert table("tap") == list(TAPS)
+
+
+def test_the_taps_of_an_upload_are_those_of_the_code_in_the_order_of_their_way() -> None:
+    assert table("tap of an upload") == list(UPLOAD_TAPS)
 
 
 def test_the_queues_are_those_of_the_code_in_the_order_of_the_way() -> None:
@@ -57,7 +61,7 @@ def test_every_place_that_defines_a_word_is_there(place: str) -> None:
 
 def test_a_word_stands_in_one_row_only() -> None:
     words = [word for row in re.findall(r"^\| (.*?) \|", PAGE, re.M) for word in [row.strip("`")]]
-    heads = {"word", "tap", "queue", "outcome", "stamps"}
+    heads = {"word", "tap", "tap of an upload", "queue", "outcome", "stamps"}
     counted = [word for word in words if word not in heads]
     assert sorted(counted) == sorted(set(counted))
 

@@ -220,10 +220,10 @@ class Lab(Stoppable):
             recording = await lab.post("/ans", chat_history="你好", accept="sse", total_s=10)
 
         `chat_history` and the fields of `data` are sent as a form. All other keywords are options of `record()`:
-        `json` instead of a form, `reader`, `on_piece`, `label`, `total_s`, …. `accept` is a media type, or short for
-        one: "text", "sse", "ndjson"; without it the relay chooses (text/plain, which has no event borders). `policy` is
-        what this request asks of the relay for a client that cannot keep up: "latest", "buffer(65536)" (`Prefer`,
-        RFC 7240).
+        `json` instead of a form, `content` for an upload (`Lab(uses="upload")`: `lab.post("/upload", content=rows)`),
+        `reader`, `on_piece`, `label`, `total_s`, …. `accept` is a media type, or short for one: "text", "sse",
+        "ndjson"; without it the relay chooses (text/plain, which has no event borders). `policy` is what this request
+        asks of the relay for a client that cannot keep up: "latest", "buffer(65536)" (`Prefer`, RFC 7240).
 
         What fails on the wire is the recording's outcome. Its taps are what there was: the servers have `taps_wait_s`
         to see the end too, and `meta["notes"]` says what is missing.

@@ -56,6 +56,9 @@ CONTINUE_S: Final = 1.0
 
 READ_AHEAD_BYTES: Final = 65_536
 """How much of an answer is read before somebody takes it, by default; reading goes on at a quarter of it."""
+SEND_TURN_NS: Final = 1_000_000
+"""How long a request is sent in one turn of the loop, where neither the kernel nor who makes it has to be waited for:
+what comes meanwhile waits for that."""
 PART_BYTES: Final = 256
 """What a pending part costs beside its bytes (tuples, numbers, headers of objects): many small ones are not free."""
 
@@ -92,6 +95,7 @@ class Inbox:
         "pending",
         "reads",
         "received_bytes",
+        "sending",
         "sink",
         "spilled",
     )
@@ -111,6 +115,7 @@ class Inbox:
         self.held = 0  # bytes pending, see PART_BYTES
         self.paused = False
         self.held_back = False  # by the reader's own wish
+        self.sending = False  # the request, still: the server may wait for more of it
         self.reads = 0
         self.received_bytes = 0  # all of the message's framing included
         self.head_ns: int | None = None
@@ -195,7 +200,7 @@ class Inbox:
         self._timer = None
         if self._waiter is None or self._waiter.done():
             return
-        if self.held_back:  # we do not read, so that nothing comes says nothing of the server
+        if self.held_back or self.sending:  # that nothing comes says nothing of the server
             self._since = self._loop.time()
         due = self._since + self._limit_s
         if self._loop.time() < due:
@@ -221,6 +226,12 @@ class Inbox:
                 self._wire.pause()
             elif not self.paused:
                 self._wire.resume()
+
+    def sent(self) -> None:
+        """The request is; from now on it is the server that is waited for."""
+        self.sending = False
+        self._since = self._loop.time()
+        self.wake()
 
     def close(self) -> None:
         if self._timer is not None:
@@ -263,6 +274,7 @@ class Exchange:
         if request.small and self.wire.write(request.head + request.content):
             self._note_sent(timings, len(request.content))
         else:
+            inbox.sending = True
             self._sender = self._loop.create_task(self._send(timings, write_s))
             self._sender.add_done_callback(self._sender_done)
         while inbox.parser.status is None:
@@ -270,8 +282,7 @@ class Exchange:
                 raise self._why(inbox.error())
             if inbox.parser.continued:
                 self._wanted.set()
-            sending = self._sender is not None and not self._sender.done()
-            await inbox.more(None if sending else read_s)
+            await inbox.more(read_s)
         timings.head_ns = inbox.head_ns
         if self._sent:
             request.let_go()
@@ -319,8 +330,12 @@ class Exchange:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CONTINUE_S):
                     await self._wanted.wait()
+        turn_ns = monotonic_ns()
         async with contextlib.aclosing(request.parts()) as parts:
             async for data, size in parts:
+                if monotonic_ns() - turn_ns > SEND_TURN_NS:
+                    await asyncio.sleep(0)
+                    turn_ns = monotonic_ns()
                 held_ns = 0
                 if not self.wire.write(data):
                     since_ns = monotonic_ns()
@@ -353,7 +368,7 @@ class Exchange:
             self._broken = True  # the server may have answered first, so the reading side has the last word
         elif error is not None:
             self.inbox.fail(lambda: error)
-        self.inbox.wake()
+        self.inbox.sent()
 
     def _why(self, error: BaseException) -> BaseException:
         if self._broken and self.untouched and isinstance(error, httpx2.ReadError):

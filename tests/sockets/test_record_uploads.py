@@ -9,14 +9,21 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
 
 from streamkit.lab.client.kept import last_recording
 from streamkit.lab.client.record import record
+from streamkit.lab.findings import upload_finding
+from streamkit.lab.lab import Lab
+from streamkit.lab.metrics import max_backlog
 from streamkit.lab.recording.recording import Recording
+from streamkit.relay.asks import ask_function
+from streamkit.relay.pieces import Item, Snapshot, Value
+from streamkit.relay.route import Route
+from streamkit.relay.sources.source import Arriving
 from tests.rawsockets import LAST_CHUNK, SSE_HEAD, RawServer, chunk, read_head
 
 OURS = SSE_HEAD.replace(b"\r\n\r\n", b"\r\nX-Stream-Id: s1\r\nIncremental: ?1\r\n\r\n")
@@ -308,3 +315,25 @@ def test_who_asks_first_sends_when_it_is_wanted(answer: str) -> None:
         assert first in ([], [b""]), "not a byte of the body came"
     else:
         assert (recording.outcome.ok, recording.sent_bytes) == (True, 25)
+
+
+def test_a_lab_joins_what_its_relay_read_of_an_upload_and_its_finding_says_who_was_slow() -> None:
+    async def count(body: Arriving) -> AsyncGenerator[Item, None]:
+        async for _ in body:
+            yield Snapshot({"bytes": body.received})
+            await asyncio.sleep(0.01)
+        yield Value({"bytes": body.received, "final": True})
+
+    async def main() -> Recording:
+        with Lab(routes={"/count": Route(ask_function(count, "raw"))}) as lab:
+            return await lab.post("/count", content=Upload(MEGABYTE, 16).parts(), accept="sse", total_s=20)
+
+    recording = asyncio.run(main())
+    assert recording.outcome.ok
+    assert recording.values[-1] == {"bytes": 16 << 20, "final": True}
+    curves = recording.upload()
+    assert {tap: one.total for tap, one in curves.items()} == {"client.sent": 16 << 20, "server.read": 16 << 20}
+    assert 0 < max_backlog(*curves.values()) <= 16 << 20
+    assert upload_finding(recording).split(": ")[1].startswith("the server")
+    assert len(recording.counted.at_ns) > 2, "results came while it was sent"
+    assert recording.events.at_ns[0] < recording.sends.at_ns[-1]

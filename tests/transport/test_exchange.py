@@ -90,6 +90,24 @@ def test_the_read_timeout_begins_when_the_request_is_sent() -> None:
     run(main())
 
 
+def test_no_silence_counts_while_the_request_is_sent_also_behind_the_head() -> None:
+    async def slow() -> AsyncIterator[bytes]:
+        for _ in range(5):
+            await asyncio.sleep(1.0)
+            yield b"a"
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        _, body = await answered(content=slow(), read_s=2.0)
+        with pytest.raises(httpx2.ReadTimeout, match="nothing was received for 2 s"):
+            await anext(body)
+        assert loop.time() - began == pytest.approx(5.0 + 2.0)
+        await body.aclose()
+
+    run(main())
+
+
 # Body: paused and held back
 
 

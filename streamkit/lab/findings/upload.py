@@ -33,7 +33,8 @@ SlowSide: TypeAlias = Literal["nobody", "the iterator", "the network", "the serv
 QUICK_NS: Final = 50_000_000  # an upload that took no longer waited for nobody worth a word
 HELD_SHARE: Final = 0.5  # it was held back where the kernel had no room for so much of its time …
 WINDOW_SHARE: Final = 0.5  # … by the server where its window was full for so much of that …
-UNREAD_SHARE: Final = 0.5  # … because of the client where it had not read what had come at so many looks
+UNREAD_SHARE: Final = 0.5  # … because of the client where at so many looks it had not read …
+UNREAD_BYTES: Final = 4_096  # … so much of what had come: a result or two are on their way to it, and no more
 OUTCOME_SIGNS: Final = 32
 
 
@@ -47,7 +48,7 @@ class UploadFacts:
     took_ns      from when it could be sent until the last of it had left
     held_ns      for how much of that the kernel had no room
     window_ns    for how much of that the other end of the connection had none
-    unread_share at how many of the looks meanwhile something of the answer waited to be read by the client
+    unread_share at how many of the looks meanwhile the client had not read what had come of the answer
     most         the most that had been sent and that the server had not read, and `most_at_ns` when that was
     """
 
@@ -131,7 +132,8 @@ _WHY: Final[Mapping[SlowSide, Callable[[UploadFacts], str]]] = {
         f"(for {duration(facts.held_ns)}){_unread(facts)}"
     ),
     "the server": lambda facts: (
-        f"the server reads slowly (for {duration(facts.window_ns or 0)} it had no room for more){_unread(facts)}"
+        "the server, or a proxy before it, reads slowly "
+        f"(for {duration(facts.window_ns or 0)} it had no room for more){_unread(facts)}"
     ),
     "the network": lambda facts: (
         f"the network is slow (for {duration(facts.held_ns)} it took no more, but the server had room){_unread(facts)}"
@@ -173,11 +175,11 @@ def _facts(name: str, recording: Recording) -> UploadFacts:
 
 
 def _unread_share(recording: Recording) -> float | None:
-    """Of the looks at the client's queues while it sent, the share that found something of the answer unread."""
+    """Of the looks at the client's queues while it sent, the share that found much of the answer unread."""
     found = [recording.gauges[name] for name in ("client.unread", "client.backlog") if name in recording.gauges]
     if not found or not recording.sends:
         return None
     at_ns = np.asarray(found[0].at_ns)
     while_sent = (at_ns >= recording.sends.at_ns[0]) & (at_ns <= recording.sends.at_ns[-1])
     lying = np.sum([np.where(values == NOT_KNOWN, 0, values) for values in (np.asarray(one.value) for one in found)], 0)
-    return float(np.mean(lying[while_sent] > 0)) if while_sent.any() else None
+    return float(np.mean(lying[while_sent] >= UNREAD_BYTES)) if while_sent.any() else None

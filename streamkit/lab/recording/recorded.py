@@ -355,12 +355,12 @@ class Recorded:
         """The results, of a route of our relay that gives such: JSON values, in their order; of a text, the lines that
         are JSON objects or lists.
         """
-        return values_of(self)
+        return values_of(self.headers, self.events.event, self.events.data, self.text)
 
     @property
     def progress(self) -> list[dict[str, Any]]:
         """The reports of progress that came, in their order: `progress`, `total` (None: not known) and `message`."""
-        return progress_of(self)
+        return progress_of(self.headers, self.events.event, self.events.data)
 
     @property
     def sent_bytes(self) -> int:

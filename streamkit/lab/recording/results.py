@@ -20,9 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 from streamkit.taps import STREAM_ID_HEADER
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from streamkit.lab.recording.recorded import Recorded
+    from collections.abc import Iterable, Mapping
 
 __all__ = ["Results", "Told", "progress_of", "values_of"]
 
@@ -95,24 +93,22 @@ class Results:
         return Told("result", value, f"{data}\n") if data else _unwrapped(value)
 
 
-def values_of(recording: Recorded) -> list[Any]:
-    """See `Recorded.values`."""
-    content_type = recording.headers.get("content-type", "")
-    if not content_type.lower().startswith("text/plain"):
-        return [told.value for told in _told(recording) if told.kind == "result"]
-    lines = recording.text.split("\n") if Results(recording.headers).ours else []
-    values = [_value(line) for line in lines if line.startswith(("{", "["))]  # other JSON may as well be text
-    return [value for value in values if value is not None]
+def values_of(headers: Mapping[str, str], names: Iterable[str], data: Iterable[str], text: str) -> list[Any]:
+    """The results of an answer with that head, whose events have these names and data, and that text in all."""
+    results = Results(headers)
+    if not results.ours:
+        return []
+    if not headers.get("content-type", "").lower().startswith("text/plain"):
+        return [told.value for told in map(results.told, names, data) if told.kind == "result"]
+    lines = (line for line in text.split("\n") if line.startswith(("{", "[")))  # other JSON may as well be text
+    return [value for value in map(_value, lines) if value is not None]
 
 
-def progress_of(recording: Recorded) -> list[dict[str, Any]]:
-    """See `Recorded.progress`."""
-    return [told.value for told in _told(recording) if told.kind == "progress" and isinstance(told.value, dict)]
-
-
-def _told(recording: Recorded) -> list[Told]:
-    results, events = Results(recording.headers), recording.events
-    return list(map(results.told, events.event, events.data)) if results.ours else []
+def progress_of(headers: Mapping[str, str], names: Iterable[str], data: Iterable[str]) -> list[dict[str, Any]]:
+    """The progress that such an answer reports."""
+    results = Results(headers)
+    told = map(results.told, names, data) if results.ours else ()
+    return [each.value for each in told if each.kind == "progress" and isinstance(each.value, dict)]
 
 
 def _unwrapped(value: Any) -> Told:

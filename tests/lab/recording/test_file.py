@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from streamkit.errors import RecordingFormatError
 from streamkit.lab.recording.recorded import ALL_GAUGES, Events, Reads
 from streamkit.lab.recording.recording import Recording
+from streamkit.lab.recording.sends import Sends
 from streamkit.outcome import Outcome
 from streamkit.taps import Tap
 from streamkit.taps.gauges import NOT_KNOWN, Gauge
@@ -67,6 +68,11 @@ gauges = st.lists(st.tuples(times, st.integers(NOT_KNOWN, 2**40)), max_size=4).m
 )
 
 
+sends = st.lists(st.tuples(times, times, times), max_size=4).map(
+    lambda rows: Sends(*zip(*sorted(rows), strict=True)) if rows else Sends()
+)
+
+
 @st.composite
 def recordings(draw: st.DrawFn) -> Recording:
     at_ns = sorted(draw(st.lists(times, max_size=6)))
@@ -99,11 +105,12 @@ def recordings(draw: st.DrawFn) -> Recording:
         head_ns=draw(st.none() | times),
         ended_ns=draw(st.none() | times),
         stamps=draw(st.sampled_from(["kernel", "socket", "library"])),
-        taps=draw(st.dictionaries(st.sampled_from(["upstream.due", "relay.sent"]), taps)),
+        taps=draw(st.dictionaries(st.sampled_from(["upstream.due", "relay.sent", "server.read"]), taps)),
         marks=draw(st.dictionaries(texts, times, max_size=3)),
         counts=draw(st.dictionaries(texts, times, max_size=3)),
         gauges=draw(st.dictionaries(st.sampled_from(ALL_GAUGES), gauges, max_size=3)),
         relay=draw(st.none() | words),
+        sends=draw(sends),
         meta=draw(st.dictionaries(texts.filter(lambda key: key != "notes"), st.none() | texts | times, max_size=3)),
     )
 
@@ -163,6 +170,10 @@ class TestFiles:
     ) -> None:
         change(file, 0, version=3, relay=..., stamps="piece")
         assert Recording.load(file) == replace(small(), stamps="library")
+
+    def test_a_file_of_version_4_from_before_uploads_has_none(self, file: Path) -> None:
+        assert "sends" not in json.loads(file.read_text("utf-8").splitlines()[0])
+        assert Recording.load(file).sends == Sends()
 
     def test_the_first_files_of_version_4_do_not_know_why_the_provider_ended(self, file: Path) -> None:
         change(file, 4, finish_reason=...)
@@ -347,6 +358,18 @@ class TestDamagedFiles:
             (0, {"status": "200"}, "line 1: has a 'status' of the wrong kind (str)"),
             (0, {"counts": {"relay.held_ns": None}}, "line 1: has a 'counts' of the wrong kind (dict)"),
             (0, {"counts": ...}, "line 1: has no 'counts'"),
+            (0, {"sends": []}, "line 1: has a 'sends' of the wrong kind (list)"),
+            (0, {"sends": {"at_ns": [1]}}, "line 1: has no 'size'"),
+            (
+                0,
+                {"sends": {"at_ns": [2, 1], "size": [1, 1], "held_ns": [0, 0]}},
+                "line 1: holds columns that are no writes of a request's body",
+            ),
+            (
+                0,
+                {"sends": {"at_ns": [2], "size": [-1], "held_ns": [0]}},
+                "line 1: holds columns that are no writes of a request's body",
+            ),
             (0, {"marks": {"relay.asked": "1"}}, "line 1: has a 'marks' of the wrong kind (dict)"),
             (0, {"relay": {"outcome": "lost"}}, "line 1: has a 'relay' of the wrong kind (dict)"),
             (0, {"relay": ...}, "line 1: has no 'relay'"),
