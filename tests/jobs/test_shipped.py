@@ -18,7 +18,9 @@ def test_pi_counts_each_sample_once_and_says_how_wrong_it_may_be(samples: int) -
     assert len(results) == min(samples, 20)
     assert of_kind(told, "progress")[-1] == {"progress": samples, "total": samples, "message": ""}
     assert all(abs(each["pi"] - math.pi) < 5 * each["standard_error"] for each in results if each["samples"] > 1000)
-    assert [each["standard_error"] for each in results] == sorted((each["standard_error"] for each in results), reverse=True)
+    assert [each["standard_error"] for each in results] == sorted(
+        (each["standard_error"] for each in results), reverse=True
+    )
 
 
 def test_pi_is_the_same_for_the_same_seed() -> None:
