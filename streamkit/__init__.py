@@ -22,8 +22,8 @@ from streamkit._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from streamkit import errors as errors
-    from streamkit.app import create_app as create_app
     from streamkit import shipped as shipped
+    from streamkit.app import create_app as create_app
     from streamkit.app import create_blueprint as create_blueprint
     from streamkit.app import source as source
     from streamkit.extractor import JSON as JSON

@@ -223,7 +223,7 @@ class TableNumbers:
         >>> reader.feed(b'city,t\nRome,20.5\nOslo,\nBari\n')
         Rows(number=2, columns={'city': [], 't': [20.5]})
         >>> reader.bad_lines
-        [{'line': 4, 'byte': 23, 'reason': '1 cells, not 2'}]
+        [{'line': 4, 'byte': 23, 'reason': 'cells: 1, not 2'}]
 
     Raises Unprocessable for a first row that cannot name columns, more than 100 of them, or one whose name has more
     than 100 characters.

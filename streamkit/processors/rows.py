@@ -73,7 +73,7 @@ class RowReader:
         >>> list(reader.feed(b'a,b\n1,2\n3\n"4",5\n'))
         [[[b'1', b'4'], [b'2', b'5']]]
         >>> reader.bad
-        [{'line': 3, 'byte': 8, 'reason': '1 cells, not 2'}]
+        [{'line': 3, 'byte': 8, 'reason': 'cells: 1, not 2'}]
 
     Raises Unprocessable: `bad_csv_header` for a first row that is bad, `too_many_columns` beyond 1,000 of them.
     """
@@ -225,7 +225,7 @@ class RowReader:
         numbers = np.flatnonzero(bad)
         self.bad_rows += len(numbers)
         for number, start in _starts(block, numbers[: MAX_NAMED - len(self.bad)]):
-            counted = f"{cells[number]} cells, not {len(self.names)}"
+            counted = f"cells: {cells[number]}, not {len(self.names)}"
             self._name(HAS_NUL if nul[number] else HAS_FOREIGN if foreign[number] else counted, start)
         good: NDArray[np.bool_] = ~(bad | empty)
         return good

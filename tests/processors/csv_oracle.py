@@ -59,7 +59,7 @@ def unfit(content: bytes, cells: list[bytes], names: int) -> str:
         content.decode()
     except UnicodeDecodeError:
         return "bytes that are not UTF-8"
-    return f"{len(cells)} cells, not {names}" if names and len(cells) != names else ""
+    return f"cells: {len(cells)}, not {names}" if names and len(cells) != names else ""
 
 
 def row(data: bytes, at: int, max_row_bytes: int) -> tuple[list[bytes], int, str]:

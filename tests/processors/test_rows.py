@@ -86,12 +86,12 @@ def test_one_byte_at_a_time_is_as_good_as_all_at_once() -> None:
     data = b'a,b\r\n1,"x\r\n""y"""\r\n\r\n2\r\n"3,4\r\n5,6\r\n'
     assert read([data[at : at + 1] for at in range(len(data))])[0].bad == read([data])[0].bad
     assert good(data) == [[b"1", b'x  ""y""'], [b"5", b"6"]]
-    assert bad(data) == [(5, 21, "1 cells, not 2"), (6, 24, "a quote that is not closed")]
+    assert bad(data) == [(5, 21, "cells: 1, not 2"), (6, 24, "a quote that is not closed")]
 
 
 def test_lines_end_in_three_ways_and_each_is_one_line() -> None:
     assert good(b"a,b\n1,2\r\n3,4\r5,6") == [[b"1", b"2"], [b"3", b"4"], [b"5", b"6"]]
-    assert bad(b"a,b\n1,2\r\n3,4\r5") == [(4, 13, "1 cells, not 2")]
+    assert bad(b"a,b\n1,2\r\n3,4\r5") == [(4, 13, "cells: 1, not 2")]
 
 
 def test_empty_lines_are_no_rows_but_an_empty_cell_in_quotes_is_one() -> None:
@@ -99,8 +99,8 @@ def test_empty_lines_are_no_rows_but_an_empty_cell_in_quotes_is_one() -> None:
 
 
 def test_lines_within_quotes_count_and_their_row_is_where_it_begins() -> None:
-    assert bad(b'a,b\n"1\n2\n3",4\n5\n') == [(5, 14, "1 cells, not 2")]
-    assert bad(b'a,b\n1,2\n"1\n2",4,5\n6,7\n') == [(3, 8, "3 cells, not 2")]
+    assert bad(b'a,b\n"1\n2\n3",4\n5\n') == [(5, 14, "cells: 1, not 2")]
+    assert bad(b'a,b\n1,2\n"1\n2",4,5\n6,7\n') == [(3, 8, "cells: 3, not 2")]
 
 
 def test_a_quote_that_is_not_closed_costs_its_own_line() -> None:
@@ -131,9 +131,9 @@ def test_a_quote_stands_around_a_cell_or_its_row_is_bad(row: bytes) -> None:
         (b"1,\xff", "bytes that are not UTF-8"),
         (b'1,"\xc3"', "bytes that are not UTF-8"),
         (b"1,\xed\xa0\x80", "bytes that are not UTF-8"),
-        (b"1,2,3", "3 cells, not 2"),
-        (b"1", "1 cells, not 2"),
-        (b" ", "1 cells, not 2"),
+        (b"1,2,3", "cells: 3, not 2"),
+        (b"1", "cells: 1, not 2"),
+        (b" ", "cells: 1, not 2"),
     ],
 )
 def test_what_is_bad_about_a_row_stays_with_it(row: bytes, reason: str) -> None:
@@ -207,7 +207,7 @@ def test_columns_are_bounded() -> None:
 def test_the_first_twenty_bad_rows_are_named_and_all_are_counted() -> None:
     reader, found = read([b"a,b\n" + b"1\n1,2\n" * 30, b'"x"y\n' * 5])
     assert (reader.bad_rows, len(found), len(reader.bad)) == (35, 30, 20)
-    assert reader.bad[-1] == {"line": 40, "byte": 118, "reason": "1 cells, not 2"}
+    assert reader.bad[-1] == {"line": 40, "byte": 118, "reason": "cells: 1, not 2"}
 
 
 @pytest.mark.parametrize("nothing", [b"", b"\n\r\n", b"\xef\xbb\xbf"])

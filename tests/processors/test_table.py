@@ -105,7 +105,7 @@ def test_what_is_not_known_is_null_and_not_nan() -> None:
 def test_bad_rows_are_counted_and_named_and_count_in_no_column() -> None:
     found = processed(Csv(), b"a,b\n1,2\n3\n\n4,5\n")
     assert (found["rows"], found["bad_rows"]) == (2, 1)
-    assert found["bad"] == [{"line": 3, "byte": 8, "reason": "1 cells, not 2"}]
+    assert found["bad"] == [{"line": 3, "byte": 8, "reason": "cells: 1, not 2"}]
     assert found["columns"]["a"]["count"] == 2
 
 

@@ -30,8 +30,8 @@ from tests.rawsockets import LAST_CHUNK, WAIT_S, chunk, connected, exchange, is_
 from tests.servers import eventually, leaves_nothing
 
 MAX_BYTES = 1 << 20
-STALL_S = 0.6
-BODY_S = 0.3
+STALL_S = 0.5
+BODY_S = 0.25
 """The deadline of whole bodies, which does not count here: it is shorter."""
 RESET = b"\1\0\0\0\0\0\0\0"  # SO_LINGER: on, 0 s
 BLOCK = bytes(range(256)) * 256
@@ -51,22 +51,31 @@ class Watched:
         self.cut: list[str] = []
         """How each answer that was cancelled says that its upload ended."""
         self.held_bytes = 0
-        self.loop: asyncio.AbstractEventLoop | None = None
 
-    def connections(self) -> int:
-        assert self.loop is not None
+
+class House:
+    """A server, and what is seen of it in the test that runs."""
+
+    server: Server
+    loop: asyncio.AbstractEventLoop
+
+    def __init__(self) -> None:
+        self.watched = Watched()
+
+    def is_at_rest(self) -> bool:
+        """It has no connection, and nobody reads."""
         running = [str(task.get_coro()) for task in asyncio.all_tasks(self.loop)]
-        return sum("connection_task" in each or "read_it" in each for each in running)
+        return not any("connection_task" in each or "read_it" in each for each in running)
 
 
-def make(watched: Watched, kind: type[Sanic[Any, Any]]) -> Sanic[Any, Any]:
+def make(house: House, kind: type[Sanic[Any, Any]]) -> Sanic[Any, Any]:
     app = kind(f"uploads_{next(_serial)}", configure_logging=False)
     app.config.TOUCHUP = False
     app.config.BODY_TIMEOUT = BODY_S
 
     @app.after_server_start
     async def note(_: Any) -> None:
-        watched.loop = asyncio.get_running_loop()
+        house.loop = asyncio.get_running_loop()
 
     @app.exception(Failed)
     async def refuse(_: Request, error: Failed) -> HTTPResponse:
@@ -78,13 +87,13 @@ def make(watched: Watched, kind: type[Sanic[Any, Any]]) -> Sanic[Any, Any]:
     async def read_it(body: ArrivingBody) -> str:
         try:
             async for part in body:
-                watched.parts.append(part)
+                house.watched.parts.append(part)
         except Failed as error:
-            watched.ends.append(f"{error.failure.outcome} {error.failure.code}")
+            house.watched.ends.append(f"{error.failure.outcome} {error.failure.code}")
         else:
-            watched.ends.append("whole")
-        watched.received.append(body.received)
-        return watched.ends[-1]
+            house.watched.ends.append("whole")
+        house.watched.received.append(body.received)
+        return house.watched.ends[-1]
 
     async def answered(request: Request, body: ArrivingBody, read: Any) -> None:
         try:
@@ -92,7 +101,7 @@ def make(watched: Watched, kind: type[Sanic[Any, Any]]) -> Sanic[Any, Any]:
                 await read()
         except asyncio.CancelledError:
             failure = body.cut()
-            watched.cut.append("whole" if failure is None else f"{failure.outcome} {failure.detail}")
+            house.watched.cut.append("whole" if failure is None else f"{failure.outcome} {failure.detail}")
             raise
 
     @app.post("/count", stream=True)
@@ -100,7 +109,7 @@ def make(watched: Watched, kind: type[Sanic[Any, Any]]) -> Sanic[Any, Any]:
         with opened(request) as body:
             digest = hashlib.sha256()
             async for part in body:
-                watched.parts.append(part)
+                house.watched.parts.append(part)
                 digest.update(part)
         return HTTPResponse(json.dumps({"bytes": body.received, "sha256": digest.hexdigest()}))
 
@@ -161,15 +170,15 @@ def make(watched: Watched, kind: type[Sanic[Any, Any]]) -> Sanic[Any, Any]:
         await response.send("begin")
         stream: Any = request.stream
         async for part in stream:
-            watched.parts.append(part)
+            house.watched.parts.append(part)
 
     @app.post("/deaf", stream=True)
     async def deaf(request: Request) -> HTTPResponse:
         with opened(request):
-            for _ in range(20):
+            for _ in range(10):
                 await asyncio.sleep(0.02)
                 protocol: Any = request.protocol
-                watched.held_bytes = max(watched.held_bytes, len(protocol.recv_buffer))
+                house.watched.held_bytes = max(house.watched.held_bytes, len(protocol.recv_buffer))
         return HTTPResponse("done")
 
     @app.get("/next")
@@ -179,21 +188,34 @@ def make(watched: Watched, kind: type[Sanic[Any, Any]]) -> Sanic[Any, Any]:
     return app
 
 
-@pytest.fixture
-def watched() -> Watched:
-    return Watched()
-
-
-@contextlib.contextmanager
-def served(watched: Watched, kind: type[Sanic[Any, Any]]) -> Iterator[Server]:
-    with leaves_nothing(), serve(partial(make, watched, kind)) as server:
-        yield server
+@pytest.fixture(scope="module")
+def houses() -> Iterator[dict[type[Sanic[Any, Any]], House]]:
+    made: dict[type[Sanic[Any, Any]], House] = {RelayApp: House(), Sanic: House()}
+    with leaves_nothing(), contextlib.ExitStack() as running:
+        for kind, house in made.items():
+            house.server = running.enter_context(serve(partial(make, house, kind)))
+        yield made
 
 
 @pytest.fixture
-def server(watched: Watched) -> Iterator[Server]:
-    with served(watched, RelayApp) as running:
-        yield running
+def kind() -> type[Sanic[Any, Any]]:
+    return RelayApp
+
+
+@pytest.fixture
+def house(houses: dict[type[Sanic[Any, Any]], House], kind: type[Sanic[Any, Any]]) -> House:
+    houses[kind].watched = Watched()
+    return houses[kind]
+
+
+@pytest.fixture
+def watched(house: House) -> Watched:
+    return house.watched
+
+
+@pytest.fixture
+def server(house: House) -> Server:
+    return house.server
 
 
 EITHER = pytest.mark.parametrize("kind", [RelayApp, Sanic], ids=["ours", "stock"])
@@ -262,13 +284,12 @@ FRAMINGS = {
 @EITHER
 @pytest.mark.parametrize("framing", FRAMINGS)
 def test_however_it_is_framed_each_byte_comes_once_and_no_part_is_empty_or_large(
-    kind: type[Sanic[Any, Any]], framing: str, watched: Watched
+    framing: str, server: Server, watched: Watched
 ) -> None:
-    with served(watched, kind) as server:
-        assert told(exchange(server.url, FRAMINGS[framing])) == (
-            200,
-            {"bytes": 655_360, "sha256": hashlib.sha256(10 * BLOCK).hexdigest()},
-        )
+    assert told(exchange(server.url, FRAMINGS[framing])) == (
+        200,
+        {"bytes": 655_360, "sha256": hashlib.sha256(10 * BLOCK).hexdigest()},
+    )
     assert b"".join(watched.parts) == 10 * BLOCK
     assert all(0 < len(part) <= 1 << 19 for part in watched.parts)
 
@@ -292,11 +313,11 @@ def test_however_it_is_cut_into_reads_each_byte_comes_once(framing: str, server:
     assert b"".join(watched.parts) == 10 * BLOCK
 
 
-def test_who_listens_to_sanics_signal_of_reads_hears_each(watched: Watched) -> None:
+def test_who_listens_to_sanics_signal_of_reads_hears_each(house: House, watched: Watched) -> None:
     heard: list[bytes] = []
 
     def listening() -> Sanic[Any, Any]:
-        app = make(watched, RelayApp)
+        app = make(house, RelayApp)
 
         @app.signal("http.lifecycle.read_body")
         async def hear(body: bytes) -> None:
@@ -304,7 +325,7 @@ def test_who_listens_to_sanics_signal_of_reads_hears_each(watched: Watched) -> N
 
         return app
 
-    with leaves_nothing(), serve(listening) as server:
+    with serve(listening) as server:
         assert told(exchange(server.url, FRAMINGS["a length"]))[0] == 200
     assert heard == watched.parts
 
@@ -350,8 +371,9 @@ def test_its_answer_begins_while_it_comes_and_the_connection_closes_behind_the_e
         assert text_of(answer) == b"begin onetwoxyz end"
 
 
-def test_over_sanics_own_connection_its_answer_begins_while_it_comes_too(watched: Watched) -> None:
-    with served(watched, Sanic) as server, connected(server.url) as client:
+@pytest.mark.parametrize("kind", [Sanic])
+def test_over_sanics_own_connection_its_answer_begins_while_it_comes_too(server: Server) -> None:
+    with connected(server.url) as client:
         assert text_of(until(client, LAST_CHUNK, echoed_in_parts(client))) == b"begin onetwoxyz end"
 
 
@@ -399,13 +421,11 @@ def test_what_is_wrong_in_mid_body_is_said_behind_what_came_before(server: Serve
 
 
 @EITHER
-def test_it_may_take_as_long_as_it_needs_if_only_its_bytes_keep_coming(
-    kind: type[Sanic[Any, Any]], watched: Watched
-) -> None:
-    with served(watched, kind) as server, connected(server.url) as client:
+def test_it_may_take_as_long_as_it_needs_if_only_its_bytes_keep_coming(server: Server) -> None:
+    with connected(server.url) as client:
         client.sendall(head("/count", "Content-Length: 12"))
         for _ in range(12):
-            time.sleep(0.08)
+            time.sleep(0.05)
             client.sendall(b"a")
         assert told(read_answer(client))[1]["bytes"] == 12, f"longer than {BODY_S} s, and than {STALL_S} s"
 
@@ -419,10 +439,8 @@ def test_it_may_take_as_long_as_it_needs_if_only_its_bytes_keep_coming(
     ],
     ids=["silence", "a chunk's line, byte by byte"],
 )
-def test_a_stall_has_a_name_and_a_deadline(
-    kind: type[Sanic[Any, Any]], sent: bytes, dripped: bytes, watched: Watched
-) -> None:
-    with served(watched, kind) as server, connected(server.url) as client:
+def test_a_stall_has_a_name_and_a_deadline(sent: bytes, dripped: bytes, server: Server) -> None:
+    with connected(server.url) as client:
         client.sendall(sent)
         began = time.monotonic()
         with contextlib.suppress(OSError):
@@ -451,13 +469,12 @@ def test_a_stall_has_a_name_and_a_deadline(
     ],
 )
 def test_what_its_head_rules_out_is_refused_without_waiting_for_it_or_asking_for_it(
-    kind: type[Sanic[Any, Any]], sent: bytes, status: int, code: str, watched: Watched
+    kind: type[Sanic[Any, Any]], sent: bytes, status: int, code: str, server: Server, watched: Watched
 ) -> None:
-    with served(watched, kind) as server:
-        for expect in (b"\r\n", b"Expect: 100-continue\r\n\r\n") if kind is RelayApp else (b"\r\n",):
-            answer = exchange(server.url, sent[:-2] + expect)
-            assert answer.startswith(b"HTTP/1.1 %d" % status), "no 100 Continue before it"
-            assert code_of(answer)[:2] == (status, code)
+    for expect in (b"\r\n", b"Expect: 100-continue\r\n\r\n") if kind is RelayApp else (b"\r\n",):
+        answer = exchange(server.url, sent[:-2] + expect)
+        assert answer.startswith(b"HTTP/1.1 %d" % status), "no 100 Continue before it"
+        assert code_of(answer)[:2] == (status, code)
     assert watched.parts == []
 
 
@@ -479,12 +496,11 @@ def test_it_is_told_so_before_an_answer_that_begins_first(server: Server) -> Non
 
 
 @EITHER
-def test_digests_are_checked_before_the_last_word(kind: type[Sanic[Any, Any]], watched: Watched) -> None:
+def test_digests_are_checked_before_the_last_word(server: Server) -> None:
     digest = "Repr-Digest: sha-512=:" + b64encode(hashlib.sha512(BLOCK).digest()).decode() + ":, md5=:AAAA:"
-    with served(watched, kind) as server:
-        assert told(exchange(server.url, sized("/count", BLOCK, digest)))[0] == 200
-        answer = exchange(server.url, sized("/count", BLOCK[:-1] + b"x", digest))
-        assert code_of(answer) == (400, "digest_mismatch", "refused(400)")
+    assert told(exchange(server.url, sized("/count", BLOCK, digest)))[0] == 200
+    answer = exchange(server.url, sized("/count", BLOCK[:-1] + b"x", digest))
+    assert code_of(answer) == (400, "digest_mismatch", "refused(400)")
 
 
 # --- Cut ------------------------------------------------------------------------------------------------------------
@@ -501,36 +517,35 @@ def leave(client: socket.socket, how: str) -> None:
 
 @EITHER
 def test_who_leaves_in_mid_body_cuts_it_for_whoever_reads_it_and_nothing_is_left(
-    kind: type[Sanic[Any, Any]], watched: Watched
+    house: House, server: Server, watched: Watched
 ) -> None:
     bodies = [head("{}", "Content-Length: 1000") + b"a" * 99, chunked("{}") + chunk(b"a" * 99)]
-    with served(watched, kind) as server:
-        for path, how, body in itertools.product(("/own", "/silent", "/other"), ("FIN", "RST", "half-close"), bodies):
-            case = f"{path} {how} {body[:60]!r}"
-            watched.ends.clear()
-            watched.cut.clear()
-            watched.parts.clear()
-            with connected(server.url) as client:
-                client.sendall(body.replace(b"{}", path.encode()))
-                assert eventually(lambda: b"".join(watched.parts) == b"a" * 99), case
-                leave(client, how)
-                assert eventually(lambda: bool(watched.cut) and not watched.connections()), case
-            of = " of 1000" if b"Length" in body else ""
-            assert watched.cut == [f"truncated the body was cut after 99{of} bytes"], case
-            assert watched.ends == (["truncated upload_cut"] if path == "/other" else []), case
-            if path == "/other":
-                assert watched.received[-1] == 99, case
+    for path, how, body in itertools.product(("/own", "/silent", "/other"), ("FIN", "RST", "half-close"), bodies):
+        case = f"{path} {how} {body[:60]!r}"
+        watched.ends.clear()
+        watched.cut.clear()
+        watched.parts.clear()
+        with connected(server.url) as client:
+            client.sendall(body.replace(b"{}", path.encode()))
+            assert eventually(lambda: b"".join(watched.parts) == b"a" * 99), case
+            leave(client, how)
+            assert eventually(lambda: bool(watched.cut) and house.is_at_rest()), case
+        of = " of 1000" if b"Length" in body else ""
+        assert watched.cut == [f"truncated the body was cut after 99{of} bytes"], case
+        assert watched.ends == (["truncated upload_cut"] if path == "/other" else []), case
+        if path == "/other":
+            assert watched.received[-1] == 99, case
 
 
 @pytest.mark.parametrize("how", ["FIN", "RST", "half-close"])
 def test_who_leaves_a_route_that_reads_by_itself_leaves_nothing_behind_either(
-    how: str, server: Server, watched: Watched
+    how: str, house: House, server: Server, watched: Watched
 ) -> None:
     with connected(server.url) as client:
         client.sendall(head("/plain", "Content-Length: 1000") + b"a" * 99)
         assert eventually(lambda: b"".join(watched.parts) == b"a" * 99)
         leave(client, how)
-        assert eventually(lambda: not watched.connections())
+        assert eventually(lambda: house.is_at_rest())
 
 
 HALF = BLOCK[: 1 << 14]
@@ -550,13 +565,13 @@ IN_CHUNKS = chunked("/late") + 2 * chunk(HALF)
     ids=["a length", "chunks", "but for a byte", "but for an empty line", "with a trailer"],
 )
 def test_what_had_come_when_the_client_left_is_read_and_is_whole_only_if_it_was(
-    sent: bytes, end: str, server: Server, watched: Watched
+    sent: bytes, end: str, house: House, server: Server, watched: Watched
 ) -> None:
     with connected(server.url) as client:
         client.sendall(sent)
         until(client, b"begin")
         leave(client, "FIN")
-        assert eventually(lambda: bool(watched.ends) and not watched.connections())
+        assert eventually(lambda: bool(watched.ends) and house.is_at_rest())
     assert watched.ends == [end]
     assert watched.received == [32_768]
     assert b"".join(watched.parts) == 2 * HALF
@@ -565,10 +580,10 @@ def test_what_had_come_when_the_client_left_is_read_and_is_whole_only_if_it_was(
 
 @EITHER
 def test_an_answer_that_ends_before_its_body_has_come_says_so_and_closes(
-    kind: type[Sanic[Any, Any]], watched: Watched
+    kind: type[Sanic[Any, Any]], server: Server
 ) -> None:
     """Of a connection of ours; Sanic's own reads on, to see its next request."""
-    with served(watched, kind) as server, connected(server.url) as client:
+    with connected(server.url) as client:
         client.sendall(head("/deaf", f"Content-Length: {MAX_BYTES}") + BLOCK)
         answer = read_answer(client)
         assert is_whole(answer)

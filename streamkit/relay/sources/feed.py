@@ -71,12 +71,17 @@ class Feed:
                 raise RuntimeError(f"add() after close(): {self!r} has ended; create it again")
             if self._kind not in (None, kind):
                 raise TypeError(f"expected one more {self._kind}, as before, got {value!r}")
-            if len(self._columns | row.keys()) > MAX_COLUMNS:
-                raise ValueError(f"expected up to {MAX_COLUMNS} different names, got more")
+            if not row.keys() <= self._columns:
+                self._columns = self._known_with(row)
             self._kind = kind
-            self._columns |= row.keys()
             for watcher in self._watchers:
                 watcher.put(row)
+
+    def _known_with(self, row: dict[str, float]) -> set[str]:
+        columns = self._columns | row.keys()
+        if len(columns) > MAX_COLUMNS:
+            raise ValueError(f"expected up to {MAX_COLUMNS} different names, got more")
+        return columns
 
     @staticmethod
     def _checked(value: float | Mapping[str, float | None]) -> tuple[Literal["number", "object"], dict[str, float]]:
@@ -122,7 +127,7 @@ class Feed:
 
 
 def _finite(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real):
+    if type(value) is not float and (isinstance(value, bool) or not isinstance(value, Real)):
         raise TypeError(f"expected a number, or an object of numbers, got {value!r}")
     number = float(value)
     if not math.isfinite(number):

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from streamkit.processors.form import by_type
 from streamkit.processors.processor import Processor, Unprocessable
@@ -25,9 +26,9 @@ from streamkit.relay.sources.source import Arriving, Into, Pieces
 __all__ = ["EVERY_S", "processor", "upload"]
 
 EVERY_S: Final = 0.25
-SLICE_BYTES: Final = 1 << 16
+SLICE_BYTES: Final = 1 << 15
 TURN_S: Final = 0.002
-"""How long one upload may keep all others waiting: so long, and then the slice that it has begun."""
+"""How long all uploads together keep the loop from everything else: so long, and then the slice that was begun."""
 SNAPSHOT_SHARE: Final = 0.1
 """Of the time, at most, is spent on results that are not the last: those of a thousand columns take their time."""
 STATUS: Final = {"bad_form": 400, "unsupported_charset": 415}
@@ -67,13 +68,12 @@ async def upload(
     worker = processor(process, processors)
     try:
         worker = by_type(body.content_type, worker)
-        turn = _Turn(clock)
+        turns = _turns()
         with closing(_Results(worker, into, every_s)) as results:
             begun = False
             async for data in body:
                 for start in range(0, len(data), SLICE_BYTES):
-                    worker.feed(data[start : start + SLICE_BYTES])
-                    await turn.give()
+                    await turns.feed(worker, data[start : start + SLICE_BYTES], clock)
                 if begun:
                     results.changed()
                 elif body.length is None or body.received < body.length:
@@ -88,18 +88,29 @@ def _failed(error: Unprocessable) -> Failed:
     return Failed.of_request(STATUS.get(error.code, 422), error.code, error.detail)
 
 
-class _Turn:
-    """Who works for long lets others have their turn."""
+class _Turns:
+    """Of all uploads of one loop: one works at a time, and when that has been for long enough, nobody does until the
+    loop has looked after everything else. Who waits for its turn has it in the order of waiting.
+    """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._since_s = clock()
+    def __init__(self) -> None:
+        self._working = asyncio.Lock()
+        self._since_s = 0.0
 
-    async def give(self) -> None:
-        """If it has been long enough."""
-        if self._clock() - self._since_s >= TURN_S:
-            await asyncio.sleep(0)
-            self._since_s = self._clock()
+    async def feed(self, worker: Processor, data: bytes, clock: Callable[[], float]) -> None:
+        """In its turn."""
+        async with self._working:
+            worker.feed(data)
+            if clock() - self._since_s >= TURN_S:
+                await asyncio.sleep(0)  # with the lock: else each of the others would first do as much
+                self._since_s = clock()
+
+
+_turns_of: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, _Turns]] = WeakKeyDictionary()
+
+
+def _turns() -> _Turns:
+    return _turns_of.setdefault(asyncio.get_running_loop(), _Turns())
 
 
 class _Results:

@@ -10,11 +10,14 @@ from hypothesis import given, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from streamkit.extractor.pieces import Piece
+from streamkit.relay.pieces import Progress, Snapshot, Value
 from streamkit.relay.replay import kept as kept_module
 from streamkit.relay.replay.kept import MIN_PIECE_BYTES, Kept
 
 TEXTS = st.text(st.sampled_from("ab é你😀\n"), max_size=6)
-PIECES = st.tuples(TEXTS, st.one_of(st.just(""), TEXTS)).map(lambda both: Piece(*both))
+PLAIN = st.tuples(TEXTS, st.one_of(st.just(""), TEXTS)).map(lambda both: Piece(*both))
+OTHERS = TEXTS.map(lambda text: Value([text])) | TEXTS.map(lambda text: Snapshot([text])) | st.just(Progress(1))
+PIECES = st.one_of(PLAIN, PLAIN, PLAIN, OTHERS)
 
 
 def size(piece: Piece) -> int:
@@ -55,6 +58,7 @@ class AgainstAList(RuleBasedStateMachine):
     def those_behind_a_number_are_asked_for(self, data: st.DataObject, most: int) -> None:
         number = data.draw(st.integers(self.dropped, len(self.said)))
         found = self.kept.after(number, most)
+        assert [*map(type, found)] == [*map(type, self.said[number : number + len(found)])]
         rest = self.said[number:]
         assert found == rest[: len(found)]
         assert bool(found) == bool(rest)

@@ -7,12 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamkit.extractor.pieces import Piece
+from streamkit.relay.pieces import Progress, Snapshot, Value
 from streamkit.relay.replay.end import PRODUCER_LOST, StreamEnd
 from streamkit.relay.replay.kept import Kept
 from streamkit.relay.replay.redis_keys import BEGIN_ID, END_ID, LAST_ID, Burst, entry, is_stream_id, log_key
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=5)
-PIECES = st.lists(st.tuples(TEXTS, TEXTS).map(lambda texts: Piece(*texts)), min_size=1, max_size=20)
+PLAIN = st.tuples(TEXTS, TEXTS).map(lambda texts: Piece(*texts))
+OTHERS = TEXTS.map(lambda text: Value([text])) | TEXTS.map(lambda text: Snapshot([text])) | st.just(Progress(1))
+PIECES = st.lists(st.one_of(PLAIN, OTHERS), min_size=1, max_size=20)
 
 
 def raw(burst: Burst) -> tuple[bytes, list[bytes]]:
@@ -24,6 +27,7 @@ def raw(burst: Burst) -> tuple[bytes, list[bytes]]:
 def test_a_burst_comes_back_as_it_was_written(pieces: list[Piece], number: int, text_at: int) -> None:
     burst = Burst.of(number + 1, text_at, pieces)
     read = entry(raw(burst))
+    assert [type(piece) for piece in read.pieces] == [type(piece) for piece in pieces]
     assert (read.first, read.last, read.pieces) == (number + 1, number + len(pieces), pieces)
     assert (read.text_at, read.text_end) == (text_at, text_at + len("".join(p.text for p in pieces).encode()))
     assert read.end is None
