@@ -122,15 +122,12 @@ def slow_side(facts: UploadFacts) -> SlowSide:
 
 def _read_only(facts: UploadFacts) -> str:
     """Of a body that another client sent: when it was sent is not known, but when something came back is."""
-    read = facts.curves["server.read"]
+    read, results = facts.curves["server.read"], facts.results
     what = f"{byte_size(read.total)} read by the server in {duration(int(read.at_ns[-1]))}"
-    came = many(facts.results.total, "event")
-    if not facts.results.total:
+    if not results.total:
         return f"{what}; nothing came back"
-    first_ns = int(facts.results.at_ns[0])
-    if first_ns >= read.at_ns[-1]:
-        return f"{what}, and none of {came} came back before that"
-    return f"{what}; the first of {came} came back after {duration(first_ns)}"
+    first = "the first of " if results.total > 1 else ""
+    return f"{what}; {first}{many(results.total, 'event')} came back after {duration(int(results.at_ns[0]))}"
 
 
 def _unread(facts: UploadFacts) -> str:

@@ -27,7 +27,7 @@ HEIGHT_IN: Final = 3.8
 UNITS: Final = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "bytes"))
 RESULTS: Final[dict[str, Any]] = {"color": palette.TAP_STROKES["client.read"].colour, "linewidth": 1.0}
 TICK_PT: Final = 8
-LINE_WIDTHS: Final = {"client.sent": 4.0, "server.read": 1.6}
+LINE_WIDTHS: Final = {"client.sent": 3.4, "server.read": 1.4}
 """Where nothing lies between the two they run on each other: the wider one stays to be seen."""
 
 
@@ -107,7 +107,7 @@ def _draw(ax: Axes, facts: UploadFacts, unit_ns: float, size: float, right: int,
 
 
 def _stroke(tap: str) -> dict[str, Any]:
-    return {**palette.UPLOAD_STROKES[tap].style, "linewidth": LINE_WIDTHS[tap]}
+    return {**palette.UPLOAD_STROKES[tap].style, "linewidth": LINE_WIDTHS[tap], "solid_capstyle": "butt"}
 
 
 def _to_the_end(one: Curve, right: int) -> Curve:
