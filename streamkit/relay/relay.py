@@ -175,7 +175,8 @@ class Relay:
             return await self._posted(path, route, request, stream)
 
         def answer(request: Request) -> Awaitable[HTTPResponse | None]:
-            return self._answered(request, posted, traced=not request.headers.get("last-event-id"))
+            kept = self.resumes or self._comes_back(request, route)
+            return self._answered(request, posted, traced=not request.headers.get("last-event-id"), kept=kept)
 
         return answer
 
@@ -187,16 +188,16 @@ class Relay:
         async def got(request: Request, stream: Stream) -> Ended:
             return await resumable.get(request, stream, stream_id)
 
-        return await self._answered(request, got, traced=False)
+        return await self._answered(request, got, traced=False, kept=True)
 
     async def _answered(
-        self, request: Request, ask: Callable[[Request, Stream], Awaitable[Ended]], *, traced: bool
+        self, request: Request, ask: Callable[[Request, Stream], Awaitable[Ended]], *, traced: bool, kept: bool
     ) -> HTTPResponse | None:
         try:
             self.check(request)
         except Failed as error:
             return self._turned_away(error.failure)
-        stream = self._begun(request, traced=traced)
+        stream = self._begun(request, traced=traced, kept=kept)
         try:
             ended = await self._ended(request, stream, ask)
             stream.record.ended(ended.outcome, ended.code, None if ended.response is None else ended.response.status)
@@ -259,7 +260,7 @@ class Relay:
             return await resumable.go_on(request, stream, path, at)
         stream.settings = route.settings(self.settings)
         wanted = await route.ask(request, stream)
-        if resumable is not None and route.asynchronous and self._comes_back(request):
+        if resumable is not None and self._comes_back(request, route):
             return await resumable.ask_for_later(request, stream, path, wanted)
         if resumable is not None and self.resumes:
             answering = await resumable.ask(request, stream, path, wanted)
@@ -277,22 +278,21 @@ class Relay:
         with self._gauged(stream, delivery):
             return await delivery.run(source)
 
-    def _comes_back(self, request: Request) -> bool:
+    def _comes_back(self, request: Request, route: Route) -> bool:
         """It does not wait for the answer, and may ask any worker for it."""
         resumable = self.resumable
-        if resumable is None or not RESPOND_ASYNC.search(request.headers.get("prefer", "")):
+        if not route.asynchronous or resumable is None or not RESPOND_ASYNC.search(request.headers.get("prefer", "")):
             return False
         return resumable.replay.store.shared or workers_of(request.app)[1] == 1
 
     # --- What stands around a stream ---------------------------------------------------------------------------------
 
-    def _begun(self, request: Request, *, traced: bool) -> Stream:
-        """A stream under its own name: where it is traced, the client's, unless another one is called so. Where it can
-        be resumed, its name is a secret, and ours.
+    def _begun(self, request: Request, *, traced: bool, kept: bool) -> Stream:
+        """A stream under its own name: where it is traced, the client's, unless another one is called so. Where it is
+        kept for those who come back, its name is a secret, and ours.
         """
         given = request.headers.get(STREAM_ID_HEADER)
         taps = self.taps if traced else None
-        kept = self.resumes or self._comes_back(request)
         name = new_stream_id() if taps is None or kept else stream_id_from(given)
         if taps is not None and taps.get(name) is not None:
             name = new_stream_id()
