@@ -54,7 +54,7 @@ class Statistics:
         with np.errstate(over="ignore", invalid="ignore"):  # a mean beyond a double is infinite, or NaN
             mean = float(array.mean())
             square = float(np.square(array - mean).sum())
-        self._digest.batch_update(array)  # type: ignore[arg-type]  # an array is faster, and no Sequence
+        self._digest.batch_update(np.sort(array).tolist())  # half the time of an array as it is
         least, most = float(array.min()), float(array.max())
         if not self.count:
             self.count, self.mean, self.square, self.min, self.max = array.size, mean, square, least, most
