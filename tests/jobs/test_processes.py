@@ -64,8 +64,7 @@ def test_who_works_is_known_until_it_has_ended(processes: Processes, tmp_path: P
     pid = number_in(tmp_path / "pid")
     assert processes.at_work == (pid,), "and none of the call that waits"
     call.cancel()
-    while pid in processes.at_work:
-        pass
+    assert eventually(lambda: pid not in processes.at_work)
     assert not is_alive(pid)
     assert waiting.result(WAIT_S) == (2, 1)
     assert eventually(lambda: not processes.at_work)
