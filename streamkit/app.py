@@ -27,6 +27,7 @@ from sanic import Blueprint, HTTPResponse, Request, Sanic
 from sanic.exceptions import SanicException
 from sanic.response import json
 
+from streamkit import shipped
 from streamkit.errors import ServerError
 from streamkit.inside_sanic import NEVER_S, keep_plain, runner_location, workers_of
 from streamkit.outcome import Outcome
@@ -41,7 +42,6 @@ from streamkit.relay.relay import Relay
 from streamkit.relay.request.connection import NO_ASGI, Connection, RelayApp
 from streamkit.relay.route import Route
 from streamkit.serving.running import GRACE_OVER
-from streamkit.shipped import shipped
 from streamkit.taps import new_stream_id
 from streamkit.transport.tls import Verify
 
@@ -67,7 +67,10 @@ def create_blueprint(
 
     Takes what `create_app` takes. Sanic's timers of the app stay as they are for its other routes.
     """
-    added = {**shipped(os.environ.get("STREAMKIT_WITH", "") if uses is None else uses), **_as_routes(routes or {})}
+    added = {
+        **shipped.named(os.environ.get("STREAMKIT_WITH", "") if uses is None else uses),
+        **_as_routes(routes or {}),
+    }
     kept = Relay(routes=added.values() if added or routes is not None else None, **relay)
     blueprint = Blueprint(name)
     _run_with(blueprint, kept)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from streamkit.jobs.registry import JobFunction
     from streamkit.processors.registry import Processors
 
-__all__ = ["analysis", "jobs", "shipped", "upload"]
+__all__ = ["analysis", "jobs", "named", "upload"]
 
 WHILE_IT_ARRIVES: Final = {"first_piece_s": 0.0, "idle_s": 0.0, "total_s": 0.0}
 """An upload's deadline is its stall, and a job's its own; a feed has none."""
@@ -42,8 +42,12 @@ SHORTEST_S: Final = 0.01
 LONGEST_S: Final = 3600.0
 
 
-def shipped(uses: str | Iterable[str]) -> dict[str, Route]:
-    """The routes of these names, by their paths: `upload`, `jobs`, `analysis`. Raises ConfigError for others."""
+def named(uses: str | Iterable[str]) -> dict[str, Route]:
+    """The routes of these names, by their paths: `upload`, `jobs`, `analysis`. Raises ConfigError for others.
+
+    >>> [*sk.shipped.named("upload, analysis")]
+    ['/upload', '/analysis']
+    """
     names = [name for name in map(str.strip, uses.split(",") if isinstance(uses, str) else uses) if name]
     if unknown := [name for name in names if name not in SHIPPED]:
         raise ConfigError(f"expected routes out of {', '.join(SHIPPED)}, got {unknown[0]!r}")
@@ -53,6 +57,9 @@ def shipped(uses: str | Iterable[str]) -> dict[str, Route]:
 def upload(processors: Processors | None = None) -> Route:
     """Uploads, processed while they arrive; by `processors` beside those that come with streamkit
     (`streamkit.processors`): what makes one, by its name.
+
+    >>> from streamkit.processors.registry import PROCESSORS
+    >>> app = sk.create_app(routes={"/upload": sk.shipped.upload({"mine": PROCESSORS["lines"]})})
     """
     from streamkit.processors.registry import PROCESSORS
     from streamkit.relay.sources.upload import EVERY_S, processor
@@ -74,6 +81,10 @@ def upload(processors: Processors | None = None) -> Route:
 def jobs(functions: Mapping[str, JobFunction] | None = None, executor: Executor | None = None) -> Route:
     """Computations in processes of their own: `functions` by name, beside those that come with streamkit. An `executor`
     of your own takes the place of our processes (see `streamkit.relay.sources.job.Jobs`).
+
+    >>> app = sk.create_app(routes={"/jobs": sk.shipped.jobs()})
+
+    Raises ConfigError for a function that another process could not find.
     """
     from streamkit.relay.sources.job import Jobs, job
 
@@ -105,7 +116,10 @@ def jobs(functions: Mapping[str, JobFunction] | None = None, executor: Executor 
 
 
 def analysis() -> Route:
-    """Rolling statistics of numbers, while they come; or of a feed (`sk.create_feed`)."""
+    """Rolling statistics of numbers, while they come; or of a feed (`sk.create_feed`).
+
+    >>> app = sk.create_app(routes={"/analysis": sk.shipped.analysis()})
+    """
     from streamkit.relay.sources.analysis import EVERY_S, window_asked
     from streamkit.relay.sources.analysis import analysis as source
     from streamkit.relay.sources.feed import feed_asked, watch
@@ -153,3 +167,7 @@ def _every_s(text: str) -> float:
             422, "bad_every", f"every has to be a number of seconds from {SHORTEST_S} to {LONGEST_S:g}"
         )
     return every_s
+
+
+def __dir__() -> list[str]:
+    return __all__

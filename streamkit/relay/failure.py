@@ -58,7 +58,12 @@ class Failure:
 
 
 class Failed(Exception):
-    """Ends a stream, wherever it is raised: while the request is read, or out of a source. Holds its `Failure`."""
+    """Ends a stream, wherever it is raised: while the request is read, or out of a source. Holds its `Failure`.
+
+    >>> raise sk.Failed.of_request(422, "bad_upto", "send a number")
+    Traceback (most recent call last):
+    streamkit.relay.failure.Failed: bad_upto: send a number
+    """
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure)
