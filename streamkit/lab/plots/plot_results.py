@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["results"]
 
 HEIGHT_IN: Final = 3.4
-DOT_EVERY_PT: Final = 4.0  # closer than that, dots are a thick line
+DOT_EVERY_PT: Final = 6.0  # closer than that, dots are a thick line
 AIR: Final = 0.06  # of the height, above and below
 
 
@@ -49,7 +49,7 @@ def results(
     ax.set_xlim(min(0, *(int(at) for row in rows for at in row.at_ns[:1]), 0) / unit_ns, end_ns / unit_ns)
     palette.settle(ax)  # the frame's width, for title and note; then its height, with both
     palette.dress(ax, describe_results(rows) if title is None else title, spines=["left", "bottom"])
-    palette.trust_below(ax, [row.trust for row in rows])
+    palette.trust_below(ax, list({id(row.trust): row.trust for row in rows}.values()))  # of a recording once
     palette.settle(ax)
     there = [row for row in rows if row.values.size]
     if not there:
@@ -71,7 +71,7 @@ def _explain(ax: Axes, rows: list[Row]) -> int:
     texts = [palette.legible(name, 60)[0] for name in names]
     handles = [Line2D([], [], linewidth=1.6, **palette.recording_stroke(index).style) for index in range(len(rows))]
     columns = palette.key_columns(texts, palette.size_pt(ax)[0] - 8, handle_pt=48)
-    key = ax.legend(handles, texts, ncols=columns, **palette.KEY)
+    key = ax.legend(handles, texts, ncols=columns, **{**palette.KEY, "borderaxespad": 0.3})
     for text, name in zip(key.get_texts(), names, strict=True):
         text.set(fontfamily=palette.legible(name, 60)[1], parse_math=False)
     return -(-len(rows) // columns)
@@ -82,7 +82,7 @@ def _set_height(ax: Axes, rows: list[Row], lines: int) -> None:
     low, high = min(float(row.values.min()) for row in rows), max(float(row.values.max()) for row in rows)
     spread = (high - low) or abs(high) or 1.0
     _, height = palette.size_pt(ax)
-    free = max(height - lines * (LINE_PT + 3) - (4 if lines else 0), height / 3) / height
+    free = max(height - lines * (LINE_PT + 3) - (7 if lines else 0), height / 3) / height
     bottom, top = low - AIR * spread, high + AIR * spread
     ax.set_ylim(bottom, bottom + (top - bottom) / free)
     ticks = MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(bottom, top)
@@ -91,7 +91,7 @@ def _set_height(ax: Axes, rows: list[Row], lines: int) -> None:
 
 def _draw(ax: Axes, index: int, row: Row, unit_ns: float, dotted: bool) -> None:
     stroke = palette.recording_stroke(index)
-    style: dict[str, Any] = {**stroke.style, "linewidth": 1.6, "label": f"_{row.name}"}
+    style: dict[str, Any] = {**stroke.style, "linewidth": 1.6, "label": f"_{row.name}", "clip_on": False}
     dots: dict[str, Any] = (
         {"marker": "o", "markersize": 3.5, "markeredgewidth": 0} if dotted or row.values.size == 1 else {}
     )

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from streamkit.lab import plots
 from streamkit.lab.plots import palette
-from tests.figures import boxes, empty_axes, inside, key_of, labelled
+from tests.figures import boxes, empty_axes, inside, key_of, labelled, note_of
 from tests.lab.plots.cases import drawn
 from tests.lab.results import results_of
 
@@ -43,6 +43,11 @@ def test_several_lines_have_a_key_above_them_and_differ_in_colour_and_in_line() 
     assert len({line.get_linestyle() for line in lines}) > 1
     key = [box for text, box in boxes(ax) if text in key_of(ax)]
     assert min(box.y0 for box in key) > ax.transData.transform((0, 38))[1]
+
+
+def test_the_verdict_on_a_recording_counts_once_however_many_numbers_are_shown() -> None:
+    shown = results_of([{"mean": 1, "p95": 2}])
+    assert note_of(plots.results(shown, number=["mean", "p95"])) == f"trust: {shown.trust}"
 
 
 def test_one_line_alone_has_no_key() -> None:
