@@ -8,6 +8,7 @@
     python -m benchmarks.backpressure --quick       # a slow client: what it costs the relay, and who waits
     python -m benchmarks.dashboard --quick          # a slow client of states: how old is what it reads
     python -m benchmarks.resume --quick             # streams that can be resumed: what they cost, and whether they hold
+    python -m benchmarks.upload --quick             # uploads: how fast, in how much memory, how fairly
 
 Without `--quick` they take some minutes; `--help` tells what can be chosen. A goal that is missed is printed as MISSED;
 wrong work (another text than the peers') ends the run with an assertion. The peers are installed by

@@ -6,7 +6,7 @@ clients, one after another: 100 bytes each 100 ms with the buffers of its kernel
 
 - room: whenever the transport takes it, with small buffers on our side (SO_SNDBUF 4,096, nothing in the transport's)
 - nearness: `streamkit.relay.delivery.nearness`
-- assumed: the same, for a client on another machine, of whose kernel nothing is known
+- assumed: the same, for a client on another machine, or behind a proxy, of whose kernel nothing is known
 
 A state's age is counted from when it was made until its last byte was read.
 """
@@ -79,8 +79,8 @@ class Ages:
 class _Elsewhere(Nearness):
     """Nobody is asked."""
 
-    def _told(self) -> None:
-        return None
+    def _told(self) -> int:
+        return 0
 
 
 async def measure(dashboard: Dashboard, rule: str, seconds: float) -> Ages:

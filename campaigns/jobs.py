@@ -44,11 +44,13 @@ from streamkit.relay.sources.job import Jobs, job
 from streamkit.relay.sources.source import Into
 from streamkit.serving.running import new_loop
 
-__all__ = ["FULL", "QUICK", "Case", "Found", "Sizes", "case_of", "main", "run"]
+__all__ = ["FULL", "QUICK", "Case", "Found", "Sizes", "case_of", "cases_of", "main", "run"]
 
 GONE_S: Final = 1.0
 STAYS_AWAY_S: Final = 0.5
 """How long what must not begin is looked for."""
+AT_REST_S: Final = 0.5
+"""How long the processes are looked at, whether they work for nobody."""
 LIMIT_S: Final = 60.0
 """How long one job may take, its wait among them, before it hangs."""
 MEBI: Final = 2**20
@@ -189,11 +191,13 @@ async def _read_until_it_leaves(batches: AsyncIterator[list[Piece]], case: Case,
 
     reading = asyncio.ensure_future(read())
     assert case.leaves_behind is not None
-    while len(pieces) < case.leaves_behind and not reading.done():  # noqa: ASYNC110  # nobody tells
-        await asyncio.sleep(0.001)
-    await asyncio.wait([reading], timeout=case.waits_s)
-    reading.cancel()
-    await asyncio.wait([reading])
+    try:
+        while len(pieces) < case.leaves_behind and not reading.done():  # noqa: ASYNC110  # nobody tells
+            await asyncio.sleep(0.001)
+        await asyncio.wait([reading], timeout=case.waits_s)
+    finally:
+        reading.cancel()
+        await asyncio.wait([reading])
     if not reading.cancelled() and (error := reading.exception()) is not None:
         raise error
 
@@ -266,7 +270,7 @@ async def _judge_the_pool(jobs: Jobs, sizes: Sizes, found: Found) -> None:
     if len(there) > sizes.processes:
         found.wrong.append(f"{len(there)} processes are there")
     before = {pid: _cpu_ticks(pid) for pid in there}
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(AT_REST_S)
     if busy := [pid for pid in there if _cpu_ticks(pid) > before[pid] + 1]:
         found.wrong.append(f"{len(busy)} processes work for nobody")
     last = await asyncio.gather(*(_last(jobs, "which", {}) for _ in range(sizes.processes)))
@@ -288,13 +292,14 @@ async def _noise(jobs: Jobs, sizes: Sizes) -> Noisy:
     """One job that reports as fast as it can, to a reader who takes his time with each list."""
     theirs: list[int] = []
     ours: list[int] = []
-    results, began = 0, time.monotonic()
+    batches, results, began = 0, 0, time.monotonic()
     async with aclosing(
         job(jobs, "noisy", {"reports": sizes.reports}, Into(lambda pieces: not _has_values(pieces)))
     ) as it:
         async for batch in it:
             results += len(batch)
-            if results % 10 == 0:
+            batches += 1
+            if batches % 10 == 1:
                 theirs.append(max(map(_memory, _children())))
                 ours.append(_memory(os.getpid()))
             await asyncio.sleep(0.001)
@@ -337,18 +342,21 @@ async def _all(jobs: Jobs, cases: Sequence[Case], at_once: int, folder: Path, fo
             group.create_task(work())
 
 
-async def run(sizes: Sizes) -> Found:
-    """Run it all; what was found."""
-    chance = random.Random(sizes.seed)
-    left = set(chance.sample(range(sizes.jobs), sizes.left))
-    cases = [case_of(number, sizes.seed, left=number in left) for number in range(sizes.jobs)]
+def cases_of(sizes: Sizes) -> list[Case]:
+    """By the seed alone."""
+    left = set(random.Random(sizes.seed).sample(range(sizes.jobs), sizes.left))
+    return [case_of(number, sizes.seed, left=number in left) for number in range(sizes.jobs)]
+
+
+async def run(sizes: Sizes, cases: Sequence[Case] | None = None) -> Found:
+    """Run it all, or these cases; what was found."""
     found = Found()
     with tempfile.TemporaryDirectory() as name:
         async with _opened(sizes) as jobs:
             warm_up = [case_of(-1 - number, sizes.seed, left=number % 5 == 0) for number in range(sizes.warm_up)]
             await _all(jobs, warm_up, sizes.at_once, Path(name), Found())
             before, began = _memory(os.getpid()), time.monotonic()
-            await _all(jobs, cases, sizes.at_once, Path(name), found)
+            await _all(jobs, cases_of(sizes) if cases is None else cases, sizes.at_once, Path(name), found)
             found.seconds = time.monotonic() - began
             found.growth_bytes = _memory(os.getpid()) - before
             await _judge_the_pool(jobs, sizes, found)

@@ -128,7 +128,7 @@ def abandon_body(request: Request) -> bool:
     Relies on: `Http.request_body`, None at its end, and `Http.keep_alive`.
     """
     stream: Any = request.stream
-    if stream is None or not stream.request_body:
+    if not stream.request_body:
         return True
     stream.request_body = None
     stream.keep_alive = False

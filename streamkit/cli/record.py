@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import sys
+from mimetypes import guess_type
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from streamkit.cli.arguments import above_zero, codings, count, folded, header, json_text, media_type, pair, path
 from streamkit.cli.output import INTERRUPTED, check_file, check_picture, draw, keep, show, silence, stays
+from streamkit.errors import ConfigError
 
 if TYPE_CHECKING:
     from streamkit.lab.recording.recording import Recording
@@ -31,6 +35,11 @@ def add_record(commands: Any) -> None:
         "--data", metavar="NAME=VALUE", action="append", type=pair, help="a form field; may be repeated, names too"
     )
     body.add_argument("--json", metavar="JSON", type=json_text, help="a JSON body: any value, sent as it is written")
+    body.add_argument(
+        "--upload",
+        metavar="FILE",
+        help="a file as the body, '-' for stdin: sent while the answer is read (--kind upload draws it)",
+    )
     record.add_argument(
         "--header", metavar="NAME:VALUE", action="append", type=header, help="may be repeated, names too"
     )
@@ -122,11 +131,24 @@ def _recorded(arguments: argparse.Namespace) -> tuple[Recording, bool]:
     from streamkit.lab.client.record import record
 
     try:
-        return asyncio.run(record(arguments.url, on_piece=_shown(arguments), **_request(arguments))), False
+        with _upload(arguments.upload) as content:
+            sent: dict[str, Any] = {} if content is None else {"content": content}
+            asked = record(arguments.url, on_piece=_shown(arguments), **_request(arguments), **sent)
+            return asyncio.run(asked), False
     except KeyboardInterrupt as error:
         if (kept := last_recording(of=error)) is None:
             raise
         return kept, True
+
+
+def _upload(given: str | None) -> contextlib.AbstractContextManager[BinaryIO | None]:
+    """The file to be sent; None: none is. Raises ConfigError where it cannot be read."""
+    if given is None or given == "-":
+        return contextlib.nullcontext(None if given is None else sys.stdin.buffer)
+    try:
+        return Path(given).open("rb")
+    except OSError as error:
+        raise ConfigError(f"expected a file that can be read to --upload, got {given}: {error.strerror}") from None
 
 
 def _request(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -151,6 +173,9 @@ def _request(arguments: argparse.Namespace) -> dict[str, Any]:
         given["content"] = arguments.json
         if all(name.lower() != "content-type" for name, _ in headers):
             headers.append(("content-type", "application/json"))
+    if arguments.upload is not None and all(name.lower() != "content-type" for name, _ in headers):
+        kind, _ = guess_type(arguments.upload)
+        headers.append(("content-type", kind or "application/octet-stream"))
     if arguments.bytes_per_s is not None or arguments.events_per_s is not None:
         given["reader"] = Reader(bytes_per_s=arguments.bytes_per_s, events_per_s=arguments.events_per_s)
     if arguments.resume is not None:

@@ -24,10 +24,12 @@ from numpy.typing import NDArray
 
 from streamkit.processors.processor import Unprocessable
 
-__all__ = ["MAX_COLUMNS", "MAX_NAMED", "MAX_ROW_BYTES", "Columns", "RowReader"]
+__all__ = ["MAX_COLUMNS", "MAX_NAMED", "MAX_NAMES_BYTES", "MAX_ROW_BYTES", "Columns", "RowReader"]
 
 MAX_ROW_BYTES: Final = 1 << 20
 MAX_COLUMNS: Final = 1_000
+MAX_NAMES_BYTES: Final = 1 << 17
+"""Of the first row: every result repeats the names."""
 MAX_NAMED: Final = 20
 TOGETHER_BYTES: Final = 1 << 16
 NUL, LF, CR, QUOTE, COMMA = b'\0\n\r",'
@@ -75,7 +77,8 @@ class RowReader:
         >>> reader.bad
         [{'line': 3, 'byte': 8, 'reason': 'cells: 1, not 2'}]
 
-    Raises Unprocessable: `bad_csv_header` for a first row that is bad, `too_many_columns` beyond 1,000 of them.
+    Raises Unprocessable: `bad_csv_header` for a first row that is bad, or of more than 128 KiB, as every result repeats
+    the names; `too_many_columns` beyond 1,000 of them.
     """
 
     def __init__(self) -> None:
@@ -187,6 +190,8 @@ class RowReader:
         if not found:
             return
         content = found[0].rstrip(b"\r\n")
+        if len(content) > MAX_NAMES_BYTES:
+            self._is_bad(f"more than {MAX_NAMES_BYTES} bytes")
         cells = [cell[1] for cell in islice(CELL.finditer(b"," + content), MAX_COLUMNS + 1)]
         if b"\0" in content:
             self._is_bad(HAS_NUL)
@@ -217,10 +222,8 @@ class RowReader:
         array = np.frombuffer(plain, np.uint8)
         ends = np.flatnonzero(array == LF)
         empty = np.diff(ends, prepend=-1) == 1
-        nul, foreign = np.zeros((2, len(ends)), np.bool_)
-        nul[np.searchsorted(ends, np.flatnonzero(array == NUL))] = True
-        if not _is_utf8(plain):
-            foreign[:] = [not _is_utf8(line) for line in plain[:-1].split(b"\n")]
+        nul = _lines_with(array == NUL, ends)
+        foreign = np.zeros_like(nul) if _is_utf8(plain) else _lines_with_foreign(plain)
         bad = (nul | foreign | (cells != len(self.names))) & ~empty
         numbers = np.flatnonzero(bad)
         self.bad_rows += len(numbers)
@@ -235,8 +238,8 @@ class RowReader:
     def _wrong(self, until: int, *, final: bool) -> str:
         """Of a row that `_whole` leaves: what is wrong with it; nothing if more bytes may end it."""
         data, at = self._data, self._at
-        found = ROW.match(data, at, until)
-        stop = found.end() if found else at
+        found = ROW.match(data, at, until) if data.find(b'"', at, until) >= 0 else None
+        stop = found.end() if found else until
         opened = stop < until and data[stop] == QUOTE and (stop == at or data[stop - 1] == COMMA)
         if (until if opened else stop) - at > MAX_ROW_BYTES:
             return f"more than {MAX_ROW_BYTES} bytes"
@@ -282,6 +285,20 @@ def _starts(block: bytes, numbers: NDArray[np.int64]) -> Iterator[tuple[int, int
     if wanted:
         rows = islice(ROW_AND_END.finditer(block), max(wanted) + 1)
         yield from ((number, row.start()) for number, row in enumerate(rows) if number in wanted)
+
+
+def _lines_with(found: NDArray[np.bool_], ends: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of the lines with these ends hold any of what was found."""
+    lines = np.zeros(len(ends), np.bool_)
+    lines[np.searchsorted(ends, np.flatnonzero(found))] = True
+    return lines
+
+
+def _lines_with_foreign(plain: bytes) -> NDArray[np.bool_]:
+    """Which lines are not UTF-8. Decoded, each byte that is none of it is a lone surrogate, and nothing else is one."""
+    text = plain.decode(errors="surrogateescape")
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+    return _lines_with((codes >= 0xDC80) & (codes <= 0xDCFF), np.flatnonzero(codes == LF))
 
 
 def _is_utf8(data: bytes) -> bool:

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from fastdigest import TDigest
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["Statistics"]
 
@@ -54,22 +54,14 @@ class Statistics:
         with np.errstate(over="ignore", invalid="ignore"):  # a mean beyond a double is infinite, or NaN
             mean = float(array.mean())
             square = float(np.square(array - mean).sum())
-        self._digest.batch_update(array)  # type: ignore[arg-type]  # an array is faster, and no Sequence
-        self._combine(array.size, mean, square, float(array.min()), float(array.max()))
-
-    def merge(self, other: Statistics) -> None:
-        """All that was added to the other one too."""
-        if other.count:
-            self._digest.merge_inplace(other._digest)
-            self._combine(other.count, other.mean, other.square, other.min, other.max)
-
-    def _combine(self, count: int, mean: float, square: float, least: float, most: float) -> None:
+        self._digest.batch_update(np.sort(array).tolist())  # half the time of an array as it is
+        least, most = float(array.min()), float(array.max())
         if not self.count:
-            self.count, self.mean, self.square, self.min, self.max = count, mean, square, least, most
+            self.count, self.mean, self.square, self.min, self.max = array.size, mean, square, least, most
             return
-        total, delta = self.count + count, mean - self.mean
-        self.square += square + delta * delta * self.count * count / total
-        self.mean += delta * count / total
+        total, delta = self.count + array.size, mean - self.mean
+        self.square += square + delta * delta * self.count * array.size / total
+        self.mean += delta * array.size / total
         self.count = total
         self.min, self.max = min(self.min, least), max(self.max, most)
 
@@ -83,6 +75,11 @@ class Statistics:
         if not self.count:
             return [math.nan] * len(ranks)
         return [float(self._digest.quantile(rank)) for rank in ranks]
+
+    def below(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Which part (0 … 1) of all that was added lies below each of these: the inverse of `quantiles`."""
+        flat = values.ravel().tolist()
+        return np.reshape(self._digest.cdf_vec(flat), values.shape)
 
     def __repr__(self) -> str:
         return f"<Statistics: {self.count} values, mean {self.mean:g}>"

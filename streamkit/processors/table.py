@@ -18,9 +18,10 @@ from streamkit.processors.statistics import Statistics
 __all__ = ["Csv"]
 
 RANKS: Final = (0.5, 0.95, 0.99)
-TOGETHER: Final = 1 << 17  # numbers of all columns that wait to be added: a few at a time cost more each
-MOST_TOGETHER: Final = 8_192  # of one column: more would keep others waiting
+TOGETHER: Final = 1 << 17  # cells of all columns that wait to be read: a few at a time cost more each
+MOST_TOGETHER: Final = 2_048  # of one column: more would keep others waiting
 LEAST_TOGETHER: Final = 128
+TOGETHER_BYTES: Final = 1 << 22  # or so many bytes, of cells that are long
 IN_JSON: Final = b"0123456789.eE+-, "
 NUMBERS: Final = re.compile(
     rb",\s*+([+-]?(?:(?:\d++(?:\.\d*+)?+|\.\d++)(?:e[+-]?\d++)?+|inf(?:inity)?+|nan))\s*+(?=,)", re.IGNORECASE
@@ -63,7 +64,7 @@ class Csv:
         for columns in found:
             self._know_columns()
             for column, cells in zip(self._columns, columns, strict=True):
-                column.add(cells)
+                column.add(cells, self._bytes)
 
     def _know_columns(self) -> None:
         if not self._columns:
@@ -90,46 +91,48 @@ class Csv:
 
 
 class _Column:
-    """The cells of one name. Numbers wait until there are `together` of them, the first time until there are `first`:
-    so columns that grow alike are not all added in the same moment.
+    """The cells of one name. They wait until there are `together` of them, the first time until there are `first`: so
+    columns that grow alike are not all read in the same moment.
     """
 
-    __slots__ = ("_room", "_statistics", "_text", "_together", "_waiting", "missing")
+    __slots__ = ("_cells", "_missing", "_room", "_since_bytes", "_statistics", "_text", "_together")
 
     def __init__(self, together: int, first: int) -> None:
-        self.missing = 0
+        self._missing = 0
         self._text = 0
         self._statistics = Statistics()
-        self._waiting: list[NDArray[np.float64]] = []
+        self._cells: list[bytes] = []
         self._together = together
         self._room = first
+        self._since_bytes = 0
 
-    def add(self, cells: list[bytes]) -> None:
-        values, empty = _numbers(cells)
-        finite = values[np.isfinite(values)]
-        missing = empty + values.size - finite.size
-        self.missing += missing
-        self._text += len(cells) - missing - finite.size
-        self._waiting.append(finite)
-        self._room -= finite.size
-        if self._room <= 0:
-            self._add_waiting()
+    def add(self, cells: list[bytes], at_bytes: int) -> None:
+        """Some more cells, out of the bytes up to there."""
+        self._cells += cells
+        if len(self._cells) >= self._room or at_bytes - self._since_bytes > TOGETHER_BYTES:
+            self._read()
+            self._room, self._since_bytes = self._together, at_bytes
 
-    def _add_waiting(self) -> None:
-        if self._waiting:
-            with np.errstate(over="ignore", invalid="ignore"):  # a mean beyond a double is not known
-                self._statistics.add(np.concatenate(self._waiting))
-            self._waiting.clear()
-            self._room = self._together
+    def _read(self) -> None:
+        """Those that wait."""
+        if not self._cells:
+            return
+        values, empty = _numbers(self._cells)
+        numbers = values[np.isfinite(values)]
+        missing = empty + values.size - numbers.size
+        self._missing += missing
+        self._text += len(self._cells) - missing - numbers.size
+        self._statistics.add(numbers)
+        self._cells = []
 
     def shown(self) -> dict[str, Any]:
         """As JSON."""
-        self._add_waiting()
+        self._read()
         numbers = self._statistics
         found = {"mean": numbers.mean, "min": numbers.min, "max": numbers.max}
         found |= zip(("p50", "p95", "p99"), numbers.quantiles(RANKS), strict=True)
         known = {name: value if math.isfinite(value) else None for name, value in found.items()}
-        return {"count": numbers.count, "missing": self.missing, "text": self._text, **known}
+        return {"count": numbers.count, "missing": self._missing, "text": self._text, **known}
 
 
 def _numbers(cells: list[bytes]) -> tuple[NDArray[np.float64], int]:

@@ -46,9 +46,13 @@ class StreamTransport(httpx2.AsyncBaseTransport):
     each connection, 0 for the kernel's choice. `read_bytes`: the most that one read takes (not under TLS), for a reader
     that leaves to the kernel what it does not want yet.
 
+    A request that is too large for one write is sent beside the reading of its answer, also behind its head, until the
+    answer ends or refuses (from status 400 on). With `Expect: 100-continue` its body waits for the server's word, for
+    `exchange.CONTINUE_S` at most.
+
     `request.extensions["timeout"]` is httpx's dict of seconds: `pool`, `connect` (name, connection and TLS together),
-    `write` (each 64 KiB), `read` (until the next bytes). `request.extensions["timings"]` may be a `Timings`, which is
-    filled also when the request fails. `response.extensions["stamps"]` is the `Body`.
+    `write` (each 64 KiB), `read` (until the next bytes, once all is sent). `request.extensions["timings"]` may be a
+    `Timings`, which is filled also when the request fails. `response.extensions["stamps"]` is the `Body`.
 
     Belongs to the event loop of its first request; RuntimeError in any other, and after `aclose`.
 

@@ -18,13 +18,14 @@ FEW = campaign.Sizes(jobs=24, left=10, at_once=6, warm_up=2, reports=20_000)
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The machine may be busy; and what must not begin is not waited for for long."""
+    """The machine may be busy; and what must not happen is not waited for for long."""
     monkeypatch.setattr(campaign, "GONE_S", 10.0)
     monkeypatch.setattr(campaign, "STAYS_AWAY_S", 0.1)
+    monkeypatch.setattr(campaign, "AT_REST_S", 0.1)
 
 
-def found(sizes: campaign.Sizes) -> campaign.Found:
-    return asyncio.run(campaign.run(sizes))
+def found(sizes: campaign.Sizes, *cases: campaign.Case) -> campaign.Found:
+    return asyncio.run(campaign.run(sizes, cases or None))
 
 
 def test_those_that_are_left_stop_and_nothing_of_the_others_is_lost() -> None:
@@ -72,17 +73,22 @@ def a_place_that_stays_taken(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(source._Place, "_free", lambda place: place._jobs.turns.release())
 
 
+SHORT = campaign.Case(1, 3, 1000)
+ENDLESS = campaign.Case(1, 1, 1000, endless=True, leaves_behind=3)
+
+
 @pytest.mark.parametrize(
-    ("fault", "said"),
+    ("fault", "case", "said"),
     [
-        (work_that_is_not_stopped, "its process works on for nobody"),
-        (a_result_that_is_lost, "it came as"),
-        (a_place_that_stays_taken, "places are taken for nobody"),
+        (work_that_is_not_stopped, ENDLESS, "its process works on for nobody"),
+        (a_result_that_is_lost, SHORT, "it came as [0, 2, None]"),
+        (a_place_that_stays_taken, SHORT, "1 places are taken for nobody"),
     ],
 )
-def test_it_finds(fault: Callable[[pytest.MonkeyPatch], None], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    fault(monkeypatch)
+def test_it_finds(
+    fault: Callable[[pytest.MonkeyPatch], None], case: campaign.Case, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(campaign, "GONE_S", 0.2)
-    monkeypatch.setattr(campaign, "LIMIT_S", 1.0)
-    came = found(replace(FEW, jobs=8, left=5, warm_up=0, at_once=8))
+    fault(monkeypatch)
+    came = found(replace(FEW, warm_up=0, at_once=1, reports=2000), case)
     assert any(said in each for each in came.wrong), came.wrong

@@ -83,6 +83,22 @@ def test_any_json_value_is_sent_as_it_is_written(value: str) -> None:
     assert b"content-type: application/json\r\n" in sent.lower()
 
 
+def test_a_file_is_sent_with_the_type_that_its_name_says(tmp_path: Path) -> None:
+    table = tmp_path / "a.csv"
+    table.write_bytes(b"a,b\n1,2\n")
+    sent = asked("--upload", str(table))
+    assert sent.endswith(b"\r\n\r\na,b\n1,2\n")
+    assert b"content-type: text/csv\r\n" in sent.lower()
+    assert (
+        b"content-type: text/plain\r\n" in asked("--upload", str(table), "--header", "Content-Type: text/plain").lower()
+    )
+
+
+def test_a_file_that_cannot_be_read_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["record", "http://127.0.0.1:1/upload", "--upload", "/nowhere/a.csv"]) == 2
+    assert "got /nowhere/a.csv: No such file or directory" in capsys.readouterr().err
+
+
 def test_a_content_type_of_the_users_own_is_left() -> None:
     sent = asked("--json", "[]", "--header", "Content-Type: application/vnd.mine+json").lower()
     assert sent.count(b"content-type:") == 1

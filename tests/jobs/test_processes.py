@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, wait
 from pathlib import Path
@@ -20,7 +19,6 @@ from tests.servers import eventually
 
 ROOT = Path(__file__).parents[2]
 WAIT_S = 20.0
-GONE_S = 1.0
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +51,10 @@ def test_a_call_that_is_deep_within_c_is_stopped_and_the_next_one_has_a_new_proc
     call = processes.submit(calls.tell_and_stay, str(tmp_path / "pid"))
     pid = number_in(tmp_path / "pid")
     waiting = processes.submit(calls.pid)
-    began = time.monotonic()
     assert call.cancel()
     with pytest.raises(CancelledError):
         call.result(WAIT_S)
     assert not is_alive(pid)
-    assert time.monotonic() - began < GONE_S
     assert waiting.result(WAIT_S) != pid
 
 

@@ -6,21 +6,33 @@ import math
 
 import pytest
 
+from streamkit.jobs import shipped
 from streamkit.jobs.shipped import fails, fit, noisy, pi, words
 from tests.jobs.hearing import heard, of_kind
 
 
-@pytest.mark.parametrize("samples", [1, 7, 300_000])
-def test_pi_counts_each_sample_once_and_says_how_wrong_it_may_be(samples: int) -> None:
-    told = heard(pi, samples=samples, seed=3)
+@pytest.mark.parametrize(
+    ("samples", "told_at"), [(1, [1]), (1000, [1000]), (1001, [1000, 1001]), (9000, [1000, 2000, 4000, 8000, 9000])]
+)
+def test_pi_counts_each_sample_once_and_tells_whenever_they_are_twice_as_many(samples: int, told_at: list[int]) -> None:
+    told = heard(pi, samples=samples)
     results = [*of_kind(told, "result"), *of_kind(told, "returned")]
-    assert results[-1]["samples"] == samples
-    assert len(results) == min(samples, 20)
+    assert [each["samples"] for each in results] == told_at
     assert of_kind(told, "progress")[-1] == {"progress": samples, "total": samples, "message": ""}
-    assert all(abs(each["pi"] - math.pi) < 5 * each["standard_error"] for each in results if each["samples"] > 1000)
-    assert [each["standard_error"] for each in results] == sorted(
-        (each["standard_error"] for each in results), reverse=True
-    )
+
+
+def test_pi_is_as_wrong_as_it_says_and_less_and_less() -> None:
+    told = heard(pi, samples=600_000, seed=3)
+    results = [*of_kind(told, "result"), *of_kind(told, "returned")]
+    assert all(abs(each["pi"] - math.pi) < 5 * each["standard_error"] for each in results)
+    errors = [each["standard_error"] for each in results]
+    assert errors == sorted(errors, reverse=True)
+
+
+def test_pi_of_many_samples_tells_in_steps_that_do_not_grow_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shipped, "PI_STEP", 3000)
+    told = of_kind(heard(pi, samples=12_000), "result")
+    assert [each["samples"] for each in told] == [1000, 2000, 4000, 7000, 10_000]
 
 
 def test_pi_is_the_same_for_the_same_seed() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from streamkit.processors import rows
 from streamkit.processors.processor import Unprocessable
-from streamkit.processors.rows import MAX_COLUMNS, MAX_ROW_BYTES, RowReader
+from streamkit.processors.rows import MAX_COLUMNS, MAX_NAMES_BYTES, MAX_ROW_BYTES, RowReader
 from tests.processors import csv_oracle
 from tests.processors.cuts import CUTS, cut
 
@@ -191,7 +191,10 @@ def test_the_first_row_names_the_columns_each_once(head: bytes, names: list[str]
     assert read(cut(head + b"\n", range(99)))[0].names == names
 
 
-@pytest.mark.parametrize("head", [b"a,\0", b"a,\xff", b'a,"b', b'a"b', b"\xff\xfea\0,\0", b"a" * (MAX_ROW_BYTES + 1)])
+@pytest.mark.parametrize(
+    "head",
+    [b"a,\0", b"a,\xff", b'a,"b', b'a"b', b"\xff\xfea\0,\0", b"a" * (MAX_ROW_BYTES + 1), b"a" * (MAX_NAMES_BYTES + 1)],
+)
 def test_a_first_row_that_cannot_name_columns_is_refused(head: bytes) -> None:
     with pytest.raises(Unprocessable, match="bad_csv_header: name the columns in the first row"):
         read([head])

@@ -10,7 +10,9 @@ import struct
 import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -181,6 +183,29 @@ def test_a_refusal_before_all_is_sent_is_read_and_ends_the_sending(how: str) -> 
     assert recording.sent_ns is None
     assert upload.closed
     assert 0 < upload.taken < 10_000
+
+
+def test_a_refusal_over_a_unix_socket_that_is_closed_is_read_too(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    listener.listen()
+
+    def refuse() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            read_head(connection)
+            connection.sendall(TOO_LARGE)
+
+    thread = threading.Thread(target=refuse)
+    thread.start()
+    upload = Upload(bytes(100_000), 10_000, 0.001)
+    url = f"http+unix://{quote(str(path), safe='')}/upload"
+    recording = asyncio.run(record(url, content=upload.parts(), total_s=10))
+    thread.join(5)
+    listener.close()
+    assert str(recording.outcome) == "refused(413)"
+    assert upload.closed
 
 
 def test_an_answer_that_is_whole_before_all_is_sent_counts_and_ends_the_sending() -> None:

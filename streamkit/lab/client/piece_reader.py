@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from streamkit.extractor.pieces import ExtractionError, Piece
 from streamkit.lab.client.channels import Channels
-from streamkit.lab.recording.results import Results
+from streamkit.lab.recording.results import Results, is_plain_text
 from streamkit.presets import Answer, Preset, PresetLike, detect, misread
 from streamkit.presets import preset as find_preset
 
@@ -109,7 +109,7 @@ class PieceReader:
     def _read(self, event: ServerSentEvent) -> tuple[str, str]:
         if self.answer is None:
             return "", ""
-        if self._has_results and not self.answer.over:
+        if self._has_results and not is_plain_text(event.data) and not self.answer.over:
             told = self._results.told(event.event, event.data)
             if told.kind != "other":
                 return self._result(told.line) if told.kind == "result" else ("", "")

@@ -51,6 +51,9 @@ USER_AGENT: Final = f"streamkit/{__version__}"
 HARMLESS_HEADERS: Final = frozenset({"accept", "accept-encoding", "accept-language", "content-type", "user-agent"})
 
 MAX_KEPT_BYTES: Final = 8 << 20
+READ_BYTES: Final = 16_384
+"""How much is read at a time while an upload is sent, by a wire that reads by itself (not under TLS): the event loop's
+gives up what lies unread, the server's refusal perhaps, when a write fails."""
 
 
 async def record(
@@ -103,9 +106,10 @@ async def record(
     kernel has the one before, so that back-pressure reaches it; one that is not asynchronous, and a file, in a thread.
     It goes out as chunks, or by the Content-Length that `headers` give it, or an open file has. An answer that ends, or
     refuses by its status, before all is sent ends the sending, and counts; with `Expect: 100-continue` in `headers` the
-    body waits for the server's word, 1 s at most. What was sent when: `Recording.sends`. The iterator is closed in the
-    end (a file is not), and what it raises is raised here. A `client` of yours is given what it can send as it is, and
-    what it sent is not known; most libraries read nothing until all is sent.
+    body waits for the server's word, 1 s at most. (A server that answers, and then closes before it has read all, is
+    still heard where the kernel has its answer, but not over TLS.) What was sent when: `Recording.sends`. The iterator
+    is closed in the end (a file is not), and what it raises is raised here. A `client` of yours is given what it can
+    send as it is, and what it sent is not known; most libraries read nothing until all is sent.
 
     accept      the media type to ask for, or short for one: "text", "sse", "ndjson"; any other header, and a list of
                 media types, goes into `headers`
@@ -194,9 +198,10 @@ async def record(
     )
     if reader is not None:
         recorder.note("reader", str(reader))
+    on_sent = recorder.sent if content is not None or files is not None else None
     asking: Asking
     if client is None:
-        read_bytes = None if reader is None else reader.read_bytes
+        read_bytes = reader.read_bytes if reader is not None else None if on_sent is None else READ_BYTES
         asking = OwnConnections(method, str(url), httpx2.Timeout(timeout), arguments, read_bytes, verify)
     else:
         if verify is not True:
@@ -205,7 +210,6 @@ async def record(
             arguments["timeout"] = timeout
         asking = YourClient(client, method, str(url), arguments)
     deadline = asyncio.timeout(total_s)
-    on_sent = recorder.sent if content is not None or files is not None else None
     course = Course(recorder, asking, deadline, reader=reader, gauge_ms=gauge_ms, recovery=recovery, on_sent=on_sent)
     recorder.start()
     try:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Curves", "event_columns"]
 
+_NONE = np.zeros(0, dtype=np.int64)  # of an upload there may be no curve at all
+
 
 def event_columns(recording: Recorded) -> dict[str, Any]:
     """The columns of `Recording.to_pandas()`, which says what they are."""
@@ -75,9 +77,10 @@ class Curves(dict[str, Curve]):
         """A column of the table."""
         curves = list(self.values())
         if name == "tap":
-            return np.repeat(np.array(list(self), dtype=object), [curve.at_ns.size for curve in curves])
+            steps = np.array([curve.at_ns.size for curve in curves], dtype=np.int64)
+            return np.repeat(np.array(list(self), dtype=object), steps)
         if name == "t_ms":
-            return (np.concatenate([curve.at_ns for curve in curves]) - self._zero_ns) / 1e6
+            return (np.concatenate([_NONE, *(curve.at_ns for curve in curves)]) - self._zero_ns) / 1e6
         if name == self._unit:
-            return np.concatenate([curve.count for curve in curves])
+            return np.concatenate([_NONE, *(curve.count for curve in curves)])
         raise KeyError(name)

@@ -24,15 +24,15 @@ from streamkit.taps import STREAM_ID_HEADER
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-__all__ = ["Result", "Results", "Told", "progress_of", "results_of"]
+__all__ = ["Result", "Results", "Told", "is_plain_text", "progress_of", "results_of"]
 
 Kind: TypeAlias = Literal["result", "progress", "other"]
 """What an event of ours is: `other` are text, ends and errors."""
 
 _TEXT: Final = frozenset({"text", "reasoning", "dropped"})
 _WRAPPED: Final = (frozenset({"value"}), frozenset({"value", "dropped"}))
-_TEXT_BEGINS: Final = '{"text":"'  # nearly all events of an LLM's answer begin so …
-_TEXT_QUOTES: Final = 4  # … and have no other key
+_TEXT_BEGINS: Final = '{"text":"'
+_TEXT_QUOTES: Final = 4  # in an object of one key whose text has none
 
 
 class Result(NamedTuple):
@@ -71,7 +71,7 @@ class Results:
 
     def told(self, event: str, data: str) -> Told:
         """What an event of that name and data tells."""
-        if event not in ("message", "progress") or (data.startswith(_TEXT_BEGINS) and data.count('"') == _TEXT_QUOTES):
+        if event not in ("message", "progress") or is_plain_text(data):
             return _OTHER
         try:
             value = json.loads(data)
@@ -101,6 +101,11 @@ class Results:
         if value.keys() in _WRAPPED:
             return _unwrapped(value["value"])
         return Told("result", value, f"{data}\n") if data else _unwrapped(value)
+
+
+def is_plain_text(data: str) -> bool:
+    """Nearly all events of an LLM's answer, seen quickly: a text, and nothing beside it."""
+    return data.startswith(_TEXT_BEGINS) and data.count('"') == _TEXT_QUOTES
 
 
 def results_of(

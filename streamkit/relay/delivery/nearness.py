@@ -8,18 +8,19 @@ Theory of operation
 -------------------
     written = in our transport's buffer + in our kernel (both: `unsent_bytes`) + unread in the client's kernel + read
 
-What is unread is known, or assumed:
+What is unread is the larger of what is known and what is assumed:
 
-a client on this machine      told by the kernel, which has its socket too (`peer_unread_bytes`): to the byte
-a unix socket                 our kernel counts as unsent what was not read; by the memory it takes, so rather too much
-any other                     nobody tells. TCP's window does not: Linux announces an unchanged one over 200 KB of
-                              unread small writes. So it is assumed that the client reads 1,000 bytes a second of
-                              what its kernel has acknowledged, or one state a second where they are larger
+known      the kernel of a client on this machine tells, as it is ours too (`peer_unread_bytes`): to the byte. Of a unix
+           socket, our side counts as unsent what was not read; by the memory it takes, so rather too much
+assumed    whoever shows the states reads 1,000 bytes a second of what its kernel has acknowledged, or one state a
+           second where they are larger. Beyond this machine nobody tells: TCP's window does not, as Linux announces an
+           unchanged one over 200 KB of unread small writes. And who reads at once on this machine may be a proxy, which
+           holds megabytes for somebody else
 
 A state leaves when it and all before it are at most `NEAR_BYTES`, or when nothing is unread: so one that reads 1,000
-bytes a second is about a second behind, wherever it is, as long as its states are no larger than that. Beyond this
-machine one that reads more slowly falls behind; one that reads quickly gets three or four states of 280 bytes a second
-instead of ten. What lies in the client's application, or in a proxy before it, is beyond us all.
+bytes a second is about a second behind, wherever it is and whatever lies before it, as long as its states are no larger
+than that. Beyond this machine, and behind a proxy, one that reads more slowly falls behind; one that reads quickly gets
+three or four states of 280 bytes a second instead of ten. What lies in the client's application is beyond us all.
 """
 
 from __future__ import annotations
@@ -72,8 +73,7 @@ class Nearness:
         unsent = unsent_bytes(self._transport)
         if unsent is None:
             return None
-        unread = self._told()
-        return unsent + (self._assumed(unsent) if unread is None else unread)
+        return unsent + max(self._told(), self._assumed(unsent))
 
     def may_leave(self, size_bytes: int) -> bool:
         """A state of this size would be read soon; or the connection is closed, and whoever writes finds that out."""
@@ -81,12 +81,12 @@ class Nearness:
         behind = self.behind_bytes()
         return not behind or behind + size_bytes <= NEAR_BYTES
 
-    def _told(self) -> int | None:
+    def _told(self) -> int:
         if self._sock is not None and self._sock.family == socket.AF_UNIX:
             return 0  # it is in what is unsent
         unread = peer_unread_bytes(self._sock) if self._is_told else None
         self._is_told = unread is not None
-        return unread
+        return unread or 0
 
     def _assumed(self, unsent: int) -> int:
         now_s, arrived = self._clock(), self._wrote() - unsent

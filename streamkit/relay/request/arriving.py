@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from sanic import Request
-from sanic.exceptions import BadRequest, PayloadTooLarge
+from sanic.exceptions import BadRequest, PayloadTooLarge, RequestCancelled
 
 from streamkit.inside_sanic import abandon_body, announced_bytes, announced_length, bound_body
 from streamkit.outcome import Outcome
@@ -180,6 +180,8 @@ class ArrivingBody:
         except BadRequest:
             detail = "send chunks as SIZE CRLF DATA CRLF, and no trailers (RFC 9112 section 7.1)"
             raise Failed.of_request(400, "bad_chunk", detail) from None
+        except RequestCancelled:  # the client has left, and whoever answers is about to be told so
+            raise Failed(self._was_cut()) from None
         finally:
             self._waiting = None
         if part is not None:
@@ -187,15 +189,19 @@ class ArrivingBody:
             if self.received > self._max_bytes:
                 raise _too_large(self._max_bytes)
         elif not self._is_cut:
-            self._is_whole = True
+            self._is_whole = not isinstance(self._stream, StrictHttp) or self._stream.body_is_whole
         return part
 
     def _keep_rest(self) -> None:
         """The connection's own task goes on behind the answer, and would throw it away."""
-        if isinstance(self._stream, StrictHttp):
+        parts: list[bytes] = []
+        is_all = False
+        if self._request.stream is not self._stream:
+            pass  # the request is over, and the connection another one's
+        elif isinstance(self._stream, StrictHttp):
             parts, is_all = self._stream.rest()
         else:
-            parts, is_all = [], abandon_body(self._request)
+            is_all = abandon_body(self._request)
         self._kept.extend(parts)
         self._came(sum(map(len, parts)))
         self._note()

@@ -83,7 +83,7 @@ class StrictHttp(Http):
     """One connection's requests and answers, one after the other."""
 
     HEADER_MAX_SIZE = MAX_HEAD_BYTES  # Sanic's is one for all apps of a process
-    __slots__ = ("_due", "_first_due", "_handed", "_steps", "_uploads", "_wanted_bytes")
+    __slots__ = ("_due", "_first_due", "_handed", "_steps", "_uploads", "_wanted_bytes", "body_is_whole")
 
     protocol: Any  # a Connection; Sanic's name for it is a type of its own
     request_body: Any  # Sanic's types are narrower than what it assigns
@@ -100,6 +100,8 @@ class StrictHttp(Http):
         self._uploads = False
         self._wanted_bytes = 0
         self._handed = b""
+        self.body_is_whole = False
+        """Its last byte has been read: it did not just end."""
 
     async def http1(self) -> None:
         """All requests of the connection. A client that never says a word is left without one."""
@@ -145,7 +147,11 @@ class StrictHttp(Http):
         self._due = self._after(self.protocol.body_s)
         self._uploads = False
         await super().http1_request_header()
+        self.body_is_whole = not self.request_body
         self.upgrade_websocket = False  # which would switch off Sanic's timers
+        if self.request_body is True and not self.request_bytes_left:  # nobody has to read that
+            self.request_body = None
+            self.expecting_continue = False
         if head.closes:
             self.keep_alive = False
         if head.minor == 0:
@@ -200,7 +206,7 @@ class StrictHttp(Http):
         if self.protocol.conn_info.lost:  # whoever waits now does so for ever
             self._read_no_more()
             raise RequestCancelled
-        self._wanted_bytes = 0 if self.recv_buffer else self.request_bytes_left
+        self._wanted_bytes = self.request_bytes_left
         try:
             await self._receive_more()
         except BaseException:
@@ -213,7 +219,7 @@ class StrictHttp(Http):
         """Take what has been read off the connection, if all of it is body that somebody waits for: it is given on as
         it is. Copied into the buffer and out of it, a large body takes twice the time.
         """
-        if self._handed or len(data) > self._wanted_bytes:
+        if self._handed or self.recv_buffer or len(data) > self._wanted_bytes:  # or it would overtake what waits
             return False
         self._handed = data
         return True
@@ -229,10 +235,9 @@ class StrictHttp(Http):
         with suppress(Failed):
             while part := self._take():
                 parts.append(part)
-        is_all = not self.request_body
-        if not is_all:
+        if not self.body_is_whole:
             self._read_no_more()
-        return parts, is_all
+        return parts, self.body_is_whole
 
     def _take(self) -> bytes:
         """Take what has come of the body out of the buffer, which Sanic keeps small. After its end there is none."""
@@ -242,7 +247,7 @@ class StrictHttp(Http):
             return self._take_chunks()
         data = self._take_bytes()
         if not self.request_bytes_left:
-            self.request_body = None
+            self._end_body()
         return data
 
     def _take_chunks(self) -> bytes:
@@ -277,8 +282,16 @@ class StrictHttp(Http):
             self.request_bytes_left = size
         else:
             del buffer[: end + 2]
-            self.request_body = None
+            self._end_body()
         return size > 0
+
+    def _end_body(self) -> None:
+        """A client that leaves while it is answered is seen to only if reading goes on."""
+        self.request_body = None
+        self.body_is_whole = True
+        transport: Any = self.protocol.transport
+        if transport is not None and not transport.is_closing():
+            transport.resume_reading()
 
     def _take_bytes(self) -> bytes:
         if self._handed:

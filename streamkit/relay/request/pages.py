@@ -38,7 +38,10 @@ HOST: Final = re.compile(r"\[[0-9a-f:.]+\]|[^\s/?#@\[\]:*]+")
 DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 OWN_SITE: Final = frozenset({"same-origin", "none"})
 SHOWN: Final = "x-stream-id, preference-applied, retry-after, location, content-range, x-stream-live"
-TAKEN: Final = "content-type, prefer, x-stream-id, authorization, last-event-id, idempotency-key, range"
+TAKEN: Final = (
+    "content-type, prefer, x-stream-id, authorization, last-event-id, idempotency-key, range, content-digest, "
+    "repr-digest"
+)
 PREFLIGHT_S: Final = 600
 
 

@@ -21,7 +21,6 @@ import os
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from contextlib import suppress
-from dataclasses import replace
 from itertools import groupby
 from typing import Any, Final, Self
 
@@ -38,24 +37,16 @@ from streamkit.outcome import Outcome
 from streamkit.reasons import masked
 from streamkit.relay.failure import SHUT_DOWN, Failed, Failure, timed_out
 from streamkit.relay.pieces import Progress, Value
-from streamkit.relay.settings import Settings, Shipped
+from streamkit.relay.settings import Shipped
 from streamkit.relay.sources.source import Into
 
-__all__ = ["Jobs", "for_jobs", "job"]
+__all__ = ["Jobs", "job"]
 
 TOO_MANY: Final = Failure(
     Outcome("refused", 503), "too_many_jobs", 503, "as many jobs are waiting as are allowed", retry_after_s=5
 )
 LAST_WORD_S: Final = 1.0
 """How long the executor may take to say what became of a worker that hung up."""
-
-
-def for_jobs(settings: Settings) -> Settings:
-    """The settings of a stream whose source is a job: that may be silent for as long as it runs, which is `job_s`.
-
-    So `first_piece_s`, `idle_s` and `total_s`, which would end it before, are switched off.
-    """
-    return settings._replace(deadlines=replace(settings.deadlines, first_piece_s=0, idle_s=0, total_s=0))
 
 
 class Jobs:

@@ -79,6 +79,7 @@ async def upload(
                 elif body.length is None or body.received < body.length:
                     begun = True
                     yield [results.now()]
+            results.check()
         yield [Snapshot(worker.final())]
     except Unprocessable as error:
         raise _failed(error) from None
@@ -134,11 +135,15 @@ class _Results:
         return snapshot
 
     def changed(self) -> None:
-        """Something came. Raises what went wrong when it was last offered, where nobody could hear of it."""
-        if self._failed is not None:
-            raise self._failed
+        """Something came. Raises as `check` does."""
+        self.check()
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_at(self._next_s, self._offer)
+
+    def check(self) -> None:
+        """Raises what went wrong when something was offered: nobody could hear of it then."""
+        if self._failed is not None:
+            raise self._failed
 
     def _offer(self) -> None:
         self._timer = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd  # type: ignore[import-untyped]  # pandas brings no types
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -87,4 +88,8 @@ def test_what_lay_between_both_ends_is_told_where_the_server_tells_what_it_read(
     assert (summary.unread_bytes, summary.held_ms, summary.hops) == (20, 2.0, ())
     assert dict(summary.rows())["bytes sent and not read"] == "at most 20"
     assert list(recording.curves()) == ["client.read", "client.event"], "of the answer's way it is no part"
+    table = pd.DataFrame(recording.upload())
+    assert list(table.columns) == ["tap", "t_ms", "bytes"]
+    assert table.groupby("tap").bytes.max().to_dict() == {"client.sent": 30, "server.read": 30}
     assert Recording().upload() == {}
+    assert pd.DataFrame(Recording().upload()).empty

@@ -1,4 +1,4 @@
-"""How far a client is behind: what is told is believed, the rest assumed; and when a state may leave."""
+"""How far a client is behind: what is told, or what is assumed, if that is more; and when a state may leave."""
 
 from __future__ import annotations
 
@@ -71,7 +71,22 @@ def test_a_large_state_leaves_when_nothing_lies_before_it(seen: Client) -> None:
     seen.write(1)
     assert not seen.nearness.may_leave(5_000)
     seen.unread = 0
+    seen.now_s += 1
     assert seen.nearness.may_leave(5_000)
+
+
+def test_who_is_slower_than_what_is_assumed_is_told_of(seen: Client) -> None:
+    seen.write(900)
+    seen.now_s += 10
+    assert seen.nearness.behind_bytes() == 900
+
+
+def test_who_reads_at_once_may_be_a_proxy_and_more_is_not_sent_than_somebody_behind_it_reads(seen: Client) -> None:
+    seen.write(900)
+    seen.unread = 0
+    assert seen.nearness.behind_bytes() == 900
+    seen.now_s += 0.5
+    assert seen.nearness.behind_bytes() == 400
 
 
 def test_for_a_connection_that_is_closed_nothing_waits(seen: Client) -> None:
@@ -119,12 +134,15 @@ def test_nothing_is_taken_as_read_that_has_not_arrived(unseen: Client) -> None:
     assert unseen.nearness.behind_bytes() == 300
 
 
-@given(size=st.integers(1, NEAR_BYTES), pauses=st.lists(st.floats(0.0, 0.5), max_size=60))
+@given(
+    size=st.integers(1, NEAR_BYTES), pauses=st.lists(st.floats(0.0, 0.5), max_size=60), told=st.sampled_from([None, 0])
+)
 def test_who_reads_a_kilobyte_a_second_is_a_second_behind_at_most_wherever_it_is(
-    size: int, pauses: list[float]
+    size: int, pauses: list[float], told: int | None
 ) -> None:
+    """On another machine, or behind a proxy that reads at once."""
     with pytest.MonkeyPatch.context() as patch:
-        client = Client(patch, lambda _: None)
+        client = Client(patch, lambda _: told)
         unread = 0.0
         for pause in pauses:
             client.now_s += pause
@@ -141,7 +159,9 @@ def test_what_was_written_since_one_looked_may_have_been_written_just_now(unseen
     assert unseen.nearness.behind_bytes() == 900
 
 
-def test_a_unix_socket_tells_all_of_it_by_what_is_unsent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_unix_socket_is_not_asked_as_its_unsent_bytes_tell_all_that_was_not_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     client = Client(monkeypatch, lambda _: None)
     client._socket = socket.socket(socket.AF_UNIX)
     with client._socket:
@@ -150,5 +170,7 @@ def test_a_unix_socket_tells_all_of_it_by_what_is_unsent(monkeypatch: pytest.Mon
         client.unsent = 1_280
         assert nearness.behind_bytes() == 1_280
         client.unsent = 0
+        assert nearness.behind_bytes() == 900
+        client.now_s += 1
         assert nearness.behind_bytes() == 0
     assert client.asked == 0

@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import threading
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import aclosing, contextmanager
@@ -19,14 +18,13 @@ from streamkit.extractor.pieces import Piece
 from streamkit.outcome import Outcome
 from streamkit.relay.failure import Failed, Failure
 from streamkit.relay.pieces import Progress, Value
-from streamkit.relay.settings import Settings, Shipped
-from streamkit.relay.sources.job import Jobs, for_jobs, job
+from streamkit.relay.settings import Shipped
+from streamkit.relay.sources.job import Jobs, job
 from streamkit.relay.sources.source import Into, Pieces
 from tests.jobs import calls
 from tests.jobs.hearing import is_alive
 
 WAIT_S = 20.0
-GONE_S = 1.0
 OWN = {name: getattr(calls, name) for name in ("in_c", "results", "dies", "leaves", "waits", "garbles", "goes_back")}
 OWN["forks"] = calls.forks_and_dies_as_a_job
 
@@ -311,11 +309,6 @@ def test_what_is_no_message_is_a_lost_worker() -> None:
         run(check, executor=executor)
 
 
-def test_its_deadlines_are_none_but_its_own() -> None:
-    assert for_jobs(Settings()).deadlines.idle_s == 0
-    assert for_jobs(Settings())._replace(deadlines=Settings().deadlines) == Settings()
-
-
 # -- leaving, where a worker cannot be stopped -------------------------------------------------------------------------
 
 
@@ -371,10 +364,8 @@ def test_in_processes_its_end_however_it_comes_leaves_a_whole_pool() -> None:
         """The client leaves while the job is deep within C."""
         pieces = job(jobs, "in_c", {}, Into())
         pid = (await first_value(pieces))["pid"]
-        began = time.monotonic()
         await pieces.aclose()
         await until(lambda: not is_alive(pid))
-        assert time.monotonic() - began < GONE_S
 
     async def killed(jobs: Jobs) -> None:
         pieces = job(jobs, "in_c", {}, Into())
@@ -403,8 +394,8 @@ def test_in_processes_its_end_however_it_comes_leaves_a_whole_pool() -> None:
         jobs.job_s = 600
         assert failure is not None
         assert (failure.outcome, failure.code) == (Outcome("timeout", "job"), "timeout_job")
-        [told] = client.values
-        await until(lambda: not is_alive(told["pid"]))
+        await until(lambda: not jobs.places)
+        assert not any(is_alive(told["pid"]) for told in client.values)
 
     run(check, Shipped(max_jobs=1))
 

@@ -25,11 +25,12 @@ from tests.processors.cuts import CUTS, cut
 
 @dataclass
 class Body:
-    """An `Arriving`: its parts `every_s` seconds apart, of which it may announce how many bytes they are."""
+    """An `Arriving`: parts `every_s` seconds apart, an end after `ends_s`, perhaps a length."""
 
     parts: Sequence[bytes]
     content_type: str = ""
     every_s: float = 0.0
+    ends_s: float = 0.0
     length: int | None = None
     received: int = 0
     whole: bool = False
@@ -44,6 +45,8 @@ class Body:
                 await asyncio.sleep(self.every_s)
             self.received += len(part)
             yield part
+        if self.ends_s:
+            await asyncio.sleep(self.ends_s)
         if self.error:
             raise self.error
         self.whole = True
@@ -180,6 +183,8 @@ def test_a_bug_in_a_result_that_was_offered_is_raised_by_the_source() -> None:
     own = {"mine": Broken}
     with pytest.raises(ZeroDivisionError):
         results(Body([b"1", b"22", b"333"], every_s=1.0), "mine", processors=own)
+    with pytest.raises(ZeroDivisionError):
+        results(Body([b"1", b"22"], every_s=1.0, ends_s=1.0), "mine", processors=own)
 
 
 def test_nothing_is_offered_once_it_is_closed() -> None:
@@ -238,6 +243,36 @@ def test_who_takes_long_lets_others_have_their_turn_behind_each_slice() -> None:
         return worker.fed, turns
 
     assert run_in_fake_time(main()) == ([SLICE_BYTES] * 3 + [1], 4)
+
+
+def test_uploads_have_their_turn_one_after_the_other_and_others_in_between() -> None:
+    async def main() -> list[str]:
+        worked: list[str] = []
+        now_s = 0.0
+
+        class Named(Slow):
+            def feed(self, data: bytes) -> None:
+                nonlocal now_s
+                now_s += 1
+                worked.append(data[:1].decode())
+
+        async def other() -> None:
+            while True:
+                if worked[-1:] not in ([], ["-"]):
+                    worked.append("-")
+                await asyncio.sleep(0)
+
+        async def one(name: bytes) -> None:
+            body = Body([name * (SLICE_BYTES * 3)])
+            async for _ in upload(body, "slow", Into(), processors={"slow": Named}, clock=lambda: now_s):
+                pass
+
+        others = asyncio.ensure_future(other())
+        await asyncio.gather(*(one(name) for name in (b"a", b"b", b"c")))
+        others.cancel()
+        return worked
+
+    assert "".join(run_in_fake_time(main())).rstrip("-") == "a-b-c-a-b-c-a-b-c"
 
 
 def test_results_that_take_long_come_more_rarely() -> None:
