@@ -17,8 +17,8 @@ import gc
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -29,13 +29,15 @@ from sanic import HTTPResponse, Request, Sanic
 from sanic.response import json as as_json
 
 from campaigns.canary import LogWatch, canary_key
-from streamkit.app import create_app, create_blueprint
+from streamkit.app import create_app, create_blueprint, source
+from streamkit.relay.pieces import Item
 from streamkit.relay.relay import Relay
+from streamkit.relay.sources.source import Arriving
 from streamkit.serving.server import Server, serve
 from streamkit.sockets import resident_bytes
 from streamkit.transport import StreamTransport
 
-__all__ = ["Census", "Watched", "idle_process", "watched"]
+__all__ = ["Census", "Watched", "idle_process", "watched", "watched_routes"]
 
 TICK_S: Final = 0.01
 ASK_S: Final = 20.0
@@ -97,6 +99,8 @@ class Census:
     own_stall_s: float
     leaked: list[str]
     alarms: list[str]
+    working: int = 0
+    """Processes below this one that want a CPU."""
 
     def is_back_to(self, start: Census) -> bool:
         """No more tasks, descriptors, streams and connections than there were."""
@@ -120,6 +124,20 @@ def watched_relay(upstream: str, presets: Sequence[str], settings: dict[str, Any
         relays.append(routes.ctx.relay)
         app.blueprint(routes, url_prefix=f"/{name}")
     return _watch(app, relays)
+
+
+def _other_routes(settings: dict[str, Any]) -> Sanic[Any, Any]:
+    """Those that come with streamkit, and one of somebody's own."""
+    app = create_app(uses="upload,jobs,analysis", **settings)
+    source(app, "/own", body="raw")(_own)
+    return _watch(app, [app.ctx.relay])
+
+
+async def _own(body: Arriving) -> AsyncGenerator[Item, None]:
+    """Each part is told, and at last how many bytes there were."""
+    async for part in body:
+        yield {"came": len(part)}
+    yield {"bytes": body.received, "final": True}
 
 
 def nothing_else() -> Sanic[Any, Any]:
@@ -169,7 +187,19 @@ def _census(relays: list[Relay], ticker: Ticker, logs: LogWatch) -> Census:
         own_stall_s=ticker.own_s,
         leaked=logs.leaked[:10],
         alarms=logs.alarms[-10:],
+        working=_working(os.getpid()),
     )
+
+
+def _working(pid: int) -> int:
+    """See proc_pid_stat(5), Linux."""
+    count = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            with suppress(OSError):  # it has ended
+                count += Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] == "R"
+                count += _working(int(child))
+    return count
 
 
 def _forget_peak() -> None:
@@ -234,6 +264,13 @@ class Watched:
 def watched(upstream: str, presets: Sequence[str], **settings: float) -> Iterator[Watched]:
     """A relay for as long as the block lasts."""
     with canary_key(), serve(partial(watched_relay, upstream, tuple(presets), settings), process=True) as server:
+        yield Watched(server)
+
+
+@contextmanager
+def watched_routes(**settings: Any) -> Iterator[Watched]:
+    """The same, with all routes but that of an LLM."""
+    with canary_key(), serve(partial(_other_routes, settings), process=True) as server:
         yield Watched(server)
 
 

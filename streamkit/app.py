@@ -20,7 +20,7 @@ import re
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
 from functools import wraps
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import httpx2
 from sanic import Blueprint, HTTPResponse, Request, Sanic
@@ -47,6 +47,7 @@ from streamkit.transport.tls import Verify
 
 __all__ = ["Connection", "create_app", "create_blueprint", "source"]
 
+F = TypeVar("F", bound=SourceFunction)
 Handler: TypeAlias = Callable[..., Coroutine[Any, Any, HTTPResponse]]
 
 log = logging.getLogger("streamkit.server")
@@ -116,7 +117,7 @@ def create_blueprint(
 
 def source(
     app: Sanic[Any, Any] | Blueprint, path: str, *, body: BodyKind = "json", **deadlines: float
-) -> Callable[[SourceFunction], SourceFunction]:
+) -> Callable[[F], F]:
     """Stream what an async generator function yields as the answer to `POST` at `path`: text, JSON objects, progress.
 
         @sk.source(app, "/count", body=["upto"])
@@ -136,7 +137,7 @@ def source(
     `streamkit.relay.sources.source`). `deadlines` are this route's own, such as `idle_s=0` (off). Raises ConfigError.
     """
 
-    def decorate(function: SourceFunction) -> SourceFunction:
+    def decorate(function: F) -> F:
         route = Route(ask_function(function, body), deadlines)
         relay = getattr(app.ctx, "relay", None)
         if relay is None:

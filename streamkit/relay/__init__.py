@@ -13,10 +13,11 @@ The way of one read, from the upstream's socket to the client's:
     client's socket
 
 No task wakes up on that way. It is set up once for each stream by `relay.Relay`, in four lines: a `Stream` (what all
-parts share: its id, log record, taps, settings, and whether the server stops), the question out of the request, a
-`Delivery` to the client, and a source into that. Beside the way run one timer for all deadlines (`delivery.deadline`)
+parts share: its id, log record, taps, settings, and whether the server stops), what the request asks of its route
+(`route.Route`: `asks` knows the LLM's and those of your own, `streamkit.shipped` the others), a `Delivery` to the
+client, and a source into that. Beside the way run one timer for all deadlines (`delivery.deadline`)
 and, where the stream is traced, its taps and gauges. `failure.Failed` ends a stream from anywhere; `log` tells how.
 
-Doors: `relay.Relay`, `settings`, `failure`, `delivery.policy`, `delivery.answer`, `request.connection`; and for whoever
+Doors: `relay.Relay`, `route`, `asks`, `pieces`, `settings`, `failure`, `delivery.policy`, `delivery.answer`, `request.connection`; and for whoever
 writes a source, `sources.source`.
 """

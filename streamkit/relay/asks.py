@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import Any, Final, Literal, TypeAlias, cast
@@ -31,8 +31,9 @@ BodyKind: TypeAlias = Literal["json", "raw", "none"] | Sequence[str]
 is looked at; or fields of these names, in a form or a JSON object.
 """
 
-SourceFunction: TypeAlias = Callable[..., AsyncGenerator[Item, None]]
-"""An async generator function of somebody else's: text, JSON values and progress, one by one."""
+SourceFunction: TypeAlias = Callable[..., AsyncIterator[Item]]
+"""An async generator function of somebody else's, however it is annotated: text, JSON values and progress, one by one.
+"""
 
 GIVEN: Final = ("request", "into")
 """Parameters that such a function may have beside what the body gives it."""
@@ -86,7 +87,8 @@ def ask_function(function: SourceFunction, body: BodyKind = "json") -> Ask:
             fields["request"] = request
 
         def source(into: Into) -> Pieces:
-            return one_by_one(function(*given, **fields, **({"into": into} if "into" in wanted else {})), into)
+            items = function(*given, **fields, **({"into": into} if "into" in wanted else {}))
+            return one_by_one(cast("AsyncGenerator[Item, None]", items), into)
 
         return Wanted(source, None if coming is not None else digest, coming)
 

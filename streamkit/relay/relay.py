@@ -7,7 +7,7 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -32,7 +32,7 @@ from streamkit.relay.replay.store import Store
 from streamkit.relay.request.pages import Admission
 from streamkit.relay.request.receive import receive_nothing
 from streamkit.relay.resumable import Resumable
-from streamkit.relay.route import Route
+from streamkit.relay.route import Route, Wanted
 from streamkit.relay.settings import Resuming, flag, settings_from
 from streamkit.relay.sources.source import Arriving, Pieces
 from streamkit.relay.sources.upstream import Upstream
@@ -175,7 +175,8 @@ class Relay:
             return await self._posted(path, route, request, stream)
 
         def answer(request: Request) -> Awaitable[HTTPResponse | None]:
-            return self._answered(request, posted, traced=not request.headers.get("last-event-id"))
+            kept = self.resumes or self._comes_back(request, route)
+            return self._answered(request, posted, traced=not request.headers.get("last-event-id"), kept=kept)
 
         return answer
 
@@ -187,16 +188,16 @@ class Relay:
         async def got(request: Request, stream: Stream) -> Ended:
             return await resumable.get(request, stream, stream_id)
 
-        return await self._answered(request, got, traced=False)
+        return await self._answered(request, got, traced=False, kept=True)
 
     async def _answered(
-        self, request: Request, ask: Callable[[Request, Stream], Awaitable[Ended]], *, traced: bool
+        self, request: Request, ask: Callable[[Request, Stream], Awaitable[Ended]], *, traced: bool, kept: bool
     ) -> HTTPResponse | None:
         try:
             self.check(request)
         except Failed as error:
             return self._turned_away(error.failure)
-        stream = self._begun(request, traced=traced)
+        stream = self._begun(request, traced=traced, kept=kept)
         try:
             ended = await self._ended(request, stream, ask)
             stream.record.ended(ended.outcome, ended.code, None if ended.response is None else ended.response.status)
@@ -259,40 +260,42 @@ class Relay:
             return await resumable.go_on(request, stream, path, at)
         stream.settings = route.settings(self.settings)
         wanted = await route.ask(request, stream)
-        if resumable is not None and route.asynchronous and self._comes_back(request):
-            return await resumable.ask_for_later(request, stream, path, wanted)
+        with _cut_by_leaving(wanted.arriving, stream):  # also while a log is made for it
+            answering = await self._answering(path, route, request, stream, wanted)
+            del wanted  # a long conversation is not held for as long as its answer takes
+            return await answering
+
+    async def _answering(
+        self, path: str, route: Route, request: Request, stream: Stream, wanted: Wanted
+    ) -> Coroutine[None, None, Ended]:
+        """What answers, to be awaited at once. It holds nothing of the question. Raises Failed."""
+        resumable = self.resumable
+        if resumable is not None and self._comes_back(request, route):
+            return resumable.ask_for_later(request, stream, path, wanted)
         if resumable is not None and self.resumes:
-            answering = await resumable.ask(request, stream, path, wanted)
-        else:
-            delivery = Delivery(request, stream, self.policy)
-            answering = self._delivered(stream, delivery, wanted.source(delivery.into))
-        arriving = wanted.arriving
-        del wanted  # a long conversation is not held for as long as its answer takes
-        if arriving is None:
-            return await answering
-        with _cut_by_leaving(arriving, stream):
-            return await answering
+            return await resumable.ask(request, stream, path, wanted)
+        delivery = Delivery(request, stream, self.policy)
+        return self._delivered(stream, delivery, wanted.source(delivery.into))
 
     async def _delivered(self, stream: Stream, delivery: Delivery, source: Pieces) -> Ended:
         with self._gauged(stream, delivery):
             return await delivery.run(source)
 
-    def _comes_back(self, request: Request) -> bool:
+    def _comes_back(self, request: Request, route: Route) -> bool:
         """It does not wait for the answer, and may ask any worker for it."""
         resumable = self.resumable
-        if resumable is None or not RESPOND_ASYNC.search(request.headers.get("prefer", "")):
+        if not route.asynchronous or resumable is None or not RESPOND_ASYNC.search(request.headers.get("prefer", "")):
             return False
         return resumable.replay.store.shared or workers_of(request.app)[1] == 1
 
     # --- What stands around a stream ---------------------------------------------------------------------------------
 
-    def _begun(self, request: Request, *, traced: bool) -> Stream:
-        """A stream under its own name: where it is traced, the client's, unless another one is called so. Where it can
-        be resumed, its name is a secret, and ours.
+    def _begun(self, request: Request, *, traced: bool, kept: bool) -> Stream:
+        """A stream under its own name: where it is traced, the client's, unless another one is called so. Where it is
+        kept for those who come back, its name is a secret, and ours.
         """
         given = request.headers.get(STREAM_ID_HEADER)
         taps = self.taps if traced else None
-        kept = self.resumes or self._comes_back(request)
         name = new_stream_id() if taps is None or kept else stream_id_from(given)
         if taps is not None and taps.get(name) is not None:
             name = new_stream_id()
@@ -368,8 +371,11 @@ def _sampler(gauge_ms: float, *, traced: bool) -> Sampler | None:
 
 
 @contextlib.contextmanager
-def _cut_by_leaving(body: Arriving, stream: Stream) -> Iterator[None]:
+def _cut_by_leaving(body: Arriving | None, stream: Stream) -> Iterator[None]:
     """While a request is answered whose body is still to come: who leaves before it has sent all has cut it."""
+    if body is None:  # it has come
+        yield
+        return
     try:
         yield
     except asyncio.CancelledError:

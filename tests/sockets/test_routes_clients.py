@@ -168,7 +168,7 @@ def server() -> Iterator[Server]:
 def last(got: Got) -> dict[str, Any]:
     """The last line, or the whole problem."""
     told: dict[str, Any] = json.loads(got.body.splitlines()[-1])
-    return told.get("error", told)
+    return dict(told.get("error", told))
 
 
 @WHO

@@ -50,10 +50,10 @@ def working() -> set[int]:
     return found
 
 
-def begin(url: str, job: Any, **headers: str) -> Asked:
+def begin(url: str, job: Any, accept: str = NDJSON) -> Asked:
     """Asked, and at work or in the queue."""
     body = json.dumps(job).encode()
-    asked = Asked(url, "/jobs", length=len(body), content_type="application/json", **headers)
+    asked = Asked(url, "/jobs", length=len(body), content_type="application/json", accept=accept)
     asked.send(body).until(lambda answer: bool(answer.body))
     return asked
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -10,7 +12,10 @@ from typing import Any
 import pytest
 
 from streamkit.app import create_app
+from streamkit.relay.replay.memory import MemoryStore
+from streamkit.relay.replay.store import Created
 from streamkit.serving.server import Server, serve
+from tests.rawsockets import WAIT_S
 from tests.redis_server import NONE, REDIS, redis_server
 from tests.routes import NDJSON, SSE, TEXT, Answer, Asked, ask, log_lines, ndjson
 from tests.servers import eventually, leaves_nothing
@@ -71,6 +76,26 @@ def test_who_is_cut_in_the_midst_of_it_has_cut_it_and_is_told_how_much_had_come(
     stream = next(line for line in lines if line["role"] == "stream")
     assert (answer["outcome"], answer["received_bytes"]) == ("truncated", 200)
     assert (stream["outcome"], stream["code"]) == ("truncated", "upload_cut")
+
+
+@pytest.mark.parametrize("path", [LINES, LIVE])
+def test_who_leaves_while_its_log_is_made_has_cut_it_too(
+    path: str, server: Server, lines: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody else would ever tell whoever waits for its bytes."""
+    create, begun = MemoryStore.create, threading.Event()
+
+    async def slowly(*given: Any) -> Created:
+        begun.set()
+        await asyncio.sleep(0.1)
+        return await create(*given)
+
+    monkeypatch.setattr(MemoryStore, "create", slowly)
+    with Asked(server.url, path, length=600) as asked:
+        assert begun.wait(WAIT_S)
+        asked.leave("RST")
+    assert eventually(lambda: any(line["role"] == "stream" for line in lines))
+    assert {(line["outcome"], line["code"]) for line in lines} == {("truncated", "upload_cut")}
 
 
 def test_a_cursor_leads_to_what_stands_behind_it(server: Server) -> None:

@@ -147,11 +147,11 @@ class StrictHttp(Http):
         self._due = self._after(self.protocol.body_s)
         self._uploads = False
         await super().http1_request_header()
-        self.body_is_whole = not self.request_body
-        self.upgrade_websocket = False  # which would switch off Sanic's timers
         if self.request_body is True and not self.request_bytes_left:  # nobody has to read that
             self.request_body = None
             self.expecting_continue = False
+        self.body_is_whole = not self.request_body
+        self.upgrade_websocket = False  # which would switch off Sanic's timers
         if head.closes:
             self.keep_alive = False
         if head.minor == 0:
