@@ -19,6 +19,7 @@ __all__ = ["results"]
 
 HEIGHT_IN: Final = 3.4
 DOT_EVERY_PT: Final = 6.0  # closer than that, dots are a thick line
+NEAR_ZERO: Final = 0.4  # numbers of which the least is no more than so much of the most are shown from 0 on
 AIR: Final = 0.06  # of the height, above and below
 
 
@@ -78,8 +79,10 @@ def _explain(ax: Axes, rows: list[Row]) -> int:
 
 
 def _set_height(ax: Axes, rows: list[Row], lines: int) -> None:
-    """From the least to the most, and room for the key above."""
+    """From the least to the most, or from zero, and room for the key above."""
     low, high = min(float(row.values.min()) for row in rows), max(float(row.values.max()) for row in rows)
+    if 0 < low < high * NEAR_ZERO:
+        low = 0.0
     spread = (high - low) or abs(high) or 1.0
     _, height = palette.size_pt(ax)
     free = max(height - lines * (LINE_PT + 3) - (7 if lines else 0), height / 3) / height

@@ -59,6 +59,11 @@ def test_of_what_has_no_such_number_it_is_said() -> None:
     assert key_of(drawn("results", "one of two")) == ["there", "not there: none"]
 
 
+def test_the_axis_begins_at_zero_where_that_is_not_far_off() -> None:
+    ticks = [plots.results(results_of([{"mean": low}, {"mean": 10}])).get_yticks().tolist() for low in (3, 8)]
+    assert [begin for begin, *_ in ticks] == [0, 8]
+
+
 def test_one_number_all_the_time_lies_within_the_figure() -> None:
     ax = plots.results(results_of([{"mean": 7}] * 5))
     low, high = ax.get_ylim()
