@@ -18,6 +18,6 @@ parts share: its id, log record, taps, settings, and whether the server stops), 
 client, and a source into that. Beside the way run one timer for all deadlines (`delivery.deadline`)
 and, where the stream is traced, its taps and gauges. `failure.Failed` ends a stream from anywhere; `log` tells how.
 
-Doors: `relay.Relay`, `route`, `asks`, `pieces`, `settings`, `failure`, `delivery.policy`, `delivery.answer`, `request.connection`; and for whoever
-writes a source, `sources.source`.
+Doors: `relay.Relay`, `route`, `asks`, `pieces`, `settings`, `failure`, `delivery.policy`, `delivery.answer`,
+`request.connection`; and for whoever writes a source, `sources.source`.
 """

@@ -2,7 +2,7 @@
 
 `timeout_map()` asks several relays for silences wherever a stream can fall silent (`silences`), and tells which timer
 fired, and when (`timeouts`: the results, plain values; `DEADLINES`: which of ours watches which place). `naive` are
-relays as people write them. These three are the doors, and each is loaded when it is first used.
+servers as people write them. These three are the doors, and each is loaded when it is first used.
 """
 
 from __future__ import annotations

@@ -1,11 +1,15 @@
-"""Relays as people write them, to compare ours with: short, plausible, and wrong where broken streams are concerned.
+"""Servers as people write them, to compare ours with: short, plausible, and wrong where it matters.
 
     Lab(script, relay=article)                            # or: serve(partial(stock, upstream.url, 2.0))
 
-Each is a factory that gets the upstream's URL (TCP) and returns a Sanic app with `POST /ans`. They read the `seed`
-wire format, as the article does that they are taken from. What they do wrong is theirs to show; only the tracebacks
-that Sanic would print are kept quiet. One thing they do for the lab: they pass the client's X-Stream-Id on, by which
-the upstream's taps of a stream are found.
+A relay is a factory that gets the upstream's URL (TCP) and returns a Sanic app with `POST /ans`: wrong where streams
+break. They read the `seed` wire format, as the article does that they are taken from. One thing they do for the lab:
+they pass the client's X-Stream-Id on, by which the upstream's taps of a stream are found.
+
+    serve(echo)
+
+It has no upstream, and `POST /upload`: wrong where the client reads nothing before it has sent all. What they do wrong
+is theirs to show; only what Sanic would print of it is kept quiet.
 """
 
 from __future__ import annotations
@@ -20,12 +24,15 @@ from typing import Any, Final
 import httpx2
 from sanic import Request, Sanic
 
-from streamkit.inside_sanic import keep_plain
+from streamkit.inside_sanic import keep_plain, transport_of
+from streamkit.lab.net import Network
+from streamkit.sockets import set_buffers
 from streamkit.taps import STREAM_ID_HEADER
 
-__all__ = ["article", "pumped", "stock"]
+__all__ = ["article", "echo", "pumped", "stock"]
 
 TEXT: Final = "text/plain; charset=utf-8"
+BYTES: Final = "application/octet-stream"
 DEFAULT_TIMEOUT_S: Final = 60.0  # Sanic's own default
 _serial = itertools.count(1)
 
@@ -122,6 +129,42 @@ def pumped(upstream: str, timeout_s: float = DEFAULT_TIMEOUT_S) -> Sanic[Any, An
         request.app.add_task(pump(request, queue))
         while (text := await queue.get()) is not None:
             await response.send(text)
+        await response.eof()
+
+    return app
+
+
+def echo(network: str | Network = "loopback-tcp") -> Sanic[Any, Any]:
+    """An upload that is answered while it comes, as one writes it first: each part goes back before the next is read.
+
+        with sk.serve(sk.experiments.naive.echo) as server:
+            recording = await sk.record(f"{server.url}/upload", content=b"…")
+
+    As its `send()` waits for a client that does not read, it does not read either: from a client that reads nothing
+    before it has sent all, an upload that is larger than what the buffers of both directions hold waits for itself, and
+    for ever. How far the last one got is in `app.ctx`: `read_bytes`, and `answered_bytes`, for which `send()` returned.
+
+    `network` has the buffers of its connections (`sk.net.absorbed_bytes` tells what they hold). Raises ValueError for a
+    network that is not known.
+    """
+    buffers = Network.of(network)
+    app = _app("echo")
+
+    @app.post("/upload", stream=True)
+    async def upload(request: Request) -> None:
+        _quiet.set(True)  # in the task of this connection, which says that a body was not read to its end
+        set_buffers(
+            transport_of(request),
+            send_buffer_bytes=buffers.send_buffer_bytes,
+            write_buffer_bytes=buffers.write_buffer_bytes,
+        )
+        app.ctx.read_bytes = app.ctx.answered_bytes = 0
+        response = await request.respond(content_type=BYTES)
+        body: Any = request.stream
+        async for part in body:
+            app.ctx.read_bytes += len(part)
+            await response.send(part)
+            app.ctx.answered_bytes += len(part)
         await response.eof()
 
     return app

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 import numpy as np
 
 from streamkit.lab.findings.subjects import Recordings, named, recordings_in
-from streamkit.lab.findings.words import byte_size, duration, short
+from streamkit.lab.findings.words import byte_size, duration, many, short
 from streamkit.lab.metrics.curves import backlog, curve
 from streamkit.taps.gauges import NOT_KNOWN
 
@@ -36,12 +36,14 @@ WINDOW_SHARE: Final = 0.5  # … by the server where its window was full for so 
 UNREAD_SHARE: Final = 0.5  # … because of the client where at so many looks it had not read …
 UNREAD_BYTES: Final = 4_096  # … so much of what had come: a result or two are on their way to it, and no more
 OUTCOME_SIGNS: Final = 32
+NOTHING_KNOWN: Final = "Nothing is known of an upload: its body was sent by another client, or there was none"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class UploadFacts:
     """One upload as its figure sees it; times in ns from `origin_ns` on, sizes in bytes. None: not known.
 
+    origin_ns    when the first of it had left; where another client sent it, when the server read the first of it
     curves       `Recording.upload()`: what had been sent, and what the server had read, by when
     results      what had come back: the counted events of the answer
     whole        all of it had left
@@ -97,7 +99,7 @@ def upload_finding(recording: Recording) -> str:
 def describe_upload(facts: UploadFacts) -> str:
     """`upload_finding` of what are already facts."""
     if not facts.sent:
-        return "Nothing is known of an upload: its body was sent by another client, or there was none"
+        return _read_only(facts) if facts.read else NOTHING_KNOWN
     if not facts.whole:
         ended = "complete" if facts.outcome.ok else short(str(facts.outcome), OUTCOME_SIGNS)
         return f"The sending ended after {byte_size(facts.sent)}, before all had left: {ended}{_unread(facts)}"
@@ -116,6 +118,16 @@ def slow_side(facts: UploadFacts) -> SlowSide:
     if facts.window_ns is None:
         return "the way"
     return "the server" if facts.window_ns >= WINDOW_SHARE * facts.held_ns else "the network"
+
+
+def _read_only(facts: UploadFacts) -> str:
+    """Of a body that another client sent: when it was sent is not known, but when something came back is."""
+    read, results = facts.curves["server.read"], facts.results
+    what = f"{byte_size(read.total)} read by the server in {duration(int(read.at_ns[-1]))}"
+    if not results.total:
+        return f"{what}; nothing came back"
+    first = "the first of " if results.total > 1 else ""
+    return f"{what}; {first}{many(results.total, 'event')} came back after {duration(int(results.at_ns[0]))}"
 
 
 def _unread(facts: UploadFacts) -> str:
@@ -146,8 +158,10 @@ _WHY: Final[Mapping[SlowSide, Callable[[UploadFacts], str]]] = {
 
 def _facts(name: str, recording: Recording) -> UploadFacts:
     sends = recording.sends
-    origin_ns = sends.at_ns[0] if sends else recording.origin_ns
-    curves = {tap: one._replace(at_ns=one.at_ns - origin_ns) for tap, one in recording.upload().items()}
+    known = recording.upload()
+    first = next((one for one in known.values() if one.at_ns.size), None)  # what was sent, or else what was read
+    origin_ns = recording.origin_ns if first is None else int(first.at_ns[0])
+    curves = {tap: one._replace(at_ns=one.at_ns - origin_ns) for tap, one in known.items()}
     ready = (recording.tls_ns, recording.connected_ns, recording.acquired_ns)
     ready_ns = next((at_ns for at_ns in ready if at_ns is not None), origin_ns)
     results = curve(recording.counted.at_ns - origin_ns) if recording.events else curve([])

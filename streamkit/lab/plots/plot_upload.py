@@ -27,10 +27,13 @@ HEIGHT_IN: Final = 3.8
 UNITS: Final = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "bytes"))
 RESULTS: Final[dict[str, Any]] = {"color": palette.TAP_STROKES["client.read"].colour, "linewidth": 1.0}
 TICK_PT: Final = 8
+LINE_WIDTHS: Final = {"client.sent": 3.4, "server.read": 1.4}
+"""Where nothing lies between the two they run on each other: the wider one stays to be seen."""
 
 
 def upload(recording: Recording, ax: Axes | None = None, *, title: str | None = None) -> Axes:
-    """How much of a request's body had been sent, and read by the server, by when: x in ms since it began to leave.
+    """How much of a request's body had been sent, and read by the server, by when: x in ms since it began to leave (or,
+    where another client sent it, so that this is not known: since the server read the first of it).
 
         sk.plots.upload(await sk.record(url, content=rows, accept="sse"))
 
@@ -42,7 +45,8 @@ def upload(recording: Recording, ax: Axes | None = None, *, title: str | None = 
     if ax is None:
         ax = palette.new_axes(WIDTH_IN, HEIGHT_IN)
     unit_ns = palette.time_axis(ax, facts.end_ns, sent=True)
-    ax.set_xlabel(ax.get_xlabel().replace("the request was sent", "the body began to leave"))
+    began = "the body began to leave" if facts.sent or not facts.read else "the server read the first of it"
+    ax.set_xlabel(ax.get_xlabel().replace("the request was sent", began))
     most = max((one.total for one in facts.curves.values()), default=0)
     size, unit = next((size, unit) for size, unit in UNITS if max(most, 1) >= size)
     ax.set_ylabel(f"{unit} of the body", fontsize=LABEL_PT)
@@ -90,7 +94,7 @@ def _draw(ax: Axes, facts: UploadFacts, unit_ns: float, size: float, right: int,
             **palette.UPLOAD_FILL.style,
         )
     for tap, one in curves.items():
-        style = {**palette.UPLOAD_STROKES[tap].style, "linewidth": 1.6}
+        style = _stroke(tap)
         ax.plot(one.at_ns / unit_ns, one.count / size, drawstyle="steps-post", label=f"_{tap}", zorder=2, **style)
     if facts.most and "server.read" in facts.curves:
         up = count_at(facts.curves["client.sent"], facts.most_at_ns) / size
@@ -100,6 +104,10 @@ def _draw(ax: Axes, facts: UploadFacts, unit_ns: float, size: float, right: int,
             "color": palette.UPLOAD_STROKES["client.sent"].colour,
         }
         ax.plot([facts.most_at_ns / unit_ns], [up], "o", label="_most", zorder=3, **dot)
+
+
+def _stroke(tap: str) -> dict[str, Any]:
+    return {**palette.UPLOAD_STROKES[tap].style, "linewidth": LINE_WIDTHS[tap], "solid_capstyle": "butt"}
 
 
 def _to_the_end(one: Curve, right: int) -> Curve:
@@ -113,7 +121,7 @@ def _to_the_end(one: Curve, right: int) -> Curve:
 def _entries(facts: UploadFacts) -> list[tuple[Any, str]]:
     entries: list[tuple[Any, str]] = []
     for tap, one in facts.curves.items():
-        handle = Line2D([], [], linewidth=1.6, **palette.UPLOAD_STROKES[tap].style)
+        handle = Line2D([], [], **_stroke(tap))
         entries.append((handle, f"{tap}: {byte_size(one.total)}"))
     if facts.most is not None:
         entries.append((Patch(**palette.UPLOAD_FILL.style), f"sent and not read: at most {byte_size(facts.most)}"))

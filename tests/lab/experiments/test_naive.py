@@ -1,4 +1,6 @@
-"""The naive relays: they relay what is whole, and are wrong about what is broken, each in its own way."""
+"""The naive relays: they relay what is whole, and are wrong about what is broken, each in its own way; and an upload
+that is echoed.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +10,19 @@ import logging
 import pickle
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any
 
+import httpx2
 import pytest
 from sanic import Sanic
 
 from streamkit.lab.client.record import record
-from streamkit.lab.experiments.naive import article, pumped, stock
+from streamkit.lab.experiments.naive import article, echo, pumped, stock
 from streamkit.lab.recording.recording import Recording
 from streamkit.presets import writer
-from streamkit.serving.server import serve
+from streamkit.serving.server import Server, serve
 from tests.rawsockets import LAST_CHUNK, RawServer, chunk
 
 Relay = Callable[..., Sanic[Any, Any]]
@@ -151,3 +154,48 @@ def test_their_tracebacks_are_kept_quiet_and_those_of_others_are_not(
     assert [entry for entry in caplog.records if entry.levelno >= logging.WARNING] == []
     logging.getLogger("sanic.error").error("somebody else's")
     assert [entry.getMessage() for entry in caplog.records if entry.levelno >= logging.WARNING] == ["somebody else's"]
+
+
+# --- The upload that waits for itself --------------------------------------------------------------------------------
+
+
+async def parts(count: int, part: bytes = bytes(8_192)) -> AsyncIterator[bytes]:
+    for _ in range(count):
+        yield part
+
+
+def test_an_echo_gives_back_what_it_was_sent() -> None:
+    with serve(echo) as server:
+        recording = asyncio.run(record(f"{server.url}/upload", content=parts(3, b"some bytes"), total_s=20))
+        told = server.app.ctx if server.app is not None else None
+    assert (str(recording.outcome), recording.body) == ("complete", b"some bytes" * 3)
+    assert told is not None
+    assert (told.read_bytes, told.answered_bytes) == (30, 30)
+
+
+def test_it_waits_for_a_client_that_reads_only_when_it_has_sent_all_and_stands_at_the_same_byte_each_time(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stood = []
+    with serve(partial(echo, "small-buffers"), unix=True) as server:
+        assert server.app is not None
+        for _ in range(2):
+            with pytest.raises(httpx2.WriteTimeout):
+                asyncio.run(sent_before_it_is_read(server))
+            stood.append((server.app.ctx.read_bytes, server.app.ctx.answered_bytes))
+    assert stood[0] == stood[1]
+    assert 0 < stood[0][1] < stood[0][0] < 100_000
+    assert [entry for entry in caplog.records if entry.levelno >= logging.WARNING] == []
+
+
+async def sent_before_it_is_read(server: Server) -> None:
+    small = [(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)]
+    transport = httpx2.AsyncHTTPTransport(uds=server.unix, socket_options=small)
+    async with httpx2.AsyncClient(transport=transport, timeout=httpx2.Timeout(20, write=0.3)) as client:
+        await client.post("http://here/upload", content=parts(100))
+
+
+def test_a_client_that_reads_while_it_sends_gets_it_all_back() -> None:
+    with serve(partial(echo, "small-buffers"), unix=True) as server:
+        recording = asyncio.run(record(f"{server.url}/upload", content=parts(100), total_s=20))
+    assert (str(recording.outcome), recording.body) == ("complete", bytes(819_200))

@@ -8,7 +8,8 @@ from streamkit.lab import findings
 from streamkit.lab.findings.upload import UNREAD_BYTES, slow_side, uploads
 from streamkit.lab.recording.recording import Recording
 from streamkit.lab.recording.sends import Sends
-from tests.lab.plots.cases import UPLOADS, sent
+from tests.lab.plots.cases import UPLOADS, of_another_client, sent
+from tests.ways import MS
 
 
 @pytest.mark.parametrize(
@@ -63,3 +64,20 @@ def test_times_count_from_the_first_byte_and_waiting_for_it_from_the_connection(
     facts = uploads(Recording(sends=Sends([70, 90], [1, 1]), connected_ns=50, sent_ns=90, ended_ns=100))[0]
     assert (facts.origin_ns, facts.end_ns, facts.took_ns) == (70, 30, 40)
     assert facts.curves["client.sent"].at_ns.tolist() == [0, 20]
+
+
+@pytest.mark.parametrize(
+    ("first_after", "came"),
+    [
+        (950, "; the first of 6 events came back after 950 ms"),
+        (120, "; the first of 6 events came back after 120 ms"),
+        (None, "; nothing came back"),
+    ],
+)
+def test_of_what_another_client_sent_it_says_when_the_server_had_it_and_when_something_came_back(
+    first_after: float | None, came: str
+) -> None:
+    recording = of_another_client(first_after)
+    assert findings.upload_finding(recording) == f"40 kB read by the server in 900 ms{came}"
+    facts = uploads(recording)[0]
+    assert (facts.origin_ns, facts.curves["server.read"].at_ns[0]) == (100 * MS, 0)

@@ -254,6 +254,18 @@ def sent(
     )
 
 
+def of_another_client(first_after: float | None) -> Recording:
+    """40 kB that the server read within 900 ms, sent by a client that got its 6 events so many ms after the first."""
+    read = Tap([(100 + 100 * i) * MS for i in range(10)], [0] * 10, [4_000 * (i + 1) for i in range(10)])
+    came = [] if first_after is None else [round((100 + first_after + i) * MS) for i in range(6)]
+    return replace(
+        Recording.from_pieces([(at, "{}") for at in came]),
+        taps={"server.read": read},
+        sent_ns=1_000 * MS,
+        ended_ns=1_100 * MS,
+    )
+
+
 UPLOADS: dict[str, Recording] = {
     "iterator": sent(20, 1, read_after=2),
     "server": sent(1, 30, read_after=900, window=1100),
@@ -265,6 +277,7 @@ UPLOADS: dict[str, Recording] = {
     "cut": sent(20, whole=False, read_after=300, outcome="truncated"),
     "small": sent(count=1),
     "long": sent(200, 900, count=300, read_after=3000),
+    "another client's": of_another_client(first_after=950),
     "no upload": made(),
     "nothing": Recording(),
 }
