@@ -138,7 +138,7 @@ def source(
     """
 
     def decorate(function: F) -> F:
-        route = Route(ask_function(function, body), deadlines)
+        route = Route(ask_function(function, body), deadlines, uploads=body == "raw")
         relay = getattr(app.ctx, "relay", None)
         if relay is None:
             relay = Relay(routes=[])

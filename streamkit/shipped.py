@@ -75,7 +75,7 @@ def upload(processors: Processors | None = None) -> Route:
         body = _arriving(request, stream)
         return Wanted(partial(source, body, process, processors=known, every_s=every_s), arriving=body)
 
-    return Route(ask, WHILE_IT_ARRIVES)
+    return Route(ask, WHILE_IT_ARRIVES, uploads=True)
 
 
 def jobs(functions: Mapping[str, JobFunction] | None = None, executor: Executor | None = None) -> Route:
@@ -136,7 +136,7 @@ def analysis() -> Route:
         body = _arriving(request, stream)
         return Wanted(partial(source, body, window, every_s=every_s), arriving=body)
 
-    return Route(ask, WHILE_IT_ARRIVES)
+    return Route(ask, WHILE_IT_ARRIVES, uploads=True)
 
 
 SHIPPED: Final[dict[str, Callable[[], Route]]] = {"upload": upload, "jobs": jobs, "analysis": analysis}

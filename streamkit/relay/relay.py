@@ -29,6 +29,7 @@ from streamkit.relay.replay.memory import MemoryStore
 from streamkit.relay.replay.redis import RedisStore
 from streamkit.relay.replay.replay import Replay
 from streamkit.relay.replay.store import Store
+from streamkit.relay.request.arriving import arriving
 from streamkit.relay.request.pages import Admission
 from streamkit.relay.request.receive import receive_nothing
 from streamkit.relay.resumable import Resumable
@@ -255,8 +256,7 @@ class Relay:
     async def _posted(self, path: str, route: Route, request: Request, stream: Stream) -> Ended:
         resumable = self.resumable
         if resumable is not None and self.resumes and (at := resumable.cursor(request)) is not None:
-            limits, deadlines = self.settings.limits, self.settings.deadlines
-            await receive_nothing(request, max_bytes=limits.max_body_bytes, within_s=deadlines.body_s)
+            await self._pass_over(request, route)
             return await resumable.go_on(request, stream, path, at)
         stream.settings = route.settings(self.settings)
         wanted = await route.ask(request, stream)
@@ -264,6 +264,15 @@ class Relay:
             answering = await self._answering(path, route, request, stream, wanted)
             del wanted  # a long conversation is not held for as long as its answer takes
             return await answering
+
+    async def _pass_over(self, request: Request, route: Route) -> None:
+        """Its body, which was sent before."""
+        limits, deadlines, shipped = self.settings.limits, self.settings.deadlines, self.settings.shipped
+        if not route.uploads:
+            await receive_nothing(request, max_bytes=limits.max_body_bytes, within_s=deadlines.body_s)
+            return
+        async for _ in arriving(request, max_bytes=shipped.max_upload_bytes, stall_s=shipped.upload_stall_s):
+            pass
 
     async def _answering(
         self, path: str, route: Route, request: Request, stream: Stream, wanted: Wanted

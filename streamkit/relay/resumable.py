@@ -50,11 +50,6 @@ from streamkit.taps import LIVE_HEADER, STREAM_ID_HEADER, StreamTaps, TapLog
 
 __all__ = ["Resumable"]
 
-KEY_WITHOUT_BODY: Final = Failure.of_request(
-    422,
-    "idempotency_key_unsupported",
-    "this body is read while it comes: whether it is the same as before is not known; send it without the key",
-)
 ENDLESS: Final = 9_007_199_254_740_991
 """RFC 8673: the last byte of what is still being made, which nobody knows; 2⁵³ - 1."""
 
@@ -128,8 +123,6 @@ class Resumable:
     ) -> Created:
         owner = self._owner(request)
         key = idempotency_key(request.headers)
-        if key is not None and wanted.digest is None:
-            raise Failed(KEY_WITHOUT_BODY)
         claim = None if key is None or wanted.digest is None else Claim(key_digest(owner, key), wanted.digest)
         return await self.replay.begin(stream.id, owner, claim, produce)
 

@@ -28,7 +28,7 @@ class Wanted:
     """What one request asks for.
 
     `source` is run once, given where its pieces go. `digest` tells the request's body from others (`Idempotency-Key`);
-    None while it is still to come: it is `arriving` then, and read by the source.
+    None while it is still to come: it is `arriving` then, and read by the source, and no key finds it again.
     """
 
     source: Callable[[Into], Pieces]
@@ -46,13 +46,15 @@ class Route:
 
     `asynchronous`: a client may leave at once and come back for the answer (`Prefer: respond-async`, RFC 7240).
     `running` is entered, with the relay's settings, while the server runs: what the route's streams need beside
-    themselves. Raises ConfigError for a deadline that there is not.
+    themselves. `uploads`: its bodies are read while they come, within the bounds of uploads. Raises ConfigError for a
+    deadline that there is not.
     """
 
     ask: Ask
     deadlines: Mapping[str, float] = field(default_factory=dict)
     asynchronous: bool = False
     running: Callable[[Settings], AbstractAsyncContextManager[object]] | None = None
+    uploads: bool = False
 
     def __post_init__(self) -> None:
         known = [each.name for each in fields(Deadlines)]

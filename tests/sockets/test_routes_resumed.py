@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from typing import Any
 
 import pytest
 
+import streamkit as sk
 from streamkit.app import create_app
+from streamkit.lab.net.link import Link
 from streamkit.relay.replay.memory import MemoryStore
 from streamkit.relay.replay.store import Created
+from streamkit.relay.sources.source import Arriving
 from streamkit.serving.server import Server, serve
 from tests.rawsockets import WAIT_S
 from tests.redis_server import NONE, REDIS, redis_server
@@ -120,10 +123,51 @@ def test_who_reads_nothing_before_it_has_sent_all_is_not_held_by_a_log_that_is_f
     assert answer.whole
 
 
-def test_an_upload_has_no_key(server: Server) -> None:
+def test_a_key_finds_no_upload_again(server: Server) -> None:
     """Whether it is the same as before would be known when it has been read."""
-    answer = ask(server.url, LINES, b"x\n", idempotency_key='"k"')
-    assert (answer.status, answer.code) == (422, "idempotency_key_unsupported")
+    one, other = (ask(server.url, LINES, body, idempotency_key='"k"') for body in (b"x\n", b"x\nx\n"))
+    assert (one.final["lines"], other.final["lines"]) == (1, 2)
+
+
+def test_who_comes_back_may_send_all_of_it_again(server: Server) -> None:
+    body = b"x\n" * (1 << 20)
+    whole = ask(server.url, LINES, body, accept=SSE)
+    again = ask(server.url, LINES, body, accept=SSE, last_event_id=whole.events[0].id)
+    assert again.events == whole.events[1:]
+
+
+def test_our_client_comes_back_by_itself_though_it_sent_all_of_it_before() -> None:
+    read, go_on = threading.Event(), threading.Event()
+
+    async def slow(body: Arriving) -> AsyncIterator[Any]:
+        size = sum([len(part) async for part in body])
+        yield {"read": size}
+        read.set()
+        while not go_on.is_set():  # noqa: ASYNC110  # it is another thread's
+            await asyncio.sleep(0.01)
+        yield {"bytes": size, "final": True}
+
+    def make() -> Any:
+        app = create_app(uses="upload", resume=True)
+        sk.source(app, "/slow", body="raw")(slow)
+        return app
+
+    with serve(make) as server, Link(server.url) as link:
+
+        def cut() -> None:
+            assert read.wait(WAIT_S)
+            time.sleep(0.05)
+            link.cut("rst")
+            go_on.set()
+
+        threading.Thread(target=cut).start()
+        asked = sk.record(
+            f"{link.url}/slow", content=b"x" * (3 << 20), accept="sse", resume=sk.Resume(backoff_ms=1), total_s=WAIT_S
+        )
+        recording = asyncio.run(asked)
+    assert recording.outcome.ok
+    assert recording.values == [{"read": 3 << 20}, {"bytes": 3 << 20, "final": True}]
+    assert len(recording.cuts) == 1
 
 
 @pytest.mark.skipif(REDIS is None, reason=NONE)

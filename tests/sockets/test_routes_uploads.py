@@ -81,13 +81,21 @@ def test_the_last_result_says_that_it_is_the_last_in_each_format(
     assert accept == TEXT or answer.end.kind == "done"
 
 
+@pytest.mark.parametrize("path", [CSV, LINES, DIGEST, LIVE])
+@pytest.mark.parametrize("length", [0, None], ids=["by its length", "in chunks"])
+def test_an_empty_body_is_a_whole_one(length: int | None, path: str, server: Server) -> None:
+    with Asked(server.url, path, length=length) as asked:
+        final = asked.finish().answer().final
+    assert final.get("bytes", final.get("total")) == 0
+
+
 def test_a_table_is_told_column_by_column(server: Server) -> None:
     told = ask(server.url, CSV, ROWS + b"7\n").final
     assert {name: told[name] for name in ("rows", "bytes", "bad_rows", "bad")} == {
         "rows": 3,
         "bytes": 17,
         "bad_rows": 1,
-        "bad": [{"line": 5, "byte": 15, "reason": "1 cells, not 2"}],
+        "bad": [{"line": 5, "byte": 15, "reason": "cells: 1, not 2"}],
     }
     b = told["columns"]["b"]
     assert (b["count"], b["missing"], b["mean"]) == (1, 1, 2.0)
@@ -262,7 +270,7 @@ PART = b'--XX\r\ncontent-disposition: form-data; name="f"; filename="f"\r\n\r\n'
         (b"a,b\n1,\xff\n", "bytes that are not UTF-8"),
         (b'a,b\n1,"2\n3,4\n', "a quote that is not closed"),
         (b'a,b\n1,2"2\n', "a quote that is not around a cell"),
-        (b"a,b\n1,2,3\n", "3 cells, not 2"),
+        (b"a,b\n1,2,3\n", "cells: 3, not 2"),
     ],
 )
 @pytest.mark.parametrize("path", [CSV, LIVE])
