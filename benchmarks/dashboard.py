@@ -79,8 +79,8 @@ class Ages:
 class _Elsewhere(Nearness):
     """Nobody is asked."""
 
-    def _told(self) -> int:
-        return 0
+    def _told(self) -> None:
+        return None
 
 
 async def measure(dashboard: Dashboard, rule: str, seconds: float) -> Ages:

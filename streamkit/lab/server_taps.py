@@ -74,8 +74,14 @@ async def joined(
             recording = attach(recording, taps)
         except ValueError as error:  # its clock is another one, as that of each process outside Linux
             recording = _noted(recording, f"the taps of {who} cannot be joined: {error}")
-    missing = ", ".join(who for who in sources if who not in found)
+    missing = ", ".join(who for who in sources if who not in found and not _was_not_asked(who, found.get("relay")))
     return _noted(recording, f"no taps of this stream: {missing}") if missing else recording
+
+
+def _was_not_asked(who: str, relay: StreamTaps | None) -> bool:
+    """By the relay's own word: it refused the request, or the answer is of another source."""
+    marks = {} if relay is None else relay.marks
+    return who == "upstream" and "relay.asked" in marks and "relay.asking" not in marks
 
 
 async def finished_taps(sources: Mapping[str, FetchTaps], stream_id: str, wait_s: float) -> dict[str, StreamTaps]:

@@ -12,6 +12,7 @@ import logging
 import re
 import time
 from http import HTTPStatus
+from typing import Final
 
 import orjson
 from sanic import HTTPResponse, Request
@@ -31,6 +32,7 @@ from streamkit.transport.http1 import chunk
 __all__ = ["Answer", "problem", "refusal"]
 
 log = logging.getLogger("streamkit.relay")
+PROXIES_SAY: Final = ("via", "forwarded", "x-forwarded-for", "x-real-ip")
 
 
 def refusal(error: SanicException) -> Failure:
@@ -112,7 +114,8 @@ class Answer:
 
     def may_leave(self, size_bytes: int) -> bool:
         """Whether a state of this size would be read soon (`Nearness`)."""
-        self._nearness = self._nearness or Nearness(self._transport, lambda: self.wrote)
+        if self._nearness is None:
+            self._nearness = Nearness(self._transport, lambda: self.wrote, proxied=_is_proxied(self._request))
         return self._nearness.may_leave(size_bytes)
 
     def send_queue(self) -> SendQueue:
@@ -199,6 +202,11 @@ class Answer:
         waiting = self.unsent_bytes if taken else self._transport.get_write_buffer_size
         while waiting():  # noqa: ASYNC110  # transports have no such event
             await asyncio.sleep(0.01)
+
+
+def _is_proxied(request: Request) -> bool:
+    """As proxies say it (RFC 9110 section 7.6.3, RFC 7239, and before that); nginx asks by HTTP/1.0 if nobody minds."""
+    return request.version == "1.0" or any(name in request.headers for name in PROXIES_SAY)
 
 
 def _never() -> bool:
