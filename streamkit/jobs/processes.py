@@ -93,6 +93,18 @@ class Processes(Executor):
             for thread in self._threads:
                 thread.join()
 
+    @property
+    def at_work(self) -> tuple[int, ...]:
+        """The ids of the processes that work on a call; one that is killed counts until it has ended.
+
+        >>> from streamkit.jobs.processes import Processes
+        >>> with Processes(1) as processes:
+        ...     processes.at_work
+        ()
+        """
+        with self._lock:
+            return tuple(call.pid for call in self._open if call.pid is not None)
+
     def _keep(self) -> None:
         """The life of one thread: one process after the other, each until it is lost."""
         process: _Process | None = None
@@ -134,6 +146,7 @@ class _Call(Future[Any]):
         super().__init__()
         self.order = order
         self.cancelled_by_us = False
+        self.pid: int | None = None
         self._process: _Process | None = None
         self._over = False
         self._changing = threading.Lock()
@@ -153,7 +166,7 @@ class _Call(Future[Any]):
     def runs_in(self, process: _Process) -> bool:
         """From now on to cancel is to kill it; False if it was cancelled already."""
         with self._changing:
-            self._process = process
+            self._process, self.pid = process, process.pid
             return not self.cancelled_by_us
 
     def is_over(self) -> bool:
@@ -179,6 +192,7 @@ class _Process:
             except OSError:
                 ours.close()
                 raise
+        self.pid = self._popen.pid
         self._socket = ours
         self._stream = ours.makefile("rwb")
         self._send(sys.path)
@@ -209,7 +223,7 @@ class _Process:
     def kill(self) -> None:
         """With all it has started. From any thread, as long as nobody has waited for it."""
         with suppress(ProcessLookupError):
-            os.killpg(self._popen.pid, signal.SIGKILL)
+            os.killpg(self.pid, signal.SIGKILL)
 
     def end(self) -> int:
         """Kill it, and wait until it has ended; how it ended."""

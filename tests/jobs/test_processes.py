@@ -58,6 +58,18 @@ def test_a_call_that_is_deep_within_c_is_stopped_and_the_next_one_has_a_new_proc
     assert waiting.result(WAIT_S) != pid
 
 
+def test_who_works_is_known_until_it_has_ended(processes: Processes, tmp_path: Path) -> None:
+    assert eventually(lambda: not processes.at_work)
+    call, waiting = processes.submit(calls.tell_and_stay, str(tmp_path / "pid")), processes.submit(divmod, 7, 3)
+    pid = number_in(tmp_path / "pid")
+    assert processes.at_work == (pid,), "and none of the call that waits"
+    call.cancel()
+    assert eventually(lambda: pid not in processes.at_work)
+    assert not is_alive(pid)
+    assert waiting.result(WAIT_S) == (2, 1)
+    assert eventually(lambda: not processes.at_work)
+
+
 def test_a_call_that_waits_is_cancelled_and_never_runs(processes: Processes, tmp_path: Path) -> None:
     first = processes.submit(calls.tell_and_stay, str(tmp_path / "first"))
     second = processes.submit(calls.tell_and_stay, str(tmp_path / "second"))

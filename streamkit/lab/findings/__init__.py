@@ -10,7 +10,8 @@ that beside what was true.
 
 The doors are the names below. `finding` is the timeline's sentence, the others have their figure's name:
 `gaps_finding`, `journey_finding`, `backlog_finding`, `hops_finding`, `queues_finding`, `policies_finding`,
-`upload_finding`. Facts to compute with: `policy_facts`, `held`, `after_leaving`, `end_grid`, `goodput`.
+`results_finding`, `upload_finding`. Facts to compute with: `policy_facts`, `held`, `after_leaving`, `end_grid`,
+`goodput`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from streamkit.lab.findings.journey import journey_finding
 from streamkit.lab.findings.leaving import Leaving, after_leaving
 from streamkit.lab.findings.policies import PolicyFacts, policies_finding, policy_facts
 from streamkit.lab.findings.queues import queues_finding
+from streamkit.lab.findings.results import results_finding
 from streamkit.lab.findings.stretches import Held, held
 from streamkit.lab.findings.timeline import finding
 from streamkit.lab.findings.upload import upload_finding
@@ -48,6 +50,7 @@ __all__ = [
     "policies_finding",
     "policy_facts",
     "queues_finding",
+    "results_finding",
     "upload_finding",
 ]
 

@@ -19,10 +19,11 @@ from streamkit.lab.plots.plot_journey import journey
 from streamkit.lab.plots.plot_outcomes import outcomes
 from streamkit.lab.plots.plot_policies import policies
 from streamkit.lab.plots.plot_queues import queues
+from streamkit.lab.plots.plot_results import results
 from streamkit.lab.plots.plot_timeline import timeline
 from streamkit.lab.plots.plot_upload import upload
 
-__all__ = ["backlog", "gaps", "hops", "journey", "outcomes", "policies", "queues", "timeline", "upload"]
+__all__ = ["backlog", "gaps", "hops", "journey", "outcomes", "policies", "queues", "results", "timeline", "upload"]
 
 
 def __dir__() -> list[str]:

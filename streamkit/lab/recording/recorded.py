@@ -24,7 +24,7 @@ from streamkit.lab.metrics.columns import (
 )
 from streamkit.lab.recording.cuts import Cut, connections, replayed_of, silences
 from streamkit.lab.recording.relay_word import RelayWord
-from streamkit.lab.recording.results import progress_of, values_of
+from streamkit.lab.recording.results import Result, progress_of, results_of
 from streamkit.lab.recording.sends import Sends
 from streamkit.outcome import Outcome
 from streamkit.taps import TAPS, UPLOAD_TAPS, Tap
@@ -351,11 +351,18 @@ class Recorded:
         return "".join(self.events.text)
 
     @property
-    def values(self) -> list[Any]:
-        """The results, of a route of our relay that gives such: JSON values, in their order; of a text, the lines that
-        are JSON objects or lists.
+    def results(self) -> list[Result]:
+        """The results, of a route of our relay that gives such, in their order, each with when its reader had it; of a
+        text, the lines that are JSON objects or lists.
         """
-        return values_of(self.headers, self.events.event, self.events.data, self.text)
+        events = self.events
+        found = results_of(self.headers, events.event, events.data, events.text, events.handed_ns)
+        return [Result(value, at_ns, self.started_ns + at_ns) for value, at_ns in found]
+
+    @property
+    def values(self) -> list[Any]:
+        """What the `results` say: JSON values."""
+        return [result.value for result in self.results]
 
     @property
     def progress(self) -> list[dict[str, Any]]:

@@ -15,14 +15,16 @@ A line of a stream that can be resumed has its cursor as `id`; behind what was l
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from streamkit.taps import STREAM_ID_HEADER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-__all__ = ["Results", "Told", "is_plain_text", "progress_of", "values_of"]
+__all__ = ["Result", "Results", "Told", "is_plain_text", "progress_of", "results_of"]
 
 Kind: TypeAlias = Literal["result", "progress", "other"]
 """What an event of ours is: `other` are text, ends and errors."""
@@ -31,6 +33,14 @@ _TEXT: Final = frozenset({"text", "reasoning", "dropped"})
 _WRAPPED: Final = (frozenset({"value"}), frozenset({"value", "dropped"}))
 _TEXT_BEGINS: Final = '{"text":"'
 _TEXT_QUOTES: Final = 4  # in an object of one key whose text has none
+
+
+class Result(NamedTuple):
+    """One result: its value, and when its reader had it, in ns: from the call on, and by `time.monotonic_ns()`."""
+
+    value: Any
+    at_ns: int
+    clock_ns: int
 
 
 class Told(NamedTuple):
@@ -98,15 +108,25 @@ def is_plain_text(data: str) -> bool:
     return data.startswith(_TEXT_BEGINS) and data.count('"') == _TEXT_QUOTES
 
 
-def values_of(headers: Mapping[str, str], names: Iterable[str], data: Iterable[str], text: str) -> list[Any]:
-    """The results of an answer with that head, whose events have these names and data, and that text in all."""
+def results_of(
+    headers: Mapping[str, str],
+    names: Iterable[str],
+    data: Iterable[str],
+    texts: Sequence[str],
+    handed_ns: Sequence[int],
+) -> Iterator[tuple[Any, int]]:
+    """The results of an answer with that head, each with when it was handed on; of its events, names, data, texts, and
+    when each was.
+    """
     results = Results(headers)
     if not results.ours:
-        return []
-    if not headers.get("content-type", "").lower().startswith("text/plain"):
-        return [told.value for told in map(results.told, names, data) if told.kind == "result"]
-    lines = (line for line in text.split("\n") if line.startswith(("{", "[")))  # other JSON may as well be text
-    return [value for value in map(_value, lines) if value is not None]
+        return
+    if headers.get("content-type", "").lower().startswith("text/plain"):
+        yield from _of_text(texts, handed_ns)
+        return
+    for told, at_ns in zip(map(results.told, names, data), handed_ns, strict=True):
+        if told.kind == "result":
+            yield told.value, at_ns
 
 
 def progress_of(headers: Mapping[str, str], names: Iterable[str], data: Iterable[str]) -> list[dict[str, Any]]:
@@ -114,6 +134,15 @@ def progress_of(headers: Mapping[str, str], names: Iterable[str], data: Iterable
     results = Results(headers)
     told = map(results.told, names, data) if results.ours else ()
     return [each.value for each in told if each.kind == "progress" and isinstance(each.value, dict)]
+
+
+def _of_text(texts: Sequence[str], handed_ns: Sequence[int]) -> Iterator[tuple[Any, int]]:
+    """Its lines that are results; a line has come with its end, or if it has none with the last of the text."""
+    lines, came = "".join(texts).split("\n"), list(accumulate(map(len, texts)))
+    for line, end in zip(lines, accumulate(len(line) + 1 for line in lines), strict=True):
+        value = _value(line) if line.startswith(("{", "[")) else None  # other JSON may as well be text
+        if value is not None:
+            yield value, handed_ns[min(bisect_left(came, end), len(came) - 1)]
 
 
 def _unwrapped(value: Any) -> Told:

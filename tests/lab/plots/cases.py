@@ -21,6 +21,7 @@ from streamkit.lab.recording.sends import Sends
 from streamkit.outcome import Outcome
 from streamkit.taps import Tap
 from streamkit.taps.gauges import Gauge
+from tests.lab.results import results_of
 from tests.policy_model import FOUR, REFUSED, under, untold, without_taps
 from tests.queue_chain import QUEUES, queue_case
 from tests.ways import DUE, FIVES, HALTED, MS, later, quick, slow_reader, way
@@ -281,6 +282,26 @@ UPLOADS: dict[str, Recording] = {
     "no upload": made(),
     "nothing": Recording(),
 }
+# --- Results ----------------------------------------------------------------------------------------------------------
+
+MEANS = [{"mean": 5 + np.sin(n / 5), "p95": None} for n in range(60)]
+RESULTS: dict[str, Any] = {
+    "one": results_of(MEANS),
+    "two": {"window": results_of(MEANS), "fading": results_of(MEANS[20:])},
+    "eight": {f"recording {n}": results_of(MEANS[n:], label="x") for n in range(8)},
+    "many": results_of([{"mean": n % 70} for n in range(5000)], every_ms=1),
+    "large": results_of([{"mean": 10.0**n} for n in range(12)]),
+    "below zero": results_of([{"mean": -n / 1e5} for n in range(12)]),
+    "single": results_of(MEANS[:1]),
+    "none": results_of([{"n": 1}]),
+    "one of two": {"there": results_of(MEANS), "not there": results_of([{}])},
+    "long names": {
+        "a very long label that goes on and on for ever, and ever, and ever, and then some": results_of(MEANS),
+        "你好 $x$\nand more of the same": results_of(MEANS[9:]),
+    },
+    "text": made(),
+    "nothing": Recording(),
+}
 # --- The figures ------------------------------------------------------------------------------------------------------
 
 
@@ -354,6 +375,15 @@ FIGURES = {
         sizes=[(4, 3), (12, 7)],
         worst=["server"],
         others=[name for name in UPLOADS if name != "server"],
+    ),
+    "results": Figure(
+        draw=plots.results,
+        finding=findings.results_finding,
+        cases=list(RESULTS),
+        case=RESULTS.__getitem__,
+        sizes=[(4, 3), (12, 7)],
+        worst=["eight", "long names"],
+        others=["one", "none", "large"],
     ),
     "outcomes": Figure(
         draw=plots.outcomes,

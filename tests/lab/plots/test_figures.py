@@ -25,7 +25,7 @@ IN_OTHER_SIZES = [
     *((figure, case, size) for figure, known in FIGURES.items() for case in known.worst for size in known.sizes),
     *((figure, case, known.sizes[0]) for figure, known in FIGURES.items() for case in known.others),
 ]
-OF_SEVERAL = ["timeline", "gaps", "hops", "policies"]
+OF_SEVERAL = ["timeline", "gaps", "hops", "policies", "results"]
 
 every_figure = pytest.mark.parametrize("figure", FIGURES)
 every_case = pytest.mark.parametrize(("figure", "case"), EVERY_CASE, scope="module")

@@ -81,6 +81,21 @@ def test_a_recording_has_its_results_and_its_progress_as_values() -> None:
     assert recording.progress == [REPORT]
 
 
+def test_each_result_has_the_time_at_which_its_reader_had_it() -> None:
+    columns = Events([5, 5, 8], handed_ns=[6, 7, 9], data=['{"n":1}', '{"text":"hi"}', '{"n":2}'])
+    recording = Recording(reads=Reads([5, 8], data=[b"", b""]), events=columns, headers=OURS, started_ns=1000)
+    assert recording.results == [({"n": 1}, 6, 1006), ({"n": 2}, 9, 1009)]
+
+
+def test_a_result_of_a_text_has_come_when_its_line_has_ended() -> None:
+    texts = ['{"n":1}', '\n{"n"', ':2}\n{"n":3}\n', '{"n":4}', ""]
+    columns = Events([1, 2, 3, 4, 5], text=texts, event=[""] * 5)
+    read = Reads([1, 2, 3, 4, 5], data=[b""] * 5)
+    recording = Recording(reads=read, events=columns, headers={**OURS, "content-type": "text/plain"})
+    assert [(result.value["n"], result.at_ns) for result in recording.results] == [(1, 2), (2, 3), (3, 3), (4, 5)]
+    assert recording.values == [{"n": n} for n in (1, 2, 3, 4)]
+
+
 def test_who_is_no_relay_of_ours_has_none() -> None:
     recording = recording_of([("message", '{"choices":[]}')], headers={})
     assert (recording.values, recording.progress) == ([], [])

@@ -1,0 +1,101 @@
+"""Results: one number of each, or several, over time, as the reader got them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, MaxNLocator
+
+from streamkit.lab.findings.results import Numbers, Row, describe_results, number_rows
+from streamkit.lab.findings.subjects import Recordings
+from streamkit.lab.plots import palette
+from streamkit.lab.plots.palette import LABEL_PT, LINE_PT, WIDTH_IN
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["results"]
+
+HEIGHT_IN: Final = 3.4
+DOT_EVERY_PT: Final = 6.0  # closer than that, dots are a thick line
+NEAR_ZERO: Final = 0.4  # numbers of which the least is no more than so much of the most are shown from 0 on
+AIR: Final = 0.06  # of the height, above and below
+
+
+def results(
+    recordings: Recordings, ax: Axes | None = None, *, number: Numbers = "mean", title: str | None = None
+) -> Axes:
+    """A number of each result over time: x in ms, when its reader had it, since the request was sent (or made).
+
+        sk.plots.results({"window": plain, "fading": fading}, number="mean")
+        sk.plots.results(recording, number=["p50", "p95"])
+        sk.plots.results(recording, number=lambda result: result.clock_ns / 1e9 - result.value["max"])
+
+    `number` says which: the name of a member, or a function that is given each `Result` (`Recording.results`) and
+    returns a number, or None for none; or several of them. Every result is a dot, if they do not lie too close. Small
+    below: how far to trust it all.
+
+    Takes one `Recording`, several, or a mapping from names to recordings; ValueError for none, TypeError for others.
+    """
+    rows = number_rows(recordings, number)
+    if ax is None:
+        ax = palette.new_axes(WIDTH_IN, HEIGHT_IN)
+    end_ns = max(1_000_000, *(row.end_ns for row in rows))
+    unit_ns = palette.time_axis(ax, end_ns, sent=all(row.sent for row in rows))
+    called = dict.fromkeys(row.number for row in rows)
+    shown, families = palette.legible(next(iter(called)) if len(called) == 1 else "")
+    ax.set_ylabel(shown, fontsize=LABEL_PT, fontfamily=families, parse_math=False)
+    ax.yaxis.set_major_formatter(palette.plain_numbers())
+    ax.set_xlim(min(0, *(int(at) for row in rows for at in row.at_ns[:1]), 0) / unit_ns, end_ns / unit_ns)
+    palette.settle(ax)  # the frame's width, for title and note; then its height, with both
+    palette.dress(ax, describe_results(rows) if title is None else title, spines=["left", "bottom"])
+    palette.trust_below(ax, list({id(row.trust): row.trust for row in rows}.values()))  # of a recording once
+    palette.settle(ax)
+    there = [row for row in rows if row.values.size]
+    if not there:
+        ax.set_yticks([])
+        palette.say_instead(ax, [("", "no result has such a number")])
+        return ax
+    _set_height(ax, there, lines=_explain(ax, rows))
+    width, _ = palette.size_pt(ax)
+    for index, row in enumerate(rows):
+        _draw(ax, index, row, unit_ns, dotted=row.values.size * DOT_EVERY_PT < width)
+    return ax
+
+
+def _explain(ax: Axes, rows: list[Row]) -> int:
+    """The key, where there are several rows; how many lines it has."""
+    if len(rows) == 1:
+        return 0
+    names = [(row.name if row.values.size else f"{row.name}: none")[:60] for row in rows]
+    texts = [palette.legible(name, 60)[0] for name in names]
+    handles = [Line2D([], [], linewidth=1.6, **palette.recording_stroke(index).style) for index in range(len(rows))]
+    columns = palette.key_columns(texts, palette.size_pt(ax)[0] - 8, handle_pt=48)
+    key = ax.legend(handles, texts, ncols=columns, **{**palette.KEY, "borderaxespad": 0.3})
+    for text, name in zip(key.get_texts(), names, strict=True):
+        text.set(fontfamily=palette.legible(name, 60)[1], parse_math=False)
+    return -(-len(rows) // columns)
+
+
+def _set_height(ax: Axes, rows: list[Row], lines: int) -> None:
+    """From the least to the most, or from zero, and room for the key above."""
+    low, high = min(float(row.values.min()) for row in rows), max(float(row.values.max()) for row in rows)
+    if 0 < low < high * NEAR_ZERO:
+        low = 0.0
+    spread = (high - low) or abs(high) or 1.0
+    _, height = palette.size_pt(ax)
+    free = max(height - lines * (LINE_PT + 3) - (7 if lines else 0), height / 3) / height
+    bottom, top = low - AIR * spread, high + AIR * spread
+    ax.set_ylim(bottom, bottom + (top - bottom) / free)
+    ticks = MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(bottom, top)
+    ax.yaxis.set_major_locator(FixedLocator([at for at in ticks if bottom <= at <= top]))
+
+
+def _draw(ax: Axes, index: int, row: Row, unit_ns: float, dotted: bool) -> None:
+    stroke = palette.recording_stroke(index)
+    style: dict[str, Any] = {**stroke.style, "linewidth": 1.6, "label": f"_{row.name}", "clip_on": False}
+    dots: dict[str, Any] = (
+        {"marker": "o", "markersize": 3.5, "markeredgewidth": 0} if dotted or row.values.size == 1 else {}
+    )
+    ax.plot(row.at_ns / unit_ns, row.values, zorder=2, **style, **dots)
