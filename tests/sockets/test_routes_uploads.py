@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import streamkit as sk
 from streamkit.app import create_app
 from streamkit.lab.net.link import Link
 from streamkit.serving.server import Server, serve
@@ -139,6 +140,21 @@ def test_results_come_while_the_body_comes(path: str, part: bytes, server: Serve
         assert not seen.whole
         assert not any("final" in value for value in seen.values)
         assert asked.finish().answer().final
+
+
+def test_a_feed_is_watched_by_several_each_in_a_window_of_its_own_until_it_ends(server: Server) -> None:
+    with sk.create_feed("sensors") as feed:
+        watching = [Asked(server.url, f"{LIVE}&feed=sensors&window={window}", length=0) for window in ("2", "all")]
+        gone = Asked(server.url, f"{LIVE}&feed=sensors", length=0, accept=SSE)
+        assert eventually(lambda: feed.watchers == 3)
+        gone.leave("RST")
+        assert eventually(lambda: feed.watchers == 2)
+        for number in range(5):
+            feed.add(number)
+    finals = [asked.answer().final for asked in watching]
+    assert [(final["count"], final["mean"], final["total"]) for final in finals] == [(2, 3.5, 5), (5, 2.0, 5)]
+    for asked in watching:
+        asked.sock.close()
 
 
 def test_two_at_once_have_each_their_own(server: Server) -> None:
