@@ -9,8 +9,9 @@ relay that resumes, those who left with the name of their stream come back for t
 
 What has to hold: who stays gets one end, and no broken answer looks whole; a final result is right, computed here in
 another way; no result of a job is missing, or comes twice; garbage has a name, and it is not `internal_error`. And
-behind all of it nothing is left: no task, descriptor, stream or working process, and no memory to speak of. The framing
-is read by `visitor`: nothing here knows the relay's code. Exit status 1 if a claim is broken.
+behind all of it nothing is left: no task, descriptor, stream or working process, and no memory to speak of. And 200
+uploads at once, each as fast as it can, are all right, and none takes more than three times as long as another. The
+framing is read by `visitor`: nothing here knows the relay's code. Exit status 1 if a claim is broken.
 """
 
 from __future__ import annotations
@@ -56,6 +57,10 @@ AT_ONCE: Final = 32
 LIMIT_S: Final = 30.0
 SETTINGS: Final = {"max_jobs": 3, "job_queue": 10_000}
 KEEP_S: Final = 2.0
+CROWD: Final = 200
+CROWD_LINES: Final = 1 << 18
+"""2 MiB each."""
+UNFAIR: Final = 3
 REST_S: Final = 15.0
 MAX_GROWTH_BYTES: Final = 24 << 20
 REFUSED: Final = frozenset(
@@ -150,6 +155,23 @@ def _content(kind: Kind, chance: random.Random) -> bytes:
         )
         return b"".join(chance.choice(bits) * chance.choice((1, 1, 50)) for _ in range(many // 3))
     return b"".join(chance.choice((b"some words", b"\n", b"\xff", b"")) for _ in range(many * 4))
+
+
+BUSY_BODY: Final = b'{"job": "noisy", "arguments": {"reports": 200000}}'
+BUSY: Final = Case(
+    seed=0,
+    kind="noisy",
+    path=PATHS["noisy"],
+    content_type="application/json",
+    content=BUSY_BODY,
+    body=BUSY_BODY,
+    parts=(),
+    chunked=False,
+    accept=NDJSON,
+    reads="at once",
+    leave=None,
+)
+"""So long that as many processes are started as may be: they are kept, with their descriptors."""
 
 
 # -- a client ----------------------------------------------------------------------------------------------------------
@@ -366,6 +388,8 @@ class Tally:
     wrong: list[str] = field(default_factory=list)
     growth_bytes: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
+    crowd_s: tuple[float, float] | None = None
+    """How long the quickest and the slowest of 200 uploads took."""
 
 
 async def _all(seeds: Sequence[int], watched: Watched, tally: Tally, *, resumes: bool) -> None:
@@ -385,16 +409,53 @@ async def _all(seeds: Sequence[int], watched: Watched, tally: Tally, *, resumes:
     await asyncio.gather(*(work() for _ in range(AT_ONCE)))
 
 
-async def run(runs: int, seed: int, *, only: int | None = None, warm_up: int = 200) -> Tally:
-    """So many requests, half of them to each of two relays; or one case, to both."""
+async def _crowd(watched: Watched, tally: Tally) -> None:
+    """All begin before one has sent anything, and then send what they have."""
+    begun = asyncio.Barrier(CROWD)
+    body = b"%07d\n" * CROWD_LINES % tuple(range(CROWD_LINES))
+
+    async def one() -> float:
+        reader, writer = await asyncio.open_connection(*watched.address)
+        head = f"POST {PATHS['lines']} HTTP/1.1\r\nhost: localhost\r\naccept: {NDJSON}\r\ncontent-length: {len(body)}"
+        writer.write(f"{head}\r\n\r\n".encode())
+        await begun.wait()
+        began = time.monotonic()
+        for start in range(0, len(body), 1 << 16):
+            writer.write(body[start : start + (1 << 16)])
+            await writer.drain()
+        data = await reader.readuntil(b"0\r\n\r\n")
+        took_s = time.monotonic() - began
+        writer.close()
+        values, end = _told(parse(data), NDJSON)
+        if end != "done" or values[-1]["lines"] != CROWD_LINES:
+            raise Wrong(f"one of a crowd ended as {end!r}, with {values[-1:]}")
+        return took_s
+
+    try:
+        took = await asyncio.gather(*(one() for _ in range(CROWD)))
+    except (Wrong, Unreadable, OSError, asyncio.IncompleteReadError) as error:
+        tally.wrong.append(f"a crowd: {type(error).__name__}: {error}")
+        return
+    tally.crowd_s = min(took), max(took)
+    if max(took) > UNFAIR * min(took):
+        tally.wrong.append(f"a crowd: the quickest took {min(took):.2f} s, and the slowest {max(took):.2f} s")
+
+
+async def run(runs: int, seed: int, *, only: int | None = None, replay: str | None = None, warm_up: int = 200) -> Tally:
+    """So many requests, half of them to each of two relays; or one case, to both. `replay` is the Redis that keeps what
+    the second one does; None: its memory.
+    """
     tally, began = Tally(), time.monotonic()
     seeds = [only] if only is not None else [*range(seed * 1_000_000, seed * 1_000_000 + runs)]
     for resumes in (False, True):
         mine = seeds if only is not None else seeds[resumes::2]
-        with watched_routes(resume=resumes, resume_keep_s=KEEP_S, **SETTINGS) as watched:
+        with watched_routes(resume=resumes and (replay or True), resume_keep_s=KEEP_S, **SETTINGS) as watched:
+            await asyncio.gather(*(visit(BUSY, watched.address, resumes=False) for _ in range(SETTINGS["max_jobs"])))
             await _all([-1 - each for each in range(warm_up)], watched, Tally(), resumes=resumes)
             before = await _at_rest(watched, tally, resumes=resumes)
             await _all(mine, watched, tally, resumes=resumes)
+            if not resumes:
+                await _crowd(watched, tally)
             after = await _at_rest(watched, tally, resumes=resumes, tasks=before[0], descriptors=before[1])
             tally.growth_bytes["resumes" if resumes else "does not"] = after[2] - before[2]
     tally.seconds = time.monotonic() - began
@@ -430,6 +491,8 @@ def show(tally: Tally) -> bool:
     print(f"\n{tally.runs:,} requests in {tally.seconds:.0f} s")
     for what, count in sorted(tally.found.items()):
         print(f"  {count:6,} {what}")
+    if tally.crowd_s is not None:
+        print("{} uploads at once: the quickest took {:.2f} s, the slowest {:.2f} s".format(CROWD, *tally.crowd_s))
     for which, grown in tally.growth_bytes.items():
         told = (
             f"memory of the relay that {which}{'' if which == 'resumes' else ' resume'}: {grown / (1 << 20):+.1f} MiB"
@@ -449,12 +512,14 @@ def main(arguments: Sequence[str] | None = None, campaign: Callable[..., Any] = 
     options.add_argument("--runs", type=int, default=5000, help="requests (default: 5,000)")
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--only", type=int, help="one case again")
+    options.add_argument("--replay", metavar="URL", help="keep the logs in that Redis, redis://host:port/0")
     options.add_argument("--quick", action="store_true", help="500 requests: a first look")
     given = options.parse_args(arguments)
     print(f"CPython {sys.version.split()[0]}, seed {given.seed}, {AT_ONCE} clients at once")
     try:
         with asyncio.Runner(loop_factory=partial(new_loop, "auto")) as runner:
-            tally = runner.run(campaign(500 if given.quick else given.runs, given.seed, only=given.only))
+            runs = 500 if given.quick else given.runs
+            tally = runner.run(campaign(runs, given.seed, only=given.only, replay=given.replay))
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         return 130

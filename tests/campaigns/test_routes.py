@@ -19,10 +19,14 @@ def test_whoever_leaves_and_whatever_is_sent_what_is_final_is_right_and_nothing_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(routes, "KEEP_S", 0.2)
+    monkeypatch.setattr(routes, "CROWD", 20)
+    monkeypatch.setattr(routes, "CROWD_LINES", 1 << 10)
+    monkeypatch.setattr(routes, "UNFAIR", 1e9)
     tally = asyncio.run(routes.run(80, 7, warm_up=60))
     assert tally.wrong == []
     assert tally.runs == 80
     assert {"done", "left by FIN", "left by RST", "left by half", "refused"} <= set(tally.found)
+    assert tally.crowd_s is not None
     assert set(tally.growth_bytes) == {"does not", "resumes"}
 
 
@@ -36,8 +40,8 @@ def test_each_case_is_the_same_for_the_same_seed() -> None:
 
 @pytest.mark.parametrize(("wrong", "status"), [([], 0), (["--only 7: Wrong: lost"], 1)])
 def test_the_command_says_what_came_of_it(wrong: list[str], status: int, capsys: pytest.CaptureFixture[str]) -> None:
-    async def campaign(runs: int, seed: int, *, only: int | None) -> routes.Tally:
-        assert (runs, seed, only) == (500, 3, None)
+    async def campaign(runs: int, seed: int, *, only: int | None, replay: str | None) -> routes.Tally:
+        assert (runs, seed, only, replay) == (500, 3, None, None)
         return routes.Tally(5, wrong=wrong, growth_bytes={"resumes": 0})
 
     assert routes.main(["--quick", "--seed", "3"], campaign) == status

@@ -22,8 +22,6 @@ from streamkit.relay.sources.source import Into
 from streamkit.relay.stream import Stream
 from tests.relay.asking import Asking
 
-JSON = {"content_type": "application/json"}
-
 
 async def of_value(value: Any) -> AsyncIterator[Any]:
     yield {"value": value}
@@ -41,12 +39,12 @@ async def of_all(value: Any, request: Request, into: Into) -> AsyncIterator[Any]
     yield [value, isinstance(request, Asking), isinstance(into, Into)]
 
 
-def wanted(function: Any, body: Any = "json", sent: bytes = b"1", **headers: str) -> Wanted:
+def wanted(function: Any, body: Any = "json", sent: bytes = b"1", content_type: str = "application/json") -> Wanted:
     """What a request asks of it. Raises Failed."""
 
     async def ask() -> Wanted:
         stream = Stream(StreamRecord("s"), None, Settings())
-        return await ask_function(function, body)(cast("Request", Asking(sent, **(headers or JSON))), stream)
+        return await ask_function(function, body)(cast("Request", Asking(sent, content_type=content_type)), stream)
 
     return asyncio.run(ask())
 

@@ -69,7 +69,7 @@ def messages(answer: Answer) -> list[str]:
 def test_results_come_and_the_last_one_says_so(accept: str, server: Server) -> None:
     answer = ask(server.url, "/jobs", PI, accept=accept)
     assert answer.whole
-    assert [value["samples"] for value in answer.values] == [*range(1000, 20_001, 1000)]
+    assert [value["samples"] for value in answer.values] == [1000, 2000, 4000, 8000, 16_000, 20_000]
     assert answer.final["pi"] == pytest.approx(3.14, abs=6 * answer.final["standard_error"])
     assert answer.values[0]["standard_error"] > 2 * answer.final["standard_error"]
     if accept != TEXT:

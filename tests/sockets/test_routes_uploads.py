@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import streamkit as sk
 from streamkit.app import create_app
 from streamkit.lab.net.link import Link
 from streamkit.serving.server import Server, serve
@@ -24,7 +25,7 @@ ROWS = b"a,b\n1,2\n3,x\n5,\n"
 CSV, LINES, DIGEST = "/upload?process=csv&every=0.01", "/upload?process=lines&every=0.01", "/upload?process=digest"
 LIVE = "/analysis?every=0.01"
 MAX_BYTES = 1 << 20
-STALL_S = 0.4
+STALL_S = 0.25
 ROUTES = ["upload", "analysis"]
 
 Lines = list[dict[str, Any]]
@@ -32,7 +33,7 @@ Lines = list[dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    made = partial(create_app, uses=ROUTES, trace=True, max_upload_bytes=MAX_BYTES, upload_stall_s=STALL_S, body_s=0.2)
+    made = partial(create_app, uses=ROUTES, trace=True, max_upload_bytes=MAX_BYTES, upload_stall_s=STALL_S, body_s=0.1)
     with leaves_nothing(), serve(made) as running:
         yield running
 
@@ -139,6 +140,21 @@ def test_results_come_while_the_body_comes(path: str, part: bytes, server: Serve
         assert not seen.whole
         assert not any("final" in value for value in seen.values)
         assert asked.finish().answer().final
+
+
+def test_a_feed_is_watched_by_several_each_in_a_window_of_its_own_until_it_ends(server: Server) -> None:
+    with sk.create_feed("sensors") as feed:
+        watching = [Asked(server.url, f"{LIVE}&feed=sensors&window={window}", length=0) for window in ("2", "all")]
+        gone = Asked(server.url, f"{LIVE}&feed=sensors", length=0, accept=SSE)
+        assert eventually(lambda: feed.watchers == 3)
+        gone.leave("RST")
+        assert eventually(lambda: feed.watchers == 2)
+        for number in range(5):
+            feed.add(number)
+    finals = [asked.answer().final for asked in watching]
+    assert [(final["count"], final["mean"], final["total"]) for final in finals] == [(2, 3.5, 5), (5, 2.0, 5)]
+    for asked in watching:
+        asked.sock.close()
 
 
 def test_two_at_once_have_each_their_own(server: Server) -> None:
@@ -342,12 +358,12 @@ def test_a_body_is_refused_that_is_not_what_its_digest_says(server: Server) -> N
 
 def test_who_reads_nothing_before_it_has_sent_all_holds_up_nothing_and_gets_the_newest(server: Server) -> None:
     with Asked(server.url, LIVE, receive_bytes=4096) as asked:
-        for number in range(150):
+        for number in range(100):
             asked.send(ndjson([number]))
             time.sleep(0.005)
         answer = asked.finish().answer()
-    assert answer.final["total"] == 150
-    assert answer.final["skipped"] > 50
+    assert answer.final["total"] == 100
+    assert answer.final["skipped"] > 20
 
 
 class Dashboard:
@@ -377,19 +393,27 @@ class Dashboard:
             self.behind_s.append(time.monotonic() - self._began_s - values[-1]["max"])
 
 
+<<<<<<< HEAD
 def test_a_dashboard_that_reads_a_kilobyte_a_second_is_never_more_than_three_seconds_behind(server: Server) -> None:
     """On this machine, and behind a proxy that reads at once for it."""
     with Link(server.url) as link:
         near, far = Dashboard(server.url), Dashboard(link.url, via="1.1 proxy")
         until_s = time.monotonic() + 4
+=======
+def test_a_dashboard_that_reads_a_kilobyte_a_second_is_never_more_than_two_seconds_behind(server: Server) -> None:
+    """On this machine, and behind somebody who reads at once for it."""
+    with Link(server.url) as link:
+        near, far = Dashboard(server.url), Dashboard(link.url)
+        until_s = time.monotonic() + 2.4
+>>>>>>> sock14
         with near.asked, far.asked:
             while time.monotonic() < until_s:
                 near.turn()
                 far.turn()
                 time.sleep(0.01)
     for dashboard in (near, far):
-        assert len(dashboard.behind_s) >= 5
-        assert max(dashboard.behind_s) <= 3
+        assert len(dashboard.behind_s) >= 3
+        assert max(dashboard.behind_s) <= 2
 
 
 # --- What is told of it -----------------------------------------------------------------------------------------------
@@ -409,7 +433,7 @@ def test_its_taps_tell_when_its_bytes_were_read(server: Server, lines: Lines) ->
 
 
 def test_a_server_that_stops_lets_uploads_finish_within_its_grace_and_ends_the_others_by_name() -> None:
-    made = partial(create_app, uses=ROUTES, grace_s=0.5)
+    made = partial(create_app, uses=ROUTES, grace_s=0.3)
     with (
         log_lines() as lines,
         serve(made) as server,
@@ -419,7 +443,7 @@ def test_a_server_that_stops_lets_uploads_finish_within_its_grace_and_ends_the_o
     ):
         quick.send(b"x\n").until(begun)
         endless.send(b"1\n").until(begun)
-        stopping = threading.Thread(target=server.stop, args=(0.5,))
+        stopping = threading.Thread(target=server.stop, args=(0.3,))
         stopping.start()
         time.sleep(0.1)
         assert quick.send(b"y\n").finish().answer().final["lines"] == 2
