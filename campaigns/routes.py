@@ -157,7 +157,7 @@ def _content(kind: Kind, chance: random.Random) -> bytes:
     return b"".join(chance.choice((b"some words", b"\n", b"\xff", b"")) for _ in range(many * 4))
 
 
-BUSY_BODY: Final = b'{"job": "noisy", "arguments": {"reports": 200000}}'
+BUSY_BODY: Final = b'{"job": "noisy", "arguments": {"reports": 60000}}'
 BUSY: Final = Case(
     seed=0,
     kind="noisy",
@@ -171,7 +171,7 @@ BUSY: Final = Case(
     reads="at once",
     leave=None,
 )
-"""So long that as many processes are started as may be: they are kept, with their descriptors."""
+"""So long that as many processes are started as may be: each has descriptors, and who leaves has them killed."""
 
 
 # -- a client ----------------------------------------------------------------------------------------------------------
@@ -450,7 +450,6 @@ async def run(runs: int, seed: int, *, only: int | None = None, replay: str | No
     for resumes in (False, True):
         mine = seeds if only is not None else seeds[resumes::2]
         with watched_routes(resume=resumes and (replay or True), resume_keep_s=KEEP_S, **SETTINGS) as watched:
-            await asyncio.gather(*(visit(BUSY, watched.address, resumes=False) for _ in range(SETTINGS["max_jobs"])))
             await _all([-1 - each for each in range(warm_up)], watched, Tally(), resumes=resumes)
             before = await _at_rest(watched, tally, resumes=resumes)
             await _all(mine, watched, tally, resumes=resumes)
@@ -466,6 +465,7 @@ async def _at_rest(
     watched: Watched, tally: Tally, *, resumes: bool, tasks: int = 10_000, descriptors: int = 10_000
 ) -> tuple[int, int, int]:
     """Tasks, descriptors and memory when nothing is left. What is left is told."""
+    await asyncio.gather(*(visit(BUSY, watched.address, resumes=False) for _ in range(SETTINGS["max_jobs"])))
     until_s, which = time.monotonic() + REST_S, "the relay that resumes" if resumes else "the relay"
     while True:
         census = await asyncio.to_thread(watched.census, forget=True)

@@ -22,7 +22,7 @@ def test_whoever_leaves_and_whatever_is_sent_what_is_final_is_right_and_nothing_
     monkeypatch.setattr(routes, "CROWD", 20)
     monkeypatch.setattr(routes, "CROWD_LINES", 1 << 10)
     monkeypatch.setattr(routes, "UNFAIR", 1e9)
-    tally = asyncio.run(routes.run(80, 7, warm_up=60))
+    tally = asyncio.run(routes.run(80, 7, warm_up=20))
     assert tally.wrong == []
     assert tally.runs == 80
     assert {"done", "left by FIN", "left by RST", "left by half", "refused"} <= set(tally.found)
