@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -80,6 +81,12 @@ def by_httpx(url: str, sending: Sending, _: Path) -> Got:
 
 
 def by_aiohttp(url: str, sending: Sending, _: Path) -> Got:
+    made: list[socket.socket] = []
+
+    def kept(address: aiohttp.AddrInfoType) -> socket.socket:
+        made.append(socket.socket(*address[:3]))
+        return made[-1]
+
     async def ask() -> Got:
         sent = came = 0.0
 
@@ -90,11 +97,17 @@ def by_aiohttp(url: str, sending: Sending, _: Path) -> Got:
             sent = time.monotonic()
 
         data: Any = io.BytesIO(PART * sending.parts) if sending.known else parts()
-        async with aiohttp.ClientSession() as session, session.post(url, data=data, headers=HEADS) as answer:
+        connector = aiohttp.TCPConnector(socket_factory=kept)
+        async with (
+            aiohttp.ClientSession(connector=connector) as session,
+            session.post(url, data=data, headers=HEADS) as answer,
+        ):
             body = b""
             async for some in answer.content.iter_any():
                 came = came or time.monotonic()
                 body += some
+        while any(sock.fileno() >= 0 for sock in made):  # noqa: ASYNC110  # it closes them later, when it has sent all
+            await asyncio.sleep(0.01)
         return Got(answer.status, body.decode(), 0 < came < sent)
 
     return asyncio.run(asyncio.wait_for(ask(), WAIT_S))
