@@ -45,7 +45,8 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = VENV / "streamkit-installed.json"
-WORKERS = "3"  # that run tests side by side: one more than two cores, for many tests wait more than they work
+WORKERS = "4"  # that run tests side by side: twice as many as two cores, for many tests wait more than they work
+NOTEBOOK_WORKERS = "3"  # each has a kernel beside it
 NETWORK_HINT = (
     "If it is the network: HTTPS_PROXY names a proxy, PIP_INDEX_URL another package index, PIP_CERT a file of "
     "certificates to trust. Then run the same command again."
@@ -71,7 +72,8 @@ def test(arguments: list[str]) -> int:
     """run the unit tests, then the notebooks; with arguments: pytest with just those"""
     if arguments:
         return run(PYTHON, "-m", "pytest", *arguments)
-    code = run(PYTHON, "-m", "pytest", "tests", "-n", WORKERS)
+    # worksteal gives each worker whole files to begin with, so that a module's servers and figures are made once
+    code = run(PYTHON, "-m", "pytest", "tests", "-n", WORKERS, "--dist", "worksteal")
     if code:
         say(f"FAILED: the unit tests (exit code {code}); the notebooks were not run")
         return code
@@ -80,7 +82,7 @@ def test(arguments: list[str]) -> int:
         raise StepFailed("the unit tests passed, but there is no notebook in notebooks/ to check")
     # The kernel is this environment's, whatever kernel the user has installed under the notebook's kernel name;
     # loadscope keeps the cells of a notebook on one worker.
-    nbval = ["--nbval", "--nbval-current-env", "-n", WORKERS, "--dist", "loadscope"]
+    nbval = ["--nbval", "--nbval-current-env", "-n", NOTEBOOK_WORKERS, "--dist", "loadscope"]
     code = run(PYTHON, "-m", "pytest", *nbval, *notebooks)
     if code:
         say(f"FAILED: the notebooks (exit code {code}); the unit tests passed")
