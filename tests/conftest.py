@@ -13,6 +13,7 @@ from tests.servers import leaves_nothing
 settings.register_profile(
     "streamkit",
     settings(),  # where CI=true, hypothesis's own "ci" profile: the same examples in each run
+    max_examples=60,  # where a test does not say how many: `campaigns.fuzz` looks for as long as one likes
     deadline=None,  # a deadline per example, and the check for slow generation, are assertions of absolute speed
     suppress_health_check=[HealthCheck.too_slow],
 )

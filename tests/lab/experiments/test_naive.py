@@ -29,7 +29,9 @@ Relay = Callable[..., Sanic[Any, Any]]
 Behave = Callable[[socket.socket], None]
 
 FORM = writer("seed")
-HEAD = f"HTTP/1.1 200 OK\r\nContent-Type: {FORM.content_type}\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n".encode()
+HEAD = (
+    f"HTTP/1.1 200 OK\r\nContent-Type: {FORM.content_type}\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+).encode()
 PIECES = ("床前", "明月光", "，疑是地上霜。")
 EVENTS = [chunk(FORM.piece(text, index)) for index, text in enumerate(PIECES)]
 WHOLE = "".join(PIECES)
