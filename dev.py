@@ -45,8 +45,7 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = VENV / "streamkit-installed.json"
-WORKERS = "4"  # that run tests side by side: twice as many as two cores, for many tests wait more than they work
-NOTEBOOK_WORKERS = "3"  # each has a kernel beside it
+WORKERS = "3"  # that run tests side by side: one more than two cores, for many tests wait more than they work
 NETWORK_HINT = (
     "If it is the network: HTTPS_PROXY names a proxy, PIP_INDEX_URL another package index, PIP_CERT a file of "
     "certificates to trust. Then run the same command again."
@@ -82,7 +81,7 @@ def test(arguments: list[str]) -> int:
         raise StepFailed("the unit tests passed, but there is no notebook in notebooks/ to check")
     # The kernel is this environment's, whatever kernel the user has installed under the notebook's kernel name;
     # loadscope keeps the cells of a notebook on one worker.
-    nbval = ["--nbval", "--nbval-current-env", "-n", NOTEBOOK_WORKERS, "--dist", "loadscope"]
+    nbval = ["--nbval", "--nbval-current-env", "-n", WORKERS, "--dist", "loadscope"]
     code = run(PYTHON, "-m", "pytest", *nbval, *notebooks)
     if code:
         say(f"FAILED: the notebooks (exit code {code}); the unit tests passed")

@@ -51,6 +51,8 @@ SEED: Final = writer("seed")
 AT_ONCE: Final = 48
 LONG: Final = 1500
 LONG_EVERY: Final = 12
+ROUNDS: Final = 100
+"""Of the loop, that such a stream takes at least: so it goes on while its readers are cut and come back."""
 ATTEMPTS: Final = 30
 LIMIT_S: Final = 30.0
 SMALL_LOG: Final = 100
@@ -113,11 +115,12 @@ async def _speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
             case = case_of(int(asked[1]))
             writer.write(HEAD)
             events = [SEED.piece(text, index) for index, text in enumerate(pieces_of(case.seed))]
-            for start in range(0, len(events), case.burst):
-                burst = b"".join(b"%x\r\n%b\r\n" % (len(event), event) for event in events[start : start + case.burst])
+            size = case.burst if len(events) < LONG else LONG // ROUNDS
+            for start in range(0, len(events), size):
+                burst = b"".join(b"%x\r\n%b\r\n" % (len(event), event) for event in events[start : start + size])
                 writer.write(burst)
                 await writer.drain()
-                if case.burst < LONG and len(events) < LONG:
+                if case.burst < LONG or len(events) >= LONG:
                     await asyncio.sleep(0)
             if case.broken:
                 return

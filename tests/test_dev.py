@@ -499,7 +499,7 @@ def test_test_runs_the_unit_tests_and_then_the_notebooks_strictly(dev: ModuleTyp
     assert dev.test([]) == 0
     strictly = "--nbval --nbval-current-env -n 3 --dist loadscope"
     assert runs == [
-        f"{dev.PYTHON} -m pytest tests -n 4 --dist worksteal",
+        f"{dev.PYTHON} -m pytest tests -n 3 --dist worksteal",
         f"{dev.PYTHON} -m pytest {strictly} notebooks/01_a.ipynb notebooks/02_b.ipynb",
     ]
 
