@@ -73,7 +73,7 @@ def ask_function(function: SourceFunction, body: BodyKind = "json") -> Ask:
         limits, deadlines = stream.settings.limits, stream.settings.deadlines
         max_bytes, within_s = limits.max_body_bytes, deadlines.body_s
         if named:
-            fields = await receive_fields(request, named, max_bytes=max_bytes, within_s=within_s)
+            fields = await receive_fields(request, named, max_bytes=max_bytes, within_s=within_s, scalars=True)
             digest = body_digest(fields)
         elif body == "json":
             value = await receive_json(request, max_bytes=max_bytes, within_s=within_s)

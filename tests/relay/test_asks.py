@@ -68,6 +68,7 @@ def test_it_is_given_the_json_value() -> None:
     [
         (b"one=1&two=2&three=3", "application/x-www-form-urlencoded"),
         (b'{"two": "2", "one": "1"}', "application/json"),
+        (b'{"two": 2, "one": 1}', "application/json"),
     ],
 )
 def test_it_is_given_fields_by_their_names(sent: bytes, content_type: str) -> None:

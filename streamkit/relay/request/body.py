@@ -78,8 +78,9 @@ def _type(content_type: str, allowed: Sequence[str] = MEDIA_TYPES) -> _Type:
     return _Type(media_type, parameters.get("boundary", ""))
 
 
-def read_fields(content_type: str, body: bytes, names: Sequence[str]) -> dict[str, str]:
-    """The fields called `names`, each of which `body` has to hold once, and not empty.
+def read_fields(content_type: str, body: bytes, names: Sequence[str], *, scalars: bool = False) -> dict[str, str]:
+    """The fields called `names`, each of which `body` has to hold once, and not empty. With `scalars` numbers, true and
+    false of JSON are taken too, as their text.
 
     A JSON list of messages comes back as JSON text: the presets recognise it. Raises Failed with status 415 (media type
     or charset), 400 (malformed body) or 422 (well-formed, but a field cannot be used: `chat_history_missing`,
@@ -95,14 +96,14 @@ def read_fields(content_type: str, body: bytes, names: Sequence[str]) -> dict[st
         found = _multipart(body, boundary, names)
     else:
         found = _json(body, names)
-    return {name: _only(name, found[name]) for name in names}
+    return {name: _only(name, found[name], scalars=scalars) for name in names}
 
 
 Found: TypeAlias = dict[str, list[Any]]
 """All values of each name that is wanted, as they came."""
 
 
-def _only(name: str, values: list[Any]) -> str:
+def _only(name: str, values: list[Any], *, scalars: bool) -> str:
     """The single usable value."""
     if not values or values[0] is None:
         raise Failed.of_request(422, f"{name}_missing", f"the body has no field {name}")
@@ -111,8 +112,11 @@ def _only(name: str, values: list[Any]) -> str:
     value = values[0]
     if isinstance(value, list):
         value = _json_text(value) if value else ""
+    elif scalars and isinstance(value, bool | int | float):
+        value = orjson.dumps(value).decode()
     if not isinstance(value, str):
-        raise Failed.of_request(422, f"{name}_type", f"{name} must be a string or a list of messages")
+        may_be = "a string, a number or a list" if scalars else "a string or a list of messages"
+        raise Failed.of_request(422, f"{name}_type", f"{name} must be {may_be}")
     if not value.strip():
         raise Failed.of_request(422, f"{name}_empty", f"{name} is empty")
     return value

@@ -17,7 +17,9 @@ from streamkit.relay.request.connection import check_stock
 __all__ = ["receive_fields", "receive_json", "receive_nothing"]
 
 
-async def receive_fields(request: Request, names: Sequence[str], *, max_bytes: int, within_s: float) -> dict[str, str]:
+async def receive_fields(
+    request: Request, names: Sequence[str], *, max_bytes: int, within_s: float, scalars: bool = False
+) -> dict[str, str]:
     """The fields called `names` (see `read_fields`) of a request whose body has not been read: of at most `max_bytes`,
     and within `within_s` seconds (0: any).
 
@@ -26,7 +28,7 @@ async def receive_fields(request: Request, names: Sequence[str], *, max_bytes: i
     check_stock(request)
     headers = request.headers
     content_type = check_type(headers.getall("content-type", []), headers.getall("content-encoding", []))
-    return read_fields(content_type, await _received(request, max_bytes, within_s), names)
+    return read_fields(content_type, await _received(request, max_bytes, within_s), names, scalars=scalars)
 
 
 async def receive_json(request: Request, *, max_bytes: int, within_s: float) -> Any:
