@@ -126,7 +126,7 @@ def test_ctrl_c_is_not_for_it(processes: Processes) -> None:
 
 
 def test_what_no_process_can_have_is_refused_at_once(processes: Processes) -> None:
-    with pytest.raises(Exception, match="pickle|local object"):  # of several types and words, by version
+    with pytest.raises(Exception, match=r"pickle|local object"):  # of several types and words, by version
         processes.submit(lambda: None)
 
 
