@@ -13,5 +13,6 @@ import matplotlib.pyplot as plt
 
 @pytest.fixture(autouse=True)
 def no_figure_stays() -> Iterator[None]:
+    plt.close("all")  # of a test elsewhere, which ran before on the same worker
     yield
     plt.close("all")
