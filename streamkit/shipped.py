@@ -23,11 +23,11 @@ from sanic import Request
 
 from streamkit.errors import ConfigError
 from streamkit.relay.failure import Failed
-from streamkit.relay.request.arriving import ArrivingBody, arriving
+from streamkit.relay.request.arriving import arriving
 from streamkit.relay.request.receive import receive_json, receive_nothing
 from streamkit.relay.request.resuming import body_digest, json_text
 from streamkit.relay.route import Route, Wanted
-from streamkit.relay.settings import Settings
+from streamkit.relay.settings import DEFAULTS, Settings
 from streamkit.relay.stream import Stream
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def upload(processors: Processors | None = None) -> Route:
         process = said.get("process", "")
         processor(process, known)  # what there is not is said before anything is sent
         every_s = _every_s(said["every"]) if "every" in said else EVERY_S
-        body = _arriving(request, stream)
+        body = arriving(request, **stream.settings.upload_bounds, taps=stream.taps)
         return Wanted(partial(source, body, process, processors=known, every_s=every_s), arriving=body)
 
     return Route(ask, WHILE_IT_ARRIVES, uploads=True)
@@ -88,7 +88,7 @@ def jobs(functions: Mapping[str, JobFunction] | None = None, executor: Executor 
     """
     from streamkit.relay.sources.job import Jobs, job
 
-    Jobs(Settings().shipped, functions, executor)  # says now which of them cannot be sent to another process
+    Jobs(DEFAULTS.shipped, functions, executor)  # says now which of them cannot be sent to another process
     running: list[Jobs] = []
 
     @asynccontextmanager
@@ -102,8 +102,7 @@ def jobs(functions: Mapping[str, JobFunction] | None = None, executor: Executor 
             await kept.close()
 
     async def ask(request: Request, stream: Stream) -> Wanted:
-        limits, deadlines = stream.settings.limits, stream.settings.deadlines
-        asked = await receive_json(request, max_bytes=limits.max_body_bytes, within_s=deadlines.body_s)
+        asked = await receive_json(request, **stream.settings.body_bounds)
         if not isinstance(asked, dict) or "job" not in asked or not set(asked) <= {"job", "arguments"}:
             raise Failed.of_request(422, "bad_job", 'send {"job": NAME, "arguments": {…}}, and nothing else')
         (kept,) = running
@@ -130,21 +129,15 @@ def analysis() -> Route:
         every_s = _every_s(said["every"]) if "every" in said else EVERY_S
         if "feed" in said:
             feed = feed_asked(said["feed"])
-            limits, deadlines = stream.settings.limits, stream.settings.deadlines
-            await receive_nothing(request, max_bytes=limits.max_body_bytes, within_s=deadlines.body_s)
+            await receive_nothing(request, **stream.settings.body_bounds)
             return Wanted(partial(watch, feed, window, every_s=every_s), body_digest(said))
-        body = _arriving(request, stream)
+        body = arriving(request, **stream.settings.upload_bounds, taps=stream.taps)
         return Wanted(partial(source, body, window, every_s=every_s), arriving=body)
 
     return Route(ask, WHILE_IT_ARRIVES, uploads=True)
 
 
 SHIPPED: Final[dict[str, Callable[[], Route]]] = {"upload": upload, "jobs": jobs, "analysis": analysis}
-
-
-def _arriving(request: Request, stream: Stream) -> ArrivingBody:
-    limits = stream.settings.shipped
-    return arriving(request, max_bytes=limits.max_upload_bytes, stall_s=limits.upload_stall_s, taps=stream.taps)
 
 
 def _query(request: Request, *names: str) -> dict[str, str]:

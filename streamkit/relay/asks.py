@@ -43,8 +43,7 @@ def ask_llm(upstream: Upstream) -> Ask:
     """`chat_history`, asked of that upstream."""
 
     async def ask(request: Request, stream: Stream) -> Wanted:
-        limits, deadlines = stream.settings.limits, stream.settings.deadlines
-        fields = await receive_fields(request, [FIELD], max_bytes=limits.max_body_bytes, within_s=deadlines.body_s)
+        fields = await receive_fields(request, [FIELD], **stream.settings.body_bounds)
         return Wanted(partial(llm, upstream, upstream.question(fields[FIELD])), body_digest(fields))
 
     return ask
@@ -69,19 +68,15 @@ def ask_function(function: SourceFunction, body: BodyKind = "json") -> Ask:
         fields: dict[str, Any] = {}
         digest = ""
         coming: Arriving | None = None
-        shipped = stream.settings.shipped
-        limits, deadlines = stream.settings.limits, stream.settings.deadlines
-        max_bytes, within_s = limits.max_body_bytes, deadlines.body_s
+        settings = stream.settings
         if named:
-            fields = await receive_fields(request, named, max_bytes=max_bytes, within_s=within_s, scalars=True)
+            fields = await receive_fields(request, named, **settings.body_bounds, scalars=True)
             digest = body_digest(fields)
         elif body == "json":
-            value = await receive_json(request, max_bytes=max_bytes, within_s=within_s)
+            value = await receive_json(request, **settings.body_bounds)
             given, digest = (value,), body_digest({"": json_text(value)})
         elif body == "raw":
-            coming = arriving(
-                request, max_bytes=shipped.max_upload_bytes, stall_s=shipped.upload_stall_s, taps=stream.taps
-            )
+            coming = arriving(request, **settings.upload_bounds, taps=stream.taps)
             given = (coming,)
         if "request" in wanted:
             fields["request"] = request

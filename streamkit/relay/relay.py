@@ -267,11 +267,10 @@ class Relay:
 
     async def _pass_over(self, request: Request, route: Route) -> None:
         """Its body, which was sent before."""
-        limits, deadlines, shipped = self.settings.limits, self.settings.deadlines, self.settings.shipped
         if not route.uploads:
-            await receive_nothing(request, max_bytes=limits.max_body_bytes, within_s=deadlines.body_s)
+            await receive_nothing(request, **self.settings.body_bounds)
             return
-        async for _ in arriving(request, max_bytes=shipped.max_upload_bytes, stall_s=shipped.upload_stall_s):
+        async for _ in arriving(request, **self.settings.upload_bounds):
             pass
 
     async def _answering(

@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypedDict
 
 from streamkit.errors import ConfigError
 
 __all__ = [
     "DEFAULTS",
+    "BodyBounds",
     "Buffers",
     "Deadlines",
     "Limits",
@@ -24,6 +25,7 @@ __all__ = [
     "Settings",
     "Shipped",
     "Tracing",
+    "UploadBounds",
     "flag",
     "options",
     "settings_from",
@@ -243,6 +245,20 @@ class Option:
         return "milliseconds" if self.name.endswith("_ms") else "seconds"
 
 
+class BodyBounds(TypedDict):
+    """Of a body that is read before it is answered, as `streamkit.relay.request.receive` takes them."""
+
+    max_bytes: int
+    within_s: float
+
+
+class UploadBounds(TypedDict):
+    """Of one that is read while it comes, as `streamkit.relay.request.arriving` takes them."""
+
+    max_bytes: int
+    stall_s: float
+
+
 class Settings(NamedTuple):
     """All of them."""
 
@@ -253,6 +269,16 @@ class Settings(NamedTuple):
     retries: Retries = Retries()
     resuming: Resuming = Resuming()
     shipped: Shipped = Shipped()
+
+    @property
+    def body_bounds(self) -> BodyBounds:
+        """`receive_json(request, **settings.body_bounds)`"""
+        return BodyBounds(max_bytes=self.limits.max_body_bytes, within_s=self.deadlines.body_s)
+
+    @property
+    def upload_bounds(self) -> UploadBounds:
+        """`arriving(request, **settings.upload_bounds)`"""
+        return UploadBounds(max_bytes=self.shipped.max_upload_bytes, stall_s=self.shipped.upload_stall_s)
 
 
 DEFAULTS: Final = Settings()

@@ -23,7 +23,7 @@ from streamkit.relay.delivery.portion import WHOLE, Portion
 from streamkit.relay.failure import Failure
 from streamkit.relay.pieces import Progress, Value
 
-__all__ = ["EventStream", "Format", "JSONLines", "PlainText", "media_type", "negotiate", "wants_progress_lines"]
+__all__ = ["EventStream", "Format", "JSONLines", "PlainText", "media_type", "negotiate"]
 
 RETRY: Final = b"retry: 1000\n"
 """How many milliseconds a client that was cut waits before it comes back (WHATWG HTML §9.2)."""
@@ -188,10 +188,10 @@ def _ended(sent: int, dropped: int, finish_reason: str | None) -> dict[str, Any]
 def negotiate(request: Request, portion: Portion) -> Format:
     """The format that the client asks for, for that part of a stream. Raises sanic.exceptions.InvalidHeader."""
     chosen = FORMATS[media_type(request)]
-    return PlainText(portion, tells_progress=True) if wants_progress_lines(request, portion) else chosen(portion)
+    return PlainText(portion, tells_progress=True) if _wants_progress_lines(request, portion) else chosen(portion)
 
 
-def wants_progress_lines(request: Request, portion: Portion) -> bool:
+def _wants_progress_lines(request: Request, portion: Portion) -> bool:
     """Whether text/plain is to tell progress (`Prefer: progress=lines`, RFC 7240). Where the stream can be resumed it
     does not: there a client counts bytes of the text, by which it comes back.
     """
