@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from streamkit.lab.lab import Lab as Lab
     from streamkit.lab.recording.recording import Recording as Recording
     from streamkit.lab.run import run as run
+    from streamkit.lab.sets import RecordingSet as RecordingSet
     from streamkit.lab.upstream import Script as Script
     from streamkit.lab.upstream import create_upstream as create_upstream
     from streamkit.lab.upstream import faults as faults
@@ -75,6 +76,7 @@ _NAMES = {
     "lab.lab": ("Lab",),
     "lab.recording.recording": ("Recording",),
     "lab.run": ("run",),
+    "lab.sets": ("RecordingSet",),
     "lab.upstream": ("Script", "create_upstream", "random_script"),
     "outcome": ("Outcome",),
     "parser": ("NDJSONParser", "SSEParser", "ServerSentEvent", "encode_event"),

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from streamkit.lab.client.course import Asking
+    from streamkit.lab.recording.recorded import Label
     from streamkit.lab.recording.recording import Recording
     from streamkit.presets import PresetLike
     from streamkit.transport.tls import Verify
@@ -75,6 +76,8 @@ async def record(
     preset: PresetLike | None = None,
     reasoning: bool = False,
     label: str = "",
+    labels: Mapping[str, Label] | None = None,
+    due_ns: int | None = None,
     on_piece: Callable[[str], object] | None = None,
     keep_bytes: bool | int = True,
     max_events: int = 1_000_000,
@@ -122,6 +125,8 @@ async def record(
     preset      name or Preset by which text is found in events, or an Extractor, which only says where it stands;
                 None: guessed from the first events and the head
     reasoning   thinking pieces are recorded too, apart from the text
+    labels      what tells this stream apart from others in a set: `{"prompt": "long"}`, kept in the recording
+    due_ns      when a schedule wanted the request sent, by `time.monotonic_ns()`; kept beside when it was
     on_piece    called with each piece of text as it is decoded; what it takes is time in which nothing is read.
     keep_bytes  keep the body's bytes, up to 8 MiB or up to the number given
     timeout     httpx's, in seconds, for each operation by itself: connecting, sending, and each silence between two
@@ -170,6 +175,8 @@ async def record(
     _check_times(timeout=timeout, total_s=total_s, gauge_ms=gauge_ms)
     _check_bounds(keep_bytes=keep_bytes, max_events=max_events, max_bytes=max_bytes)
     check_whole("max_event_bytes", max_event_bytes, least=1)
+    if due_ns is not None:
+        check_whole("due_ns", due_ns)
     _check_reader(reader, client, total_s)
     _check_body(data=data, json=json, content=content, files=files)
     sending = Sending(content)
@@ -184,6 +191,8 @@ async def record(
     recorder = Recorder(
         url=public_url(str(url)),
         label=label,
+        labels=_labels(labels),
+        due_ns=due_ns,
         method=method,
         preset=preset,
         reasoning=reasoning,
@@ -262,6 +271,13 @@ def media_type(accept: str) -> str:
     if accept not in ACCEPT and "/" not in accept:
         raise ValueError(f"expected accept as a media type, or one of {', '.join(ACCEPT)}, got {accept!r}")
     return ACCEPT.get(accept, accept)
+
+
+def _labels(labels: Mapping[str, Label] | None) -> dict[str, Label]:
+    for name, value in (labels or {}).items():
+        if not isinstance(name, str) or not isinstance(value, str | int | float):
+            raise TypeError(f"expected labels as names and text, numbers or bools, got {name!r}: {value!r}")
+    return dict(labels or {})
 
 
 def _bytes_to_keep(keep_bytes: bool | int) -> int:

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from streamkit.lab.client.resume import Place
     from streamkit.lab.client.wire_failure import WireFailure
     from streamkit.lab.recording.calibration import Calibration
+    from streamkit.lab.recording.recorded import Label
     from streamkit.outcome import Outcome
     from streamkit.presets import PresetLike
     from streamkit.taps.gauges import Gauges
@@ -86,6 +87,8 @@ class Recorder:
         *,
         url: str = "",
         label: str = "",
+        labels: Mapping[str, Label] | None = None,
+        due_ns: int | None = None,
         method: str = "POST",
         preset: PresetLike | None = None,
         reasoning: bool = False,
@@ -101,6 +104,8 @@ class Recorder:
     ) -> None:
         self.url = url
         self.label = label
+        self._labels = labels or {}
+        self._due_ns = due_ns
         self.loop: tuple[LoopLag, int] | None = None
         """How late the loop was that read, and what its clock has to be given to be that of the recorder."""
         self.gauges: Gauges | None = None
@@ -331,7 +336,9 @@ class Recorder:
             preset=decoder.preset,
             url=self.url,
             label=self.label,
+            labels=self._labels,
             started_ns=self.started_ns,
+            due_ns=self._relative(self._due_ns),
             acquired_ns=self._relative(self._timings.acquired_ns),
             connected_ns=self._relative(self._timings.connected_ns),
             tls_ns=self._relative(self._timings.tls_ns),

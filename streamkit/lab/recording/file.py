@@ -17,7 +17,8 @@ Version 1 knew neither taps nor marks, nor how wrong or late a stamp is, nor whe
 version 2 neither counts nor gauges; version 3 no word of the relay's, and it called stamps of a client library
 "piece". Such files are read, with the fields' defaults; version 4 is written. Its
 first files have no `finish_reason` in their footer, which then counts as unknown. The header of a stream that was cut
-and asked for again has `cuts`, too, that of an upload `sends`; others have none.
+and asked for again has `cuts`, too, that of an upload `sends`, that of one stream among many its `labels`, and when it
+was due (`due_ns`); others have none.
 """
 
 from __future__ import annotations
@@ -105,6 +106,9 @@ def _lines(recording: Recorded) -> Iterator[dict[str, Any]]:
     resumed = {"cuts": [cut.as_dict() for cut in recording.cuts]} if recording.cuts else {}
     sends = {name: getattr(recording.sends, name).tolist() for name in _SENDS}
     uploaded = {"sends": sends} if recording.sends else {}
+    among_many: dict[str, Any] = {"labels": dict(recording.labels)} if recording.labels else {}
+    if recording.due_ns is not None:
+        among_many["due_ns"] = recording.due_ns
     yield {
         "streamkit": "recording",
         "version": VERSION,
@@ -116,6 +120,7 @@ def _lines(recording: Recorded) -> Iterator[dict[str, Any]]:
         "meta": dict(recording.meta),
         **resumed,
         **uploaded,
+        **among_many,
     }
     event = 0
     for read in reads:
@@ -329,6 +334,8 @@ def _header(record: dict[str, Any]) -> dict[str, Any]:
     header["cuts"] = tuple(map(Cut.from_dict, cuts))
     if "sends" in record:
         header["sends"] = _sends(_get(record, "sends", lambda value: isinstance(value, dict)))
+    header["labels"] = _get({"labels": {}, **record}, "labels", _are_labels)
+    header["due_ns"] = _get({"due_ns": None, **record}, "due_ns", _optional(_is_int))
     if header.get("relay") is not None:
         header["relay"] = RelayWord.from_dict(header["relay"])
     return header
@@ -398,6 +405,10 @@ def _is_numbers(value: Any) -> bool:
 
 def _is_headers(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+
+
+def _are_labels(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(label, str | int | float) for label in value.values())
 
 
 def _is_meta(value: Any) -> bool:

@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Any, Literal, NamedTuple, Protocol, Self, TypeVar, overload
+from typing import Any, Literal, NamedTuple, Protocol, Self, TypeAlias, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,7 @@ __all__ = [
     "JOINED_TAPS",
     "Counted",
     "Events",
+    "Label",
     "Read",
     "Reads",
     "Recorded",
@@ -45,6 +46,7 @@ __all__ = [
 ]
 
 Stamps = Literal["kernel", "socket", "library"]
+Label: TypeAlias = str | int | float | bool
 
 FOREIGN_TAPS = tuple(name for name in TAPS if not name.startswith("client."))
 """The taps that others keep: a client's own follow from its reads and events."""
@@ -261,7 +263,9 @@ class Recorded:
     headers         response headers, lower-case names; those that carry cookies or credentials are left out
     preset          the provider shape by which text was extracted, None when none fitted or none was needed
     url             scheme, host and path of the request; no user info, no query
+    labels          what a stream is told apart by in a set of many: `{"prompt": "long", "clients": 50}`
     started_ns      the monotonic clock at the call; all other times are relative to it
+    due_ns          when a schedule wanted it sent: the caller itself was late by `-due_ns`; None without a schedule
     acquired_ns     a slot for a connection was free (a limit on connections may make a request wait); None when unknown
     connected_ns    the connection stood; None when unknown, as on a reused connection
     tls_ns          the TLS handshake was done; None without TLS, on a reused connection, or if connected_ns includes it
@@ -298,7 +302,9 @@ class Recorded:
     preset: str | None = None
     url: str = ""
     label: str = ""
+    labels: Mapping[str, Label] = field(default_factory=dict)
     started_ns: int = 0
+    due_ns: int | None = None
     acquired_ns: int | None = None
     connected_ns: int | None = None
     tls_ns: int | None = None

@@ -200,3 +200,11 @@ class TestProxies:
 
     def test_under_a_status_that_says_yes_it_is_no_failure(self) -> None:
         assert ended([HELLO, DONE], {**SSE, "proxy-status": "cdn.example; error=proxy_loop"}) == "complete"
+
+
+class TestAStreamAmongMany:
+    def test_its_labels_are_kept_and_when_it_was_due_from_its_call_on(self) -> None:
+        recorder = Recorder(labels={"prompt": "long"}, due_ns=40, clock=lambda: 100)
+        recorder.start()
+        recording = recorder.finish()
+        assert (dict(recording.labels), recording.due_ns) == ({"prompt": "long"}, -60)

@@ -1,0 +1,53 @@
+"""Resources: what one process used while a load ran, sampled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["UNKNOWN", "Resources"]
+
+UNKNOWN = -1
+COLUMNS = ("at_ns", "rss_bytes", "descriptors", "cpu_ns", "loop_late_ns")
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Samples of one process, as columns of one length; what is not known is `UNKNOWN` (-1).
+
+    at_ns           when: the clock of the recordings' `started_ns`
+    rss_bytes       memory resident
+    descriptors     files and sockets that are open
+    cpu_ns          user and system time that it had used, since any moment: differences count
+    loop_late_ns    the worst that its event loop was late by since the sample before
+
+    Raises ValueError for columns of different lengths.
+    """
+
+    name: str
+    at_ns: npt.NDArray[np.int64]
+    rss_bytes: npt.NDArray[np.int64]
+    descriptors: npt.NDArray[np.int64]
+    cpu_ns: npt.NDArray[np.int64]
+    loop_late_ns: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, name: str, rows: Iterable[tuple[int, int, int, int, int]]) -> Resources:
+        """From rows of samples, in the order of the columns.
+
+        >>> Resources.of("relay", [(0, 1 << 20, 9, 0, 0)]).rss_bytes.tolist()
+        [1048576]
+        """
+        columns = np.array(list(rows), dtype=np.int64).reshape(-1, len(COLUMNS)).T
+        return cls(name, *columns)
+
+    def __post_init__(self) -> None:
+        lengths = {name: len(getattr(self, name)) for name in COLUMNS}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"expected columns of one length, got {lengths}")
+
+    def __len__(self) -> int:
+        return len(self.at_ns)
