@@ -196,6 +196,8 @@ class _Connection:
         """Take what has come; False when the other side has left."""
         try:
             data = self.sock.recv(65536)
+        except BlockingIOError:  # under TLS, what came may be no data
+            return True
         except ConnectionError:
             return False
         self.gathered += data

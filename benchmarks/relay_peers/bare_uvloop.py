@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -22,6 +23,7 @@ HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain; charset=utf-8\r\ntransfer-
 LAST_CHUNK = b"0\r\n\r\n"
 DONE = b"data: [DONE]"
 PREFIX = len(b"data: ")
+TRUSTED = ssl.create_default_context()
 
 
 class Client(asyncio.Protocol):
@@ -30,6 +32,7 @@ class Client(asyncio.Protocol):
     def __init__(self, upstream: str) -> None:
         url = urlsplit(upstream)
         self._address = (url.hostname or "", url.port or 80)
+        self._tls = TRUSTED if url.scheme == "https" else None
         self._path = url.path
         self._parser = httptools.HttpRequestParser(self)
         self._body = b""
@@ -52,7 +55,7 @@ class Client(asyncio.Protocol):
     async def _ask(self) -> None:
         body = orjson.dumps(question(parse_qs(self._body.decode())["chat_history"][0]))
         upstream = self._upstream = Upstream(self, self._path, body)
-        await asyncio.get_running_loop().create_connection(lambda: upstream, *self._address)
+        await asyncio.get_running_loop().create_connection(lambda: upstream, *self._address, ssl=self._tls)
 
     def pause_writing(self) -> None:
         if self._upstream is not None:
