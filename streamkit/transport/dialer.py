@@ -20,7 +20,7 @@ from streamkit.transport.tls import ssl_context
 from streamkit.transport.tls_wire import TLSWire
 from streamkit.transport.wire import READ_BYTES, ProtocolWire, StampedWire, Timings, Wire
 
-__all__ = ["STAGGER_S", "Dialer", "Origin", "SocketOption", "first_connected"]
+__all__ = ["STAGGER_S", "Dialer", "Origin", "SocketOption", "first_connected", "origin_of"]
 
 SocketOption: TypeAlias = tuple[int, int, int | bytes]
 Address: TypeAlias = tuple[Any, ...]  # family, type, protocol, name, socket address: what getaddrinfo(3) gives
@@ -28,6 +28,7 @@ AnyWire = TypeVar("AnyWire", bound=ProtocolWire)
 Attempt: TypeAlias = Callable[[], Coroutine[Any, Any, socket.socket]]
 
 STAGGER_S: Final = 0.25  # RFC 8305 §5: the delay before the next address is tried beside the first
+DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 class Origin(NamedTuple):
@@ -36,6 +37,13 @@ class Origin(NamedTuple):
     scheme: str
     host: str
     port: int
+
+
+def origin_of(url: httpx2.URL) -> Origin:
+    """Whom `url` leads to. Raises httpx2.UnsupportedProtocol."""
+    if url.scheme not in DEFAULT_PORTS or not url.host:
+        raise httpx2.UnsupportedProtocol("expected a URL with http:// or https:// and a host")
+    return Origin(url.scheme, url.raw_host.decode("ascii"), url.port or DEFAULT_PORTS[url.scheme])
 
 
 class Dialer:
