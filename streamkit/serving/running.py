@@ -67,6 +67,11 @@ class StopRequest:
                 loop.call_soon_threadsafe(asked.set)
 
     @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The loop of the app that is asked, from its start on."""
+        return self._loop
+
+    @property
     def asked(self) -> bool:
         """True from the first `ask` on."""
         return self._deadline is not None
