@@ -45,6 +45,7 @@ __all__ = [
     "app_registry",
     "bound_body",
     "can_write",
+    "close_behind",
     "close_idle",
     "connection_tasks",
     "is_chunked",
@@ -133,6 +134,16 @@ def abandon_body(request: Request) -> bool:
     stream.request_body = None
     stream.keep_alive = False
     return False
+
+
+def close_behind(request: Request) -> None:
+    """Close the connection behind the answer to this request, and say so in its head. To be said before that is sent.
+
+    Relies on: `Http.keep_alive`, from which the head's `Connection` is made.
+    """
+    stream: Any = request.stream
+    if isinstance(stream, Http):
+        stream.keep_alive = False
 
 
 @contextlib.contextmanager

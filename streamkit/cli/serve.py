@@ -24,8 +24,8 @@ def add_serve(commands: Any) -> None:
     serve = commands.add_parser(
         "serve",
         help="run the relay until Ctrl-C or SIGTERM",
-        description="Run the relay: POST /ans, GET /health, and the routes of --with. The key is read from the "
-        "environment: UPSTREAM_API_KEY. "
+        description="Run the relay: POST /ans, GET /health, /healthz and /readyz, and the routes of --with. The key is "
+        "read from the environment: UPSTREAM_API_KEY. "
         "Every deadline and limit is also an environment variable (--idle-s 2 is STREAMKIT_IDLE_S=2), and so are the "
         "upstream, the preset and the model (STREAMKIT_UPSTREAM, …).",
     )
@@ -146,6 +146,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         host=arguments.host,
         port=arguments.port,
         unix=arguments.unix,
+        drain_s=kept.settings.deadlines.drain_s,
         grace_s=kept.settings.deadlines.grace_s,
         on_ready=ready,
     )

@@ -53,7 +53,7 @@ class StreamRecord:
 
     Where streams can be resumed, a stream and its answers are told apart by their `role`: "stream" for what was asked
     of the upstream, "answer" for what one client got of it, `after` so many pieces that it had before. `label` is the
-    name that the client gave it.
+    name that the client gave it. `trace_id` is that of the trace that its request is part of (W3C Trace Context).
     """
 
     stream_id: str
@@ -74,6 +74,7 @@ class StreamRecord:
     role: str = ""
     label: str = ""
     after: int = 0
+    trace_id: str = ""
     started_ns: int = field(default_factory=time.monotonic_ns)
 
     def ended(self, outcome: Outcome, code: str, status: int | None) -> None:
@@ -83,11 +84,11 @@ class StreamRecord:
         self.status = self.status if status is None else status
 
     def write(self) -> dict[str, Any]:
-        """Log it; the stream is over. Returns what was logged, as JSON values, but for `why` and `notes`, which are
-        logged only.
+        """Log it; the stream is over. Returns what was logged, as JSON values, but for what is not of every
+        stream, which is logged only.
         """
         line = self._line()
-        optional = ("received_bytes", "role", "after", "label", "why", "notes")
+        optional = ("received_bytes", "role", "after", "label", "trace_id", "why", "notes")
         more = {name: told for name in optional if (told := getattr(self, name))}
         log.info("%s", orjson.dumps({**line, **more}).decode())
         return line

@@ -32,6 +32,7 @@ from streamkit.relay.replay.store import Store
 from streamkit.relay.request.arriving import arriving
 from streamkit.relay.request.pages import Admission
 from streamkit.relay.request.receive import receive_nothing
+from streamkit.relay.request.trace_context import TraceContext
 from streamkit.relay.resumable import Resumable
 from streamkit.relay.route import Route, Wanted
 from streamkit.relay.settings import Resuming, flag, settings_from
@@ -117,6 +118,8 @@ class Relay:
         self._opened = contextlib.AsyncExitStack()
         self._running: set[Stream] = set()
         self.served = 0
+        self.draining = False
+        """It is to stop soon, and still takes requests."""
         self.paths: list[str] = []
         """Where its streams are asked for."""
         self.resumes = bool(resumes)
@@ -145,6 +148,15 @@ class Relay:
     def producing(self) -> int:
         """Streams that are asked of the upstream for a log, whoever reads it."""
         return 0 if self.resumable is None else self.resumable.replay.producing
+
+    @property
+    def unready(self) -> Failure | None:
+        """Why no more requests should be sent to it; None: they may. An upstream that fails is no such reason: another
+        relay would ask the same one.
+        """
+        if self.draining:
+            return DRAINING
+        return None if self.resumable is None else self.resumable.replay.unready
 
     def add(self, route: Route) -> None:
         """One route more, before the server starts. Raises ConfigError for what this relay cannot do."""
@@ -308,6 +320,8 @@ class Relay:
         if taps is not None and taps.get(name) is not None:
             name = new_stream_id()
         record = StreamRecord(name)
+        if "traceparent" in request.headers and (context := TraceContext.of(request.headers)) is not None:
+            record.trace_id = context.trace_id
         if kept:
             record.role = "answer"
             record.label = given if given is not None and stream_id_from(given) == given else ""
@@ -397,6 +411,9 @@ def _cut_by_leaving(body: Arriving | None, stream: Stream) -> Iterator[None]:
 
 
 RESPOND_ASYNC: Final = re.compile(r"(?:^|,)\s*respond-async\s*(?:[,;]|$)", re.IGNORECASE)
+DRAINING: Final = Failure(
+    Outcome("refused", 503), "draining", 503, "the server is about to stop: ask another one", unnamed=True
+)
 BUSY: Final = Failure(
     Outcome("refused", 503), "too_many_streams", 503, "as many streams are running as are allowed", retry_after_s=1
 )

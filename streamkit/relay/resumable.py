@@ -186,7 +186,7 @@ class Resumable:
         log: Log,
         grace_s: float | None = None,
     ) -> None:
-        record = StreamRecord(log.id, role="stream", label=stream.record.label)
+        record = StreamRecord(log.id, role="stream", label=stream.record.label, trace_id=stream.record.trace_id)
         taps = stream.taps
         if taps is not None:
             self._over[taps.stream_id] = {}

@@ -11,6 +11,7 @@ from typing import NoReturn
 import httpx2
 
 from streamkit.transport.exchange import Exchange, Sink
+from streamkit.transport.http1 import ResponseParser
 from streamkit.transport.receive_times import StampKind
 from streamkit.transport.wire import TURN_NS
 
@@ -46,6 +47,11 @@ class Body(httpx2.AsyncByteStream):
         self._read_s = read_s
         self._parked = self._closed = False
         self._loop = asyncio.get_running_loop()
+
+    @property
+    def head(self) -> ResponseParser:
+        """What came before it: `status`, `reason`, `http_version` and `headers`."""
+        return self._inbox.parser
 
     def __aiter__(self) -> Body:
         return self

@@ -40,7 +40,7 @@ OWN_SITE: Final = frozenset({"same-origin", "none"})
 SHOWN: Final = "x-stream-id, preference-applied, retry-after, location, content-range, x-stream-live"
 TAKEN: Final = (
     "content-type, prefer, x-stream-id, authorization, last-event-id, idempotency-key, range, content-digest, "
-    "repr-digest"
+    "repr-digest, traceparent, tracestate"
 )
 PREFLIGHT_S: Final = 600
 
