@@ -1,6 +1,6 @@
 """The verdict on a set: whether this client was good enough to say anything about the server.
 
-    streams.verdict          # do not quote: this client began requests up to 310 ms late (p99): …
+    streams.verdict          # do not quote: this client began up to 310 ms late (p99): …
 
 Judged is the instrument, as by `Recording.trust`, not the server. The rule, once for summary and figure:
 
@@ -134,13 +134,13 @@ def _own_part(recordings: Sequence[Recorded], rows: StreamRows) -> _Finding | No
     level, q, whole_ns, ours_ns = min(told, key=lambda each: LEVELS.index(each[0]))
     late_ns, busy_ns = (metrics.percentile_ns(each, 99) or 0 for each in (late, rows.own_busy))
     how = (
-        f"this client began requests up to {about_ms(late_ns)} late (p99)"
+        f"this client began up to {about_ms(late_ns)} late (p99)"
         if late_ns >= busy_ns
-        else f"this client was busy for up to {about_ms(busy_ns)} (p99) before its requests had left"
+        else f"this client was busy up to {about_ms(busy_ns)} (p99) before requests had left"
     )
     return (
         level,
-        f"{how}: of the p{q} of the time to the first piece, {about_ms(whole_ns)}, {about_ms(ours_ns)} are ours",
+        f"{how}: of {about_ms(whole_ns)} to the first piece (p{q}) {about_ms(ours_ns)} are ours",
     )
 
 
