@@ -48,6 +48,7 @@ __all__ = [
     "Poisson",
     "Ramp",
     "arrivals_of",
+    "spread_of",
 ]
 
 MAX_STREAMS: Final = 1_000_000
@@ -331,6 +332,33 @@ def arrivals_of(given: ArrivalsLike) -> Arrivals | Closed:
         f"expected arrivals as a word such as 'poisson', one of sk.arrivals, or times in seconds, got {given!r} "
         f"({type(given).__name__})"
     )
+
+
+def spread_of(
+    given: ArrivalsLike | None,
+    *,
+    streams: int | None = None,
+    duration_s: float | None = None,
+    rate: float | None = None,
+) -> Arrivals | Closed:
+    """The arrivals of a load, checked with its numbers; none given: Poisson where there is a rate, else all at once.
+
+    >>> from streamkit.lab.load.arrivals import spread_of
+    >>> spread_of("burst(100, 5)", duration_s=60)
+    Bursts(streams=100, every_s=5.0)
+
+    Raises ValueError where they do not go together, and what `arrivals_of` raises.
+    """
+    spread = arrivals_of("at once" if rate is None else "poisson") if given is None else arrivals_of(given)
+    if isinstance(spread, Closed):
+        _check_extent(streams, duration_s)
+        if rate is not None:
+            raise ValueError(f"expected no rate= in a closed loop, got {rate!r}: how many come is up to its server")
+    elif given is None and rate is None and streams is None:
+        raise ValueError("expected rate= (requests a second), arrivals= or streams= (all of them at once), got none")
+    else:
+        spread.due_s(streams=streams, duration_s=duration_s, rate=rate)
+    return spread
 
 
 def _closed(users: float, think_s: float = 0.0, longest_s: float | None = None) -> Closed:

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-from streamkit.lab.arguments import check_number, check_whole
-from streamkit.lab.load.arrivals import Arrivals, ArrivalsLike, AtOnce, Closed, Poisson, arrivals_of
+from streamkit.lab.load.arrivals import Arrivals, ArrivalsLike, Closed, spread_of
 from streamkit.lab.load.mix import Mix, Visit
 
 __all__ = ["Schedule"]
@@ -47,16 +46,9 @@ class Schedule:
         rate: float | None = None,
         seed: int = 0,
     ) -> Schedule:
-        """Without arrivals: as people come, where a rate is given, else all at once.
-
-        Raises ValueError and TypeError for what makes no sense, the due times included.
-        """
-        spread = _spread(arrivals, streams, rate)
-        if isinstance(spread, Closed):
-            _check_closed(spread, streams, duration_s, rate)
-        schedule = cls(arrivals=spread, mix=mix, streams=streams, duration_s=duration_s, rate=rate, seed=seed)
-        _ = schedule.due_s  # what is wrong with them is said here
-        return schedule
+        """Raises what `spread_of` raises."""
+        spread = spread_of(arrivals, streams=streams, duration_s=duration_s, rate=rate)
+        return cls(arrivals=spread, mix=mix, streams=streams, duration_s=duration_s, rate=rate, seed=seed)
 
     @cached_property
     def due_s(self) -> list[float]:
@@ -106,24 +98,3 @@ class Schedule:
             "seed": self.seed,
             "notes": [HIDES_WAITING] if closed else [],
         }
-
-
-def _spread(arrivals: ArrivalsLike | None, streams: int | None, rate: float | None) -> Arrivals | Closed:
-    if arrivals is not None:
-        return arrivals_of(arrivals)
-    if rate is not None:
-        return Poisson()
-    if streams is None:
-        raise ValueError("expected rate= (requests a second), arrivals= or streams= (all of them at once), got none")
-    return AtOnce()
-
-
-def _check_closed(closed: Closed, streams: int | None, duration_s: float | None, rate: float | None) -> None:
-    if rate is not None:
-        raise ValueError(f"expected no rate= in a closed loop, got {rate!r}: how many come is up to the server there")
-    if streams is None and duration_s is None:
-        raise ValueError(f"expected streams= or duration_s= with arrivals {str(closed)!r}, got neither")
-    if streams is not None:
-        check_whole("streams", streams, least=1)
-    if duration_s is not None:
-        check_number("duration_s", duration_s, "seconds", zero=False)

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol, Self, TypeAlias
 
-from streamkit.lab.client.looplag import LoopLag, watch_loop
 from streamkit.lab.load.room import descriptors_of
 from streamkit.lab.sets import Resources
 from streamkit.lab.sets.resources import UNKNOWN
@@ -23,6 +22,8 @@ from streamkit.lab.sets.resources import UNKNOWN
 __all__ = ["LoopHere", "Process", "ServerLoop", "Watched", "Watching"]
 
 SAMPLE_S: Final = 0.1
+PROBE_S: Final = 0.02
+"""How often a loop looks how late it is."""
 MAX_SAMPLES: Final = 2000
 """Of each; beyond it every other one is dropped, and half as often looked."""
 
@@ -171,23 +172,37 @@ def _thinned(rows: list[Sample]) -> list[Sample]:
 
 
 class _Lateness:
-    """How late the loop was in which it was begun, since it was asked the last time."""
+    """How late the loop was in which it was begun, since it was asked the last time: a timer that knows when it should
+    have rung.
+    """
 
     def __init__(self) -> None:
-        self._stack = contextlib.ExitStack()
-        self._lag: LoopLag | None = None
+        self._worst_s: float | None = None
+        self._due_s = 0.0
+        self._timer: asyncio.TimerHandle | None = None
 
     def begin(self) -> None:
-        self._lag = self._stack.enter_context(watch_loop())
+        self._worst_s = 0.0
+        self._set()
 
     def worst_ns(self) -> int:
-        if self._lag is None:
+        if self._worst_s is None:  # not begun
             return UNKNOWN
-        worst_ns, self._lag.worst_ns = self._lag.worst_ns, 0
-        return worst_ns
+        worst_s, self._worst_s = self._worst_s, 0.0
+        return int(worst_s * 1e9)
 
     def end(self) -> None:
-        self._stack.close()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _set(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._due_s = loop.time() + PROBE_S
+        self._timer = loop.call_at(self._due_s, self._ring)
+
+    def _ring(self) -> None:
+        self._worst_s = max(self._worst_s or 0.0, asyncio.get_running_loop().time() - self._due_s)
+        self._set()
 
 
 def _rss_bytes(pid: int) -> int:
