@@ -243,9 +243,8 @@ class Outlet:
         if data:
             self._answer.write(data)
         if self._taps is not None:
-            events, size = weigh(pieces)
-            self._taps.stamp("relay.send", now_ns, events, size)
-            self._taps.stamp("relay.sent", time.monotonic_ns(), events, size)
+            sent_ns = time.monotonic_ns()
+            self._taps.stamp_two("relay.send", now_ns, "relay.sent", sent_ns, *weigh(pieces))
 
     async def _send(self, pieces: list[Piece]) -> None:
         if data := self._encoded(pieces):

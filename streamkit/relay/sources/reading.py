@@ -140,8 +140,7 @@ class Reading:
         self.saw_event = bool(pieces) or answer.thought or any(event.event not in HEARTBEATS for event in events)
         if self._taps is not None and pieces:
             texts, size = weigh(pieces)
-            self._taps.stamp("relay.read", self._read_ns, texts, size)
-            self._taps.stamp("relay.event", time.monotonic_ns(), texts, size)
+            self._taps.stamp_two("relay.read", self._read_ns, "relay.event", time.monotonic_ns(), texts, size)
         return pieces
 
     def check_end(self, *, clean: bool) -> None:
