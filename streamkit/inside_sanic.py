@@ -53,6 +53,7 @@ __all__ = [
     "is_touched_up",
     "join_workers",
     "keep_plain",
+    "left_at_ns",
     "local_address",
     "mark_serving",
     "mark_stopped",
@@ -83,6 +84,11 @@ def transport_of(request: Request) -> asyncio.WriteTransport:
 def local_address(request: Request) -> object:
     """The name of the socket that the request came by: (address, port, …), or a path; None where there is none."""
     return transport_of(request).get_extra_info("sockname")
+
+
+def left_at_ns(request: Request) -> int:
+    """When its client left; 0 where it is there, or where the connection is none of ours and does not know."""
+    return getattr(request.protocol, "lost_ns", 0)
 
 
 def can_write(request: Request) -> asyncio.Event:

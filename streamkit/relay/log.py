@@ -54,6 +54,7 @@ class StreamRecord:
     Where streams can be resumed, a stream and its answers are told apart by their `role`: "stream" for what was asked
     of the upstream, "answer" for what one client got of it, `after` so many pieces that it had before. `label` is the
     name that the client gave it. `trace_id` is that of the trace that its request is part of (W3C Trace Context).
+    `resumed`: it was asked to go on with a stream, which is counted, and not logged.
     """
 
     stream_id: str
@@ -75,6 +76,7 @@ class StreamRecord:
     label: str = ""
     after: int = 0
     trace_id: str = ""
+    resumed: bool = False
     started_ns: int = field(default_factory=time.monotonic_ns)
 
     def ended(self, outcome: Outcome, code: str, status: int | None) -> None:

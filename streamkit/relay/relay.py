@@ -20,6 +20,7 @@ from streamkit.inside_sanic import local_address, without_response_timeout, work
 from streamkit.outcome import Outcome
 from streamkit.presets import PresetLike
 from streamkit.presets import preset as find_preset
+from streamkit.relay.counting.metrics import Metrics
 from streamkit.relay.delivery.answer import problem, refusal
 from streamkit.relay.delivery.deliver import Delivery, Ended, refused
 from streamkit.relay.delivery.policy import Policy
@@ -75,6 +76,7 @@ class Relay:
         extra: Mapping[str, object] | None = None,
         reasoning: bool = False,
         trace: bool | None = None,
+        metrics: bool | str | None = None,
         policy: str | Policy | None = None,
         transport: httpx2.AsyncBaseTransport | None = None,
         cors_origins: str | Iterable[str] | None = None,
@@ -101,6 +103,7 @@ class Relay:
             env.get("STREAMKIT_CORS_ORIGINS", "") if cors_origins is None else cors_origins,
             env.get("STREAMKIT_ALLOWED_HOSTS", "") if allowed_hosts is None else allowed_hosts,
         )
+        self.metrics = _metrics(metrics, env, self._held)
         self._sampler = _sampler(self.settings.tracing.gauge_ms, traced=self.taps is not None)
         self.upstream: Upstream | None = None
         if url:
@@ -133,6 +136,7 @@ class Relay:
                 _header_names(names),
                 self.taps,
                 self._gauged,
+                None if self.metrics is None else self.metrics.counts,
             )
 
     def __repr__(self) -> str:
@@ -164,8 +168,14 @@ class Relay:
             raise ConfigError("expected resume=True for a route whose clients may come back for the answer")
         self._routes.append(route)
 
+    def _held(self) -> dict[str, int]:
+        return {"streams_active": self.live, "producing": self.producing, "draining": int(self.draining)}
+
     async def open(self) -> None:
         """What belongs to the running loop."""
+        if self.metrics is not None:
+            await self.metrics.open()
+            self._opened.push_async_callback(self.metrics.close)
         if self.upstream is not None:
             await self.upstream.open()
             self._opened.push_async_callback(self.upstream.close)
@@ -246,6 +256,8 @@ class Relay:
         record = StreamRecord(new_stream_id())
         record.ended(failure.outcome, failure.code, failure.status)
         record.write()
+        if self.metrics is not None:
+            self.metrics.counts.answered(record)
         return problem(failure, record.stream_id)
 
     async def _ended(
@@ -325,16 +337,19 @@ class Relay:
         if kept:
             record.role = "answer"
             record.label = given if given is not None and stream_id_from(given) == given else ""
-        if taps is None:
-            return Stream(record, None, self.settings)
-        stream_taps = taps.open(name)
-        stream_taps.mark("relay.asked", time.monotonic_ns())
-        return Stream(record, stream_taps, self.settings)
+        stream = Stream(record, None, self.settings)
+        stream.counts = None if self.metrics is None else self.metrics.counts
+        if taps is not None:
+            stream.taps = taps.open(name)
+            stream.taps.mark("relay.asked", time.monotonic_ns())
+        return stream
 
     def _close(self, stream: Stream) -> None:
         """Say what became of it: in the log, and beside its taps."""
         stream.record.why = self._masked(stream.record.why)
         word = stream.record.write()
+        if stream.counts is not None:
+            stream.counts.answered(stream.record)
         if self.taps is None or stream.taps is None:
             return
         if self.resumable is not None:
@@ -370,6 +385,14 @@ def _resumes(given: bool | str | None, env: Mapping[str, str]) -> bool | str:
     if given is not None:
         return given
     return env.get("STREAMKIT_REPLAY") or flag(env, "STREAMKIT_RESUME")
+
+
+def _metrics(given: bool | str | None, env: Mapping[str, str], held: Callable[[], dict[str, int]]) -> Metrics | None:
+    """What is counted, if anything: a text names the folder that several workers share."""
+    said = env.get("STREAMKIT_METRICS", "") if given is None else given
+    if isinstance(said, str) and not {"/", "."} & {*said}:
+        said = flag({"STREAMKIT_METRICS": said}, "STREAMKIT_METRICS")
+    return Metrics(said if isinstance(said, str) else "", held) if said else None
 
 
 def _store(resumes: bool | str, settings: Resuming) -> Store:

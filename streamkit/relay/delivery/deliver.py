@@ -7,15 +7,17 @@ ended = await delivery.run(llm(upstream, question, delivery.into))
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Final, NamedTuple
 
 from sanic import HTTPResponse, Request
 
-from streamkit.inside_sanic import transport_of
+from streamkit.inside_sanic import left_at_ns, transport_of
 from streamkit.outcome import Outcome
 from streamkit.relay.delivery.answer import Answer, problem
+from streamkit.relay.delivery.counted import CountedAnswer
 from streamkit.relay.delivery.format import negotiate
 from streamkit.relay.delivery.outlet import Outlet
 from streamkit.relay.delivery.policy import Policy, preferred
@@ -60,13 +62,18 @@ class Delivery:
     def __init__(self, request: Request, stream: Stream, policy: Policy, portion: Portion = WHOLE) -> None:
         self._stream = stream
         self._portion = portion
+        self._request = request
         self._transport = transport_of(request)
         self._form = negotiate(request, portion)
         wish = _wish(request, stream.settings)
         self._policy = wish or policy
         if self._policy.name == "latest" and not self._form.tells_drops:
             self._policy, wish = Policy("pause"), None
-        self._answer = Answer(request, self._form.content_type, stream.id, wish, portion)
+        asked = (request, self._form.content_type, stream.id, wish, portion)
+        if stream.counts is None:
+            self._answer = Answer(*asked)
+        else:
+            self._answer = CountedAnswer(stream.counts, stream.record.started_ns, self._form.heartbeat, *asked)
         deadlines, after_s = stream.settings.deadlines, self._policy.after_s
         self._outlet = Outlet(
             self._answer,
@@ -98,10 +105,30 @@ class Delivery:
                 send_buffer_bytes=buffers.send_buffer_bytes,
                 write_buffer_bytes=buffers.write_buffer_bytes,
             )
+        counts = self._stream.counts
+        if counts is None:
+            return await self._run(pieces)
+        counts.begins(self)
+        try:
+            return await self._run(pieces)
+        except asyncio.CancelledError:
+            if not self._portion.name and (left_ns := left_at_ns(self._request)):
+                counts.source_close.add(time.monotonic_ns() - left_ns)
+            raise
+        finally:
+            counts.ends(self)
+
+    async def _run(self, pieces: Pieces) -> Ended:
         try:
             return await deliver(pieces, self._outlet, self._stream, self._portion)
         finally:
             self._note()
+
+    def flow(self) -> tuple[int, int, int, int, int]:
+        """See `streamkit.relay.counting.counts.Flowing`."""
+        outlet, answer = self._outlet, self._answer
+        waiting = outlet.pending_bytes + self._transport.get_write_buffer_size()
+        return outlet.held_ns, answer.wrote, outlet.sent, outlet.dropped, waiting
 
     def _note(self) -> None:
         record, answer, outlet = self._stream.record, self._answer, self._outlet

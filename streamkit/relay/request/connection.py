@@ -410,12 +410,18 @@ class Connection(HttpProtocol):
     """The protocol of a relay's server. Reads HEAD_TIMEOUT and BODY_TIMEOUT of its app (seconds; 0 or none: off)."""
 
     HTTP_CLASS = StrictHttp
-    __slots__ = ("body_s", "head_s")
+    __slots__ = ("body_s", "head_s", "lost_ns")
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.head_s: float = self.app.config.get("HEAD_TIMEOUT", 0)
         self.body_s: float = self.app.config.get("BODY_TIMEOUT", 0)
+        self.lost_ns = 0
+        """When the client left; 0 while it is there."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost_ns = time.monotonic_ns()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Requests that wait behind a running one are kept within bounds. Beyond them, none of them will be answered:
