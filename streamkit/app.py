@@ -30,7 +30,7 @@ from sanic.response import json
 
 from streamkit import shipped
 from streamkit.errors import ServerError
-from streamkit.inside_sanic import NEVER_S, close_behind, keep_plain, runner_location, workers_of
+from streamkit.inside_sanic import NEVER_S, close_behind, keep_plain, runner_location, without_alt_svc, workers_of
 from streamkit.outcome import Outcome
 from streamkit.presets import PresetLike
 from streamkit.relay.asks import BodyKind, SourceFunction, ask_function, ask_llm
@@ -40,7 +40,7 @@ from streamkit.relay.delivery.policy import Policy
 from streamkit.relay.failure import Failed, Failure
 from streamkit.relay.log import show_log
 from streamkit.relay.relay import Relay
-from streamkit.relay.request.connection import NO_ASGI, Connection, RelayApp
+from streamkit.relay.request.connection import NO_ASGI, Connection, RelayApp, StrictHttp
 from streamkit.relay.route import Route
 from streamkit.serving.running import DRAINING, GRACE_OVER
 from streamkit.taps import new_stream_id
@@ -243,6 +243,8 @@ def _finish_every_head(app: Sanic[Any, Any] | Blueprint, relay: Relay) -> None:
     @app.on_response  # type: ignore[untyped-decorator]  # Sanic's
     async def finish(request: Request, response: HTTPResponse) -> None:
         finish_head(response, relay.admission.cors(request.headers))
+        if not isinstance(request.stream, StrictHttp):  # which sends no such field
+            without_alt_svc(response)
         if relay.draining:  # the next request finds another server
             close_behind(request)
 

@@ -7,7 +7,7 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -194,8 +194,8 @@ class Relay:
         """What answers `POST` at `path`: one stream, from its request to its log line."""
         self.paths.append(path)
 
-        async def posted(request: Request, stream: Stream) -> Ended:
-            return await self._posted(path, route, request, stream)
+        def posted(request: Request, stream: Stream) -> Awaitable[Ended]:
+            return self._posted(path, route, request, stream)
 
         def answer(request: Request) -> Awaitable[HTTPResponse | None]:
             kept = self.resumes or self._comes_back(request, route)
@@ -208,8 +208,8 @@ class Relay:
         assert self.resumable is not None  # noqa: S101  # else there is no such route
         resumable = self.resumable
 
-        async def got(request: Request, stream: Stream) -> Ended:
-            return await resumable.get(request, stream, stream_id)
+        def got(request: Request, stream: Stream) -> Awaitable[Ended]:
+            return resumable.get(request, stream, stream_id)
 
         return await self._answered(request, got, traced=False, kept=True)
 
@@ -222,7 +222,14 @@ class Relay:
             return self._turned_away(error.failure)
         stream = self._begun(request, traced=traced, kept=kept)
         try:
-            ended = await self._ended(request, stream, ask)
+            try:
+                self._count(stream)
+                with without_response_timeout(request):
+                    ended = await ask(request, stream)
+            except BaseException as error:  # noqa: BLE001  # it is raised again, or becomes an end
+                ended = self._ended(error, stream)
+            finally:
+                self._discount(stream)
             stream.record.ended(ended.outcome, ended.code, None if ended.response is None else ended.response.status)
         except SanicException as error:  # a malformed Accept, say; the app's error handler answers
             failure = refusal(error)
@@ -260,22 +267,15 @@ class Relay:
             self.metrics.counts.answered(record)
         return problem(failure, record.stream_id)
 
-    async def _ended(
-        self, request: Request, stream: Stream, ask: Callable[[Request, Stream], Awaitable[Ended]]
-    ) -> Ended:
-        try:
-            with self._counted(stream), without_response_timeout(request):
-                return await ask(request, stream)
-        except Failed as error:
+    def _ended(self, error: BaseException, stream: Stream) -> Ended:
+        """How a stream ended whose answer raised `error`; raises that again where it is somebody else's."""
+        if isinstance(error, Failed):
             return refused(error.failure, stream)
-        except asyncio.CancelledError:
-            if not stream.is_told_to_stop():
-                raise
+        if isinstance(error, asyncio.CancelledError) and stream.is_told_to_stop():
             return refused(SHUT_DOWN, stream)
-        except SanicException:
-            raise
-        except Exception as error:  # noqa: BLE001  # a bug in what asks: it is logged, and the client is told no more
-            return refused(internal(error), stream)
+        if isinstance(error, SanicException) or not isinstance(error, Exception):
+            raise error
+        return refused(internal(error), stream)  # a bug in what asks: it is logged, and the client is told no more
 
     async def _posted(self, path: str, route: Route, request: Request, stream: Stream) -> Ended:
         resumable = self.resumable
@@ -284,10 +284,19 @@ class Relay:
             return await resumable.go_on(request, stream, path, at)
         stream.settings = route.settings(self.settings)
         wanted = await route.ask(request, stream)
-        with _cut_by_leaving(wanted.arriving, stream):  # also while a log is made for it
+        body = wanted.arriving  # None: it has come
+        try:
             answering = await self._answering(path, route, request, stream, wanted)
             del wanted  # a long conversation is not held for as long as its answer takes
             return await answering
+        except asyncio.CancelledError:
+            if body is not None:
+                _note_cut(body, stream)
+            raise
+        finally:
+            if body is not None:
+                body.cut()
+                stream.record.received_bytes = body.received
 
     async def _pass_over(self, request: Request, route: Route) -> None:
         """Its body, which was sent before."""
@@ -307,9 +316,12 @@ class Relay:
         if resumable is not None and self.resumes:
             return await resumable.ask(request, stream, path, wanted)
         delivery = Delivery(request, stream, self.policy)
-        return self._delivered(stream, delivery, wanted.source(delivery.into))
+        source = wanted.source(delivery.into)
+        if stream.taps is None or self._sampler is None:
+            return delivery.run(source)
+        return self._sampled(stream, delivery, source)
 
-    async def _delivered(self, stream: Stream, delivery: Delivery, source: Pieces) -> Ended:
+    async def _sampled(self, stream: Stream, delivery: Delivery, source: Pieces) -> Ended:
         with self._gauged(stream, delivery):
             return await delivery.run(source)
 
@@ -361,15 +373,14 @@ class Relay:
     def _masked(self, words: str) -> str:
         return words if self.upstream is None else self.upstream.masked(words)
 
-    @contextlib.contextmanager
-    def _counted(self, stream: Stream) -> Iterator[None]:
+    def _count(self, stream: Stream) -> None:
         """One of those that run. Raises Failed if there are as many as may be."""
         if max(self.live, self.producing) >= self.settings.limits.max_streams:
             raise Failed(BUSY)
         self._running.add(stream)
-        try:
-            yield
-        finally:
+
+    def _discount(self, stream: Stream) -> None:
+        if stream in self._running:
             self._running.discard(stream)
             self.served += 1
 
@@ -415,22 +426,11 @@ def _sampler(gauge_ms: float, *, traced: bool) -> Sampler | None:
     return Sampler(int(gauge_ms * 1e6))
 
 
-@contextlib.contextmanager
-def _cut_by_leaving(body: Arriving | None, stream: Stream) -> Iterator[None]:
-    """While a request is answered whose body is still to come: who leaves before it has sent all has cut it."""
-    if body is None:  # it has come
-        yield
-        return
-    try:
-        yield
-    except asyncio.CancelledError:
-        failure = body.cut()
-        if failure is not None and not stream.stopping:
-            stream.record.ended(failure.outcome, failure.code, None)
-        raise
-    finally:
-        body.cut()
-        stream.record.received_bytes = body.received
+def _note_cut(body: Arriving, stream: Stream) -> None:
+    """Who leaves before it has sent all of the body that is being answered has cut it."""
+    failure = body.cut()
+    if failure is not None and not stream.stopping:
+        stream.record.ended(failure.outcome, failure.code, None)
 
 
 RESPOND_ASYNC: Final = re.compile(r"(?:^|,)\s*respond-async\s*(?:[,;]|$)", re.IGNORECASE)

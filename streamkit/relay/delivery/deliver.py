@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import aclosing
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Final, NamedTuple
 
@@ -16,6 +16,7 @@ from sanic import HTTPResponse, Request
 
 from streamkit.inside_sanic import left_at_ns, transport_of
 from streamkit.outcome import Outcome
+from streamkit.relay.counting.counts import Counts
 from streamkit.relay.delivery.answer import Answer, problem
 from streamkit.relay.delivery.counted import CountedAnswer
 from streamkit.relay.delivery.format import negotiate
@@ -24,13 +25,14 @@ from streamkit.relay.delivery.policy import Policy, preferred
 from streamkit.relay.delivery.portion import WHOLE, Portion
 from streamkit.relay.delivery.queues import Queues
 from streamkit.relay.failure import SHUT_DOWN, Failed, Failure, internal, timed_out
-from streamkit.relay.settings import Buffers, Settings
+from streamkit.relay.settings import DEFAULTS, Settings
 from streamkit.relay.sources.source import Into, Pieces
 from streamkit.relay.stream import Stream
 from streamkit.sockets import set_buffers
 
 __all__ = ["Delivery", "Ended", "deliver", "refused"]
 
+COMPLETE: Final = Outcome("complete")
 LAST_WORDS_S: Final = 1.0
 """How long a stream may take for its end whose time is over: the whole of it, or the server's."""
 
@@ -96,33 +98,28 @@ class Delivery:
         """Bytes that were taken from the source and may not have arrived; None where that cannot be known."""
         return self._outlet.in_flight()
 
-    async def run(self, pieces: Pieces) -> Ended:
-        """Deliver all of it; what left, and how, is then in the stream's record."""
+    def run(self, pieces: Pieces) -> Coroutine[None, None, Ended]:
+        """Deliver all of it, to be awaited at once; what left, and how, is then in the stream's record."""
         buffers = self._stream.settings.buffers
-        if buffers != Buffers():
+        if buffers is not DEFAULTS.buffers and buffers != DEFAULTS.buffers:
             set_buffers(
                 self._transport,
                 send_buffer_bytes=buffers.send_buffer_bytes,
                 write_buffer_bytes=buffers.write_buffer_bytes,
             )
-        counts = self._stream.counts
-        if counts is None:
-            return await self._run(pieces)
+        delivered = deliver(pieces, self._outlet, self._stream, self._portion, self._note)
+        return delivered if self._stream.counts is None else self._counted(delivered, self._stream.counts)
+
+    async def _counted(self, delivered: Coroutine[None, None, Ended], counts: Counts) -> Ended:
         counts.begins(self)
         try:
-            return await self._run(pieces)
+            return await delivered
         except asyncio.CancelledError:
             if not self._portion.name and (left_ns := left_at_ns(self._request)):
                 counts.source_close.add(time.monotonic_ns() - left_ns)
             raise
         finally:
             counts.ends(self)
-
-    async def _run(self, pieces: Pieces) -> Ended:
-        try:
-            return await deliver(pieces, self._outlet, self._stream, self._portion)
-        finally:
-            self._note()
 
     def flow(self) -> tuple[int, int, int, int, int]:
         """See `streamkit.relay.counting.counts.Flowing`."""
@@ -149,39 +146,52 @@ def _wish(request: Request, settings: Settings) -> Policy | None:
     return wish and wish.within(settings.limits.max_pending_bytes, settings.deadlines.write_stall_s)
 
 
-async def deliver(pieces: Pieces, outlet: Outlet, stream: Stream, portion: Portion = WHOLE) -> Ended:
-    """Run a source into `outlet` under its deadlines.
+async def deliver(
+    pieces: Pieces,
+    outlet: Outlet,
+    stream: Stream,
+    portion: Portion = WHOLE,
+    note: Callable[[], None] | None = None,
+) -> Ended:
+    """Run a source into `outlet` under its deadlines; `note` is called when that is over, however it ended.
 
     Nothing piles up between them beyond what the outlet's policy allows: reading waits for it. CancelledError (the
     client left) passes through, after the source is closed; unless it is `stream.stop`'s.
     """
     watch = outlet.watch
     of_stream = not portion.name  # whatever ends the answer ends the stream
-    with outlet:
-        try:
-            async with watch, aclosing(pieces) as batches:
-                if portion.begun:
-                    await outlet.begin()
-                async for batch in batches:
-                    await outlet.put(batch)
-                await outlet.finish()
-        except Failed as error:
-            failure, of_stream = error.failure, True
-        except TimeoutError as error:
-            failure = timed_out(watch.fired) if watch.fired else internal(error)
-        except asyncio.CancelledError:
-            if not stream.is_told_to_stop():
-                raise
-            failure = SHUT_DOWN
-        except Exception as error:  # noqa: BLE001  # whatever went wrong here, Sanic would end the answer as if it were whole
-            failure = internal(error)
-        else:
-            return Ended(Outcome("complete"))
-        stream.record.why = failure.why
-        if watch.fired == "write_stall" or (outlet.started and not of_stream):
-            outlet.cut()
-            return Ended(failure.outcome, failure.code)
-        return Ended(failure.outcome, failure.code, await _last_words(failure, outlet, stream))
+    try:
+        with outlet:
+            try:
+                async with watch:
+                    try:
+                        if portion.begun:
+                            await outlet.begin()
+                        async for batch in pieces:
+                            await outlet.put(batch)
+                        await outlet.finish()
+                    finally:
+                        await pieces.aclose()
+            except Failed as error:
+                failure, of_stream = error.failure, True
+            except TimeoutError as error:
+                failure = timed_out(watch.fired) if watch.fired else internal(error)
+            except asyncio.CancelledError:
+                if not stream.is_told_to_stop():
+                    raise
+                failure = SHUT_DOWN
+            except Exception as error:  # noqa: BLE001  # whatever went wrong here, Sanic would end the answer as if it were whole
+                failure = internal(error)
+            else:
+                return Ended(COMPLETE)
+            stream.record.why = failure.why
+            if watch.fired == "write_stall" or (outlet.started and not of_stream):
+                outlet.cut()
+                return Ended(failure.outcome, failure.code)
+            return Ended(failure.outcome, failure.code, await _last_words(failure, outlet, stream))
+    finally:
+        if note is not None:
+            note()
 
 
 async def _last_words(failure: Failure, outlet: Outlet, stream: Stream) -> HTTPResponse | None:

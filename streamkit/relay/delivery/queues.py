@@ -40,6 +40,8 @@ _memory = _Memory()
 class Queues:
     """The queues between a source's connection and the client's; those before the source once it is `opened`."""
 
+    __slots__ = ("_answer", "_outlet", "_waiting")
+
     def __init__(self, answer: Answer, outlet: Outlet) -> None:
         self._answer = answer
         self._outlet = outlet
