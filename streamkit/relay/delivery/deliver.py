@@ -92,6 +92,7 @@ class Delivery:
             thinking=self._outlet.thinking,
             finished=self._outlet.finished,
             noted=stream.record.notes.extend,
+            offer_texts=self._outlet.offer_texts,
         )
 
     def in_flight(self) -> int | None:

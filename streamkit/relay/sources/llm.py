@@ -166,12 +166,20 @@ class _FinishWait:
 
 async def _poured(body: Body, reading: Reading, into: Into, wait_s: float) -> AsyncGenerator[list[Piece], None]:
     """The lists that `into.offer` refused; reading waits for each of them to be taken."""
-    offer = into.offer
+    offer, offer_texts, texts_of = into.offer, into.offer_texts, reading.texts
     refused: list[list[Piece]] = []
     waiting = _FinishWait(reading, wait_s)
 
     def sink(part: ReadPart) -> bool:
         data, _, (at_ns, _, _, _) = part
+        texts = texts_of(data, at_ns)
+        if texts is not None:
+            if not texts or offer_texts(texts):
+                return True
+            pieces = [Piece(text) for text in texts]
+            if not offer(pieces):
+                refused.append(pieces)
+            return not refused
         pieces = reading.feed(data, at_ns)
         if reading.signed:
             waiting.watch()
