@@ -95,6 +95,11 @@ class AnswerParser:
         return None if self._parser is None else self._parser.unfinished
 
     @property
+    def idle(self) -> bool:
+        """It is an event stream, of which nothing is pending: what comes next begins an event."""
+        return isinstance(self._parser, SSEParser) and self._parser.idle
+
+    @property
     def last_event_id(self) -> str:
         """The id behind which an event stream goes on (`SSEParser.last_event_id`); "" in other grammars."""
         return self._parser.last_event_id if isinstance(self._parser, SSEParser) else ""
