@@ -143,6 +143,7 @@ class RecordingSet(Sequence[Recording]):
         duration_ms         the end, from sent
         gap_p50_ms, gap_p99_ms, gap_max_ms, gaps   of the gaps between reads, and how many they are
         loop_late_ms        how late the recorder's loop was at the worst
+        server_queue_ms, …  what the server told of its own times, by whichever names it did; see `Summary.server_ms`
         events, pieces, shared, characters, reads, bytes   counts; `shared`: pieces in a read with an earlier one
         outcome, code, status, stamps   how it ended, as text; what that says beyond the word; the HTTP status
 

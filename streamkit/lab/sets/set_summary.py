@@ -48,6 +48,10 @@ class Spread:
         found = metrics.percentiles_ns(values, (50, 95, 99, 100))
         return cls(values.size, *(None if each is None else each / 1e6 for each in found))
 
+    def as_dict(self, name: str) -> dict[str, int | float | None]:
+        """Its numbers, called after `name`: `ttft_due_p50_ms`."""
+        return {f"{name}_{each.name}": getattr(self, each.name) for each in fields(self)}
+
     def __str__(self) -> str:
         told = (self.p50_ms, self.p95_ms, self.p99_ms, self.max_ms)
         return " / ".join("–" if each is None else f"{each:,.1f}" for each in told)
@@ -68,6 +72,7 @@ class SetSummary(Mapping[str, Any]):
     leaving             from there until it had left: waiting for a slot, connecting, sending
     gap                 all gaps of all streams, between reads (`metrics.gaps_ns`)
     duration            the end, from when the request had left
+    server              what the servers told of their own times, by name: `queue`, `prefill`, …
     offered_per_s, achieved_per_s   at which rate requests were due, and left; between the first and the last of them
     ended_per_s         complete streams, by the whole span
     most_live           the most streams that were begun and not ended at any one time
@@ -91,6 +96,7 @@ class SetSummary(Mapping[str, Any]):
     leaving: Spread
     gap: Spread
     duration: Spread
+    server: Mapping[str, Spread]
     offered_per_s: float | None
     achieved_per_s: float | None
     ended_per_s: float | None
@@ -119,7 +125,10 @@ class SetSummary(Mapping[str, Any]):
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, Spread):
-                found |= {f"{field.name}_{each.name}": getattr(value, each.name) for each in fields(value)}
+                found |= value.as_dict(field.name)
+            elif field.name == "server":
+                for name, spread in self.server.items():
+                    found |= spread.as_dict(f"server_{name}")
             else:
                 found[field.name] = dict(value) if isinstance(value, Mapping) else value
         return {**found, "verdict": str(self.verdict), "notes": list(self.notes)}
@@ -135,6 +144,7 @@ class SetSummary(Mapping[str, Any]):
             ("connecting and sending", self.leaving),
             ("gap between reads", self.gap),
             ("duration", self.duration),
+            *((f"server: {name}, as it tells", spread) for name, spread in self.server.items()),
         ]
         return [
             ("streams", f"{self.streams:,}"),
@@ -176,6 +186,7 @@ def summarize_set(recordings: Sequence[Recorded], rows: StreamRows, verdict: Ver
         leaving=Spread.of(rows.leaving),
         gap=Spread.of(rows.gaps),
         duration=Spread.of(rows.duration),
+        server={name: Spread.of(column) for name, column in rows.server.items()},
         offered_per_s=offered,
         achieved_per_s=achieved,
         ended_per_s=complete / (span_ns / 1e9) if span_ns else None,
