@@ -18,6 +18,7 @@ from streamkit.lab.metrics.columns import Ints
 from streamkit.lab.recording.frames import event_columns
 from streamkit.lab.recording.recorded import Recorded
 from streamkit.lab.recording.server_times import server_times
+from streamkit.lab.recording.trust import LOOP_PROBE_NS
 
 __all__ = ["Floats", "StreamRows", "event_rows", "in_groups", "known", "label_names", "rows_of", "stream_columns"]
 
@@ -36,7 +37,7 @@ class StreamRows:
     due, started, sent, first, ended   moments, from the set's zero on (`first`: of the first piece); all of them NaN
                        where the recordings were made by different clocks
     own_late           started − due: how late the caller was itself; below 0 if it was early
-    own_busy           for how long, from begin to sending, the event loop is known to have been kept busy
+    own_busy           for how long, from begin to sending, the event loop was busy for certain
     leaving            sent − started: waiting for a slot, connecting, sending, and whatever held the loop meanwhile
     ttft_due, ttft_sent   the first piece, from when the request was due, and from when it had left
     duration           the end, from when the request had left
@@ -135,11 +136,11 @@ def _of_servers(recordings: Sequence[Recorded]) -> dict[str, Floats]:
 
 
 def _busy_ns(one: Recorded, sent_ns: float) -> float:
-    """Busy times overlap where several are known of one moment: what counts is whether there was any."""
+    """What is certain of it: from when the timer should have rung that found it busy (`LOOP_PROBE_NS`) until it did."""
     upto = one.ended_ns if np.isnan(sent_ns) else sent_ns
     total, reached = 0.0, 0.0
     for since, until in one.meta.get("loop_busy_ns", ()):
-        begin, end = max(since, reached), min(until, upto or 0)
+        begin, end = max(since + LOOP_PROBE_NS, reached), min(until, upto or 0)
         if end > begin:
             total, reached = total + end - begin, end
     return total

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
@@ -65,6 +65,7 @@ class SetSummary(Mapping[str, Any]):
 
     verdict             whether these numbers may be quoted, and why not (`RecordingSet.verdict`)
     streams, complete   how many, and how many of them came whole
+    left                how many left early because they were to (`labels["leaves"]`, as `sk.load(leave=…)` has it)
     outcomes            how many ended in which way, the most frequent first
     ttft_due            the time to the first piece from when a request was due: what somebody who came then waited
     ttft_sent           the same from when it had left: what most tools tell, in which nobody waits for a slow client
@@ -78,7 +79,7 @@ class SetSummary(Mapping[str, Any]):
     most_live           the most streams that were begun and not ended at any one time
     span_ms             from when the first was due (or begun) to the last end
     events, reads, bytes, characters   of all of them; `characters` of text and reasoning
-    stamps              how many streams have which stamps
+    stamps              how many streams that had a read have which stamps
     loop_late_max_ms    the worst that a recorder's event loop was late
     notes               what has to be known to read the numbers rightly
 
@@ -89,6 +90,7 @@ class SetSummary(Mapping[str, Any]):
     verdict: Verdict
     streams: int
     complete: int
+    left: int
     outcomes: Mapping[str, int]
     ttft_due: Spread
     ttft_sent: Spread
@@ -169,8 +171,10 @@ class SetSummary(Mapping[str, Any]):
         return html_table(self.rows(), self.notes, caption=str(self.verdict))
 
 
-def summarize_set(recordings: Sequence[Recorded], rows: StreamRows, verdict: Verdict) -> SetSummary:
-    """The `SetSummary` of these recordings, whose rows are `rows`."""
+def summarize_set(
+    recordings: Sequence[Recorded], rows: StreamRows, verdict: Verdict, notes: Iterable[str] = ()
+) -> SetSummary:
+    """The `SetSummary` of these recordings, whose rows are `rows`; `notes` are those of whoever made the load."""
     outcomes = outcomes_of(recordings)
     offered, achieved = rates_per_s(rows)
     span_ns, live = _span_ns(rows), live_streams(rows)
@@ -179,6 +183,7 @@ def summarize_set(recordings: Sequence[Recorded], rows: StreamRows, verdict: Ver
         verdict=verdict,
         streams=len(recordings),
         complete=complete,
+        left=sum(map(left_as_asked, recordings)),
         outcomes=outcomes,
         ttft_due=Spread.of(rows.ttft_due),
         ttft_sent=Spread.of(rows.ttft_sent),
@@ -196,10 +201,15 @@ def summarize_set(recordings: Sequence[Recorded], rows: StreamRows, verdict: Ver
         reads=int(rows.reads.sum()),
         bytes=int(rows.bytes.sum()),
         characters=int(rows.characters.sum()),
-        stamps=dict(Counter(str(one.stamps) for one in recordings).most_common()),
+        stamps=dict(Counter(str(one.stamps) for one in recordings if one.reads).most_common()),
         loop_late_max_ms=float(np.nanmax(rows.loop_late)) / 1e6 if known(rows.loop_late).size else None,
-        notes=tuple(_notes(recordings, rows)),
+        notes=(*_notes(recordings, rows), *notes),
     )
+
+
+def left_as_asked(recording: Recorded) -> bool:
+    """It was to leave, and did: that is not the server's doing."""
+    return bool(recording.labels.get("leaves")) and recording.outcome.name == "cancelled"
 
 
 def outcomes_of(recordings: Sequence[Recorded]) -> dict[str, int]:

@@ -129,6 +129,9 @@ class TestItsSummary:
         notes = RecordingSet([stream(), stream(pieces=0, outcome="refused(503)")]).summary().notes
         assert notes[0] == "1 streams brought no piece, and are in no time to the first piece"
 
+    def test_says_what_whoever_made_the_load_has_to_say(self) -> None:
+        assert RecordingSet([stream()], meta={"notes": ["a closed loop"]}).summary().notes[-1] == "a closed loop"
+
     def test_of_nothing_has_no_number(self) -> None:
         summary = RecordingSet([]).summary()
         assert (summary.streams, summary.ttft_due.p50_ms, summary.offered_per_s) == (0, None, None)
