@@ -69,18 +69,18 @@ class _Probe:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._watchers: list[LoopLag] = []
+        self._watchers: dict[LoopLag, None] = {}
         self._due = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, lag: LoopLag) -> None:
-        self._watchers.append(lag)
+        self._watchers[lag] = None
         if self._timer is None:
             self._set()
 
     def remove(self, lag: LoopLag) -> None:
-        self._note()
-        self._watchers.remove(lag)
+        lag.note(*self._late())  # it alone: a thousand that end at once would else look at each other a million times
+        del self._watchers[lag]
         if not self._watchers and self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -95,10 +95,13 @@ class _Probe:
         self._set()
 
     def _note(self) -> None:
-        now = self._loop.time()
-        since_ns, until_ns, late_ns = (int(s * 1e9) for s in (self._due - PROBE_S, now, now - self._due))
+        since_ns, until_ns, late_ns = self._late()
         for lag in self._watchers:
             lag.note(since_ns, until_ns, late_ns)
+
+    def _late(self) -> tuple[int, int, int]:
+        now = self._loop.time()
+        return int((self._due - PROBE_S) * 1e9), int(now * 1e9), int((now - self._due) * 1e9)
 
 
 _probes: WeakKeyDictionary[asyncio.AbstractEventLoop, _Probe] = WeakKeyDictionary()
