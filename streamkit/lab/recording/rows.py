@@ -168,6 +168,15 @@ class Events(Sequence[RecordedEvent]):
     """
 
     __slots__ = ("at_ns", "data", "event", "handed_ns", "id", "read", "reasoning", "size", "text")
+    at_ns: OfReads
+    read: OfReads
+    handed_ns: OfReads
+    size: Ints
+    event: Names
+    data: Texts
+    id: Texts
+    text: Texts
+    reasoning: Texts
 
     def __init__(
         self,
@@ -182,18 +191,25 @@ class Events(Sequence[RecordedEvent]):
         reasoning: Iterable[str] | None = None,
         size: Iterable[int] | None = None,
     ) -> None:
-        self.at_ns: OfReads = int_column(at_ns)
+        if at_ns == () and text is None and data is None and size is None and read is None:  # as recordings begin
+            self._begin()
+            return
+        self.at_ns = int_column(at_ns)
         n = len(self.at_ns)
-        self.read: OfReads = int_column(numbered(self.at_ns) if read is None else read)
-        self.handed_ns: OfReads = int_column(self.at_ns if handed_ns is None else handed_ns)
-        self.event: Names = _strings(event, n, "message")
-        self.data: Texts = _strings(data, n)
-        self.id: Texts = _strings(id, n)
-        self.text: Texts = _strings(text, n)
-        self.reasoning: Texts = _strings(reasoning, n)
+        self.read = int_column(numbered(self.at_ns) if read is None else read)
+        self.handed_ns = int_column(self.at_ns if handed_ns is None else handed_ns)
+        self.event = _strings(event, n, "message")
+        self.data = _strings(data, n)
+        self.id = _strings(id, n)
+        self.text = _strings(text, n)
+        self.reasoning = _strings(reasoning, n)
         bodies = self.text if data is None else self.data
-        self.size: Ints = int_column(utf8_sizes(bodies) if size is None else size)
+        self.size = int_column(utf8_sizes(bodies) if size is None else size)
         check_lengths("Events", **{name: getattr(self, name) for name in self.__slots__})
+
+    def _begin(self) -> None:
+        self.at_ns, self.read, self.handed_ns, self.size = array("q"), array("q"), array("q"), array("q")
+        self.event, self.data, self.id, self.text, self.reasoning = [], [], [], [], []
 
     def append(
         self, wire: _WireEvent, *, at_ns: int, handed_ns: int, read: int, text: str, reasoning: str, size: int
@@ -364,7 +380,6 @@ class SlimEvents(Events):
     reasoning: Unkept
 
     def __init__(self, *, handed_apart: bool = False) -> None:
-        super().__init__()
         at_ns = PerRead()
         self.at_ns, self.read = at_ns, PerRead(at_ns.ends)
         self.handed_ns = Narrow() if handed_apart else PerRead(at_ns.ends)
