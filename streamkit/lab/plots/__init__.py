@@ -14,16 +14,31 @@ from __future__ import annotations
 
 from streamkit.lab.plots.plot_backlog import backlog
 from streamkit.lab.plots.plot_gaps import gaps
+from streamkit.lab.plots.plot_heatmap import heatmap
 from streamkit.lab.plots.plot_hops import hops
 from streamkit.lab.plots.plot_journey import journey
 from streamkit.lab.plots.plot_outcomes import outcomes
 from streamkit.lab.plots.plot_policies import policies
 from streamkit.lab.plots.plot_queues import queues
 from streamkit.lab.plots.plot_results import results
+from streamkit.lab.plots.plot_sweep import sweep
 from streamkit.lab.plots.plot_timeline import timeline
 from streamkit.lab.plots.plot_upload import upload
 
-__all__ = ["backlog", "gaps", "hops", "journey", "outcomes", "policies", "queues", "results", "timeline", "upload"]
+__all__ = [
+    "backlog",
+    "gaps",
+    "heatmap",
+    "hops",
+    "journey",
+    "outcomes",
+    "policies",
+    "queues",
+    "results",
+    "sweep",
+    "timeline",
+    "upload",
+]
 
 
 def __dir__() -> list[str]:
