@@ -15,7 +15,7 @@ async def slow_reader(
     buffer_bytes: int | None = None,
     events_per_s: float = 250.0,
     *,
-    pieces: int = 40,
+    pieces: int = 60,
     piece_bytes: int = 1_500,
     gap_ms: float = 0.5,
 ) -> dict[str, float | None]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import signal
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, as_completed, wait
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from streamkit.jobs.processes import Processes
-from streamkit.lab.arguments import check_whole
+from streamkit.jobs.processes import Processes, ProcessLost
+from streamkit.lab.arguments import check_number, check_whole
 from streamkit.lab.sweep.grid import Grid, Setting, settings_of
 from streamkit.lab.sweep.journal import Journal
 from streamkit.lab.sweep.portable import Portable, name_of
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["sweep"]
 
 SEED: Final = "seed"
+TOO_LONG: Final = f" {-signal.SIGALRM}"
+"""How the words of a lost process end if our alarm has ended it."""
 NEVER_RAN: Final = (CancelledError, BrokenExecutor)
 """What says nothing of a trial: it was not begun, or went down with others."""
 
@@ -41,6 +45,7 @@ def sweep(
     seed: int = 0,
     workers: int = 1,
     warm_up: int = 0,
+    timeout_s: float | None = None,
     path: str | os.PathLike[str] | None = None,
     retry_failed: bool = False,
     progress: bool = True,
@@ -63,6 +68,7 @@ def sweep(
                  only compute may have as many as there are cores
     warm_up      so many trials of the first setting come before all, in each process of our own, and are thrown away:
                  the first trial of a process pays for its imports
+    timeout_s    how long a trial may take in a process of our own; then that is killed, with all it has started
     path         a file that each row is written to when it is there. A sweep that was killed goes on from it, one that
                  is done is read from it; more `repeats` than it has are added. It has to be of this trial, grid and
                  seed. Trials that have failed are done again if `retry_failed`, and so are those that never ran
@@ -83,13 +89,17 @@ def sweep(
     check_whole("seed", seed, least=None)
     check_whole("workers", workers, least=1)
     check_whole("warm_up", warm_up)
+    _check_timeout(timeout_s, executor)
     settings = settings_of(grid)
     takes_seed = _check_trial(trial, settings)
     portable = Portable(trial)
     if executor is None:
         _ = portable.order  # what cannot go to a process fails now
     head = {"trial": name_of(trial), "settings": list(settings), "repeats": repeats, "seed": seed}
-    with nullcontext() if path is None else Journal(path, head) as journal, _pool(executor, workers) as (pool, run):
+    with (
+        nullcontext() if path is None else Journal(path, head) as journal,
+        _pool(executor, workers, timeout_s) as (pool, run),
+    ):
         swept = _Sweeping(portable, settings, repeats, seed, journal, retry_failed)
         with _bar(name_of(trial), len(settings) * repeats, len(swept.rows), progress) as bar:
             try:
@@ -168,6 +178,8 @@ def _failure(future: Future[Done]) -> BaseException | None:
 
 
 def _why(failure: BaseException) -> str:
+    if isinstance(failure, ProcessLost) and str(failure).endswith(TOO_LONG):
+        return "TimeoutError: it took longer than it may (timeout_s)"
     return f"never ran: {reason(failure)}" if isinstance(failure, NEVER_RAN) else reason(failure)
 
 
@@ -182,7 +194,7 @@ def _submit(pool: Executor, run: Run, trial: Portable, setting: Setting, extra: 
 
 
 @contextmanager
-def _pool(executor: Executor | None, workers: int) -> Iterator[tuple[Executor, Run]]:
+def _pool(executor: Executor | None, workers: int, timeout_s: float | None) -> Iterator[tuple[Executor, Run]]:
     """The caller's, which is left as it is, or our own, of which nothing is left."""
     if executor is not None:
         if not callable(getattr(executor, "submit", None)):
@@ -194,9 +206,17 @@ def _pool(executor: Executor | None, workers: int) -> Iterator[tuple[Executor, R
         return
     own = Processes(workers)
     try:
-        yield own, run_alone
+        yield own, partial(run_alone, timeout_s=timeout_s)
     finally:
         own.shutdown(cancel_futures=True)
+
+
+def _check_timeout(timeout_s: float | None, executor: Executor | None) -> None:
+    if timeout_s is None:
+        return
+    check_number("timeout_s", timeout_s, "seconds", zero=False)
+    if executor is not None:
+        raise ValueError("expected no timeout_s with an executor: only processes of our own can be stopped")
 
 
 def _check_trial(trial: object, settings: tuple[Setting, ...]) -> bool:

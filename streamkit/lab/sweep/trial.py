@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import math
+import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Done", "numbers_of", "reason", "run_alone", "run_trial"]
 
+TEXTS: Final = ("outcome", "verdict")
+"""What is taken of a summary that is no number: how it ended, and whether its numbers may be quoted."""
 ALONE: Final = "value"
 """What a number is called that comes by itself."""
 
@@ -49,9 +52,14 @@ def run_trial(trial: Portable, setting: Setting, extra: Mapping[str, int]) -> Do
     return Done(metrics, error, when, time.perf_counter() - began)
 
 
-def run_alone(trial: Portable, setting: Setting, extra: Mapping[str, int]) -> Done:
-    """The same in a process that runs one trial at a time: what servers it leaves running are stopped behind it."""
+def run_alone(trial: Portable, setting: Setting, extra: Mapping[str, int], *, timeout_s: float | None = None) -> Done:
+    """The same in a process that runs one trial at a time: what servers it leaves running are stopped behind it.
+
+    After `timeout_s` the kernel ends the process: the default action of SIGALRM does, also in the midst of C.
+    """
+    signal.setitimer(signal.ITIMER_REAL, timeout_s or 0)
     done = run_trial(trial, setting, extra)
+    signal.setitimer(signal.ITIMER_REAL, 0)
     if "streamkit.serving.server" in sys.modules:  # it takes a while to import, and not every trial serves anything
         from streamkit.serving.server import stop_all
 
@@ -90,7 +98,7 @@ def numbers_of(returned: object) -> dict[str, Value]:
     0
 
     What is not finite is not defined: None. Of a summary (of a recording, or of a set of them) the numbers that are
-    defined are taken, and its outcome as text. Raises TypeError for anything else.
+    defined are taken, and as text its outcome and its verdict. Raises TypeError for anything else.
     """
     if isinstance(returned, Mapping):
         check_names(returned, "a number that the trial returns")
@@ -108,7 +116,7 @@ def _of_summary(summary: object) -> dict[str, Value]:
         return _refuse(summary)
     found: dict[str, Value] = {}
     for name, value in summary.items():
-        if name == "outcome":
+        if name in TEXTS:
             found[name] = str(value)
         elif isinstance(value, int | float) and name not in COLUMNS and _defined(value) is not None:
             found[name] = value

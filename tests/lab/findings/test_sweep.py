@@ -47,18 +47,18 @@ def test_the_interval_lies_between_differences_and_needs_six_of_them() -> None:
 def test_the_interval_holds_the_median_as_often_as_it_says() -> None:
     """… whatever the distribution: here one of which no mean is known."""
     seeded, inside = random.Random(3), 0
-    for _ in range(1_000):
+    for _ in range(500):
         low, high = median_interval([seeded.gauss(0, 1) / seeded.gauss(0, 1) for _ in range(12)]) or (1, 0)
         inside += low <= 0 <= high
-    assert 950 <= inside <= 995
+    assert 475 <= inside <= 498
 
 
 def test_settings_that_are_alike_are_seldom_told_apart() -> None:
     wrong = sum(
         not sweep_facts(swept(lambda chance, *_, n=n, **__: chance.random() + n * 0, {"a": [n, n + 1]}, 10)).open
-        for n in range(200)
+        for n in range(100)
     )
-    assert wrong <= 16
+    assert wrong <= 10
 
 
 def test_what_an_hour_does_to_all_of_a_round_cancels() -> None:

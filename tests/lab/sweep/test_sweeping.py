@@ -80,6 +80,13 @@ def test_processes_of_our_own_give_the_same_rows_as_threads() -> None:
     assert [row.metrics for row in swept.rows if row.parameters["a"] == 3] == [{"value": 1.5}]
 
 
+def test_a_trial_that_takes_too_long_is_ended_and_a_row_that_says_so() -> None:
+    (row,) = sweep(trials.halts_on_three, {"a": [3]}, timeout_s=0.05, progress=False).rows
+    assert row.error == "TimeoutError: it took longer than it may (timeout_s)"
+    with pytest.raises(ValueError, match="expected no timeout_s with an executor"):
+        here(trials.halts_on_three, {"a": [3]}, timeout_s=1)
+
+
 def test_what_could_not_be_run_is_a_row_that_says_so_and_is_done_when_it_goes_on(tmp_path: Path) -> None:
     class Breaks(AtOnce):
         left = 2
@@ -180,6 +187,23 @@ def test_what_waits_in_an_executor_is_cancelled_by_an_interrupt() -> None:
         go.set()
     assert len(begun) == 2
     assert len(interrupt.value.sweep.rows) <= 1  # type: ignore[attr-defined]  # the claim
+
+
+def test_of_our_own_processes_an_interrupt_leaves_none(tmp_path: Path) -> None:
+    path = tmp_path / "sweep.jsonl"
+
+    def interrupt() -> None:
+        while not path.exists() or len(path.read_bytes().splitlines()) < 3:
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    waiting = threading.Thread(target=interrupt)
+    waiting.start()
+    with pytest.raises(KeyboardInterrupt) as interrupted:
+        sweep(trials.halts_on_three, {"a": [1, 2, 3]}, seed=4, path=path, progress=False)
+    waiting.join()
+    assert [row.parameters["a"] for row in interrupted.value.sweep.rows] == [1, 2]  # type: ignore[attr-defined]  # …
+    assert not any(thread.name == "streamkit jobs" and thread.is_alive() for thread in threading.enumerate())
 
 
 def test_the_bar_counts_trials_and_says_how_many_failed(capsys: pytest.CaptureFixture[str]) -> None:

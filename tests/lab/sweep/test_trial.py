@@ -11,7 +11,7 @@ import pytest
 
 from streamkit.lab.recording.recording import Recording
 from streamkit.lab.sweep.portable import Portable
-from streamkit.lab.sweep.trial import Done, numbers_of, run_trial
+from streamkit.lab.sweep.trial import Done, numbers_of, run_alone, run_trial
 
 
 def ran(function: Any, **setting: Any) -> Done:
@@ -62,6 +62,13 @@ def test_ctrl_c_is_not_its_failure() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         ran(trial)
+
+
+def test_in_a_process_of_its_own_the_servers_that_it_leaves_are_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped: list[float] = []
+    monkeypatch.setattr("streamkit.serving.server.stop_all", stopped.append)
+    assert run_alone(Portable(lambda a: a), {"a": 1}, {}).metrics == {"value": 1}
+    assert stopped == [0]
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,11 @@ def process(a: int) -> int:
     return os.getpid()
 
 
+def halts_on_three(a: int) -> int:
+    time.sleep(600 if a == 3 else 0)
+    return a
+
+
 STOP = "STREAMKIT_TEST_HALTS_AT"
 """The environment's variable with the name of a file that says how many trials may be done."""
 
