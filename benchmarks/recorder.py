@@ -113,8 +113,13 @@ def report(scenario: str, found: dict[str, dict[str, float]], events: int, size:
     if scenario in ("large", "padded"):
         rows = [["client", "MB per s of CPU", "most memory, MB", "of that the run's", "CPU / ours"]]
         rows += [
-            [name, f"{size / one['cpu_s'] / 1e6:.0f}", f"{one['peak_bytes'] / 1e6:.0f}"]
-            + [f"{one['grown_bytes'] / 1e6:.0f}", f"{one['cpu_s'] / ours['cpu_s']:.2f}"]
+            [
+                name,
+                f"{size / one['cpu_s'] / 1e6:.0f}",
+                f"{one['peak_bytes'] / 1e6:.0f}",
+                f"{one['grown_bytes'] / 1e6:.0f}",
+                f"{one['cpu_s'] / ours['cpu_s']:.2f}",
+            ]
             for name, one in found.items()
         ]
         speed, most = found[AIOHTTP]["cpu_s"] / ours["cpu_s"], ours["peak_bytes"]
@@ -128,8 +133,14 @@ def report(scenario: str, found: dict[str, dict[str, float]], events: int, size:
     for name, one in found.items():
         until = f"{one['sent_cpu_s'] / calls * 1e6:.0f}" if scenario == "start" else "–"
         rows.append(
-            [name, f"{one['cpu_s'] / events * 1e6:.1f}", until, f"{one['cpu_s'] / calls * 1e6:.0f}"]
-            + [f"{one['last_sent_s'] * 1e3:.0f}", f"{one['cpu_s'] / ours['cpu_s']:.2f}"]
+            [
+                name,
+                f"{one['cpu_s'] / events * 1e6:.1f}",
+                until,
+                f"{one['cpu_s'] / calls * 1e6:.0f}",
+                f"{one['last_sent_s'] * 1e3:.0f}",
+                f"{one['cpu_s'] / ours['cpu_s']:.2f}",
+            ]
         )
     if scenario == "start":
         last_s = ours["last_sent_s"]

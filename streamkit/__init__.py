@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from streamkit.lab.recording.recording import Recording as Recording
     from streamkit.lab.run import run as run
     from streamkit.lab.sets import RecordingSet as RecordingSet
+    from streamkit.lab.sweep import Sweep as Sweep
+    from streamkit.lab.sweep import sweep as sweep
     from streamkit.lab.upstream import Script as Script
     from streamkit.lab.upstream import create_upstream as create_upstream
     from streamkit.lab.upstream import faults as faults
@@ -83,6 +85,7 @@ _NAMES = {
     "lab.recording.recording": ("Recording",),
     "lab.run": ("run",),
     "lab.sets": ("RecordingSet",),
+    "lab.sweep": ("Sweep", "sweep"),
     "lab.upstream": ("Script", "create_upstream", "random_script"),
     "outcome": ("Outcome",),
     "parser": ("NDJSONParser", "SSEParser", "ServerSentEvent", "encode_event"),

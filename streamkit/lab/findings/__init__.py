@@ -12,6 +12,8 @@ The doors are the names below. `finding` is the timeline's sentence, the others 
 `gaps_finding`, `journey_finding`, `backlog_finding`, `hops_finding`, `queues_finding`, `policies_finding`,
 `results_finding`, `upload_finding`; of many streams `load_finding` and `ecdf_finding`. Facts to compute with:
 `policy_facts`, `load_facts`, `held`, `after_leaving`, `end_grid`, `goodput`.
+`results_finding`, `upload_finding`, and of a sweep, not of recordings, `sweep_finding`. Facts to compute with:
+`policy_facts`, `held`, `after_leaving`, `end_grid`, `goodput`, `sweep_facts`.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from streamkit.lab.findings.policies import PolicyFacts, policies_finding, polic
 from streamkit.lab.findings.queues import queues_finding
 from streamkit.lab.findings.results import results_finding
 from streamkit.lab.findings.stretches import Held, held
+from streamkit.lab.findings.sweep import SweepFacts, sweep_facts, sweep_finding
 from streamkit.lab.findings.timeline import finding
 from streamkit.lab.findings.upload import upload_finding
 from streamkit.lab.recording.goodput import goodput
@@ -40,6 +43,7 @@ __all__ = [
     "Leaving",
     "LoadFacts",
     "PolicyFacts",
+    "SweepFacts",
     "after_leaving",
     "backlog_finding",
     "ecdf_finding",
@@ -57,6 +61,8 @@ __all__ = [
     "policy_facts",
     "queues_finding",
     "results_finding",
+    "sweep_facts",
+    "sweep_finding",
     "upload_finding",
 ]
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 from streamkit.lab.plots.plot_backlog import backlog
 from streamkit.lab.plots.plot_ecdf import ecdf
 from streamkit.lab.plots.plot_gaps import gaps
+from streamkit.lab.plots.plot_heatmap import heatmap
 from streamkit.lab.plots.plot_hops import hops
 from streamkit.lab.plots.plot_journey import journey
 from streamkit.lab.plots.plot_load import load
@@ -22,6 +23,7 @@ from streamkit.lab.plots.plot_outcomes import outcomes
 from streamkit.lab.plots.plot_policies import policies
 from streamkit.lab.plots.plot_queues import queues
 from streamkit.lab.plots.plot_results import results
+from streamkit.lab.plots.plot_sweep import sweep
 from streamkit.lab.plots.plot_timeline import timeline
 from streamkit.lab.plots.plot_upload import upload
 
@@ -29,6 +31,7 @@ __all__ = [
     "backlog",
     "ecdf",
     "gaps",
+    "heatmap",
     "hops",
     "journey",
     "load",
@@ -36,6 +39,7 @@ __all__ = [
     "policies",
     "queues",
     "results",
+    "sweep",
     "timeline",
     "upload",
 ]

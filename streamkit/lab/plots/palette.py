@@ -21,6 +21,7 @@ What is what, in every figure:
     indigo, dotted              when requests of a load were due (`LOAD_STROKES`), and what is counted from then on;
                                 green is from when they had left; pale indigo between the two: the client was late
     a bar of a load             streams by how they ended (`OUTCOME_FILLS`, by the outcome's word)
+    a light field in a map      the better value; cividis, which is in order for all kinds of sight (`heat`)
     recordings side by side     each has a colour and a line of its own (`recording_stroke`), in any figure the same
 
 Imported by the plotting modules only; it brings in matplotlib. Nothing here touches rcParams or pyplot's state, and
@@ -40,7 +41,8 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from matplotlib import rcParams
+from matplotlib import colormaps, rcParams
+from matplotlib.colors import to_hex
 from matplotlib.font_manager import FontProperties, fontManager, get_font
 from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
@@ -61,6 +63,7 @@ __all__ = [
     "END_FILLS",
     "FRAME_PT",
     "GRID",
+    "HEAT",
     "HOP_FILLS",
     "INK",
     "KEY",
@@ -92,6 +95,7 @@ __all__ = [
     "Stroke",
     "dress",
     "end_mark",
+    "heat",
     "key_columns",
     "legible",
     "log_ms",
@@ -248,6 +252,9 @@ END_FILLS: Final[dict[str, Fill]] = {
 RECORDING_COLOURS: Final = (TAP_STROKES["client.read"].colour, "#332288", "#BB5599", "#484848", "#808F00")
 RECORDING_LINES: Final = ("-", (0, (5, 2)), (0, (1, 1)), (0, (6, 2, 1, 2)))
 
+HEAT: Final = "cividis"
+"""A map's shades, from dark to light, in order for all kinds of sight (Nuñez, Anderton and Renslow, 2018)."""
+
 # Common on Windows, macOS, Linux and in notebook images; the first that is installed and has the signs is used.
 _CJK_FAMILIES: Final = (
     "Noto Sans CJK SC",
@@ -277,6 +284,14 @@ def end_mark(outcome: Outcome) -> dict[str, Any]:
     """How the end of a stream that did not complete is drawn: a cross, or a square where we stopped it ourselves."""
     shape = {"marker": "s", "label": "_stopped"} if outcome.stopped else {"marker": "X", "label": "_cut"}
     return {**shape, "color": INK, "markeredgecolor": "white", "markersize": 9}
+
+
+def heat(share: float) -> tuple[str, str]:
+    """The shade of a field in a map, the lighter the better it is (0 to 1), and the ink that is read on it."""
+    colour = colormaps[HEAT](share)
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour[:3])
+    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue  # WCAG 2: ink and white are equally far from 0.21
+    return to_hex(colour), INK if luminance > 0.21 else "#FFFFFF"
 
 
 def legible(text: str, limit: int = 24) -> tuple[str, list[str]]:

@@ -24,6 +24,7 @@ from streamkit.taps import Tap
 from streamkit.taps.gauges import Gauge
 from tests.lab.results import results_of
 from tests.lab.sets.streams import ZERO_NS, load, stream
+from tests.lab.sweep.examples import SWEEPS
 from tests.policy_model import FOUR, REFUSED, under, untold, without_taps
 from tests.queue_chain import QUEUES, queue_case
 from tests.ways import DUE, FIVES, HALTED, MS, later, quick, slow_reader, way
@@ -345,6 +346,10 @@ class Figure:
     all_words: bool = False
 
 
+OF_SWEEPS = {"sweep", "heatmap"}
+"""The others are of recordings, or of endings made of them."""
+
+
 def grid_finding(shown: Any) -> str:
     if isinstance(shown, EndGrid | TimeoutMap):
         return shown.finding
@@ -424,6 +429,22 @@ FIGURES = {
         sizes=[(5, 3.5)],
         worst=["groups"],
         others=["no piece"],
+    ),
+    "sweep": Figure(
+        draw=plots.sweep,
+        finding=findings.sweep_finding,
+        cases=["not sure", "some failed", "all failed", "ratios", "long names"],
+        case=SWEEPS.__getitem__,
+        sizes=[(5, 3.5)],
+        worst=["long names"],
+    ),
+    "heatmap": Figure(
+        draw=plots.heatmap,
+        finding=findings.sweep_finding,
+        cases=["some failed", "long names"],
+        case=SWEEPS.__getitem__,
+        sizes=[(5, 3.5)],
+        worst=["long names"],
     ),
     "outcomes": Figure(
         draw=plots.outcomes,

@@ -17,7 +17,7 @@ from streamkit.lab import findings, plots
 from streamkit.lab.plots import palette
 from streamkit.lab.recording.recording import Recording
 from tests.figures import are_apart, are_readable, boxes, empty_axes, inside, key_of, labelled, note_of, title_of, words
-from tests.lab.plots.cases import FIGURES, drawn, made
+from tests.lab.plots.cases import FIGURES, OF_SWEEPS, drawn, made
 from tests.ways import DUE, later, way
 
 EVERY_CASE = [(figure, case) for figure, known in FIGURES.items() for case in known.cases]
@@ -30,6 +30,7 @@ WITH_A_NOTE_OF_ITS_OWN = {"outcomes", "load", "ecdf"}
 """A grid of endings says what it is of; many streams have a verdict of their own."""
 
 every_figure = pytest.mark.parametrize("figure", FIGURES)
+every_figure_of_recordings = pytest.mark.parametrize("figure", [one for one in FIGURES if one not in OF_SWEEPS])
 every_case = pytest.mark.parametrize(("figure", "case"), EVERY_CASE, scope="module")
 """Of this scope, all that look at one drawing come one after the other, and so on the same worker."""
 
@@ -82,7 +83,7 @@ def test_the_title_can_be_given_or_left_out(figure: str) -> None:
 
 @pytest.mark.parametrize(
     ("figure", "case"),
-    [(figure, case) for figure, case in EVERY_CASE if figure not in WITH_A_NOTE_OF_ITS_OWN],
+    [(figure, case) for figure, case in EVERY_CASE if figure not in WITH_A_NOTE_OF_ITS_OWN | {*OF_SWEEPS}],
     scope="module",
 )
 def test_the_verdict_of_trust_stands_small_below_the_axis(figure: str, case: str) -> None:
@@ -130,7 +131,7 @@ def test_without_axes_one_pyplot_figure_is_made_and_no_setting_is_changed(figure
     assert dict(mpl.rcParams) == before
 
 
-@every_figure
+@every_figure_of_recordings
 def test_recordings_are_not_changed(figure: str) -> None:
     known = FIGURES[figure]
     shown = known.case(known.cases[0])
@@ -160,7 +161,7 @@ def test_one_several_or_named_recordings_are_taken(figure: str) -> None:
     assert [text for text, _ in boxes(named)] == [text for text, _ in boxes(listed)]
 
 
-@every_figure
+@every_figure_of_recordings
 @pytest.mark.parametrize("given", [[], ["x"], {"a": None}, 7])
 def test_what_is_no_recording_is_refused_before_a_figure_is_made(figure: str, given: Any) -> None:
     none_of_several = given == [] and figure in (*OF_SEVERAL, "outcomes")
@@ -173,7 +174,7 @@ async def asked() -> Recording:
     return made()
 
 
-@every_figure
+@every_figure_of_recordings
 def test_of_a_coroutine_it_is_said_to_await_it_and_it_is_closed(figure: str) -> None:
     """Else Python warned, too, that it was never awaited; here a warning is an error."""
     with pytest.raises(TypeError, match="got a coroutine that is still to be one: await it"):
