@@ -188,6 +188,15 @@ class Preset(Compiled):
     def _signs(self) -> tuple[Where, ...]:
         return tuple(map(Where, self.signs))
 
+    @cached_property
+    def literals(self) -> frozenset[str]:
+        """The strings with which its conditions compare: of other strings they only ask whether they are there."""
+        several = (*self._all_texts, *(reason for mark in self.ends for reason in mark.reasons))
+        wheres = [one.where for one in several]
+        wheres += [end.applies.conditions for end in self.ends]
+        wheres += [error.applies.conditions for error in self.errors]
+        return frozenset(condition.literal for where in wheres for condition in where if type(condition.literal) is str)
+
     def _plan(self, shape: Shape) -> Plan:
         """The short way for events of one shape: to texts only. What may be an error or an end is read by the rules."""
         alarms = [standing(path) for path in self._places(shape)]

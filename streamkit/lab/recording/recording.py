@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
 from streamkit.lab import metrics
+from streamkit.lab.metrics.columns import characters
 from streamkit.lab.metrics.words import times
 from streamkit.lab.recording import file as storage
 from streamkit.lab.recording.frames import Curves, event_columns
@@ -172,9 +173,9 @@ class Recording(Recorded):
 
     def _counts(self) -> str:
         """What does not change from run to run: the number of reads does, and without event borders that of events."""
-        characters = _plural(sum(map(len, self.events.text)), "character")
+        came = _plural(int(characters(self.events.text).sum()), "character")
         without_borders = len(self.events) > 0 and not any(self.events.event)
-        return characters if without_borders else f"{_plural(len(self.events), 'event')}, {characters}"
+        return came if without_borders else f"{_plural(len(self.events), 'event')}, {came}"
 
     def _repr_html_(self) -> str:
         title = f"{self.label}: {self.outcome}" if self.label else str(self.outcome)

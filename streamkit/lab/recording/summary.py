@@ -358,6 +358,8 @@ def _server_ms(recording: Recorded) -> dict[str, float]:
 
 
 def _hops(recording: Recorded) -> tuple[HopSummary, ...]:
+    if recording.counts.get("relay.dropped_pieces") and not recording.events.kept:
+        return ()  # where they were left out stands in texts that are not here
     curves = tap_curves(recording)
     found = []
     for hop in metrics.hops(curves):
@@ -444,11 +446,14 @@ def timetable(recording: Recorded, rows: int = 12) -> str:
     left out and counted. The gap is to the piece before it, so pieces of one read show 0.0.
     """
     origin_ns = recording.origin_ns
-    pieces = [event for event in recording.events if event.text or event.reasoning]
+    events = recording.events
+    text, reasoning = characters(events.text), characters(events.reasoning)
+    said = _said if events.kept else lambda piece: f"{text[piece.index] + reasoning[piece.index]} characters, not kept"
+    pieces = [events[number] for number in np.flatnonzero(text + reasoning).tolist()]
     earlier = [None, *(event.at_ns for event in pieces)]
     lines = [
         f"{(event.at_ns - origin_ns) / 1e6:>9.1f}  "
-        f"{'' if before is None else f'{(event.at_ns - before) / 1e6:.1f}':>8}  {event.read:>5}  {_said(event)}"
+        f"{'' if before is None else f'{(event.at_ns - before) / 1e6:.1f}':>8}  {event.read:>5}  {said(event)}"
         for before, event in zip(earlier, pieces, strict=False)
     ]
     if len(lines) > rows:
