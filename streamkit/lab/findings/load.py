@@ -67,6 +67,7 @@ class LoadFacts:
         sk.findings.load_facts(streams).live.count.max()
 
     due, sent     when each stream was due, and when its request had left, in ascending order
+    due_and_sent  the same of those of which both are known, as two rows
     live          how many streams were begun and not ended
     broken        how those ended that did not come whole, and were not to leave
     bend          whether the time to the first piece grew along the load; None where it cannot be told
@@ -76,6 +77,7 @@ class LoadFacts:
     verdict: Verdict
     due: npt.NDArray[np.int64]
     sent: npt.NDArray[np.int64]
+    due_and_sent: npt.NDArray[np.int64]
     live: Curve
     at: Floats
     ttft_due: Floats
@@ -121,6 +123,7 @@ def load_facts(streams: Streams) -> LoadFacts:
     several = set_of(streams)
     rows = several.rows
     begun = np.where(np.isnan(rows.due), rows.started, rows.due)
+    both = ~np.isnan(rows.due) & ~np.isnan(rows.sent)
     live = live_streams(rows)
     zero_ns = _zero_ns(several)
     return LoadFacts(
@@ -128,6 +131,7 @@ def load_facts(streams: Streams) -> LoadFacts:
         verdict=several.verdict,
         due=np.sort(known(rows.due)),
         sent=np.sort(known(rows.sent)),
+        due_and_sent=np.array([np.sort(known(each[both])) for each in (rows.due, rows.sent)]),
         live=live,
         at=begun,
         ttft_due=rows.ttft_due,

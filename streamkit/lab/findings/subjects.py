@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
     Ints = npt.NDArray[np.int64]
 
-__all__ = ["Recordings", "Subject", "extremes", "named", "recordings_in", "subjects", "the_recording"]
+__all__ = ["MOST_APART", "Recordings", "Subject", "extremes", "named", "recordings_in", "subjects", "the_recording"]
+
+MOST_APART: Final = 20
+"""So many have a colour and a line of their own (`palette.recording_stroke`)."""
 
 Recordings: TypeAlias = Recording | Iterable[Recording] | Mapping[str, Recording]
 
@@ -122,15 +125,20 @@ class Subject:
         return int(start), int(end)
 
 
-def subjects(recordings: Recordings, stall_ms: float | None = None) -> list[Subject]:
+def subjects(recordings: Recordings, stall_ms: float | None = None, *, instead: str = "") -> list[Subject]:
     """The recordings as `Subject`s, in order; a mapping's keys are their names, else `label`, else "recording 2".
 
-    `stall_ms`: a gap longer than this is a stall; `metrics.stall_threshold_ns` decides where it is None.
-    Raises TypeError for what is not a recording, ValueError for none at all.
+    `stall_ms`: a gap longer than this is a stall; `metrics.stall_threshold_ns` decides where it is None. `instead`: who
+    draws each of them can take no more than can be told apart, and this says what does.
+    Raises TypeError for what is not a recording, ValueError for none at all, and for too many.
     """
     if stall_ms is not None:
         check_number("stall_ms", stall_ms, "milliseconds")
-    return [_subject(recording, name, stall_ms) for name, recording in named(recordings_in(recordings))]
+    several = recordings_in(recordings)
+    if instead and len(several) > MOST_APART:
+        expected = f"expected at most {MOST_APART} recordings, got {len(several):,}"
+        raise ValueError(f"{expected}: a figure does not tell more apart; {instead}")
+    return [_subject(recording, name, stall_ms) for name, recording in named(several)]
 
 
 def recordings_in(given: Recordings) -> list[tuple[str, Recording]]:

@@ -11,7 +11,9 @@ def ms(value: float | None, digits: int = 1) -> str:
 
 
 def about_ms(ns: int) -> str:
-    """Nanoseconds to two digits or so: `0.32 ms`, `5.1 ms`, `320 ms`."""
+    """Nanoseconds to two digits or so: `0.32 ms`, `5.1 ms`, `320 ms`, and from 2 s on `2.1 s`, `11 s`."""
+    if ns >= 2_000_000_000:
+        return f"{ns / 1e9:,.1f} s" if ns < 9_950_000_000 else f"{ns / 1e9:,.0f} s"
     return f"{ns / 1e6:.0f} ms" if ns >= 10_000_000 else f"{ns / 1e6:.2g} ms"
 
 

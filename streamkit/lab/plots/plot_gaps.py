@@ -44,9 +44,10 @@ def gaps(recordings: Recordings, ax: Axes | None = None, *, title: str | None = 
     p50, p95 and p99 by nearest rank are marked on the curve, their values stand beside them (one recording) or in
     the key (several). A recording with less than two such reads has no gap and is named as such.
 
-    Takes one `Recording`, several, or a mapping from names to recordings; ValueError for none, TypeError for others.
+    Takes one `Recording`, up to 20, or a mapping from names to recordings; ValueError for none and for more (those of
+    many streams, by groups, draws `plots.ecdf`), TypeError for others.
     """
-    shown = subjects(recordings)
+    shown = subjects(recordings, instead='plots.ecdf(recordings, by=…, metric="gap") draws groups of them')
     if ax is None:
         ax = palette.new_axes(WIDTH_IN, max(3.2, (FRAME_PT + (len(shown) + 2) * LINE_PT) / 72))
     ax.set_xlabel(f"gap between reads (ms, log scale){_sharing(shown)}")

@@ -96,7 +96,8 @@ def load(streams: Streams, ax: Axes | None = None, *, title: str | None = None) 
     _draw_first_piece(inner["first piece"], facts, unit_ns)
     _draw_outcomes(inner["outcomes"], facts, unit_ns)
     for name in used:
-        _draw_used(inner[name], name, several.resources, facts, unit_ns, first=name == used[0])
+        _draw_used(inner[name], name, several.resources, facts, unit_ns)
+        caption(inner[name], _said(name, facts), _processes(several.resources, used) if name == used[0] else ())
     right = max(facts.end_ns, 1) / unit_ns
     for each in inner.values():
         each.set_xlim(-0.01 * right, 1.01 * right)
@@ -109,19 +110,19 @@ def _steps(ax: Axes, at: Any, count: Any, stroke: Stroke, **style: Any) -> None:
 
 def _draw_requests(ax: Axes, facts: LoadFacts, unit_ns: float) -> None:
     due, sent = facts.due / unit_ns, facts.sent / unit_ns
-    both = due.size == sent.size and due.size > 0
+    ours = facts.due_and_sent / unit_ns
     key: list[tuple[Any, str]] = []
-    if both:
-        number = np.arange(1, due.size + 1)
+    if ours.size:
+        number = np.arange(1, ours.shape[1] + 1)
         style: dict[str, Any] = {**OWN_FILL.style, "linewidth": 0, "label": "_own"}
-        ax.fill_betweenx(number, due, np.maximum(due, sent), step="pre", **style)
+        ax.fill_betweenx(number, ours[0], ours.max(axis=0), step="pre", **style)
     for name, moments in (("due", due), ("sent", sent)):
         if moments.size:
             stroke = LOAD_STROKES[name]
             style = {"label": f"_{name}", "zorder": 3 if name == "due" else 2}  # dots on a line: both are seen
             _steps(ax, _thin(moments), _thin(np.arange(1, moments.size + 1)), stroke, **style)
             key.append((Line2D([], [], linewidth=1.6, **stroke.style), name))
-    if both:
+    if ours.size:
         key.append((Patch(**OWN_FILL.style), "sent later than due"))
     heights(ax, 0, max(1, due.size, sent.size), whole=True)
     caption(ax, "requests, one after the other", key)
@@ -242,9 +243,10 @@ def _draw_outcomes(ax: Axes, facts: LoadFacts, unit_ns: float) -> None:
     for word in kinds:
         of_word = ended[np.array([each == word for each in words])]
         count, _ = np.histogram(of_word, edges)
-        ax.stairs(floor + count, edges, baseline=floor, fill=True, label=f"_{word}", **OUTCOME_FILLS[word].style)
+        style: dict[str, Any] = {**OUTCOME_FILLS[word].style, "linewidth": 0.5}
+        ax.stairs(floor + count, edges, baseline=floor, fill=True, label=f"_{word}", **style)
         floor = floor + count
-        key.append((Patch(**OUTCOME_FILLS[word].style), f"{counts[word]:,} {word}"))
+        key.append((Patch(**style), f"{counts[word]:,} {word}"))
     heights(ax, 0, 1.08 * max(1.0, float(floor.max(initial=1))), whole=True)
     caption(ax, "streams, by when they ended", key)
 
@@ -254,16 +256,34 @@ def _known(used: Resources, name: str) -> npt.NDArray[np.bool_]:
     return column >= 0
 
 
-def _draw_used(
-    ax: Axes, name: str, resources: tuple[Resources, ...], facts: LoadFacts, unit_ns: float, *, first: bool
-) -> None:
-    said, unit = USED[name]
-    key: list[tuple[Any, str]] = []
+def _processes(resources: tuple[Resources, ...], used: list[str]) -> list[tuple[Any, str]]:
+    """The key to all panels of what was used."""
+    return [
+        (Line2D([], [], linewidth=1.4, **_stroke(index, each).style), each.name)
+        for index, each in enumerate(resources)
+        if any(_known(each, name).any() for name in used)
+    ]
+
+
+def _stroke(index: int, used: Resources) -> Stroke:
+    return PROCESS_STROKES.get(used.name, palette.recording_stroke(index + 1))
+
+
+def _said(name: str, facts: LoadFacts) -> str:
+    """The caption of what was used, with what a stream took of memory, and how late a loop was."""
+    said, _ = USED[name]
+    a_stream = [f"{one.name} {byte_size(one.stream_bytes)} a stream" for one in facts.processes if one.stream_bytes]
+    late = [one.loop_late_ns for one in facts.processes if one.loop_late_ns is not None]
+    if name == "rss_bytes" and a_stream:
+        return f"{said}: {', '.join(a_stream)}"
+    return f"{said}: up to {duration(max(late))}" if name == "loop_late_ns" and late else said
+
+
+def _draw_used(ax: Axes, name: str, resources: tuple[Resources, ...], facts: LoadFacts, unit_ns: float) -> None:
+    _, unit = USED[name]
     top = 1e-9
-    told = {one.name: one for one in facts.processes}
     for index, used in enumerate(resources):
         there = _known(used, name)
-        stroke = PROCESS_STROKES.get(used.name, palette.recording_stroke(index + 1))
         if not there.any():
             continue
         at = (used.at_ns[there] - (facts.zero_ns or 0)) / unit_ns
@@ -271,14 +291,8 @@ def _draw_used(
         if name == "cpu_ns":
             at, values = _share(used.at_ns[there], values, at)
         top = max(top, float(values.max(initial=0)))
-        ax.plot(at, values, linewidth=1.4, label=f"_{used.name}", **stroke.style)
-        key.append((Line2D([], [], linewidth=1.4, **stroke.style), used.name))
+        ax.plot(at, values, linewidth=1.4, label=f"_{used.name}", **_stroke(index, used).style)
     heights(ax, 0, 1.08 * top)
-    a_stream = [f"{one.name} {byte_size(one.stream_bytes)} a stream" for one in told.values() if one.stream_bytes]
-    more = f": {', '.join(a_stream)}" if name == "rss_bytes" and a_stream else ""
-    late = [one.loop_late_ns for one in told.values() if one.loop_late_ns is not None]
-    more = f": up to {duration(max(late))}" if name == "loop_late_ns" and late else more
-    caption(ax, f"{said}{more}", key if first else ())
 
 
 def _share(at_ns: Ints, cpu_ns: Floats, at: Floats) -> tuple[Floats, Floats]:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["timeline"]
 
+INSTEAD: Final = "plots.load draws many streams, plots.ecdf how a number of them is distributed"
 STUB_PT: Final = 4.0  # the shortest bar: an event without text
 WAITING: Final[dict[str, Any]] = {
     "facecolor": palette.WAIT_FILL,
@@ -65,9 +66,10 @@ def timeline(
     or with the outcome a cross, or a square where we stopped it ourselves. From 100 s on the axis is in seconds.
     Where there are more bars than the width can show, the tallest of each half point is drawn.
 
-    Takes one `Recording`, several, or a mapping from names to recordings; ValueError for none, TypeError for others.
+    Takes one `Recording`, up to 20, or a mapping from names to recordings; ValueError for none and for more (many
+    streams draws `plots.load`), TypeError for others.
     """
-    shown = subjects(recordings, stall_ms)
+    shown = subjects(recordings, stall_ms, instead=INSTEAD)
     sent = all(subject.sent_ns is not None for subject in shown)
     lanes = _lanes([_counted_from(subject, subject.origin_ns) for subject in shown] if sent else shown)
     if ax is None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from streamkit.lab import plots
 from streamkit.lab.findings.subjects import extremes, subjects
 from streamkit.lab.findings.timeline import finding
 from streamkit.lab.recording.recorded import Reads
@@ -50,3 +51,13 @@ def test_percentiles_of_gaps_are_by_nearest_rank_and_nothing_where_there_is_none
     (subject,) = subjects(made([0, 50, 100, 700]))
     assert (subject.gap_ns(50), subject.gap_ns(99)) == (50 * MS, 600 * MS)
     assert subjects(made([300]))[0].gap_ns(50) == 0
+
+
+def test_more_recordings_than_can_be_told_apart_are_refused_and_what_draws_them_is_named() -> None:
+    assert len(subjects([made([])] * 20, instead="use x")) == 20
+    with pytest.raises(ValueError, match="at most 20 recordings, got 21: a figure does not tell more apart; use x"):
+        subjects([made([])] * 21, instead="use x")
+    with pytest.raises(ValueError, match=r"got 21.*; plots.ecdf\(recordings, by=…, metric=\"gap\"\) draws groups"):
+        plots.gaps([made([])] * 21)
+    with pytest.raises(ValueError, match=r"got 21.*; plots.load draws many streams, plots.ecdf how"):
+        plots.timeline([made([])] * 21)
