@@ -77,8 +77,7 @@ def descriptors_missing(streams: int, limit: int) -> str:
         return ""
     return (
         f"{streams:,} streams need {needed:,} descriptors in the relay's process (two a stream), the limit is "
-        f"{limit:,}: set `ulimit -n {needed}` (a service of systemd: LimitNOFILE={needed}; docker: "
-        f"--ulimit nofile={needed})"
+        f"{limit:,}: set `ulimit -n {needed}` (systemd: LimitNOFILE={needed}; docker: --ulimit nofile={needed})"
     )
 
 

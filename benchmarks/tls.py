@@ -80,7 +80,7 @@ def upstreams(server_file: str) -> Iterator[tuple[Started, Started]]:
 
 
 @contextmanager
-def relays(names: Sequence[str]) -> Iterator[list[Relay]]:
+def relays(names: Sequence[str], warm_up: Traffic = WARM_UP) -> Iterator[list[Relay]]:
     """The named relays, each running and warm; a missing peer is left out and named."""
     with ExitStack() as stack:
         ca_file, server_file = stack.enter_context(certificates())
@@ -95,7 +95,7 @@ def relays(names: Sequence[str]) -> Iterator[list[Relay]]:
             url = upstream.url + ENDPOINT
             words = command(PEERS[name], url) if name in PEERS else our_command(url, "--cacert", ca_file)
             relay = Relay(name, stack.enter_context(started(words)), upstream)
-            relay.load(WARM_UP)
+            relay.load(warm_up)
             running.append(relay)
         yield running
 

@@ -19,6 +19,7 @@ import argparse
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -28,20 +29,20 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 import streamkit as sk
-from benchmarks.harness import table
+from benchmarks.harness import ROOT, table
 
 if TYPE_CHECKING:
     from streamkit.lab.recording.recording import Recording
     from streamkit.serving.server import Server
 
-__all__ = ["PROXIES", "Proxy", "Seen", "ask", "main", "running"]
+__all__ = ["PROXIES", "Proxy", "Seen", "ask", "documented", "main", "running"]
 
 ACCEPTS: Final = ("text", "sse", "ndjson")
 START_S: Final = 10.0
@@ -98,8 +99,13 @@ class Proxy:
 
     @property
     def installed(self) -> bool:
-        """It is on the PATH."""
-        return shutil.which(self.program) is not None
+        """It is on the PATH, or where Debian has programs of the system's."""
+        return self.found is not None
+
+    @property
+    def found(self) -> str | None:
+        """Where it is."""
+        return shutil.which(self.program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 
 
 GZIP: Final = "gzip on; gzip_types text/event-stream text/plain application/x-ndjson; gzip_min_length 0;"
@@ -119,6 +125,46 @@ def _caddy(name: str, options: str = "") -> Proxy:
     return Proxy(name, "caddy", CADDY, ("run", "--config", "{config}", "--adapter", "caddyfile"), options)
 
 
+PAGE: Final = ROOT / "docs" / "operating.md"
+NGINX_OF_PAGE: Final = """
+daemon off; master_process off; pid {{folder}}/pid; error_log stderr crit;
+events {{{{ worker_connections 64; }}}}
+http {{{{
+    access_log off; client_body_temp_path {{folder}}/body; proxy_temp_path {{folder}}/proxy;
+    fastcgi_temp_path {{folder}}/f; uwsgi_temp_path {{folder}}/u; scgi_temp_path {{folder}}/s;
+    {block}
+}}}}
+"""
+CADDY_OF_PAGE: Final = "{{{{\n admin off\n auto_https off\n http_port {{port}}\n}}}}\n{block}"
+
+
+def documented() -> tuple[Proxy, ...]:
+    """Those of docs/operating.md, as they stand there: but for where they listen, and where the relay does."""
+    blocks = dict(re.findall(r"^```(nginx|haproxy|caddyfile)\n(.*?)^```$", PAGE.read_text("utf-8"), re.M | re.S))
+    return (
+        replace(_nginx("nginx, as docs/operating.md", ""), config=_here(NGINX_OF_PAGE, blocks["nginx"], "listen 80;")),
+        replace(_haproxy("HAProxy, as docs/operating.md"), config=_here("{block}", blocks["haproxy"], "bind :80")),
+        replace(_caddy("Caddy, as docs/operating.md"), config=_here(CADDY_OF_PAGE, blocks["caddyfile"], NAME)),
+    )
+
+
+NAME: Final = "relay.example {"
+LISTENS: Final = {
+    "listen 80;": "listen 127.0.0.1:{port};",
+    "bind :80": "bind 127.0.0.1:{port}",
+    NAME: "http://127.0.0.1:{port}, http://relay.example:{port} {{\n    bind 127.0.0.1",
+}
+
+
+def _here(around: str, block: str, listens: str) -> str:
+    """A configuration with places for `running` to fill."""
+    assert block.count(listens) == block.count(BACKEND) == 1, block
+    literal = block.replace("{", "{{").replace("}", "}}")
+    own = literal.replace(listens.replace("{", "{{"), LISTENS[listens]).replace(BACKEND, "127.0.0.1:{backend}")
+    return around.format(block=own)
+
+
+BACKEND: Final = "127.0.0.1:8000"
 PROXIES: Final = (
     _nginx("nginx", "proxy_http_version 1.1;"),
     _nginx("nginx, HTTP/1.0 (its default)", ""),
@@ -129,13 +175,14 @@ PROXIES: Final = (
     _haproxy("HAProxy, option http-no-delay", "option http-no-delay"),
     _caddy("Caddy"),
     _caddy("Caddy, encode gzip", "encode gzip"),
+    *documented(),
 )
 
 
 @contextlib.contextmanager
 def running(proxy: Proxy, backend: int) -> Iterator[str]:
     """The URL of the proxy in front of the port `backend`, while the block runs. Nothing of it stays behind."""
-    program = shutil.which(proxy.program)
+    program = proxy.found
     assert program is not None, f"{proxy.program} is not installed"
     with tempfile.TemporaryDirectory(prefix="streamkit-proxy-") as folder, tempfile.TemporaryFile() as said:
         port = _free_port()

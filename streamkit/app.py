@@ -30,7 +30,7 @@ from sanic.response import json
 
 from streamkit import shipped
 from streamkit.errors import ServerError
-from streamkit.inside_sanic import NEVER_S, close_behind, keep_plain, runner_location, workers_of
+from streamkit.inside_sanic import NEVER_S, close_behind, keep_plain, runner_location, without_alt_svc, workers_of
 from streamkit.outcome import Outcome
 from streamkit.presets import PresetLike
 from streamkit.relay.asks import BodyKind, SourceFunction, ask_function, ask_llm
@@ -40,7 +40,7 @@ from streamkit.relay.delivery.policy import Policy
 from streamkit.relay.failure import Failed, Failure
 from streamkit.relay.log import show_log
 from streamkit.relay.relay import Relay
-from streamkit.relay.request.connection import NO_ASGI, Connection, RelayApp
+from streamkit.relay.request.connection import NO_ASGI, Connection, RelayApp, StrictHttp
 from streamkit.relay.route import Route
 from streamkit.serving.running import DRAINING, GRACE_OVER
 from streamkit.taps import new_stream_id
@@ -132,6 +132,14 @@ def _add_probes(blueprint: Blueprint, relay: Relay) -> None:
         if (why := relay.unready) is not None:
             raise Failed(why)
         return json({"status": "ready"})
+
+    if (metrics := relay.metrics) is not None:
+
+        @blueprint.route("/metrics", methods=["GET", "HEAD"], ignore_body=True)  # type: ignore[untyped-decorator]  # Sanic's
+        @_for_pages_that_may(relay)
+        async def counted(request: Request) -> HTTPResponse:
+            body, media_type = await metrics.page(request.headers.get("accept", ""))
+            return HTTPResponse(body, content_type=media_type)
 
 
 def source(
@@ -235,6 +243,8 @@ def _finish_every_head(app: Sanic[Any, Any] | Blueprint, relay: Relay) -> None:
     @app.on_response  # type: ignore[untyped-decorator]  # Sanic's
     async def finish(request: Request, response: HTTPResponse) -> None:
         finish_head(response, relay.admission.cors(request.headers))
+        if not isinstance(request.stream, StrictHttp):  # which sends no such field
+            without_alt_svc(response)
         if relay.draining:  # the next request finds another server
             close_behind(request)
 
@@ -265,6 +275,7 @@ def create_app(
     extra: Mapping[str, object] | None = None,
     reasoning: bool = False,
     trace: bool | None = None,
+    metrics: bool | str | None = None,
     policy: str | Policy | None = None,
     transport: httpx2.AsyncBaseTransport | None = None,
     cors_origins: str | Iterable[str] | None = None,
@@ -286,9 +297,10 @@ def create_app(
     needs `model` too), a `Preset`, or an `Extractor`, whose upstream is asked by a form. `key` goes where that
     provider wants it, `extra` joins the request body, `reasoning=True` passes thinking on. `trace=True` keeps the
     times of each stream's events (`streamkit.taps`) and what is logged of it: `GET /streams/<id>/taps` tells both,
-    and the upstream is given the stream's id. `policy` says what is done for a client that cannot keep up (see
-    `Policy`); a request may ask for another one (`Prefer: backpressure=latest`), within `max_pending_bytes` and
-    `write_stall_s`.
+    and the upstream is given the stream's id. `metrics=True` counts, and `GET /metrics` tells Prometheus of it; with
+    several workers name a folder that they share, `metrics="/run/streamkit"`, and each tells of all.
+    `policy` says what is done for a client that cannot keep up (see `Policy`); a request may ask for another one
+    (`Prefer: backpressure=latest`), within `max_pending_bytes` and `write_stall_s`.
     Web pages of other sites are refused, but those of `cors_origins`; and so is, over loopback, a Host that is not
     ours, but one of `allowed_hosts`, such as the name that a reverse proxy on this machine passes on (see
     `streamkit.relay.request.pages.Admission`).
@@ -304,9 +316,9 @@ def create_app(
     `settings` are the fields of `Deadlines`, `Limits`, `Buffers`, `Tracing`, `Retries`, `Resuming` and `Shipped`, such
     as `idle_s=2` or `max_streams=100`. What is not given comes from the environment:
     `STREAMKIT_UPSTREAM`, `STREAMKIT_PRESET`, `STREAMKIT_MODEL`, `UPSTREAM_API_KEY`, `STREAMKIT_TRACE`,
-    `STREAMKIT_POLICY`, `STREAMKIT_CACERT`, `STREAMKIT_CORS_ORIGINS` and `STREAMKIT_ALLOWED_HOSTS` (with commas),
-    `STREAMKIT_WITH` (`uses`), `STREAMKIT_RESUME`, `STREAMKIT_REPLAY` (the Redis), `STREAMKIT_RESUME_OWNER_HEADERS`,
-    `STREAMKIT_IDLE_S`, …
+    `STREAMKIT_METRICS`, `STREAMKIT_POLICY`, `STREAMKIT_CACERT`, `STREAMKIT_CORS_ORIGINS` and
+    `STREAMKIT_ALLOWED_HOSTS` (with commas), `STREAMKIT_WITH` (`uses`), `STREAMKIT_RESUME`, `STREAMKIT_REPLAY` (the
+    Redis), `STREAMKIT_RESUME_OWNER_HEADERS`, `STREAMKIT_IDLE_S`, …
 
     Each call makes a new app under a new name (a Sanic app cannot be started twice). Keyword-only, so that
     `sanic streamkit.app:create_app --factory`, which offers its own arguments first, gets an app and not a confusion.
@@ -320,6 +332,7 @@ def create_app(
         extra=extra,
         reasoning=reasoning,
         trace=trace,
+        metrics=metrics,
         policy=policy,
         transport=transport,
         cors_origins=cors_origins,

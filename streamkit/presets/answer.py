@@ -18,14 +18,17 @@ Most events are read by plans, in `Rules.read_pieces`; those that are more than 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from operator import length_hint
 from typing import TYPE_CHECKING, Final
+
+import orjson
 
 from streamkit.extractor import Document
 from streamkit.extractor.pieces import End, ExtractionError, Piece, ProviderError
 from streamkit.parser import ServerSentEvent
 from streamkit.presets.choices import MIXED, Choices
+from streamkit.presets.common import Common
 from streamkit.presets.cumulative import Cumulative, Repeats
 from streamkit.presets.reader import DONE, Rules
 
@@ -70,6 +73,7 @@ class Answer:
         # Reasoning that the preset does not show is looked for until the first text: it is a sign of life.
         self._rules = preset.with_reasoning().rules
         self._shown = None if preset.show_reasoning else preset.rules
+        self._preset = preset
         self._needs_sign = preset.has_end_marker
         self.recognised = False
         self._choices = None if preset.choices is None else Choices()
@@ -87,6 +91,24 @@ class Answer:
         """Nothing that comes can change what is known of its end."""
         return self.complete or self.failure is not None
 
+    @property
+    def literals(self) -> frozenset[str]:
+        """The strings with which the conditions of its preset compare."""
+        return self._preset.literals
+
+    def reads_alone(self, event: ServerSentEvent) -> Piece | End | ProviderError | None:
+        """What the rules make of an event by itself; nothing of it is remembered."""
+        return self._rules.read_by_rules(event)
+
+    def read_apart(self, events: Sequence[ServerSentEvent]) -> tuple[list[Piece], list[int]]:
+        """`read`, of a `steady` answer: its pieces, and of each event that was read how many came before it.
+
+        Each event has one piece or none, so as many pieces as events are one each.
+        """
+        pieces: list[Piece] = []
+        before: list[int] = []
+        return self._read(_counted(events, pieces, before), events, pieces, before), before
+
     def read(self, events: Sequence[ServerSentEvent]) -> list[Piece]:
         """The pieces of these events, up to the first that ends the answer or fails; what follows that is not read.
 
@@ -97,20 +119,42 @@ class Answer:
         if self.complete:
             self._behind += sum(isinstance(self._rules.read_by_rules(event), Piece) for event in events)
             return pieces
-        run = iter(events)
         if not self.recognised:
             self._look_at_first(events)
+        return self._read(iter(events), events, pieces)
+
+    def _read(
+        self,
+        run: Iterator[ServerSentEvent],
+        events: Sequence[ServerSentEvent],
+        pieces: list[Piece],
+        before: Sequence[int] = (),
+    ) -> list[Piece]:
+        """`run` goes through the events; `before` says how far, where it does not itself."""
         self._pieces, self._known, self._was_over = pieces, 0, self.over
         while (end := self._rules.read_pieces(run, pieces, self._otherwise)) is not None:
             if isinstance(end, ProviderError):
                 self._unread[end.code] += isinstance(end, ExtractionError)
                 self._fail(end)
                 break
-            self._end(end, events[-1 - length_hint(run)].data)
+            self._end(end, events[len(before) - 1 if before else -1 - length_hint(run)].data)
             if end.conclusive:
                 break
         pieces = self._checked(pieces) if pieces and not self._plain else pieces
         return pieces if self._shown is None else self._without_reasoning(pieces, self._shown)
+
+    @property
+    def steady(self) -> bool:
+        """An event that is a text and nothing else changes nothing here: whoever reads it need not come by."""
+        return self._plain and self._shown is None and self.recognised and not self.signed and self.failure is None
+
+    def common(self, event: ServerSentEvent) -> Common | None:
+        """How the common ones among events like this are read while the answer is `steady`; None: by `read`."""
+        try:
+            value = orjson.loads(event.data)
+        except orjson.JSONDecodeError:
+            return None
+        return self._rules.plans.common(event.event, value) if type(value) is dict else None
 
     def close(self) -> list[Piece]:
         """The body is over: the pieces that waited for what might come behind them, if any did."""
@@ -253,3 +297,12 @@ class Answer:
             said = End(said.reason, conclusive=True)
         text, thought = "".join(texts), "".join(thoughts)
         return Piece(text, thought, said or end) if text or thought else said or end
+
+
+def _counted(
+    events: Sequence[ServerSentEvent], pieces: Sequence[Piece], before: list[int]
+) -> Iterator[ServerSentEvent]:
+    """The events; `before` gets, of each that is taken, how many pieces there were by then."""
+    for event in events:
+        before.append(len(pieces))
+        yield event

@@ -15,7 +15,7 @@ No time is lost: an event that nobody waits for counts as handed over when its r
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Batch:
     `feed` says whether to go on. `enough` is called where it does not, and no read is waiting for its answer.
     """
 
-    def __init__(self, feed: Callable[[ReadPart], bool], enough: Callable[[], None]) -> None:
+    def __init__(self, feed: Callable[[Sequence[ReadPart]], bool], enough: Callable[[], None]) -> None:
         self._feed = feed
         self._enough = enough
         self._kept: list[ReadPart] = []
@@ -57,7 +57,7 @@ class Batch:
     def give(self) -> bool:
         """Give on what there is."""
         kept, self._kept = self._kept, []
-        return all(map(self._feed, kept))
+        return self._feed(kept) if kept else True
 
     def end(self) -> None:
         """Nothing more comes."""

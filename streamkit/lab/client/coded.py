@@ -21,9 +21,8 @@ def coding_notes(coding: str | None, asked: str | None, events: Events, reads: i
     notes = []
     if not all(asks_for(asked, name) for name in coding.split(", ")):
         notes.append(f"the body is compressed ({coding}) although that was not asked for")
-    first = next((at_ns for at_ns, text in zip(events.at_ns, events.text, strict=True) if text), None)
-    if first is not None:
-        notes.append(_how_it_came(coding, events.read, reads, (first - sent_ns) / 1e6))
+    if (first := events.first_with_text) is not None:
+        notes.append(_how_it_came(coding, events.read, reads, (events.at_ns[first] - sent_ns) / 1e6))
     return notes
 
 

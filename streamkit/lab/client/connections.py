@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
@@ -40,6 +41,10 @@ def public_url(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" if parts.netloc else parts.path
 
 
+_split = lru_cache(maxsize=16)(split_unix_url)
+"""A thousand recordings of one URL parse it once."""
+
+
 def own_connection(
     method: str,
     url: str,
@@ -54,7 +59,7 @@ def own_connection(
     Without httpx2's client: that would log the URL, keys in its query included.
     """
     try:
-        target, unix = split_unix_url(url)
+        target, unix = _split(url)
     except ConfigError as error:  # there the URL is an option, here an argument
         raise ValueError(str(error)) from None
     extensions = {"timeout": timeout.as_dict(), "timings": timings}

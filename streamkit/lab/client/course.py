@@ -159,7 +159,7 @@ class Course:
             data, read, (at_ns, kind, error_ns, read_ns) = part
             return ending.fed(recorder.feed(read, at_ns, data, kind, error_ns, read_ns - at_ns))
 
-        batch = Batch(sink, ending.now)
+        batch = Batch(lambda parts: ending.fed(recorder.take(parts)), ending.now)
         with _gauged(response, recorder, batch, self._gauge_ms):
             if self._reader is not None:
                 self._pace = self._pace or Pace(self._reader, asyncio.get_running_loop().time())

@@ -36,12 +36,13 @@ from streamkit.content.codings import KNOWN, CodingError, Decoding, codings_of
 from streamkit.content.head import accepted, grammar_of, media_types
 from streamkit.content.looking import LOOK_BYTES, AnswerParser
 from streamkit.errors import LimitExceeded, LineTooLong
+from streamkit.lab.client.bulk import Bulk
 from streamkit.lab.client.guess import Guess
 from streamkit.lab.client.piece_reader import PieceReader
 from streamkit.lab.client.resume import Place
 from streamkit.lab.client.splice import Splice
 from streamkit.lab.client.wire_failure import WireFailure
-from streamkit.lab.recording.recorded import Events
+from streamkit.lab.recording.rows import Events
 from streamkit.outcome import Outcome
 from streamkit.parser import ServerSentEvent
 from streamkit.presets import preset as find_preset
@@ -49,7 +50,7 @@ from streamkit.presets import unreadable
 from streamkit.taps import LIVE_HEADER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from streamkit.content.head import Grammar
     from streamkit.presets import PresetLike
@@ -75,6 +76,7 @@ class Decoder:
     undecoded how that body could not be decoded, or broke off inside a coding, or could not be joined to what had come
     splice    what of a further answer is new
     astray    what comes is another answer than the one before the cut
+    returned_ns   when the read returned whose bytes are decoded: when its events are handed on, where nobody listens
     """
 
     def __init__(
@@ -84,8 +86,10 @@ class Decoder:
         max_events: int = 1_000_000,
         max_event_bytes: int = MAX_EVENT_BYTES,
         max_bytes: int = 64 << 20,
+        events: Events | None = None,
     ) -> None:
-        self.events = Events()
+        self.events = Events() if events is None else events
+        self.returned_ns = 0
         self.final = False
         self.bound: str | None = None
         self.problem = bytearray()
@@ -96,6 +100,7 @@ class Decoder:
         self._resumed = False
         self._given = None if preset is None else find_preset(preset)
         self._pieces = PieceReader(preset, reasoning)
+        self._bulk = Bulk(self.events, self._pieces)
         self._room = max_events
         self._max_event_bytes = max_event_bytes
         self._room_for_bytes = max_bytes
@@ -196,6 +201,32 @@ class Decoder:
         """Decode what the read numbered `read` brought at `at_ns`; has to be iterated to its end."""
         return self._decode(data, read, at_ns)
 
+    def takes_whole(self, size: int) -> bool:
+        """So many bytes more can be taken by `take`: of a plain stream of events, in the middle of its text, far from
+        every bound.
+        """
+        return (
+            self._parser is not None
+            and self._parser.grammar is not None
+            and self._decode == self._parse
+            and not self._resumed
+            and 2 * self._room >= size  # no event takes less than two bytes
+            and size <= self._max_event_bytes
+            and self._pieces.steady
+        )
+
+    def take(self, parts: Sequence[bytes], first: int, at_ns: list[int], returned_ns: list[int]) -> int:
+        """What several reads brought, numbered from `first`, as `feed` takes it one by one, but where nobody listens;
+        how many of them were taken: behind a bound none is.
+        """
+        assert self._parser is not None  # noqa: S101  see takes_whole
+        before = len(self.events)
+        taken = self._bulk.take(self._parser, parts, first, at_ns, returned_ns)
+        self._room -= len(self.events) - before
+        self.bound = self._bulk.bound
+        self.final = self._pieces.final
+        return taken
+
     def close(self, read: int, at_ns: int, *, whole: bool) -> Iterator[tuple[int, str]]:
         """The body is over: what still waits came with this last read. `whole`: and nothing of it was left out."""
         if self._held:
@@ -204,8 +235,7 @@ class Decoder:
             yield from self._rows(self._parser.close() if whole else [], read, at_ns)
             late_text, late_reasoning = self._pieces.close()
             if late_text or late_reasoning:
-                self.events.text[-1] += late_text
-                self.events.reasoning[-1] += late_reasoning
+                self.events.grow(-1, late_text, late_reasoning)
                 yield len(self.events) - 1, late_text
             if self._typeless and not self.events:
                 self._notes.append("the body is not one event; without preset= it is recorded as the text that it is")
@@ -214,7 +244,7 @@ class Decoder:
         if whole and self.undecoded is None and not self._coding.whole:
             self.undecoded = self._inside_its_coding()
         if (rest := self._utf8.decode(b"", final=True)) and self.events:
-            self.events.text[-1] += rest
+            self.events.grow(-1, rest, "")
             self._notes.append("the text ended inside a character")
             yield len(self.events) - 1, rest
 
@@ -351,11 +381,17 @@ class Decoder:
             text, reasoning = found.pop()
             new = len(events)
             for index, (late_text, late_reasoning) in enumerate(found, start=new - len(found)):
-                events.text[index], events.reasoning[index] = late_text, late_reasoning
+                events.grow(index, late_text, late_reasoning)  # it had none
                 yield index, late_text
             size = len(wire_event.data.encode("utf-8", "replace"))
             events.append(
-                wire_event, at_ns=at_ns, handed_ns=at_ns, read=read, text=text, reasoning=reasoning, size=size
+                wire_event,
+                at_ns=at_ns,
+                handed_ns=self.returned_ns,
+                read=read,
+                text=text,
+                reasoning=reasoning,
+                size=size,
             )
             self.final = self._pieces.final
             yield new, text
@@ -363,15 +399,15 @@ class Decoder:
     def _take_text(self, data: bytes, read: int, at_ns: int) -> Iterator[tuple[int, str]]:
         text, events = self._utf8.decode(data), self.events
         if events and events.read[-1] == read:
-            events.text[-1] += text
+            events.grow(-1, text, "")
             events.size[-1] += len(data)
         elif self._room <= 0:
             self.bound = "max_events"
             return
         else:
             self._room -= 1
-            size = len(data)
-            events.append(_NO_EVENT, at_ns=at_ns, handed_ns=at_ns, read=read, text=text, reasoning="", size=size)
+            size, handed_ns = len(data), self.returned_ns
+            events.append(_NO_EVENT, at_ns=at_ns, handed_ns=handed_ns, read=read, text=text, reasoning="", size=size)
         yield len(events) - 1, text
 
 

@@ -30,6 +30,7 @@ class Handover:
         self, events: Events, on_piece: Callable[[str], object] | None, now: Callable[[], int], *, paced: bool = False
     ) -> None:
         self._events = events
+        self._texts: dict[int, str] = {}  # of those that wait, where the events do not keep theirs
         self._on_piece = on_piece
         self._now = now
         self._paced = paced
@@ -50,8 +51,15 @@ class Handover:
         """The text of the event at `index` is known: of a new one, or of an earlier one."""
         if index < self._handed:
             self._tell(text)
-        elif not self._paced:
+            return
+        if text and not self._events.kept and self._on_piece is not None:
+            self._texts[index] = self._texts.get(index, "") + text
+        if not self._paced:
             self.next()
+
+    def passed(self) -> None:
+        """All that have come were handed on as they came: nobody listens."""
+        self._handed = len(self._events)
 
     def brought(self, events: int, size: int) -> None:
         """So many events came with so many bytes of body."""
@@ -63,10 +71,10 @@ class Handover:
         """Hand over the next event that waits."""
         index = self._handed
         self._handed = index + 1
-        self._events.handed_ns[index] = self._now()
+        self._events.hand_on(index, self._now())
         if self._came_events and not self.waiting:
             self._came_events = self._came_bytes = 0
-        self._tell(self._events.text[index])
+        self._tell(self._events.text[index] if self._events.kept else self._texts.pop(index, ""))
 
     def end(self, *, interrupted: bool) -> None:
         """The recording is over: what waits has the time of now. `interrupted`: its reader never got it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from streamkit.extractor.pieces import ExtractionError, Piece
@@ -12,7 +13,7 @@ from streamkit.presets import Answer, Preset, PresetLike, detect, misread
 from streamkit.presets import preset as find_preset
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from streamkit.parser import ServerSentEvent
 
@@ -89,6 +90,29 @@ class PieceReader:
         self._guessing = False
         self._read_by(found)
         return [self._read(waiting) for waiting in self._waiting]
+
+    @property
+    def steady(self) -> bool:
+        """What comes is text by the preset that is known, and nothing has to be found out any more."""
+        return self.answer is not None and self.answer.steady and not (self._guessing or self._has_results)
+
+    def read_all(self, events: Sequence[ServerSentEvent]) -> tuple[list[str], list[str]]:
+        """The texts and the reasoning of these events, of a `steady` reader: as `read` gives them one by one."""
+        assert self.answer is not None  # noqa: S101  it is steady
+        pieces, before = self.answer.read_apart(events)
+        if len(pieces) == len(events):
+            return [piece[0] for piece in pieces], [piece[1] for piece in pieces]
+        texts, reasoning = [""] * len(events), [""] * len(events)
+        for number, (first, behind) in enumerate(pairwise([*before, len(pieces)])):
+            if first == behind:
+                self._channels.no_piece(events[number])
+            else:
+                texts[number], reasoning[number] = _joined(pieces[first:behind])
+        if self.error is not None:
+            self.error_data = events[len(before) - 1].data
+        for number in range(len(before), len(events)):  # behind the end, or a failure
+            texts[number], reasoning[number] = self._read(events[number])
+        return texts, reasoning
 
     def notes(self) -> list[str]:
         notes = [] if self.answer is None else self.answer.notes()

@@ -80,6 +80,7 @@ async def record(
     due_ns: int | None = None,
     on_piece: Callable[[str], object] | None = None,
     keep_bytes: bool | int = True,
+    keep_text: bool = True,
     max_events: int = 1_000_000,
     max_event_bytes: int = MAX_EVENT_BYTES,
     max_bytes: int = 64 << 20,
@@ -129,6 +130,10 @@ async def record(
     due_ns      when a schedule wanted the request sent, by `time.monotonic_ns()`; kept beside when it was
     on_piece    called with each piece of text as it is decoded; what it takes is time in which nothing is read.
     keep_bytes  keep the body's bytes, up to 8 MiB or up to the number given
+    keep_text   False: of the texts, the reasoning and the events' data and ids only how long they are is kept: 64 bytes
+                an event or less without `keep_bytes`, where one with them takes several hundred. Times, gaps, summary
+                and figures are as they would be; each text reads as "", and `recording.text` raises ValueError. It does
+                not go with `resume`, which joins answers by what had come
     timeout     httpx's, in seconds, for each operation by itself: connecting, sending, and each silence between two
                 reads. It gives `timeout(first_piece)` before the first byte of the body, `timeout(idle)` after it. Any
                 byte, also that of a heartbeat, begins it anew: **a stream that goes on never meets it**
@@ -175,6 +180,8 @@ async def record(
     _check_times(timeout=timeout, total_s=total_s, gauge_ms=gauge_ms)
     _check_bounds(keep_bytes=keep_bytes, max_events=max_events, max_bytes=max_bytes)
     check_whole("max_event_bytes", max_event_bytes, least=1)
+    if not isinstance(keep_text, bool):
+        raise TypeError(f"expected keep_text as True or False, got {keep_text!r}")
     if due_ns is not None:
         check_whole("due_ns", due_ns)
     _check_reader(reader, client, total_s)
@@ -186,6 +193,8 @@ async def record(
     recovery = None
     if resume is not None:
         _check_resume(resume, sending)
+        if not keep_text:
+            raise TypeError("expected keep_text=True with resume=: answers are joined by what had come of them")
         given = {name for name, _ in arguments["headers"]}
         recovery = Recovery(resume, str(url), method, has_key=b"idempotency-key" in {name.lower() for name in given})
     recorder = Recorder(
@@ -198,6 +207,7 @@ async def record(
         reasoning=reasoning,
         on_piece=on_piece,
         keep_bytes=_bytes_to_keep(keep_bytes),
+        keep_text=keep_text,
         max_events=max_events,
         max_event_bytes=max_event_bytes,
         max_bytes=max_bytes,

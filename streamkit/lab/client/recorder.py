@@ -28,6 +28,7 @@ saw `error_event(timeout_idle)`) is `meta["server_outcome"]`.
 from __future__ import annotations
 
 import time
+from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -39,8 +40,9 @@ from streamkit.lab.client.handover import Handover
 from streamkit.lab.client.wire_failure import BY_US
 from streamkit.lab.recording import origin
 from streamkit.lab.recording.cuts import Cut, caught_up
-from streamkit.lab.recording.recorded import Reads, Stamps
+from streamkit.lab.recording.recorded import Stamps
 from streamkit.lab.recording.recording import Recording
+from streamkit.lab.recording.rows import Events, Reads, SlimEvents, SlimReads
 from streamkit.lab.recording.sends import Sends
 from streamkit.reasons import masked, own_words
 from streamkit.transport import Timings
@@ -48,7 +50,7 @@ from streamkit.transport.http1 import framing
 from streamkit.transport.proxy_status import INCREMENTAL_REFUSED, proxy_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from streamkit.lab.client.looplag import LoopLag
     from streamkit.lab.client.resume import Place
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
     from streamkit.outcome import Outcome
     from streamkit.presets import PresetLike
     from streamkit.taps.gauges import Gauges
+    from streamkit.transport import ReadPart
 
     _Head: TypeAlias = tuple[int, Mapping[str, str], str | None]
     """Status, headers with names in lower case, and the version of HTTP."""
@@ -74,7 +77,8 @@ class Recorder:
     """Collects one answer. Times passed in and out are nanoseconds of `clock`; stored ones count from `started_ns`.
 
     `on_piece` is called with each piece of text as it is decoded. `keep_bytes` bounds the body bytes that are kept
-    (whole reads only). `max_events` and `max_bytes` bound what is taken at all.
+    (whole reads only), `keep_text` False keeps of texts the lengths alone. `max_events` and `max_bytes` bound what is
+    taken at all.
 
     `secrets` are what was sent and must not be shown, should the server repeat it in a message.
 
@@ -94,6 +98,7 @@ class Recorder:
         reasoning: bool = False,
         on_piece: Callable[[str], object] | None = None,
         keep_bytes: int = 8 << 20,
+        keep_text: bool = True,
         max_events: int = 1_000_000,
         max_event_bytes: int = MAX_EVENT_BYTES,
         max_bytes: int = 64 << 20,
@@ -112,10 +117,10 @@ class Recorder:
         self.head_ns: int | None = None
         self.ended_ns: int | None = None
         self.status: int | None = None
-        self._decoder = Decoder(preset, reasoning, max_events, max_event_bytes, max_bytes)
         self.heard = paced or on_piece is not None  # somebody waits for the text
-        now = self.now if self.heard else self._returned
-        self.handover = Handover(self._decoder.events, on_piece, now, paced=paced)
+        events = Events() if keep_text else SlimEvents(handed_apart=self.heard)
+        self._decoder = Decoder(preset, reasoning, max_events, max_event_bytes, max_bytes, events)
+        self.handover = Handover(self._decoder.events, on_piece, self.now, paced=paced)
         self._keeping = keep_bytes > 0
         self._room_to_keep = keep_bytes
         self._room_for_bytes = max_bytes
@@ -127,10 +132,9 @@ class Recorder:
         self._accepted: _Head | None = None  # the last one of which the body was part of the stream
         self._void_bytes = 0  # of answers that were cut before anything of them had come
         self._cuts: list[Cut] = []
-        self._reads = Reads()
+        self._reads = Reads() if keep_text else SlimReads(keeping=keep_bytes > 0)
         self._sends = Sends()
         self._read = -1  # the number that the wire gave to the read in progress
-        self._returned_ns = 0  # when it returned
         self._data: list[bytes] = []  # its bytes so far
         self._notes: list[str] = []
         self._meta = origin.describe(method)
@@ -195,8 +199,7 @@ class Recorder:
     def ending(self, failure: WireFailure | None) -> tuple[Outcome, str | None]:
         """The connection is over: how the stream would end by that, and why; what was whole of it is taken."""
         if self._reads:
-            for index, text in self._decoder.cut(len(self._reads) - 1, self._reads.at_ns[-1]):
-                self.handover.came(index, text)
+            self._hand_on(self._decoder.cut(len(self._reads) - 1, self._reads.at_ns[-1]))
         return self._ending(failure, unhanded=False, last=False)
 
     def place(self) -> Place:
@@ -288,13 +291,54 @@ class Recorder:
             if len(data) > self._room_for_bytes:
                 self._cut, data = True, data[: self._room_for_bytes]
             self._room_for_bytes -= len(data)
-            self._returned_ns = at_ns + late_ns - self.started_ns
+            self._decoder.returned_ns = at_ns + late_ns - self.started_ns
             if read != self._read:
                 self._begin_read(read, at_ns - self.started_ns, kind, error_ns, late_ns)
             self._reads.size[-1] += len(data)
             self._data.append(data)
             self._decode(data)
         return self.bound is None and not self._decoder.astray
+
+    def take(self, parts: Sequence[ReadPart]) -> bool:
+        """`feed` for several reads, each of a number of its own, where nobody waits for their text."""
+        size = sum([len(data) for data, *_ in parts])
+        if not self._takes_whole(parts, size):
+            return all(map(self._fed, parts))
+        self._keep_read()
+        start_ns, before = self.started_ns, len(self._reads)
+        at_ns = [stamp[0] - start_ns for _, _, stamp in parts]
+        returned_ns = [stamp[3] - start_ns for _, _, stamp in parts]
+        taken = self._decoder.take([data for data, *_ in parts], before, at_ns, returned_ns)
+        parts = parts[:taken]
+        self._reads.extend(
+            at_ns[:taken],
+            [len(data) for data, *_ in parts],
+            [data if self._keeping else None for data, *_ in parts],
+            [stamp[2] for *_, stamp in parts],
+            [stamp[3] - stamp[0] for *_, stamp in parts],
+        )
+        taken_bytes = sum([len(data) for data, *_ in parts])
+        self._room_for_bytes -= taken_bytes
+        self._room_to_keep -= taken_bytes
+        self._decoder.returned_ns = returned_ns[taken - 1]
+        self._read = -1
+        self.handover.passed()
+        return self.bound is None
+
+    def _takes_whole(self, parts: Sequence[ReadPart], size: int) -> bool:
+        """They are like those before them, and within all bounds."""
+        return (
+            not self.heard
+            and self.bound is None
+            and size <= self._room_for_bytes
+            and (not self._keeping or sum(map(len, self._data)) + size <= self._room_to_keep)
+            and all(stamp[1] == self._stamps for *_, stamp in parts)
+            and self._decoder.takes_whole(size)
+        )
+
+    def _fed(self, part: ReadPart) -> bool:
+        data, read, (at_ns, kind, error_ns, read_ns) = part
+        return self.feed(read, at_ns, data, kind, error_ns, read_ns - at_ns)
 
     def finish(self, failure: WireFailure | None = None) -> Recording:
         """The recording. `failure` says how the wire failed, or that it was interrupted, in which case nobody is told
@@ -313,8 +357,7 @@ class Recorder:
             if by_us:
                 self.handover.hang_up()
             whole = not by_us and self.bound is None
-            for index, text in decoder.close(len(self._reads) - 1, self._reads.at_ns[-1], whole=whole):
-                self.handover.came(index, text)
+            self._hand_on(decoder.close(len(self._reads) - 1, self._reads.at_ns[-1], whole=whole))
         self._keep_read()
         self.handover.end(interrupted=unhanded)
         outcome, error = self._ending(failure, unhanded=unhanded, last=True)
@@ -373,17 +416,21 @@ class Recorder:
             lost=decoder.splice.lost,
         )
 
-    def _returned(self) -> int:
-        return self._returned_ns
-
     def _relative(self, at_ns: int | None) -> int | None:
         return None if at_ns is None else at_ns - self.started_ns
 
     def _decode(self, data: bytes) -> None:
         events = len(self._decoder.events)
-        for index, text in self._decoder.feed(data, len(self._reads) - 1, self._reads.at_ns[-1]):
-            self.handover.came(index, text)
+        self._hand_on(self._decoder.feed(data, len(self._reads) - 1, self._reads.at_ns[-1]))
         self.handover.brought(len(self._decoder.events) - events, len(data))
+
+    def _hand_on(self, found: Iterable[tuple[int, str]]) -> None:
+        if self.heard:
+            for index, text in found:
+                self.handover.came(index, text)
+        else:
+            deque(found, maxlen=0)
+            self.handover.passed()
 
     def _begin_read(self, read: int, at_ns: int, kind: Stamps, error_ns: int, late_ns: int) -> None:
         self._keep_read()
@@ -407,7 +454,7 @@ class Recorder:
             self._keeping = False
             self._notes.append(f"the bytes of read {len(self._reads) - 1} and of those after it were not kept")
         if self._keeping and self._data:
-            self._reads.data[-1] = b"".join(self._data)
+            self._reads.keep(b"".join(self._data))
         self._data.clear()
 
     def _framing(self) -> str:

@@ -8,6 +8,7 @@ bends, and what it was. Times to the first piece are from when requests were due
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -19,7 +20,7 @@ from streamkit.lab.findings.words import about, byte_size, duration, listed, man
 from streamkit.lab.metrics.curves import Curve
 from streamkit.lab.sets import RecordingSet, Resources
 from streamkit.lab.sets.columns import Floats, known
-from streamkit.lab.sets.set_summary import SetSummary, live_streams
+from streamkit.lab.sets.set_summary import SetSummary, left_as_asked, live_streams, outcomes_of
 from streamkit.lab.sets.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class LoadFacts:
 
     due, sent     when each stream was due, and when its request had left, in ascending order
     live          how many streams were begun and not ended
+    broken        how those ended that did not come whole, and were not to leave
     bend          whether the time to the first piece grew along the load; None where it cannot be told
     """
 
@@ -81,6 +83,7 @@ class LoadFacts:
     ended: Floats
     outcomes: tuple[str, ...]
     bend: Bend | None
+    broken: Mapping[str, int]
     processes: tuple[ProcessUse, ...]
     zero_ns: int | None
 
@@ -132,6 +135,7 @@ def load_facts(streams: Streams) -> LoadFacts:
         ended=rows.ended,
         outcomes=tuple(str(one.outcome) for one in several),
         bend=_bend(begun, rows.ttft_due if known(rows.ttft_due).size else rows.ttft_sent),
+        broken=outcomes_of([one for one in several if not (one.outcome.ok or left_as_asked(one))]),
         processes=tuple(_process(each, live, zero_ns) for each in several.resources),
         zero_ns=zero_ns,
     )
@@ -149,9 +153,9 @@ def describe_load(facts: LoadFacts) -> str:
     summary = facts.summary
     if facts.verdict.level == "do not quote":
         return f"Do not quote: {facts.verdict.reasons[0]}"
-    if summary.complete < summary.streams:
-        ended = [f"{count:,} {short(name)}" for name, count in summary.outcomes.items() if name != "complete"]
-        broken = summary.streams - summary.complete
+    broken = summary.streams - summary.complete - summary.left
+    if broken:
+        ended = [f"{count:,} {short(name)}" for name, count in facts.broken.items()]
         return f"{broken:,} of {summary.streams:,} streams did not complete: {listed(ended)}"
     live = f", up to {summary.most_live:,} live at once" if (summary.most_live or 0) > 1 else ""
     if facts.bend is not None:

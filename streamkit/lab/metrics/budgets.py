@@ -4,7 +4,8 @@
     └──────────── the request's way (marks) ───────────────────┘└─ the script ─┘└──── hops (taps) ────┘
 
 A part is known where both its ends were stamped; a place that is missing merges the parts on its two sides. What no
-pair of stamps of one kind encloses stays unexplained: with a provider that is not ours, all that it did.
+pair of stamps of one kind encloses stays unexplained: with a provider that is not ours, all that it did, but for what
+it tells of that itself.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from streamkit.lab.metrics.percentile import percentile_ns
 from streamkit.lab.metrics.words import ms
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from streamkit.lab.metrics.columns import Ints
     from streamkit.lab.metrics.curves import Curve
@@ -30,6 +31,8 @@ __all__ = ["WAY_MARKS", "Budget", "Part", "budget"]
 WAY_MARKS: Final = ("relay.asked", "relay.asking", "upstream.asked")
 """The marks on the request's way, in order: it reached the relay, left it, reached the upstream."""
 REQUEST: Final = "request"
+SERVER: Final = "server"
+"""Where a part is what the server tells, and no pair of stamps."""
 
 
 class Part(NamedTuple):
@@ -46,8 +49,8 @@ class Part(NamedTuple):
 
     @property
     def name(self) -> str:
-        """As a label: `relay.sent → client.read`."""
-        return f"{self.before} → {self.after}"
+        """As a label: `relay.sent → client.read`; of what the server tells `server: queue`."""
+        return f"{SERVER}: {self.after}" if self.before == SERVER else f"{self.before} → {self.after}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,8 @@ class Budget:
 
     `total` is measured by itself, from the request to the last place. `rest` is what the parts do not explain, for
     event n exactly `total.ns - sum_ns`, in integers; 0 if every part is known. Its places say where it lies. Medians
-    are each taken over all events that passed all places; those of the parts need not add up to that of the total.
+    are each taken over all events that passed all places; those of the parts need not add up to that of the total. What
+    the server tells of its own times is taken out of the rest; where it tells of more than that, `note` says so.
 
         print(sk.metrics.budget(recording.curves(), origin_ns=recording.sent_ns, marks=recording.marks))
     """
@@ -65,6 +69,7 @@ class Budget:
     parts: tuple[Part, ...]
     total: Part
     rest: Part
+    note: str = ""
 
     @property
     def sum_ns(self) -> int:
@@ -85,13 +90,19 @@ class Budget:
     def __str__(self) -> str:
         rows = [("", f"event {self.n}", "median"), *self.rows()]
         widths = [max(len(row[column]) for row in rows) for column in range(3)]
-        return "\n".join(
+        lines = [
             f"{name:<{widths[0]}}  {one:>{widths[1]}}  {median:>{widths[2]}}".rstrip() for name, one, median in rows
-        )
+        ]
+        return "\n".join([*lines, f"* {self.note}"] if self.note else lines)
 
 
 def budget(
-    curves: Mapping[str, Curve], *, origin_ns: int, marks: Mapping[str, int] | None = None, n: int | None = None
+    curves: Mapping[str, Curve],
+    *,
+    origin_ns: int,
+    marks: Mapping[str, int] | None = None,
+    n: int | None = None,
+    told: Sequence[tuple[str, int]] = (),
 ) -> Budget | None:
     """The budget of event `n` (from 1, default: the first); None if that event did not pass all the places in `curves`.
 
@@ -100,6 +111,8 @@ def budget(
         request's way    origin → each of `WAY_MARKS` that is known, one after the other
         the upstream     upstream.asked → the first upstream tap: `upstream.due` in the script's own time
         each hop         `time_of(after, n) - time_of(before, n)` for consecutive curves
+        the server       what it tells itself (`told`: names and ns, one after the other, all before its first token),
+                         where that is no more than what is unexplained without it
     Raises ValueError for n < 1 and for no curves.
 
     >>> curves = {"relay.sent": sk.metrics.curve([5, 25]), "client.read": sk.metrics.curve([7, 30])}
@@ -124,11 +137,19 @@ def budget(
     columns += [(hop.before, hop.after, hop.delays_ns[:passed]) for hop in hops(curves)]
     total_ns = times(curves[last], passed) - origin_ns
     rest_ns = total_ns - sum((column for *_, column in columns), _always(0, passed))
+    told_ns, note = sum(ns for _, ns in told), ""
+    if told_ns > rest_ns[event - 1]:
+        note = f"the server tells of {ms(told_ns / 1e6, 3)} before its first token: more than is unexplained, left out"
+    elif told:
+        own = [(SERVER, name, _always(ns, passed)) for name, ns in told]
+        columns[len(moments) - 1 : len(moments) - 1] = own
+        rest_ns = rest_ns - told_ns
     return Budget(
         n=event,
         parts=tuple(_part(before, after, column, event) for before, after, column in columns),
         total=_part(REQUEST, last, total_ns, event),
         rest=_part(here, first, rest_ns, event),
+        note=note,
     )
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from streamkit.lab.metrics.compact import Narrow, PerRead, Unkept
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -47,7 +49,7 @@ def check_lengths(name: str, **columns: Sequence[Any]) -> None:
 
 def check_ascending(name: str, column: npt.ArrayLike) -> None:
     """Raises ValueError, naming the first place, where the column falls."""
-    values = np.asarray(column, dtype=np.int64)
+    values = np.asarray(column.runs if isinstance(column, PerRead) else column, dtype=np.int64)
     falls = values[1:] < values[:-1]
     if falls.any():
         index = int(falls.argmax())
@@ -57,6 +59,10 @@ def check_ascending(name: str, column: npt.ArrayLike) -> None:
 
 def check_at_least(lowest: int, column: npt.ArrayLike, expected: str) -> None:
     """Raises ValueError if a value lies below `lowest`; `expected` says what the column holds."""
+    if isinstance(column, Narrow):
+        if len(column) and column.lowest < lowest:
+            raise ValueError(f"expected {expected}, got {column.lowest}")
+        return
     values = np.asarray(column, dtype=np.int64)
     if values.size and values.min() < lowest:
         raise ValueError(f"expected {expected}, got {values.min()}")
@@ -83,7 +89,9 @@ def pieces(characters: npt.ArrayLike) -> npt.NDArray[np.bool_]:
 
 
 def characters(texts: Sequence[str]) -> Ints:
-    """How many characters each text has."""
+    """How many characters each text has, or had."""
+    if isinstance(texts, Unkept):
+        return np.asarray(texts.characters)
     return np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
 
 
@@ -92,6 +100,8 @@ def utf8_sizes(texts: Sequence[str]) -> Ints:
 
     A code point takes 1 byte below U+0080, 2 below U+0800, 3 below U+10000 and 4 beyond (RFC 3629, section 3).
     """
+    if isinstance(texts, Unkept):
+        return np.asarray(texts.bytes)
     lengths = characters(texts)
     joined = "".join(texts)
     if joined.isascii():

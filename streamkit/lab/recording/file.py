@@ -18,7 +18,8 @@ version 2 neither counts nor gauges; version 3 no word of the relay's, and it ca
 "piece". Such files are read, with the fields' defaults; version 4 is written. Its
 first files have no `finish_reason` in their footer, which then counts as unknown. The header of a stream that was cut
 and asked for again has `cuts`, too, that of an upload `sends`, that of one stream among many its `labels`, and when it
-was due (`due_ns`); others have none.
+was due (`due_ns`); others have none. A recording without texts is written as version 5: `"kept": false` in its header,
+and its events have lengths (`LENGTHS`) in their place.
 """
 
 from __future__ import annotations
@@ -28,27 +29,43 @@ import binascii
 import json
 import os
 import warnings
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from streamkit.errors import RecordingFormatError
 from streamkit.lab.metrics.columns import check_ascending, check_at_least
+from streamkit.lab.metrics.compact import Unkept
 from streamkit.lab.recording.cuts import Cut
 from streamkit.lab.recording.lines import BadLineError, decode, write_whole
 from streamkit.lab.recording.recorded import ALL_GAUGES, JOINED_TAPS, Events, Reads, Recorded, SomeRecorded, Stamps
 from streamkit.lab.recording.relay_word import RelayWord
+from streamkit.lab.recording.rows import SlimEvents, SlimReads
 from streamkit.lab.recording.sends import Sends
 from streamkit.outcome import Outcome, OutcomeName
 from streamkit.taps import Tap
 from streamkit.taps.gauges import Gauge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["SET", "VERSION", "footer_of", "header_of", "load", "read_footer", "read_header", "save"]
+__all__ = [
+    "LENGTHS",
+    "SET",
+    "VERSION",
+    "columns_of",
+    "footer_of",
+    "header_of",
+    "load",
+    "read_footer",
+    "read_header",
+    "save",
+]
 
-VERSION = 4
+VERSION = 5
+WITH_TEXTS = 4
+"""What is written where the texts were kept: earlier readers can do with that."""
 SET = "recordings"
 """What a file of many begins with, where one of a recording has `recording`."""
 
@@ -64,6 +81,9 @@ _GAUGE = ("at_ns", "value")
 _SENDS = ("at_ns", "size", "held_ns")
 _STAMP = {"error_ns": -1, "late_ns": 0}  # unknown in files of version 1
 _EVENT = ("handed_ns", "event", "data", "id", "text", "reasoning", "size")
+LENGTHS = ("characters", "text_bytes", "reasoning_characters", "reasoning_bytes")
+_NUMBERS = frozenset(("handed_ns", "size", *LENGTHS))
+_SLIM_EVENT = ("handed_ns", "event", "size", *LENGTHS)
 
 
 def save(recording: Recorded, path: str | os.PathLike[str]) -> None:
@@ -101,7 +121,8 @@ def header_of(recording: Recorded) -> dict[str, Any]:
         among_many["due_ns"] = recording.due_ns
     return {
         "streamkit": "recording",
-        "version": VERSION,
+        "version": WITH_TEXTS if recording.events.kept else VERSION,
+        **({} if recording.events.kept else {"kept": False}),
         **{name: getattr(recording, name) for name in (*_HEADER, *_TIMES, *_SINCE_2, *_SINCE_3, *_SINCE_4)},
         "headers": dict(recording.headers),
         "marks": dict(recording.marks),
@@ -132,12 +153,13 @@ def footer_of(recording: Recorded) -> dict[str, Any]:
 def _lines(recording: Recorded) -> Iterator[dict[str, Any]]:
     reads, events = recording.reads, recording.events
     yield header_of(recording)
-    event = 0
+    rows = _events_of_reads(events)
+    number, completed = next(rows, (-1, []))
     for read in reads:
-        completed = []
-        while event < len(events) and events.read[event] == read.index:
-            completed.append({name: getattr(events, name)[event] for name in _EVENT})
-            event += 1
+        mine: list[dict[str, Any]] = []
+        if number == read.index:
+            mine = completed
+            number, completed = next(rows, (-1, []))
         data = None if read.data is None else base64.b64encode(read.data).decode("ascii")
         yield {
             "n": read.index,
@@ -146,13 +168,35 @@ def _lines(recording: Recorded) -> Iterator[dict[str, Any]]:
             "data": data,
             "error_ns": read.error_ns,
             "late_ns": read.late_ns,
-            "events": completed,
+            "events": mine,
         }
     for name, tap in recording.taps.items():
         yield {"tap": name, **{column: getattr(tap, column).tolist() for column in _TAP}}
     for name, gauge in recording.gauges.items():
         yield {"gauge": name, **{column: getattr(gauge, column).tolist() for column in _GAUGE}}
     yield footer_of(recording)
+
+
+def _events_of_reads(events: Events) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    """Of each read that completed events its number, and these."""
+    names = _EVENT if events.kept else _SLIM_EVENT
+    rows = zip(events.read, zip(*columns_of(events).values(), strict=True), strict=True)
+    for number, of_read in groupby(rows, key=itemgetter(0)):
+        yield number, [dict(zip(names, row, strict=True)) for _, row in of_read]
+
+
+def columns_of(events: Events) -> dict[str, Iterable[Any]]:
+    """What is written of them, by `_EVENT` or `_SLIM_EVENT`."""
+    text, reasoning = events.text, events.reasoning
+    if not (isinstance(text, Unkept) and isinstance(reasoning, Unkept)):
+        return {name: getattr(events, name) for name in _EVENT}
+    lengths = (text.characters, text.bytes, reasoning.characters, reasoning.bytes)
+    return {
+        "handed_ns": events.handed_ns,
+        "event": events.event,
+        "size": events.size,
+        **dict(zip(LENGTHS, lengths, strict=True)),
+    }
 
 
 def _check_format(name: str, first_line: bytes) -> None:
@@ -178,6 +222,7 @@ class _Loading:
         self.whole = 0
         self._reads = Reads()
         self._events: dict[str, list[Any]] = {name: [] for name in ("at_ns", "read", *_EVENT)}
+        self._slim: SlimEvents | None = None  # instead of these, where the header says so
         self._taps: dict[str, Tap] = {}
         self._gauges: dict[str, Gauge] = {}
         self._header: dict[str, Any] | None = None
@@ -199,6 +244,8 @@ class _Loading:
             if number != 1:
                 raise BadLineError("is the header of a recording, in the middle of another")
             self._header = read_header(record)
+            if not self._header.pop("kept"):
+                self._slim, self._reads = SlimEvents(handed_apart=True), SlimReads(keeping=True)
         elif "n" in record:
             self._take_read(record, number)
         elif "tap" in record:
@@ -214,7 +261,7 @@ class _Loading:
         n, at_ns, size = (_get(record, name, _is_int) for name in ("n", "at_ns", "size"))
         error_ns, late_ns = (_get({name: default, **record}, name, _is_int) for name, default in _STAMP.items())
         data, events = _base64(_get(record, "data", _optional(_is_str))), _get(record, "events", _is_list)
-        completed = [_event(event) for event in events]
+        completed = [_event(event, _EVENT if self._slim is None else _SLIM_EVENT) for event in events]
         if n < self._next_read:
             raise BadLineError(f"read {n} stands behind a later one")
         if self._reads and at_ns < self._reads.at_ns[-1]:
@@ -226,7 +273,11 @@ class _Loading:
         if n > self._next_read:
             self.damage.append(f"before line {number}: {_span(self._next_read, n)} missing")
         self._next_read = n + 1
-        for event in completed:
+        if self._slim is not None and completed:
+            self._slim.load(
+                at_ns, len(self._reads), {name: [each[name] for each in completed] for name in completed[0]}
+            )
+        for event in completed if self._slim is None else ():
             for name, value in (("at_ns", at_ns), ("read", len(self._reads)), *event.items()):
                 self._events[name].append(value)
         self._reads.append(at_ns, size, data, error_ns, late_ns)
@@ -261,7 +312,7 @@ class _Loading:
             footer = {"outcome": Outcome("truncated"), "error": "the file holds no end of the recording"}
         return kind(
             reads=self._reads,
-            events=Events(**self._events),
+            events=Events(**self._events) if self._slim is None else self._slim,
             taps=self._taps,
             gauges=self._gauges,
             **header,
@@ -275,10 +326,9 @@ class _Loading:
         reads, events, taps, gauges = (self._footer.pop(name) for name in ("reads", "events", "taps", "gauges"))
         if self._next_read < reads:
             self.damage.append(f"before the footer: {_span(self._next_read, reads)} missing")
-        if (reads, events) != (len(self._reads), len(self._events["read"])):
-            self.damage.append(
-                f"{len(self._reads)} of {reads} reads and {len(self._events['read'])} of {events} events were kept"
-            )
+        count = len(self._events["read"]) if self._slim is None else len(self._slim)
+        if (reads, events) != (len(self._reads), count):
+            self.damage.append(f"{len(self._reads)} of {reads} reads and {count} of {events} events were kept")
         for noun, kept, saved in (("taps", self._taps, taps), ("gauges", self._gauges, gauges)):
             if len(kept) != saved:
                 self.damage.append(f"{len(kept)} of {saved} {noun} were kept")
@@ -312,6 +362,7 @@ def read_header(record: dict[str, Any]) -> dict[str, Any]:
     header["cuts"] = tuple(map(Cut.from_dict, cuts))
     if "sends" in record:
         header["sends"] = _sends(_get(record, "sends", lambda value: isinstance(value, dict)))
+    header["kept"] = _get({"kept": True, **record}, "kept", lambda value: isinstance(value, bool))
     header["labels"] = _get({"labels": {}, **record}, "labels", _are_labels)
     header["due_ns"] = _get({"due_ns": None, **record}, "due_ns", _optional(_is_int))
     if header.get("relay") is not None:
@@ -330,11 +381,11 @@ def _sends(record: dict[str, Any]) -> Sends:
     return sends
 
 
-def _event(record: Any) -> dict[str, Any]:
+def _event(record: Any, names: tuple[str, ...]) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise BadLineError("holds an event that is not a JSON object")
-    event = {name: _get(record, name, _is_int if name in ("handed_ns", "size") else _is_str) for name in _EVENT}
-    if event["size"] < 0:
+    event = {name: _get(record, name, _is_int if name in _NUMBERS else _is_str) for name in names}
+    if event["size"] < 0 or any(event[name] < 0 for name in LENGTHS if name in event):
         raise BadLineError("holds an event of negative size")
     return event
 

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Any, Literal, NamedTuple, Protocol, Self, TypeAlias, TypeVar, overload
+from typing import Any, Literal, NamedTuple, Self, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from streamkit.lab.metrics.columns import (
-    Ints,
-    characters,
-    check_ascending,
-    check_at_least,
-    check_lengths,
-    int_column,
-    numbered,
-    pieces,
-    utf8_sizes,
-)
+from streamkit.lab.metrics.columns import Ints, characters, check_ascending, check_at_least, pieces
+from streamkit.lab.metrics.compact import PerRead
 from streamkit.lab.recording.cuts import Cut, connections, replayed_of, silences
 from streamkit.lab.recording.relay_word import RelayWord
 from streamkit.lab.recording.results import Result, progress_of, results_of
+from streamkit.lab.recording.rows import Events, Read, Reads, RecordedEvent
 from streamkit.lab.recording.sends import Sends
 from streamkit.outcome import Outcome
 from streamkit.taps import TAPS, UPLOAD_TAPS, Tap
@@ -53,187 +44,6 @@ FOREIGN_TAPS = tuple(name for name in TAPS if not name.startswith("client."))
 JOINED_TAPS = (*FOREIGN_TAPS, *(name for name in UPLOAD_TAPS if not name.startswith("client.")))
 """These, and what others see of the request's body on its way to them."""
 ALL_GAUGES = (*GAUGES, *COUNTERS, *PROCESS)
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """One socket read: its number, its time, the bytes of body it brought, and those bytes if they were kept.
-
-    `error_ns` is how wrong the time can be, -1 where that is not known. `late_ns` is how much later than its time the
-    read returned in Python: what a tool without the kernel's stamps would have been wrong by. It is 0 where the time
-    is that of the return itself.
-    """
-
-    index: int
-    at_ns: int
-    size: int
-    data: bytes | None = None
-    error_ns: int = -1
-    late_ns: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedEvent:
-    """One event.
-
-    `at_ns` is when its last byte was read (the stamp of the read numbered `read`), `handed_ns` when it was decoded
-    and handed on. `text` is the piece extracted from it ("" if
-    none), `reasoning` the thinking piece where that was asked for. `size` counts the bytes of its data in UTF-8,
-    without framing. Where the wire has no event borders (text/plain) one event stands for what one read brought:
-    `event` and `data` are empty and `size` is the read's.
-    """
-
-    index: int
-    at_ns: int
-    handed_ns: int
-    read: int
-    event: str
-    data: str
-    id: str
-    text: str
-    reasoning: str
-    size: int
-
-
-class _WireEvent(Protocol):
-    @property
-    def event(self) -> str: ...
-    @property
-    def data(self) -> str: ...
-    @property
-    def id(self) -> str: ...
-
-
-class Reads(Sequence[Read]):
-    """The socket reads that brought body bytes, as parallel columns named like the fields of `Read`.
-
-    A read that brought only a response head or chunk framing is not listed. `data` holds None for a read whose
-    bytes were not kept.
-    """
-
-    __slots__ = ("at_ns", "data", "error_ns", "late_ns", "size")
-
-    def __init__(
-        self,
-        at_ns: Iterable[int] = (),
-        size: Iterable[int] | None = None,
-        data: Iterable[bytes | None] | None = None,
-        error_ns: Iterable[int] | None = None,
-        late_ns: Iterable[int] | None = None,
-    ) -> None:
-        self.at_ns = int_column(at_ns)
-        n = len(self.at_ns)
-        self.data: list[bytes | None] = [None] * n if data is None else list(data)
-        self.size = int_column((len(kept or b"") for kept in self.data) if size is None else size)
-        self.error_ns = array("q", [-1]) * n if error_ns is None else int_column(error_ns)
-        self.late_ns = array("q", [0]) * n if late_ns is None else int_column(late_ns)
-        check_lengths("Reads", **{name: getattr(self, name) for name in self.__slots__})
-
-    def append(self, at_ns: int, size: int, data: bytes | None, error_ns: int = -1, late_ns: int = 0) -> None:
-        """Add one read; times are nanoseconds from the start of the recording."""
-        self.at_ns.append(at_ns)
-        self.size.append(size)
-        self.data.append(data)
-        self.error_ns.append(error_ns)
-        self.late_ns.append(late_ns)
-
-    def __len__(self) -> int:
-        return len(self.at_ns)
-
-    @overload
-    def __getitem__(self, index: int) -> Read: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Read]: ...
-    def __getitem__(self, index: int | slice) -> Read | list[Read]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        i = range(len(self))[index]
-        return Read(i, **{name: getattr(self, name)[i] for name in self.__slots__})
-
-    def __iter__(self) -> Iterator[Read]:
-        return (self[i] for i in range(len(self)))
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Reads):
-            return NotImplemented
-        return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
-
-    def __repr__(self) -> str:
-        return f"<Reads: {len(self)} reads, {sum(self.size)} bytes>"
-
-
-class Events(Sequence[RecordedEvent]):
-    """The events, as parallel columns named like the fields of `RecordedEvent`.
-
-    Made by hand, only `at_ns` is needed: `read` then numbers the distinct times (events of one time share a read),
-    `handed_ns` equals `at_ns`, `size` is the UTF-8 length of `data`, or of `text` where there is no data.
-    """
-
-    __slots__ = ("at_ns", "data", "event", "handed_ns", "id", "read", "reasoning", "size", "text")
-
-    def __init__(
-        self,
-        at_ns: Iterable[int] = (),
-        *,
-        text: Iterable[str] | None = None,
-        read: Iterable[int] | None = None,
-        handed_ns: Iterable[int] | None = None,
-        event: Iterable[str] | None = None,
-        data: Iterable[str] | None = None,
-        id: Iterable[str] | None = None,  # noqa: A002  the field's name in the SSE grammar
-        reasoning: Iterable[str] | None = None,
-        size: Iterable[int] | None = None,
-    ) -> None:
-        self.at_ns = int_column(at_ns)
-        n = len(self.at_ns)
-        self.read = int_column(numbered(self.at_ns) if read is None else read)
-        self.handed_ns = int_column(self.at_ns if handed_ns is None else handed_ns)
-        self.event = _strings(event, n, "message")
-        self.data = _strings(data, n)
-        self.id = _strings(id, n)
-        self.text = _strings(text, n)
-        self.reasoning = _strings(reasoning, n)
-        bodies = self.text if data is None else self.data
-        self.size = int_column(utf8_sizes(bodies) if size is None else size)
-        check_lengths("Events", **{name: getattr(self, name) for name in self.__slots__})
-
-    def append(
-        self, wire: _WireEvent, *, at_ns: int, handed_ns: int, read: int, text: str, reasoning: str, size: int
-    ) -> None:
-        """Add one event as the parser gave it (`wire`), with what was extracted and measured."""
-        self.at_ns.append(at_ns)
-        self.handed_ns.append(handed_ns)
-        self.read.append(read)
-        self.event.append(wire.event)
-        self.data.append(wire.data)
-        self.id.append(wire.id)
-        self.text.append(text)
-        self.reasoning.append(reasoning)
-        self.size.append(size)
-
-    def __len__(self) -> int:
-        return len(self.at_ns)
-
-    @overload
-    def __getitem__(self, index: int) -> RecordedEvent: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[RecordedEvent]: ...
-    def __getitem__(self, index: int | slice) -> RecordedEvent | list[RecordedEvent]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        i = range(len(self))[index]
-        return RecordedEvent(i, **{name: getattr(self, name)[i] for name in self.__slots__})
-
-    def __iter__(self) -> Iterator[RecordedEvent]:
-        return (self[i] for i in range(len(self)))
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Events):
-            return NotImplemented
-        return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
-
-    def __repr__(self) -> str:
-        return f"<Events: {len(self)} events, {sum(map(len, self.text))} characters>"
 
 
 class Counted(NamedTuple):
@@ -353,7 +163,12 @@ class Recorded:
 
     @property
     def text(self) -> str:
-        """All pieces joined; a result of a route of our relay is a line of JSON."""
+        """All pieces joined; a result of a route of our relay is a line of JSON.
+
+        Raises ValueError for a recording without texts (`record(keep_text=False)`), which knows their lengths alone;
+        likewise `reasoning`, `results`, `values` and `progress`.
+        """
+        self._check_texts()
         return "".join(self.events.text)
 
     @property
@@ -361,6 +176,7 @@ class Recorded:
         """The results, of a route of our relay that gives such, in their order, each with when its reader had it; of a
         text, the lines that are JSON objects or lists.
         """
+        self._check_texts()
         events = self.events
         found = results_of(self.headers, events.event, events.data, events.text, events.handed_ns)
         return [Result(value, at_ns, self.started_ns + at_ns) for value, at_ns in found]
@@ -373,6 +189,7 @@ class Recorded:
     @property
     def progress(self) -> list[dict[str, Any]]:
         """The reports of progress that came, in their order: `progress`, `total` (None: not known) and `message`."""
+        self._check_texts()
         return progress_of(self.headers, self.events.event, self.events.data)
 
     @property
@@ -391,7 +208,15 @@ class Recorded:
     @property
     def reasoning(self) -> str:
         """All thinking pieces joined; empty unless the recording was made with `reasoning=True`."""
+        self._check_texts()
         return "".join(self.events.reasoning)
+
+    def _check_texts(self) -> None:
+        if not self.events.kept:
+            raise ValueError(
+                "expected a recording with its texts, got one that knows only how long they were: "
+                "record it with keep_text=True"
+            )
 
     @property
     def body(self) -> bytes | None:
@@ -446,13 +271,11 @@ class Recorded:
 SomeRecorded = TypeVar("SomeRecorded", bound=Recorded)
 
 
-def _strings(given: Iterable[str] | None, length: int, default: str = "") -> list[str]:
-    return [default] * length if given is None else list(given)
-
-
 def _check_reads_of_events(reads: Reads, events: Events) -> None:
     """Each event must name a read that there is, and have its time. Raises ValueError for the first that does not."""
-    read, at_ns = np.asarray(events.read), np.asarray(events.at_ns)
+    read, at_ns = (
+        np.asarray(column.runs if isinstance(column, PerRead) else column) for column in (events.read, events.at_ns)
+    )
     missing = (read < 0) | (read >= len(reads))
     if missing.any():
         index = int(missing.argmax())

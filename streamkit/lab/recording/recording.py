@@ -16,11 +16,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
 from streamkit.lab import metrics
+from streamkit.lab.metrics.columns import characters
 from streamkit.lab.metrics.words import times
 from streamkit.lab.recording import file as storage
 from streamkit.lab.recording.frames import Curves, event_columns
 from streamkit.lab.recording.goodput import failures_of
 from streamkit.lab.recording.recorded import Recorded
+from streamkit.lab.recording.server_times import before_first, server_times
 from streamkit.lab.recording.summary import Summary, summarize
 from streamkit.lab.recording.tables import html_table
 from streamkit.lab.recording.tap_curves import tap_curves, upload_curves
@@ -90,13 +92,15 @@ class Recording(Recorded):
     def budget(self, n: int | None = None) -> Budget | None:
         """Where the time of event `n` went (from 1, default: the first), part by part: `metrics.budget` of the curves.
 
-        From when the request was sent (from the call where that is not known). None if that event did not pass every
-        tap there is. Raises ValueError for n < 1.
+        From when the request was sent (from the call where that is not known). What the server tells of its times
+        (`lab/recording/server_times.py`: vLLM, llama.cpp, Groq, Ollama, `Server-Timing`) are parts of their own, of
+        what would else be unexplained. None if that event did not pass every tap there is. Raises ValueError for n < 1.
 
         >>> sk.Recording.from_pieces([(7_000_000, "Hello")], sent_ns=1_000_000).budget().total.ns
         6000000
         """
-        return metrics.budget(tap_curves(self), origin_ns=self.origin_ns, marks=self.marks, n=n)
+        told = [(time.name, time.ns) for time in before_first(server_times(self))]
+        return metrics.budget(tap_curves(self), origin_ns=self.origin_ns, marks=self.marks, n=n, told=told)
 
     def slo_failures(self, slo: SLO) -> tuple[str, ...]:
         """By which parts of an objective this stream failed, out of `outcome`, `ttft`, `gap`; empty if it kept it.
@@ -169,9 +173,9 @@ class Recording(Recorded):
 
     def _counts(self) -> str:
         """What does not change from run to run: the number of reads does, and without event borders that of events."""
-        characters = _plural(sum(map(len, self.events.text)), "character")
+        came = _plural(int(characters(self.events.text).sum()), "character")
         without_borders = len(self.events) > 0 and not any(self.events.event)
-        return characters if without_borders else f"{_plural(len(self.events), 'event')}, {characters}"
+        return came if without_borders else f"{_plural(len(self.events), 'event')}, {came}"
 
     def _repr_html_(self) -> str:
         title = f"{self.label}: {self.outcome}" if self.label else str(self.outcome)

@@ -12,6 +12,7 @@ from streamkit.lab import metrics
 from streamkit.lab.metrics.columns import characters
 from streamkit.lab.metrics.words import about_ms, ms
 from streamkit.lab.recording.recorded import FOREIGN_TAPS
+from streamkit.lab.recording.server_times import before_first, server_times
 from streamkit.lab.recording.tables import html_table, text_table
 from streamkit.lab.recording.tap_curves import OF_ONE_ANSWER, tap_curves, upload_curves
 from streamkit.lab.recording.trust import first_piece_error_ns, first_piece_is_shared, judge
@@ -75,6 +76,8 @@ class Summary(Mapping[str, Any]):
     coalesced_share           share of the events that came in the same read as an earlier one (0 to 1)
     throughput_events_per_s, throughput_chars_per_s   pieces and their characters, those of reasoning included, after
                               the first read that brought any
+    server_ms                 what the server tells of its own times, by name: `queue`, `load`, `prefill`, `decode`,
+                              `total` (vLLM, llama.cpp, Groq, Ollama), and what its `Server-Timing` says
     hops                      delays and backlog between consecutive taps, for recordings with taps of others; in events
     stamps                    what a read's time is: the kernel's ("kernel"), that of the read ("socket"), or when a
                               client library gave it ("library")
@@ -125,6 +128,7 @@ class Summary(Mapping[str, Any]):
     coalesced_share: float | None
     throughput_events_per_s: float | None
     throughput_chars_per_s: float | None
+    server_ms: Mapping[str, float]
     hops: tuple[HopSummary, ...]
     stamps: Stamps
     error_p99_ms: float | None
@@ -159,6 +163,7 @@ class Summary(Mapping[str, Any]):
             *([("error", self.error)] if self.error else []),
             *([("outcome for the relay", str(self.relay_outcome))] if self._relay_differs() else []),
             *(self._stream() if self.events else self._no_event()),
+            *((f"server: {name}, as it tells", ms(value)) for name, value in self.server_ms.items()),
             *((hop.name, _hop(hop)) for hop in self.hops),
             *([("stamps", self.stamps)] if self.reads else []),
             *_known(("first piece's error", self.ttft_error_ms), digits=3),
@@ -289,6 +294,7 @@ def summarize(recording: Recorded) -> Summary:
         coalesced_share=coalesced,
         throughput_events_per_s=metrics.throughput_per_s(counted.at_ns, counted.read, np.ones_like(counted.read)),
         throughput_chars_per_s=metrics.throughput_per_s(counted.at_ns, counted.read, counted.characters),
+        server_ms=_server_ms(recording),
         hops=_hops(recording) if set(FOREIGN_TAPS) & recording.taps.keys() else (),
         **_instrument(recording),
         notes=_notes(recording, coalesced),
@@ -343,7 +349,17 @@ def _silent_end_ms(recording: Recorded, threshold_ns: int) -> float | None:
     return None if silence is None or silence[1] - silence[0] <= threshold_ns else (silence[1] - silence[0]) / 1e6
 
 
+def _server_ms(recording: Recorded) -> dict[str, float]:
+    """Where the answer and its head tell of the same, the answer counts."""
+    found: dict[str, float] = {}
+    for time in server_times(recording):
+        found.setdefault(time.name, time.ns / 1e6)
+    return found
+
+
 def _hops(recording: Recorded) -> tuple[HopSummary, ...]:
+    if recording.counts.get("relay.dropped_pieces") and not recording.events.kept:
+        return ()  # where they were left out stands in texts that are not here
     curves = tap_curves(recording)
     found = []
     for hop in metrics.hops(curves):
@@ -384,6 +400,11 @@ def _notes(recording: Recorded, coalesced: float | None) -> tuple[str, ...]:
         notes.append("times are from the first byte of the request's body")
     elif recording.sent_ns is None:
         notes.append("times are from the call: when the request had left is not known")
+    told_ns = sum(time.ns for time in before_first(server_times(recording)))
+    if recording.counted.characters.any() and told_ns > recording.counted.at_ns[0] - recording.origin_ns:
+        notes.append(
+            f"the server tells of {about_ms(told_ns)} before its first token, which is more than the first piece took"
+        )
     if recording.stamps == "library":
         notes.append("the stamps are of what a client library gave, not of socket reads")
     if recording.damage:
@@ -425,11 +446,14 @@ def timetable(recording: Recorded, rows: int = 12) -> str:
     left out and counted. The gap is to the piece before it, so pieces of one read show 0.0.
     """
     origin_ns = recording.origin_ns
-    pieces = [event for event in recording.events if event.text or event.reasoning]
+    events = recording.events
+    text, reasoning = characters(events.text), characters(events.reasoning)
+    said = _said if events.kept else lambda piece: f"{text[piece.index] + reasoning[piece.index]} characters, not kept"
+    pieces = [events[number] for number in np.flatnonzero(text + reasoning).tolist()]
     earlier = [None, *(event.at_ns for event in pieces)]
     lines = [
         f"{(event.at_ns - origin_ns) / 1e6:>9.1f}  "
-        f"{'' if before is None else f'{(event.at_ns - before) / 1e6:.1f}':>8}  {event.read:>5}  {_said(event)}"
+        f"{'' if before is None else f'{(event.at_ns - before) / 1e6:.1f}':>8}  {event.read:>5}  {said(event)}"
         for before, event in zip(earlier, pieces, strict=False)
     ]
     if len(lines) > rows:

@@ -87,6 +87,11 @@ def _left_out(recording: Recorded) -> Ints:
     """How many pieces the relay left out just before each event; its format's field `dropped`."""
     left_out = np.zeros(len(recording.events), dtype=np.int64)
     if recording.counts.get("relay.dropped_pieces"):
+        if not recording.events.kept:
+            raise ValueError(
+                "expected a recording with its texts, got one without: how many pieces a relay left out before each "
+                "event stands in them; record it with keep_text=True"
+            )
         for index, data in enumerate(recording.events.data):
             if '"dropped"' in data:
                 left_out[index] = _told(data)

@@ -217,7 +217,7 @@ def _ends_its_read(recording: Recorded) -> npt.NDArray[np.bool_]:
         return np.zeros(read.size, dtype=np.bool_)
     ends: npt.NDArray[np.bool_] = np.append(read[1:] != read[:-1], np.ones(min(read.size, 1), dtype=np.bool_))
     # Made by hand, or encoded, the bytes of a read are not those of its events.
-    if any(events.data) and "content-encoding" not in recording.headers:
+    if (any(events.data) or not events.kept) and "content-encoding" not in recording.headers:
         kept = recording.reads.data
         whole = (data is None or data.endswith(LINE_ENDS) for data in kept)
         ends &= np.fromiter(whole, np.bool_, len(kept))[read]

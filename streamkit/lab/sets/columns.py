@@ -17,11 +17,15 @@ from streamkit.lab import metrics
 from streamkit.lab.metrics.columns import Ints
 from streamkit.lab.recording.frames import event_columns
 from streamkit.lab.recording.recorded import Recorded
+from streamkit.lab.recording.server_times import server_times
+from streamkit.lab.recording.trust import LOOP_PROBE_NS
 
 __all__ = ["Floats", "StreamRows", "event_rows", "in_groups", "known", "label_names", "rows_of", "stream_columns"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 NAN: Final = float("nan")
+MOST_TOLD: Final = 16
+"""So many of the servers' own times have a column."""
 GROUPED_BY: Final = ("label", "outcome", "status", "preset", "url")
 """What streams are told apart by beside their labels: fields of a recording."""
 
@@ -33,11 +37,12 @@ class StreamRows:
     due, started, sent, first, ended   moments, from the set's zero on (`first`: of the first piece); all of them NaN
                        where the recordings were made by different clocks
     own_late           started − due: how late the caller was itself; below 0 if it was early
-    own_busy           for how long, from begin to sending, the event loop is known to have been kept busy
+    own_busy           for how long, from begin to sending, the event loop was busy for certain
     leaving            sent − started: waiting for a slot, connecting, sending, and whatever held the loop meanwhile
     ttft_due, ttft_sent   the first piece, from when the request was due, and from when it had left
     duration           the end, from when the request had left
     gap_p50, gap_p99, gap_max   of the stream's gaps
+    server             what the servers told of their own times, by name
     gaps, of           all gaps of all streams, one after the other, and of each whose it is
     loop_late          how late the recorder's loop was at the worst
     """
@@ -65,6 +70,7 @@ class StreamRows:
     bytes: Ints
     gaps: Ints
     of: Ints
+    server: Mapping[str, Floats]
 
     def __len__(self) -> int:
         return len(self.started)
@@ -87,6 +93,7 @@ def rows_of(recordings: Sequence[Recorded]) -> StreamRows:
         **columns,
         gaps=np.concatenate([np.zeros(0, dtype=np.int64), *gaps]),
         of=np.repeat(np.arange(len(gaps)), [len(each) for each in gaps]),
+        server=_of_servers(recordings),
     )
 
 
@@ -117,12 +124,23 @@ def _row(one: Recorded, zero_ns: int | None) -> tuple[list[float], list[int]]:
     return times, [len(one.events), pieces, shared, characters, len(one.reads), sum(one.reads.size)]
 
 
+def _of_servers(recordings: Sequence[Recorded]) -> dict[str, Floats]:
+    found: dict[str, Floats] = {}
+    for index, one in enumerate(recordings):
+        for time in reversed(server_times(one)):  # of one name the first counts, that of the answer
+            if time.name not in found and len(found) < MOST_TOLD:
+                found[time.name] = np.full(len(recordings), NAN)
+            if time.name in found:
+                found[time.name][index] = time.ns
+    return found
+
+
 def _busy_ns(one: Recorded, sent_ns: float) -> float:
-    """Busy times overlap where several are known of one moment: what counts is whether there was any."""
+    """What is certain of it: from when the timer should have rung that found it busy (`LOOP_PROBE_NS`) until it did."""
     upto = one.ended_ns if np.isnan(sent_ns) else sent_ns
     total, reached = 0.0, 0.0
     for since, until in one.meta.get("loop_busy_ns", ()):
-        begin, end = max(since, reached), min(until, upto or 0)
+        begin, end = max(since + LOOP_PROBE_NS, reached), min(until, upto or 0)
         if end > begin:
             total, reached = total + end - begin, end
     return total
@@ -162,6 +180,7 @@ def stream_columns(recordings: Sequence[Recorded], rows: StreamRows) -> dict[str
         "stream": np.arange(len(rows)),
         **_told_apart(recordings, np.ones(len(rows), dtype=np.int64)),
         **in_ms,
+        **{f"server_{name}_ms": column / 1e6 for name, column in rows.server.items()},
         **counts,
         "outcome": _objects(str(one.outcome) for one in recordings),
         "code": _objects(one.outcome.detail for one in recordings),

@@ -34,7 +34,7 @@ class RecordingSet(Sequence[Recording]):
         streams.summary()
 
     recordings   in the order in which they were due (`Recording.due_ns`), those without a schedule as they were begun
-    meta         what the load was to be (its arrivals in words, its seed, …): JSON values
+    meta         what the load was to be (its arrivals in words, its seed, …): JSON values; the summary has its `notes`
     resources    what each process used along it
     damage       what was lost when the set was loaded from a damaged file; empty otherwise
     """
@@ -106,7 +106,7 @@ class RecordingSet(Sequence[Recording]):
         >>> sk.RecordingSet([sk.Recording.from_pieces([(7_000_000, "Hi")], sent_ns=0)]).summary().ttft_sent.p50_ms
         7.0
         """
-        return summarize_set(self.recordings, self.rows, self.verdict)
+        return summarize_set(self.recordings, self.rows, self.verdict, map(str, self.meta.get("notes", ())))
 
     def goodput(self, slo: SLO, count: Literal["streams", "events"] = "streams") -> Goodput:
         """Which share kept an objective, and how many a second; see `findings.goodput`.
@@ -137,12 +137,13 @@ class RecordingSet(Sequence[Recording]):
                             called as one of the columns below stands as `label_…`
         due_ms, started_ms, sent_ms, first_ms, ended_ms   moments, from when the first stream was due
         own_late_ms         started − due: how late the caller was itself
-        own_busy_ms         for how long its loop is known to have been busy from then until the request had left
+        own_busy_ms         for how long its loop was busy for certain from then until the request had left
         leaving_ms          sent − started: waiting for a slot, connecting, sending
         ttft_due_ms, ttft_sent_ms   the time to the first piece, from due and from sent
         duration_ms         the end, from sent
         gap_p50_ms, gap_p99_ms, gap_max_ms, gaps   of the gaps between reads, and how many they are
         loop_late_ms        how late the recorder's loop was at the worst
+        server_queue_ms, …  what the server told of its own times, by whichever names it did; see `Summary.server_ms`
         events, pieces, shared, characters, reads, bytes   counts; `shared`: pieces in a read with an earlier one
         outcome, code, status, stamps   how it ended, as text; what that says beyond the word; the HTTP status
 

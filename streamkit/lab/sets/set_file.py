@@ -16,7 +16,8 @@ import base64
 import binascii
 import json
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,10 +25,11 @@ import numpy as np
 
 from streamkit.errors import RecordingFormatError
 from streamkit.lab.recording import file as recording_file
-from streamkit.lab.recording.file import SET, footer_of, header_of, read_footer, read_header
+from streamkit.lab.recording.file import LENGTHS, SET, columns_of, footer_of, header_of, read_footer, read_header
 from streamkit.lab.recording.lines import BadLineError, decode, write_whole
 from streamkit.lab.recording.recorded import Events, Reads
 from streamkit.lab.recording.recording import Recording
+from streamkit.lab.recording.rows import SlimEvents
 from streamkit.lab.sets.resources import COLUMNS, Resources
 from streamkit.taps import Tap
 from streamkit.taps.gauges import Gauge
@@ -97,7 +99,10 @@ def _stream(number: int, recording: Recording) -> dict[str, Any]:
         "stream": number,
         "header": header_of(recording),
         "reads": {**{name: _short(getattr(reads, name)) for name in READS}, "data": _short(data)},
-        "events": {name: _short(getattr(events, name)) for name in (*EVENTS, *TEXTS)},
+        "events": {
+            name: _short(column)
+            for name, column in {"at_ns": events.at_ns, "read": events.read, **columns_of(events)}.items()
+        },
         "taps": {
             name: {column: getattr(tap, column).tolist() for column in TAP} for name, tap in recording.taps.items()
         },
@@ -109,7 +114,7 @@ def _stream(number: int, recording: Recording) -> dict[str, Any]:
     }
 
 
-def _short(column: Sequence[Any]) -> Any:
+def _short(column: Iterable[Any]) -> Any:
     values = list(column)
     return values[0] if values and values.count(values[0]) == len(values) else values
 
@@ -177,18 +182,35 @@ def _recording(record: Mapping[str, Any]) -> Recording:
         if not any(data)
         else [None if each is None else base64.b64decode(each, validate=True) for each in data],
     )
-    columns: dict[str, Any] = {
-        **{name: _ints(record["events"][name], n_events) for name in EVENTS},
-        **{name: _texts(record["events"][name], n_events) for name in TEXTS},
-    }
+    events = _events(record["events"], n_events) if header.pop("kept") else _slim_events(record["events"], n_events)
     return Recording(
         reads=reads,
-        events=Events(**columns),
+        events=events,
         taps={name: Tap(**columns) for name, columns in record["taps"].items()},
         gauges={name: Gauge(**columns) for name, columns in record["gauges"].items()},
         **header,
         **footer,
     )
+
+
+def _events(told: Mapping[str, Any], count: int) -> Events:
+    columns: dict[str, Any] = {
+        **{name: _ints(told[name], count) for name in EVENTS},
+        **{name: _texts(told[name], count) for name in TEXTS},
+    }
+    return Events(**columns)
+
+
+def _slim_events(told: Mapping[str, Any], count: int) -> SlimEvents:
+    """Of which the texts were not kept: read by read, as they came."""
+    numbers = {name: _ints(told[name], count) for name in ("at_ns", "read", "handed_ns", "size", *LENGTHS)}
+    columns: dict[str, list[Any]] = {**numbers, "event": _texts(told["event"], count)}
+    at_ns, reads = columns.pop("at_ns"), columns.pop("read")
+    events = SlimEvents(handed_apart=True)
+    for read, places in groupby(range(count), key=reads.__getitem__):
+        rows = [*places]
+        events.load(at_ns[rows[0]], read, {name: column[rows[0] : rows[-1] + 1] for name, column in columns.items()})
+    return events
 
 
 def _long(column: Any, count: int) -> list[Any]:

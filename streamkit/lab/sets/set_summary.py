@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
@@ -48,6 +48,10 @@ class Spread:
         found = metrics.percentiles_ns(values, (50, 95, 99, 100))
         return cls(values.size, *(None if each is None else each / 1e6 for each in found))
 
+    def as_dict(self, name: str) -> dict[str, int | float | None]:
+        """Its numbers, called after `name`: `ttft_due_p50_ms`."""
+        return {f"{name}_{each.name}": getattr(self, each.name) for each in fields(self)}
+
     def __str__(self) -> str:
         told = (self.p50_ms, self.p95_ms, self.p99_ms, self.max_ms)
         return " / ".join("–" if each is None else f"{each:,.1f}" for each in told)
@@ -61,6 +65,7 @@ class SetSummary(Mapping[str, Any]):
 
     verdict             whether these numbers may be quoted, and why not (`RecordingSet.verdict`)
     streams, complete   how many, and how many of them came whole
+    left                how many left early because they were to (`labels["leaves"]`, as `sk.load(leave=…)` has it)
     outcomes            how many ended in which way, the most frequent first
     ttft_due            the time to the first piece from when a request was due: what somebody who came then waited
     ttft_sent           the same from when it had left: what most tools tell, in which nobody waits for a slow client
@@ -68,12 +73,13 @@ class SetSummary(Mapping[str, Any]):
     leaving             from there until it had left: waiting for a slot, connecting, sending
     gap                 all gaps of all streams, between reads (`metrics.gaps_ns`)
     duration            the end, from when the request had left
+    server              what the servers told of their own times, by name: `queue`, `prefill`, …
     offered_per_s, achieved_per_s   at which rate requests were due, and left; between the first and the last of them
     ended_per_s         complete streams, by the whole span
     most_live           the most streams that were begun and not ended at any one time
     span_ms             from when the first was due (or begun) to the last end
     events, reads, bytes, characters   of all of them; `characters` of text and reasoning
-    stamps              how many streams have which stamps
+    stamps              how many streams that had a read have which stamps
     loop_late_max_ms    the worst that a recorder's event loop was late
     notes               what has to be known to read the numbers rightly
 
@@ -84,6 +90,7 @@ class SetSummary(Mapping[str, Any]):
     verdict: Verdict
     streams: int
     complete: int
+    left: int
     outcomes: Mapping[str, int]
     ttft_due: Spread
     ttft_sent: Spread
@@ -91,6 +98,7 @@ class SetSummary(Mapping[str, Any]):
     leaving: Spread
     gap: Spread
     duration: Spread
+    server: Mapping[str, Spread]
     offered_per_s: float | None
     achieved_per_s: float | None
     ended_per_s: float | None
@@ -119,7 +127,10 @@ class SetSummary(Mapping[str, Any]):
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, Spread):
-                found |= {f"{field.name}_{each.name}": getattr(value, each.name) for each in fields(value)}
+                found |= value.as_dict(field.name)
+            elif field.name == "server":
+                for name, spread in self.server.items():
+                    found |= spread.as_dict(f"server_{name}")
             else:
                 found[field.name] = dict(value) if isinstance(value, Mapping) else value
         return {**found, "verdict": str(self.verdict), "notes": list(self.notes)}
@@ -135,6 +146,7 @@ class SetSummary(Mapping[str, Any]):
             ("connecting and sending", self.leaving),
             ("gap between reads", self.gap),
             ("duration", self.duration),
+            *((f"server: {name}, as it tells", spread) for name, spread in self.server.items()),
         ]
         return [
             ("streams", f"{self.streams:,}"),
@@ -159,8 +171,10 @@ class SetSummary(Mapping[str, Any]):
         return html_table(self.rows(), self.notes, caption=str(self.verdict))
 
 
-def summarize_set(recordings: Sequence[Recorded], rows: StreamRows, verdict: Verdict) -> SetSummary:
-    """The `SetSummary` of these recordings, whose rows are `rows`."""
+def summarize_set(
+    recordings: Sequence[Recorded], rows: StreamRows, verdict: Verdict, notes: Iterable[str] = ()
+) -> SetSummary:
+    """The `SetSummary` of these recordings, whose rows are `rows`; `notes` are those of whoever made the load."""
     outcomes = outcomes_of(recordings)
     offered, achieved = rates_per_s(rows)
     span_ns, live = _span_ns(rows), live_streams(rows)
@@ -169,6 +183,7 @@ def summarize_set(recordings: Sequence[Recorded], rows: StreamRows, verdict: Ver
         verdict=verdict,
         streams=len(recordings),
         complete=complete,
+        left=sum(map(left_as_asked, recordings)),
         outcomes=outcomes,
         ttft_due=Spread.of(rows.ttft_due),
         ttft_sent=Spread.of(rows.ttft_sent),
@@ -176,6 +191,7 @@ def summarize_set(recordings: Sequence[Recorded], rows: StreamRows, verdict: Ver
         leaving=Spread.of(rows.leaving),
         gap=Spread.of(rows.gaps),
         duration=Spread.of(rows.duration),
+        server={name: Spread.of(column) for name, column in rows.server.items()},
         offered_per_s=offered,
         achieved_per_s=achieved,
         ended_per_s=complete / (span_ns / 1e9) if span_ns else None,
@@ -185,10 +201,15 @@ def summarize_set(recordings: Sequence[Recorded], rows: StreamRows, verdict: Ver
         reads=int(rows.reads.sum()),
         bytes=int(rows.bytes.sum()),
         characters=int(rows.characters.sum()),
-        stamps=dict(Counter(str(one.stamps) for one in recordings).most_common()),
+        stamps=dict(Counter(str(one.stamps) for one in recordings if one.reads).most_common()),
         loop_late_max_ms=float(np.nanmax(rows.loop_late)) / 1e6 if known(rows.loop_late).size else None,
-        notes=tuple(_notes(recordings, rows)),
+        notes=(*_notes(recordings, rows), *notes),
     )
+
+
+def left_as_asked(recording: Recorded) -> bool:
+    """It was to leave, and did: that is not the server's doing."""
+    return bool(recording.labels.get("leaves")) and recording.outcome.name == "cancelled"
 
 
 def outcomes_of(recordings: Sequence[Recorded]) -> dict[str, int]:

@@ -99,7 +99,7 @@ def _stands(recordings: Sequence[Recorded], found: dict[str, _Finding]) -> str:
     bent = [found[name][0] for name in BENT if name in found]
     if not bent:
         return ""
-    if "loop" in found or any(one.stamps != "kernel" for one in recordings):
+    if "loop" in found or any(one.stamps != "kernel" for one in recordings if one.reads):
         return "No other number is free of it: not all read times are the kernel's"
     return (
         "Read times are the kernel's: gaps, and the time to the first piece from when a request was sent, hold, but "
@@ -180,7 +180,7 @@ def _left_slowly(recordings: Sequence[Recorded], rows: StreamRows) -> _Finding |
 
 def _loop_was_late(recordings: Sequence[Recorded], rows: StreamRows) -> _Finding | None:
     """Where the kernel did not stamp, what the loop was late by is in every time."""
-    others = np.array([one.stamps != "kernel" for one in recordings], dtype=np.bool_)
+    others = np.array([one.stamps != "kernel" and len(one.reads) > 0 for one in recordings], dtype=np.bool_)
     late_ns = metrics.percentile_ns(known(rows.loop_late[others]), 95)
     if late_ns is None:
         return None

@@ -84,7 +84,8 @@ async def llm(upstream: Upstream, question: UpstreamRequest, into: Into) -> Asyn
         async with await post(upstream, question) as reply:
             del question  # sent, and perhaps large: not held for as long as the answer takes
             expected = await _check_head(reply, upstream.preset)
-            body = reply.body
+            body, proves = reply.body, framing(reply.headers, reply.http_version) != "close"
+            reply.headers = {}
             preset = upstream.preset if expected == upstream.preset.grammar else _without_whole(upstream.preset)
             reading = Reading(preset, upstream.settings.limits, into.taps, expected)
             if body is not None:
@@ -107,7 +108,7 @@ async def llm(upstream: Upstream, question: UpstreamRequest, into: Into) -> Asyn
             if reading.finish_reason is not None:
                 into.finished(reading.finish_reason)
             into.noted(reading.notes())
-            reading.check_end(clean=not ended or framing(reply.headers, reply.http_version) != "close")
+            reading.check_end(clean=not ended or proves)
             if body is not None and ended:
                 body.park()
     except httpx2.TransportError as error:
@@ -165,12 +166,20 @@ class _FinishWait:
 
 async def _poured(body: Body, reading: Reading, into: Into, wait_s: float) -> AsyncGenerator[list[Piece], None]:
     """The lists that `into.offer` refused; reading waits for each of them to be taken."""
-    offer = into.offer
+    offer, offer_texts, texts_of = into.offer, into.offer_texts, reading.texts
     refused: list[list[Piece]] = []
     waiting = _FinishWait(reading, wait_s)
 
     def sink(part: ReadPart) -> bool:
         data, _, (at_ns, _, _, _) = part
+        texts = texts_of(data, at_ns)
+        if texts is not None:
+            if not texts or offer_texts(texts):
+                return True
+            pieces = [Piece(text) for text in texts]
+            if not offer(pieces):
+                refused.append(pieces)
+            return not refused
         pieces = reading.feed(data, at_ns)
         if reading.signed:
             waiting.watch()

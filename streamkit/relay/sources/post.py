@@ -39,7 +39,9 @@ class Reply:
     def of_body(cls, body: Body) -> Self:
         """From our own transport."""
         head = body.head
-        return cls(head.status or 0, fields(head.headers), head.http_version.decode(), body, body, body.aclose)
+        headers = fields(head.headers)
+        head.headers = []  # nobody reads them again: a thousand streams would hold them all
+        return cls(head.status or 0, headers, head.http_version.decode(), body, body, body.aclose)
 
     @classmethod
     def of_response(cls, response: httpx2.Response) -> Self:

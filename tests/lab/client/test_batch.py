@@ -26,8 +26,8 @@ def test_sixteen_reads_are_given_on_together() -> None:
     async def main() -> list[int]:
         given: list[int] = []
 
-        def feed(entry: Any) -> bool:
-            given.append(entry[1])
+        def feed(entries: Any) -> bool:
+            given.extend(number for _, number, _ in entries)
             return True
 
         batch = Batch(feed, lambda: None)
@@ -49,8 +49,8 @@ def test_what_is_kept_is_given_on_after_a_while(monkeypatch: pytest.MonkeyPatch)
         given: list[int] = []
         seen = asyncio.Event()
 
-        def feed(entry: Any) -> bool:
-            given.append(entry[1])
+        def feed(entries: Any) -> bool:
+            given.extend(number for _, number, _ in entries)
             seen.set()
             return True
 
@@ -108,7 +108,7 @@ def test_whatever_the_reads_the_recording_is_the_same(
             data, number, (at_ns, kind, error_ns, read_ns) = entry
             return recorder.feed(number, at_ns, data, kind, error_ns, read_ns - at_ns)
 
-        batch = Batch(feed, lambda: None)
+        batch = Batch(recorder.take, lambda: None)
         for number, data in enumerate(reads):
             clock.now = 1_010 + 10 * number
             if not (batch.take if batched else feed)(part(number, data)):

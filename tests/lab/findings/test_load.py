@@ -21,6 +21,12 @@ def test_then_what_did_not_complete() -> None:
     assert load_finding(some) == "3 of 4 streams did not complete: 2 refused(503), 1 truncated"
 
 
+def test_who_leaves_because_they_were_to_is_no_failure() -> None:
+    left = stream(9, outcome="cancelled(by us)", labels={"leaves": True})
+    assert load_finding([stream(), left]).startswith("2 streams, up to 2 live at once: first piece 102 ms")
+    assert load_finding([stream(), left, stream(outcome="truncated")]) == "1 of 3 streams did not complete: 1 truncated"
+
+
 def test_then_where_it_bends() -> None:
     bent = [stream(20 * n, ttft=100 + 40 * n) for n in range(40)]
     told = "The first piece took 222 ms at first and 1.5 s at last: 40 streams, up to 30 live at once"

@@ -440,7 +440,7 @@ FIGURES = {
 
 @functools.cache
 def drawn(figure: str, case: str) -> Axes:
-    """The figure of a typical case as a user gets it, made and rendered once for all tests that only look at it."""
+    """The figure of a typical case as a user gets it, made and laid out once for all tests that only look at it."""
     ax = FIGURES[figure].draw(FIGURES[figure].case(case))
-    ax.figure.canvas.draw()
+    ax.figure.figure.draw_without_rendering()
     return ax

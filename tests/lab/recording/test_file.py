@@ -202,8 +202,8 @@ class TestFiles:
             Recording.load(tmp_path / "none.jsonl")
 
     def test_a_newer_format_says_what_to_do(self, file: Path) -> None:
-        change(file, 0, version=5)
-        with pytest.raises(RecordingFormatError, match=r"format 5, .* update streamkit"):
+        change(file, 0, version=6)
+        with pytest.raises(RecordingFormatError, match=r"format 6, .* update streamkit"):
             Recording.load(file)
 
 
@@ -376,7 +376,7 @@ class TestDamagedFiles:
             (0, {"stamps": "piece"}, "line 1: has a 'stamps' of the wrong kind (str)"),
             (0, {"tls_ns": 1.5}, "line 1: has a 'tls_ns' of the wrong kind (float)"),
             (0, {"acquired_ns": ...}, "line 1: has no 'acquired_ns'"),
-            (0, {"version": True}, "line 1: is not the header of a recording in format 1 to 4"),
+            (0, {"version": True}, "line 1: is not the header of a recording in format 1 to 5"),
             (1, {"error_ns": -2}, "line 2: read 0 has an error of -2 ns"),
             (1, {"late_ns": None}, "line 2: has a 'late_ns' of the wrong kind (NoneType)"),
             (0, {"meta": []}, "line 1: has a 'meta' of the wrong kind (list)"),
@@ -385,7 +385,7 @@ class TestDamagedFiles:
             (0, {"stamps": "guessed"}, "line 1: has a 'stamps' of the wrong kind (str)"),
             (0, {"started_ns": 2**63}, "line 1: has a 'started_ns' of the wrong kind (int)"),
             (0, {"url": ...}, "line 1: has no 'url'"),
-            (0, {"streamkit": "taps"}, "line 1: is not the header of a recording in format 1 to 4"),
+            (0, {"streamkit": "taps"}, "line 1: is not the header of a recording in format 1 to 5"),
             (1, {"n": True}, "line 2: has a 'n' of the wrong kind (bool)"),
             (1, {"at_ns": 1.5}, "line 2: has a 'at_ns' of the wrong kind (float)"),
             (1, {"data": "?"}, "line 2: holds bytes that are not base64"),

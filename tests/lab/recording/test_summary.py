@@ -205,6 +205,7 @@ class TestTheNumbers:
             "longest_stall_after": 2,
             "silent_end_ms": None,
             "coalesced_share": 0.25,
+            "server_ms": {},
             "hops": (),
             "stamps": "socket",
             "error_p99_ms": None,

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamkit.lab.metrics import SLO, gaps_ns, percentile_ns
+from streamkit.lab.recording.recorded import Events, Reads
 from streamkit.lab.recording.recording import Recording
 from streamkit.lab.sets import RecordingSet, Resources
 from streamkit.outcome import Outcome
@@ -128,6 +129,9 @@ class TestItsSummary:
         notes = RecordingSet([stream(), stream(pieces=0, outcome="refused(503)")]).summary().notes
         assert notes[0] == "1 streams brought no piece, and are in no time to the first piece"
 
+    def test_says_what_whoever_made_the_load_has_to_say(self) -> None:
+        assert RecordingSet([stream()], meta={"notes": ["a closed loop"]}).summary().notes[-1] == "a closed loop"
+
     def test_of_nothing_has_no_number(self) -> None:
         summary = RecordingSet([]).summary()
         assert (summary.streams, summary.ttft_due.p50_ms, summary.offered_per_s) == (0, None, None)
@@ -173,3 +177,14 @@ def test_recordings_of_any_kind_can_be_in_it() -> None:
     assert several.summary().streams == 5
     assert len(several.to_pandas()) == 5
     assert len(several.to_pandas("events")) == 4 + 1 + 5
+
+
+def test_what_servers_tell_of_themselves_stands_beside_what_was_seen() -> None:
+    data = '{"metrics": {"queue_time_ms": 40.5}}'
+    at = [100 * MS, 101 * MS]
+    told = Recording(reads=Reads(at, size=[9, 9]), events=Events(at, text=["x", ""], data=["{}", data]), sent_ns=0)
+    several = RecordingSet([told, stream()])
+    assert several.columns()["server_queue_ms"].tolist()[0] == 40.5
+    assert np.isnan(several.columns()["server_queue_ms"][1])
+    assert several.summary()["server_queue_p50_ms"] == 40.5
+    assert "server: queue, as it tells, p50 / p95 / p99 / max" in str(several.summary())

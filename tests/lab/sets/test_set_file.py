@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from streamkit.errors import RecordingFormatError
+from streamkit.lab.client.recorder import Recorder
 from streamkit.lab.recording.recording import Recording
 from streamkit.lab.sets import RecordingSet, Resources
 from streamkit.taps import Tap
@@ -32,6 +33,17 @@ def test_all_of_it_comes_back(tmp_path: Path) -> None:
     assert loaded.meta == {"seed": 7, "arrivals": "poisson"}
     assert loaded.resources[0].rss_bytes.tolist() == RELAY.rss_bytes.tolist()
     assert loaded.damage == ()
+
+
+def test_streams_whose_texts_were_not_kept_come_back_as_their_lengths(tmp_path: Path) -> None:
+    recorder = Recorder(keep_text=False, keep_bytes=0)
+    recorder.head(200, {"content-type": "text/event-stream"})
+    for number, text in enumerate(["data: a\n\n", "data: 你好\n\ndata: b\n\n"]):
+        recorder.feed(number, recorder.started_ns + number, text.encode())
+    slim = recorder.finish()
+    (loaded,) = RecordingSet.load(saved(tmp_path / "load.jsonl", slim))
+    assert loaded == slim
+    assert (len(loaded.events), loaded.events.kept) == (3, False)
 
 
 def test_a_set_of_none_is_a_set(tmp_path: Path) -> None:
