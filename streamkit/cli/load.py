@@ -104,6 +104,13 @@ def _add_clients(load: argparse.ArgumentParser) -> None:
         "--max-open", type=count, metavar="N", help="the most streams at a time (default: as ulimit -n says)"
     )
     load.add_argument(
+        "--clients",
+        type=count,
+        default=1,
+        metavar="N",
+        help="send it by N processes, where one is too slow (default: 1)",
+    )
+    load.add_argument(
         "--slo", type=objective, metavar="ttft=MS,gap=MS", help="the objective: which share of the streams kept it"
     )
     load.add_argument(
@@ -175,6 +182,7 @@ def _asked(arguments: argparse.Namespace) -> Any:
         slo=arguments.slo,
         pids=pids,
         max_open=arguments.max_open,
+        clients=arguments.clients,
         progress=sys.stderr is not None and sys.stderr.isatty(),
         **_request(arguments),
     )

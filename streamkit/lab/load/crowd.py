@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Crowd"]
 
-AT_A_TIME = 64
+AT_A_TIME = 16
 """So many that are due are begun before the loop has its turn again: else the first would wait for the last."""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -10,23 +9,21 @@ from streamkit.lab.arguments import check_listener, check_whole
 from streamkit.lab.load.arrivals import Closed
 from streamkit.lab.load.bar import progress_bar
 from streamkit.lab.load.crowd import Crowd
-from streamkit.lab.load.kept import carry, keep
 from streamkit.lab.load.mix import Mix
 from streamkit.lab.load.room import check_room, most_open
+from streamkit.lab.load.running import ByClients, ByOne
 from streamkit.lab.load.schedule import Schedule
 from streamkit.lab.load.targets import BODIES, target_of
-from streamkit.lab.load.watching import Watching
 from streamkit.lab.metrics import SLO
-from streamkit.lab.sets import RecordingSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from streamkit.lab.load.arrivals import ArrivalsLike
-    from streamkit.lab.load.bar import ShowProgress
     from streamkit.lab.load.mix import Prompts, Readers
     from streamkit.lab.load.targets import Pids, Target, TargetLike
     from streamkit.lab.recording.recording import Recording
+    from streamkit.lab.sets import RecordingSet
 
 __all__ = ["load"]
 
@@ -47,6 +44,7 @@ async def load(
     taps: bool = True,
     pids: Pids | None = None,
     max_open: int | None = None,
+    clients: int = 1,
     progress: bool = True,
     on_done: Callable[[Recording], object] | None = None,
     **options: Any,
@@ -79,6 +77,8 @@ async def load(
                 (Its gauges are off here; make it with `gauge_ms=0`, so that its servers do not sample theirs either)
     pids        of a server elsewhere on this machine: its process id, or several by name, to be watched along the load
     max_open    how many streams at most may be open at a time; by default as many as this process's descriptors allow
+    clients     so many processes send it together, where one is too slow for its schedule; of a URL, in an open loop.
+                Each takes every n-th stream, and `max_open` is that of each
     progress    show a progress bar: streams that have ended, that live, and how late this client is itself
     on_done     called with each recording as it ends
 
@@ -96,13 +96,20 @@ async def load(
     if slo is not None and not isinstance(slo, SLO):
         raise TypeError(f"expected slo as an SLO, such as sk.metrics.SLO(ttft_ms=500), got {slo!r}")
     _check_prompts(prompts, options)
+    check_whole("clients", clients, least=1)
     mix = Mix(prompts, readers, leave, leave_after_s, seed)
     schedule = Schedule.of(arrivals, mix, streams=streams, duration_s=duration_s, rate=rate, seed=seed)
     asked = target_of(target, _defaults(options, given=callable(target)), taps=taps, pids=pids)
     most = _most(asked, max_open)
-    check_room(schedule.at_once, most, asked.descriptors)
+    if clients > 1:
+        _check_clients(target, schedule, on_done)
+    else:
+        check_room(schedule.at_once, most, asked.descriptors)
     meta = {"target": asked.name, **schedule.as_meta(), "slo": None if slo is None else asdict(slo)}
-    return await _Running(schedule, asked, Crowd(asked, most, on_done), meta).run(progress)
+    with progress_bar(schedule.total, shown=progress) as show:
+        if clients > 1:
+            return await ByClients(schedule, asked, most, meta).run(clients, show)
+        return await ByOne(schedule, asked, Crowd(asked, most, on_done), meta).run(show)
 
 
 def _check_prompts(prompts: Prompts | None, options: dict[str, Any]) -> None:
@@ -112,6 +119,19 @@ def _check_prompts(prompts: Prompts | None, options: dict[str, Any]) -> None:
         raise TypeError(
             f"expected prompts= or {min(bodies)}=, got both: give prompts={{'name': {{'{min(bodies)}': …}}}}"
         )
+
+
+def _check_clients(target: TargetLike, schedule: Schedule, on_done: object) -> None:
+    """What several processes cannot share."""
+    if not isinstance(target, str):
+        raise TypeError(
+            f"expected a URL as the target of several clients, such as lab.relay.url + '/ans', got {target!r}"
+        )
+    if isinstance(schedule.arrivals, Closed):
+        closed = f"expected an open loop with several clients, got arrivals {schedule.arrivals}"
+        raise ValueError(closed)  # noqa: TRY004  # the type is right: what it means does not fit
+    if on_done is not None:
+        raise TypeError("expected no on_done= with several clients: their recordings come together, at the end")
 
 
 def _defaults(options: dict[str, Any], *, given: bool) -> dict[str, Any]:
@@ -125,39 +145,3 @@ def _most(asked: Target, max_open: int | None) -> int:
         return most
     check_whole("max_open", max_open, least=1)
     return min(most, max_open)
-
-
-class _Running:
-    """One load, from its beginning to its set of recordings, however it ends."""
-
-    def __init__(self, schedule: Schedule, asked: Target, crowd: Crowd, meta: dict[str, Any]) -> None:
-        self._schedule = schedule
-        self._asked = asked
-        self._crowd = crowd
-        self._meta = meta
-        self._watching: Watching | None = None
-
-    async def run(self, progress: bool) -> RecordingSet:
-        try:
-            async with self._asked.opened():
-                with progress_bar(self._schedule.total, shown=progress) as show:
-                    await self._watched(show)
-                found = await self._asked.joined(self._crowd.ended)
-        except BaseException as error:
-            carry(self._set(self._crowd.ended), error)
-            raise
-        return keep(self._set(found))
-
-    async def _watched(self, show: ShowProgress) -> None:
-        crowd = self._crowd
-        self._watching = Watching(self._asked.watched(), lambda: show(len(crowd.ended), crowd.live, crowd.late_ns))
-        with self._watching:
-            begun_ns = self._meta["begun_ns"] = time.monotonic_ns()
-            if isinstance(self._schedule.arrivals, Closed):
-                await crowd.closed_loop(self._schedule, begun_ns)
-            else:
-                await crowd.open_loop(self._schedule, begun_ns)
-
-    def _set(self, recordings: list[Recording]) -> RecordingSet:
-        resources = [] if self._watching is None else self._watching.resources()
-        return RecordingSet(recordings, meta=self._meta, resources=resources)

@@ -89,8 +89,9 @@ class UrlTarget:
         if not parts.scheme or not parts.netloc:
             raise ValueError(f"expected a full URL such as 'http://127.0.0.1:8000/ans', got {url!r}")
         self.name = public_url(url)
-        self._url = url
+        self.url = url
         self._others = others
+        self.options = dict(options)
         self._options = dict(options)
         model = self._options.pop("model", None)
         self._asked: Callable[[Prompt], dict[str, Any]]
@@ -105,7 +106,7 @@ class UrlTarget:
         return contextlib.nullcontext()
 
     async def ask(self, visit: Visit) -> Recording:
-        return await record(self._url, **_merged(self._options, self._asked(visit.prompt)), **visit.options)
+        return await record(self.url, **_merged(self._options, self._asked(visit.prompt)), **visit.options)
 
     async def joined(self, recordings: list[Recording]) -> list[Recording]:
         return recordings
