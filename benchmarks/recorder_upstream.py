@@ -1,4 +1,4 @@
-"""A stream as large as is asked for, as fast as it is taken: `python -m benchmarks.recorder_upstream BYTES alike|padded`.
+"""A stream as large as is asked for, as fast as it is taken: `… -m benchmarks.recorder_upstream BYTES alike|padded`.
 
 OpenAI chat-completion chunks of about 200 bytes, a few megabytes of them made once and sent over and over, in HTTP
 chunks of 64 KiB as a proxy makes them. `alike`: only the text of an event varies, within one stream; `padded`: with an
@@ -34,7 +34,7 @@ def chunk(data: bytes) -> bytes:
 
 def blocks(padded: bool) -> list[bytes]:
     """HTTP chunks, cut anywhere; together whole events."""
-    chosen = random.Random(7)  # noqa: S311  words, no secrets
+    chosen = random.Random(7)
     body = bytearray()
     while len(body) < BLOCKS * BLOCK_BYTES:
         body += event(chosen.choice(WORDS), "x" * chosen.randrange(16) if padded else None)
