@@ -112,16 +112,10 @@ def report(scenario: str, found: dict[str, dict[str, float]], events: int, size:
     ours = found[OURS]
     if scenario in ("large", "padded"):
         rows = [["client", "MB per s of CPU", "most memory, MB", "of that the run's", "CPU / ours"]]
-        rows += [
-            [
-                name,
-                f"{size / one['cpu_s'] / 1e6:.0f}",
-                f"{one['peak_bytes'] / 1e6:.0f}",
-                f"{one['grown_bytes'] / 1e6:.0f}",
-                f"{one['cpu_s'] / ours['cpu_s']:.2f}",
-            ]
-            for name, one in found.items()
-        ]
+        for name, one in found.items():
+            speed, most, grown = (size / one["cpu_s"], one["peak_bytes"], one["grown_bytes"])
+            numbers = [f"{number / 1e6:.0f}" for number in (speed, most, grown)]
+            rows.append([name, *numbers, f"{one['cpu_s'] / ours['cpu_s']:.2f}"])
         speed, most = found[AIOHTTP]["cpu_s"] / ours["cpu_s"], ours["peak_bytes"]
         goals = [
             f"as fast as aiohttp with orjson: {speed:.2f} × {_met(speed >= 1)}",
@@ -132,16 +126,9 @@ def report(scenario: str, found: dict[str, dict[str, float]], events: int, size:
     calls = plan_of(scenario, 1).streams
     for name, one in found.items():
         until = f"{one['sent_cpu_s'] / calls * 1e6:.0f}" if scenario == "start" else "–"
-        rows.append(
-            [
-                name,
-                f"{one['cpu_s'] / events * 1e6:.1f}",
-                until,
-                f"{one['cpu_s'] / calls * 1e6:.0f}",
-                f"{one['last_sent_s'] * 1e3:.0f}",
-                f"{one['cpu_s'] / ours['cpu_s']:.2f}",
-            ]
-        )
+        per_event, per_call = f"{one['cpu_s'] / events * 1e6:.1f}", f"{one['cpu_s'] / calls * 1e6:.0f}"
+        ratio = f"{one['cpu_s'] / ours['cpu_s']:.2f}"
+        rows.append([name, per_event, until, per_call, f"{one['last_sent_s'] * 1e3:.0f}", ratio])
     if scenario == "start":
         last_s = ours["last_sent_s"]
         goals = [f"the last request left within {MAX_LAST_SENT_S} s: {last_s:.3f} s {_met(last_s <= MAX_LAST_SENT_S)}"]

@@ -1,4 +1,4 @@
-"""As large a stream as is asked for, as fast as it is taken: `python -m benchmarks.recorder_upstream BYTES alike`.
+"""A stream as large as is asked for, as fast as it is taken: `… -m benchmarks.recorder_upstream BYTES alike|padded`.
 
 OpenAI chat-completion chunks of about 200 bytes, a few megabytes of them made once and sent over and over, in HTTP
 chunks of 64 KiB as a proxy makes them. `alike`: only the text of an event varies, within one stream; `padded`: with an

@@ -17,7 +17,6 @@ padding) are never alike; then it is tried ever more rarely.
 
 from __future__ import annotations
 
-from operator import methodcaller
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from streamkit.extractor.pieces import Piece
@@ -45,7 +44,7 @@ class Around(NamedTuple):
     behind: str
     head: bytes
     tail: bytes
-    between: str
+    between: bytes
     """From one text to the next."""
 
 
@@ -53,43 +52,43 @@ class Alike:
     """The one shape that is known, if any."""
 
     def __init__(self) -> None:
-        self.shape: Around | None = None
+        self.around: Around | None = None
         self._literals: frozenset[str] = frozenset()
         self._patience = LEAST_PATIENCE
         self._since = 0  # so many events were read in the general way
 
     def texts(self, data: bytes) -> list[str] | None:
         """The text of each event, where `data` are nothing but whole events of the shape that is known; else None."""
-        shape = self.shape
-        if shape is None or not (data.startswith(shape.head) and data.endswith(shape.tail)):
+        around = self.around
+        if around is None or not (data.startswith(around.head) and data.endswith(around.tail)):
             return None
-        if len(shape.head) + len(shape.tail) > len(data):
-            return None
-        try:
-            inner = data[len(shape.head) : -len(shape.tail)].decode("utf-8")
-        except UnicodeDecodeError:
-            return None
-        if '"' not in inner and len(inner) < len(shape.between):
-            texts = [inner]
-        else:
-            texts = inner.split(shape.between)
-            inner = "".join(texts)
-        if '"' in inner or "\\" in inner or not inner.isprintable() or not all(texts):
-            return None
-        self._patience = LEAST_PATIENCE
-        return texts if self._literals.isdisjoint(texts) else None
+        return self._texts_of(data[:-2].split(b"\n\n"), data, around)
 
     def one_each(self, parts: Sequence[bytes]) -> list[str] | None:
         """The texts, where each part is one whole event of that shape; else None."""
-        shape = self.shape
-        if shape is None or not (
-            all(map(methodcaller("startswith", shape.head), parts))
-            and all(map(methodcaller("endswith", shape.tail), parts))
-        ):
+        around = self.around
+        if around is None or not (parts[0].startswith(around.head) and parts[-1].endswith(around.tail)):
             return None
-        # Each part is one of them at least, as no text holds what is around it: so many texts as parts are one each.
-        texts = self.texts(b"".join(parts))
-        return texts if texts is not None and len(texts) == len(parts) else None
+        return self._texts_of([part[:-2] for part in parts], b"".join(parts), around)
+
+    def _texts_of(self, events: list[bytes], data: bytes, around: Around) -> list[str] | None:
+        """Of `events` that seem to be those of `data`, each without its blank line."""
+        start, stop = len(around.head), 2 - len(around.tail)
+        inner = [event[start:stop] for event in events]
+        joined = b"".join(inner)
+        if b'"' in joined or b"\\" in joined or not all(inner):
+            return None
+        # The proof: put together again they are what came.
+        if around.head + around.between.join(inner) + around.tail != data:
+            return None
+        try:
+            texts = [*map(bytes.decode, inner)]
+        except UnicodeDecodeError:
+            return None
+        if not "".join(texts).isprintable() or not self._literals.isdisjoint(texts):
+            return None
+        self._patience = LEAST_PATIENCE
+        return texts
 
     def learn(self, event: ServerSentEvent, text: str, came: bytes, answer: Answer) -> None:
         """`event`, which gave `text` in the general way, and came with these bytes: perhaps the next are like it."""
@@ -103,10 +102,10 @@ class Alike:
         named = f"event: {event.event}\n" if event.event != "message" else ""
         for head in (f"{named}data: {before}", f"{named}data:{before}"):
             if f"{head}{text}{behind}\n\n".encode() in came:
-                tail = f"{behind}\n\n"
-                shape = Around(event.event, event.id, before, behind, head.encode(), tail.encode(), tail + head)
-                if all(answer.reads_alone(_with(shape, probe)) == Piece(probe) for probe in PROBES):
-                    self.shape, self._literals = shape, answer.literals
+                tail = f"{behind}\n\n".encode()
+                around = Around(event.event, event.id, before, behind, head.encode(), tail, tail + head.encode())
+                if all(answer.reads_alone(_with(around, probe)) == Piece(probe) for probe in PROBES):
+                    self.around, self._literals = around, answer.literals
                 return
 
     def is_time(self, events: int) -> bool:
@@ -115,5 +114,5 @@ class Alike:
         return self._since >= self._patience
 
 
-def _with(shape: Around, text: str) -> ServerSentEvent:
-    return ServerSentEvent(shape.kind, f"{shape.before}{text}{shape.behind}", shape.id)
+def _with(around: Around, text: str) -> ServerSentEvent:
+    return ServerSentEvent(around.kind, f"{around.before}{text}{around.behind}", around.id)

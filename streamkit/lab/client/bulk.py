@@ -46,15 +46,15 @@ class Bulk:
     ) -> int:
         """What several reads brought, numbered from `first`; how many of them were taken: behind a bound none is."""
         self._times = first, at_ns, returned_ns
-        if parser.between_events and self._pieces.steady and (texts := self._alike.one_each(parts)) is not None:
+        if self._begins(parser) and self._pieces.steady and (texts := self._alike.one_each(parts)) is not None:
             self._texts, self._of_reads = texts, [(place, 1) for place in range(len(parts))]
             self._put_alike()
             return len(parts)
         taken = 0
         for part in parts:
-            if parser.between_events and (texts := self._alike.texts(part)) is not None:
+            if self._begins(parser) and (texts := self._alike.texts(part)) is not None:
                 self._take_alike(parser, part, texts, taken)
-            elif len(part) > SEVERAL_BYTES and self._alike.shape is not None:
+            elif len(part) > SEVERAL_BYTES and self._alike.around is not None:
                 self._take_several(parser, part, taken)
             else:
                 self._take(parser, part, taken)
@@ -63,6 +63,11 @@ class Bulk:
                 break
         self._put(parts[taken - 1])
         return taken
+
+    def _begins(self, parser: AnswerParser) -> bool:
+        """What comes next begins an event, which would have the id of those that are alike."""
+        around = self._alike.around
+        return around is not None and parser.between_events and parser.last_event_id == around.id
 
     def _take(self, parser: AnswerParser, part: bytes, place: int) -> None:
         """In the general way."""
@@ -96,7 +101,7 @@ class Bulk:
             return
         if start:
             self._take(parser, part[:start], place)
-        if not parser.between_events or self.bound is not None:
+        if not self._begins(parser) or self.bound is not None:
             self._take(parser, part[start:], place)
             return
         self._take_alike(parser, part[start:stop], texts, place)
@@ -132,11 +137,11 @@ class Bulk:
 
     def _put_alike(self) -> None:
         texts, self._texts = self._texts, []
-        shape = self._alike.shape
-        assert shape is not None  # noqa: S101  it is what they are like
+        around = self._alike.around
+        assert around is not None  # noqa: S101  it is what they are like
         first, at_ns, returned_ns = self._times
         self._events.extend_alike(
-            shape,
+            around,
             at_ns=[at_ns[place] for place, _ in self._of_reads],
             handed_ns=[returned_ns[place] for place, _ in self._of_reads],
             read=[first + place for place, _ in self._of_reads],

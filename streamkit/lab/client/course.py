@@ -167,7 +167,9 @@ class Course:
                 return
             try:
                 if self._asking.own:
-                    await response.stream.pour(sink if recorder.heard else batch.take)
+                    # What lies in a batch would show as this end's backlog, where that is looked at.
+                    at_once = recorder.heard or self._gauge_ms > 0
+                    await response.stream.pour(sink if at_once else batch.take)
                 else:
                     await feed_from_library(response, recorder, ending.fed)
             finally:

@@ -19,7 +19,7 @@ from typing import Any, Final, TypeAlias, overload
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Narrow", "PerRead", "Unkept", "Words", "utf8_size"]
+__all__ = ["Narrow", "PerRead", "Unkept", "Words", "utf8_lengths", "utf8_size"]
 
 _Ints: TypeAlias = npt.NDArray[np.int64]
 MAX_WORDS: Final = 100
@@ -30,6 +30,16 @@ _WIDER: Final = {"b": "h", "h": "i", "i": "q"}
 def utf8_size(text: str) -> int:
     """How many bytes it takes in UTF-8; a lone surrogate, which UTF-8 cannot carry, counts as the 1 of a "?"."""
     return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+
+
+def utf8_lengths(texts: Sequence[str]) -> list[int]:
+    """The same of many, at the speed of C."""
+    if all(map(str.isascii, texts)):
+        return [*map(len, texts)]
+    try:
+        return [*map(len, map(str.encode, texts))]
+    except UnicodeEncodeError:
+        return [*map(utf8_size, texts)]
 
 
 class _Column(Sequence[int]):
@@ -231,8 +241,8 @@ class Words(Sequence[str]):
     def extend(self, words: Sequence[str]) -> None:
         """Add them all."""
         places = self._places
-        for word in {*words} - places.keys():
-            if len(self._words) < MAX_WORDS:
+        for word in dict.fromkeys(words):
+            if word not in places and len(self._words) < MAX_WORDS:
                 places[word] = len(self._words)
                 self._words.append(word)
         self._codes.extend([places[word] if word in places else self._other() for word in words])
@@ -290,9 +300,8 @@ class Unkept(Sequence[str]):
         if not any(texts):
             self.blank(len(texts))
             return
-        lengths = [*map(len, texts)]
-        self.characters.extend(lengths)
-        self.bytes.extend(lengths if all(map(str.isascii, texts)) else [*map(utf8_size, texts)])
+        self.characters.extend([*map(len, texts)])
+        self.bytes.extend(utf8_lengths(texts))
 
     def blank(self, count: int) -> None:
         """So many more without any."""

@@ -6,13 +6,15 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
-from typing import Any, Protocol, TypeAlias, overload
+from typing import Any, Final, Protocol, TypeAlias, overload
 
 from streamkit.lab.metrics.columns import characters, check_lengths, int_column, numbered, utf8_sizes
-from streamkit.lab.metrics.compact import Narrow, PerRead, Unkept, Words, utf8_size
+from streamkit.lab.metrics.compact import Narrow, PerRead, Unkept, Words, utf8_lengths, utf8_size
 
 __all__ = ["Events", "Read", "Reads", "RecordedEvent", "SlimEvents", "SlimReads"]
 
+_OF_READS: Final = ("at_ns", "data", "error_ns", "late_ns", "size")
+_OF_EVENTS: Final = ("at_ns", "data", "event", "handed_ns", "id", "read", "reasoning", "size", "text")
 Ints: TypeAlias = "array[int] | Narrow"
 OfReads: TypeAlias = "array[int] | Narrow | PerRead"
 Names: TypeAlias = "list[str] | Words"
@@ -89,7 +91,7 @@ class Reads(Sequence[Read]):
     bytes were not kept.
     """
 
-    __slots__ = ("at_ns", "data", "error_ns", "late_ns", "size")
+    __slots__ = _OF_READS
 
     def __init__(
         self,
@@ -105,7 +107,7 @@ class Reads(Sequence[Read]):
         self.size: Ints = int_column((len(kept or b"") for kept in self.data) if size is None else size)
         self.error_ns: Ints = array("q", [-1]) * n if error_ns is None else int_column(error_ns)
         self.late_ns: Ints = array("q", [0]) * n if late_ns is None else int_column(late_ns)
-        check_lengths("Reads", **{name: getattr(self, name) for name in self.__slots__})
+        check_lengths("Reads", **{name: getattr(self, name) for name in _OF_READS})
 
     def append(self, at_ns: int, size: int, data: bytes | None, error_ns: int = -1, late_ns: int = 0) -> None:
         """Add one read; times are nanoseconds from the start of the recording."""
@@ -146,7 +148,7 @@ class Reads(Sequence[Read]):
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         i = range(len(self))[index]
-        return Read(i, **{name: getattr(self, name)[i] for name in self.__slots__})
+        return Read(i, **{name: getattr(self, name)[i] for name in _OF_READS})
 
     def __iter__(self) -> Iterator[Read]:
         return (self[i] for i in range(len(self)))
@@ -154,7 +156,7 @@ class Reads(Sequence[Read]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Reads):
             return NotImplemented
-        return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
+        return all(getattr(self, name) == getattr(other, name) for name in _OF_READS)
 
     def __repr__(self) -> str:
         return f"<Reads: {len(self)} reads, {sum(self.size)} bytes>"
@@ -167,7 +169,7 @@ class Events(Sequence[RecordedEvent]):
     `handed_ns` equals `at_ns`, `size` is the UTF-8 length of `data`, or of `text` where there is no data.
     """
 
-    __slots__ = ("at_ns", "data", "event", "handed_ns", "id", "read", "reasoning", "size", "text")
+    __slots__ = _OF_EVENTS
     at_ns: OfReads
     read: OfReads
     handed_ns: OfReads
@@ -191,8 +193,8 @@ class Events(Sequence[RecordedEvent]):
         reasoning: Iterable[str] | None = None,
         size: Iterable[int] | None = None,
     ) -> None:
-        if at_ns == () and text is None and data is None and size is None and read is None:  # as recordings begin
-            self._begin()
+        if isinstance(at_ns, tuple) and not at_ns and text is None and read is None and data is None and size is None:
+            self._begin()  # as every recording does
             return
         self.at_ns = int_column(at_ns)
         n = len(self.at_ns)
@@ -205,7 +207,7 @@ class Events(Sequence[RecordedEvent]):
         self.reasoning = _strings(reasoning, n)
         bodies = self.text if data is None else self.data
         self.size = int_column(utf8_sizes(bodies) if size is None else size)
-        check_lengths("Events", **{name: getattr(self, name) for name in self.__slots__})
+        check_lengths("Events", **{name: getattr(self, name) for name in _OF_EVENTS})
 
     def _begin(self) -> None:
         self.at_ns, self.read, self.handed_ns, self.size = array("q"), array("q"), array("q"), array("q")
@@ -246,7 +248,7 @@ class Events(Sequence[RecordedEvent]):
         self.id.extend(ids)
         self.text.extend(texts)
         self.reasoning.extend(reasoning)
-        self.size.extend(_sizes(data))
+        self.size.extend(utf8_lengths(data))
 
     def extend_alike(
         self,
@@ -267,7 +269,7 @@ class Events(Sequence[RecordedEvent]):
         self.id.extend([shape.id] * count)
         self.text.extend(texts)
         self.reasoning.extend([""] * count)
-        self.size.extend(_sizes(data))
+        self.size.extend(utf8_lengths(data))
 
     def _extend_times(self, at_ns: list[int], handed_ns: list[int], read: list[int], counts: list[int]) -> None:
         for column, values in ((self.at_ns, at_ns), (self.handed_ns, handed_ns), (self.read, read)):
@@ -309,7 +311,7 @@ class Events(Sequence[RecordedEvent]):
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         i = range(len(self))[index]
-        return RecordedEvent(i, **{name: getattr(self, name)[i] for name in self.__slots__})
+        return RecordedEvent(i, **{name: getattr(self, name)[i] for name in _OF_EVENTS})
 
     def __iter__(self) -> Iterator[RecordedEvent]:
         return (self[i] for i in range(len(self)))
@@ -317,7 +319,7 @@ class Events(Sequence[RecordedEvent]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Events):
             return NotImplemented
-        return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
+        return all(getattr(self, name) == getattr(other, name) for name in _OF_EVENTS)
 
     def __repr__(self) -> str:
         return f"<Events: {len(self)} events, {int(characters(self.text).sum())} characters>"
@@ -414,7 +416,7 @@ class SlimEvents(Events):
         self.data.blank(len(wire))
         self.text.extend(texts)
         self.reasoning.extend(reasoning)
-        self.size.extend(_sizes(data))
+        self.size.extend(utf8_lengths(data))
 
     def extend_alike(
         self,
@@ -431,7 +433,7 @@ class SlimEvents(Events):
         self.event.same(shape.kind, count)
         self.data.blank(count)
         self.reasoning.blank(count)
-        lengths, sizes = [*map(len, texts)], _sizes(texts)
+        lengths, sizes = [*map(len, texts)], utf8_lengths(texts)
         self.text.add(lengths, sizes)
         self.size.extend([size + around for size in sizes])
 
@@ -461,11 +463,6 @@ class SlimEvents(Events):
             self.handed_ns.runs.extend(handed_ns)
         else:
             self.handed_ns.extend(_spread(handed_ns, counts if handed_ns else []))
-
-
-def _sizes(texts: Sequence[str]) -> list[int]:
-    """How many bytes each takes in UTF-8."""
-    return [*map(len, texts)] if all(map(str.isascii, texts)) else [*map(utf8_size, texts)]
 
 
 def _spread(values: list[int], counts: list[int]) -> list[int]:

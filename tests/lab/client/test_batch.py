@@ -22,7 +22,7 @@ def part(number: int, data: bytes = b"x") -> Any:
     return (data, number, (1_010 + 10 * number, "socket", -1, 1_010 + 10 * number))
 
 
-def test_sixteen_reads_are_given_on_together() -> None:
+def test_so_many_reads_are_given_on_together() -> None:
     async def main() -> list[int]:
         given: list[int] = []
 

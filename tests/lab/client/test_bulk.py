@@ -140,7 +140,7 @@ class TestAlike:
         assert self.learnt(chat("Hello")).texts(other) is None
 
     def test_a_text_that_stands_there_twice_is_not_learnt(self) -> None:
-        assert self.learnt(chat("Hello", again="Hello")).shape is None
+        assert self.learnt(chat("Hello", again="Hello")).around is None
 
     def test_a_text_with_which_a_condition_compares_is_read_by_the_rules(self) -> None:
         known = Preset(name="mine", text="say", ends=(EndMark(where="say == 'bye'"),), signs=("say exists",))
