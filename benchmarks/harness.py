@@ -130,7 +130,7 @@ def _ready(process: subprocess.Popen[bytes]) -> str:
         line = out.readline()
         if not line:
             raise _NotReady("it ended")
-    found = re.search(rb"http://[^ \n]+", line)
+    found = re.search(rb"https?://[^ \n]+", line)
     if found is None:
         raise _NotReady(f"expected a URL, got {line!r}")
     url = found[0].decode()

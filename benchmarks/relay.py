@@ -1,13 +1,14 @@
-"""The relay beside its peers: `python -m benchmarks.relay [--scenario …] [--rounds N] [--peers …] [--quick]`.
+"""The relay beside its peers: `python -m benchmarks.relay [--scenario …] [--events …] [--rounds N] [--peers …]`.
 
     load client  --POST /ans-->  relay under test  --POST-->  scripted upstream
      (process)   <-text/plain--      (process)     <--SSE---      (process)
 
 What is measured is the **CPU time of the relay's process per event**: user and system time (`/proc/PID/stat`) from just
 before a load to just after it, divided by the events. Waiting for a busy machine does not count; what the kernel does
-on behalf of the relay's sockets does. Every relay takes the same OpenAI chat-completion chunks, takes
-`choices[0].delta.content` out of them and answers text/plain; the text of every answer is compared. Relays take turns,
-round by round; the tables show medians over the rounds, and ratios to ours. Only ratios within one run mean anything.
+on behalf of the relay's sockets does. Every relay takes the same events (`--events`: by default OpenAI's as its API
+sends them today, see `relay_events`), takes the text out of them and answers text/plain; the text of every answer is
+compared. Relays take turns, round by round; the tables show medians over the rounds, and ratios to ours. Only ratios
+within one run mean anything.
 
 Why upstream and client are no bottleneck: both are one thread on epoll that encodes, parses and allocates next to
 nothing (see `relay_upstream` and `relay_load`). The table shows how much of one CPU each of the three processes used
@@ -46,6 +47,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from benchmarks.harness import ROOT, Started, cpu_s, memory_bytes, started, table
+from benchmarks.relay_events import DEFAULT, EVENTS
 from benchmarks.relay_load import ALL_OPEN, Load
 from benchmarks.relay_peers import PEERS, command
 
@@ -199,17 +201,19 @@ class Relay:
         return checked(self.load(traffic), self.name)
 
 
-def our_command(upstream: str, *options: str) -> list[str]:
+def our_command(upstream: str, *options: str, said: str = DEFAULT) -> list[str]:
     """Ours, as users run it."""
-    fixed = ["--port", "0", "--preset", "openai", "--model", "some-model"]
+    fixed = ["--port", "0", "--preset", EVENTS[said].preset, "--model", "some-model"]
     return [sys.executable, "-m", "streamkit", "serve", "--upstream", upstream, *fixed, *options]
 
 
 @contextmanager
-def relays(names: Sequence[str]) -> Iterator[list[Relay]]:
-    """The named relays, each running and warm, in front of one upstream; a missing peer is left out and named."""
+def relays(names: Sequence[str], said: str = DEFAULT) -> Iterator[list[Relay]]:
+    """The named relays, each running, in front of one upstream that says such events; a missing peer is left out and
+    named.
+    """
     with ExitStack() as stack:
-        upstream = stack.enter_context(started([sys.executable, "-m", "benchmarks.relay_upstream"]))
+        upstream = stack.enter_context(started([sys.executable, "-m", "benchmarks.relay_upstream", "--events", said]))
         url = upstream.url + ENDPOINT
         running = []
         for name in names:
@@ -217,12 +221,12 @@ def relays(names: Sequence[str]) -> Iterator[list[Relay]]:
                 print(f"left out: {name}: {missing}")
                 continue
             if name in PEERS:
-                words = command(PEERS[name], url)
+                words = command(PEERS[name], url, said)
             else:
-                words = our_command(url, *(["--trace"] if name == TRACED else []))
+                words = our_command(url, *(["--trace"] if name == TRACED else []), said=said)
             process = stack.enter_context(started(words))
             passes = name in PEERS and not PEERS[name].extracts
-            running.append(Relay(name, process, upstream, "passed" if passes else "text"))
+            running.append(Relay(name, process, upstream, f"passed-{said}" if passes else "text"))
         yield running
 
 
@@ -247,10 +251,10 @@ def median(runs: Sequence[Run], figure: Callable[[Run], float]) -> float:
 # -- saturated, paced ------------------------------------------------------------------------------------------------
 
 
-def saturated(names: Sequence[str], rounds: int, busy_s: float) -> None:
+def saturated(names: Sequence[str], rounds: int, busy_s: float, said: str) -> None:
     """Scenario A."""
-    print(f"\n## saturated: {STREAMS} streams, as fast as they are taken\n")
-    with relays(names) as running:
+    print(f"\n## saturated: {STREAMS} streams, as fast as they are taken; events: {said}\n")
+    with relays(names, said) as running:
         runs = in_turns(running, rounds, lambda relay: _enough(relay, busy_s))
     _show(runs, SATURATED_GOALS)
 
@@ -265,16 +269,16 @@ def _enough(relay: Relay, busy_s: float) -> Traffic:
     return Traffic(STREAMS, events)
 
 
-def paced(names: Sequence[str], rounds: int, seconds: float) -> None:
+def paced(names: Sequence[str], rounds: int, seconds: float, said: str) -> None:
     """Scenario B."""
-    print(f"\n## paced: {STREAMS} streams × 100 events/s, one event a read\n")
+    print(f"\n## paced: {STREAMS} streams × 100 events/s, one event a read; events: {said}\n")
     traffic = Traffic(STREAMS, round(seconds * 100), gap_us=10_000)
 
     def warmed(relay: Relay) -> Traffic:
         relay.warm()
         return traffic
 
-    with relays(names) as running:
+    with relays(names, said) as running:
         runs = in_turns(running, rounds, warmed)
     _show(runs, PACED_GOALS)
 
@@ -403,6 +407,9 @@ def main() -> int:
     """Measure what is asked for and print the tables."""
     options = argparse.ArgumentParser(prog="python -m benchmarks.relay", description="The relay beside its peers")
     options.add_argument("--scenario", choices=("saturated", "paced", "slow", "tracing"), help="default: all of them")
+    options.add_argument(
+        "--events", choices=tuple(EVENTS), default=DEFAULT, help="of saturated and paced (default: %(default)s)"
+    )
     options.add_argument("--rounds", type=int, help="loads per relay (default: 5; slow: 1; --quick: 1)")
     options.add_argument("--peers", metavar="NAMES", help=f"beside ours, parts of: {', '.join(PEERS)} (default: all)")
     options.add_argument("--all", action="store_true", help="all peers in the slow scenario too (default: ours alone)")
@@ -418,8 +425,8 @@ def main() -> int:
     began = time.monotonic()
     print(f"CPython {sys.version.split()[0]}, rounds: {rounds} (slow: {given.rounds or 1}); CPU of the relay's process")
     scenarios: dict[str, Callable[[], None]] = {
-        "saturated": lambda: saturated(names, rounds, busy_s),
-        "paced": lambda: paced(names, rounds, 1.5 if given.quick else 4.0),
+        "saturated": lambda: saturated(names, rounds, busy_s, given.events),
+        "paced": lambda: paced(names, rounds, 1.5 if given.quick else 4.0, given.events),
         "slow": lambda: slow(
             _names(given.peers, default=every if given.all else [OURS]),
             given.rounds or 1,

@@ -5,10 +5,10 @@
 It must never be the bottleneck: one thread, epoll, and no parsing. The text is told from HTTP's chunked framing by its
 alphabet (`relay_upstream.FRAMING_BYTES`), the end by the final chunk, the number of chunks by counting CRLFs.
 
-`--answer` says what is expected: the `text`; the upstream's own bytes (`passed`), of a proxy that extracts nothing; or
-an event stream, whose ids are numbers (`events`) or, where it can be resumed, cursors (`cursors`): those are told from
-the rest as framing is, since all of their bytes but one are hexadecimal digits. With `--get` the streams are not asked
-for: all read what stands at URL.
+`--answer` says what is expected: the `text`; the upstream's own bytes (`passed-openai` …), of a proxy that extracts
+nothing; or an event stream, whose ids are numbers (`events`) or, where it can be resumed, cursors (`cursors`): those
+are told from the rest as framing is, since all of their bytes but one are hexadecimal digits. With `--get` the streams
+are not asked for: all read what stands at URL.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
+from benchmarks.relay_events import EVENTS
 from benchmarks.relay_upstream import Question, Sum, events_of, pieces_of, text_of
 
 __all__ = ["ALL_OPEN", "ANSWERS", "Load", "drive"]
@@ -47,7 +49,7 @@ def _shown(events: int, *, cursors: bool) -> Iterator[bytes]:
 
 ANSWERS: Final[dict[str, Callable[[int], Iterable[bytes]]]] = {
     "text": text_of,
-    "passed": events_of,
+    **{f"passed-{said}": partial(events_of, said=said) for said in EVENTS},
     "events": lambda events: _shown(events, cursors=False),
     "cursors": lambda events: _shown(events, cursors=True),
 }

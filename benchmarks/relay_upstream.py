@@ -1,6 +1,6 @@
-"""The scripted upstream of the relay benchmark: OpenAI's chunks, as many and as fast as the question asks.
+"""The scripted upstream of the relay benchmark: a provider's events, as many and as fast as the question asks.
 
-    python -m benchmarks.relay_upstream        # prints "ready http://127.0.0.1:PORT", then serves until it is killed
+    python -m benchmarks.relay_upstream --events openai     # prints "ready http://127.0.0.1:PORT", serves until killed
 
 The script of a stream travels in the question itself (`Question`), which every relay passes on: one upstream process
 serves all scenarios and all relays. It must never be the bottleneck, so it does next to nothing: one thread, epoll,
@@ -14,41 +14,25 @@ read by a relay, in bunches.
 
 from __future__ import annotations
 
+import argparse
 import heapq
 import itertools
-import json
 import re
 import select
 import socket
 import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
-__all__ = ["FRAMING_BYTES", "Question", "Sum", "events_of", "pieces_of", "serve", "text_of"]
+from benchmarks.relay_events import BLOCK_EVENTS, DEFAULT, EVENTS, WORDS, Events
 
-WORDS: Final = (
-    " who",
-    " is",
-    " slow",
-    ",",
-    " you",
-    " or",
-    " it",
-    "? This",
-    " story",
-    " shows",
-    " it",
-    ".",
-    " 你好",
-    "…",
-)
-"""No word holds a hexadecimal digit, CR or LF: see `FRAMING_BYTES`."""
+__all__ = ["BLOCK_EVENTS", "FRAMING_BYTES", "Question", "Sum", "events_of", "pieces_of", "serve", "text_of"]
+
 FRAMING_BYTES: Final = b"0123456789abcdefABCDEF\r\n"
 """What HTTP's chunked framing is written in. A reader that deletes these bytes is left with the text alone, whatever
 chunks it came in, at the speed of C: the load client compares texts without parsing a chunk."""
-BLOCK_EVENTS: Final = 18 * len(WORDS)
 HEAD: Final = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
     b"cache-control: no-cache\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -84,25 +68,6 @@ class Question:
 # -- what is said --------------------------------------------------------------------------------------------------
 
 
-def _event(delta: dict[str, str], finish_reason: str | None = None) -> bytes:
-    chunk = {
-        "id": "chatcmpl-AbCdEfGhIjKlMnOpQrStUvWxYz012",
-        "object": "chat.completion.chunk",
-        "created": 1760000000,
-        "model": "some-model-2026-01-01",
-        "service_tier": "default",
-        "system_fingerprint": "fp_0123456789",
-        "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}],
-        "usage": None,
-    }
-    return b"data: %b\n\n" % json.dumps(chunk, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-OPENING: Final = _event({"role": "assistant", "content": ""})
-PIECES: Final = [_event({"content": word}) for word in WORDS] * (BLOCK_EVENTS // len(WORDS))
-CLOSING: Final = (_event({}, "stop"), b"data: [DONE]\n\n")
-
-
 def text_of(events: int) -> Iterator[bytes]:
     """The text of an answer, in parts: what a relay has to deliver."""
     words = [word.encode() for word in WORDS]
@@ -117,14 +82,14 @@ def pieces_of(events: int) -> Iterator[list[bytes]]:
     yield words[:rest]
 
 
-def events_of(events: int) -> Iterator[bytes]:
-    """The body of an answer, in parts: what a proxy has to deliver."""
-    yield OPENING
-    yield from _repeated(PIECES, events)
-    yield from CLOSING
+def events_of(events: int, said: str = DEFAULT) -> Iterator[bytes]:
+    """The body of an answer, in parts: what a proxy has to deliver; `said` is a name of `EVENTS`."""
+    yield from EVENTS[said].opening
+    yield from _repeated(EVENTS[said].pieces, events)
+    yield from EVENTS[said].closing
 
 
-def _repeated(block: list[bytes], events: int) -> Iterator[bytes]:
+def _repeated(block: Sequence[bytes], events: int) -> Iterator[bytes]:
     whole, rest = divmod(events, len(block))
     yield from itertools.repeat(b"".join(block), whole)
     yield b"".join(block[:rest])
@@ -158,23 +123,27 @@ def _chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-CHUNKS: Final = [_chunk(event) for event in PIECES]
-BLOCK: Final = b"".join(CHUNKS)
-HEAD_AND_OPENING: Final = HEAD + _chunk(OPENING)
-END: Final = b"".join(map(_chunk, CLOSING)) + LAST_CHUNK
+class Said:
+    """The same events as they are sent: one HTTP chunk each, encoded before anybody asks."""
 
+    def __init__(self, events: Events) -> None:
+        self.chunks = [_chunk(event) for event in events.pieces]
+        self.block = b"".join(self.chunks)
+        self.head = HEAD + b"".join(map(_chunk, events.opening))
+        self.end = b"".join(map(_chunk, events.closing)) + LAST_CHUNK
 
-def _sends(question: Question, now_ns: int) -> Iterator[tuple[int, bytes]]:
-    yield now_ns, HEAD_AND_OPENING
-    first_ns = now_ns + question.delay_us * 1000
-    if not question.gap_us:
-        whole, rest = divmod(question.events, BLOCK_EVENTS)
-        yield from itertools.repeat((first_ns, BLOCK), whole)
-        yield first_ns, b"".join([*CHUNKS[:rest], END])
-        return
-    for i in range(question.events):
-        end = END if i == question.events - 1 else b""
-        yield first_ns + i * question.gap_us * 1000, CHUNKS[i % BLOCK_EVENTS] + end
+    def sends(self, question: Question, now_ns: int) -> Iterator[tuple[int, bytes]]:
+        """An answer: when which bytes are to be sent."""
+        yield now_ns, self.head
+        first_ns = now_ns + question.delay_us * 1000
+        if not question.gap_us:
+            whole, rest = divmod(question.events, BLOCK_EVENTS)
+            yield from itertools.repeat((first_ns, self.block), whole)
+            yield first_ns, b"".join([*self.chunks[:rest], self.end])
+            return
+        for i in range(question.events):
+            end = self.end if i == question.events - 1 else b""
+            yield first_ns + i * question.gap_us * 1000, self.chunks[i % BLOCK_EVENTS] + end
 
 
 # -- the server ------------------------------------------------------------------------------------------------------
@@ -183,8 +152,9 @@ def _sends(question: Question, now_ns: int) -> Iterator[tuple[int, bytes]]:
 class _Connection:
     """One connection: a request is gathered, its answer is sent, the next request may come."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, said: Said) -> None:
         self.sock = sock
+        self._said = said
         self.number = sock.fileno()
         self.events = select.EPOLLIN
         self.gathered = b""
@@ -196,6 +166,8 @@ class _Connection:
         """Take what has come; False when the other side has left."""
         try:
             data = self.sock.recv(65536)
+        except BlockingIOError:  # under TLS, what came may be no data
+            return True
         except ConnectionError:
             return False
         self.gathered += data
@@ -205,7 +177,7 @@ class _Connection:
             found = LENGTH.search(head)
             assert found is not None, "expected a request with a Content-Length"
             if len(body) >= int(found[1]):
-                self.sends = _sends(Question.found_in(body), time.monotonic_ns())
+                self.sends = self._said.sends(Question.found_in(body), time.monotonic_ns())
                 self.gathered = b""
         return bool(data)
 
@@ -229,14 +201,15 @@ class _Connection:
             except BlockingIOError:
                 return 0
             self.unsent = self.unsent[sent:]
-            if self.unsent or sent >= len(BLOCK):
+            if self.unsent or sent >= len(self._said.block):
                 return 0
         return None
 
 
 class _Upstream:
-    def __init__(self, listener: socket.socket) -> None:
+    def __init__(self, listener: socket.socket, said: Said) -> None:
         self._listener = listener
+        self._said = said
         self._epoll = select.epoll()
         self._epoll.register(listener, select.EPOLLIN)
         self._connections: dict[int, _Connection] = {}
@@ -270,7 +243,7 @@ class _Upstream:
         sock, _ = self._listener.accept()
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = _Connection(sock)
+        connection = _Connection(sock, self._said)
         self._connections[connection.number] = connection
         self._epoll.register(sock, connection.events)
 
@@ -298,13 +271,21 @@ class _Upstream:
         connection.sock.close()
 
 
-def serve(listener: socket.socket) -> None:
-    """Answer on `listener` until the process ends."""
+def serve(listener: socket.socket, said: str = DEFAULT) -> None:
+    """Answer on `listener`, in events of that name, until the process ends."""
     listener.listen(BACKLOG)
-    _Upstream(listener).run()
+    _Upstream(listener, Said(EVENTS[said])).run()
+
+
+def main() -> None:
+    """Say where, and serve."""
+    options = argparse.ArgumentParser(description="The scripted upstream of the relay benchmark")
+    options.add_argument("--events", choices=tuple(EVENTS), default=DEFAULT, help="what is said (default: %(default)s)")
+    given = options.parse_args()
+    with socket.create_server(("127.0.0.1", 0), backlog=BACKLOG) as listening:
+        print(f"ready http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
+        serve(listening, given.events)
 
 
 if __name__ == "__main__":
-    with socket.create_server(("127.0.0.1", 0), backlog=BACKLOG) as listening:
-        print(f"ready http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
-        serve(listening)
+    main()

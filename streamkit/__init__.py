@@ -7,7 +7,8 @@
     sk.plots.journey(recording)
 
 What is used every day stands here. The rest is in modules by concept: `sk.faults` (how an answer goes wrong), `sk.net`
-(a bad network), `sk.metrics`, `sk.findings`, `sk.plots`, `sk.experiments`, `sk.errors`.
+(a bad network), `sk.arrivals` (when the requests of a load are due), `sk.metrics`, `sk.findings`, `sk.plots`,
+`sk.experiments`, `sk.errors`.
 
 Importing it loads next to nothing: each name below brings its own module when it is first used.
 """
@@ -39,10 +40,14 @@ if TYPE_CHECKING:
     from streamkit.lab.client.record import record as record
     from streamkit.lab.client.resume import Resume as Resume
     from streamkit.lab.lab import Lab as Lab
+    from streamkit.lab.load import arrivals as arrivals
+    from streamkit.lab.load.kept import last_load as last_load
+    from streamkit.lab.load.load import load as load
     from streamkit.lab.recording.recording import Recording as Recording
     from streamkit.lab.run import run as run
     from streamkit.lab.sets import RecordingSet as RecordingSet
     from streamkit.lab.sweep import Sweep as Sweep
+    from streamkit.lab.sweep import last_sweep as last_sweep
     from streamkit.lab.sweep import sweep as sweep
     from streamkit.lab.upstream import Script as Script
     from streamkit.lab.upstream import create_upstream as create_upstream
@@ -76,10 +81,12 @@ _NAMES = {
     "lab.client.record": ("record",),
     "lab.client.resume": ("Resume",),
     "lab.lab": ("Lab",),
+    "lab.load.kept": ("last_load",),
+    "lab.load.load": ("load",),
     "lab.recording.recording": ("Recording",),
     "lab.run": ("run",),
     "lab.sets": ("RecordingSet",),
-    "lab.sweep": ("Sweep", "sweep"),
+    "lab.sweep": ("Sweep", "last_sweep", "sweep"),
     "lab.upstream": ("Script", "create_upstream", "random_script"),
     "outcome": ("Outcome",),
     "parser": ("NDJSONParser", "SSEParser", "ServerSentEvent", "encode_event"),
@@ -91,6 +98,7 @@ _NAMES = {
     "serving.server": ("serve", "servers"),
 }
 _MODULES = {
+    "arrivals": "lab.load.arrivals",
     "errors": "errors",
     "experiments": "lab.experiments",
     "faults": "lab.upstream.faults",

@@ -1,5 +1,5 @@
-"""The relay as a Sanic app: `POST /ans` streams an LLM's answer, `GET /health` tells that it lives; and routes of
-other sources, shipped ones and your own.
+"""The relay as a Sanic app: `POST /ans` streams an LLM's answer, `GET /health` tells what it does, `GET /healthz`
+that it lives and `GET /readyz` whether it wants requests; and routes of other sources, shipped ones and your own.
 
 Where streams can be resumed, `GET /streams/<id>` goes on with one, `DELETE` ends it, and `GET /streams/<id>/status`
 tells of it.
@@ -13,6 +13,7 @@ A route is a source plus a delivery; nothing else knows about routes.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import logging
 import os
@@ -29,7 +30,7 @@ from sanic.response import json
 
 from streamkit import shipped
 from streamkit.errors import ServerError
-from streamkit.inside_sanic import NEVER_S, keep_plain, runner_location, workers_of
+from streamkit.inside_sanic import NEVER_S, close_behind, keep_plain, runner_location, without_alt_svc, workers_of
 from streamkit.outcome import Outcome
 from streamkit.presets import PresetLike
 from streamkit.relay.asks import BodyKind, SourceFunction, ask_function, ask_llm
@@ -39,9 +40,9 @@ from streamkit.relay.delivery.policy import Policy
 from streamkit.relay.failure import Failed, Failure
 from streamkit.relay.log import show_log
 from streamkit.relay.relay import Relay
-from streamkit.relay.request.connection import NO_ASGI, Connection, RelayApp
+from streamkit.relay.request.connection import NO_ASGI, Connection, RelayApp, StrictHttp
 from streamkit.relay.route import Route
-from streamkit.serving.running import GRACE_OVER
+from streamkit.serving.running import DRAINING, GRACE_OVER
 from streamkit.taps import new_stream_id
 from streamkit.transport.tls import Verify
 
@@ -85,6 +86,8 @@ def create_blueprint(
     async def health(_: Request) -> HTTPResponse:
         return json({"status": "ok", "live": kept.live, "served": kept.served})
 
+    _add_probes(blueprint, kept)
+
     if (tap_log := kept.taps) is not None:
 
         @blueprint.get("/streams/<stream_id:str>/taps")
@@ -113,6 +116,30 @@ def create_blueprint(
         _answer_preflights(blueprint, kept, "/streams/<stream_id:str>/status", "GET")
 
     return blueprint
+
+
+def _add_probes(blueprint: Blueprint, relay: Relay) -> None:
+    """For those who start, stop and choose servers: it lives; and it wants requests."""
+
+    @blueprint.route("/healthz", methods=["GET", "HEAD"], ignore_body=True)  # type: ignore[untyped-decorator]  # Sanic's
+    @_for_pages_that_may(relay)
+    async def healthz(_: Request) -> HTTPResponse:
+        return json({"status": "ok"})
+
+    @blueprint.route("/readyz", methods=["GET", "HEAD"], ignore_body=True)  # type: ignore[untyped-decorator]  # Sanic's
+    @_for_pages_that_may(relay)
+    async def readyz(_: Request) -> HTTPResponse:
+        if (why := relay.unready) is not None:
+            raise Failed(why)
+        return json({"status": "ready"})
+
+    if (metrics := relay.metrics) is not None:
+
+        @blueprint.route("/metrics", methods=["GET", "HEAD"], ignore_body=True)  # type: ignore[untyped-decorator]  # Sanic's
+        @_for_pages_that_may(relay)
+        async def counted(request: Request) -> HTTPResponse:
+            body, media_type = await metrics.page(request.headers.get("accept", ""))
+            return HTTPResponse(body, content_type=media_type)
 
 
 def source(
@@ -164,6 +191,17 @@ def _run_with(app: Sanic[Any, Any] | Blueprint, relay: Relay) -> None:
             raise ServerError(NO_ASGI)
         await relay.open()
 
+    @app.signal(DRAINING)  # type: ignore[untyped-decorator]  # Sanic's
+    async def begin_to_drain() -> None:
+        relay.draining = True
+
+    @app.before_server_stop
+    async def drain(app: Sanic[Any, Any]) -> None:
+        """Under Sanic's own runner, which listens until this has ended; ours has waited before."""
+        relay.draining = True
+        if runner_location(app) is not None:
+            await asyncio.sleep(relay.settings.deadlines.drain_s)
+
     @app.after_server_stop
     async def close_relay(_: Sanic[Any, Any]) -> None:
         await relay.close()
@@ -205,6 +243,10 @@ def _finish_every_head(app: Sanic[Any, Any] | Blueprint, relay: Relay) -> None:
     @app.on_response  # type: ignore[untyped-decorator]  # Sanic's
     async def finish(request: Request, response: HTTPResponse) -> None:
         finish_head(response, relay.admission.cors(request.headers))
+        if not isinstance(request.stream, StrictHttp):  # which sends no such field
+            without_alt_svc(response)
+        if relay.draining:  # the next request finds another server
+            close_behind(request)
 
 
 def _for_pages_that_may(relay: Relay) -> Callable[[Handler], Handler]:
@@ -233,6 +275,7 @@ def create_app(
     extra: Mapping[str, object] | None = None,
     reasoning: bool = False,
     trace: bool | None = None,
+    metrics: bool | str | None = None,
     policy: str | Policy | None = None,
     transport: httpx2.AsyncBaseTransport | None = None,
     cors_origins: str | Iterable[str] | None = None,
@@ -245,7 +288,7 @@ def create_app(
     name: str | None = None,
     **settings: float | None,
 ) -> Sanic[Any, Any]:
-    """A Sanic app that relays an LLM's stream: `POST /ans`, `GET /health`.
+    """A Sanic app that relays an LLM's stream: `POST /ans`, `GET /health`, `/healthz`, `/readyz`.
 
         sk.serve(lambda: sk.create_app(upstream="http://127.0.0.1:8000/v1", preset="openai"))
         sk.serve(lambda: sk.create_app(uses="upload,jobs,analysis"))
@@ -254,9 +297,10 @@ def create_app(
     needs `model` too), a `Preset`, or an `Extractor`, whose upstream is asked by a form. `key` goes where that
     provider wants it, `extra` joins the request body, `reasoning=True` passes thinking on. `trace=True` keeps the
     times of each stream's events (`streamkit.taps`) and what is logged of it: `GET /streams/<id>/taps` tells both,
-    and the upstream is given the stream's id. `policy` says what is done for a client that cannot keep up (see
-    `Policy`); a request may ask for another one (`Prefer: backpressure=latest`), within `max_pending_bytes` and
-    `write_stall_s`.
+    and the upstream is given the stream's id. `metrics=True` counts, and `GET /metrics` tells Prometheus of it; with
+    several workers name a folder that they share, `metrics="/run/streamkit"`, and each tells of all.
+    `policy` says what is done for a client that cannot keep up (see `Policy`); a request may ask for another one
+    (`Prefer: backpressure=latest`), within `max_pending_bytes` and `write_stall_s`.
     Web pages of other sites are refused, but those of `cors_origins`; and so is, over loopback, a Host that is not
     ours, but one of `allowed_hosts`, such as the name that a reverse proxy on this machine passes on (see
     `streamkit.relay.request.pages.Admission`).
@@ -272,9 +316,9 @@ def create_app(
     `settings` are the fields of `Deadlines`, `Limits`, `Buffers`, `Tracing`, `Retries`, `Resuming` and `Shipped`, such
     as `idle_s=2` or `max_streams=100`. What is not given comes from the environment:
     `STREAMKIT_UPSTREAM`, `STREAMKIT_PRESET`, `STREAMKIT_MODEL`, `UPSTREAM_API_KEY`, `STREAMKIT_TRACE`,
-    `STREAMKIT_POLICY`, `STREAMKIT_CACERT`, `STREAMKIT_CORS_ORIGINS` and `STREAMKIT_ALLOWED_HOSTS` (with commas),
-    `STREAMKIT_WITH` (`uses`), `STREAMKIT_RESUME`, `STREAMKIT_REPLAY` (the Redis), `STREAMKIT_RESUME_OWNER_HEADERS`,
-    `STREAMKIT_IDLE_S`, …
+    `STREAMKIT_METRICS`, `STREAMKIT_POLICY`, `STREAMKIT_CACERT`, `STREAMKIT_CORS_ORIGINS` and
+    `STREAMKIT_ALLOWED_HOSTS` (with commas), `STREAMKIT_WITH` (`uses`), `STREAMKIT_RESUME`, `STREAMKIT_REPLAY` (the
+    Redis), `STREAMKIT_RESUME_OWNER_HEADERS`, `STREAMKIT_IDLE_S`, …
 
     Each call makes a new app under a new name (a Sanic app cannot be started twice). Keyword-only, so that
     `sanic streamkit.app:create_app --factory`, which offers its own arguments first, gets an app and not a confusion.
@@ -288,6 +332,7 @@ def create_app(
         extra=extra,
         reasoning=reasoning,
         trace=trace,
+        metrics=metrics,
         policy=policy,
         transport=transport,
         cors_origins=cors_origins,

@@ -8,12 +8,11 @@ says which changed; pyproject.toml keeps to the versions that it was held agains
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from types import FrameType
@@ -45,6 +44,7 @@ __all__ = [
     "app_registry",
     "bound_body",
     "can_write",
+    "close_behind",
     "close_idle",
     "connection_tasks",
     "is_chunked",
@@ -52,6 +52,7 @@ __all__ = [
     "is_touched_up",
     "join_workers",
     "keep_plain",
+    "left_at_ns",
     "local_address",
     "mark_serving",
     "mark_stopped",
@@ -82,6 +83,11 @@ def transport_of(request: Request) -> asyncio.WriteTransport:
 def local_address(request: Request) -> object:
     """The name of the socket that the request came by: (address, port, …), or a path; None where there is none."""
     return transport_of(request).get_extra_info("sockname")
+
+
+def left_at_ns(request: Request) -> int:
+    """When its client left; 0 where it is there, or where the connection is none of ours and does not know."""
+    return getattr(request.protocol, "lost_ns", 0)
 
 
 def can_write(request: Request) -> asyncio.Event:
@@ -135,21 +141,36 @@ def abandon_body(request: Request) -> bool:
     return False
 
 
-@contextlib.contextmanager
-def without_response_timeout(request: Request) -> Iterator[None]:
+def close_behind(request: Request) -> None:
+    """Close the connection behind the answer to this request, and say so in its head. To be said before that is sent.
+
+    Relies on: `Http.keep_alive`, from which the head's `Connection` is made.
+    """
+    stream: Any = request.stream
+    if isinstance(stream, Http):
+        stream.keep_alive = False
+
+
+class without_response_timeout:  # noqa: N801  # a context manager; written as a function it would hold a generator
     """Keep Sanic's response timer from firing: it is an idle timer that any stray byte resets, and it cuts at 1.0 to
     1.5 times its value; and its keep-alive timer, which begins with the end of an answer that may still have to leave.
     Other requests of the connection, and the time between two, keep theirs.
 
     Relies on: `HttpProtocol.response_timeout` and `keep_alive_timeout`, read anew by each `check_timeouts`.
     """
-    protocol: Any = request.protocol
-    theirs = protocol.response_timeout, protocol.keep_alive_timeout
-    protocol.response_timeout = protocol.keep_alive_timeout = NEVER_S
-    try:
-        yield
-    finally:
-        protocol.response_timeout, protocol.keep_alive_timeout = theirs
+
+    __slots__ = ("_protocol", "_theirs")
+
+    def __init__(self, request: Request) -> None:
+        self._protocol: Any = request.protocol
+
+    def __enter__(self) -> None:
+        protocol = self._protocol
+        self._theirs = protocol.response_timeout, protocol.keep_alive_timeout
+        protocol.response_timeout = protocol.keep_alive_timeout = NEVER_S
+
+    def __exit__(self, *_: object) -> None:
+        self._protocol.response_timeout, self._protocol.keep_alive_timeout = self._theirs
 
 
 # --- One answer -----------------------------------------------------------------------------------------------------
@@ -187,9 +208,9 @@ def is_listened_to(app: Sanic[Any, Any], signals: frozenset[str] = SEND_SIGNALS)
     """Somebody wants Sanic's signal of each send (or of each read of a body: READ_SIGNALS): by its name, or with all
     others of its kind.
 
-    Relies on: `Sanic.signal_router.routes`, whose members have the signals' names.
+    Relies on: `Sanic.signal_router.name_index`, a dict of all signals by their names.
     """
-    return any(signal.name in signals for signal in app.signal_router.routes)
+    return not signals.isdisjoint(app.signal_router.name_index)
 
 
 def take_over(request: Request) -> None:

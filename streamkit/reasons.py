@@ -70,6 +70,8 @@ def masked(text: str, secrets: Iterable[str] = ()) -> str:
 
     Secrets of fewer than four characters are left: they would take words apart.
     """
+    if not text:
+        return ""
     text = _bounded("".join(char if char.isprintable() else " " for char in text[:LOOKED_AT]))
     for secret in sorted((each for each in secrets if len(each) >= SHORTEST), key=len, reverse=True):
         text = text.replace(secret, MASK)

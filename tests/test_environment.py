@@ -12,7 +12,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 EXTRAS = ("notebooks", "pandas", "redis", "metrics", "dask", "test")
-PYPI_NAMES = {"matplotlib-base": "matplotlib", "brotli-python": "brotli", "redis-py": "redis", "prometheus_client": "prometheus-client"}
+PYPI_NAMES = {
+    "matplotlib-base": "matplotlib",
+    "brotli-python": "brotli",
+    "redis-py": "redis",
+    "prometheus_client": "prometheus-client",
+}
 """What conda-forge calls differently."""
 MARKED = {"backports.zstd": "; python_version < '3.14'"}
 """What later versions of Python have themselves, with the marker that both files give it. It comes from PyPI: conda has

@@ -44,6 +44,7 @@ from streamkit.inside_sanic import (
     app_registry,
     bound_body,
     can_write,
+    close_behind,
     close_idle,
     connection_tasks,
     is_chunked,
@@ -288,6 +289,16 @@ def test_a_body_that_is_not_read_to_its_end_can_be_abandoned(framing: str) -> No
     }
     needs(noted == want, f"Http.request_body or request_bytes ({noted})", "uploads that are cut")
     needs(got.endswith(b"answer"), "what it does with a body that nobody read", "uploads that are cut")
+
+
+def test_a_connection_is_closed_behind_an_answer_and_that_is_said() -> None:
+    async def look(request: Request, noted: dict[str, Any]) -> HTTPResponse:
+        close_behind(request)
+        noted["closed"] = True
+        return HTTPResponse("answer")
+
+    _, got = seen(look, asked=request("/", b""))
+    needs(b"connection: close" in got.lower(), "Http.keep_alive", "a server that drains")
 
 
 def test_a_chunk_that_is_too_large_is_refused_before_it_has_come() -> None:

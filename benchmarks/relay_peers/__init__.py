@@ -1,9 +1,9 @@
 """The relays that are measured beside streamkit's: each a module that is run as a process of its own.
 
-    python -m benchmarks.relay_peers.sanic_httpx UPSTREAM      # prints "ready http://127.0.0.1:PORT/ans"
+    python -m benchmarks.relay_peers.sanic_httpx UPSTREAM [EVENTS]     # prints "ready http://127.0.0.1:PORT/ans"
 
-Each takes `POST /ans` with the form field `chat_history`, asks `UPSTREAM` in OpenAI's way, takes
-`choices[0].delta.content` out of every event, and answers text/plain in chunks. Each is written as its own
+Each takes `POST /ans` with the form field `chat_history`, asks `UPSTREAM` in OpenAI's way, takes the text out of every
+event (of OpenAI's `choices[0].delta.content`), and answers text/plain in chunks. Each is written as its own
 documentation recommends, on uvloop, with one worker, without an access log and without limits on connections.
 None has what a relay needs beyond that: deadlines, a proof of completion, visible cuts.
 """
@@ -17,7 +17,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from shutil import which
 
-__all__ = ["PEERS", "Peer", "command", "run"]
+from benchmarks.relay_events import DEFAULT, EVENTS, Events
+
+__all__ = ["PEERS", "Peer", "command", "expected", "run"]
 
 BACKLOG = 4096
 
@@ -53,9 +55,14 @@ PEERS = {
 }
 
 
-def command(peer: Peer, upstream: str) -> list[str]:
-    """How to start it."""
-    return [sys.executable, "-m", f"{__name__}.{peer.module}", upstream]
+def command(peer: Peer, upstream: str, said: str = DEFAULT) -> list[str]:
+    """How to start it, for events of that name."""
+    return [sys.executable, "-m", f"{__name__}.{peer.module}", upstream, said]
+
+
+def expected() -> Events:
+    """The events that the upstream of this process sends."""
+    return EVENTS[sys.argv[2]]
 
 
 def run(relay: Callable[[str, socket.socket], None]) -> None:

@@ -10,12 +10,14 @@ import aiohttp
 import uvloop
 from aiohttp import web
 
-from benchmarks.relay_peers import question, run
+from benchmarks.relay_peers import expected, question, run
 
 CLIENT = web.AppKey("client", aiohttp.ClientSession)
 
 
 def relay(upstream: str, listener: socket.socket) -> None:
+    text_of = expected().text
+
     async def ans(request: web.Request) -> web.StreamResponse:
         form = await request.post()
         response = web.StreamResponse(headers={"content-type": "text/plain; charset=utf-8"})
@@ -24,7 +26,7 @@ def relay(upstream: str, listener: socket.socket) -> None:
             async for line in answer.content:
                 if not line.startswith(b"data: ") or line.startswith(b"data: [DONE]"):
                     continue
-                if content := json.loads(line[6:])["choices"][0]["delta"].get("content"):
+                if content := text_of(json.loads(line[6:]), json.loads):
                     await response.write(content.encode())
         await response.write_eof()
         return response

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,12 +17,13 @@ import httptools
 import orjson
 import uvloop
 
-from benchmarks.relay_peers import question, run
+from benchmarks.relay_peers import expected, question, run
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
 DONE = b"data: [DONE]"
 PREFIX = len(b"data: ")
+TRUSTED = ssl.create_default_context()
 
 
 class Client(asyncio.Protocol):
@@ -30,6 +32,7 @@ class Client(asyncio.Protocol):
     def __init__(self, upstream: str) -> None:
         url = urlsplit(upstream)
         self._address = (url.hostname or "", url.port or 80)
+        self._tls = TRUSTED if url.scheme == "https" else None
         self._path = url.path
         self._parser = httptools.HttpRequestParser(self)
         self._body = b""
@@ -52,7 +55,7 @@ class Client(asyncio.Protocol):
     async def _ask(self) -> None:
         body = orjson.dumps(question(parse_qs(self._body.decode())["chat_history"][0]))
         upstream = self._upstream = Upstream(self, self._path, body)
-        await asyncio.get_running_loop().create_connection(lambda: upstream, *self._address)
+        await asyncio.get_running_loop().create_connection(lambda: upstream, *self._address, ssl=self._tls)
 
     def pause_writing(self) -> None:
         if self._upstream is not None:
@@ -76,7 +79,10 @@ class Upstream(asyncio.Protocol):
         head = f"POST {path} HTTP/1.1\r\nhost: upstream\r\ncontent-type: application/json\r\n"
         self._request = f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
         self._parser = httptools.HttpResponseParser(self)
+        events = expected()
+        self._text_of, self._blank = events.text, events.blank
         self._rest = b""
+        self._complete = False
         self._parts: list[bytes] = []
         self.transport: Any = None
 
@@ -90,15 +96,18 @@ class Upstream(asyncio.Protocol):
     def on_body(self, body: bytes) -> None:
         self._parts.append(body)
 
+    def on_message_complete(self) -> None:
+        self._complete = True
+
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)
-        *events, self._rest = (self._rest + b"".join(self._parts)).split(b"\n\n")
+        *events, self._rest = (self._rest + b"".join(self._parts)).split(self._blank)
         self._parts.clear()
         found = [orjson.loads(event[PREFIX:]) for event in events if event != DONE]
-        texts = [chunk["choices"][0]["delta"].get("content") or "" for chunk in found]
+        texts = [self._text_of(chunk, orjson.loads) or "" for chunk in found]
         if text := "".join(texts).encode():
             self._client.transport.write(b"%x\r\n%b\r\n" % (len(text), text))
-        if events and events[-1] == DONE:
+        if self._complete:
             self._client.transport.write(LAST_CHUNK)
             self.transport.close()
 

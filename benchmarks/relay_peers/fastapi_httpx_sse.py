@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,10 +14,11 @@ from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
 from httpx_sse import aconnect_sse
 
-from benchmarks.relay_peers import question, run
+from benchmarks.relay_peers import expected, question, run
 
 
 def relay(upstream: str, listener: socket.socket) -> None:
+    text_of = expected().text
     clients: list[httpx.AsyncClient] = []
 
     @asynccontextmanager
@@ -33,7 +35,7 @@ def relay(upstream: str, listener: socket.socket) -> None:
             async for event in source.aiter_sse():
                 if event.data == "[DONE]":
                     break
-                if content := event.json()["choices"][0]["delta"].get("content"):
+                if content := text_of(event.json(), json.loads):
                     yield content
 
     async def ans(request: Request) -> StreamingResponse:

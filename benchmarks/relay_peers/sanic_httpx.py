@@ -9,10 +9,11 @@ from typing import Any
 import httpx
 from sanic import Request, Sanic
 
-from benchmarks.relay_peers import question, run
+from benchmarks.relay_peers import expected, question, run
 
 
 def relay(upstream: str, listener: socket.socket) -> None:
+    text_of = expected().text
     app: Sanic[Any, Any] = Sanic("naive", configure_logging=False)
 
     @app.before_server_start
@@ -28,7 +29,7 @@ def relay(upstream: str, listener: socket.socket) -> None:
             async for line in answer.aiter_lines():
                 if not line.startswith("data: ") or line == "data: [DONE]":
                     continue
-                if content := json.loads(line[6:])["choices"][0]["delta"].get("content"):
+                if content := text_of(json.loads(line[6:]), json.loads):
                     await response.send(content)
         await response.eof()
 

@@ -1,4 +1,4 @@
-"""The command line: `streamkit demo | serve | record | plot`.
+"""The command line: `streamkit demo | serve | record | load | plot`.
 
 Each command is a file: which arguments it takes (`add_…`), and what it does with them. Doors: `main`.
 """
@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from streamkit._version import __version__
 from streamkit.cli.demo import add_demo
+from streamkit.cli.load import add_load
 from streamkit.cli.output import INTERRUPTED, show_any_text, silence
 from streamkit.cli.plot import add_plot
 from streamkit.cli.record import add_record
@@ -59,5 +60,6 @@ def _parser() -> argparse.ArgumentParser:
     add_demo(commands)
     add_serve(commands)
     add_record(commands)
+    add_load(commands)
     add_plot(commands)
     return parser

@@ -11,20 +11,24 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from streamkit.extractor import Extractor
+    from streamkit.lab.metrics import SLO
 
 __all__ = [
     "above_zero",
     "codings",
     "count",
     "folded",
+    "from_none",
     "from_zero",
     "header",
     "json_object",
     "json_text",
     "media_type",
+    "objective",
     "pair",
     "path",
     "port",
+    "share",
     "text",
 ]
 
@@ -53,9 +57,32 @@ def from_zero(given: str) -> float:
     return float(_number(given, float, least=0, what="a number >= 0"))
 
 
+def share(given: str) -> float:
+    """Which part of all: from none to all."""
+    number = from_zero(given)
+    if number > 1:
+        raise argparse.ArgumentTypeError(f"expected a share from 0 to 1, got {given!r}")
+    return number
+
+
+def objective(given: str) -> SLO:
+    """Of a stream: `ttft=500,gap=100`, in ms, or one of the two."""
+    from streamkit.lab.metrics import SLO
+
+    limits = dict(part.partition("=")[::2] for part in given.split(","))
+    if not limits.keys() <= {"ttft", "gap"}:
+        raise argparse.ArgumentTypeError(f"expected ttft=MS,gap=MS, or one of the two, got {given!r}")
+    return SLO(**{f"{name}_ms": above_zero(limit) for name, limit in limits.items()})
+
+
 def count(given: str) -> int:
     """How many, from one on."""
     return int(_number(given, int, least=1, what="an integer >= 1"))
+
+
+def from_none(given: str) -> int:
+    """A number from 0 on, as a seed is."""
+    return int(_number(given, int, least=0, what="an integer >= 0"))
 
 
 def port(given: str) -> int:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from streamkit.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from streamkit.lab.recording.recording import Recording
 
 __all__ = [
@@ -100,7 +102,7 @@ def keep(recording: Recording, path: Path) -> None:
         print(f"recording: {path.resolve()}")
 
 
-def draw(recordings: list[Recording], kind: str, path: Path) -> None:
+def draw(recordings: Sequence[Recording], kind: str, path: Path) -> None:
     """Draw without a display, whatever backend the environment names."""
     import matplotlib as mpl
 

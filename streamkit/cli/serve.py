@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from streamkit.cli.arguments import count, json_object, port
@@ -24,8 +27,8 @@ def add_serve(commands: Any) -> None:
     serve = commands.add_parser(
         "serve",
         help="run the relay until Ctrl-C or SIGTERM",
-        description="Run the relay: POST /ans, GET /health, and the routes of --with. The key is read from the "
-        "environment: UPSTREAM_API_KEY. "
+        description="Run the relay: POST /ans, GET /health, /healthz and /readyz, and the routes of --with. The key is "
+        "read from the environment: UPSTREAM_API_KEY. "
         "Every deadline and limit is also an environment variable (--idle-s 2 is STREAMKIT_IDLE_S=2), and so are the "
         "upstream, the preset and the model (STREAMKIT_UPSTREAM, …).",
     )
@@ -84,6 +87,12 @@ def add_serve(commands: Any) -> None:
         help="keep the times of each stream's events: GET /streams/<id>/taps (environment: STREAMKIT_TRACE=1)",
     )
     serve.add_argument(
+        "--metrics",
+        action="store_true",
+        default=None,
+        help="count, and tell Prometheus of it, of all workers: GET /metrics (environment: STREAMKIT_METRICS=1)",
+    )
+    serve.add_argument(
         "--policy",
         metavar="NAME",
         help="what is done for a client that cannot keep up: pause, buffer(BYTES), coalesce(BYTES), latest or "
@@ -127,7 +136,8 @@ def _serve(arguments: argparse.Namespace) -> int:
     from streamkit.serving.workers import run_workers
 
     relay = _relay_arguments(arguments)
-    kept: Relay = create_blueprint(**relay).ctx.relay  # says now what is wrong with the settings
+    checked = create_blueprint(**relay, metrics=arguments.metrics)  # says now what is wrong with the settings
+    kept: Relay = checked.ctx.relay
     workers: int = arguments.workers
     show_log()
     if workers > 1:
@@ -141,15 +151,29 @@ def _serve(arguments: argparse.Namespace) -> int:
         print(f"streamkit relay ready{where}: POST {asks}   ({many}Ctrl-C stops it)", flush=True)
 
     run = run_forever if workers == 1 else partial(run_workers, workers=workers)
-    run(
-        partial(_logging_app, **relay),
-        host=arguments.host,
-        port=arguments.port,
-        unix=arguments.unix,
-        grace_s=kept.settings.deadlines.grace_s,
-        on_ready=ready,
-    )
+    with _counted_by_all(kept, workers) as metrics:
+        run(
+            partial(_logging_app, **relay, **metrics),
+            host=arguments.host,
+            port=arguments.port,
+            unix=arguments.unix,
+            drain_s=kept.settings.deadlines.drain_s,
+            grace_s=kept.settings.deadlines.grace_s,
+            on_ready=ready,
+        )
     return 0
+
+
+@contextmanager
+def _counted_by_all(relay: Relay, workers: int) -> Iterator[dict[str, bool | str]]:
+    """Where the workers tell each other what they count: a folder for as long as they run, if nobody has named one."""
+    if relay.metrics is None:
+        yield {}
+    elif workers == 1 or relay.metrics.folder:
+        yield {"metrics": relay.metrics.folder or True}
+    else:
+        with TemporaryDirectory(prefix="streamkit-metrics-") as folder:
+            yield {"metrics": folder}
 
 
 def _relay_arguments(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -95,6 +95,11 @@ class AnswerParser:
         return None if self._parser is None else self._parser.unfinished
 
     @property
+    def between_events(self) -> bool:
+        """Nothing is pending: a read of whole events begins and ends here, and leaves nothing behind."""
+        return self._parser is not None and self._parser.between_events
+
+    @property
     def last_event_id(self) -> str:
         """The id behind which an event stream goes on (`SSEParser.last_event_id`); "" in other grammars."""
         return self._parser.last_event_id if isinstance(self._parser, SSEParser) else ""

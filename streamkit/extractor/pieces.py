@@ -46,7 +46,8 @@ class Piece(NamedTuple):
 def weigh(pieces: Sequence[Piece]) -> tuple[int, int]:
     """How many of the pieces carry text, and that text's bytes in UTF-8: what the taps count."""
     texts = [text for piece in pieces if (text := piece.text)]
-    return len(texts), len("".join(texts).encode())
+    whole = texts[0] if len(texts) == 1 else "".join(texts)
+    return len(texts), len(whole) if whole.isascii() else len(whole.encode())
 
 
 @dataclass(frozen=True, slots=True)

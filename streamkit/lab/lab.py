@@ -37,7 +37,7 @@ from streamkit.lab.client.kept import carry, keep
 from streamkit.lab.client.record import record
 from streamkit.lab.net import Link, Network
 from streamkit.lab.net.toxics import Toxic, check_toxics
-from streamkit.lab.places import Apart, Links, MakeRelay, RelayFactory, Together, is_url
+from streamkit.lab.places import Apart, Links, MakeRelay, Open, RelayFactory, Together, is_url
 from streamkit.lab.server_taps import TAPS_WAIT_S, joined
 from streamkit.lab.upstream import Script, create_upstream
 from streamkit.relay.delivery.policy import Policy
@@ -48,6 +48,8 @@ from streamkit.serving.server import Server, serve
 from streamkit.taps import STREAM_ID_HEADER, new_stream_id
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
     from streamkit.lab.recording.recording import Recording
     from streamkit.presets import PresetLike
     from streamkit.serving.factory import Factory
@@ -212,7 +214,7 @@ class Lab(Stoppable):
         accept: str | None = None,
         policy: str | Policy | None = None,
         headers: Any = None,
-        taps_wait_s: float = TAPS_WAIT_S,
+        taps_wait_s: float | None = TAPS_WAIT_S,
         **options: Any,
     ) -> Recording:
         """POST to the relay and record the answer, with the taps of upstream and relay joined to it.
@@ -226,13 +228,14 @@ class Lab(Stoppable):
         asks of the relay for a client that cannot keep up: "latest", "buffer(65536)" (`Prefer`, RFC 7240).
 
         What fails on the wire is the recording's outcome. Its taps are what there was: the servers have `taps_wait_s`
-        to see the end too, and `meta["notes"]` says what is missing.
+        to see the end too, and `meta["notes"]` says what is missing. None: without taps; `join()` may bring them later.
 
         Raises ServerError after `stop()`, TypeError for an unknown option and for a `chat_history` that is no text,
         ValueError for a path, an `accept` or a policy that makes no sense, and what `record()` raises.
         """
         _check_options(options)
-        check_number("taps_wait_s", taps_wait_s, "seconds")
+        if taps_wait_s is not None:
+            check_number("taps_wait_s", taps_wait_s, "seconds")
         if self._stopped:
             raise ServerError("this Lab was stopped: make a new one")
         if not path.startswith("/"):
@@ -241,11 +244,28 @@ class Lab(Stoppable):
         given = _headers(headers, policy)
         stream_id = given.setdefault(STREAM_ID_HEADER, new_stream_id())
         form = _form(chat_history, data)
-        async with self._place.open() as (url, sources):
+        async with self.open() as (url, _):
             recording = await record(url + path, data=form, headers=given, accept=accept, **options)
-            stream_id = recording.headers.get(STREAM_ID_HEADER, stream_id)
+            return recording if taps_wait_s is None else await self.join(recording, stream_id, taps_wait_s)
+
+    def open(self) -> AbstractAsyncContextManager[Open]:
+        """Where the relay is asked, and by whom the taps are told, while the block runs: `async with lab.open():`.
+
+        With roles="one loop" the servers live as long: whoever asks several times opens it once around them all.
+        """
+        return self._place.open()
+
+    async def join(self, recording: Recording, stream_id: str, wait_s: float = 0.0) -> Recording:
+        """A recording of this lab with the taps of upstream and relay, which know it by the id that the client sent.
+
+            await lab.join(await lab.ask("hi", headers={"x-stream-id": mine}, taps_wait_s=None), mine)
+
+        They have `wait_s` to see its end too. They remember the last streams only, and say so in `meta["notes"]`.
+        """
+        async with self.open() as (_, sources):
             try:
-                return keep(await joined(recording, sources, stream_id, taps_wait_s))
+                found = recording.headers.get(STREAM_ID_HEADER, stream_id)
+                return keep(await joined(recording, sources, found, wait_s))
             except BaseException as error:
                 carry(recording, error)  # rather without the taps of others than not at all
                 raise

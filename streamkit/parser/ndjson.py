@@ -31,6 +31,11 @@ class NDJSONParser(Lines):
     def __repr__(self) -> str:
         return f"<NDJSONParser {'closed' if self._closed else f'{len(self._line)} bytes pending'}>"
 
+    @property
+    def between_events(self) -> bool:
+        """Nothing is pending: whole lines that come now can be taken without the parser, which would not change."""
+        return not (self._line or self._waiting or self._skipping or self._closed or self._head is not None)
+
     def feed(self, data: Readable) -> list[ServerSentEvent]:
         """The lines that these bytes complete, in order; `b""` is allowed and adds nothing.
 

@@ -89,6 +89,11 @@ class SSEParser(Lines):
         state = "closed" if self._closed else f"{len(self._line) + self._size} bytes pending"
         return f"<SSEParser {state}, last_event_id={self.last_event_id!r}, retry_ms={self.retry_ms}>"
 
+    @property
+    def between_events(self) -> bool:
+        """Nothing is pending: whole events that come now can be taken without the parser, which would not change."""
+        return self._idle
+
     def feed(self, data: Readable) -> list[ServerSentEvent]:
         """The events that these bytes complete, in order; `b""` is allowed and adds nothing.
 

@@ -58,6 +58,8 @@ class JSONParser:
     def __repr__(self) -> str:
         return f"<JSONParser {'closed' if self._closed else f'{len(self._item)} bytes pending'}>"
 
+    between_events = False  # a document is never taken apart without the parser
+
     def feed(self, data: Readable) -> list[ServerSentEvent]:
         """The values that these bytes complete, in order.
 

@@ -22,10 +22,13 @@ from collections.abc import Sequence
 from operator import length_hint
 from typing import TYPE_CHECKING, Final
 
+import orjson
+
 from streamkit.extractor import Document
 from streamkit.extractor.pieces import End, ExtractionError, Piece, ProviderError
 from streamkit.parser import ServerSentEvent
 from streamkit.presets.choices import MIXED, Choices
+from streamkit.presets.common import Common
 from streamkit.presets.cumulative import Cumulative, Repeats
 from streamkit.presets.reader import DONE, Rules
 
@@ -111,6 +114,19 @@ class Answer:
                 break
         pieces = self._checked(pieces) if pieces and not self._plain else pieces
         return pieces if self._shown is None else self._without_reasoning(pieces, self._shown)
+
+    @property
+    def steady(self) -> bool:
+        """An event that is a text and nothing else changes nothing here: whoever reads it need not come by."""
+        return self._plain and self._shown is None and not self.signed and self.failure is None
+
+    def common(self, event: ServerSentEvent) -> Common | None:
+        """How the common ones among events like this are read while the answer is `steady`; None: by `read`."""
+        try:
+            value = orjson.loads(event.data)
+        except orjson.JSONDecodeError:
+            return None
+        return self._rules.plans.common(event.event, value) if type(value) is dict else None
 
     def close(self) -> list[Piece]:
         """The body is over: the pieces that waited for what might come behind them, if any did."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping
 from typing import Any, Final
 
-__all__ = ["BROKEN", "CODES", "MESSAGES", "may_fail", "tells_failure"]
+__all__ = ["BROKEN", "CODES", "MESSAGES", "TELLING", "may_fail", "tells_failure"]
 
 BROKEN: Final = frozenset(
     {
@@ -33,6 +33,10 @@ CODES: Final = (
 MESSAGES: Final = (
     *("message", "msg", "error_msg", "error_message", "errorMessage", "err_msg", "errmsg", "status_msg", "detail"),
 )
+TELLING: Final = frozenset(
+    {"error", "errors", "success", "type", "object", "status", "event", "detail", *CODES, *MESSAGES}
+)
+"""All keys whose values `tells_failure` looks at."""
 _SUCCESSES: Final = frozenset({"", "0", "200", "ok", "success", "succeeded", "true", "completed", "in_progress"})
 _PROBLEM: Final = frozenset(
     {"type", "title", "status", "detail", "instance", "code", "request_id"}

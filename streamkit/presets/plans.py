@@ -17,6 +17,9 @@ two ways to read, and the longer one (`read_by_rules`) decides alone what an eve
     it finds none, and a string of JSON may be malformed           by rules, to tell it
     it finds something of another type, or another choice          by rules, to tell it
 
+What a read brings that is nothing but events of one shape, each a text and no more, may be read without even that, by
+one function (see `common`).
+
 What a shape decides about a rule: a condition on `@event` is settled by the type; a path whose first key is not there
 leads nowhere; a condition that then fails strikes its rule off. What remains of the conditions is tested on the values.
 """
@@ -30,6 +33,7 @@ from streamkit.extractor import Extractor
 from streamkit.extractor.follow import MISSING, all_hold, collector, condition_test, decode, finder, first_key
 from streamkit.extractor.path import EVERY, JSON, Condition, Kinds, Path
 from streamkit.extractor.texter import Text, texter
+from streamkit.presets.common import Common, CommonRules, Unwritten, compiled
 
 __all__ = [
     "BY_RULES",
@@ -41,6 +45,7 @@ __all__ = [
     "Undecided",
     "any_alarm",
     "has_json_steps",
+    "left_of",
     "standing",
     "text_of",
     "text_unless",
@@ -116,9 +121,13 @@ BY_RULES: Final = Plan(lambda _: None, None, sure=False)
 class Plans(dict[tuple[str, ...], Plan]):
     """Plans by an event's type and top-level keys, in one tuple, made when often needed; else `BY_RULES`."""
 
-    def __init__(self, make: Callable[[Shape], Plan]) -> None:
+    def __init__(
+        self, make: Callable[[Shape], Plan], write: Callable[[Shape], CommonRules | None] = lambda _: None
+    ) -> None:
         super().__init__()
         self._make = make
+        self._write = write
+        self._common: dict[tuple[str, ...], Common | None] = {}
         self._seen: dict[tuple[str, ...], int] = {}
 
     def __missing__(self, key: tuple[str, ...]) -> Plan:
@@ -136,8 +145,28 @@ class Plans(dict[tuple[str, ...], Plan]):
             plan = BY_RULES
         if len(self) >= MAX_PLANS:
             self.clear()
+            self._common.clear()
         self[key] = plan
         return plan
+
+    def common(self, kind: str, value: dict[str, Any]) -> Common | None:
+        """The one function for events like this one (see `common`); None where there is none, or not yet."""
+        key = (kind, *value)
+        if self[key] is BY_RULES:
+            return None
+        if key not in self._common:
+            try:
+                rules = self._write(Shape(kind, frozenset(value)))
+                self._common[key] = None if rules is None else compiled(key[1:], rules)
+            except (Undecided, Unwritten):
+                self._common[key] = None
+        return self._common[key]
+
+
+def left_of(extractor: Extractor, shape: Shape) -> list[Condition] | None:
+    """The conditions that remain to be tested of an extractor's; None where it finds nothing in such an event."""
+    guards = shape.left(condition for condition in extractor.where if condition.path.plain)
+    return None if guards is None else [*guards, *(one for one in extractor.where if not one.path.plain)]
 
 
 def text_of(
@@ -150,9 +179,8 @@ def text_of(
     """
     texts: list[Text] = []
     for extractor in extractors:
-        guards = shape.left(condition for condition in extractor.where if condition.path.plain)
+        guards = left_of(extractor, shape)
         if guards is not None:
-            guards += [condition for condition in extractor.where if not condition.path.plain]
             alone = any(guard.path.steps == (choices, EVERY, "index") for guard in guards)
             texts += [texter(path.steps, guards, kinds, alone=alone) for path in extractor.paths if shape.has(path)]
     return _first_text(texts) if texts else None

@@ -13,14 +13,25 @@ from streamkit.extractor import Document, Extractor, Where
 from streamkit.extractor.document import Compiled
 from streamkit.extractor.follow import first_key
 from streamkit.extractor.misfit import misfit_of
-from streamkit.extractor.path import Kinds, WhereSpec, kinds_of
+from streamkit.extractor.path import Condition, Kinds, Path, WhereSpec, kinds_of
 from streamkit.extractor.pieces import End, Piece, ProviderError
 from streamkit.parser import ServerSentEvent
 from streamkit.presets import asking
 from streamkit.presets.asking import Ask, Question, UpstreamRequest
+from streamkit.presets.common import CommonRules, Guarded
 from streamkit.presets.failures import may_fail, tells_failure
 from streamkit.presets.marks import COMMON_ERRORS, EndMark, ErrorMark, Extractors, extractors
-from streamkit.presets.plans import Plan, Plans, Shape, any_alarm, has_json_steps, standing, text_of, text_unless
+from streamkit.presets.plans import (
+    Plan,
+    Plans,
+    Shape,
+    any_alarm,
+    has_json_steps,
+    left_of,
+    standing,
+    text_of,
+    text_unless,
+)
 from streamkit.presets.reader import Rules, TextRule
 from streamkit.presets.writer import Writer
 
@@ -139,7 +150,9 @@ class Preset(Compiled):
         looked_at = (*self._texts, *self._reasonings)
         misfits = tuple(misfit_of(one.paths, one.where, self._kinds) for one in looked_at)
         roots = self._kinds.get((), frozenset())
-        return Rules(Plans(self._plan), errors, text, reasoning, ends, whole, misfits, self._known, by_key, roots)
+        return Rules(
+            Plans(self._plan, self._common), errors, text, reasoning, ends, whole, misfits, self._known, by_key, roots
+        )
 
     @cached_property
     def _texts(self) -> tuple[Extractor, ...]:
@@ -177,22 +190,42 @@ class Preset(Compiled):
 
     def _plan(self, shape: Shape) -> Plan:
         """The short way for events of one shape: to texts only. What may be an error or an end is read by the rules."""
-        reasons = [extractor for mark in self.ends if not mark.where for extractor in mark.reasons]
-        signs = [shape.left(mark.applies.conditions) for mark in self.ends if mark.where]
-        signs += [shape.left(mark.applies.conditions) for mark in self.errors if mark.place is None]
-        signs += [shape.left(one.where) for one in extractors(self.whole) if shape.may_hold(one) and one.is_plain]
-        left = [conditions for conditions in signs if conditions is not None]
-        places = [mark.place for mark in self.errors if mark.place is not None]
-        alarms = [standing(path) for path in places if shape.has(path)]
+        alarms = [standing(path) for path in self._places(shape)]
         if may_fail(shape.keys, self._known):
             alarms.append(tells_failure)
         text = text_of(self._texts, shape, self._kinds, self.choices)
-        reason = text_of(reasons, shape, None, self.choices)
+        reason = text_of(self._end_reasons, shape, None, self.choices)
         return Plan(
-            text_unless(any_alarm(left, alarms), reason, text),
+            text_unless(any_alarm(self._signs_left(shape), alarms), reason, text),
             text_of(self._reasonings, shape, self._kinds, self.choices),
-            sure=not has_json_steps([*self._texts, *self._reasonings, *reasons]),
+            sure=not has_json_steps([*self._texts, *self._reasonings, *self._end_reasons]),
         )
+
+    def _common(self, shape: Shape) -> CommonRules | None:
+        """The same for those events of the shape that are a text and nothing else; None where there can be none."""
+        text = next(_found(self._texts, shape), None)
+        if text is None:
+            return None
+        reasons = _found((*self._end_reasons, *self._reasonings), shape)
+        nothing = [*reasons, *((place, ()) for place in self._places(shape))]
+        return CommonRules(text, nothing, self._signs_left(shape), may_fail(shape.keys, self._known))
+
+    @cached_property
+    def _end_reasons(self) -> list[Extractor]:
+        """Those that are ends by themselves."""
+        return [extractor for mark in self.ends if not mark.where for extractor in mark.reasons]
+
+    def _signs_left(self, shape: Shape) -> list[list[Condition]]:
+        """Of each sign of an end or an error what remains to be tested; those that such an event cannot be are gone."""
+        signs = [shape.left(mark.applies.conditions) for mark in self.ends if mark.where]
+        signs += [shape.left(mark.applies.conditions) for mark in self.errors if mark.place is None]
+        signs += [shape.left(one.where) for one in extractors(self.whole) if shape.may_hold(one) and one.is_plain]
+        return [conditions for conditions in signs if conditions is not None]
+
+    def _places(self, shape: Shape) -> list[Path]:
+        """Where in such an event an error may stand."""
+        places = (mark.place for mark in self.errors)
+        return [place for place in places if place is not None and shape.has(place)]
 
     def request(
         self,
@@ -214,3 +247,11 @@ class Preset(Compiled):
 
 def _rules(several: Iterable[Extractor]) -> tuple[TextRule, ...]:
     return tuple((extractor.needed_key, extractor.text) for extractor in several)
+
+
+def _found(several: Iterable[Extractor], shape: Shape) -> Iterator[Guarded]:
+    """Where they may find something in such an event, in their order, and under which conditions."""
+    for extractor in several:
+        guards = left_of(extractor, shape)
+        if guards is not None:
+            yield from ((path, guards) for path in extractor.paths if shape.has(path))

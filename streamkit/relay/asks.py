@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, Literal, TypeAlias, cast
 
@@ -15,6 +16,7 @@ from streamkit.relay.pieces import Item, Progress, as_piece
 from streamkit.relay.request.arriving import arriving
 from streamkit.relay.request.receive import receive_fields, receive_json
 from streamkit.relay.request.resuming import body_digest, json_text
+from streamkit.relay.request.trace_context import TraceContext
 from streamkit.relay.route import Ask, Wanted
 from streamkit.relay.sources.llm import llm
 from streamkit.relay.sources.source import Arriving, Into, Pieces
@@ -40,11 +42,14 @@ GIVEN: Final = ("request", "into")
 
 
 def ask_llm(upstream: Upstream) -> Ask:
-    """`chat_history`, asked of that upstream."""
+    """`chat_history`, asked of that upstream, as a part of the trace that the request is part of."""
 
     async def ask(request: Request, stream: Stream) -> Wanted:
         fields = await receive_fields(request, [FIELD], **stream.settings.body_bounds)
-        return Wanted(partial(llm, upstream, upstream.question(fields[FIELD])), body_digest(fields))
+        question = upstream.question(fields[FIELD])
+        if stream.record.trace_id and (context := TraceContext.of(request.headers)) is not None:
+            question = replace(question, headers={**question.headers, **context.headers()})
+        return Wanted(partial(llm, upstream, question), body_digest(fields))
 
     return ask
 

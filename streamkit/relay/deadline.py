@@ -37,6 +37,7 @@ __all__ = ["Phase", "Watch"]
 Phase = Literal["first_piece", "idle", "held"]
 """What is expected of the upstream: a first piece, the next event, or nothing, since it is not read."""
 
+NEVER: Final = float("inf")
 STALL_SAMPLES: Final = 10
 """How often a blocked client is looked at within its deadline, which therefore fires at most a tenth late."""
 
@@ -78,7 +79,7 @@ class Watch:
         self.phase: Phase = "first_piece"
         self._since = 0.0
         self._ends_at: float | None = None  # None: it has not begun
-        self._rings_at = float("inf")
+        self._rings_at = NEVER
         self._timer: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
@@ -86,7 +87,7 @@ class Watch:
         self._now = self._loop.time
         self._since = self._now()
         if self._ends_at is None:
-            self._ends_at = self._since + (self._deadlines.total_s or float("inf"))
+            self._ends_at = self._since + (self._deadlines.total_s or NEVER)
         self._scope = asyncio.timeout(None)
         await self._scope.__aenter__()
         self._set_timer()
@@ -137,11 +138,12 @@ class Watch:
 
     def _limit_s(self) -> float:
         """How long the present phase may take."""
-        limit_s: float = 0.0 if self.phase == "held" else getattr(self._deadlines, f"{self.phase}_s")
-        return limit_s or float("inf")
+        if self.phase == "held":
+            return NEVER
+        return (self._deadlines.idle_s if self.phase == "idle" else self._deadlines.first_piece_s) or NEVER
 
     def _stall_s(self) -> float:
-        return self._deadlines.write_stall_s or float("inf")
+        return self._deadlines.write_stall_s or NEVER
 
     def _look_after_s(self) -> float:
         """How soon after a look the blocked client is to be looked at again."""
@@ -156,7 +158,7 @@ class Watch:
     def _beat_due(self) -> float:
         """When the client is to hear a heartbeat if nothing happens until then."""
         if self.phase != "idle" or self._stalled_since is not None or not self._deadlines.heartbeat_s:
-            return float("inf")
+            return NEVER
         return max(self._since, self._beat_since) + self._deadlines.heartbeat_s
 
     def _ring_by(self, when: float) -> None:
@@ -167,9 +169,12 @@ class Watch:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = None
-        look_at = float("inf") if self._stalled_since is None else self._now() + self._look_after_s()
-        self._rings_at = min(self._due()[0], look_at, self._beat_due())
-        if self._rings_at < float("inf"):
+        assert self._ends_at is not None  # noqa: S101  # set when it was entered
+        self._rings_at = min(self._since + self._limit_s(), self._ends_at, self._beat_due())
+        if self._stalled_since is not None:
+            look_at = self._now() + self._look_after_s()
+            self._rings_at = min(self._rings_at, look_at, self._stalled_since + self._stall_s())
+        if self._rings_at < NEVER:
             self._timer = self._loop.call_at(self._rings_at, self._ring)
 
     def _ring(self) -> None:

@@ -29,12 +29,26 @@ log = logging.getLogger("streamkit.relay")
 CLIENT_LEFT: Final = Outcome("cancelled")
 
 
+class _Formatter(logging.Formatter):
+    """The standard one, which writes the date and the time anew for each line."""
+
+    _second = -1
+    _written = ""
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802  # logging's name
+        if datefmt is not None:
+            return super().formatTime(record, datefmt)
+        if (second := int(record.created)) != self._second:
+            self._second, self._written = second, time.strftime(self.default_time_format, self.converter(second))
+        return f"{self._written},{record.msecs:03.0f}"
+
+
 def show_log() -> None:
     """Show what streamkit logs on stderr, unless somebody has said already what becomes of log lines."""
     logger = logging.getLogger("streamkit")
     if not logger.hasHandlers():
         handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(message)s"))
+        handler.setFormatter(_Formatter("%(asctime)s %(name)s %(message)s"))
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)
 
@@ -53,7 +67,8 @@ class StreamRecord:
 
     Where streams can be resumed, a stream and its answers are told apart by their `role`: "stream" for what was asked
     of the upstream, "answer" for what one client got of it, `after` so many pieces that it had before. `label` is the
-    name that the client gave it.
+    name that the client gave it. `trace_id` is that of the trace that its request is part of (W3C Trace Context).
+    `resumed`: it was asked to go on with a stream, which is counted, and not logged.
     """
 
     stream_id: str
@@ -74,6 +89,8 @@ class StreamRecord:
     role: str = ""
     label: str = ""
     after: int = 0
+    trace_id: str = ""
+    resumed: bool = False
     started_ns: int = field(default_factory=time.monotonic_ns)
 
     def ended(self, outcome: Outcome, code: str, status: int | None) -> None:
@@ -83,13 +100,16 @@ class StreamRecord:
         self.status = self.status if status is None else status
 
     def write(self) -> dict[str, Any]:
-        """Log it; the stream is over. Returns what was logged, as JSON values, but for `why` and `notes`, which are
-        logged only.
+        """Log it; the stream is over. Returns what was logged, as JSON values, but for what is not of every
+        stream, which is logged only.
         """
         line = self._line()
-        optional = ("received_bytes", "role", "after", "label", "why", "notes")
+        optional = ("received_bytes", "role", "after", "label", "trace_id", "why", "notes")
         more = {name: told for name in optional if (told := getattr(self, name))}
-        log.info("%s", orjson.dumps({**line, **more}).decode())
+        if log.isEnabledFor(logging.INFO):
+            said = orjson.dumps({**line, **more}).decode()
+            # As `log.info` does it, without looking for the caller, which takes as long as all the rest.
+            log.handle(log.makeRecord(log.name, logging.INFO, __file__, 0, "%s", (said,), None, "write"))
         return line
 
     def _line(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -20,6 +20,7 @@ from streamkit.inside_sanic import local_address, without_response_timeout, work
 from streamkit.outcome import Outcome
 from streamkit.presets import PresetLike
 from streamkit.presets import preset as find_preset
+from streamkit.relay.counting.metrics import Metrics
 from streamkit.relay.delivery.answer import problem, refusal
 from streamkit.relay.delivery.deliver import Delivery, Ended, refused
 from streamkit.relay.delivery.policy import Policy
@@ -32,6 +33,7 @@ from streamkit.relay.replay.store import Store
 from streamkit.relay.request.arriving import arriving
 from streamkit.relay.request.pages import Admission
 from streamkit.relay.request.receive import receive_nothing
+from streamkit.relay.request.trace_context import TraceContext
 from streamkit.relay.resumable import Resumable
 from streamkit.relay.route import Route, Wanted
 from streamkit.relay.settings import Resuming, flag, settings_from
@@ -74,6 +76,7 @@ class Relay:
         extra: Mapping[str, object] | None = None,
         reasoning: bool = False,
         trace: bool | None = None,
+        metrics: bool | str | None = None,
         policy: str | Policy | None = None,
         transport: httpx2.AsyncBaseTransport | None = None,
         cors_origins: str | Iterable[str] | None = None,
@@ -100,6 +103,7 @@ class Relay:
             env.get("STREAMKIT_CORS_ORIGINS", "") if cors_origins is None else cors_origins,
             env.get("STREAMKIT_ALLOWED_HOSTS", "") if allowed_hosts is None else allowed_hosts,
         )
+        self.metrics = _metrics(metrics, env, self._held)
         self._sampler = _sampler(self.settings.tracing.gauge_ms, traced=self.taps is not None)
         self.upstream: Upstream | None = None
         if url:
@@ -117,6 +121,8 @@ class Relay:
         self._opened = contextlib.AsyncExitStack()
         self._running: set[Stream] = set()
         self.served = 0
+        self.draining = False
+        """It is to stop soon, and still takes requests."""
         self.paths: list[str] = []
         """Where its streams are asked for."""
         self.resumes = bool(resumes)
@@ -130,6 +136,7 @@ class Relay:
                 _header_names(names),
                 self.taps,
                 self._gauged,
+                None if self.metrics is None else self.metrics.counts,
             )
 
     def __repr__(self) -> str:
@@ -146,14 +153,29 @@ class Relay:
         """Streams that are asked of the upstream for a log, whoever reads it."""
         return 0 if self.resumable is None else self.resumable.replay.producing
 
+    @property
+    def unready(self) -> Failure | None:
+        """Why no more requests should be sent to it; None: they may. An upstream that fails is no such reason: another
+        relay would ask the same one.
+        """
+        if self.draining:
+            return DRAINING
+        return None if self.resumable is None else self.resumable.replay.unready
+
     def add(self, route: Route) -> None:
         """One route more, before the server starts. Raises ConfigError for what this relay cannot do."""
         if route.asynchronous and self.resumable is None:
             raise ConfigError("expected resume=True for a route whose clients may come back for the answer")
         self._routes.append(route)
 
+    def _held(self) -> dict[str, int]:
+        return {"streams_active": self.live, "producing": self.producing, "draining": int(self.draining)}
+
     async def open(self) -> None:
         """What belongs to the running loop."""
+        if self.metrics is not None:
+            await self.metrics.open()
+            self._opened.push_async_callback(self.metrics.close)
         if self.upstream is not None:
             await self.upstream.open()
             self._opened.push_async_callback(self.upstream.close)
@@ -172,8 +194,8 @@ class Relay:
         """What answers `POST` at `path`: one stream, from its request to its log line."""
         self.paths.append(path)
 
-        async def posted(request: Request, stream: Stream) -> Ended:
-            return await self._posted(path, route, request, stream)
+        def posted(request: Request, stream: Stream) -> Awaitable[Ended]:
+            return self._posted(path, route, request, stream)
 
         def answer(request: Request) -> Awaitable[HTTPResponse | None]:
             kept = self.resumes or self._comes_back(request, route)
@@ -186,8 +208,8 @@ class Relay:
         assert self.resumable is not None  # noqa: S101  # else there is no such route
         resumable = self.resumable
 
-        async def got(request: Request, stream: Stream) -> Ended:
-            return await resumable.get(request, stream, stream_id)
+        def got(request: Request, stream: Stream) -> Awaitable[Ended]:
+            return resumable.get(request, stream, stream_id)
 
         return await self._answered(request, got, traced=False, kept=True)
 
@@ -200,7 +222,14 @@ class Relay:
             return self._turned_away(error.failure)
         stream = self._begun(request, traced=traced, kept=kept)
         try:
-            ended = await self._ended(request, stream, ask)
+            try:
+                self._count(stream)
+                with without_response_timeout(request):
+                    ended = await ask(request, stream)
+            except BaseException as error:  # noqa: BLE001  # it is raised again, or becomes an end
+                ended = self._ended(error, stream)
+            finally:
+                self._discount(stream)
             stream.record.ended(ended.outcome, ended.code, None if ended.response is None else ended.response.status)
         except SanicException as error:  # a malformed Accept, say; the app's error handler answers
             failure = refusal(error)
@@ -234,24 +263,19 @@ class Relay:
         record = StreamRecord(new_stream_id())
         record.ended(failure.outcome, failure.code, failure.status)
         record.write()
+        if self.metrics is not None:
+            self.metrics.counts.answered(record)
         return problem(failure, record.stream_id)
 
-    async def _ended(
-        self, request: Request, stream: Stream, ask: Callable[[Request, Stream], Awaitable[Ended]]
-    ) -> Ended:
-        try:
-            with self._counted(stream), without_response_timeout(request):
-                return await ask(request, stream)
-        except Failed as error:
+    def _ended(self, error: BaseException, stream: Stream) -> Ended:
+        """How a stream ended whose answer raised `error`; raises that again where it is somebody else's."""
+        if isinstance(error, Failed):
             return refused(error.failure, stream)
-        except asyncio.CancelledError:
-            if not stream.is_told_to_stop():
-                raise
+        if isinstance(error, asyncio.CancelledError) and stream.is_told_to_stop():
             return refused(SHUT_DOWN, stream)
-        except SanicException:
-            raise
-        except Exception as error:  # noqa: BLE001  # a bug in what asks: it is logged, and the client is told no more
-            return refused(internal(error), stream)
+        if isinstance(error, SanicException) or not isinstance(error, Exception):
+            raise error
+        return refused(internal(error), stream)  # a bug in what asks: it is logged, and the client is told no more
 
     async def _posted(self, path: str, route: Route, request: Request, stream: Stream) -> Ended:
         resumable = self.resumable
@@ -260,10 +284,19 @@ class Relay:
             return await resumable.go_on(request, stream, path, at)
         stream.settings = route.settings(self.settings)
         wanted = await route.ask(request, stream)
-        with _cut_by_leaving(wanted.arriving, stream):  # also while a log is made for it
+        body = wanted.arriving  # None: it has come
+        try:
             answering = await self._answering(path, route, request, stream, wanted)
             del wanted  # a long conversation is not held for as long as its answer takes
             return await answering
+        except asyncio.CancelledError:
+            if body is not None:
+                _note_cut(body, stream)
+            raise
+        finally:
+            if body is not None:
+                body.cut()
+                stream.record.received_bytes = body.received
 
     async def _pass_over(self, request: Request, route: Route) -> None:
         """Its body, which was sent before."""
@@ -283,9 +316,12 @@ class Relay:
         if resumable is not None and self.resumes:
             return await resumable.ask(request, stream, path, wanted)
         delivery = Delivery(request, stream, self.policy)
-        return self._delivered(stream, delivery, wanted.source(delivery.into))
+        source = wanted.source(delivery.into)
+        if stream.taps is None or self._sampler is None:
+            return delivery.run(source)
+        return self._sampled(stream, delivery, source)
 
-    async def _delivered(self, stream: Stream, delivery: Delivery, source: Pieces) -> Ended:
+    async def _sampled(self, stream: Stream, delivery: Delivery, source: Pieces) -> Ended:
         with self._gauged(stream, delivery):
             return await delivery.run(source)
 
@@ -308,19 +344,24 @@ class Relay:
         if taps is not None and taps.get(name) is not None:
             name = new_stream_id()
         record = StreamRecord(name)
+        if "traceparent" in request.headers and (context := TraceContext.of(request.headers)) is not None:
+            record.trace_id = context.trace_id
         if kept:
             record.role = "answer"
             record.label = given if given is not None and stream_id_from(given) == given else ""
-        if taps is None:
-            return Stream(record, None, self.settings)
-        stream_taps = taps.open(name)
-        stream_taps.mark("relay.asked", time.monotonic_ns())
-        return Stream(record, stream_taps, self.settings)
+        stream = Stream(record, None, self.settings)
+        stream.counts = None if self.metrics is None else self.metrics.counts
+        if taps is not None:
+            stream.taps = taps.open(name)
+            stream.taps.mark("relay.asked", time.monotonic_ns())
+        return stream
 
     def _close(self, stream: Stream) -> None:
         """Say what became of it: in the log, and beside its taps."""
         stream.record.why = self._masked(stream.record.why)
         word = stream.record.write()
+        if stream.counts is not None:
+            stream.counts.answered(stream.record)
         if self.taps is None or stream.taps is None:
             return
         if self.resumable is not None:
@@ -332,15 +373,14 @@ class Relay:
     def _masked(self, words: str) -> str:
         return words if self.upstream is None else self.upstream.masked(words)
 
-    @contextlib.contextmanager
-    def _counted(self, stream: Stream) -> Iterator[None]:
+    def _count(self, stream: Stream) -> None:
         """One of those that run. Raises Failed if there are as many as may be."""
         if max(self.live, self.producing) >= self.settings.limits.max_streams:
             raise Failed(BUSY)
         self._running.add(stream)
-        try:
-            yield
-        finally:
+
+    def _discount(self, stream: Stream) -> None:
+        if stream in self._running:
             self._running.discard(stream)
             self.served += 1
 
@@ -356,6 +396,14 @@ def _resumes(given: bool | str | None, env: Mapping[str, str]) -> bool | str:
     if given is not None:
         return given
     return env.get("STREAMKIT_REPLAY") or flag(env, "STREAMKIT_RESUME")
+
+
+def _metrics(given: bool | str | None, env: Mapping[str, str], held: Callable[[], dict[str, int]]) -> Metrics | None:
+    """What is counted, if anything: a text names the folder that several workers share."""
+    said = env.get("STREAMKIT_METRICS", "") if given is None else given
+    if isinstance(said, str) and not {"/", "."} & {*said}:
+        said = flag({"STREAMKIT_METRICS": said}, "STREAMKIT_METRICS")
+    return Metrics(said if isinstance(said, str) else "", held) if said else None
 
 
 def _store(resumes: bool | str, settings: Resuming) -> Store:
@@ -378,25 +426,17 @@ def _sampler(gauge_ms: float, *, traced: bool) -> Sampler | None:
     return Sampler(int(gauge_ms * 1e6))
 
 
-@contextlib.contextmanager
-def _cut_by_leaving(body: Arriving | None, stream: Stream) -> Iterator[None]:
-    """While a request is answered whose body is still to come: who leaves before it has sent all has cut it."""
-    if body is None:  # it has come
-        yield
-        return
-    try:
-        yield
-    except asyncio.CancelledError:
-        failure = body.cut()
-        if failure is not None and not stream.stopping:
-            stream.record.ended(failure.outcome, failure.code, None)
-        raise
-    finally:
-        body.cut()
-        stream.record.received_bytes = body.received
+def _note_cut(body: Arriving, stream: Stream) -> None:
+    """Who leaves before it has sent all of the body that is being answered has cut it."""
+    failure = body.cut()
+    if failure is not None and not stream.stopping:
+        stream.record.ended(failure.outcome, failure.code, None)
 
 
 RESPOND_ASYNC: Final = re.compile(r"(?:^|,)\s*respond-async\s*(?:[,;]|$)", re.IGNORECASE)
+DRAINING: Final = Failure(
+    Outcome("refused", 503), "draining", 503, "the server is about to stop: ask another one", unnamed=True
+)
 BUSY: Final = Failure(
     Outcome("refused", 503), "too_many_streams", 503, "as many streams are running as are allowed", retry_after_s=1
 )

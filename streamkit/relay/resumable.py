@@ -21,6 +21,7 @@ from sanic import HTTPResponse, Request
 from sanic.response import json
 
 from streamkit.outcome import Outcome
+from streamkit.relay.counting.counts import Counts
 from streamkit.relay.delivery.answer import problem
 from streamkit.relay.delivery.deliver import Delivery, Ended
 from streamkit.relay.delivery.format import media_type
@@ -69,6 +70,7 @@ class Resumable:
         owner_headers: tuple[str, ...],
         taps: TapLog | None,
         gauged: Callable[[Stream, Delivery], AbstractContextManager[None]],
+        counts: Counts | None = None,
     ) -> None:
         self.replay = replay
         self._masked = masked
@@ -76,6 +78,7 @@ class Resumable:
         self._owner_headers = owner_headers
         self._taps = taps
         self._gauged = gauged
+        self._counts = counts
         self._over: dict[str, dict[str, dict[str, Any]]] = {}  # of taps: what was said of those that have ended
 
     def cursor(self, request: Request) -> Cursor | None:
@@ -162,6 +165,7 @@ class Resumable:
         return await self._deliver(request, stream, log, portion)
 
     async def _find(self, request: Request, stream: Stream, stream_id: str) -> Log:
+        stream.record.resumed = True
         log = await self.replay.store.find(stream_id, self._owner(request))
         stream.record.stream_id = log.id
         return log
@@ -186,7 +190,7 @@ class Resumable:
         log: Log,
         grace_s: float | None = None,
     ) -> None:
-        record = StreamRecord(log.id, role="stream", label=stream.record.label)
+        record = StreamRecord(log.id, role="stream", label=stream.record.label, trace_id=stream.record.trace_id)
         taps = stream.taps
         if taps is not None:
             self._over[taps.stream_id] = {}
@@ -194,6 +198,8 @@ class Resumable:
         def ended() -> None:
             record.why = self._masked(record.why)
             line = record.write()
+            if self._counts is not None:
+                self._counts.produced(record)
             if taps is not None:
                 self._one_is_over(taps, of_stream=line)
 

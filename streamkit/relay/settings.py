@@ -78,7 +78,8 @@ class Deadlines:
     idle_s: float = _seconds(30.0, "upstream: between two events")
     write_stall_s: float = _seconds(30.0, "client: no byte taken off the connection although some are waiting")
     total_s: float = _seconds(600.0, "the whole answer, from the complete request to its end")
-    grace_s: float = _seconds(10.0, "shutdown: how long running streams may still take")
+    drain_s: float = _seconds(0.0, "shutdown: how long requests are still taken while /readyz answers 503")
+    grace_s: float = _seconds(10.0, "shutdown: how long running streams may still take, then")
     heartbeat_s: float = _seconds(
         15.0, "client: after so long a silence it hears a comment (SSE) or a blank line (NDJSON)"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from streamkit.relay.counting.counts import Counts
 from streamkit.relay.log import StreamRecord
 from streamkit.relay.settings import DEFAULTS, Settings
 from streamkit.taps import StreamTaps
@@ -13,18 +14,19 @@ __all__ = ["Stream"]
 
 
 class Stream:
-    """One stream: its `record` for the log, its `taps` (None: it is not traced), the settings that it runs under, and
-    whether the server stops.
+    """One stream: its `record` for the log, its `taps` (None: it is not traced), the settings that it runs under,
+    whether the server stops, and what is counted with it (`counts`; None: nothing is).
 
     To be made in the task that answers the request: that is the one which `stop` cancels.
     """
 
-    __slots__ = ("_task", "_told", "record", "settings", "stopping", "taps")
+    __slots__ = ("_task", "_told", "counts", "record", "settings", "stopping", "taps")
 
     def __init__(self, record: StreamRecord, taps: StreamTaps | None = None, settings: Settings = DEFAULTS) -> None:
         self.record = record
         self.taps = taps
         self.settings = settings
+        self.counts: Counts | None = None
         self.stopping = False
         self._told = False
         self._task: asyncio.Task[Any] | None = asyncio.current_task()

@@ -34,22 +34,24 @@ def run_forever(
     port: int = 0,
     unix: str | os.PathLike[str] | bool | None = None,
     *,
+    drain_s: float = 0.0,
     grace_s: float = 10.0,
     loop: str = "auto",
     on_ready: Callable[[str], None] | None = None,
 ) -> None:
     """Serve in the main thread until SIGTERM or SIGINT, then return: the normal end, exit code 0.
 
-    Streams that are open then have `grace_s` seconds to finish; the rest is cut, visibly. A second SIGINT ends at
-    once. `on_ready` gets the URL when requests are answered. Raises ServerError when called from another thread or
-    inside a running loop (`serve()` is for those), when the address is taken, or when the factory fails. The process
-    belongs to this server: Sanic is compiled for its app, and an app served later in the same process misses signals.
+    Requests are then still taken for `drain_s` seconds, in which whoever sends them can learn of it; streams that are
+    open behind that have `grace_s` seconds to finish; the rest is cut, visibly. A second SIGINT ends at once.
+    `on_ready` gets the URL when requests are answered. Raises ServerError when called from another thread or inside a
+    running loop (`serve()` is for those), when the address is taken, or when the factory fails. The process belongs to
+    this server: Sanic is compiled for its app, and an app served later in the same process misses signals.
     """
     check_main_thread("run_forever()")
     check_factory(factory)
     check_loop(loop)
     stop = StopRequest()
-    with signals_ask(stop, grace_s) as signals:
+    with signals_ask(stop, grace_s, drain_s) as signals:
         listener = listen(host, port, unix)
         ready = None if on_ready is None else partial(on_ready, listener.url)
         serve_alone(factory, listener, stop, signals, loop=loop, on_ready=ready)
@@ -111,10 +113,11 @@ def _in_loop() -> bool:
 class Signals:
     """A handler of SIGTERM and SIGINT: until `serving`, the process ends; then the server is asked to stop."""
 
-    def __init__(self, stop: StopRequest, grace_s: float) -> None:
+    def __init__(self, stop: StopRequest, grace_s: float, drain_s: float = 0.0) -> None:
         self.serving = False
         self._stop = stop
         self._grace_s = grace_s
+        self._drain_s = drain_s
         self._bell: threading.Timer | None = None
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
@@ -122,7 +125,7 @@ class Signals:
         if not self.serving:
             raise SystemExit(0)
         again = self._stop.asked
-        self._stop.ask(self._grace_s)
+        self._stop.ask(self._grace_s, self._drain_s)
         if again and number == signal.SIGINT and self._bell is None:
             self._stop.ask(0)
             self._bell = threading.Timer(1.0, os._exit, (128 + number,))  # for a handler that blocks the loop
@@ -135,9 +138,9 @@ class Signals:
 
 
 @contextmanager
-def signals_ask(stop: StopRequest, grace_s: float) -> Iterator[Signals]:
-    """SIGTERM and SIGINT ask `stop`, within `grace_s`; a second SIGINT ends at once."""
-    signals = Signals(stop, grace_s)
+def signals_ask(stop: StopRequest, grace_s: float, drain_s: float = 0.0) -> Iterator[Signals]:
+    """SIGTERM and SIGINT ask `stop`, with that grace behind `drain_s`; a second SIGINT ends at once."""
+    signals = Signals(stop, grace_s, drain_s)
     before = {number: signal.signal(number, signals) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield signals

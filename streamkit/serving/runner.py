@@ -110,6 +110,11 @@ class Runner(ABC):
         self._thread = threading.Thread(target=self._run, name=f"streamkit {name}", daemon=True)
 
     @property
+    def own_loop(self) -> asyncio.AbstractEventLoop | None:
+        """The loop that serves, where it is in this process, and once it runs."""
+        return None
+
+    @property
     def state(self) -> str:
         """`starting`, `running`, `stopped` or `failed`."""
         if self._over.is_set() or self._owner != os.getpid():
@@ -219,6 +224,10 @@ class ThreadRunner(Runner):
         super().__init__(*args)
         self._factory = factory
         self._request = StopRequest()
+
+    @property
+    def own_loop(self) -> asyncio.AbstractEventLoop | None:
+        return self._request.loop
 
     def ask(self, grace_s: float) -> None:
         self._request.ask(grace_s)

@@ -28,10 +28,11 @@ if TYPE_CHECKING:
     from streamkit.serving.factory import App
 
 
-__all__ = ["GRACE_OVER", "RunningApp", "StopRequest", "check_loop", "new_loop", "run_app"]
+__all__ = ["DRAINING", "GRACE_OVER", "RunningApp", "StopRequest", "check_loop", "new_loop", "run_app"]
 
 _log = logging.getLogger("streamkit.server")
 
+DRAINING = "streamkit.drain.begun"  # Sanic's signal that it is to stop, and still takes requests
 GRACE_OVER = "streamkit.grace.over"  # Sanic's signal for the streams that are still running when their time is up
 LISTENER_S = 3.0  # the longest that one phase of an app's stop listeners may take
 LEFTOVER_S = 0.5  # the longest that cancelled tasks may take to end
@@ -49,17 +50,26 @@ class StopRequest:
 
     def __init__(self) -> None:
         self._deadline: float | None = None
+        self._closes: float = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._asked: asyncio.Event | None = None
 
-    def ask(self, grace_s: float) -> None:
-        """Stop within `grace_s` seconds, counted from now."""
-        deadline = time.monotonic() + max(0.0, grace_s)
-        self._deadline = deadline if self._deadline is None else min(deadline, self._deadline)
+    def ask(self, grace_s: float, drain_s: float = 0.0) -> None:
+        """Stop: take no requests from `drain_s` seconds from now on, and then let those that run have `grace_s`."""
+        closes = time.monotonic() + max(0.0, drain_s)
+        deadline = closes + max(0.0, grace_s)
+        if self._deadline is not None:
+            closes, deadline = min(closes, self._closes), min(deadline, self._deadline)
+        self._closes, self._deadline = closes, deadline
         loop, asked = self._loop, self._asked
         if loop is not None and asked is not None:
             with suppress(RuntimeError):  # the loop is closed: it has stopped
                 loop.call_soon_threadsafe(asked.set)
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The loop of the app that is asked, from its start on."""
+        return self._loop
 
     @property
     def asked(self) -> bool:
@@ -69,6 +79,10 @@ class StopRequest:
     def remaining_s(self) -> float:
         """Seconds of grace that are left; 0 or less when it is over."""
         return 0.0 if self._deadline is None else self._deadline - time.monotonic()
+
+    def drain_left_s(self) -> float:
+        """Seconds for which requests are still taken; 0 or less when that is over."""
+        return 0.0 if self._deadline is None else self._closes - time.monotonic()
 
     async def wait(self) -> None:
         """Return when somebody has asked."""
@@ -182,16 +196,21 @@ class RunningApp:
         await server.after_start()
 
     async def stop(self, stop: StopRequest) -> None:
-        """Stop listening, let open responses go on for the grace, cut the rest, run the app's stop listeners."""
+        """Let the app know, go on until it is drained, stop listening, let open responses go on for the grace, cut the
+        rest, run the app's stop listeners.
+        """
         from streamkit.inside_sanic import close_idle
 
         server = self._server
+        await _bounded(self._tell(DRAINING), DRAINING)
+        while stop.drain_left_s() > 0:  # noqa: ASYNC110  # a second signal shortens it
+            await asyncio.sleep(min(_POLL_S, stop.drain_left_s()))
         await _bounded(server.before_stop(), "before_server_stop")
         server.server.close()
         while close_idle(server) and stop.remaining_s() > 0:  # noqa: ASYNC110  # Sanic tells nobody when one has gone
             await asyncio.sleep(_POLL_S)
         if server.connections:
-            await _bounded(self._grace_is_over(), GRACE_OVER)
+            await _bounded(self._tell(GRACE_OVER), GRACE_OVER)
         await self._cut()
         self._app.shutdown_tasks(timeout=0)
         await _end_tasks(set(self._app.tasks))
@@ -206,9 +225,9 @@ class RunningApp:
             self._server.server.close()
             abort_all(self._server)
 
-    async def _grace_is_over(self) -> None:
-        """Let the app end its streams with a word of its own; one that does not care has no handler."""
-        await self._app.dispatch(GRACE_OVER, inline=True, fail_not_found=False)
+    async def _tell(self, event: str) -> None:
+        """Let the app end its streams with a word of its own, say; one that does not care has no handler."""
+        await self._app.dispatch(event, inline=True, fail_not_found=False)
 
     async def _cut(self) -> None:
         """Abort what is open, without a final chunk, and wait until the handlers have seen it."""

@@ -21,6 +21,7 @@ from streamkit.serving.runner import ProcessRunner, Runner, Stoppable, ThreadRun
 from streamkit.serving.running import check_loop
 
 if TYPE_CHECKING:
+    import asyncio
     import subprocess
 
     from streamkit.serving.factory import App, Factory
@@ -125,6 +126,11 @@ class Server(Stoppable):
         self.app: App | None = runner.app
         self.process: subprocess.Popen[bytes] | None = runner.process
         weakref.finalize(self, runner.ask, runner.grace_s).atexit = False
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop that serves, in thread mode: `server.loop.call_soon_threadsafe(…)`. None in process mode."""
+        return self._runner.own_loop
 
     @property
     def running(self) -> bool:

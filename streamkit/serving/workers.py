@@ -53,6 +53,7 @@ def run_workers(
     port: int = 0,
     unix: str | os.PathLike[str] | bool | None = None,
     *,
+    drain_s: float = 0.0,
     grace_s: float = 10.0,
     loop: str = "auto",
     on_ready: Callable[[str], None] | None = None,
@@ -72,7 +73,7 @@ def run_workers(
     listener = listen(host, port, unix)
     try:
         with _signal_handlers_kept():
-            codes = _manage(workers, order, listener, grace_s, loop, on_ready)
+            codes = _manage(workers, order, listener, (grace_s, drain_s), loop, on_ready)
     finally:
         listener.close()
     if INTERRUPTED in codes:
@@ -83,7 +84,7 @@ def _manage(
     workers: int,
     order: bytes,
     listener: Listener,
-    grace_s: float,
+    stop_s: tuple[float, float],
     loop: str,
     on_ready: Callable[[str], None] | None,
 ) -> list[int | None]:
@@ -92,7 +93,7 @@ def _manage(
     given = {
         "factory": order,
         "listener": replace(listener, inode=None, own_folder=False),  # a socket's file is removed here
-        "grace_s": grace_s,
+        "stop_s": stop_s,
         "loop": loop,
     }
     resource_tracker.ensure_running()  # it lets signals through when it starts, while a worker's have to wait
@@ -105,7 +106,7 @@ def _manage(
         on_lost=_log.warning,
         on_stop=listener.close,  # while they have grace, nobody new is kept waiting
     )
-    return manager.serve(grace_s)
+    return manager.serve(sum(stop_s))
 
 
 @contextmanager
@@ -142,7 +143,7 @@ def _work(
     *,
     factory: bytes,
     listener: Listener,
-    grace_s: float,
+    stop_s: tuple[float, float],
     loop: str,
     publisher: Connection,
     state: dict[str, Any],
@@ -155,7 +156,7 @@ def _work(
     stop = StopRequest()
     told = _Told(report, worker_name())
     try:
-        with signals_ask(stop, grace_s) as signals:
+        with signals_ask(stop, *stop_s) as signals:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
             threading.Thread(target=_follow, args=(stop,), name="streamkit manager watch", daemon=True).start()
             made = partial(_app, factory, publisher, state)

@@ -152,21 +152,24 @@ class Gauges:
 
     def sample(self, at_ns: int, values: Values) -> None:
         """The queues at `at_ns`; left out if that is too soon after the last row (timers are late by turns)."""
-        if self.at_ns and at_ns - self.at_ns[-1] < self.every_ns - self._tolerance_ns:
+        taken, columns = self._table
+        if taken and at_ns - taken[-1] < self.every_ns - self._tolerance_ns:
             return
-        if len(self.at_ns) == self._max_samples:
-            self._thin()
-        for name in [name for name in values if name not in self.columns]:
-            self.columns[name] = array("q", [NOT_KNOWN]) * len(self.at_ns)
-        for name, column in self.columns.items():
-            value = values.get(name)
-            column.append(NOT_KNOWN if value is None else value)
-        self.at_ns.append(at_ns)  # last: who reads from another thread counts these
+        if len(taken) == self._max_samples:
+            taken, columns = self._thin()
+        if values.keys() != columns.keys():
+            for name in [name for name in values if name not in columns]:
+                columns[name] = array("q", [NOT_KNOWN]) * len(taken)
+            values = {**dict.fromkeys(columns), **values}
+        for name, value in values.items():
+            columns[name].append(NOT_KNOWN if value is None else value)
+        taken.append(at_ns)  # last: who reads from another thread counts these
 
-    def _thin(self) -> None:
+    def _thin(self) -> tuple[array[int], dict[str, array[int]]]:
         self.every_ns *= 2
         at_ns, columns = self._table
         self._table = (at_ns[::2], {name: column[::2] for name, column in columns.items()})
+        return self._table
 
     def since(self, started_ns: int) -> dict[str, Gauge]:
         """Each column as a `Gauge`, its times counted from `started_ns`; safe while another thread samples."""

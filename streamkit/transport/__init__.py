@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from streamkit.transport.body import Body
 from streamkit.transport.exchange import ReadPart, Sink
+from streamkit.transport.outgoing import Template
 from streamkit.transport.receive_times import Stamp
 from streamkit.transport.transport import StreamTransport
 from streamkit.transport.wire import Timings
@@ -24,5 +25,6 @@ __all__ = [
     "Sink",
     "Stamp",
     "StreamTransport",
+    "Template",
     "Timings",
 ]

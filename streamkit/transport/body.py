@@ -11,6 +11,7 @@ from typing import NoReturn
 import httpx2
 
 from streamkit.transport.exchange import Exchange, Sink
+from streamkit.transport.http1 import ResponseParser
 from streamkit.transport.receive_times import StampKind
 from streamkit.transport.wire import TURN_NS
 
@@ -47,6 +48,11 @@ class Body(httpx2.AsyncByteStream):
         self._parked = self._closed = False
         self._loop = asyncio.get_running_loop()
 
+    @property
+    def head(self) -> ResponseParser:
+        """What came before it: `status`, `reason`, `http_version` and `headers`."""
+        return self._inbox.parser
+
     def __aiter__(self) -> Body:
         return self
 
@@ -59,7 +65,7 @@ class Body(httpx2.AsyncByteStream):
             await self._inbox.more(self._read_s)
         if self._closed:
             raise httpx2.StreamClosed
-        data, self.read, (self.at_ns, self.kind, self.error_ns, self.read_ns) = self._pending.popleft()
+        data, self.read, (self.at_ns, self.kind, self.error_ns, self.read_ns) = self._pending.pop(0)
         self._inbox.shrink(len(data))
         return data
 
@@ -81,7 +87,7 @@ class Body(httpx2.AsyncByteStream):
         try:
             # What came with the head; what comes meanwhile queues up behind it.
             while self._pending and not inbox.enough:
-                part = self._pending.popleft()
+                part = self._pending.pop(0)
                 inbox.shrink(len(part[0]))
                 since_ns = monotonic_ns()
                 inbox.enough = not sink(part)

@@ -4,31 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import os
 import socket
 import ssl
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from time import monotonic_ns
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 import httpx2
 
 from streamkit.transport.receive_times import SO_TIMESTAMPNS, WallClock, keep_stamping
 from streamkit.transport.refusals import reason
 from streamkit.transport.tls import ssl_context
+from streamkit.transport.tls_wire import TLSWire
 from streamkit.transport.wire import READ_BYTES, ProtocolWire, StampedWire, Timings, Wire
 
-__all__ = ["STAGGER_S", "Dialer", "Origin", "SocketOption", "first_connected"]
+__all__ = ["STAGGER_S", "Dialer", "Origin", "SocketOption", "first_connected", "origin_of"]
 
 SocketOption: TypeAlias = tuple[int, int, int | bytes]
 Address: TypeAlias = tuple[Any, ...]  # family, type, protocol, name, socket address: what getaddrinfo(3) gives
+AnyWire = TypeVar("AnyWire", bound=ProtocolWire)
 Attempt: TypeAlias = Callable[[], Coroutine[Any, Any, socket.socket]]
 
 STAGGER_S: Final = 0.25  # RFC 8305 §5: the delay before the next address is tried beside the first
-TLS_SHUTDOWN_S: Final = 1.0
+DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 class Origin(NamedTuple):
@@ -37,6 +37,13 @@ class Origin(NamedTuple):
     scheme: str
     host: str
     port: int
+
+
+def origin_of(url: httpx2.URL) -> Origin:
+    """Whom `url` leads to. Raises httpx2.UnsupportedProtocol."""
+    if url.scheme not in DEFAULT_PORTS or not url.host:
+        raise httpx2.UnsupportedProtocol("expected a URL with http:// or https:// and a host")
+    return Origin(url.scheme, url.raw_host.decode("ascii"), url.port or DEFAULT_PORTS[url.scheme])
 
 
 class Dialer:
@@ -77,11 +84,12 @@ class Dialer:
         timings.connected_ns = monotonic_ns()
         if clock is not None:
             return StampedWire(loop, sock, clock, self._read_bytes or READ_BYTES)
-        wire = await _wrapped(loop, sock)
-        if context is not None:
-            await _start_tls(loop, wire, context, origin.host)
-            timings.tls_ns = monotonic_ns()
-        return wire
+        if context is None:
+            return await _wrapped(loop, sock, partial(ProtocolWire, loop))
+        secure = await _wrapped(loop, sock, partial(TLSWire, loop, context, origin.host))
+        await _shaken(secure)
+        timings.tls_ns = monotonic_ns()
+        return secure
 
     async def _context(self) -> ssl.SSLContext:
         if self._ssl_context is None:
@@ -166,10 +174,10 @@ def _close_late(task: asyncio.Task[socket.socket]) -> None:
         task.result().close()
 
 
-async def _wrapped(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> ProtocolWire:
+async def _wrapped(loop: asyncio.AbstractEventLoop, sock: socket.socket, make_wire: Callable[[], AnyWire]) -> AnyWire:
     """The loop takes the socket over, which must not be interrupted half-way: uvloop would leave it owned twice."""
     make = loop.create_unix_connection if sock.family == socket.AF_UNIX else loop.create_connection
-    taking: asyncio.Task[tuple[Any, ProtocolWire]] = loop.create_task(make(lambda: ProtocolWire(loop), sock=sock))
+    taking: asyncio.Task[tuple[Any, AnyWire]] = loop.create_task(make(make_wire, sock=sock))
     try:
         _, wire = await asyncio.shield(taking)
     except asyncio.CancelledError:
@@ -178,18 +186,11 @@ async def _wrapped(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> Prot
     return wire
 
 
-async def _start_tls(loop: asyncio.AbstractEventLoop, wire: ProtocolWire, context: ssl.SSLContext, host: str) -> None:
-    plain = wire.transport
+async def _shaken(wire: TLSWire) -> None:
     try:
-        transport = await loop.start_tls(
-            plain, wire, context, server_hostname=host, ssl_shutdown_timeout=TLS_SHUTDOWN_S
-        )
-        if transport is None:  # asyncio, when the connection was closed during the handshake
-            raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))  # noqa: TRY301  # see above
+        await wire.handshake()
     except BaseException as error:
-        plain.abort()
-        wire.closed = True
+        wire.abort()
         if isinstance(error, OSError):  # ssl.SSLError and ssl.CertificateError are OSErrors
             raise httpx2.ConnectError(f"no TLS connection: {reason(error)}") from None
         raise
-    wire.use(transport, high_bytes=1)  # asyncio's TLS pauses *at* the mark, others above it

@@ -35,7 +35,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
 from collections.abc import Callable
 from time import monotonic_ns
 from typing import Final, Literal, TypeAlias
@@ -111,7 +110,7 @@ class Inbox:
         self._timer: asyncio.TimerHandle | None = None
         self._limit_s = self._since = 0.0
         self.parser = parser
-        self.pending: deque[ReadPart] = deque()
+        self.pending: list[ReadPart] = []  # few at a time; an empty deque takes 600 bytes
         self.held = 0  # bytes pending, see PART_BYTES
         self.paused = False
         self.held_back = False  # by the reader's own wish
@@ -246,6 +245,8 @@ class _Broken(Exception):
 class Exchange:
     """One request on one connection: sending it, the wait for the head, and what becomes of the connection."""
 
+    __slots__ = ("_broken", "_done", "_loop", "_request", "_sender", "_sent", "_wanted", "finished", "inbox", "wire")
+
     def __init__(
         self,
         wire: Wire,
@@ -258,7 +259,7 @@ class Exchange:
         self._done = done
         self._request = request
         self._sender: asyncio.Task[None] | None = None
-        self._wanted = asyncio.Event()  # the body, by a request that asks first
+        self._wanted = asyncio.Event() if request.asks_first else None  # the body
         self._sent = self._broken = False
         self.wire = wire
         parser = ResponseParser(request.method, max_head_bytes=max_head_bytes)
@@ -280,7 +281,7 @@ class Exchange:
         while inbox.parser.status is None:
             if inbox.error is not None:
                 raise self._why(inbox.error())
-            if inbox.parser.continued:
+            if self._wanted is not None and inbox.parser.continued:
                 self._wanted.set()
             await inbox.more(read_s)
         timings.head_ns = inbox.head_ns
@@ -290,7 +291,8 @@ class Exchange:
             # RFC 9112 section 9.5: cease sending when the answer shows that the server does not want the rest. Below
             # 400 it may answer what has come so far, and the rest is sent beside it.
             self._sender.cancel()
-        self._wanted.set()
+        if self._wanted is not None:
+            self._wanted.set()
 
     def finish(self, *, park: bool = False) -> None:
         """The caller is done with the response; `park`: and knows that no more of it will come than its end."""
@@ -326,7 +328,7 @@ class Exchange:
             return
         if not self.wire.write(request.head):
             await self._flush(write_s)
-        if request.asks_first:
+        if self._wanted is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CONTINUE_S):
                     await self._wanted.wait()

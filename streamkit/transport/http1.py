@@ -33,6 +33,7 @@ __all__ = [
     "TooLargeError",
     "WireError",
     "chunk",
+    "fields",
     "framing",
     "request_bytes",
 ]
@@ -50,6 +51,11 @@ TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 
 TARGET: Final = re.compile(rb"[\x21-\x7e]+")  # RFC 9112 section 3.2: no whitespace; URIs are ASCII
 STATUS_LINE: Final = re.compile(rb"HTTP/([0-9]\.[0-9]) ([0-9]{3})(?: ([\t\x20-\x7e\x80-\xff]*))?")
 """RFC 9112 section 4. The space before an absent reason is left out by enough servers to be taken, as h11 does."""
+WHOLE_HEAD: Final = re.compile(
+    rb"HTTP/(1\.[01]) ([2-5][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?\r\n"
+    rb"((?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n)*)\r\n"
+)
+"""A final head in which nothing is wrong: what `_HeadParser` takes line by line, and no other."""
 LENGTH: Final = re.compile(rb"[0-9]{1,19}")  # RFC 9110 section 8.6; 19 digits hold MAX_LENGTH
 FIELD_VALUE_BYTES: Final = bytes([0x09, *range(0x20, 0x7F), *range(0x80, 0x100)])  # RFC 9110 section 5.5
 CHUNKED_HEAD: Final = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -97,6 +103,11 @@ class ResponseParser:
         (b'hello', 200, True)
     """
 
+    __slots__ = (
+        *("_body", "_continued", "_head", "_keep_alive", "_method"),
+        *("complete", "headers", "http_version", "reason", "reusable", "status"),
+    )
+
     def __init__(self, method: str, *, max_head_bytes: int = 65_536, max_informational: int = 16) -> None:
         """`method` is the request's: it decides whether the answer has a body.
 
@@ -106,7 +117,8 @@ class ResponseParser:
         if method == "CONNECT":
             raise ValueError("expected a method whose answer is a message, got CONNECT: tunnels are not supported")
         self._method = method
-        self._head = _HeadParser(max_head_bytes, max_informational)
+        self._head: _HeadParser | None = _HeadParser(max_head_bytes, max_informational)
+        self._continued = False
         self._body: _BodyParser | None = None
         self._keep_alive = False
         self.status: int | None = None
@@ -119,7 +131,7 @@ class ResponseParser:
     @property
     def continued(self) -> bool:
         """`100 Continue` came: the server wants the request's body (RFC 9110 section 15.2.1)."""
-        return self._head.continued
+        return self._continued if self._head is None else self._head.continued
 
     def feed(self, data: bytes) -> bytes:
         """The body bytes that this read brought, without their transfer coding. Raises WireError."""
@@ -139,20 +151,22 @@ class ResponseParser:
         """The peer closed. Raises WireError if that cuts the message short (RFC 9112 section 8)."""
         self._keep_alive = False
         try:
-            if self._body is None:
-                self._head.eof()
-            else:
+            if self._body is not None:
                 self._body.eof()
                 self._end(self._body)
+            elif self._head is not None:
+                self._head.eof()
         except WireError as error:
             self._body = _Refused(str(error))
             raise
 
     def _feed_head(self, data: bytes) -> bytes:
-        rest = self._head.feed(data)
+        head = self._head
+        assert head is not None  # noqa: S101  # there is a body, once it has come
+        rest = head.feed(data)
         if rest is None:
             return b""
-        head = self._head
+        self._head, self._continued = None, head.continued
         self._body = _body(self._method, head.status, head.version, head.headers)
         self._keep_alive = _keep_alive(head.version, head.headers)
         self.status, self.reason, self.headers = head.status, head.reason, head.headers
@@ -165,7 +179,15 @@ class ResponseParser:
 
 
 class _HeadParser:
-    """Status line and header fields, line by line as they come in, so that what is wrong is refused before its end."""
+    """Status line and header fields, line by line as they come in, so that what is wrong is refused before its end.
+
+    Most heads come whole, and nothing is wrong with them: `_whole` takes those at once, and leaves all others alone.
+    """
+
+    __slots__ = (
+        *("_buffer", "_eaten", "_informational", "_max_bytes", "_max_informational", "_searched"),
+        *("continued", "headers", "reason", "status", "version"),
+    )
 
     def __init__(self, max_bytes: int, max_informational: int) -> None:
         self._max_bytes = max_bytes
@@ -181,6 +203,8 @@ class _HeadParser:
 
     def feed(self, data: bytes) -> bytes | None:
         """What came behind the final head; None while it is not complete."""
+        if not (self._eaten or self._buffer) and (rest := self._whole(data)) is not None:
+            return rest
         buffer = self._buffer
         buffer += data
         while (end := buffer.find(b"\n", self._searched) + 1) > 0:
@@ -195,6 +219,18 @@ class _HeadParser:
         self._searched = len(buffer)
         self._check_start_and_size(len(buffer))
         return None
+
+    def _whole(self, data: bytes) -> bytes | None:
+        """What is behind a head that one read brought, and that is as it should be; None, and nothing done, else."""
+        found = WHOLE_HEAD.match(data, 0, self._max_bytes)
+        if found is None:
+            return None
+        self.version, status, reason, lines = found.groups()
+        self.status, self.reason = int(status), reason or b""
+        for line in lines.split(b"\r\n")[:-1]:
+            name, _, value = line.partition(b":")
+            self.headers.append((name, value.strip(b" \t")))
+        return data[found.end() :]
 
     def eof(self) -> None:
         if self._eaten or self._buffer:
@@ -501,6 +537,20 @@ def chunk(data: bytes | memoryview) -> bytes:
     if not data:
         return b""
     return b"".join((b"%x\r\n" % len(data), data, b"\r\n"))  # of 64 KiB, a sixth of the time that b"%b" takes
+
+
+def fields(headers: Headers) -> dict[str, str]:
+    """Header fields by their names in lower case; several of one name as one, with commas (RFC 9110 section 5.3).
+
+    >>> from streamkit.transport.http1 import fields
+    >>> fields([(b"Via", b"1.1 a"), (b"via", b"1.1 b")])
+    {'via': '1.1 a, 1.1 b'}
+    """
+    found: dict[str, str] = {}
+    for raw_name, raw_value in headers:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    return found
 
 
 def framing(headers: Mapping[str, str], http_version: str | None) -> Framing:

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterable, Iterator
-from typing import Final, TypeAlias
+from collections.abc import AsyncGenerator, AsyncIterable, Iterator, Mapping
+from typing import Final, Self, TypeAlias
 
 import httpx2
 
+from streamkit.transport.dialer import origin_of
 from streamkit.transport.http1 import LAST_CHUNK, chunk, request_bytes
 
-__all__ = ["WRITE_BYTES", "Outgoing"]
+__all__ = ["WRITE_BYTES", "Outgoing", "Template"]
 
 WRITE_BYTES: Final = 65_536
 """How much of a request's body is written at a time, and what one `write` timeout is for."""
 Part: TypeAlias = "tuple[bytes | memoryview, int]"
 """What is written at a time, and how many bytes of it are the body's."""
+FRAMING: Final = frozenset({"content-length", "transfer-encoding", "expect"})
+PROBE: Final = b"a body"
+OF_PROBE: Final = b"\r\nContent-Length: %d\r\n" % len(PROBE)
 IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})  # RFC 9110 section 9.2.2
 
 
 class Outgoing:
     """A request as bytes. Raises httpx2.LocalProtocolError for one that cannot be sent as it is."""
+
+    __slots__ = ("_chunked", "_length", "_stream", "asks_first", "close", "content", "head", "method", "small")
 
     def __init__(self, request: httpx2.Request) -> None:
         headers = request.headers
@@ -53,6 +59,17 @@ class Outgoing:
         whole = self._stream is None and not self._chunked and len(self.content) <= WRITE_BYTES
         self.small = whole and not self.asks_first
         """Head and body are one write."""
+
+    @classmethod
+    def of_bytes(cls, method: str, head: bytes, content: bytes, *, close: bool) -> Self:
+        """One whose head is known to be right, and says how long `content` is."""
+        self = cls.__new__(cls)
+        self.method, self.head, self.content, self.close = method, head, content, close
+        self.asks_first = self._chunked = False
+        self._length = len(content)
+        self._stream = None
+        self.small = self._length <= WRITE_BYTES
+        return self
 
     @property
     def replayable(self) -> bool:
@@ -106,6 +123,36 @@ class Outgoing:
         return httpx2.LocalProtocolError(
             f"the body has {'at least ' if self._stream else ''}{length} bytes, its Content-Length says {self._length}"
         )
+
+
+class Template:
+    r"""Requests of which nothing but the body differs: made and checked once, by the general way, which `Outgoing` is.
+
+    Raises what that raises, and ValueError for headers that say how the body is framed: that is this one's business.
+
+        >>> import httpx2
+        >>> from streamkit.transport.outgoing import Template
+        >>> ask = Template("POST", httpx2.URL("http://a.test/ans"), {"accept": "*/*"})
+        >>> ask.outgoing(b"hello").head
+        b'POST /ans HTTP/1.1\r\nHost: a.test\r\naccept: */*\r\nContent-Length: 5\r\n\r\n'
+    """
+
+    __slots__ = ("_after", "_before", "_close", "_method", "origin")
+
+    def __init__(self, method: str, url: httpx2.URL, headers: Mapping[str, str]) -> None:
+        if not FRAMING.isdisjoint(name.lower() for name in headers):
+            raise ValueError(f"expected headers without {', '.join(sorted(FRAMING))}, got some: send them by Outgoing")
+        outgoing = Outgoing(httpx2.Request(method, url, headers=headers, content=PROBE))
+        self.origin = origin_of(url)
+        """Whom it is to be sent to."""
+        self._method = outgoing.method
+        self._close = outgoing.close
+        self._before, _, self._after = outgoing.head.partition(OF_PROBE)  # no other line can be like it
+
+    def outgoing(self, content: bytes) -> Outgoing:
+        """The request with this body."""
+        head = b"%b\r\nContent-Length: %d\r\n%b" % (self._before, len(content), self._after)
+        return Outgoing.of_bytes(self._method, head, content, close=self._close)
 
 
 @contextlib.asynccontextmanager

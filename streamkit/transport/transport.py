@@ -19,11 +19,11 @@ from typing import Final, Literal
 import httpx2
 
 from streamkit.transport.body import Body
-from streamkit.transport.dialer import Dialer, Origin, SocketOption
+from streamkit.transport.dialer import Dialer, Origin, SocketOption, origin_of
 from streamkit.transport.errors import ClosedIdle
 from streamkit.transport.exchange import READ_AHEAD_BYTES, Exchange, Fate, Inbox
 from streamkit.transport.http1 import WireError
-from streamkit.transport.outgoing import Outgoing
+from streamkit.transport.outgoing import Outgoing, Template
 from streamkit.transport.pool import Pool, WhenFull
 from streamkit.transport.receive_times import Stamp
 from streamkit.transport.wire import Timings, Wire
@@ -32,7 +32,6 @@ __all__ = ["StreamTransport"]
 
 PARK_S: Final = 0.1
 PARK_BYTES: Final = 4_096
-DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 class StreamTransport(httpx2.AsyncBaseTransport):
@@ -135,11 +134,29 @@ class StreamTransport(httpx2.AsyncBaseTransport):
         """
         timings: Timings = request.extensions.get("timings") or Timings()
         timings.started_ns = monotonic_ns()
-        self._check_loop()
-        if self._closed:
-            raise RuntimeError("this StreamTransport is closed; make a new one")
+        self._check_open()
         limits: Mapping[str, float | None] = request.extensions.get("timeout") or {}
-        origin, outgoing = _origin(request.url), Outgoing(request)
+        body = await self._asked(origin_of(request.url), Outgoing(request), timings, limits)
+        head = body.head
+        return httpx2.Response(
+            status_code=head.status or 0,
+            headers=head.headers,
+            stream=body,
+            extensions={"http_version": head.http_version, "reason_phrase": head.reason, "stamps": body},
+        )
+
+    async def ask(self, template: Template, content: bytes, connect_s: float | None) -> Body:
+        """The same without httpx2's objects around it, which take as long as all the rest: `content` is asked as
+        `template` says, `connect_s` is for the slot and for connecting. What came of it says `Body.head`.
+        """
+        self._check_open()
+        limits = {"pool": connect_s, "connect": connect_s}
+        timings = Timings(started_ns=monotonic_ns())
+        return await self._asked(template.origin, template.outgoing(content), timings, limits)
+
+    async def _asked(
+        self, origin: Origin, outgoing: Outgoing, timings: Timings, limits: Mapping[str, float | None]
+    ) -> Body:
         wire = await self._pool.acquire(origin, limits.get("pool"))
         timings.acquired_ns = monotonic_ns()
         try:
@@ -147,14 +164,7 @@ class StreamTransport(httpx2.AsyncBaseTransport):
         except BaseException:
             self._pool.free()
             raise
-        parser = exchange.inbox.parser
-        body = Body(exchange, limits.get("read"))
-        return httpx2.Response(
-            status_code=parser.status or 0,
-            headers=parser.headers,
-            stream=body,
-            extensions={"http_version": parser.http_version, "reason_phrase": parser.reason, "stamps": body},
-        )
+        return Body(exchange, limits.get("read"))
 
     async def aclose(self) -> None:
         """Close every connection, also those in use: their readers, and requests that wait, get an error."""
@@ -246,6 +256,11 @@ class StreamTransport(httpx2.AsyncBaseTransport):
             wire.abort()
             self._pool.free()
 
+    def _check_open(self) -> None:
+        self._check_loop()
+        if self._closed:
+            raise RuntimeError("this StreamTransport is closed; make a new one")
+
     def _check_loop(self) -> None:
         loop = asyncio.get_running_loop()
         if self._loop is None:
@@ -304,12 +319,6 @@ class _Parked:
     def _leave(self, *, reuse: bool) -> None:
         self._timer.cancel()
         self._settle(reuse)
-
-
-def _origin(url: httpx2.URL) -> Origin:
-    if url.scheme not in DEFAULT_PORTS or not url.host:
-        raise httpx2.UnsupportedProtocol("expected a URL with http:// or https:// and a host")
-    return Origin(url.scheme, url.raw_host.decode("ascii"), url.port or DEFAULT_PORTS[url.scheme])
 
 
 def _closed_error() -> Exception:

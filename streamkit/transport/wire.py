@@ -56,9 +56,9 @@ class Timings:
     """When a request got how far: `time.monotonic_ns()`, None for what has not happened (yet).
 
     `acquired_ns`: it got its slot in the pool; `connected_ns`: TCP or unix socket connected; `tls_ns`: handshake done
-    (both None on a reused connection); `sent_ns`: the last byte of the request went to the kernel (under TLS: to
-    the TLS layer, which may hold up to 64 KiB), at some moment within the `sent_error_ns` after it (None: before it,
-    by how much is not known); `head_ns`: stamp of the read that completed the final head.
+    (both None on a reused connection); `sent_ns`: the last byte of the request went to the kernel, at some moment
+    within the `sent_error_ns` after it (None: before it, by how much is not known); `head_ns`: stamp of the read that
+    completed the final head.
 
     `window_full_ns`: for how long, up to the last write that had to wait, the server's end of the connection had no
     room for more (`sockets.window_full_ns`); None where no write had to, or where that is not known.
@@ -166,7 +166,7 @@ class Wire:
 
 
 class ProtocolWire(Wire, asyncio.Protocol):
-    """An asyncio transport's protocol: TCP, TLS and unix sockets, on any event loop."""
+    """An asyncio transport's protocol: TCP and unix sockets, on any event loop; under TLS, see `tls_wire`."""
 
     _transport: asyncio.Transport
     _full = _paused = False
@@ -174,12 +174,11 @@ class ProtocolWire(Wire, asyncio.Protocol):
     _part_bytes = LEAST_PART_BYTES
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.use(cast("asyncio.Transport", transport))  # create_connection's contract; uvloop's have no such base
-
-    def use(self, transport: asyncio.Transport, high_bytes: int = 0) -> None:
         """Without a write buffer: `pause_writing` then says that the kernel has not taken it all."""
-        self._transport = transport
-        transport.set_write_buffer_limits(high=high_bytes, low=0)
+        self._transport = cast(
+            "asyncio.Transport", transport
+        )  # create_connection's contract; uvloop's have no such base
+        self._transport.set_write_buffer_limits(high=0, low=0)
 
     @property
     def transport(self) -> asyncio.Transport:
@@ -199,7 +198,7 @@ class ProtocolWire(Wire, asyncio.Protocol):
         while self._rest and now_ns - began_ns < TURN_NS:
             size, since_ns = self._part_bytes, now_ns
             part, self._rest = bytes(self._rest[:size]), self._rest[size:]
-            self.receiver.received(part, (now_ns, "socket", -1, now_ns))
+            self._take(part, now_ns)
             now_ns = monotonic_ns()
             self._part_bytes = min(2 * size, MOST_PART_BYTES) if now_ns - since_ns < TURN_NS else LEAST_PART_BYTES
         if self._rest:
@@ -212,8 +211,10 @@ class ProtocolWire(Wire, asyncio.Protocol):
         """At once: the connection has ended."""
         if rest := bytes(self._rest):
             self._rest = memoryview(b"")
-            now_ns = monotonic_ns()
-            self.receiver.received(rest, (now_ns, "socket", -1, now_ns))
+            self._take(rest, monotonic_ns())
+
+    def _take(self, data: bytes, now_ns: int) -> None:
+        self.receiver.received(data, (now_ns, "socket", -1, now_ns))
 
     def eof_received(self) -> None:
         self._hand_on_rest()

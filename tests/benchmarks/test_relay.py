@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 
@@ -10,9 +11,12 @@ import pytest
 from benchmarks import backpressure
 from benchmarks.harness import Started, cpu_s, memory_bytes, started
 from benchmarks.relay import ENDPOINT, Traffic, load, our_command
+from benchmarks.relay_events import DEFAULT, EVENTS, WORDS
 from benchmarks.relay_peers import PEERS, command
 from benchmarks.relay_upstream import BLOCK_EVENTS, FRAMING_BYTES, Question, Sum, events_of, text_of
 from streamkit.lab.net.buffers import NETWORKS
+from streamkit.parser import SSEParser
+from streamkit.presets import Answer, preset
 
 PACED = Traffic(streams=3, events=5, gap_us=1000, limit_s=20)
 SATURATED = Traffic(streams=2, events=BLOCK_EVENTS + 1, limit_s=20)
@@ -28,7 +32,7 @@ def upstream() -> Iterator[Started]:
 @pytest.mark.parametrize("name", RELAYS)
 def test_every_relay_delivers_the_whole_text_and_nothing_else(upstream: Started, name: str) -> None:
     url = upstream.url + ENDPOINT
-    answer = "passed" if name in PEERS and not PEERS[name].extracts else "text"
+    answer = f"passed-{DEFAULT}" if name in PEERS and not PEERS[name].extracts else "text"
     with started(command(PEERS[name], url) if name in PEERS else our_command(url)) as relay:
         for traffic in (PACED, SATURATED):
             run = load(relay, upstream, traffic, answer=answer)
@@ -39,7 +43,7 @@ def test_the_load_client_sees_a_text_that_is_not_the_expected_one(upstream: Star
     """The upstream itself, which extracts nothing, in a relay's place."""
     run = load(upstream, upstream, PACED)
     assert (run.load.complete, run.load.right) == (PACED.streams, 0)
-    assert load(upstream, upstream, PACED, answer="passed").load.right == PACED.streams
+    assert load(upstream, upstream, PACED, answer=f"passed-{DEFAULT}").load.right == PACED.streams
 
 
 def test_a_load_has_an_end_although_the_streams_have_none(upstream: Started) -> None:
@@ -61,11 +65,30 @@ def test_text_is_told_from_framing_by_its_alphabet() -> None:
     assert Sum([text[1:2] + text[:1] + text[2:]]) != Sum([text])
 
 
-@pytest.mark.parametrize("events", [0, 1, BLOCK_EVENTS, 2 * BLOCK_EVENTS + 3])
-def test_an_answer_has_as_many_events_as_asked_for(events: int) -> None:
-    body = b"".join(events_of(events))
-    assert body.count(b'"delta":{"content":') == events
-    assert body.endswith(b"data: [DONE]\n\n")
+@pytest.mark.parametrize("said", EVENTS)
+@pytest.mark.parametrize("events", [0, 1, 2 * BLOCK_EVENTS + 3])
+def test_an_answer_has_as_many_events_as_asked_for(said: str, events: int) -> None:
+    parser, answer = SSEParser(), Answer(preset(EVENTS[said].preset))
+    pieces = [piece for part in events_of(events, said) for piece in answer.read(parser.feed(part))]
+    assert len(pieces) == events
+    assert "".join(piece.text for piece in pieces).encode() == b"".join(text_of(events))
+    assert not events or answer.problem_at_end(clean=True) is None
+
+
+@pytest.mark.parametrize("said", EVENTS)
+def test_the_peers_read_the_text_where_ours_does(said: str) -> None:
+    events = EVENTS[said]
+    found = [events.text(json.loads(event[6:]), json.loads) for event in events.pieces]
+    assert "".join(filter(None, found)).encode() == b"".join(text_of(len(found)))
+
+
+def test_events_vary_unless_they_are_plain() -> None:
+    lengths = {said: len({*map(len, events.pieces)}) for said, events in EVENTS.items()}
+    assert lengths["plain"] < len(set(WORDS))
+    assert all(
+        len(set(events.pieces)) == BLOCK_EVENTS for said, events in EVENTS.items() if said not in {"plain", "openai"}
+    )
+    assert len(set(EVENTS["openai"].pieces)) > BLOCK_EVENTS * 0.9
 
 
 def test_a_question_survives_a_form_and_json() -> None:

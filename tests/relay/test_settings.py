@@ -8,7 +8,7 @@ from streamkit.errors import ConfigError
 from streamkit.relay.settings import Buffers, Deadlines, Limits, Tracing, options, settings_from
 
 NAMES = ["head_s", "body_s", "connect_s", "first_piece_s", "idle_s", "write_stall_s", "total_s", "grace_s"]
-NAMES += ["heartbeat_s"]
+NAMES += ["heartbeat_s", "drain_s"]
 
 
 def test_every_deadline_and_limit_is_an_option_and_a_variable() -> None:

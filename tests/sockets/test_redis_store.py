@@ -274,12 +274,14 @@ def test_a_redis_that_is_lost_ends_every_stream_as_store_lost_and_nothing_hangs(
                         await asking
                     assert error.value.failure == STORE_LOST
                 assert time.monotonic() - asked < 9
+                assert not two.here.reachable
             if how == "killed":
                 own_server.start()
             elif how == "hung":
                 own_server.go_on()
             for store in two.both:
                 await works_again(store)
+                assert store.reachable
             if how == "hung":
                 assert (await two.there.find(logs[0].id, OWNER)).end in (
                     StreamEnd(STORE_LOST),

@@ -12,6 +12,7 @@ from streamkit.lab.upstream import Script
 from streamkit.lab.upstream.app import SentLog
 from streamkit.taps import TAPS, StreamTaps, Tap, TapLog
 from streamkit.taps.gauges import Gauges
+from streamkit.taps.taps import MOST_TAPS
 
 steps = st.lists(st.tuples(st.integers(0, 10**12), st.integers(0, 50), st.integers(0, 5000)), max_size=50)
 
@@ -60,10 +61,9 @@ def test_what_a_stream_tells_can_be_read_back(
 ) -> None:
     log = TapLog()
     taps = log.open("ab12")
-    for name, given_steps in named:
-        tap = taps.taps[name] = Tap()
+    for name, given_steps in dict(named).items():
         for at_ns, events, size in sorted(given_steps):
-            tap.stamp(at_ns, events, size)
+            taps.stamp(name, at_ns, events, size)
     for name, at_ns in marks.items():
         taps.mark(name, at_ns)
     log.close(taps)
@@ -71,6 +71,39 @@ def test_what_a_stream_tells_can_be_read_back(
     read = StreamTaps.from_dict(told)
     assert (read.taps, read.marks, read.stream_id, read.finished) == (taps.taps, marks, "ab12", True)
     assert read.as_dict() == taps.as_dict()
+
+
+def test_two_stamps_in_one_are_two_stamps() -> None:
+    one, other = TapLog(max_steps=5), TapLog(max_steps=5)
+    together, apart = one.open("ab12"), other.open("ab12")
+    for at_ns in range(0, 30, 10):
+        together.stamp_two("relay.read", at_ns, "relay.event", at_ns + 1, 2, 7)
+        apart.stamp("relay.read", at_ns, 2, 7)
+        apart.stamp("relay.event", at_ns + 1, 2, 7)
+    assert (together.steps, together.dropped) == (4, 2), "both or none"
+    together.stamp("relay.read", 20, 2, 7)
+    assert together.taps == apart.taps
+    assert list(together.taps) == ["relay.read", "relay.event"]
+
+
+def test_what_was_asked_for_does_not_grow() -> None:
+    taps = StreamTaps("ab12")
+    taps.stamp("relay.read", 100, 1, 3)
+    before = taps.taps
+    taps.stamp("relay.read", 250, 4, 20)
+    assert before == {"relay.read": Tap([100], [1], [3])}
+    assert taps.taps == {"relay.read": Tap([100, 250], [1, 5], [3, 23])}
+
+
+def test_a_stream_has_a_bounded_number_of_taps() -> None:
+    taps = StreamTaps("ab12")
+    for number in range(MOST_TAPS):
+        taps.stamp(str(number), 1, 1, 1)
+    with pytest.raises(ValueError, match="at most 16 taps of a stream, got 'one more'"):
+        taps.stamp("one more", 1, 1, 1)
+    with pytest.raises(ValueError, match="at most 16 taps of a stream, got 'one more'"):
+        taps.stamp_two("0", 1, "one more", 1, 1, 1)
+    assert len(taps.taps) == MOST_TAPS
 
 
 def test_counts_and_gauges_are_told_too() -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from streamkit.lab.recording.recording import Recording
 
-__all__ = ["carry", "keep", "last_recording"]
+__all__ = ["carry", "keep", "last_recording", "made_of"]
 
 _last: Recording | None = None
 
@@ -39,7 +39,7 @@ def last_recording(of: BaseException | None = None) -> Recording | None:
     """
     if of is None:
         return _last
-    carried = (vars(error).get("recording") for error in _made_of(of))
+    carried = (vars(error).get("recording") for error in made_of(of))
     return next((recording for recording in carried if recording is not None), None)
 
 
@@ -55,7 +55,7 @@ def carry(recording: Recording, error: BaseException) -> None:
     vars(error)["recording"] = keep(recording)  # its class may forbid new attributes
 
 
-def _made_of(error: BaseException) -> Iterator[BaseException]:
+def made_of(error: BaseException) -> Iterator[BaseException]:
     """The error, and those that it was made of: causes, contexts, the members of groups; the nearest first."""
     waiting, seen = deque([error]), set[int]()
     while waiting:

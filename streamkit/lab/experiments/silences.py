@@ -29,7 +29,7 @@ from sanic import HTTPResponse, Request, Sanic
 from streamkit.app import create_app
 from streamkit.inside_sanic import keep_plain
 from streamkit.lab.arguments import check_number, check_whole
-from streamkit.lab.client.looplag import watch_loop
+from streamkit.lab.client.looplag import LoopLag, watch_loop
 from streamkit.lab.client.pace import Reader
 from streamkit.lab.client.record import record
 from streamkit.lab.experiments.naive import stock
@@ -113,14 +113,15 @@ def _silent_upstream() -> Sanic[Any, Any]:
         form = request.form
         silence = Silence.asked(str(form.get("chat_history")) if form else "")
         kept = app.ctx.kept[silence.number] = _Kept(time.monotonic_ns())
-        with watch_loop() as lag:
-            try:
+        lag = LoopLag()
+        try:
+            with watch_loop() as lag:
                 await _speak(request, silence, kept)
-            except asyncio.CancelledError:
-                kept.left_ns = time.monotonic_ns()
-                raise
-            finally:
-                kept.lag_ns = lag.worst_ns
+        except asyncio.CancelledError:
+            kept.left_ns = time.monotonic_ns()
+            raise
+        finally:
+            kept.lag_ns = lag.worst_ns
 
     return app
 

@@ -10,18 +10,20 @@ that beside what was true.
 
 The doors are the names below. `finding` is the timeline's sentence, the others have their figure's name:
 `gaps_finding`, `journey_finding`, `backlog_finding`, `hops_finding`, `queues_finding`, `policies_finding`,
-`results_finding`, `upload_finding`, and of a sweep, not of recordings, `sweep_finding`. Facts to compute with:
-`policy_facts`, `held`, `after_leaving`, `end_grid`, `goodput`, `sweep_facts`.
+`results_finding`, `upload_finding`; of many streams `load_finding` and `ecdf_finding`; of a sweep `sweep_finding`.
+Facts to compute with: `policy_facts`, `load_facts`, `sweep_facts`, `held`, `after_leaving`, `end_grid`, `goodput`.
 """
 
 from __future__ import annotations
 
 from streamkit.lab.findings.backlog import backlog_finding
+from streamkit.lab.findings.ecdf import ecdf_finding
 from streamkit.lab.findings.endings import Band, EndGrid, Ending, end_grid, ending
 from streamkit.lab.findings.gaps import gaps_finding
 from streamkit.lab.findings.hops import hops_finding
 from streamkit.lab.findings.journey import journey_finding
 from streamkit.lab.findings.leaving import Leaving, after_leaving
+from streamkit.lab.findings.load import LoadFacts, load_facts, load_finding
 from streamkit.lab.findings.policies import PolicyFacts, policies_finding, policy_facts
 from streamkit.lab.findings.queues import queues_finding
 from streamkit.lab.findings.results import results_finding
@@ -37,10 +39,12 @@ __all__ = [
     "Ending",
     "Held",
     "Leaving",
+    "LoadFacts",
     "PolicyFacts",
     "SweepFacts",
     "after_leaving",
     "backlog_finding",
+    "ecdf_finding",
     "end_grid",
     "ending",
     "finding",
@@ -49,6 +53,8 @@ __all__ = [
     "held",
     "hops_finding",
     "journey_finding",
+    "load_facts",
+    "load_finding",
     "policies_finding",
     "policy_facts",
     "queues_finding",

@@ -13,10 +13,12 @@ means.
 from __future__ import annotations
 
 from streamkit.lab.plots.plot_backlog import backlog
+from streamkit.lab.plots.plot_ecdf import ecdf
 from streamkit.lab.plots.plot_gaps import gaps
 from streamkit.lab.plots.plot_heatmap import heatmap
 from streamkit.lab.plots.plot_hops import hops
 from streamkit.lab.plots.plot_journey import journey
+from streamkit.lab.plots.plot_load import load
 from streamkit.lab.plots.plot_outcomes import outcomes
 from streamkit.lab.plots.plot_policies import policies
 from streamkit.lab.plots.plot_queues import queues
@@ -27,10 +29,12 @@ from streamkit.lab.plots.plot_upload import upload
 
 __all__ = [
     "backlog",
+    "ecdf",
     "gaps",
     "heatmap",
     "hops",
     "journey",
+    "load",
     "outcomes",
     "policies",
     "queues",

@@ -19,6 +19,9 @@ What is what, in every figure:
     a dashed upright line       a moment: a timer fired, the relay was first blocked
     circle, square, diamond     p50, p95, p99 (`PERCENTILES`)
     a light field in a map      the better value; cividis, which is in order for all kinds of sight (`heat`)
+    indigo, dotted              when requests of a load were due (`LOAD_STROKES`), and what is counted from then on;
+                                green is from when they had left; pale indigo between the two: the client was late
+    a bar of a load             streams by how they ended (`OUTCOME_FILLS`, by the outcome's word)
     recordings side by side     each has a colour and a line of its own (`recording_stroke`), in any figure the same
 
 Imported by the plotting modules only; it brings in matplotlib. Nothing here touches rcParams or pyplot's state, and
@@ -66,9 +69,12 @@ __all__ = [
     "KEY",
     "LABEL_PT",
     "LINE_PT",
+    "LOAD_STROKES",
     "MUTED",
     "NOTE_PT",
     "OTHERS",
+    "OUTCOME_FILLS",
+    "OWN_FILL",
     "PERCENTILES",
     "QUEUE_FILLS",
     "RECORDING_COLOURS",
@@ -214,6 +220,23 @@ QUEUE_FILLS: Final[dict[str, Fill]] = {
 }
 REST: Final = Fill("#FFFFFF", "...", "#9A9A9A")  # what no queue has
 OTHERS: Final = Fill("#D9D9D9", "", "#B4B4B4")  # queues too small to be drawn one by one
+
+# A load: when its requests were due, and when they had left; between the two is the client's own part.
+LOAD_STROKES: Final[dict[str, Stroke]] = {
+    "due": Stroke("#332288", (0, (1, 1))),
+    "sent": Stroke("#009E73", "-"),
+}
+OWN_FILL: Final = Fill("#E4E0F2", "\\\\\\", "#B3A9D8")
+
+# How many streams ended in which way, by the outcome's word.
+OUTCOME_FILLS: Final[dict[str, Fill]] = {
+    "complete": Fill("#CFE9DF", "", "#8CCFBA"),
+    "refused": Fill("#9CC9EA", "...", "#4A90C2"),
+    "error_event": Fill("#F2DD9C", "///", "#C9A227"),
+    "truncated": Fill("#E8A03C", "xxx", "#A8690A"),
+    "timeout": Fill("#B9B4C0", "---", "#7C7485"),
+    "cancelled": Fill("#FFFFFF", "\\\\\\", "#9A9A9A"),
+}
 
 # How a stream ended, by `endings.EndKind`: the calmer, the better; in grey the hatch and the mark tell them apart.
 END_FILLS: Final[dict[str, Fill]] = {

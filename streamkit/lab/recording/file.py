@@ -27,10 +27,7 @@ import base64
 import binascii
 import json
 import os
-import re
-import uuid
 import warnings
-import zlib
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -38,6 +35,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from streamkit.errors import RecordingFormatError
 from streamkit.lab.metrics.columns import check_ascending, check_at_least
 from streamkit.lab.recording.cuts import Cut
+from streamkit.lab.recording.lines import BadLineError, decode, write_whole
 from streamkit.lab.recording.recorded import ALL_GAUGES, JOINED_TAPS, Events, Reads, Recorded, SomeRecorded, Stamps
 from streamkit.lab.recording.relay_word import RelayWord
 from streamkit.lab.recording.sends import Sends
@@ -48,11 +46,12 @@ from streamkit.taps.gauges import Gauge
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["VERSION", "load", "save"]
+__all__ = ["SET", "VERSION", "footer_of", "header_of", "load", "read_footer", "read_header", "save"]
 
 VERSION = 4
+SET = "recordings"
+"""What a file of many begins with, where one of a recording has `recording`."""
 
-_CRC = re.compile(rb',"crc32":"([0-9a-f]{8})"}\Z')
 _INT64 = range(-(2**63), 2**63)
 _HEADER = ("status", "headers", "content_type", "preset", "url", "label", "stamps", "meta")
 _TIMES = ("started_ns", "connected_ns", "sent_ns", "head_ns")
@@ -69,16 +68,7 @@ _EVENT = ("handed_ns", "event", "data", "id", "text", "reasoning", "size")
 
 def save(recording: Recorded, path: str | os.PathLike[str]) -> None:
     """Write `recording` to `path`: a new file beside it, moved into its place when it is whole."""
-    target = Path(path).resolve()
-    unfinished = target.with_name(f".{target.name[:100]}.{uuid.uuid4().hex}.tmp")
-    try:
-        with unfinished.open("xb") as file:
-            file.writelines(_encode(line) for line in _lines(recording))
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(target)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_whole(path, _lines(recording))
 
 
 def load(path: str | os.PathLike[str], kind: type[SomeRecorded]) -> SomeRecorded:
@@ -101,15 +91,15 @@ def load(path: str | os.PathLike[str], kind: type[SomeRecorded]) -> SomeRecorded
     return recording
 
 
-def _lines(recording: Recorded) -> Iterator[dict[str, Any]]:
-    reads, events = recording.reads, recording.events
+def header_of(recording: Recorded) -> dict[str, Any]:
+    """The first line of a recording's file: all that is no column, but for its end."""
     resumed = {"cuts": [cut.as_dict() for cut in recording.cuts]} if recording.cuts else {}
     sends = {name: getattr(recording.sends, name).tolist() for name in _SENDS}
     uploaded = {"sends": sends} if recording.sends else {}
     among_many: dict[str, Any] = {"labels": dict(recording.labels)} if recording.labels else {}
     if recording.due_ns is not None:
         among_many["due_ns"] = recording.due_ns
-    yield {
+    return {
         "streamkit": "recording",
         "version": VERSION,
         **{name: getattr(recording, name) for name in (*_HEADER, *_TIMES, *_SINCE_2, *_SINCE_3, *_SINCE_4)},
@@ -122,6 +112,26 @@ def _lines(recording: Recorded) -> Iterator[dict[str, Any]]:
         **uploaded,
         **among_many,
     }
+
+
+def footer_of(recording: Recorded) -> dict[str, Any]:
+    """The last line: how much there is of each, and the end."""
+    outcome = recording.outcome
+    return {
+        "reads": len(recording.reads),
+        "events": len(recording.events),
+        "taps": len(recording.taps),
+        "gauges": len(recording.gauges),
+        "outcome": [outcome.name, outcome.detail],
+        "error": recording.error,
+        "finish_reason": recording.finish_reason,
+        "ended_ns": recording.ended_ns,
+    }
+
+
+def _lines(recording: Recorded) -> Iterator[dict[str, Any]]:
+    reads, events = recording.reads, recording.events
+    yield header_of(recording)
     event = 0
     for read in reads:
         completed = []
@@ -142,23 +152,7 @@ def _lines(recording: Recorded) -> Iterator[dict[str, Any]]:
         yield {"tap": name, **{column: getattr(tap, column).tolist() for column in _TAP}}
     for name, gauge in recording.gauges.items():
         yield {"gauge": name, **{column: getattr(gauge, column).tolist() for column in _GAUGE}}
-    outcome = recording.outcome
-    yield {
-        "reads": len(reads),
-        "events": len(events),
-        "taps": len(recording.taps),
-        "gauges": len(recording.gauges),
-        "outcome": [outcome.name, outcome.detail],
-        "error": recording.error,
-        "finish_reason": recording.finish_reason,
-        "ended_ns": recording.ended_ns,
-    }
-
-
-def _encode(line: dict[str, Any]) -> bytes:
-    # ASCII only: a lone surrogate, which UTF-8 cannot carry, survives as an escape.
-    body = json.dumps(line, separators=(",", ":"), allow_nan=False).encode("ascii")[:-1]
-    return b'%s,"crc32":"%08x"}\n' % (body, zlib.crc32(body))
+    yield footer_of(recording)
 
 
 def _check_format(name: str, first_line: bytes) -> None:
@@ -166,16 +160,14 @@ def _check_format(name: str, first_line: bytes) -> None:
         header = json.loads(first_line)
     except (ValueError, RecursionError):
         return
+    if isinstance(header, dict) and header.get("streamkit") == SET:
+        raise RecordingFormatError(f"expected one recording in {name}, got a set of them: RecordingSet.load() reads it")
     if isinstance(header, dict) and header.get("streamkit") == "recording":
         version = header.get("version")
         if isinstance(version, int) and version > VERSION:
             raise RecordingFormatError(
                 f"{name} is a recording in format {version}, and this version reads up to {VERSION}: update streamkit"
             )
-
-
-class _BadLineError(Exception):
-    """A line that is not whole or not of the format; the text says why."""
 
 
 class _Loading:
@@ -194,19 +186,19 @@ class _Loading:
 
     def take(self, number: int, line: bytes) -> None:
         try:
-            self._take(_decode(line), number)
-        except _BadLineError as bad:
+            self._take(decode(line), number)
+        except BadLineError as bad:
             self.damage.append(f"line {number}: {bad}")
         else:
             self.whole += 1
 
     def _take(self, record: dict[str, Any], number: int) -> None:
         if self._footer is not None:
-            raise _BadLineError("stands behind the end of the recording")
+            raise BadLineError("stands behind the end of the recording")
         if "streamkit" in record:
             if number != 1:
-                raise _BadLineError("is the header of a recording, in the middle of another")
-            self._header = _header(record)
+                raise BadLineError("is the header of a recording, in the middle of another")
+            self._header = read_header(record)
         elif "n" in record:
             self._take_read(record, number)
         elif "tap" in record:
@@ -214,9 +206,9 @@ class _Loading:
         elif "gauge" in record:
             self._take_gauge(record)
         elif "outcome" in record:
-            self._footer = _footer(record)
+            self._footer = read_footer(record)
         else:
-            raise _BadLineError("is neither a header, a read, a tap, a gauge nor a footer")
+            raise BadLineError("is neither a header, a read, a tap, a gauge nor a footer")
 
     def _take_read(self, record: dict[str, Any], number: int) -> None:
         n, at_ns, size = (_get(record, name, _is_int) for name in ("n", "at_ns", "size"))
@@ -224,13 +216,13 @@ class _Loading:
         data, events = _base64(_get(record, "data", _optional(_is_str))), _get(record, "events", _is_list)
         completed = [_event(event) for event in events]
         if n < self._next_read:
-            raise _BadLineError(f"read {n} stands behind a later one")
+            raise BadLineError(f"read {n} stands behind a later one")
         if self._reads and at_ns < self._reads.at_ns[-1]:
-            raise _BadLineError(f"read {n} is earlier than the one before it")
+            raise BadLineError(f"read {n} is earlier than the one before it")
         if size < 0 or (data is not None and len(data) != size):
-            raise _BadLineError(f"read {n} has {size} bytes by its size, but not by its data")
+            raise BadLineError(f"read {n} has {size} bytes by its size, but not by its data")
         if error_ns < -1:
-            raise _BadLineError(f"read {n} has an error of {error_ns} ns")
+            raise BadLineError(f"read {n} has an error of {error_ns} ns")
         if n > self._next_read:
             self.damage.append(f"before line {number}: {_span(self._next_read, n)} missing")
         self._next_read = n + 1
@@ -243,21 +235,21 @@ class _Loading:
         name = _get(record, "tap", lambda value: value in JOINED_TAPS)
         columns = {column: _get(record, column, _is_column) for column in _TAP}
         if name in self._taps:
-            raise _BadLineError(f"holds the tap {name} once more")
+            raise BadLineError(f"holds the tap {name} once more")
         try:
             self._taps[name] = Tap(**columns)
         except ValueError:
-            raise _BadLineError(f"holds columns that make no staircase for the tap {name}") from None
+            raise BadLineError(f"holds columns that make no staircase for the tap {name}") from None
 
     def _take_gauge(self, record: dict[str, Any]) -> None:
         name = _get(record, "gauge", lambda value: value in ALL_GAUGES)
         columns = {column: _get(record, column, _is_column) for column in _GAUGE}
         if name in self._gauges:
-            raise _BadLineError(f"holds the gauge {name} once more")
+            raise BadLineError(f"holds the gauge {name} once more")
         try:
             self._gauges[name] = Gauge(**columns)
         except ValueError:
-            raise _BadLineError(f"holds columns that do not fit together for the gauge {name}") from None
+            raise BadLineError(f"holds columns that do not fit together for the gauge {name}") from None
 
     def recording(self, kind: type[SomeRecorded]) -> SomeRecorded:
         self._compare_counts()
@@ -292,25 +284,11 @@ class _Loading:
                 self.damage.append(f"{len(kept)} of {saved} {noun} were kept")
 
 
-def _decode(line: bytes) -> dict[str, Any]:
-    found = _CRC.search(line)
-    if found is None:
-        raise _BadLineError("is cut off or holds no checksum" if line else "is empty")
-    if int(found[1], 16) != zlib.crc32(line[: found.start()]):
-        raise _BadLineError("does not match its checksum")
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):
-        raise _BadLineError("is not JSON") from None
-    if not isinstance(record, dict):
-        raise _BadLineError("is not a JSON object")
-    return record
-
-
-def _header(record: dict[str, Any]) -> dict[str, Any]:
+def read_header(record: dict[str, Any]) -> dict[str, Any]:
+    """What `header_of` gave, as fields of a recording. Raises BadLineError for what is none."""
     version = record.get("version")
     if record["streamkit"] != "recording" or type(version) is not int or not 1 <= version <= VERSION:
-        raise _BadLineError(f"is not the header of a recording in format 1 to {VERSION}")
+        raise BadLineError(f"is not the header of a recording in format 1 to {VERSION}")
     kinds: dict[str, Callable[[Any], bool]] = {
         "status": _optional(_is_int),
         "headers": _is_headers,
@@ -348,20 +326,21 @@ def _sends(record: dict[str, Any]) -> Sends:
         check_ascending("sends", sends.at_ns)
         check_at_least(0, [*sends.size, *sends.held_ns], "0 or more")
     except ValueError:
-        raise _BadLineError("holds columns that are no writes of a request's body") from None
+        raise BadLineError("holds columns that are no writes of a request's body") from None
     return sends
 
 
 def _event(record: Any) -> dict[str, Any]:
     if not isinstance(record, dict):
-        raise _BadLineError("holds an event that is not a JSON object")
+        raise BadLineError("holds an event that is not a JSON object")
     event = {name: _get(record, name, _is_int if name in ("handed_ns", "size") else _is_str) for name in _EVENT}
     if event["size"] < 0:
-        raise _BadLineError("holds an event of negative size")
+        raise BadLineError("holds an event of negative size")
     return event
 
 
-def _footer(record: dict[str, Any]) -> dict[str, Any]:
+def read_footer(record: dict[str, Any]) -> dict[str, Any]:
+    """What `footer_of` gave: its counts, and fields of a recording. Raises BadLineError for what is none."""
     name, detail = _get(record, "outcome", _is_outcome)
     return {
         "reads": _get(record, "reads", _is_int),
@@ -377,9 +356,9 @@ def _footer(record: dict[str, Any]) -> dict[str, Any]:
 
 def _get(record: dict[str, Any], name: str, fits: Callable[[Any], bool]) -> Any:
     if name not in record:
-        raise _BadLineError(f"has no {name!r}")
+        raise BadLineError(f"has no {name!r}")
     if not fits(record[name]):
-        raise _BadLineError(f"has a {name!r} of the wrong kind ({type(record[name]).__name__})")
+        raise BadLineError(f"has a {name!r} of the wrong kind ({type(record[name]).__name__})")
     return record[name]
 
 
@@ -451,7 +430,7 @@ def _base64(text: str | None) -> bytes | None:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise _BadLineError("holds bytes that are not base64") from None
+        raise BadLineError("holds bytes that are not base64") from None
 
 
 def _span(first: int, stop: int) -> str:

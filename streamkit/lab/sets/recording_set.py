@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, overload
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
+from streamkit.lab.recording.goodput import goodput
 from streamkit.lab.recording.recording import Recording
+from streamkit.lab.sets import set_file
+from streamkit.lab.sets.columns import StreamRows, event_rows, in_groups, label_names, rows_of, stream_columns
 from streamkit.lab.sets.resources import Resources
+from streamkit.lab.sets.set_summary import SetSummary, outcomes_of, summarize_set
+from streamkit.lab.sets.verdict import Verdict, judge_set
+
+if TYPE_CHECKING:
+    import os
+
+    import numpy.typing as npt
+    import pandas as pd  # type: ignore[import-untyped]  # pandas brings no types
+
+    from streamkit.lab.metrics import SLO, Goodput
 
 __all__ = ["RecordingSet"]
+
+RowsOf: TypeAlias = Literal["streams", "events"]
 
 
 class RecordingSet(Sequence[Recording]):
@@ -20,6 +36,7 @@ class RecordingSet(Sequence[Recording]):
     recordings   in the order in which they were due (`Recording.due_ns`), those without a schedule as they were begun
     meta         what the load was to be (its arrivals in words, its seed, …): JSON values
     resources    what each process used along it
+    damage       what was lost when the set was loaded from a damaged file; empty otherwise
     """
 
     def __init__(
@@ -32,6 +49,7 @@ class RecordingSet(Sequence[Recording]):
         self.recordings = tuple(sorted(recordings, key=_due))
         self.meta = dict(meta or {})
         self.resources = tuple(resources)
+        self.damage: tuple[str, ...] = ()
 
     @overload
     def __getitem__(self, index: int) -> Recording: ...
@@ -39,7 +57,7 @@ class RecordingSet(Sequence[Recording]):
     def __getitem__(self, index: slice) -> RecordingSet: ...
     def __getitem__(self, index: int | slice) -> Recording | RecordingSet:
         if isinstance(index, slice):
-            return RecordingSet(self.recordings[index], meta=self.meta, resources=self.resources)
+            return self._part(self.recordings[index])
         return self.recordings[index]
 
     def __iter__(self) -> Iterator[Recording]:
@@ -48,8 +66,148 @@ class RecordingSet(Sequence[Recording]):
     def __len__(self) -> int:
         return len(self.recordings)
 
+    def __add__(self, other: object) -> RecordingSet:
+        """Both as one: the first's `meta`, and the resources of both."""
+        if not isinstance(other, RecordingSet):
+            return NotImplemented
+        both = RecordingSet(
+            (*self.recordings, *other.recordings), meta=self.meta, resources=(*self.resources, *other.resources)
+        )
+        both.damage = (*self.damage, *other.damage)
+        return both
+
+    @property
+    def outcomes(self) -> dict[str, int]:
+        """How many ended in which way, the most frequent first.
+
+        >>> sk.RecordingSet([sk.Recording(), sk.Recording()]).outcomes
+        {'complete': 2}
+        """
+        return outcomes_of(self.recordings)
+
+    @cached_property
+    def rows(self) -> StreamRows:
+        """One row a stream, in ns, for whoever computes with it; `columns()` is the same for people."""
+        return rows_of(self.recordings)
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """Whether this client was good enough for its numbers to be quoted; `str()` of it says why not.
+
+        >>> sk.RecordingSet([]).verdict.level
+        'do not quote'
+        """
+        return judge_set(self.recordings, self.rows, self.damage)
+
+    def summary(self) -> SetSummary:
+        """The numbers of all streams, the verdict on them first; the time to the first piece from when a request was
+        due stands beside that from when it was sent.
+
+        >>> sk.RecordingSet([sk.Recording.from_pieces([(7_000_000, "Hi")], sent_ns=0)]).summary().ttft_sent.p50_ms
+        7.0
+        """
+        return summarize_set(self.recordings, self.rows, self.verdict)
+
+    def goodput(self, slo: SLO, count: Literal["streams", "events"] = "streams") -> Goodput:
+        """Which share kept an objective, and how many a second; see `findings.goodput`.
+
+        streams.goodput(sk.metrics.SLO(ttft_ms=500, gap_ms=100)).share
+        """
+        return goodput(self.recordings, slo, count)
+
+    def by(self, *names: str) -> dict[Any, RecordingSet]:
+        """The set in groups, by one label or several: `streams.by("prompt")["long"].summary()`.
+
+        Beside the labels there are `label`, `outcome`, `status`, `preset` and `url`. By several names the keys are
+        tuples. A stream without the label is in the group None. Every part has the load's resources, of all of it.
+        Raises ValueError for a name that no stream has.
+
+        >>> one, two = (sk.Recording(labels={"clients": n}) for n in (50, 5))
+        >>> sk.RecordingSet([one, two]).by("clients")
+        {5: <RecordingSet: 1 stream, 1 complete>, 50: <RecordingSet: 1 stream, 1 complete>}
+        """
+        groups = in_groups(self.recordings, names)
+        return {key: self._part(self.recordings[index] for index in places) for key, places in groups.items()}
+
+    def columns(self, rows: RowsOf = "streams") -> dict[str, npt.NDArray[Any]]:
+        """Arrays of numpy by name: `rows="streams"` has a row for each stream, `"events"` one for each event.
+
+        stream              the stream's number in the set, from 0
+        label, …            the recording's `label`, and one column for each of the `labels` there are; a label that is
+                            called as one of the columns below stands as `label_…`
+        due_ms, started_ms, sent_ms, first_ms, ended_ms   moments, from when the first stream was due
+        own_late_ms         started − due: how late the caller was itself
+        own_busy_ms         for how long its loop is known to have been busy from then until the request had left
+        leaving_ms          sent − started: waiting for a slot, connecting, sending
+        ttft_due_ms, ttft_sent_ms   the time to the first piece, from due and from sent
+        duration_ms         the end, from sent
+        gap_p50_ms, gap_p99_ms, gap_max_ms, gaps   of the gaps between reads, and how many they are
+        loop_late_ms        how late the recorder's loop was at the worst
+        events, pieces, shared, characters, reads, bytes   counts; `shared`: pieces in a read with an earlier one
+        outcome, code, status, stamps   how it ended, as text; what that says beyond the word; the HTTP status
+
+        Numbers that are not known are NaN. Events have the columns of `Recording.to_pandas()`. Raises ValueError for
+        another kind of rows.
+
+        >>> sk.RecordingSet([sk.Recording(labels={"prompt": "long"})]).columns()["prompt"].tolist()
+        ['long']
+        """
+        if rows == "streams":
+            return stream_columns(self.recordings, self.rows)
+        if rows == "events":
+            return event_rows(self.recordings)
+        raise ValueError(f"expected rows 'streams' or 'events', got {rows!r}")
+
+    def to_pandas(self, rows: RowsOf = "streams") -> pd.DataFrame:
+        """`columns()` as a table.
+
+            streams.to_pandas().groupby("prompt").ttft_due_ms.quantile([0.5, 0.99])
+
+        Raises ImportError if pandas is missing (`pip install 'streamkit[pandas]'`).
+        """
+        try:
+            import pandas as pd
+        except ImportError:
+            raise ImportError("to_pandas() needs pandas: pip install 'streamkit[pandas]'") from None
+        return pd.DataFrame(self.columns(rows))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write all of it to one file, JSON Lines, whole or not at all.
+
+        streams.save("load.jsonl")
+        """
+        set_file.save(path, self.recordings, self.meta, self.resources)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> RecordingSet:
+        """Read a file written by `save()`, or by `Recording.save()`, which is a set of one.
+
+            streams = sk.RecordingSet.load("load.jsonl")
+
+        Of a damaged file all streams are kept that are whole; what was lost is named in `damage`, and a warning says
+        so. Raises `RecordingFormatError` if the file is no set or was written in a newer format.
+        """
+        recordings, meta, resources, damage = set_file.load(path)
+        loaded = cls(recordings, meta=meta, resources=resources)
+        loaded.damage = damage
+        return loaded
+
     def __repr__(self) -> str:
-        return f"<RecordingSet: {len(self)} streams>"
+        told = ", ".join(f"{count:,} {outcome}" for outcome, count in list(self.outcomes.items())[:4])
+        return f"<RecordingSet: {len(self):,} stream{'' if len(self) == 1 else 's'}{', ' if told else ''}{told}>"
+
+    def _repr_html_(self) -> str:
+        return self.summary()._repr_html_()
+
+    @property
+    def label_names(self) -> list[str]:
+        """By which labels its streams are told apart."""
+        return label_names(self.recordings)
+
+    def _part(self, recordings: Iterable[Recording]) -> RecordingSet:
+        part = RecordingSet(recordings, meta=self.meta, resources=self.resources)
+        part.damage = self.damage
+        return part
 
 
 def _due(recording: Recording) -> int:

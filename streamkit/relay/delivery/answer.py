@@ -64,14 +64,14 @@ class Answer:
     """
 
     __slots__ = (
+        "_applied",
         "_chunked",
         "_content_type",
-        "_headers",
         "_nearness",
+        "_portion",
         "_request",
         "_response",
         "_room",
-        "_status",
         "_stream_id",
         "_transport",
         "started_ns",
@@ -87,13 +87,11 @@ class Answer:
         portion: Portion = WHOLE,
     ) -> None:
         self._request = request
-        self._status = portion.status
+        self._portion = portion
+        self._applied = applied
         self._transport = transport_of(request)
         self._stream_id = stream_id
         self._content_type = content_type
-        self._headers = {**STREAMED, STREAM_ID_HEADER: stream_id, **portion.headers}
-        if applied is not None:
-            self._headers["preference-applied"] = f'backpressure="{applied}"'
         self._response: HTTPResponse | None = None
         self._room = _never
         self._nearness: Nearness | None = None
@@ -188,8 +186,12 @@ class Answer:
         self._transport.abort()
 
     async def _start(self) -> HTTPResponse:
+        portion = self._portion
+        headers = {**STREAMED, STREAM_ID_HEADER: self._stream_id, **portion.headers}
+        if self._applied is not None:
+            headers["preference-applied"] = f'backpressure="{self._applied}"'
         response: HTTPResponse = await self._request.respond(
-            status=self._status, headers=self._headers, content_type=self._content_type
+            status=portion.status, headers=headers, content_type=self._content_type
         )
         self._response = response
         self.started_ns = time.monotonic_ns()

@@ -43,6 +43,9 @@ class Format(Protocol):
         shows nothing of them. `dropped` pieces before it were left out.
         """
 
+    def texts(self, texts: Sequence[str], first: int) -> bytes:
+        """The same for pieces that are nothing but these texts, none of which is empty."""
+
     def done(self, sent: int, dropped: int = 0, finish_reason: str | None = None) -> bytes:
         """What proves completion, beside the final chunk: so many pieces were sent, so many left out; and why the
         provider ended, in its own word, where that is known.
@@ -70,6 +73,10 @@ class PlainText:
             data = "".join([piece.line if isinstance(piece, Progress) else piece.text for piece in pieces]).encode()
         else:
             data = "".join([piece.text for piece in pieces]).encode()
+        return data[self._skip_bytes :] if first == 1 else data
+
+    def texts(self, texts: Sequence[str], first: int) -> bytes:
+        data = "".join(texts).encode()
         return data[self._skip_bytes :] if first == 1 else data
 
     def done(self, sent: int, dropped: int = 0, finish_reason: str | None = None) -> bytes:  # noqa: ARG002  # Format
@@ -106,6 +113,15 @@ class EventStream:
             dropped = 0
         return b"".join(lines)
 
+    def texts(self, texts: Sequence[str], first: int) -> bytes:
+        name, retry = self._id, self._retry if first == 1 else b""
+        return retry + b"".join(
+            [
+                b"%b%d\ndata: %b\n\n" % (name, number, orjson.dumps({"text": text}))
+                for number, text in enumerate(texts, self._after + first)
+            ]
+        )
+
     def done(self, sent: int, dropped: int = 0, finish_reason: str | None = None) -> bytes:
         return self._last("done", _ended(self._after + sent, dropped, finish_reason), sent)
 
@@ -141,6 +157,11 @@ class JSONLines:
             lines.append(orjson.dumps(shown, option=orjson.OPT_APPEND_NEWLINE))
             dropped = 0
         return b"".join(lines)
+
+    def texts(self, texts: Sequence[str], first: int) -> bytes:
+        if self._name:
+            return self.pieces([Piece(text) for text in texts], first)
+        return b"".join([orjson.dumps({"text": text}, option=orjson.OPT_APPEND_NEWLINE) for text in texts])
 
     def done(self, sent: int, dropped: int = 0, finish_reason: str | None = None) -> bytes:
         ended = _ended(self._after + sent, dropped, finish_reason)

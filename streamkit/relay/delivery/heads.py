@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from email.utils import formatdate
+from functools import lru_cache
 from typing import Final
 
 from sanic import HTTPResponse
-
-from streamkit.inside_sanic import without_alt_svc
 
 __all__ = ["STREAMED", "UNSTORED", "finish_head"]
 
@@ -32,8 +32,16 @@ def finish_head(response: HTTPResponse, cors: Mapping[str, str]) -> None:
     and `cors`, what is said to web pages. Done twice, it is done once.
     """
     headers = response.headers
-    for name, value in {"date": formatdate(usegmt=True), **UNSTORED, **cors}.items():
+    headers.setdefault("date", _date(int(time.time())))
+    for name, value in UNSTORED.items():
+        headers.setdefault(name, value)
+    for name, value in cors.items():
         if name == "vary" and value not in headers.get(name, value):
             headers[name] = f"{headers[name]}, {value}"
         headers.setdefault(name, value)
-    without_alt_svc(response)
+
+
+@lru_cache(maxsize=1)
+def _date(second: int) -> str:
+    """Written once in a second: that takes longer than the rest of a head."""
+    return formatdate(second, usegmt=True)

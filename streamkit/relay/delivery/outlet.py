@@ -156,6 +156,21 @@ class Outlet:
         self.watch.enter("idle")
         return True
 
+    def offer_texts(self, texts: list[str]) -> bool:
+        """The same for texts, which are pieces with nothing beside them: written now, or False, and nothing done."""
+        answer = self._answer
+        if self._drainer is not None or not answer.writable():
+            return False
+        first = self._offered + 1
+        self._offered += len(texts)
+        if self._taps is None:
+            if data := self._form.texts(texts, first):
+                answer.write(data)
+        else:
+            self._write_traced(texts, first, self._taps)
+        self.watch.enter("idle")
+        return True
+
     def thinking(self) -> None:
         """The answer goes on, though nothing of it is for the client: a first piece is to be waited for from now on."""
         if self.watch.phase == "first_piece":
@@ -243,9 +258,16 @@ class Outlet:
         if data:
             self._answer.write(data)
         if self._taps is not None:
-            events, size = weigh(pieces)
-            self._taps.stamp("relay.send", now_ns, events, size)
-            self._taps.stamp("relay.sent", time.monotonic_ns(), events, size)
+            sent_ns = time.monotonic_ns()
+            self._taps.stamp_two("relay.send", now_ns, "relay.sent", sent_ns, *weigh(pieces))
+
+    def _write_traced(self, texts: list[str], first: int, taps: StreamTaps) -> None:
+        now_ns = time.monotonic_ns()
+        if data := self._form.texts(texts, first):
+            self._answer.write(data)
+        size = len("".join(texts).encode())
+        taps.stamp("relay.send", now_ns, len(texts), size)
+        taps.stamp("relay.sent", time.monotonic_ns(), len(texts), size)
 
     async def _send(self, pieces: list[Piece]) -> None:
         if data := self._encoded(pieces):

@@ -43,6 +43,7 @@ class MemoryStore:
     """See `streamkit.relay.replay.store.Store`."""
 
     shared = False
+    reachable = True
 
     def __init__(self, settings: Resuming) -> None:
         self._settings = settings

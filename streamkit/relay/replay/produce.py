@@ -62,6 +62,7 @@ class Producer:
             thinking=self._thinking,
             finished=self._finished,
             noted=record.notes.extend,
+            offer_texts=Into().offer_texts,  # a log keeps pieces
         )
 
     def start(self, pieces: Pieces, ended: Callable[[], object]) -> None:

@@ -95,6 +95,11 @@ class RedisStore:
         self._housekeeper: asyncio.Task[None] | None = None
         self._due: dict[str, float] = {}
 
+    @property
+    def reachable(self) -> bool:
+        """Redis has answered, and has since not failed to: it is asked again each fifth of the lease at least."""
+        return self._leased_as == self._worker
+
     async def open(self, stop: Callable[[str], object]) -> None:
         """Where Redis cannot be reached now, it is tried again and again: until then nothing can be made or found."""
         self._stop = stop

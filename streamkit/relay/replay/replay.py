@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from streamkit.relay.failure import SHUT_DOWN, Failed, Failure
 from streamkit.relay.log import StreamRecord
-from streamkit.relay.replay.end import STOPPED
+from streamkit.relay.replay.end import STOPPED, STORE_LOST
 from streamkit.relay.replay.log import Log
 from streamkit.relay.replay.produce import Producer
 from streamkit.relay.replay.store import Claim, Created, Store
@@ -41,6 +41,11 @@ class Replay:
     def producing(self) -> int:
         """How many streams are produced here."""
         return len(self._producers)
+
+    @property
+    def unready(self) -> Failure | None:
+        """Why nothing can be begun or gone on with now; None where it can."""
+        return None if self.store.reachable else STORE_LOST
 
     async def open(self) -> None:
         await self.store.open(self._stop_here)

@@ -54,10 +54,14 @@ class Created(NamedTuple):
 class Store(Protocol):
     """Where logs are kept. All of its methods may raise Failed, with `STORE_LOST` if it cannot be reached.
 
-    Opened and closed in the loop that it is used in. `shared`: other processes find the same logs.
+    Opened and closed in the loop that it is used in. `shared`: other processes find the same logs. `reachable`: as far
+    as is known, logs can be made and found now.
     """
 
     shared: bool
+
+    @property
+    def reachable(self) -> bool: ...
 
     async def open(self, stop: Callable[[str], object]) -> None:
         """`stop(stream_id)` is called for a stream that is produced here and that somebody elsewhere asks to end."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeAlias
 from urllib.parse import unquote_to_bytes
 
@@ -50,7 +51,7 @@ def check_type(content_types: Sequence[str], codings: Sequence[str] = (), allowe
     """
     content_type = one_type(content_types)
     check_uncoded(codings)
-    _type(content_type, allowed)
+    _type(content_type, tuple(allowed))
     return content_type
 
 
@@ -69,7 +70,8 @@ def check_uncoded(codings: Sequence[str]) -> None:
         )
 
 
-def _type(content_type: str, allowed: Sequence[str] = MEDIA_TYPES) -> _Type:
+@lru_cache(maxsize=64)
+def _type(content_type: str, allowed: tuple[str, ...] = MEDIA_TYPES) -> _Type:
     media_type, parameters = parse_options_header(content_type)
     if parameters.get("charset", "utf-8").lower() not in UTF8_NAMES:
         raise Failed.of_request(415, "unsupported_charset", "send the body as UTF-8")
@@ -187,7 +189,7 @@ def _check_part(segment: MultipartSegment) -> None:
 
 def read_json(content_type: str, body: bytes) -> Any:
     """The one JSON value that `body` is. Raises Failed with status 415 or 400."""
-    _type(content_type, [JSON])
+    _type(content_type, (JSON,))
     if is_crowded(body):
         raise Failed.of_request(400, "bad_json", "the JSON holds too many values")
     try:

@@ -62,7 +62,7 @@ from sanic.http.http1 import HTTP_CONTINUE
 from sanic.server.protocols.http_protocol import HttpProtocol
 
 from streamkit.errors import ServerError
-from streamkit.inside_sanic import READ_SIGNALS, is_listened_to
+from streamkit.inside_sanic import READ_SIGNALS, is_listened_to, without_alt_svc
 from streamkit.relay.failure import Failed
 from streamkit.relay.request.head import MAX_HEAD_BYTES, Head, HeadScan, check_head, check_raw_head, chunk_size
 
@@ -202,6 +202,15 @@ class StrictHttp(Http):
             await self.dispatch("http.lifecycle.read_body", inline=True, context={"body": data})
         return data or None
 
+    def take_whole(self) -> bytes | None:
+        """The body, if all of it is here already, as that of most questions is; else None, and nothing is done."""
+        here = self.request_body is True and self.request_bytes_left <= len(self.recv_buffer)
+        if not here or self._handed or self.request_bytes > self.request_max_size or self.stage is not Stage.HANDLER:
+            return None
+        if self.expecting_continue or is_listened_to(self.protocol.app, READ_SIGNALS):
+            return None
+        return self._take()
+
     async def _receive_body(self) -> None:
         if self.protocol.conn_info.lost:  # whoever waits now does so for ever
             self._read_no_more()
@@ -318,10 +327,13 @@ class StrictHttp(Http):
 
     async def http1_response_header(self, data: bytes, end_stream: bool) -> None:
         self._leave_body(end_stream)
-        if self.request.version == "1.0" and not end_stream and self._has_no_length():
+        if end_stream or not self._has_no_length():
+            without_alt_svc(self.response)
+            await super().http1_response_header(data, end_stream)
+        elif self.request.version == "1.0":
             await self._begin_until_close(data)
         else:
-            await super().http1_response_header(data, end_stream)
+            await self._begin_chunked(data)
 
     def _leave_body(self, end_stream: bool) -> None:
         """The answer begins: what is left of the request's body is here already, or it ends the connection."""
@@ -354,12 +366,29 @@ class StrictHttp(Http):
 
     async def _begin_until_close(self, data: bytes) -> None:
         self.keep_alive = False
-        response: Any = self.response
-        response.headers["connection"] = "close"
         self.response_func = self._send_until_close
+        await self._begin("close", data)
+
+    async def _begin_chunked(self, data: bytes) -> None:
+        """What Sanic does, in a third of the time."""
+        response: Any = self.response
+        response.headers["transfer-encoding"] = "chunked"
+        self.response_func = self.http1_response_chunked
+        await self._begin(
+            "keep-alive" if self.keep_alive else "close", b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+        )
+
+    async def _begin(self, connection: str, data: bytes) -> None:
+        """The head of an answer that goes on, and its first bytes."""
+        response: Any = self.response
+        response.headers["connection"] = connection
         if self.protocol.access_log:
             self.log_response()
-        await self._send(format_http1_response(response.status, response.processed_headers) + data)
+        head = response_head(response)
+        if self.expecting_continue:
+            self.expecting_continue = False
+            head = HTTP_CONTINUE + head
+        await self._send(head + data)
         self.stage = Stage.RESPONSE
 
     async def _send_until_close(self, data: bytes, end_stream: bool) -> None:
@@ -384,6 +413,16 @@ class StrictHttp(Http):
                     await self.protocol.receive_more()
 
 
+def response_head(response: Any) -> bytes:
+    """The head of an answer as bytes: as Sanic has it, which looks at each character of it."""
+    response.headers.setdefault("content-type", response.content_type)
+    lines = [f"{name}: {value}\r\n" for name, value in response.headers.items()]
+    text = "".join(lines)
+    if text.count("\n") == text.count("\r") == len(lines) and text.isascii() and "\0" not in text:
+        return format_http1_response(response.status, ())[:-2] + text.encode() + b"\r\n"
+    return format_http1_response(response.status, response.processed_headers)
+
+
 def _in_sanics_spelling(head: bytes) -> bytes:
     """Sanic knows `chunked` in lower case only, without the white space behind it."""
     fields = head.split(b"\r\n")
@@ -406,16 +445,32 @@ def check_stock(request: Request) -> None:
         raise
 
 
+def _slim(event: Any) -> None:
+    """Of those that wait for an event there is one at most: a list of them takes 600 bytes less than asyncio's deque.
+
+    Relies on: `asyncio.Event._waiters`, which is appended to, iterated, and removed from.
+    """
+    event._waiters = []
+
+
 class Connection(HttpProtocol):
     """The protocol of a relay's server. Reads HEAD_TIMEOUT and BODY_TIMEOUT of its app (seconds; 0 or none: off)."""
 
     HTTP_CLASS = StrictHttp
-    __slots__ = ("body_s", "head_s")
+    __slots__ = ("body_s", "head_s", "lost_ns")
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        _slim(self._can_write)
+        _slim(self._data_received)
         self.head_s: float = self.app.config.get("HEAD_TIMEOUT", 0)
         self.body_s: float = self.app.config.get("BODY_TIMEOUT", 0)
+        self.lost_ns = 0
+        """When the client left; 0 while it is there."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost_ns = time.monotonic_ns()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Requests that wait behind a running one are kept within bounds. Beyond them, none of them will be answered:

@@ -40,7 +40,7 @@ OWN_SITE: Final = frozenset({"same-origin", "none"})
 SHOWN: Final = "x-stream-id, preference-applied, retry-after, location, content-range, x-stream-live"
 TAKEN: Final = (
     "content-type, prefer, x-stream-id, authorization, last-event-id, idempotency-key, range, content-digest, "
-    "repr-digest"
+    "repr-digest, traceparent, tracestate"
 )
 PREFLIGHT_S: Final = 600
 
@@ -74,7 +74,7 @@ class Admission:
         host = ",".join(headers.getall("host", [])).lower()
         origins = [origin.lower() for origin in headers.getall("origin", [])]
         sites = headers.getall("sec-fetch-site", [])
-        of_this_host = _is_own_site(host, origins)
+        of_this_host = not origins or _is_own_site(host, origins)
         if _is_loopback(local) and not self._is_our_name(host, by_its_page=bool(origins) and of_this_host):
             raise Failed.of_request(
                 403, "foreign_host", "this relay is on localhost; start it with --allow-host NAME for another name"

@@ -12,7 +12,7 @@ from sanic.exceptions import PayloadTooLarge
 from streamkit.inside_sanic import announced_bytes, bound_body
 from streamkit.relay.failure import Failed
 from streamkit.relay.request.body import JSON, check_type, read_fields, read_json
-from streamkit.relay.request.connection import check_stock
+from streamkit.relay.request.connection import StrictHttp, check_stock
 
 __all__ = ["receive_fields", "receive_json", "receive_nothing"]
 
@@ -46,10 +46,11 @@ async def receive_nothing(request: Request, *, max_bytes: int, within_s: float) 
 
 
 async def _received(request: Request, max_bytes: int, within_s: float) -> bytes:
-    too_large = Failed.of_request(413, "body_too_large", f"send at most {max_bytes} bytes")
     if announced_bytes(request) > max_bytes:
-        raise too_large
+        raise _too_large(max_bytes)
     bound_body(request, max_bytes)
+    if isinstance(request.stream, StrictHttp) and (whole := request.stream.take_whole()) is not None:
+        return whole
     body = bytearray()
     stream: Any = request.stream  # Sanic types it wider than what a route with stream=True gets
     try:
@@ -57,9 +58,13 @@ async def _received(request: Request, max_bytes: int, within_s: float) -> bytes:
             async for data in stream:
                 body += data
                 if len(body) > max_bytes:
-                    raise too_large
+                    raise _too_large(max_bytes)
     except PayloadTooLarge:  # Sanic's own word, in an app of somebody else's
-        raise too_large from None
+        raise _too_large(max_bytes) from None
     except TimeoutError:
         raise Failed.of_request(408, "timeout_body", f"send the body within {within_s:g} s") from None
     return bytes(body)
+
+
+def _too_large(max_bytes: int) -> Failed:
+    return Failed.of_request(413, "body_too_large", f"send at most {max_bytes} bytes")

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -32,7 +32,7 @@ from streamkit.presets.asking import UpstreamRequest
 from streamkit.reasons import own_words
 from streamkit.relay.failure import Failed, Failure
 from streamkit.relay.settings import Deadlines
-from streamkit.relay.sources.post import post
+from streamkit.relay.sources.post import Reply, post
 from streamkit.relay.sources.reading import TRUNCATED, Reading
 from streamkit.relay.sources.source import Into
 from streamkit.relay.sources.upstream import Upstream
@@ -80,17 +80,18 @@ async def llm(upstream: Upstream, question: UpstreamRequest, into: Into) -> Asyn
     """
     if into.taps is not None:
         question = _traced(question, into.taps)
-    with _wire_errors_become_failures(own=isinstance(upstream.transport, StreamTransport)):
-        async with post(upstream, question) as response:
+    try:
+        async with await post(upstream, question) as reply:
             del question  # sent, and perhaps large: not held for as long as the answer takes
-            expected = await _check_head(response, upstream.preset)
-            body: Body | None = response.extensions.get("stamps")  # None: a transport of somebody else's
+            expected = await _check_head(reply, upstream.preset)
+            body, proves = reply.body, framing(reply.headers, reply.http_version) != "close"
+            reply.headers = {}
             preset = upstream.preset if expected == upstream.preset.grammar else _without_whole(upstream.preset)
             reading = Reading(preset, upstream.settings.limits, into.taps, expected)
             if body is not None:
                 into.opened(body)
             wait_s = finish_wait_s(upstream.settings.deadlines)
-            late = _iterated(response, reading, into, wait_s) if body is None else _poured(body, reading, into, wait_s)
+            late = _iterated(reply, reading, into, wait_s) if body is None else _poured(body, reading, into, wait_s)
             ended = True
             async with aclosing(late):
                 try:
@@ -107,9 +108,11 @@ async def llm(upstream: Upstream, question: UpstreamRequest, into: Into) -> Asyn
             if reading.finish_reason is not None:
                 into.finished(reading.finish_reason)
             into.noted(reading.notes())
-            reading.check_end(clean=not ended or framing(response.headers, response.http_version) != "close")
+            reading.check_end(clean=not ended or proves)
             if body is not None and ended:
                 body.park()
+    except httpx2.TransportError as error:
+        raise Failed(_failure_of(error, own=isinstance(upstream.transport, StreamTransport))) from None
 
 
 def _traced(question: UpstreamRequest, taps: StreamTaps) -> UpstreamRequest:
@@ -163,12 +166,20 @@ class _FinishWait:
 
 async def _poured(body: Body, reading: Reading, into: Into, wait_s: float) -> AsyncGenerator[list[Piece], None]:
     """The lists that `into.offer` refused; reading waits for each of them to be taken."""
-    offer = into.offer
+    offer, offer_texts, texts_of = into.offer, into.offer_texts, reading.texts
     refused: list[list[Piece]] = []
     waiting = _FinishWait(reading, wait_s)
 
     def sink(part: ReadPart) -> bool:
         data, _, (at_ns, _, _, _) = part
+        texts = texts_of(data, at_ns)
+        if texts is not None:
+            if not texts or offer_texts(texts):
+                return True
+            pieces = [Piece(text) for text in texts]
+            if not offer(pieces):
+                refused.append(pieces)
+            return not refused
         pieces = reading.feed(data, at_ns)
         if reading.signed:
             waiting.watch()
@@ -186,11 +197,9 @@ async def _poured(body: Body, reading: Reading, into: Into, wait_s: float) -> As
         yield refused.pop()
 
 
-async def _iterated(
-    response: httpx2.Response, reading: Reading, into: Into, wait_s: float
-) -> AsyncGenerator[list[Piece], None]:
+async def _iterated(reply: Reply, reading: Reading, into: Into, wait_s: float) -> AsyncGenerator[list[Piece], None]:
     """All lists, from a transport that hands its reads out."""
-    reads = response.aiter_raw()
+    reads = aiter(reply.raw)
     waiting = _FinishWait(reading, wait_s)
     while True:
         async with waiting:
@@ -246,36 +255,26 @@ NOT_INCREMENTAL: Final = Failure(
 )
 
 
-@contextlib.contextmanager
-def _wire_errors_become_failures(*, own: bool) -> Iterator[None]:
+def _failure_of(error: httpx2.TransportError, *, own: bool) -> Failure:
     """httpx2's exceptions end here. The texts of our `own` transport say why; those of others may hold addresses, but
     what the system said may stand behind them.
     """
-
-    def told(error: Exception) -> str:
-        return str(error) if own else reason_behind(error) or ""
-
-    try:
-        yield
-    except (httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
-        failure, why = CONNECT_TIMEOUT, told(error)
-    except (httpx2.ConnectError, httpx2.UnsupportedProtocol, httpx2.ProxyError) as error:
-        failure, why = UNREACHABLE, told(error)
-    except httpx2.TransportError as error:
-        failure, why = WIRE_FAILURES.get(type(error), TRUNCATED), told(error)
+    if isinstance(error, httpx2.ConnectTimeout | httpx2.PoolTimeout):
+        failure = CONNECT_TIMEOUT
+    elif isinstance(error, httpx2.ConnectError | httpx2.UnsupportedProtocol | httpx2.ProxyError):
+        failure = UNREACHABLE
     else:
-        return
-    raise Failed(replace(failure, why=why)) from None
+        failure = WIRE_FAILURES.get(type(error), TRUNCATED)
+    return replace(failure, why=str(error) if own else reason_behind(error) or "")
 
 
-async def _check_head(response: httpx2.Response, preset: Preset) -> Grammar:
+async def _check_head(reply: Reply, preset: Preset) -> Grammar:
     """Raise Failed unless an answer follows; what it is expected to be written in."""
-    status = response.status_code
-    if not accepted(status) or status in NO_CONTENT:
-        raise Failed(replace(_refused(response), why=await _said(response)))
-    if codings_of(response.headers.get("content-encoding")):
+    if not accepted(reply.status) or reply.status in NO_CONTENT:
+        raise Failed(replace(_refused(reply), why=await _said(reply)))
+    if codings_of(reply.headers.get("content-encoding")):
         raise Failed(_unusable("upstream_content_encoding", "the upstream compressed its answer unasked"))
-    types = media_types(response.headers.get("content-type"))
+    types = media_types(reply.headers.get("content-type"))
     if said := unreadable(*types):
         raise Failed(_unusable("upstream_content_type", said))
     return "text" if types and types <= FOREIGN_TYPES else preset.grammar
@@ -287,10 +286,10 @@ def _without_whole(preset: Preset) -> Preset:
     return replace(preset, whole=())
 
 
-def _refused(response: httpx2.Response) -> Failure:
+def _refused(reply: Reply) -> Failure:
     """Where the upstream is busy, the client is told what it told us."""
-    status, retry_after = response.status_code, response.headers.get("retry-after")
-    if status == 501 and proxy_error(response.headers.get("proxy-status", "")) == INCREMENTAL_REFUSED:
+    status, retry_after = reply.status, reply.headers.get("retry-after")
+    if status == 501 and proxy_error(reply.headers.get("proxy-status", "")) == INCREMENTAL_REFUSED:
         return NOT_INCREMENTAL
     if status not in PASSED_ON:
         return Failure(Outcome("refused", status), "upstream_refused", 502, f"the upstream answered {status}")
@@ -299,14 +298,14 @@ def _refused(response: httpx2.Response) -> Failure:
     return Failure(Outcome("refused", status), code, status, f"the upstream answered {status}", retry_after_s=wait_s)
 
 
-async def _said(response: httpx2.Response) -> str:
+async def _said(reply: Reply) -> str:
     """The message behind the status, if it comes at once: the client's answer waits for it."""
-    if codings_of(response.headers.get("content-encoding")):
+    if codings_of(reply.headers.get("content-encoding")):
         return ""
     body = bytearray()
     with contextlib.suppress(TimeoutError, httpx2.TransportError):  # what came of it by then
         async with asyncio.timeout(SAID_WITHIN_S):
-            async for data in response.aiter_raw():
+            async for data in reply.raw:
                 body += data
                 if len(body) > MAX_ERROR_BODY_BYTES:
                     break

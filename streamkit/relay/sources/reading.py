@@ -22,6 +22,7 @@ from streamkit.presets.reader import HEARTBEATS
 from streamkit.relay.bounds import CROWDED_BYTES, is_crowded
 from streamkit.relay.failure import Failed, Failure
 from streamkit.relay.settings import Limits
+from streamkit.relay.sources.common import CommonReads
 from streamkit.taps import StreamTaps
 
 __all__ = ["TRUNCATED", "Reading", "provider_failure"]
@@ -56,6 +57,7 @@ class Reading:
         self._read_ns = 0
         self._gathered = 0  # bytes since the last event was complete: what comes next is no longer than that
         self._answer = Answer(preset)
+        self._reads = CommonReads(self._answer, self._parser, min(CROWDED_BYTES, *bounds.values()))
         self._found = False  # a piece
         self._foreign = expected == "text"  # its type is not an answer's
         self.saw_event = False
@@ -97,7 +99,7 @@ class Reading:
             self._first += data[: RECOGNISED_WITHIN - len(self._first)]
         self._gathered += len(data)
         try:
-            events = self._parser.feed(data)
+            events = self._reads.feed(data)
         except LimitExceeded as error:
             events = error.events
             self.failure = Failure(
@@ -112,7 +114,18 @@ class Reading:
             if self._gathered > CROWDED_BYTES:
                 events = self._before_a_crowd(events)
             self._gathered = 0
-        return self._extract(events)
+        pieces = self._extract(events)
+        self._reads.settle(events, data)
+        return pieces
+
+    def texts(self, data: bytes, read_ns: int) -> list[str] | None:
+        """The same where it is nothing but texts; None, and nothing done, where it may be more: see `CommonReads`."""
+        texts = self._reads.texts(data)
+        if texts and self._taps is not None:
+            size = len("".join(texts).encode())
+            self._taps.stamp("relay.read", read_ns, len(texts), size)
+            self._taps.stamp("relay.event", time.monotonic_ns(), len(texts), size)
+        return texts
 
     def _before_a_crowd(self, events: list[ServerSentEvent]) -> list[ServerSentEvent]:
         """The events that can be parsed at ease; the first other one ends the stream behind them."""
@@ -124,6 +137,7 @@ class Reading:
 
     def close(self) -> list[Piece]:
         """A last line that needs no terminator (NDJSON), and what the answer held back."""
+        self._reads.ended()
         pieces = self._extract(self._parser.close())
         return pieces if self.over else [*pieces, *self._answer.close()]
 
@@ -140,8 +154,7 @@ class Reading:
         self.saw_event = bool(pieces) or answer.thought or any(event.event not in HEARTBEATS for event in events)
         if self._taps is not None and pieces:
             texts, size = weigh(pieces)
-            self._taps.stamp("relay.read", self._read_ns, texts, size)
-            self._taps.stamp("relay.event", time.monotonic_ns(), texts, size)
+            self._taps.stamp_two("relay.read", self._read_ns, "relay.event", time.monotonic_ns(), texts, size)
         return pieces
 
     def check_end(self, *, clean: bool) -> None:

@@ -20,6 +20,8 @@ Offering    A source may offer a list first, by `into.offer`, from any callback 
             taken, in order. False: nothing was done; that very list has to be yielded next, and nothing may be offered
             before the generator is resumed, or pieces would overtake each other. What `offer` raises belongs to the
             one who iterates. A source that never offers is as right, and slower.
+Texts       `into.offer_texts` takes what one read brought as texts, each a piece with nothing beside it, where that is
+            all the same to whoever runs it. False: nothing was done, and the same is offered, or yielded, as pieces.
 Waiting     While a list that was yielded has not been taken, the generator is not resumed: that is back-pressure, and
             a source passes it on by not reading.
 The end     To return says: complete, and proven. Everything else is raised: `Failed`, whose `Failure` says how the
@@ -101,6 +103,10 @@ def _refuse(_: list[Piece]) -> bool:
     return False
 
 
+def _refuse_texts(_: list[str]) -> bool:
+    return False
+
+
 def _nobody(*_: object) -> None:
     """Nobody wants to know."""
 
@@ -115,3 +121,4 @@ class Into:
     finished: Callable[[str], None] = _nobody
     noted: Callable[[list[str]], None] = _nobody
     thinking: Callable[[], None] = _nobody
+    offer_texts: Callable[[list[str]], bool] = _refuse_texts

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 import httpx2
 
+from streamkit._version import __version__
 from streamkit.errors import ConfigError
 from streamkit.presets import Preset
 from streamkit.presets.asking import UpstreamRequest
 from streamkit.reasons import masked
 from streamkit.relay.settings import DEFAULTS, Settings
-from streamkit.transport import StreamTransport
+from streamkit.transport import StreamTransport, Template
 from streamkit.transport.tls import Verify, ssl_context
 from streamkit.transport.url import split_unix_url
 
@@ -22,6 +24,10 @@ KEEPALIVE_S: Final = 4.0
 """How long an upstream connection may be idle: less than the 5 s after which many servers close theirs, for a request
 that crosses such an end is lost.
 """
+
+USER_AGENT: Final = f"streamkit/{__version__}"
+KEPT_TEMPLATES: Final = 8
+"""Most questions of an upstream have the same head; some name a stream in theirs."""
 
 
 class Upstream:
@@ -58,11 +64,28 @@ class Upstream:
         self._ssl_context = None if verify is True else ssl_context(verify)
         self._given = transport
         self._transport = transport
+        self._template = lru_cache(maxsize=KEPT_TEMPLATES)(self._new_template)
         self.question("a question")  # what cannot be sent is said at start-up
 
     def question(self, chat_history: str) -> UpstreamRequest:
         """`chat_history` as this provider wants to be asked it."""
         return self.preset.request(chat_history, key=self._key, model=self._model, extra=self._extra)
+
+    def url_of(self, question: UpstreamRequest) -> httpx2.URL:
+        """Where `question` goes."""
+        return self.url.copy_merge_params(question.params) if question.params else self.url
+
+    def headers_of(self, question: UpstreamRequest) -> dict[str, str]:
+        """All that stands in its head beside where it goes and how long it is."""
+        return {"user-agent": USER_AGENT, **question.headers}
+
+    def template(self, question: UpstreamRequest) -> Template:
+        """The head of `question`, as bytes: of the next one, if nothing else is asked for, the very same."""
+        return self._template(tuple(question.headers.items()), tuple(question.params.items()))
+
+    def _new_template(self, headers: tuple[tuple[str, str], ...], params: tuple[tuple[str, str], ...]) -> Template:
+        question = UpstreamRequest(dict(headers), b"", dict(params))
+        return Template("POST", self.url_of(question), self.headers_of(question))
 
     def masked(self, words: str) -> str:
         """Words of the upstream's, without its key."""

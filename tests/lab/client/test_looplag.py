@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from streamkit.lab.client import looplag
 from streamkit.lab.client.looplag import PROBE_S, watch_loop
+from streamkit.lab.recording.trust import LIMITED_NS
 from tests.fakes import FakeTimeLoop, run_in_fake_time
 
 
@@ -85,6 +88,25 @@ def test_watchers_share_a_timer_and_each_counts_from_its_own_beginning() -> None
     early, late, timers = run_in_fake_time(watch())
     assert early == pytest.approx(100_000_000, abs=1000)
     assert (late, timers) == (0, 1)
+
+
+@given(late_ns=st.lists(st.integers(-10, 3 * LIMITED_NS), max_size=30), since=st.integers(0, 30))
+def test_what_all_share_tells_each_what_it_would_have_noted_itself(late_ns: list[int], since: int) -> None:
+    shared, own = looplag.SharedLag(), looplag.LoopLag()
+    for look, late in enumerate(late_ns):
+        shared.note(look, look + 1, late)
+        if look >= since:
+            own.note(look, look + 1, late)
+    told = shared.since(since)
+    assert (told.worst_ns, told.calm_ns, told.busy) == (own.worst_ns, own.calm_ns, own.busy)
+
+
+def test_what_all_share_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looplag, "MAX_SHARED", 3)
+    shared = looplag.SharedLag()
+    for number in range(7):
+        shared.note(number, number + 1, 10**9)
+    assert shared.since(0).busy == [(0, 1), (1, 2), (2, 7)]
 
 
 def test_nothing_is_left_on_the_loop_when_nobody_watches() -> None:

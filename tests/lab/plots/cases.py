@@ -18,10 +18,12 @@ from streamkit.lab.experiments.timeouts import PLACES, SilenceCell, TimeoutMap
 from streamkit.lab.findings.endings import EndGrid, Ending, EndKind, end_grid, endings_of
 from streamkit.lab.recording.recording import Recording
 from streamkit.lab.recording.sends import Sends
+from streamkit.lab.sets import RecordingSet, Resources
 from streamkit.outcome import Outcome
 from streamkit.taps import Tap
 from streamkit.taps.gauges import Gauge
 from tests.lab.results import results_of
+from tests.lab.sets.streams import ZERO_NS, load, stream
 from tests.lab.sweep.examples import SWEEPS
 from tests.policy_model import FOUR, REFUSED, under, untold, without_taps
 from tests.queue_chain import QUEUES, queue_case
@@ -303,6 +305,26 @@ RESULTS: dict[str, Any] = {
     "text": made(),
     "nothing": Recording(),
 }
+# --- Loads ------------------------------------------------------------------------------------------------------------
+
+USED = [(ZERO_NS + n * 100 * MS, (60 + n) * 1_000_000, 9 + n, n * 40 * MS, n * MS) for n in range(5)]
+LOADS: dict[str, Any] = {
+    "few": load(3, pieces=3),
+    "many, one late and one refused": RecordingSet(
+        [*load(330, 900, pieces=2), stream(90, 300, ttft=900), stream(50, pieces=0, outcome="refused(过载 $x$)")],
+        resources=[Resources.of("relay", USED), Resources.of("你好 $x$", USED)],
+    ),
+    "no piece": [stream(None, pieces=0, outcome="timeout(first_piece)")],
+}
+ECDFS: dict[str, Any] = {
+    "few": LOADS["few"],
+    "groups": {
+        "a very long name that goes on for ever, and ever": RecordingSet(load(30, seed=2)),
+        "你好 $x$\n": RecordingSet(load(5)),
+        "no piece": RecordingSet(LOADS["no piece"]),
+    },
+    "no piece": LOADS["no piece"],
+}
 # --- The figures ------------------------------------------------------------------------------------------------------
 
 
@@ -406,6 +428,24 @@ FIGURES = {
         sizes=[(5, 3.5)],
         worst=["long names"],
     ),
+    "load": Figure(
+        draw=plots.load,
+        finding=findings.load_finding,
+        cases=list(LOADS),
+        case=LOADS.__getitem__,
+        sizes=[(6, 5)],
+        worst=["many, one late and one refused"],
+        others=["no piece"],
+    ),
+    "ecdf": Figure(
+        draw=plots.ecdf,
+        finding=findings.ecdf_finding,
+        cases=list(ECDFS),
+        case=ECDFS.__getitem__,
+        sizes=[(5, 3.5)],
+        worst=["groups"],
+        others=["no piece"],
+    ),
     "outcomes": Figure(
         draw=plots.outcomes,
         finding=grid_finding,
@@ -421,7 +461,7 @@ FIGURES = {
 
 @functools.cache
 def drawn(figure: str, case: str) -> Axes:
-    """The figure of a typical case as a user gets it, made and rendered once for all tests that only look at it."""
+    """The figure of a typical case as a user gets it, made and laid out once for all tests that only look at it."""
     ax = FIGURES[figure].draw(FIGURES[figure].case(case))
-    ax.figure.canvas.draw()
+    ax.figure.figure.draw_without_rendering()
     return ax

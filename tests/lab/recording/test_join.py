@@ -45,10 +45,11 @@ def test_what_was_before_the_recording_stays_negative() -> None:
     assert attach(recording(), foreign).marks == {"upstream.asked": -7}
 
 
-@given(st.integers(0, 2**40), st.lists(st.integers(0, 2**40)).map(sorted))
+@given(st.integers(0, 2**40), st.lists(st.integers(0, 2**40), min_size=1).map(sorted))
 def test_a_tap_is_only_moved(started_ns: int, at_ns: list[int]) -> None:
     foreign = taps_of()
-    foreign.taps["relay.read"] = Tap(at_ns, range(len(at_ns)), range(len(at_ns)))
+    for number, at in enumerate(at_ns):
+        foreign.stamp("relay.read", at, min(number, 1), min(number, 1))
     tap = attach(recording(started_ns=started_ns), foreign).taps["relay.read"]
     assert [at + started_ns for at in tap.at_ns] == at_ns
     assert (tap.events.tolist(), tap.bytes.tolist()) == (list(range(len(at_ns))), list(range(len(at_ns))))

@@ -66,7 +66,7 @@ class Connection:
         self.protocol = SimpleNamespace(_can_write=self.room)
         self.stream = object.__new__(Http)
         self.stream.response_func = cast("Any", None)
-        self.app = SimpleNamespace(signal_router=SimpleNamespace(routes=()))
+        self.app = SimpleNamespace(signal_router=SimpleNamespace(name_index={}))
 
     async def respond(self, **_: object) -> Connection:
         return self

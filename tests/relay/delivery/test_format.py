@@ -12,6 +12,7 @@ from streamkit.outcome import Outcome
 from streamkit.parser import NDJSONParser, SSEParser
 from streamkit.presets import preset
 from streamkit.relay.delivery.format import EventStream, Format, JSONLines, PlainText
+from streamkit.relay.delivery.portion import WHOLE, Portion
 from streamkit.relay.failure import Failure, timed_out
 
 BROKEN = Failure(Outcome("truncated"), "upstream_truncated", 502, "broke off")
@@ -24,6 +25,15 @@ def test_plain_text_is_the_text_and_nothing_else(pieces: list[str]) -> None:
     assert form.pieces([Piece(text) for text in pieces], 1).decode() == "".join(pieces)
     assert form.done(len(pieces)) == b""
     assert form.error(BROKEN, 1) is None, "text/plain has no way to say it: the connection must be cut"
+
+
+@pytest.mark.parametrize("form", [PlainText, EventStream, JSONLines])
+@given(pieces=texts, first=st.sampled_from([1, 2, 9]), portion=st.sampled_from([WHOLE, Portion("ab12", 3, 2)]))
+def test_texts_leave_as_the_pieces_do_that_are_nothing_else(
+    form: type[PlainText | EventStream | JSONLines], pieces: list[str], first: int, portion: Portion
+) -> None:
+    by_texts, by_pieces = form(portion), form(portion)
+    assert by_texts.texts(pieces, first) == by_pieces.pieces([Piece(text) for text in pieces], first)
 
 
 @pytest.mark.parametrize(("form", "parser"), [(EventStream, SSEParser), (JSONLines, NDJSONParser)])

@@ -141,7 +141,8 @@ def run(name: str, reads: Schedule, reader: Schedule, *, broken: bool = False, *
                 await asyncio.sleep(pause_s)
                 pieces = [Piece(f"text {number + index}") for index in range(size)]
                 number += size
-                if not outlet.offer(pieces):
+                as_texts = size % 2 == 1 and outlet.offer_texts([piece.text for piece in pieces])
+                if not (as_texts or outlet.offer(pieces)):
                     yield pieces
                 ran.most_pending = max(ran.most_pending, outlet.pending_bytes)  # now nothing waits in `put`
                 ran.came_after_s.append(loop.time() - began)

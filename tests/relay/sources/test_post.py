@@ -29,7 +29,7 @@ class Answering(httpx2.AsyncBaseTransport):
 def asked(ask: UpstreamRequest) -> Answering:
     async def main() -> Answering:
         transport = Answering()
-        async with post(upstream_over(transport, url="http://api.test/v1?x=1", connect_s=7.0), ask):
+        async with await post(upstream_over(transport, url="http://api.test/v1?x=1", connect_s=7.0), ask):
             assert transport.asked() is None, "the question is held while its answer streams"
         return transport
 
@@ -80,7 +80,7 @@ def tried(transport: Failing, retries: Retries | None = None, connect_s: float =
     """What became of it, in fake time."""
 
     async def main() -> None:
-        async with post(upstream_over(transport, connect_s=connect_s, retries=retries), ASK):
+        async with await post(upstream_over(transport, connect_s=connect_s, retries=retries), ASK):
             pass
 
     try:

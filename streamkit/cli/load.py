@@ -1,0 +1,239 @@
+"""`streamkit load`: many requests, each when it is due; a table or JSON, a file, a picture."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from streamkit.cli.arguments import (
+    above_zero,
+    count,
+    folded,
+    from_none,
+    header,
+    json_text,
+    media_type,
+    objective,
+    pair,
+    share,
+    text,
+)
+from streamkit.cli.output import INTERRUPTED, check_file, check_picture, draw
+from streamkit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from streamkit.lab.sets import RecordingSet
+
+__all__ = ["add_load"]
+
+
+def add_load(commands: Any) -> None:
+    load = commands.add_parser(
+        "load",
+        help="many requests to a streaming endpoint, each when it is due, and what their users waited",
+        description="Many requests to a streaming endpoint, in an open loop: each is sent when it is due, however the "
+        "server gets on with those before it. Exit status: 0 where all answers were complete, 1 where one was not, 2 "
+        "for a mistake in what was given, 130 for Ctrl-C, which shows what is there.",
+    )
+    load.add_argument("url", metavar="URL", help="http://, https:// or http+unix://%%2Fpath%%2Fof.sock/…")
+    _add_schedule(load)
+    _add_request(load)
+    _add_clients(load)
+    load.add_argument("--json", action="store_true", help="show one JSON object instead of a table")
+    load.add_argument("--save", type=Path, metavar="FILE", help="save all recordings (JSON Lines)")
+    load.add_argument("--plot", type=Path, metavar="FILE", help="draw the load (.png, .svg, .pdf)")
+    load.set_defaults(command=_load)
+
+
+def _add_schedule(load: argparse.ArgumentParser) -> None:
+    load.add_argument("--rate", type=above_zero, metavar="R", help="requests a second, in the mean (none: all at once)")
+    load.add_argument("--duration-s", type=above_zero, metavar="S", help="for how long requests are due")
+    load.add_argument(
+        "--streams", type=count, metavar="N", help="how many requests; of both, whichever is reached first"
+    )
+    load.add_argument(
+        "--arrivals",
+        metavar="WORD",
+        help="poisson (the default with a rate), constant, gamma(0.5), ramp(1, 50), burst(100, 5), or closed(50, 2): "
+        "a closed loop of 50 users who think for 2 s",
+    )
+    load.add_argument(
+        "--seed", type=from_none, default=0, help="of all that is drawn: the same seed, the same load (default: 0)"
+    )
+
+
+def _add_request(load: argparse.ArgumentParser) -> None:
+    body = load.add_mutually_exclusive_group()
+    body.add_argument(
+        "--prompt",
+        metavar="TEXT",
+        action="append",
+        type=text,
+        help="what is asked: the form field chat_history, or as the provider of --preset wants it; may be repeated, "
+        "then each request has one of them (default: hi)",
+    )
+    body.add_argument("--data", metavar="NAME=VALUE", action="append", type=pair, help="a form field; may be repeated")
+    body.add_argument("--body", metavar="JSON", type=json_text, help="a JSON body: any value, sent as it is written")
+    load.add_argument("--header", metavar="NAME:VALUE", action="append", type=header, help="may be repeated, names too")
+    load.add_argument("--accept", metavar="TYPE", type=media_type, help="text, sse, ndjson, or a media type")
+    load.add_argument(
+        "--preset", metavar="NAME", help="a provider: how it is asked and read (default: our relay's form)"
+    )
+    load.add_argument("--model", metavar="NAME", help="which of its models is asked for, with --preset")
+    load.add_argument(
+        "--cacert", metavar="FILE", help="certificates (PEM) of those who may vouch for the server, or 'env'"
+    )
+    load.add_argument(
+        "--total-s", type=above_zero, metavar="S", help="the longest that a stream may take (default: none)"
+    )
+
+
+def _add_clients(load: argparse.ArgumentParser) -> None:
+    load.add_argument("--events-per-s", type=above_zero, metavar="N", help="each client takes no more events than this")
+    load.add_argument("--leave", type=share, default=0.0, metavar="SHARE", help="this share of clients leaves early")
+    load.add_argument(
+        "--leave-within-s",
+        type=above_zero,
+        default=1.0,
+        metavar="S",
+        help="at random within so many seconds (default: 1)",
+    )
+    load.add_argument(
+        "--max-open", type=count, metavar="N", help="the most streams at a time (default: as ulimit -n says)"
+    )
+    load.add_argument(
+        "--slo", type=objective, metavar="ttft=MS,gap=MS", help="the objective: which share of the streams kept it"
+    )
+    load.add_argument(
+        "--pid", type=count, action="append", metavar="N", help="of a server on this machine: watch its memory and CPU"
+    )
+
+
+def _load(arguments: argparse.Namespace) -> int:
+    from streamkit.transport.url import split_unix_url
+
+    split_unix_url(arguments.url)  # says what is wrong with it
+    _check_schedule(arguments)
+    if arguments.save is not None:
+        check_file(arguments.save)
+    if arguments.plot is not None:
+        check_picture(arguments.plot)
+    streams, interrupted = _loaded(arguments)
+    _show(streams, arguments)
+    if arguments.save is not None:
+        streams.save(arguments.save)
+        print(f"recordings: {arguments.save.resolve()}", file=sys.stderr)
+    if arguments.plot is not None:
+        draw(streams, "load", arguments.plot)
+    if interrupted:
+        return INTERRUPTED
+    return 0 if len(streams) and all(_as_asked(recording) for recording in streams) else 1
+
+
+def _check_schedule(arguments: argparse.Namespace) -> None:
+    """Numbers that make no sense together, each of which did."""
+    from streamkit.lab.load.arrivals import spread_of
+
+    try:
+        spread_of(arguments.arrivals, streams=arguments.streams, duration_s=arguments.duration_s, rate=arguments.rate)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _loaded(arguments: argparse.Namespace) -> tuple[RecordingSet, bool]:
+    """The recordings, and whether Ctrl-C ended it: then they are those of the streams that had begun."""
+    from streamkit.lab.load.kept import last_load
+    from streamkit.lab.run import run
+
+    try:
+        return run(_asked(arguments)), False
+    except KeyboardInterrupt as error:
+        if (kept := last_load(of=error)) is None:
+            raise
+        return kept, True
+
+
+def _asked(arguments: argparse.Namespace) -> Any:
+    from streamkit.lab.client.pace import Reader
+    from streamkit.lab.load.load import load
+
+    reader = None if arguments.events_per_s is None else Reader(events_per_s=arguments.events_per_s)
+    pids = {f"server {n}" if n else "server": pid for n, pid in enumerate(arguments.pid or ())}
+    return load(
+        arguments.url,
+        streams=arguments.streams,
+        duration_s=arguments.duration_s,
+        rate=arguments.rate,
+        arrivals=arguments.arrivals,
+        seed=arguments.seed,
+        prompts=arguments.prompt,
+        readers=reader,
+        leave=arguments.leave,
+        leave_after_s=(0.0, arguments.leave_within_s),
+        slo=arguments.slo,
+        pids=pids,
+        max_open=arguments.max_open,
+        progress=sys.stderr is not None and sys.stderr.isatty(),
+        **_request(arguments),
+    )
+
+
+def _request(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What `record()` is told; what is not given is left to it."""
+    headers = list(arguments.header or ())
+    given: dict[str, Any] = {
+        "accept": arguments.accept,
+        "preset": arguments.preset,
+        "model": arguments.model,
+        "verify": arguments.cacert,
+        "total_s": arguments.total_s,
+    }
+    if arguments.data:
+        given["data"] = folded(arguments.data)
+    if arguments.body is not None:
+        given["content"] = arguments.body
+        if all(name.lower() != "content-type" for name, _ in headers):
+            headers.append(("content-type", "application/json"))
+    return {"headers": headers, **{name: value for name, value in given.items() if value is not None}}
+
+
+def _as_asked(recording: Any) -> bool:
+    return bool(recording.outcome.ok or (recording.labels.get("leaves") and recording.outcome.name == "cancelled"))
+
+
+def _show(streams: RecordingSet, arguments: argparse.Namespace) -> None:
+    kept = None if arguments.slo is None else streams.goodput(arguments.slo)
+    if arguments.json:
+        import orjson
+
+        told = {
+            **streams.summary().as_dict(),
+            "load": streams.meta,
+            "goodput": None if kept is None else kept._asdict(),
+            "resources": {used.name: _most_used(used) for used in streams.resources},
+        }
+        print(orjson.dumps(told, option=orjson.OPT_INDENT_2).decode())
+        return
+    print(f"\n{streams.summary()}")
+    if kept is not None:
+        print(f"kept the objective {arguments.slo}: {kept.good} of {kept.total} streams")
+    for used in streams.resources:
+        most = ", ".join(f"{name} {value:,}" for name, value in _most_used(used).items() if value is not None)
+        print(f"{used.name}: {most or 'gone'}")
+
+
+def _most_used(used: Any) -> dict[str, Any]:
+    """The most that it used; None where that is not known."""
+
+    def most(column: Any, unit: float) -> float | None:
+        return round(float(column.max()) / unit, 1) if len(column) and column.max() >= 0 else None
+
+    known = used.cpu_ns[used.cpu_ns >= 0]
+    return {
+        "rss_mb": most(used.rss_bytes, 1e6),
+        "descriptors": None if (found := most(used.descriptors, 1)) is None else int(found),
+        "cpu_s": round(float(known[-1] - known[0]) / 1e9, 2) if len(known) else None,
+        "loop_late_ms": most(used.loop_late_ns, 1e6),
+    }

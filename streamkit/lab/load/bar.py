@@ -1,0 +1,47 @@
+"""The progress bar of a load: how many streams are over, how many live, how late this client is itself."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+__all__ = ["ShowProgress", "progress_bar"]
+
+
+class ShowProgress(Protocol):
+    """Shows how far a load is."""
+
+    def __call__(self, ended: int, live: int, late_ns: int) -> None:
+        """So many streams have ended, so many live, and the last one was begun so late."""
+
+
+def _show_nothing(ended: int, live: int, late_ns: int) -> None:
+    """Nobody wants to see it."""
+
+
+@contextlib.contextmanager
+def progress_bar(total: int | None, *, shown: bool) -> Iterator[ShowProgress]:
+    """tqdm's, as it fits a terminal or a notebook; gone in the end. `total` None: nobody knows how many there are."""
+    if not shown:
+        yield _show_nothing
+        return
+    with _tqdm()(total=total, unit=" streams", leave=False, dynamic_ncols=True) as bar:
+
+        def show(ended: int, live: int, late_ns: int) -> None:
+            bar.set_postfix_str(f"{live} live, {late_ns / 1e6:.0f} ms late", refresh=False)
+            bar.update(ended - bar.n)
+
+        yield show
+
+
+def _tqdm() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # without ipywidgets it warns, and draws as in a terminal
+        from tqdm.auto import tqdm
+
+    class Bar(tqdm):  # type: ignore[type-arg]  # which of its two it is, is seen when it runs
+        monitor_interval = 0  # no thread of its own that stays behind: the load shows it often enough
+
+    return Bar
