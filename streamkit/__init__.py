@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from streamkit.lab.run import run as run
     from streamkit.lab.sets import RecordingSet as RecordingSet
     from streamkit.lab.sweep import Sweep as Sweep
+    from streamkit.lab.sweep import last_sweep as last_sweep
     from streamkit.lab.sweep import sweep as sweep
     from streamkit.lab.upstream import Script as Script
     from streamkit.lab.upstream import create_upstream as create_upstream
@@ -85,7 +86,7 @@ _NAMES = {
     "lab.recording.recording": ("Recording",),
     "lab.run": ("run",),
     "lab.sets": ("RecordingSet",),
-    "lab.sweep": ("Sweep", "sweep"),
+    "lab.sweep": ("Sweep", "last_sweep", "sweep"),
     "lab.upstream": ("Script", "create_upstream", "random_script"),
     "outcome": ("Outcome",),
     "parser": ("NDJSONParser", "SSEParser", "ServerSentEvent", "encode_event"),

@@ -14,6 +14,8 @@ The doors are the names below. `finding` is the timeline's sentence, the others 
 `policy_facts`, `load_facts`, `held`, `after_leaving`, `end_grid`, `goodput`.
 `results_finding`, `upload_finding`, and of a sweep, not of recordings, `sweep_finding`. Facts to compute with:
 `policy_facts`, `held`, `after_leaving`, `end_grid`, `goodput`, `sweep_facts`.
+`results_finding`, `upload_finding`; of many streams `load_finding` and `ecdf_finding`; of a sweep `sweep_finding`.
+Facts to compute with: `policy_facts`, `load_facts`, `sweep_facts`, `held`, `after_leaving`, `end_grid`, `goodput`.
 """
 
 from __future__ import annotations

@@ -10,7 +10,8 @@ returns: numbers, or recordings, of which it takes the numbers. What a sweep sho
 
 from __future__ import annotations
 
+from streamkit.lab.sweep.kept import last_sweep
 from streamkit.lab.sweep.rows import Sweep, TrialRow
 from streamkit.lab.sweep.sweeping import sweep
 
-__all__ = ["Sweep", "TrialRow", "sweep"]
+__all__ = ["Sweep", "TrialRow", "last_sweep", "sweep"]

@@ -13,21 +13,18 @@ whole. What a machine that loses its power had not written yet is lost.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
-import re
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Self
 
 from streamkit.errors import RecordingFormatError
+from streamkit.lab.recording.lines import BadLineError, decode, encode
 
 __all__ = ["Journal", "read"]
 
 VERSION: Final = 1
 BEGINS: Final = b'{"streamkit":"sweep",'
-_CRC: Final = re.compile(rb',"crc32":"([0-9a-f]{8})"}\Z')
 _HEAD: Final = {"trial": str, "settings": list, "repeats": int, "seed": int}
 _ROW: Final = {"order": int, "repeat": int, "parameters": dict, "seed": int, "metrics": dict}
 
@@ -67,7 +64,7 @@ class Journal:
 
     def write(self, record: Mapping[str, Any]) -> None:
         """One line, handed to the kernel at once."""
-        self._file.write(_encoded(record))
+        self._file.write(encode(record))
         self._file.flush()
 
     def close(self) -> None:
@@ -121,17 +118,11 @@ def _fits(record: Mapping[str, Any], kinds: Mapping[str, type]) -> bool:
     return all(isinstance(record.get(name), kind) for name, kind in kinds.items())
 
 
-def _encoded(record: Mapping[str, Any]) -> bytes:
-    body = json.dumps(record, separators=(",", ":"), allow_nan=False).encode("ascii")[:-1]
-    return b'%s,"crc32":"%08x"}\n' % (body, zlib.crc32(body))
-
-
 def _decoded(line: bytes) -> dict[str, Any] | None:
-    """None if it is not whole."""
-    body = line.removesuffix(b"\n")
-    found = _CRC.search(body)
-    if body == line or found is None or int(found[1], 16) != zlib.crc32(body[: found.start()]):
+    """None if it is not whole, its end included: the next one would be written behind it."""
+    if not line.endswith(b"\n"):
         return None
-    record: dict[str, Any] = json.loads(body)
-    del record["crc32"]
-    return record
+    try:
+        return {name: value for name, value in decode(line.removesuffix(b"\n")).items() if name != "crc32"}
+    except BadLineError:
+        return None

@@ -14,9 +14,7 @@ from streamkit.lab.sweep.grid import Setting, Value
 if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-untyped]  # pandas brings no types
 
-__all__ = ["Sweep", "TrialRow", "keep"]
-
-_last: Sweep | None = None
+__all__ = ["Sweep", "TrialRow"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,14 +82,6 @@ class Sweep:
         """
         head, rows, left_out, _ = journal.read(path)
         return cls(**_fields(head), rows=_in_order(map(TrialRow.of, rows)), left_out=tuple(left_out))
-
-    @classmethod
-    def last(cls) -> Sweep | None:
-        """The last one that this process finished, or was interrupted in (Ctrl-C); None where there was none.
-
-        sk.Sweep.last().rows
-        """
-        return _last
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -161,13 +151,6 @@ class Sweep:
         settings = f"{len(self.settings)} setting{'s' if len(self.settings) > 1 else ''}"
         failed = f", {len(self.failed)} failed: {_commonest(self.failed)}" if self.failed else ""
         return f"<Sweep of {self.trial}: {done} trials, {settings} in {rounds}{failed}>"
-
-
-def keep(swept: Sweep) -> Sweep:
-    """It is the last one now."""
-    global _last
-    _last = swept
-    return swept
 
 
 def _flat(row: TrialRow) -> dict[str, Any]:

@@ -15,8 +15,9 @@ from streamkit.jobs.processes import Processes, ProcessLost
 from streamkit.lab.arguments import check_number, check_whole
 from streamkit.lab.sweep.grid import Grid, Setting, settings_of
 from streamkit.lab.sweep.journal import Journal
+from streamkit.lab.sweep.kept import carry, keep
 from streamkit.lab.sweep.portable import Portable, name_of
-from streamkit.lab.sweep.rows import Sweep, TrialRow, keep
+from streamkit.lab.sweep.rows import Sweep, TrialRow
 from streamkit.lab.sweep.schedule import Planned, planned
 from streamkit.lab.sweep.trial import Done, reason, run_alone, run_trial
 
@@ -75,7 +76,7 @@ def sweep(
     progress     a bar (tqdm), in a notebook or a terminal
 
     A trial that raises, or whose process dies, is a row with `error`, and the others go on. Ctrl-C stops: the
-    KeyboardInterrupt has what is there as its attribute `sweep`, and `sk.Sweep.last()` has it; of our own processes
+    KeyboardInterrupt has what is there as its attribute `sweep`, and `sk.last_sweep()` has it; of our own processes
     nothing is left running, another executor ends the trials that it has begun.
 
     It blocks, as everything that measures: servers that the caller's loop serves wait meanwhile.
@@ -106,7 +107,7 @@ def sweep(
                 swept.warm_up(pool, run, takes_seed, warm_up * workers)
                 swept.run(pool, run, takes_seed, bar)
             except BaseException as error:
-                vars(error)["sweep"] = keep(swept.result())
+                carry(swept.result(), error)
                 raise
     return keep(swept.result())
 
@@ -241,6 +242,8 @@ def _bar(name: str, total: int, done: int, shown: bool) -> Iterator[tqdm[Any]]:
         warnings.simplefilter("ignore")  # without ipywidgets a notebook has a bar of text, which is no reason to warn
         from tqdm.auto import tqdm
 
-        bar = tqdm(total=total, initial=done, desc=name.rpartition(".")[2], unit="trial", disable=not shown)
-    with bar:
+    class Bar(tqdm):  # type: ignore[type-arg]  # which of its two it is, is seen when it runs
+        monitor_interval = 0  # no thread of its own that stays behind: each row shows it
+
+    with Bar(total=total, initial=done, desc=name.rpartition(".")[2], unit=" trials", disable=not shown) as bar:
         yield bar

@@ -39,7 +39,7 @@ def test_it_goes_on_from_what_was_written(path: Path) -> None:
 def test_wherever_it_is_cut_whole_lines_stay_and_the_rest_can_be_written_again(path: Path) -> None:
     whole = path.read_bytes()
     lines = whole.splitlines(keepends=True)
-    for length in {*range(0, len(whole), 13), *accumulate(map(len, lines))}:
+    for length in {*range(0, len(whole), 13), *accumulate(map(len, lines)), len(whole) - 1, len(lines[0]) - 1}:
         path.write_bytes(whole[:length])
         kept = max(0, whole[:length].count(b"\n") - 1)
         with Journal(path, HEAD) as journal:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from streamkit.lab.sweep import Sweep, TrialRow, sweep
+from streamkit.lab.sweep import Sweep, TrialRow, last_sweep, sweep
 from tests.lab.sweep import trials
 
 ROOT = Path(__file__).parents[3]
@@ -46,7 +46,7 @@ def test_every_setting_is_tried_in_each_round_in_the_planned_order() -> None:
     for repeat in range(4):
         assert len({str(row.parameters) for row in swept.rows if row.repeat == repeat}) == 6
     assert swept.failed == ()
-    assert Sweep.last() is swept
+    assert last_sweep() is swept
 
 
 def test_a_trial_with_a_seed_is_given_that_of_its_round() -> None:
@@ -166,7 +166,7 @@ def test_an_interrupt_keeps_what_is_there_and_begins_nothing_more(tmp_path: Path
 
     with pytest.raises(KeyboardInterrupt) as interrupt:
         here(trial, {"a": list(range(8))}, path=tmp_path / "sweep.jsonl")
-    assert interrupt.value.sweep is Sweep.last()  # type: ignore[attr-defined]  # the claim
+    assert interrupt.value.sweep is last_sweep()  # type: ignore[attr-defined]  # the claim
     assert len(begun) == 3
 
 
