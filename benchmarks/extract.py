@@ -3,8 +3,9 @@
     python -m benchmarks.extract
 
 Bytes of an event stream go in, pieces of text come out; every case must produce the same text. "batch" feeds reads of
-64 KiB, "live" one event per read. Mistral's events are OpenAI's with padding, so that they differ in more than their
-text. The goals are ratios of medians measured in one run.
+64 KiB, "packets" of 1,400 bytes, as a stream is cut whose server writes as it likes, and "live" one event per read.
+Mistral's events are OpenAI's with padding, so that they differ in more than their text; "openai, padded" are those that
+OpenAI sends with `obfuscation`. The goals are ratios of medians measured in one run.
 """
 
 from __future__ import annotations
@@ -26,14 +27,32 @@ from streamkit.presets import preset, writer
 
 EVENTS = 1000
 READ_BYTES = 1 << 16
-GOALS = {"batch": 2.5, "live": 2.0}
+PACKET_BYTES = 1400
+GOALS = {"batch": 2.5, "packets": 2.0, "live": 2.0}
+PADDED = "openai, padded"
 
 PATHS = {
     "openai": "choices[0].delta.content",
+    PADDED: "choices[0].delta.content",
     "mistral": "choices[0].delta.content",
     "seed": "data[0].value | json | MessageBody.DirectMessageBody.SentenceList[0].Content",
 }
-WORDS = {"openai": "token ", "mistral": "token ", "seed": "你好，世界"}
+WORDS = {"openai": "token ", PADDED: "token ", "mistral": "token ", "seed": "你好，世界"}
+
+
+PRESETS = {PADDED: "openai"}
+
+
+def written(name: str) -> list[bytes]:
+    """The events, as the provider sends them."""
+    events = [writer(PRESETS.get(name, name)).piece(WORDS[name], index) for index in range(EVENTS)]
+    return [_padded(event, index) for index, event in enumerate(events)] if name == PADDED else events
+
+
+def _padded(event: bytes, index: int) -> bytes:
+    """`obfuscation` of changing letters and length, behind all else."""
+    padding = "".join(chr(97 + (index * 7 + j * 11) % 26) for j in range(4 + index % 13))
+    return event.replace(b"}\n\n", b',"obfuscation":"%b"}\n\n' % padding.encode())
 
 
 def by_index_openai(data: str) -> str | None:
@@ -47,6 +66,7 @@ def by_index_seed(data: str) -> str | None:
 
 BY_INDEX: dict[str, Callable[[str], str | None]] = {
     "openai": by_index_openai,
+    PADDED: by_index_openai,
     "mistral": by_index_openai,
     "seed": by_index_seed,
 }
@@ -75,7 +95,7 @@ def ours(name: str, reads: Iterable[bytes]) -> str:
 
 def ours_with_preset(name: str, reads: Iterable[bytes]) -> str:
     """Errors and end markers are looked for too."""
-    read = preset(name).read
+    read = preset(PRESETS.get(name, name)).read
     feed = SSEParser().feed
     results = [read(event) for data in reads for event in feed(data)]
     return "".join([result.text for result in results if isinstance(result, Piece)])
@@ -83,7 +103,7 @@ def ours_with_preset(name: str, reads: Iterable[bytes]) -> str:
 
 def ours_by_the_run(name: str, reads: Iterable[bytes]) -> str:
     """The same for all events of a read at once: what the relay does."""
-    read_pieces = preset(name).read_pieces
+    read_pieces = preset(PRESETS.get(name, name)).read_pieces
     feed = SSEParser().feed
     pieces: list[Piece] = []
     for data in reads:
@@ -114,7 +134,7 @@ def measure(name: str, shape: str, reads: Sequence[bytes], client: openai.OpenAI
         "preset, runs": lambda: ours_by_the_run(name, reads),
         "httpx-sse": lambda: httpx_sse(name, reads),
     }
-    if name == "openai":
+    if name in ("openai", PADDED):
         cases["openai SDK"] = lambda: openai_sdk(reads, client)
     expected = WORDS[name] * EVENTS
     for case, run in cases.items():
@@ -141,12 +161,12 @@ def main() -> None:
     """Print the table; each time is that of one event."""
     rows = [["parse + extract, per event", "by", "ours", *PEERS, "httpx-sse / ours", "goal", ""]]
     client = openai.OpenAI(api_key="none", base_url="http://localhost")
-    for name, word in WORDS.items():
-        written = [writer(name).piece(word, index) for index in range(EVENTS)]
-        body = b"".join(written)
-        batch = [body[start : start + READ_BYTES] for start in range(0, len(body), READ_BYTES)]
-        rows += measure(name, "batch", batch, client)
-        rows += measure(name, "live", written, client)
+    for name in WORDS:
+        events = written(name)
+        body = b"".join(events)
+        for shape, size in (("batch", READ_BYTES), ("packets", PACKET_BYTES)):
+            rows += measure(name, shape, [body[start : start + size] for start in range(0, len(body), size)], client)
+        rows += measure(name, "live", events, client)
     client.close()
     print(table(rows))
 

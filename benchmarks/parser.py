@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 KIB = 1024
 SPLIT = 'split(b"\\n\\n")'
+SEGMENT = 1400  # about what one packet carries: where a stream is cut if its server writes as it likes
 WORDS = ("The", "oscilloscope", "shows", "what", "the", "stream", "really", "did", "and", "who", "was", "slow", ".")
 CHINESE = "你好世界流式输出的每一块都在这里慢慢出现"
 
@@ -60,6 +61,13 @@ def openai_delta(i: int) -> bytes:
     )
 
 
+def padded_delta(i: int) -> bytes:
+    """With `obfuscation`, as OpenAI sends it: each event is as long as any other, whatever its text."""
+    delta = json.loads(openai_delta(i))
+    padding = "".join(chr(97 + (i * 7 + j * 11) % 26) for j in range(16 - len(WORDS[i % len(WORDS)])))
+    return _compact({**delta, "obfuscation": padding})
+
+
 def nested_chinese(i: int) -> bytes:
     content = CHINESE[i % 15 : i % 15 + 1 + i % 5]
     value = _compact({"MessageBody": {"DirectMessageBody": {"SentenceList": [{"Content": content}]}}}).decode()
@@ -85,6 +93,7 @@ def cut(body: bytes, size: int) -> list[bytes]:
 
 def scenarios() -> list[Scenario]:
     openai = blocks(openai_delta(i) for i in range(1200))
+    padded = blocks(padded_delta(i) for i in range(1200))
     chinese = blocks(nested_chinese(i) for i in range(2500))
     anthropic = blocks((anthropic_delta(i) for i in range(1500)), b"event: content_block_delta\n")
     crlf = blocks((openai_delta(i) for i in range(1200)), end=b"\r\n")
@@ -95,6 +104,12 @@ def scenarios() -> list[Scenario]:
         Scenario("nested Chinese, 64 KiB reads", cut(b"".join(chinese), 64 * KIB), 2.0, 3.5),
         Scenario("OpenAI deltas, one event per read", openai[:500], 1.5),
         Scenario("nested Chinese, one event per read", chinese[:500], 1.5),
+        Scenario("OpenAI deltas, 1,400-byte reads", cut(b"".join(openai), SEGMENT), 1.5),
+        Scenario("the same with changing padding", cut(b"".join(padded), SEGMENT), 1.5),
+        Scenario("the same, one event per read", padded[:500], 1.5),
+        Scenario("nested Chinese, 1,400-byte reads", cut(b"".join(chinese), SEGMENT), 1.5),
+        Scenario("Anthropic (event + data), 1,400-byte reads", cut(b"".join(anthropic), SEGMENT), 1.5),
+        Scenario("OpenAI deltas with CRLF, 1,400-byte reads", cut(b"".join(crlf), SEGMENT), None),
         Scenario("tiny events, 64 KiB reads", cut(b"".join(tiny), 64 * KIB), 5.0),
         Scenario("64 KB events, one per read", large, 1.0),
         Scenario("64 KB events, 16 KiB reads", cut(b"".join(large), 16 * KIB), 1.0),

@@ -178,6 +178,16 @@ def test_retry_holds_as_soon_as_its_line_ends() -> None:
     assert parser.retry_ms == 20
 
 
+def test_in_an_event_that_has_begun_comments_and_retry_count_as_soon_as_their_lines_end() -> None:
+    parser = SSEParser()
+    assert parser.feed(b"data: whole\n\ndata: begun\n") == [message("whole")]
+    parser.feed(b": still here\n")
+    assert parser.comments == 1
+    parser.feed(b"retry: 7\n")
+    assert parser.retry_ms == 7
+    assert parser.feed(b"\n") == [message("begun")]
+
+
 def test_last_event_id_is_committed_by_the_blank_line() -> None:
     """An id in a block that is still open, or never ends, is not the last event id."""
     parser = SSEParser()
