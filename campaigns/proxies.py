@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["PROXIES", "Proxy", "Seen", "ask", "documented", "main", "running"]
 
 ACCEPTS: Final = ("text", "sse", "ndjson")
+RELAY_PATH: Final = "/ans"
 START_S: Final = 10.0
 STOP_S: Final = 5.0
 
@@ -96,6 +97,8 @@ class Proxy:
     config: str
     arguments: tuple[str, ...]
     options: str = ""
+    of_relay: bool = False
+    """It stands before a relay, which it asks whether it is ready."""
 
     @property
     def installed(self) -> bool:
@@ -141,11 +144,12 @@ CADDY_OF_PAGE: Final = "{{{{\n admin off\n auto_https off\n http_port {{port}}\n
 def documented() -> tuple[Proxy, ...]:
     """Those of docs/operating.md, as they stand there: but for where they listen, and where the relay does."""
     blocks = dict(re.findall(r"^```(nginx|haproxy|caddyfile)\n(.*?)^```$", PAGE.read_text("utf-8"), re.M | re.S))
-    return (
-        replace(_nginx("nginx, as docs/operating.md", ""), config=_here(NGINX_OF_PAGE, blocks["nginx"], "listen 80;")),
-        replace(_haproxy("HAProxy, as docs/operating.md"), config=_here("{block}", blocks["haproxy"], "bind :80")),
-        replace(_caddy("Caddy, as docs/operating.md"), config=_here(CADDY_OF_PAGE, blocks["caddyfile"], NAME)),
+    there = (
+        (_nginx("nginx, as docs/operating.md", ""), NGINX_OF_PAGE, blocks["nginx"], "listen 80;"),
+        (_haproxy("HAProxy, as docs/operating.md"), "{block}", blocks["haproxy"], "bind :80"),
+        (_caddy("Caddy, as docs/operating.md"), CADDY_OF_PAGE, blocks["caddyfile"], NAME),
     )
+    return tuple(replace(proxy, config=_here(*parts), of_relay=True) for proxy, *parts in there)
 
 
 NAME: Final = "relay.example {"
@@ -275,7 +279,7 @@ def endpoints(pieces: int) -> Iterator[list[Endpoint]]:
         relays = _port(lab.relay), _port(cut.relay)
         upstreams = _port(lab.upstream), _port(cut.upstream)
         yield [
-            Endpoint("the relay, which says X-Accel-Buffering: no", relays, "/ans", ACCEPTS),
+            Endpoint("the relay, which says X-Accel-Buffering: no", relays, RELAY_PATH, ACCEPTS),
             Endpoint("an endpoint that says nothing of buffering", upstreams, "/v1/chat/completions", ("sse",)),
             Endpoint("the same, ending its body with its connection instead of chunks", (port, port), "/", ()),
         ]
@@ -326,6 +330,8 @@ def run(proxies: Sequence[Proxy], pieces: int) -> bool:
 
 def _rows(proxies: Sequence[Proxy], endpoint: Endpoint) -> Iterator[list[str]]:
     for proxy in proxies:
+        if proxy.of_relay and endpoint.path != RELAY_PATH:
+            continue
         for coding in ("identity", "gzip"):
             print(f"\r{proxy.name:40}", end="\r", file=sys.stderr, flush=True)
             with running(proxy, endpoint.ports[0]) as url, running(proxy, endpoint.ports[1]) as broken_url:

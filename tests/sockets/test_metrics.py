@@ -80,6 +80,22 @@ def test_a_client_that_leaves_is_told_by_how_soon_its_upstream_was_closed() -> N
         assert told(server.url)["streamkit_source_close_seconds_bucket", "0.5"] == 1
 
 
+def test_a_client_that_reads_nothing_is_seen_while_it_does_not_by_what_waits_for_it_and_for_how_long() -> None:
+    flood = Script(["x" * 10_000] * 400, 1, 0)
+    with (
+        serve(partial(create_upstream, flood)) as upstream,
+        serve(
+            partial(create_app, upstream=upstream.url, preset="seed", metrics=True, send_buffer_bytes=8192)
+        ) as server,
+        socket.create_connection((server.host, server.port), LONG_S) as stream,
+    ):
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        stream.sendall(request("/ans", b"chat_history=x"))
+        assert eventually(lambda: told(server.url)["streamkit_buffered_bytes",] > 10_000)
+        held_s = told(server.url)["streamkit_held_seconds_total",]
+        assert eventually(lambda: told(server.url)["streamkit_held_seconds_total",] > held_s)
+
+
 def test_who_comes_back_is_counted_by_what_became_of_it(upstream: Server) -> None:
     with serve(partial(create_app, upstream=upstream.url, preset="seed", metrics=True, resume=True)) as server:
         answer = exchange(server.url, request("/ans", b"chat_history=x", connection="close"))

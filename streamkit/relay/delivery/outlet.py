@@ -81,6 +81,7 @@ class Outlet:
             "_form",
             "_held_bytes",
             "_held_ns",
+            "_held_since_ns",
             "_moved",
             "_offered",
             "_peak_bytes",
@@ -107,6 +108,7 @@ class Outlet:
         """The provider's word for why it ended, where the source knows one."""
         self._held_bytes = 0  # that wait in `put`
         self._held_ns = 0
+        self._held_since_ns = 0  # 0: the source does not wait now
         self._peak_bytes = 0
 
     @property
@@ -128,8 +130,8 @@ class Outlet:
 
     @property
     def held_ns(self) -> int:
-        """For how long in all the source had to wait."""
-        return self._held_ns
+        """For how long in all the source had to wait, until now."""
+        return self._held_ns + (time.monotonic_ns() - self._held_since_ns if self._held_since_ns else 0)
 
     def _beat(self) -> None:
         """Let the client, and proxies on the way, hear that the stream lives; nothing of it is a piece."""
@@ -183,12 +185,12 @@ class Outlet:
         """
         if self.offer(pieces):
             return
-        since_ns = time.monotonic_ns()
+        self._held_since_ns = time.monotonic_ns()
         self.watch.enter("held")
         try:
             await self._put_later(pieces)
         finally:
-            self._held_ns += time.monotonic_ns() - since_ns
+            self._held_ns, self._held_since_ns = self.held_ns, 0
         self.watch.enter("idle")
 
     def finished(self, reason: str) -> None:
