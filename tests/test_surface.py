@@ -33,7 +33,6 @@ TOP = {
     *{"create_app", "create_blueprint", "Policy", "create_feed", "serve", "servers"},
     *{"source", "Failed", "Value", "Snapshot", "Progress"},
     *{"Lab", "Script", "random_script", "create_upstream", "record", "Reader", "Resume", "Recording", "Outcome"},
-    *{"calibrate", "run", "last_recording", "RecordingSet", "load", "last_load", "Sweep", "sweep"},
     *{"calibrate", "run", "last_recording", "RecordingSet", "load", "last_load", "Sweep", "sweep", "last_sweep"},
 }
 MODULES = {"arrivals", "errors", "experiments", "faults", "findings", "metrics", "net", "plots", "shipped"}

@@ -99,11 +99,11 @@ def read(reads: Sequence[bytes], method: str, max_head_bytes: int, read_ahead: i
         inbox.received(data, (1, "socket", 0, 1))
         expect(wire.paused is (inbox.held > read_ahead), "back-pressure follows what is held", held=inbox.held)
         while inbox.pending:
-            part = inbox.pending.popleft()[0]
+            part = inbox.pending.pop(0)[0]
             parts.append(part)
             inbox.shrink(len(part))
         expect(inbox.held == 0, "nothing taken is counted as held", held=inbox.held)
-        if inbox.error is None:
+        if inbox.error is None and parser._head is not None:
             expect(len(parser._head._buffer) <= max_head_bytes, "a head is bounded", bound=max_head_bytes)
     expect(inbox.received_bytes == sum(map(len, reads)), "all bytes are counted")
     expect(all(parts), "no part is empty", parts=parts)

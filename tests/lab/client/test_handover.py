@@ -55,7 +55,7 @@ def test_text_that_is_known_late_is_told_and_its_event_keeps_its_time() -> None:
     events = rows("", "b")
     handover = Handover(events, told.append, lambda: 7)
     handover.came(0, "")
-    events.text[0] = "a"
+    events.grow(0, "a", "")
     handover.came(0, "a")
     handover.came(1, "b")
     assert told == ["a", "b"]
@@ -68,7 +68,8 @@ def test_paced_late_text_goes_with_its_event_if_that_still_waits() -> None:
     handover.came(0, "")
     handover.came(1, "")
     handover.next()
-    events.text[:] = ["a", "b"]
+    events.grow(0, "a", "")
+    events.grow(1, "b", "")
     handover.came(0, "a")
     handover.came(1, "b")
     assert told == ["a"]

@@ -6,6 +6,7 @@ import asyncio
 import copy
 import subprocess
 import sys
+from array import array
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -139,8 +140,10 @@ def test_recordings_are_not_changed(figure: str) -> None:
     known.draw(shown)
     assert shown == before
     for recording in recordings_of(shown) if figure != "outcomes" else []:
-        recording.events.at_ns.append(0)  # no view of a column is left behind: a held buffer could not grow
-        recording.events.at_ns.pop()
+        column = recording.events.at_ns
+        column.append(0)  # no view of a column is left behind: a held buffer could not grow
+        assert isinstance(column, array)
+        column.pop()
 
 
 def test_the_worst_verdict_is_that_of_the_recording_to_be_trusted_least() -> None:

@@ -40,6 +40,7 @@ class TestGoodput:
 
     def test_a_ping_does_not_end_a_gap(self) -> None:
         recording = self.stream(10, 50, 90)
+        assert isinstance(recording.events.text, list)
         recording.events.text[1] = ""
         assert recording.slo_failures(self.slo) == ("gap",)
 

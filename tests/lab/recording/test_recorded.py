@@ -22,6 +22,7 @@ from tests.lab.recording.examples import MS, small
 class TestColumns:
     def test_integer_columns_are_seen_by_numpy_without_a_copy(self) -> None:
         column = small().reads.at_ns
+        assert isinstance(column, array)
         view = np.asarray(column)
         assert view.dtype == np.int64
         assert np.shares_memory(view, np.frombuffer(column, dtype=np.int64))
@@ -127,7 +128,7 @@ class TestColumns:
     def test_recordings_are_equal_when_all_columns_and_fields_are(self) -> None:
         assert small() == small()
         other = small()
-        other.events.text[0] = "A"
+        other.events.grow(0, "A", "")
         assert small() != other
         assert small().__eq__("a recording") is NotImplemented
 

@@ -40,6 +40,7 @@ def test_of_several_stalls_the_longest_is_placed_and_of_equals_the_first() -> No
 
 def test_its_place_counts_the_pieces_not_the_pings() -> None:
     recording = paced(0, 10, 20, 30, 1030)
+    assert isinstance(recording.events.text, list)
     recording.events.text[1] = ""
     assert recording.summary().longest_stall_after == 3
 

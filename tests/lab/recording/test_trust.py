@@ -378,7 +378,7 @@ def test_the_stated_error_covers_any_arrival_between_two_reads(
     at_ns = [at for at, (_, count) in zip(read_at, steps, strict=True) for _ in range(count)]
     recording = Recording(reads=Reads(read_at, error_ns=[0] * len(read_at)), events=Events(at_ns))
     for event, error_ns in zip(recording.events, stated_error_ns(recording).tolist(), strict=True):
-        last = recording.events.read[event.index + 1 : event.index + 2].tolist() != [event.read]
+        last = [*recording.events.read[event.index + 1 : event.index + 2]] != [event.read]
         earliest = event.at_ns if last else ([0, *read_at])[event.read]
         came_ns = data.draw(st.integers(earliest, event.at_ns))
         assert event.at_ns - came_ns <= error_ns

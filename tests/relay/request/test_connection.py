@@ -100,7 +100,7 @@ async def answers(reads: Sequence[bytes], at_once: int) -> tuple[bytes, bytes]:
                 await transport.reading.wait()
                 protocol.data_received(read)
             await transport.closed.wait()
-        protocol.connection_lost(None)  # type: ignore[no-untyped-call]  # Sanic's
+        protocol.connection_lost(None)
         await asyncio.sleep(0)
     finally:
         Sanic.unregister_app(app)
