@@ -152,6 +152,8 @@ class _FinishWait:
 
     def watch(self) -> None:
         """The same, inside the block."""
+        if self._reading.over:  # it is left at once
+            return
         self.read()
         self._scope.reschedule(self._due)
 
