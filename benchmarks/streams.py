@@ -50,6 +50,8 @@ HOLD_STREAMS: Final = 5_000
 MANY_STREAMS: Final = 10_000
 MANY_GAP_US: Final = 2_000_000
 RAMP_S: Final = 10.0
+BEYOND_S: Final = 8.0
+"""How much longer streams last than all of them take to begin, where nobody is late."""
 AIOHTTP, NAIVE, BARE = "aiohttp + aiohttp", "Sanic + httpx (naive)", "bare uvloop"
 DEFAULT_PEERS: Final = (AIOHTTP, NAIVE, BARE)
 MAX_START_US: Final = 400.0
@@ -200,16 +202,16 @@ def _held_row(relay: Relay, traffic: Traffic) -> list[str]:
 
 
 def hold(names: Sequence[str], streams: int) -> None:
-    """Scenario B. The streams last 4 s longer than their beginnings take, so that all are open at once."""
-    events = 5 + math.ceil(RAMP_S)
+    """Scenario B. The streams last longer than their beginnings take, so that all are open at once."""
+    events = 1 + math.ceil(RAMP_S + BEYOND_S)
     print(f"\n## hold: {streams:,} streams × 1 event/s, {events} events each, begun over {RAMP_S:g} s\n")
     held(names, Traffic(streams, events, gap_us=1_000_000, ramp_s=RAMP_S, limit_s=RAMP_S + 2 * events + 20))
 
 
 def many(names: Sequence[str], streams: int) -> None:
-    """Scenario C."""
+    """Scenario C, likewise."""
     ramp_s = max(RAMP_S, streams / 400)
-    events = 4 + math.ceil(ramp_s * 1e6 / MANY_GAP_US)
+    events = 1 + math.ceil((ramp_s + BEYOND_S) * 1e6 / MANY_GAP_US)
     print(f"\n## many: {streams:,} streams × 1 event each 2 s, {events} events each, begun over {ramp_s:g} s\n")
     held(names, Traffic(streams, events, gap_us=MANY_GAP_US, ramp_s=ramp_s, limit_s=ramp_s + 4 * events + 20))
 

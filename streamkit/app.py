@@ -350,8 +350,10 @@ def create_app(
     deadlines = kept.settings.deadlines
     app.config.HEAD_TIMEOUT = deadlines.head_s
     app.config.BODY_TIMEOUT = deadlines.body_s
-    app.config.REQUEST_TIMEOUT = NEVER_S  # ours decide
     app.config.KEEP_ALIVE_TIMEOUT = max(app.config.KEEP_ALIVE_TIMEOUT, 2 * deadlines.head_s)
+    # Ours decides, and comes first; but half of the shortest is how often Sanic looks, also at a connection that was
+    # idle for long behind a stream, for as long as which the others are off.
+    app.config.REQUEST_TIMEOUT = app.config.KEEP_ALIVE_TIMEOUT if deadlines.head_s else NEVER_S
     app.config.RESPONSE_TIMEOUT = max(app.config.RESPONSE_TIMEOUT, 2 * deadlines.body_s)
     app.config.REQUEST_MAX_SIZE = kept.settings.limits.max_body_bytes
     app.config.GRACEFUL_SHUTDOWN_TIMEOUT = deadlines.grace_s

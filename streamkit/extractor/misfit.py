@@ -72,7 +72,7 @@ def _walk(steps: Sequence[Step], guards: Sequence[Condition], kinds: Kinds, plac
     wanted = [kinds.get((*place, *stretch[:number]), frozenset()) for number in range(special + 1)]
 
     def walk(value: Any) -> ExtractionError | None:
-        if not all(test(value) for test in here):
+        if here and not all(test(value) for test in here):
             return None
         for number, step in enumerate(stretch):
             if value is None or value is MISSING:
@@ -80,7 +80,8 @@ def _walk(steps: Sequence[Step], guards: Sequence[Condition], kinds: Kinds, plac
             if type(value) not in wanted[number]:
                 here_at = (*place, *stretch[:number])
                 return None if here_at and value in EMPTY else wrong_type(here_at, wanted[number], value)
-            value = _next(value, step)
+            named = type(value) is dict and type(step) is str  # as nearly all are: without a call
+            value = value.get(step, MISSING) if named else _next(value, step)
         if value is None or value is MISSING or (further is not None and end and value in EMPTY):
             return None
         if type(value) not in wanted[-1]:
@@ -100,8 +101,11 @@ def _next(value: Any, step: Any) -> Any:
 
 def _each(walk: Walk) -> Walk:
     def each(value: Any) -> ExtractionError | None:
-        items = value if type(value) is list else ()
-        return next((found for item in items if (found := walk(item)) is not None), None)
+        for item in value if type(value) is list else ():
+            found = walk(item)
+            if found is not None:
+                return found
+        return None
 
     return each
 

@@ -6,6 +6,7 @@ account can use; `extra` fields are merged into the body and win over everything
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -93,10 +94,10 @@ class Question:
 
     def messages(self) -> list[Message]:
         """The conversation: `chat_history` itself if it is a JSON list of messages, else one message of the user's."""
-        try:
-            value = orjson.loads(self.chat_history)
-        except orjson.JSONDecodeError:
-            value = None
+        value = None
+        if self.chat_history.lstrip().startswith("["):  # an error would cost as much as all the rest
+            with contextlib.suppress(orjson.JSONDecodeError):
+                value = orjson.loads(self.chat_history)
         if isinstance(value, list) and value and all(_is_message(item) for item in value):
             return value
         return [{"role": "user", "content": self.chat_history}]

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 import orjson
 
 from streamkit.extractor import Document
-from streamkit.extractor.follow import MISSING
+from streamkit.extractor.follow import MISSING, decode
 from streamkit.extractor.misfit import Misfit, wrong_type
 from streamkit.extractor.pieces import End, Piece, ProviderError
 from streamkit.parser import ServerSentEvent
@@ -21,6 +21,9 @@ __all__ = ["DONE", "HEARTBEATS", "Rules"]
 
 DONE: Final = "[DONE]"
 """Ends a stream of any provider that writes JSON: gateways put it behind all of them."""
+
+NO_JSON: Final = decode(DONE)
+"""What its decoding finds, at each end of a stream."""
 
 HEARTBEATS: Final = frozenset({"ping", "heartbeat", "keepalive", "keep-alive"})
 """Events of these types, or with these words as data, say no more than a comment does, and are asked for no JSON."""
@@ -63,7 +66,7 @@ class Rules:
         for event in events:
             kind, data, _ = event
             try:
-                value = orjson.loads(data) if by_key else None
+                value = orjson.loads(data) if by_key and data != DONE else None  # an error takes longer than an event
             except orjson.JSONDecodeError:
                 value = None
             if type(value) is dict:
@@ -95,7 +98,9 @@ class Rules:
     def document(self, event: ServerSentEvent) -> Document:
         """The event, decoded where its JSON is asked for."""
         document = Document(event.data, event.event, event.id)
-        if self.by_key:
+        if self.by_key and event.data == DONE:
+            document.json, document.problem = MISSING, NO_JSON
+        elif self.by_key:
             document.load()
         return document
 

@@ -8,8 +8,10 @@ from typing import Any
 
 import httpx2
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from streamkit.transport.outgoing import WRITE_BYTES, Outgoing
+from streamkit.transport.outgoing import FRAMING, WRITE_BYTES, Outgoing, Template
 
 
 def request(content: Any = b"ask", method: str = "POST", **headers: str) -> httpx2.Request:
@@ -139,3 +141,30 @@ def test_what_was_sent_and_answered_is_not_held() -> None:
     outgoing = Outgoing(request())
     outgoing.let_go()
     assert (outgoing.head, outgoing.content) == (b"", b"")
+
+
+# --- The same head for many bodies ----------------------------------------------------------------------------------
+
+NAMES = st.text("abcdefghijklmnopqrstuvwxyz-_", min_size=1, max_size=12).filter(lambda name: name not in FRAMING)
+VALUES = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=20)
+
+
+@given(st.dictionaries(NAMES, VALUES, max_size=6), st.binary(min_size=1, max_size=200))
+def test_a_template_gives_what_the_general_way_gives(headers: dict[str, str], content: bytes) -> None:
+    url = httpx2.URL("http://a.test:8080/ans?x=1")
+    made = Template("POST", url, headers).outgoing(content)
+    general = Outgoing(httpx2.Request("POST", url, headers=headers, content=content))
+    for name in Outgoing.__slots__:
+        assert getattr(made, name) == getattr(general, name), name
+
+
+def test_a_template_of_a_large_body_is_sent_in_parts() -> None:
+    made = Template("POST", httpx2.URL("http://a.test/"), {}).outgoing(bytes(WRITE_BYTES + 1))
+    assert not made.small
+    assert list(map(len, sent(made))) == [WRITE_BYTES, 1]
+
+
+@pytest.mark.parametrize("name", sorted(FRAMING))
+def test_how_a_body_is_framed_is_not_for_a_template_to_be_told(name: str) -> None:
+    with pytest.raises(ValueError, match="expected headers without"):
+        Template("POST", httpx2.URL("http://a.test/"), {name.title(): "5"})

@@ -105,14 +105,26 @@ class StrictHttp(Http):
 
     async def http1(self) -> None:
         """All requests of the connection. A client that never says a word is left without one."""
-        try:
-            async with asyncio.timeout_at(self._first_due):
-                if not self.recv_buffer:
-                    await self.protocol.receive_more()
-        except TimeoutError:
-            return
+        if not self.recv_buffer:
+            await self._receive_first()
+            if not self.recv_buffer:
+                return
         await super().http1()
         await self._linger()
+
+    async def _receive_first(self) -> None:
+        """Wait for bytes, or for the end of the time for them; it is the waiting that is ended, which needs no more
+        than the timer.
+        """
+        protocol = self.protocol
+        timer = None
+        if self._first_due is not None:
+            timer = protocol.loop.call_at(self._first_due, protocol._data_received.set)
+        try:
+            await protocol.receive_more()
+        finally:
+            if timer is not None:
+                timer.cancel()
 
     def _after(self, seconds: float) -> float | None:
         return self.protocol.loop.time() + seconds if seconds else None

@@ -68,6 +68,7 @@ class Admission:
     def __init__(self, cors_origins: str | Iterable[str] = (), allowed_hosts: str | Iterable[str] = ()) -> None:
         self.cors_origins = frozenset(map(_origin, _listed(cors_origins)))
         self.allowed_hosts = frozenset(map(_host, _listed(allowed_hosts)))
+        self._is_our_name = lru_cache(maxsize=64)(self._looks_like_ours)  # most come by the same few
 
     def check(self, headers: Heads, local: object) -> None:
         """Raise Failed unless the request may be answered; `local` is the address that it came by (a socket's name)."""
@@ -115,7 +116,7 @@ class Admission:
             return True
         return bool(origins) and all(origin in self.cors_origins for origin in origins)
 
-    def _is_our_name(self, host: str, *, by_its_page: bool) -> bool:
+    def _looks_like_ours(self, host: str, *, by_its_page: bool) -> bool:
         found = HOST.match(host)
         name = found[0].rstrip(".") if found else ""
         if name in self.allowed_hosts or ANY in self.allowed_hosts:

@@ -152,6 +152,8 @@ class _FinishWait:
 
     def watch(self) -> None:
         """The same, inside the block."""
+        if self._reading.over:  # it is left at once
+            return
         self.read()
         self._scope.reschedule(self._due)
 
@@ -274,10 +276,17 @@ async def _check_head(reply: Reply, preset: Preset) -> Grammar:
         raise Failed(replace(_refused(reply), why=await _said(reply)))
     if codings_of(reply.headers.get("content-encoding")):
         raise Failed(_unusable("upstream_content_encoding", "the upstream compressed its answer unasked"))
-    types = media_types(reply.headers.get("content-type"))
-    if said := unreadable(*types):
+    foreign, said = _judged(reply.headers.get("content-type"))
+    if said:
         raise Failed(_unusable("upstream_content_type", said))
-    return "text" if types and types <= FOREIGN_TYPES else preset.grammar
+    return "text" if foreign else preset.grammar
+
+
+@lru_cache(maxsize=16)
+def _judged(content_type: str | None) -> tuple[bool, str | None]:
+    """Whether no answer has such types, and what cannot be read of them; an upstream says the same each time."""
+    types = media_types(content_type)
+    return bool(types) and types <= FOREIGN_TYPES, unreadable(*types)
 
 
 @lru_cache(maxsize=16)

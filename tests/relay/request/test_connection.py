@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from hypothesis import example, given
 from hypothesis import strategies as st
 from sanic import HTTPResponse, Request, Sanic
+from sanic.compat import Header
+from sanic.headers import format_http1_response
 from sanic.server.protocols.http_protocol import HttpProtocol
 
 import streamkit.app
@@ -142,3 +144,23 @@ def test_however_a_body_is_framed_and_read_it_comes_whole_and_so_does_the_next_r
     assert first.startswith(b"HTTP/1.1 200 OK\r\n")
     assert second.startswith(b"HTTP/1.1 200 OK\r\n")
     assert second.endswith(b"next")
+
+
+def test_a_connection_is_looked_at_also_after_a_stream_that_was_longer_than_its_timers() -> None:
+    """Sanic looks again after half of the shortest timer, and a stream lifts those for the answer and behind it."""
+    config = streamkit.app.create_app(routes={}).config
+    assert config.REQUEST_TIMEOUT <= config.KEEP_ALIVE_TIMEOUT
+
+
+# --- The head of an answer ------------------------------------------------------------------------------------------
+
+FIELDS = st.lists(st.tuples(st.text("abcdefghij-", min_size=1, max_size=9), st.text(max_size=12)), max_size=5)
+
+
+@given(FIELDS, st.sampled_from([200, 202, 206, 404]))
+def test_the_head_of_an_answer_is_what_sanic_would_send(given_fields: list[tuple[str, str]], status: int) -> None:
+    def response() -> HTTPResponse:
+        return HTTPResponse(status=status, headers=Header(given_fields), content_type="text/plain")
+
+    whole = response()
+    assert connection.response_head(response()) == format_http1_response(status, whole.processed_headers)
