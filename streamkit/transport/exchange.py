@@ -140,7 +140,7 @@ class Inbox:
                     self.enough = not self.sink((part, number, stamp))
                 except Exception as error:  # noqa: BLE001  # it is raised where the sink was given
                     self.enough, self.spilled = True, error
-            if not self.over:
+            if not (self.enough or self.parser.complete or self.error is not None):  # as `over`
                 return
         elif part:
             self.pending.append((part, number, stamp))

@@ -268,8 +268,7 @@ class Outlet:
         if data := self._form.texts(texts, first):
             self._answer.write(data)
         size = len("".join(texts).encode())
-        taps.stamp("relay.send", now_ns, len(texts), size)
-        taps.stamp("relay.sent", time.monotonic_ns(), len(texts), size)
+        taps.stamp_two("relay.send", now_ns, "relay.sent", time.monotonic_ns(), len(texts), size)
 
     async def _send(self, pieces: list[Piece]) -> None:
         if data := self._encoded(pieces):

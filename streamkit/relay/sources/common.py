@@ -21,7 +21,7 @@ and the way may change with every read.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from streamkit.content.looking import AnswerParser
 from streamkit.parser import ServerSentEvent
@@ -35,13 +35,29 @@ LESSONS: Final = 32
 """How often it is learned what is common: an answer whose events change all the time has no common ones."""
 
 
+class _Written(NamedTuple):
+    """How events are written: what stands in front of the data and behind it, and what lies between the data of two;
+    where the data of the first begin and those of the last end; and how many LF and CR are in what is no data.
+    """
+
+    prefix: bytes
+    blank: bytes
+    border: bytes
+    before: int
+    behind: int
+    newlines: int
+    returns: int
+
+
+def _written(prefix: bytes, blank: bytes) -> _Written:
+    border = blank + prefix
+    return _Written(prefix, blank, border, len(prefix), -len(blank), border.count(b"\n"), border.count(b"\r"))
+
+
 class CommonReads:
     """The common reads of one `answer`, whose bytes otherwise go through `parser`; none is longer than `max_bytes`."""
 
-    __slots__ = (
-        *("_answer", "_blank", "_common", "_kept", "_lessons", "_max_bytes", "_missed", "_newlines", "_parser"),
-        *("_prefix", "_returns"),
-    )
+    __slots__ = (*("_answer", "_common", "_kept", "_lessons", "_max_bytes", "_missed", "_parser", "_written"),)
 
     def __init__(self, answer: Answer, parser: AnswerParser, max_bytes: int) -> None:
         self._answer = answer
@@ -50,9 +66,7 @@ class CommonReads:
         self._common: Common | None = None
         self._lessons = LESSONS
         self._missed = 0
-        # How an event is written: what stands before its data and behind it, with so many LF and CR in both.
-        self._prefix = self._blank = b""
-        self._newlines = self._returns = 0
+        self._written = _written(b"", b"\n")
         self._kept = b""  # of an event that has begun
 
     def texts(self, data: bytes) -> list[str] | None:
@@ -60,7 +74,8 @@ class CommonReads:
         common = self._common
         if common is None:
             return None
-        prefix, blank, kept = self._prefix, self._blank, b""
+        prefix, blank, border, before, behind, newlines, returns = self._written
+        kept = b""
         if self._kept:
             data = self._kept + data
         if len(data) > self._max_bytes:
@@ -72,12 +87,12 @@ class CommonReads:
             if not data:
                 self._kept = kept
                 return []
-        events = data[len(prefix) : -len(blank)].split(blank + prefix)
+        events = data[before:behind].split(border)
         # With no more line ends than what stands between the events has, there is none inside of any.
         if (
             data.startswith(prefix)
-            and data.count(b"\n") == self._newlines * len(events)
-            and data.count(b"\r") == self._returns * len(events)
+            and data.count(b"\n") == newlines * len(events)
+            and data.count(b"\r") == returns * len(events)
         ):
             texts = common(events)
             if texts is not None:
@@ -119,14 +134,13 @@ class CommonReads:
 
     def _learn(self, event: ServerSentEvent, blank: bytes) -> None:
         self._common = self._answer.common(event)
-        self._blank = blank
         if self._parser.grammar == "ndjson":
-            self._prefix = b""
+            prefix = b""
         elif event.event == "message":
-            self._prefix = b"data: "
+            prefix = b"data: "
         else:
-            self._prefix = b"event: %b%bdata: " % (event.event.encode(), blank[: len(blank) // 2])
-        self._newlines, self._returns = ((self._prefix + blank).count(end) for end in (b"\n", b"\r"))
+            prefix = b"event: %b%bdata: " % (event.event.encode(), blank[: len(blank) // 2])
+        self._written = _written(prefix, blank)
 
     def _blank_of(self, data: bytes) -> bytes:
         """What stands behind each event."""

@@ -168,14 +168,16 @@ class _FinishWait:
 
 async def _poured(body: Body, reading: Reading, into: Into, wait_s: float) -> AsyncGenerator[list[Piece], None]:
     """The lists that `into.offer` refused; reading waits for each of them to be taken."""
-    offer, offer_texts, texts_of = into.offer, into.offer_texts, reading.texts
+    offer, offer_texts, texts_of, taps = into.offer, into.offer_texts, reading.texts, into.taps
     refused: list[list[Piece]] = []
     waiting = _FinishWait(reading, wait_s)
 
     def sink(part: ReadPart) -> bool:
         data, _, (at_ns, _, _, _) = part
-        texts = texts_of(data, at_ns)
+        texts = texts_of(data)
         if texts is not None:
+            if texts and taps is not None:
+                reading.stamp(texts, at_ns, taps)
             if not texts or offer_texts(texts):
                 return True
             pieces = [Piece(text) for text in texts]

@@ -58,6 +58,8 @@ class Reading:
         self._gathered = 0  # bytes since the last event was complete: what comes next is no longer than that
         self._answer = Answer(preset)
         self._reads = CommonReads(self._answer, self._parser, min(CROWDED_BYTES, *bounds.values()))
+        self.texts = self._reads.texts
+        """The texts of a read that is nothing else; None, and nothing done, where it may be more: see `CommonReads`."""
         self._found = False  # a piece
         self._foreign = expected == "text"  # its type is not an answer's
         self.saw_event = False
@@ -118,14 +120,10 @@ class Reading:
         self._reads.settle(events, data)
         return pieces
 
-    def texts(self, data: bytes, read_ns: int) -> list[str] | None:
-        """The same where it is nothing but texts; None, and nothing done, where it may be more: see `CommonReads`."""
-        texts = self._reads.texts(data)
-        if texts and self._taps is not None:
-            size = len("".join(texts).encode())
-            self._taps.stamp("relay.read", read_ns, len(texts), size)
-            self._taps.stamp("relay.event", time.monotonic_ns(), len(texts), size)
-        return texts
+    def stamp(self, texts: list[str], read_ns: int, taps: StreamTaps) -> None:
+        """What `texts` gave, of what was read at `read_ns`, passes the taps of a traced stream."""
+        size = len("".join(texts).encode())
+        taps.stamp_two("relay.read", read_ns, "relay.event", time.monotonic_ns(), len(texts), size)
 
     def _before_a_crowd(self, events: list[ServerSentEvent]) -> list[ServerSentEvent]:
         """The events that can be parsed at ease; the first other one ends the stream behind them."""

@@ -36,13 +36,15 @@ def new_reading(rules: Preset, taps: StreamTaps | None = None, bound: int = 1 <<
 class Told:
     """What a reading tells of a body, read by read."""
 
-    def __init__(self, reading: Reading, reads: list[bytes], *, shortly: bool) -> None:
+    def __init__(self, reading: Reading, reads: list[bytes], taps: StreamTaps | None = None, *, shortly: bool) -> None:
         self.batches: list[Any] = []
         self.short = 0
         for number, data in enumerate(reads):
-            texts = reading.texts(data, number) if shortly else None
+            texts = reading.texts(data) if shortly else None
             if texts is not None:
                 self.short += bool(texts)
+                if texts and taps is not None:
+                    reading.stamp(texts, number, taps)
                 self.batches.append((bool(texts), False, [Piece(text) for text in texts]))
                 continue
             pieces = reading.feed(data, number)
@@ -68,7 +70,7 @@ class Told:
 def both(rules: Preset, reads: list[bytes], bound: int = 1 << 20) -> Told:
     """What is told by either way, which is the same."""
     taps = StreamTaps("a"), StreamTaps("b")
-    short = Told(new_reading(rules, taps[0], bound), reads, shortly=True)
+    short = Told(new_reading(rules, taps[0], bound), reads, taps[0], shortly=True)
     general = Told(new_reading(rules, taps[1], bound), reads, shortly=False)
     assert short.batches == general.batches
     assert short == general
