@@ -51,6 +51,7 @@ from streamkit.inside_sanic import (
     is_listened_to,
     join_workers,
     keep_plain,
+    left_at_ns,
     local_address,
     runner_location,
     take_over,
@@ -299,6 +300,16 @@ def test_a_connection_is_closed_behind_an_answer_and_that_is_said() -> None:
 
     _, got = seen(look, asked=request("/", b""))
     needs(b"connection: close" in got.lower(), "Http.keep_alive", "a server that drains")
+
+
+def test_when_a_client_left_a_connection_of_ours_knows_and_one_of_sanics_does_not() -> None:
+    async def look(request: Request, noted: dict[str, Any]) -> HTTPResponse:
+        noted["of Sanic's"] = left_at_ns(request)
+        noted["of ours"] = left_at_ns(SimpleNamespace(protocol=SimpleNamespace(lost_ns=7)))  # type: ignore[arg-type]
+        return HTTPResponse()
+
+    noted, _ = seen(look)
+    needs(noted == {"of Sanic's": 0, "of ours": 7}, "Request.protocol", "how soon an upstream is closed")
 
 
 def test_a_chunk_that_is_too_large_is_refused_before_it_has_come() -> None:
