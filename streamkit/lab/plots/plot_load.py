@@ -124,7 +124,7 @@ def _draw_requests(ax: Axes, facts: LoadFacts, unit_ns: float) -> None:
             key.append((Line2D([], [], linewidth=1.6, **stroke.style), name))
     if ours.size:
         key.append((Patch(**OWN_FILL.style), "sent later than due"))
-    heights(ax, 0, max(1, due.size, sent.size), whole=True)
+    heights(ax, 0, 1.06 * max(1, due.size, sent.size), whole=True)
     caption(ax, "requests, one after the other", key)
 
 
