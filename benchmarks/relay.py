@@ -78,8 +78,8 @@ class Goal:
         return f"ours / peer ≤ {self.at_most:g}: {ours / peer:.2f} {_met(ours / peer <= self.at_most)}"
 
 
-SATURATED_GOALS: Final = {NAIVE: Goal(at_least=8), FASTAPI: Goal(at_least=10), BARE: Goal(at_most=2)}
-PACED_GOALS: Final = {NAIVE: Goal(at_least=2.3), BARE: Goal(at_most=1.5)}
+SATURATED_GOALS: Final = {NAIVE: Goal(at_least=9), FASTAPI: Goal(at_least=10), BARE: Goal(at_most=1.4)}
+PACED_GOALS: Final = {NAIVE: Goal(at_least=2.3), BARE: Goal(at_most=1.2)}
 MAX_STREAM_BYTES: Final = 30_000
 MAX_TTFT_MS: Final = 100.0
 MAX_TRACING_COST: Final = 0.10
