@@ -54,6 +54,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from sanic import Request, Sanic
+from sanic.compat import Header
 from sanic.exceptions import RequestCancelled
 from sanic.headers import format_http1_response
 from sanic.helpers import has_message_body
@@ -77,6 +78,7 @@ NO_ASGI: Final = (
 )
 MAX_PIPELINED_BYTES: Final = 1 << 16
 STEPS_AT_ONCE: Final = 100
+RESPONSE_SIGNALS: Final = frozenset({"http.lifecycle.response", "http.lifecycle.*"})
 
 
 class StrictHttp(Http):
@@ -401,6 +403,8 @@ class StrictHttp(Http):
             self.expecting_continue = False
             head = HTTP_CONTINUE + head
         await self._send(head + data)
+        if not is_listened_to(self.protocol.app, RESPONSE_SIGNALS):
+            response.headers = Header()  # sent, and of 2 kB, for as long as the answer takes
         self.stage = Stage.RESPONSE
 
     async def _send_until_close(self, data: bytes, end_stream: bool) -> None:
