@@ -18,7 +18,7 @@ from streamkit.errors import ServerError
 
 __all__ = ["BACKLOG", "WILDCARDS", "Listener", "listen"]
 
-BACKLOG = 1024  # connections
+BACKLOG = 4096  # connections that wait to be taken: Linux's own bound (somaxconn); beyond it, those that come are reset
 _UNIX_PATH_MAX = 107  # bytes; sun_path of Linux less the final NUL
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  # compared with, not bound to
 """Hosts that stand for every address of a machine, and by which of them it is reached from itself."""

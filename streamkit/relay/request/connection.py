@@ -54,6 +54,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from sanic import Request, Sanic
+from sanic.compat import Header
 from sanic.exceptions import RequestCancelled
 from sanic.headers import format_http1_response
 from sanic.helpers import has_message_body
@@ -77,6 +78,9 @@ NO_ASGI: Final = (
 )
 MAX_PIPELINED_BYTES: Final = 1 << 16
 STEPS_AT_ONCE: Final = 100
+READ_TURNS: Final = 2
+"""Of the loop: in one of them it looks at its sockets, whichever of its kinds it is."""
+RESPONSE_SIGNALS: Final = frozenset({"http.lifecycle.response", "http.lifecycle.*"})
 
 
 class StrictHttp(Http):
@@ -114,7 +118,7 @@ class StrictHttp(Http):
 
     async def _receive_first(self) -> None:
         """Wait for bytes, or for the end of the time for them; it is the waiting that is ended, which needs no more
-        than the timer.
+        than the timer. Where it is the loop that is late, they may be here, unread: a turn more finds them.
         """
         protocol = self.protocol
         timer = None
@@ -125,6 +129,9 @@ class StrictHttp(Http):
         finally:
             if timer is not None:
                 timer.cancel()
+        for _ in range(READ_TURNS):
+            if not self.recv_buffer:
+                await asyncio.sleep(0)
 
     def _after(self, seconds: float) -> float | None:
         return self.protocol.loop.time() + seconds if seconds else None
@@ -401,6 +408,8 @@ class StrictHttp(Http):
             self.expecting_continue = False
             head = HTTP_CONTINUE + head
         await self._send(head + data)
+        if not is_listened_to(self.protocol.app, RESPONSE_SIGNALS):
+            response.headers = Header()  # sent, and of 2 kB, for as long as the answer takes
         self.stage = Stage.RESPONSE
 
     async def _send_until_close(self, data: bytes, end_stream: bool) -> None:

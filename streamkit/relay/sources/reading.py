@@ -99,6 +99,8 @@ class Reading:
         self._read_ns = read_ns
         if not self._answer.recognised:
             self._first += data[: RECOGNISED_WITHIN - len(self._first)]
+        elif self._first:
+            self._first = b""  # its provider is known: nobody asks for them any more
         self._gathered += len(data)
         try:
             events = self._reads.feed(data)
