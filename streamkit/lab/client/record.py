@@ -49,6 +49,7 @@ DEFAULT_TIMEOUT: Final = httpx2.Timeout(300.0, connect=10.0)
 
 UNENCODED: Final = "identity"
 USER_AGENT: Final = f"streamkit/{__version__}"
+OWN_HEADERS: Final = {b"accept": "*/*", b"accept-encoding": UNENCODED, b"user-agent": USER_AGENT}
 HARMLESS_HEADERS: Final = frozenset({"accept", "accept-encoding", "accept-language", "content-type", "user-agent"})
 
 MAX_KEPT_BYTES: Final = 8 << 20
@@ -253,26 +254,26 @@ def _headers(
     headers: Any, accept: str | None, accept_encoding: str | None, length: int | None, *, own: bool
 ) -> list[tuple[bytes, bytes]]:
     """What the caller says, and of ours what it leaves open; a client of the caller's has names of its own."""
-    given = httpx2.Headers(headers)
-    if accept is not None:
-        given["accept"] = media_type(accept)
+    given = [] if headers is None else httpx2.Headers(headers).raw
+    asked = {} if accept is None else {b"accept": media_type(accept)}
     if accept_encoding is not None:
-        given["accept-encoding"] = requested(accept_encoding)
-    if own:
-        given.setdefault("accept", "*/*")
-        given.setdefault("accept-encoding", UNENCODED)
-        given.setdefault("user-agent", USER_AGENT)
-        if length is not None and "transfer-encoding" not in given:
-            given.setdefault("content-length", str(length))
-    given.setdefault("incremental", "?1")  # RFC 10036: a stream is meant
-    return given.raw
+        asked[b"accept-encoding"] = requested(accept_encoding)
+    given = [(name, value) for name, value in given if name.lower() not in asked]
+    names = {name.lower() for name, _ in given}
+    left_open = {**(OWN_HEADERS if own else {}), **asked}
+    if own and length is not None and b"transfer-encoding" not in names:
+        left_open[b"content-length"] = str(length)
+    left_open[b"incremental"] = "?1"  # RFC 10036: a stream is meant
+    return [*given, *((name, value.encode()) for name, value in left_open.items() if name not in names)]
 
 
 def _secrets(url: str, headers: Any, params: Any) -> list[str]:
     """What was sent to be known by, and must not be shown: keys stand in headers, queries and user info."""
     target = urlsplit(url)
-    fields = [value for name, value in httpx2.Headers(headers).multi_items() if name not in HARMLESS_HEADERS]
-    query = [value for _, value in (*parse_qsl(target.query), *httpx2.QueryParams(params).multi_items())]
+    sent = [] if headers is None else httpx2.Headers(headers).multi_items()
+    fields = [value for name, value in sent if name not in HARMLESS_HEADERS]
+    asked = [] if params is None else httpx2.QueryParams(params).multi_items()
+    query = [value for _, value in (*parse_qsl(target.query), *asked)]
     return [word for value in (*fields, *query, target.password or "") for word in (value, value.rpartition(" ")[2])]
 
 

@@ -92,6 +92,11 @@ class Reads(Sequence[Read]):
     """
 
     __slots__ = _OF_READS
+    at_ns: Ints
+    size: Ints
+    data: Bodies
+    error_ns: Ints
+    late_ns: Ints
 
     def __init__(
         self,
@@ -101,12 +106,16 @@ class Reads(Sequence[Read]):
         error_ns: Iterable[int] | None = None,
         late_ns: Iterable[int] | None = None,
     ) -> None:
-        self.at_ns: Ints = int_column(at_ns)
+        if isinstance(at_ns, tuple) and not at_ns and size is None and data is None:  # as every recording begins
+            self.at_ns, self.size, self.error_ns, self.late_ns = array("q"), array("q"), array("q"), array("q")
+            self.data = []
+            return
+        self.at_ns = int_column(at_ns)
         n = len(self.at_ns)
-        self.data: Bodies = [None] * n if data is None else list(data)
-        self.size: Ints = int_column((len(kept or b"") for kept in self.data) if size is None else size)
-        self.error_ns: Ints = array("q", [-1]) * n if error_ns is None else int_column(error_ns)
-        self.late_ns: Ints = array("q", [0]) * n if late_ns is None else int_column(late_ns)
+        self.data = [None] * n if data is None else list(data)
+        self.size = int_column((len(kept or b"") for kept in self.data) if size is None else size)
+        self.error_ns = array("q", [-1]) * n if error_ns is None else int_column(error_ns)
+        self.late_ns = array("q", [0]) * n if late_ns is None else int_column(late_ns)
         check_lengths("Reads", **{name: getattr(self, name) for name in _OF_READS})
 
     def append(self, at_ns: int, size: int, data: bytes | None, error_ns: int = -1, late_ns: int = 0) -> None:
