@@ -113,6 +113,8 @@ def note_of_trials(facts: SweepFacts) -> str:
     told = f"{many(facts.trials, 'trial')} in {rounds}, shuffled"
     if facts.pooled:
         told += f"; over all {', '.join(facts.pooled)}"
+    if facts.doubtful:
+        told += f"; {facts.doubtful} not to be quoted"
     if facts.failed:
         told += f"; {facts.failed} failed: {short(facts.reasons[0], 60)}"
     return told

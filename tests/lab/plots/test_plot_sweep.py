@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 
 from streamkit.lab import plots
 from streamkit.lab.findings.sweep import sweep_facts
 from tests.figures import empty_axes, key_of, labelled, note_of
-from tests.lab.sweep.examples import SWEEPS
+from tests.lab.sweep.examples import SWEEPS, swept
 
 
 def test_every_trial_is_a_point() -> None:
@@ -43,6 +45,14 @@ def test_failed_trials_are_crosses_and_the_note_says_why() -> None:
     ax = plots.sweep(SWEEPS["some failed"], empty_axes())
     assert sum(len(line.get_xdata()) for line in labelled(ax, "_failed")) == 2
     assert note_of(ax) == "24 trials in 3 rounds, shuffled; 6 failed: ConnectionError: nobody there"
+
+
+def test_trials_that_are_not_to_be_quoted_are_counted_in_the_note() -> None:
+    def loaded(chance: random.Random, *_: object, rate: int) -> dict[str, object]:
+        return {"ttft_ms": chance.random(), "verdict": "do not quote: too slow" if rate > 10 else "may be quoted"}
+
+    ax = plots.sweep(swept(loaded, {"rate": [10, 100]}, 3), empty_axes())
+    assert note_of(ax) == "6 trials in 3 rounds, shuffled; 3 not to be quoted"
 
 
 def test_many_settings_have_ranges_and_medians_alone() -> None:
