@@ -49,6 +49,7 @@ Key: TypeAlias = tuple[object, ...]
 SURE: Final = 0.95
 FEWEST: Final = 6
 """Pairs of which there is an interval: 2 / 2 ** 6 < 5 %."""
+DO_NOT: Final = "do not quote"
 REASON_LIMIT: Final = 80
 RELATIVE: Final = 1e-9  # differences below this share of the values are those of adding up, and none
 
@@ -105,6 +106,7 @@ class SweepFacts:
     open       which of the others are not surely worse
     pooled     the parameters that are not compared: their trials are pairs of the same values
     reasons    why trials failed, the commonest first
+    doubtful   how many trials were loads whose verdict says "do not quote": the client was too slow
     """
 
     y: str
@@ -118,6 +120,7 @@ class SweepFacts:
     trials: int
     failed: int
     reasons: tuple[str, ...]
+    doubtful: int
 
     @property
     def open(self) -> tuple[int, ...]:
@@ -178,6 +181,7 @@ def sweep_facts(
         repeats=swept.repeats,
         trials=len(swept.rows),
         failed=len(swept.failed),
+        doubtful=sum(str(row.metrics.get("verdict")).startswith(DO_NOT) for row in swept.rows),
         reasons=tuple(str(error) for error, _ in Counter(row.error for row in swept.failed).most_common()),
     )
 

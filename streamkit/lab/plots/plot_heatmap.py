@@ -144,6 +144,8 @@ def _note(facts: SweepFacts) -> str:
         low, high = quantity(facts.y, float(medians.min())), quantity(facts.y, float(medians.max()))
         light, dark = (low, high) if facts.better == "lower" else (high, low)
         told = f"median {facts.y}: light {light}, dark {dark}; frame: best, dashed: may be as good; {told}"
+    if facts.doubtful:
+        told += f", {facts.doubtful} not to be quoted"
     if facts.failed:
         told += f", {facts.failed} failed"
     return told

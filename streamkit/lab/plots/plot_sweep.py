@@ -36,7 +36,7 @@ LOG_FROM: Final = 30.0  # how many times the least value the largest is, from wh
 MANY: Final = 40  # points of a setting, from which they are drawn pale
 SHAPES: Final = "osD^"  # four, and five colours: twenty settings before a pair comes back
 NAME_LIMIT: Final = 28
-NARROW_PT: Final = 12.0  # a setting that has less room shows its range and its median
+NARROW_PT: Final = 7.0  # a setting that has less room shows its range, and its mark at its median
 
 
 def sweep(
@@ -58,7 +58,7 @@ def sweep(
     A bar beside the points: how much the setting differs from the best, trial by trial of the same round, with 95 %; it
     is full where that is surely a difference, and empty where it touches the line, or would: the setting may be as
     good. Of fewer than six rounds there are no bars. A cross on the axis: trials failed there. Where many
-    settings have little room each, there are no points and no bars.
+    settings have little room each, there are no bars, and a mark is a median.
 
     Without `y` the first number of the trials, without `x` and `by` the first two parameters of the grid; what else it
     has is pooled (`swept.where(…)` takes a part). `better`: "lower" or "higher" values. The scale is one of ratios
@@ -85,12 +85,12 @@ def sweep(
         ax.set_yticks([])
         return ax
     bys: list[object] = list(dict.fromkeys(each.setting[-1][1] for each in facts.settings)) if facts.by else [None]
-    entries = _entries(facts, bys)
+    roomy = palette.size_pt(ax)[0] * GROUP / len(bys) / len(xs) >= NARROW_PT
+    entries = _entries(facts, bys, roomy)
     _set_scale(ax, facts, _head_pt(ax, entries))
     best = facts.settings[facts.best].median
     ax.axhline(best, color=MUTED, linestyle=(0, (4, 3)), linewidth=1, zorder=1, label="_best")
     places = [_place(each, xs, bys) for each in facts.settings]
-    roomy = palette.size_pt(ax)[0] * places[0].width / len(xs) >= NARROW_PT
     for index in range(len(bys)):
         shown = [(each, at) for each, at in zip(facts.settings, places, strict=True) if at.by == index]
         _draw_series(ax, shown, index, roomy)
@@ -113,6 +113,8 @@ def note_of_trials(facts: SweepFacts) -> str:
     told = f"{many(facts.trials, 'trial')} in {rounds}, shuffled"
     if facts.pooled:
         told += f"; over all {', '.join(facts.pooled)}"
+    if facts.doubtful:
+        told += f"; {facts.doubtful} not to be quoted"
     if facts.failed:
         told += f"; {facts.failed} failed: {short(facts.reasons[0], 60)}"
     return told
@@ -142,30 +144,29 @@ def _draw_series(ax: Axes, shown: Sequence[tuple[SettingFacts, _Place]], index: 
     """All settings of one colour: trials, from the first round at the left to the last; range and median; crosses."""
     colour = palette.recording_stroke(index).colour
     told = [(each, at) for each, at in shown if each.values]
+    if not told:
+        _draw_failed(ax, shown)
+        return
     middles = [at.middle for _, at in told]
     lows, highs = [min(each.values) for each, _ in told], [max(each.values) for each, _ in told]
     ax.vlines(middles, lows, highs, colors=colour, linewidth=1, alpha=0.6, zorder=2, label="_spread")
+    medians = [each.median for each, _ in told]
+    mark: dict[str, Any] = {"linestyle": "none", "marker": SHAPES[index % len(SHAPES)], "color": colour}
+    mark |= {"markeredgecolor": "white", "markeredgewidth": 0.4}
     if roomy:
         few = all(len(each.values) < MANY for each, _ in told)
-        ax.plot(
-            [x for each, at in told for x in _over_rounds(each, at)],
-            [value for each, _ in told for value in each.values],
-            linestyle="none",
-            marker=SHAPES[index % len(SHAPES)],
-            color=colour,
-            markeredgecolor="white",
-            markeredgewidth=0.4,
-            markersize=4.5 if few else 3,
-            alpha=0.9 if few else 0.5,
-            zorder=3,
-            label="_trials",
-        )
-    ends = [(at.left - 0.03 * at.width, at.right + 0.03 * at.width) for _, at in told]
-    medians = [each.median for each, _ in told]
-    ax.hlines(
-        medians, [left for left, _ in ends], [right for _, right in ends], colors=INK, linewidth=2.2, zorder=5,
-        label="_median",
-    )  # fmt: skip
+        x = [place for each, at in told for place in _over_rounds(each, at)]
+        y = [value for each, _ in told for value in each.values]
+        size, alpha = (4.5, 0.9) if few else (3, 0.5)
+        ax.plot(x, y, **mark, markersize=size, alpha=alpha, zorder=3, label="_trials")
+        left, right = zip(*((at.left - 0.03 * at.width, at.right + 0.03 * at.width) for _, at in told), strict=True)
+        ax.hlines(medians, left, right, colors=INK, linewidth=2.2, zorder=5, label="_median")
+    else:
+        ax.plot(middles, medians, **mark, markersize=4, zorder=5, label="_median")
+    _draw_failed(ax, shown)
+
+
+def _draw_failed(ax: Axes, shown: Sequence[tuple[SettingFacts, _Place]]) -> None:
     failed = [at.middle for each, at in shown if each.failed]
     if failed:  # a line without points, where it is not clipped, has its place at zero all the same
         style: dict[str, Any] = {"transform": ax.get_xaxis_transform(), "clip_on": False, "zorder": 6}
@@ -248,16 +249,21 @@ def _set_scale(ax: Axes, facts: SweepFacts, head_pt: float) -> None:
     ax.yaxis.set_major_formatter(palette.plain_numbers())
 
 
-def _entries(facts: SweepFacts, bys: Sequence[object]) -> list[tuple[Any, str]]:
+def _entries(facts: SweepFacts, bys: Sequence[object], roomy: bool) -> list[tuple[Any, str]]:
     entries: list[tuple[Any, str]] = []
     for index, value in enumerate(bys):
-        name = "a trial" if facts.by is None else palette.legible(f"{facts.by}={value_name(value)}", NAME_LIMIT)[0]
+        name = (
+            ("a trial" if roomy else "median")
+            if facts.by is None
+            else palette.legible(f"{facts.by}={value_name(value)}", NAME_LIMIT)[0]
+        )
         marker = SHAPES[index % len(SHAPES)]
         colour = palette.recording_stroke(index).colour
         entries.append((Line2D([], [], linestyle="none", marker=marker, color=colour, markersize=5), name))
-    entries.append((Line2D([], [], color=INK, linewidth=2.2), "median"))
+    if roomy:
+        entries.append((Line2D([], [], color=INK, linewidth=2.2), "median"))
     entries.append((Line2D([], [], color=MUTED, linestyle=(0, (4, 3)), linewidth=1), "the best one's"))
-    differences = [each.difference for each in facts.settings if each.difference is not None]
+    differences = [each.difference for each in facts.settings if each.difference is not None and roomy]
     grey = palette.MUTED
     if any(one.apart for one in differences):
         entries.append((Patch(facecolor=grey, edgecolor=grey), "surely differs by (95 %)"))

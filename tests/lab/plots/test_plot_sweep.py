@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 
 from streamkit.lab import plots
 from streamkit.lab.findings.sweep import sweep_facts
 from tests.figures import empty_axes, key_of, labelled, note_of
-from tests.lab.sweep.examples import SWEEPS
+from tests.lab.sweep.examples import SWEEPS, swept
 
 
 def test_every_trial_is_a_point() -> None:
@@ -45,10 +47,19 @@ def test_failed_trials_are_crosses_and_the_note_says_why() -> None:
     assert note_of(ax) == "24 trials in 3 rounds, shuffled; 6 failed: ConnectionError: nobody there"
 
 
+def test_trials_that_are_not_to_be_quoted_are_counted_in_the_note() -> None:
+    def loaded(chance: random.Random, *_: object, rate: int) -> dict[str, object]:
+        return {"ttft_ms": chance.random(), "verdict": "do not quote: too slow" if rate > 10 else "may be quoted"}
+
+    ax = plots.sweep(swept(loaded, {"rate": [10, 100]}, 3), empty_axes())
+    assert note_of(ax) == "6 trials in 3 rounds, shuffled; 3 not to be quoted"
+
+
 def test_many_settings_have_ranges_and_medians_alone() -> None:
-    ax = plots.sweep(SWEEPS["a large map"], empty_axes(4, 3))
+    ax = plots.sweep(SWEEPS["a large map"], empty_axes(4, 4))
     assert labelled(ax, "_trials") == []
-    assert sum(len(lines.get_segments()) for lines in labelled(ax, "_median")) == 64
+    assert sum(len(line.get_xdata()) for line in labelled(ax, "_median")) == 64
+    assert not any("differ" in text for text in key_of(ax))
 
 
 def test_the_scale_is_one_of_ratios_where_values_differ_much() -> None:
