@@ -78,8 +78,6 @@ NO_ASGI: Final = (
 )
 MAX_PIPELINED_BYTES: Final = 1 << 16
 STEPS_AT_ONCE: Final = 100
-READ_TURNS: Final = 2
-"""Of the loop: in one of them it looks at its sockets, whichever of its kinds it is."""
 RESPONSE_SIGNALS: Final = frozenset({"http.lifecycle.response", "http.lifecycle.*"})
 
 
@@ -118,7 +116,7 @@ class StrictHttp(Http):
 
     async def _receive_first(self) -> None:
         """Wait for bytes, or for the end of the time for them; it is the waiting that is ended, which needs no more
-        than the timer. Where it is the loop that is late, they may be here, unread: a turn more finds them.
+        than the timer.
         """
         protocol = self.protocol
         timer = None
@@ -129,9 +127,6 @@ class StrictHttp(Http):
         finally:
             if timer is not None:
                 timer.cancel()
-        for _ in range(READ_TURNS):
-            if not self.recv_buffer:
-                await asyncio.sleep(0)
 
     def _after(self, seconds: float) -> float | None:
         return self.protocol.loop.time() + seconds if seconds else None
