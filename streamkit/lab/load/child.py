@@ -23,13 +23,13 @@ def main() -> int:
     """Do what the order says, telling how far it is; the exit status is 0."""
     told = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what anything prints here must not stand among the messages
-    sys.path[:] = _read(sys.stdin.buffer)
-    order = _read(sys.stdin.buffer)
+    sys.path[:] = _message()
+    order = _message()
     from streamkit.lab.load.several import READY, packed
 
     told.write(packed(READY))
     told.flush()
-    begun_ns = _read(sys.stdin.buffer)
+    begun_ns = _message()
     threading.Thread(target=_end_with_parent, name="streamkit parent watch", daemon=True).start()
     told.write(packed(_loaded(order, begun_ns, told)))
     told.flush()
@@ -54,15 +54,29 @@ def _loaded(order: Any, begun_ns: int, told: BinaryIO) -> RecordingSet | BaseExc
         return kept if isinstance(error, KeyboardInterrupt) and kept is not None else error
 
 
-def _read(pipe: BinaryIO) -> Any:
+def _message() -> Any:
     from streamkit.lab.load.several import LENGTH
 
-    size = LENGTH.unpack(pipe.read(LENGTH.size))[0]
-    return pickle.loads(pipe.read(size))  # noqa: S301  # from our parent
+    return pickle.loads(_read(LENGTH.unpack(_read(LENGTH.size))[0]))  # noqa: S301  # from our parent
+
+
+def _read(size: int) -> bytes:
+    """Exactly so many bytes, or SystemExit when the parent is gone.
+
+    Unbuffered: an interpreter that ends while a thread reads a buffered stream dies of that stream's lock.
+    """
+    found = b""
+    while len(found) < size:
+        part = os.read(0, size - len(found))
+        if not part:
+            raise SystemExit(1)
+        found += part
+    return found
 
 
 def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
+    while os.read(0, 1024):
+        """Nothing more is said: only its end is waited for."""
     os._exit(1)
 
 
