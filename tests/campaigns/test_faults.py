@@ -18,7 +18,7 @@ from streamkit.lab.upstream import Script
 from streamkit.lab.upstream.faults import Cut, ErrorEvent, HugeEvent, NoEnd, Stall
 from tests.rawsockets import LAST_CHUNK, chunk
 
-COUNT = 400
+COUNT = 250
 WHOLE = Script(["h", "i"], preset="openai")
 BROKEN = Script(["h", "i"], preset="openai", faults=[Cut(2)])
 HEAVY = ("100 MB event", "gzip bomb", "deep JSON", "form: punycode")

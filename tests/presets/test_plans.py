@@ -243,7 +243,7 @@ def test_every_kind_of_rule_reads_as_by_every_rule(name: str, event: ServerSentE
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
-@settings(max_examples=50)  # of each preset; they share most of their rules
+@settings(max_examples=25)  # of each preset; they share most of their rules
 @given(data=st.data())
 def test_a_mutated_event_reads_as_by_every_rule(name: str, data: st.DataObject) -> None:
     # Mostly its own events; of all others, some look much like its own.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from campaigns.fuzz.stream import read_all
@@ -76,6 +76,7 @@ def by_recorder(known: Preset, reads: Sequence[bytes], *, clean: bool) -> tuple[
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
+@settings(max_examples=25)  # of each preset; they share most of their rules
 @given(data=st.data(), clean=st.booleans())
 def test_every_stream_is_as_whole_for_the_recorder_as_it_is_for_the_relay(
     name: str, data: st.DataObject, clean: bool
@@ -89,6 +90,7 @@ def test_every_stream_is_as_whole_for_the_recorder_as_it_is_for_the_relay(
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
+@settings(max_examples=25)  # of each preset; they share most of their rules
 @given(data=st.data())
 def test_a_whole_stream_has_one_text_and_one_reason(name: str, data: st.DataObject) -> None:
     known, form = preset(name), writer(name)
