@@ -303,6 +303,9 @@ async def answering(*, with_notify: bool) -> AsyncIterator[str]:
             writer.close()
         else:
             writer.transport.get_extra_info("socket").shutdown(1)
+            with suppress(ConnectionError):
+                await reader.read()  # until the client has gone
+            writer.transport.abort()
 
     server = await asyncio.start_server(answer, HOST, 0, ssl=SERVER)
     async with server:

@@ -172,16 +172,29 @@ def test_an_interrupt_keeps_what_is_there_and_begins_nothing_more(tmp_path: Path
 
 def test_what_waits_in_an_executor_is_cancelled_by_an_interrupt() -> None:
     """The trial that runs ends, and the others never begin."""
-    begun, go = [], threading.Event()
+    begun, go, all_wait = [], threading.Event(), threading.Event()
+
+    class Threads(ThreadPoolExecutor):
+        """Says when the last of them was given to it."""
+
+        given = 0
+
+        def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
+            future = super().submit(*args, **kwargs)
+            self.given += 1
+            if self.given == 8:
+                all_wait.set()
+            return future
 
     def trial(a: int) -> int:
         begun.append(a)
+        all_wait.wait(60)
         if len(begun) == 2:
             os.kill(os.getpid(), signal.SIGINT)
             go.wait(60)
         return a
 
-    with ThreadPoolExecutor(1) as threads:
+    with Threads(1) as threads:
         with pytest.raises(KeyboardInterrupt) as interrupt:
             sweep(trial, {"a": list(range(8))}, threads, progress=False)
         go.set()
