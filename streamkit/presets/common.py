@@ -116,7 +116,7 @@ def reader(prefix, blank):
 
     def one(data):
         event = data[begin:end]
-        if not data.startswith(prefix) or not data.endswith(blank) or b"\\n" in event or b"\\r" in event:
+        if data[:begin] != prefix or data[end:] != blank or 10 in event or 13 in event:  # LF, CR
             return None
         try:
             value = loads(event)
