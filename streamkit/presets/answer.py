@@ -28,7 +28,7 @@ from streamkit.extractor import Document
 from streamkit.extractor.pieces import End, ExtractionError, Piece, ProviderError
 from streamkit.parser import ServerSentEvent
 from streamkit.presets.choices import MIXED, Choices
-from streamkit.presets.common import Common
+from streamkit.presets.common import Common, CommonReaders, OneCommon
 from streamkit.presets.cumulative import Cumulative, Repeats
 from streamkit.presets.reader import DONE, Rules
 
@@ -150,6 +150,15 @@ class Answer:
 
     def common(self, event: ServerSentEvent) -> Common | None:
         """How the common ones among events like this are read while the answer is `steady`; None: by `read`."""
+        found = self._compiled(event)
+        return None if found is None else found.texts
+
+    def one_common(self, event: ServerSentEvent, prefix: bytes, blank: bytes) -> OneCommon | None:
+        """The same for bytes that are one event, written with this in front of its data, and that behind it."""
+        found = self._compiled(event)
+        return None if found is None else found.reader(prefix, blank)
+
+    def _compiled(self, event: ServerSentEvent) -> CommonReaders | None:
         try:
             value = orjson.loads(event.data)
         except orjson.JSONDecodeError:

@@ -1,7 +1,8 @@
 """One function for the common event of a shape: from the bytes of its JSON to its text.
 
-    texts = compiled(keys, CommonRules(…))      # of a preset's rules, for events with these keys
-    texts([b'{"text":"Hi"}'])                   # ['Hi']; None: at least one of them is not common
+    texts, reader = compiled(keys, CommonRules(…))      # of a preset's rules, for events with these keys
+    texts([b'{"text":"Hi"}'])                           # ['Hi']; None: at least one of them is not common
+    reader(b"data: ", b"\n\n")(b'data: {"text":"Hi"}\n\n')   # the same of a read that is one event and nothing else
 
 **Theory of operation.** Nearly all events of an answer say a text and nothing else. By a `Plan` (see `plans`) such an
 event takes a dozen calls, each of which is prepared for what is odd. Here a function is written that is prepared for
@@ -24,7 +25,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from functools import lru_cache
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import orjson
 
@@ -32,10 +34,13 @@ from streamkit.extractor.follow import MISSING
 from streamkit.extractor.path import EVERY, JSON, Condition, Path, Step
 from streamkit.presets.failures import TELLING, tells_failure
 
-__all__ = ["Common", "CommonRules", "Guarded", "Unwritten", "compiled"]
+__all__ = ["Common", "CommonReaders", "CommonRules", "Guarded", "OneCommon", "Unwritten", "compiled"]
 
 Common: TypeAlias = Callable[[Iterable[bytes]], list[str] | None]
 """The texts of these events, given as the bytes of their data; None, if one of them is not common."""
+
+OneCommon: TypeAlias = Callable[[bytes], list[str] | None]
+"""The text of the event that these bytes are, as a list of one; None, if they are anything else than a common event."""
 
 Guarded: TypeAlias = tuple[Path, Sequence[Condition]]
 """A path, and the conditions under which it counts."""
@@ -63,8 +68,17 @@ class CommonRules:
     may_fail: bool
 
 
-def compiled(keys: Sequence[str], rules: CommonRules) -> Common:
-    """The function for events whose top-level keys are these, in this order. Raises Unwritten."""
+class CommonReaders(NamedTuple):
+    """The functions for events of one shape; `reader` makes one for those that are written with such a prefix to their
+    data, and such a blank behind it: the same one each time.
+    """
+
+    texts: Common
+    reader: Callable[[bytes, bytes], OneCommon]
+
+
+def compiled(keys: Sequence[str], rules: CommonRules) -> CommonReaders:
+    """The functions for events whose top-level keys are these, in this order. Raises Unwritten."""
     source = _Source()
     text = source.text(*rules.text)
     for path, guards in rules.nothing:
@@ -74,13 +88,16 @@ def compiled(keys: Sequence[str], rules: CommonRules) -> Common:
     if rules.may_fail:
         source.no_failure(keys)
     names = {"loads": orjson.loads, "MISSING": MISSING, "tells_failure": tells_failure, "KEYS": [*keys]}
-    names |= {"malformed": orjson.JSONDecodeError, "HARMLESS": [None], "Nothing": type(None)}
+    names |= {"unlike": (orjson.JSONDecodeError, KeyError), "HARMLESS": [None], "Nothing": type(None)}
     # As dataclasses do it: no line of it is from the wire.
-    exec(_FUNCTION.format(text=text, lines="\n            ".join(source.lines)), names)  # noqa: S102
-    return names["texts"]  # type: ignore[return-value]  # it has just been made
+    exec(_FUNCTIONS.format(text=text, lines="\n".join([" " * 12 + line for line in source.lines])), names)  # noqa: S102
+    reader: Any = names["reader"]
+    return CommonReaders(names["texts"], lru_cache(MAX_READERS)(reader))  # type: ignore[arg-type]  # it has just been made
 
 
-_FUNCTION: Final = """
+MAX_READERS: Final = 8  # ways to write an event, of one shape
+
+_FUNCTIONS: Final = """
 def texts(events):
     found = []
     try:
@@ -88,11 +105,29 @@ def texts(events):
             value = loads(data)
             if type(value) is not dict or [*value] != KEYS:
                 return None
-            {lines}
+{lines}
             found.append({text})
-    except malformed:
+    except unlike:
         return None
     return found
+
+def reader(prefix, blank):
+    begin, end = len(prefix), -len(blank)
+
+    def one(data):
+        event = data[begin:end]
+        if data[:begin] != prefix or data[end:] != blank or 10 in event or 13 in event:  # LF, CR
+            return None
+        try:
+            value = loads(event)
+            if type(value) is not dict or [*value] != KEYS:
+                return None
+{lines}
+            return [{text}]
+        except unlike:
+            return None
+
+    return one
 """
 
 
@@ -194,7 +229,7 @@ class _Source:
         if self._kinds.get(here) is not kind:
             self._kinds[here] = kind
             self.leave_if(f"type({name}) is not {kind.__name__}" + f" or len({name}) != 1" * (kind is list))
-        self._named((*here, step), _step_from(name, step))
+        self._named((*here, step), f"{name}[{step!r}]" if kind is dict else _step_from(name, step))
 
     def _try_on(self, here: tuple[Step, ...], step: Step) -> None:
         """The same where there may be nothing."""

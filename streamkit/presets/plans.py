@@ -33,7 +33,7 @@ from streamkit.extractor import Extractor
 from streamkit.extractor.follow import MISSING, all_hold, collector, condition_test, decode, finder, first_key
 from streamkit.extractor.path import EVERY, JSON, Condition, Kinds, Path
 from streamkit.extractor.texter import Text, texter
-from streamkit.presets.common import Common, CommonRules, Unwritten, compiled
+from streamkit.presets.common import CommonReaders, CommonRules, Unwritten, compiled
 
 __all__ = [
     "BY_RULES",
@@ -127,7 +127,7 @@ class Plans(dict[tuple[str, ...], Plan]):
         super().__init__()
         self._make = make
         self._write = write
-        self._common: dict[tuple[str, ...], Common | None] = {}
+        self._common: dict[tuple[str, ...], CommonReaders | None] = {}
         self._seen: dict[tuple[str, ...], int] = {}
 
     def __missing__(self, key: tuple[str, ...]) -> Plan:
@@ -149,8 +149,8 @@ class Plans(dict[tuple[str, ...], Plan]):
         self[key] = plan
         return plan
 
-    def common(self, kind: str, value: dict[str, Any]) -> Common | None:
-        """The one function for events like this one (see `common`); None where there is none, or not yet."""
+    def common(self, kind: str, value: dict[str, Any]) -> CommonReaders | None:
+        """The functions for events like this one (see `common`); None where there is none, or not yet."""
         key = (kind, *value)
         if self[key] is BY_RULES:
             return None

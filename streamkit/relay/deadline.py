@@ -59,8 +59,8 @@ class Watch:
     """
 
     __slots__ = (
-        *("_beat", "_beat_since", "_deadlines", "_ends_at", "_least_unsent", "_loop", "_now", "_rings_at", "_scope"),
-        *("_since", "_stalled_since", "_timer", "_unsent", "fired", "phase"),
+        *("_beat", "_beat_since", "_deadlines", "_ends_at", "_least_unsent", "_loop", "_rings_at", "_scope"),
+        *("_stalled_since", "_timer", "_unsent", "fired", "now", "phase", "since"),
     )
 
     def __init__(
@@ -77,17 +77,17 @@ class Watch:
         self._least_unsent: int | None = None
         self._stalled_since: float | None = None
         self.phase: Phase = "first_piece"
-        self._since = 0.0
+        self.since = 0.0
         self._ends_at: float | None = None  # None: it has not begun
         self._rings_at = NEVER
         self._timer: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
-        self._now = self._loop.time
-        self._since = self._now()
+        self.now = self._loop.time
+        self.since = self.now()
         if self._ends_at is None:
-            self._ends_at = self._since + (self._deadlines.total_s or NEVER)
+            self._ends_at = self.since + (self._deadlines.total_s or NEVER)
         self._scope = asyncio.timeout(None)
         await self._scope.__aenter__()
         self._set_timer()
@@ -109,20 +109,20 @@ class Watch:
         self.fired = None
         self.phase = "held"
         if within_s is not None:
-            self._ends_at = self._now() + within_s
+            self._ends_at = self.now() + within_s
         self.behind()
         return self
 
     def enter(self, phase: Phase) -> None:
         """`phase` begins now."""
-        self._since = self._now()
+        self.since = self.now()
         if phase != self.phase:  # the same phase anew is due later than the timer rings
             self.phase = phase
-            self._ring_by(min(self._since + self._limit_s(), self._beat_due()))
+            self._ring_by(min(self.since + self._limit_s(), self._beat_due()))
 
     def behind(self) -> None:
         """Output waits for the client, and its deadline begins now, also if some waited before."""
-        self._stalled_since = self._now()
+        self._stalled_since = self.now()
         self._least_unsent = None
         self._ring_by(self._stalled_since + self._look_after_s())
 
@@ -152,14 +152,14 @@ class Watch:
     def _due(self) -> tuple[float, str]:
         """When which deadline fires if nothing happens until then."""
         assert self._ends_at is not None  # noqa: S101  # set when it was entered
-        due = min((self._since + self._limit_s(), str(self.phase)), (self._ends_at, "total"))
+        due = min((self.since + self._limit_s(), str(self.phase)), (self._ends_at, "total"))
         return due if self._stalled_since is None else min(due, (self._stalled_since + self._stall_s(), "write_stall"))
 
     def _beat_due(self) -> float:
         """When the client is to hear a heartbeat if nothing happens until then."""
         if self.phase != "idle" or self._stalled_since is not None or not self._deadlines.heartbeat_s:
             return NEVER
-        return max(self._since, self._beat_since) + self._deadlines.heartbeat_s
+        return max(self.since, self._beat_since) + self._deadlines.heartbeat_s
 
     def _ring_by(self, when: float) -> None:
         if when < self._rings_at:
@@ -170,9 +170,9 @@ class Watch:
             self._timer.cancel()
         self._timer = None
         assert self._ends_at is not None  # noqa: S101  # set when it was entered
-        self._rings_at = min(self._since + self._limit_s(), self._ends_at, self._beat_due())
+        self._rings_at = min(self.since + self._limit_s(), self._ends_at, self._beat_due())
         if self._stalled_since is not None:
-            look_at = self._now() + self._look_after_s()
+            look_at = self.now() + self._look_after_s()
             self._rings_at = min(self._rings_at, look_at, self._stalled_since + self._stall_s())
         if self._rings_at < NEVER:
             self._timer = self._loop.call_at(self._rings_at, self._ring)
@@ -181,16 +181,16 @@ class Watch:
         if self._stalled_since is not None:
             self._note_progress()
         due, name = self._due()
-        if self._now() < due:
+        if self.now() < due:
             self._beat_if_due()
             self._set_timer()
             return
         self.fired = name
-        self._scope.reschedule(self._now())
+        self._scope.reschedule(self.now())
 
     def _beat_if_due(self) -> None:
-        if self._now() >= self._beat_due():
-            self._beat_since = self._now()
+        if self.now() >= self._beat_due():
+            self._beat_since = self.now()
             self._beat()
 
     def _note_progress(self) -> None:
@@ -199,5 +199,5 @@ class Watch:
         if unsent is None:
             return
         if self._least_unsent is not None and unsent < self._least_unsent:
-            self._stalled_since = self._now()
+            self._stalled_since = self.now()
         self._least_unsent = unsent

@@ -131,26 +131,32 @@ class Inbox:
         except WireError as error:
             part = error.body
             self.fail(_maker(self._kind_of(error), str(error)))
-        if self.head_ns is None and self.parser.status is not None:
-            self.head_ns, *_ = stamp
-        if self.sink is not None and not self.enough:
-            self._since = self._loop.time()
+        sink = self.sink
+        if sink is not None and not self.enough:
+            if self._timer is not None:
+                self._since = self._loop.time()
             if part:
                 try:
-                    self.enough = not self.sink((part, number, stamp))
+                    self.enough = not sink((part, number, stamp))
                 except Exception as error:  # noqa: BLE001  # it is raised where the sink was given
                     self.enough, self.spilled = True, error
             if not (self.enough or self.parser.complete or self.error is not None):  # as `over`
                 return
-        elif part:
-            self.pending.append((part, number, stamp))
-            self.held += len(part) + PART_BYTES
-            if self.held > self._high and not self.paused:
-                self.paused = True
-                self._wire.pause()
+        else:
+            if self.head_ns is None and self.parser.status is not None:
+                self.head_ns, *_ = stamp
+            if part:
+                self._keep((part, number, stamp))
         waiter = self._waiter
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
+
+    def _keep(self, part: ReadPart) -> None:
+        self.pending.append(part)
+        self.held += len(part[0]) + PART_BYTES
+        if self.held > self._high and not self.paused:
+            self.paused = True
+            self._wire.pause()
 
     def _kind_of(self, error: WireError) -> type[httpx2.RemoteProtocolError]:
         if self.parser.status is not None:

@@ -8,6 +8,8 @@ to disagree about whose message it is (RFC 9112 section 11.2). The way of the by
 - A chunked body is the hot path. It goes through llhttp (httptools) behind a head of our own making, so that nothing
   of the peer's head can move llhttp out of its strict state. The callback for a chunk's data is `list.append`
   itself: no Python frame per chunk. It is joined once: with 300 chunks in a read, adding up costs ten times as much.
+  A read of one event is one chunk, and `ResponseParser.feed` gives it to llhttp by itself: only what is more than some
+  body goes through `_Chunked.feed`.
 - A body of known length, or one that the close ends, is counted here; nothing is copied.
 
 What llhttp lets through in chunked framing, and why it is left so. Catching it would cost work per byte:
@@ -104,7 +106,7 @@ class ResponseParser:
     """
 
     __slots__ = (
-        *("_body", "_continued", "_head", "_keep_alive", "_method"),
+        *("_body", "_chunked", "_continued", "_head", "_keep_alive", "_method"),
         *("complete", "headers", "http_version", "reason", "reusable", "status"),
     )
 
@@ -120,6 +122,7 @@ class ResponseParser:
         self._head: _HeadParser | None = _HeadParser(max_head_bytes, max_informational)
         self._continued = False
         self._body: _BodyParser | None = None
+        self._chunked: _Chunked | None = None  # the body, while it is one of chunks, and goes on
         self._keep_alive = False
         self.status: int | None = None
         self.reason = b""
@@ -135,6 +138,24 @@ class ResponseParser:
 
     def feed(self, data: bytes) -> bytes:
         """The body bytes that this read brought, without their transfer coding. Raises WireError."""
+        chunked = self._chunked
+        if chunked is None or not len(END_OF_CHUNKED) < len(data) <= MAX_FRAMING_BYTES:
+            return self._feed(data)
+        fault = None
+        try:
+            chunked.execute(data)
+        except HttpParserError as error:
+            fault = str(error)
+        events = chunked.events
+        bodies = events.data
+        if not bodies or events.ended or fault is not None:
+            return self._executed(chunked, data, fault)
+        chunked.idle_bytes = 0
+        part = b"".join(bodies)  # of one: that one itself
+        bodies.clear()
+        return part
+
+    def _feed(self, data: bytes) -> bytes:
         try:
             body = self._body
             if body is None:
@@ -143,9 +164,23 @@ class ResponseParser:
             if body.ended:
                 self._end(body)
         except WireError as error:
-            self._body = _Refused(str(error))
+            self._refuse(error)
             raise
         return part
+
+    def _executed(self, chunked: _Chunked, data: bytes, fault: str | None) -> bytes:
+        """It was more than some body, or none."""
+        try:
+            part = chunked.executed(data, fault)
+        except WireError as error:
+            self._refuse(error)
+            raise
+        if chunked.ended:
+            self._end(chunked)
+        return part
+
+    def _refuse(self, error: WireError) -> None:
+        self._body, self._chunked = _Refused(str(error)), None
 
     def eof(self) -> None:
         """The peer closed. Raises WireError if that cuts the message short (RFC 9112 section 8)."""
@@ -157,7 +192,7 @@ class ResponseParser:
             elif self._head is not None:
                 self._head.eof()
         except WireError as error:
-            self._body = _Refused(str(error))
+            self._refuse(error)
             raise
 
     def _feed_head(self, data: bytes) -> bytes:
@@ -167,14 +202,15 @@ class ResponseParser:
         if rest is None:
             return b""
         self._head, self._continued = None, head.continued
-        self._body = _body(self._method, head.status, head.version, head.headers)
+        self._body = body = _body(self._method, head.status, head.version, head.headers)
+        self._chunked = body if isinstance(body, _Chunked) else None
         self._keep_alive = _keep_alive(head.version, head.headers)
         self.status, self.reason, self.headers = head.status, head.reason, head.headers
         self.http_version = b"HTTP/" + head.version
         return self.feed(rest)
 
     def _end(self, body: _BodyParser) -> None:
-        self.complete = True
+        self.complete, self._chunked = True, None
         self.reusable = self._keep_alive and not body.surplus
 
 
@@ -432,13 +468,13 @@ class _Events:
 class _Chunked:
     """RFC 9112 section 7.1. Trailers are checked like headers, and dropped."""
 
-    __slots__ = ("_events", "_execute", "_idle_bytes", "ended", "surplus")
+    __slots__ = ("ended", "events", "execute", "idle_bytes", "surplus")
 
     def __init__(self) -> None:
-        self._events = _Events()
-        self._execute = HttpResponseParser(self._events).feed_data
-        self._execute(CHUNKED_HEAD)
-        self._idle_bytes = 0  # framing since the last byte of body
+        self.events = _Events()
+        self.execute = HttpResponseParser(self.events).feed_data
+        self.execute(CHUNKED_HEAD)
+        self.idle_bytes = 0  # framing since the last byte of body
         self.ended = self.surplus = False
 
     def feed(self, data: bytes) -> bytes:
@@ -463,14 +499,21 @@ class _Chunked:
         return b"".join(bodies)
 
     def _feed_part(self, data: bytes) -> bytes:
-        events = self._events
-        bodies = events.data
+        fault = None
         try:
-            self._execute(data)
+            self.execute(data)
         except HttpParserError as error:
+            fault = str(error)
+        return self.executed(data, fault)
+
+    def executed(self, data: bytes, fault: str | None) -> bytes:
+        """The body in `data`, which llhttp has taken: all of it, or up to a `fault`."""
+        events = self.events
+        bodies = events.data
+        if fault is not None:
             if not events.ended:
-                reason = f"broken chunked framing: {error} (RFC 9112 section 7.1)"
-                raise WireError(reason, b"".join(bodies)) from None
+                reason = f"broken chunked framing: {fault} (RFC 9112 section 7.1)"
+                raise WireError(reason, b"".join(bodies))
             self.surplus = True
         if events.ended:
             self.ended = True
@@ -478,14 +521,14 @@ class _Chunked:
         elif not bodies:
             self._note_idle(len(data))
             return b""
-        self._idle_bytes = 0
-        body = b"".join(bodies)  # of one: that one itself
+        self.idle_bytes = 0
+        body = b"".join(bodies)
         bodies.clear()
         return body
 
     def _note_idle(self, size: int) -> None:
-        self._idle_bytes += size
-        if self._idle_bytes > MAX_FRAMING_BYTES:
+        self.idle_bytes += size
+        if self.idle_bytes > MAX_FRAMING_BYTES:
             raise WireError(f"more than {MAX_FRAMING_BYTES} bytes of chunk extension or trailers at a stretch")
 
     def eof(self) -> None:

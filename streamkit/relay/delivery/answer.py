@@ -12,7 +12,7 @@ import logging
 import re
 import time
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 import orjson
 from sanic import HTTPResponse, Request
@@ -33,6 +33,10 @@ __all__ = ["Answer", "problem", "refusal"]
 
 log = logging.getLogger("streamkit.relay")
 SMALL_BYTES: Final = 1024
+NOT_YET: Final[Any] = asyncio.Event()
+"""Room before the first piece: there is none. An event's `_value` is looked at, which is what `is_set` returns: a call
+of Python less for each piece. tests/relay/delivery/test_answer.py holds that against asyncio's events.
+"""
 PROXIES_SAY: Final = ("via", "forwarded", "x-forwarded-for", "x-real-ip")
 
 
@@ -61,7 +65,7 @@ class Answer:
     """The client's side of one stream: starts with the first bytes, and ends exactly once.
 
     Sanic sends the head with the first piece, and the end, which its keep-alive hangs on. The chunks between them take
-    its signal router and four coroutines each, more than all the rest of a piece's way: `write` goes past that.
+    its signal router and four coroutines each, more than all the rest of a piece's way: `offer` goes past that.
     """
 
     __slots__ = (
@@ -94,7 +98,7 @@ class Answer:
         self._stream_id = stream_id
         self._content_type = content_type
         self._response: HTTPResponse | None = None
-        self._room = _never
+        self._room = NOT_YET
         self._nearness: Nearness | None = None
         self._chunked = False
         self.wrote = 0
@@ -122,19 +126,24 @@ class Answer:
         return send_queue(self._transport)
 
     def writable(self) -> bool:
-        """Whether `write` may be called: not before the first piece, while the client is behind, after it has left, or
+        """Whether `offer` takes anything: not before the first piece, while the client is behind, after it has left, or
         where only Sanic can send.
         """
-        return self._room() and not self._transport.is_closing()
+        return self._room._value and not self._transport.is_closing()
 
-    def write(self, data: bytes) -> None:
-        """Hand `data`, which must not be empty, to the connection, now: as one chunk, or as it is to HTTP/1.0."""
+    def offer(self, data: bytes) -> bool:
+        """Hand `data`, which must not be empty, to the connection, now: as one chunk, or as it is to HTTP/1.0. False,
+        and nothing done, where it is not `writable`.
+        """
+        if not self._room._value or self._transport.is_closing():
+            return False
         if self._chunked:  # as `chunk` has it; a large one is not formatted, which takes six times as long
             framed = b"%x\r\n%b\r\n" % (len(data), data) if len(data) < SMALL_BYTES else chunk(data)
         else:
             framed = data
         self.wrote += len(framed)
         self._transport.write(framed)
+        return True
 
     async def room(self) -> None:
         """Wait until the connection takes more."""
@@ -147,7 +156,7 @@ class Answer:
         self._note_framing()
 
     async def send(self, data: bytes) -> None:
-        """The same as `write`, by way of Sanic; waits while the client is behind. Raises CancelledError if it left."""
+        """The same as `offer`, by way of Sanic; waits while the client is behind. Raises CancelledError if it left."""
         response = self._response or await self._start()
         await response.send(data)
         if not self.wrote:
@@ -159,7 +168,7 @@ class Answer:
         self._chunked = is_chunked(self._request)
         plain = getattr(self._request.stream, "until_close", False)  # a connection of ours, to a client of HTTP/1.0
         if (self._chunked or plain) and not is_listened_to(self._request.app):
-            self._room = can_write(self._request).is_set
+            self._room = can_write(self._request)
 
     async def finish(self, data: bytes) -> None:
         """The stream is complete: its last bytes, and the end."""
@@ -213,7 +222,3 @@ class Answer:
 def _is_proxied(request: Request) -> bool:
     """As proxies say it (RFC 9110 section 7.6.3, RFC 7239, and before that); nginx asks by HTTP/1.0 if nobody minds."""
     return request.version == "1.0" or any(name in request.headers for name in PROXIES_SAY)
-
-
-def _never() -> bool:
-    return False

@@ -40,14 +40,16 @@ class CountedAnswer(Answer):
         self._heartbeat = heartbeat
         self._last_ns = 0  # nothing has left
 
-    def write(self, data: bytes) -> None:
-        """As `Answer.write`; a heartbeat is no piece."""
+    def offer(self, data: bytes) -> bool:
+        """As `Answer.offer`; a heartbeat is no piece."""
+        if not Answer.offer(self, data):
+            return False
         if data is not self._heartbeat:
             now_ns = time.monotonic_ns()
             if self._last_ns:
                 self._gap(now_ns - self._last_ns)
             self._last_ns = now_ns
-        Answer.write(self, data)
+        return True
 
     async def send(self, data: bytes) -> None:
         """As `Answer.send`; it counts when the client's connection had room for it."""

@@ -135,8 +135,8 @@ class Outlet:
 
     def _beat(self) -> None:
         """Let the client, and proxies on the way, hear that the stream lives; nothing of it is a piece."""
-        if self._form.heartbeat and self._drainer is None and self._answer.writable():
-            self._answer.write(self._form.heartbeat)
+        if self._form.heartbeat and self._drainer is None:
+            self._answer.offer(self._form.heartbeat)
 
     def offer(self, pieces: list[Piece]) -> bool:
         """Write or keep what one read brought, now; False, and nothing done, where it has to wait.
@@ -160,17 +160,22 @@ class Outlet:
 
     def offer_texts(self, texts: list[str]) -> bool:
         """The same for texts, which are pieces with nothing beside them: written now, or False, and nothing done."""
-        answer = self._answer
-        if self._drainer is not None or not answer.writable():
+        if self._drainer is not None:
             return False
-        first = self._offered + 1
+        answer, taps = self._answer, self._taps
+        now_ns = 0 if taps is None else time.monotonic_ns()
+        data = self._form.texts(texts, self._offered + 1)
+        if not (answer.offer(data) if data else answer.writable()):
+            return False
         self._offered += len(texts)
-        if self._taps is None:
-            if data := self._form.texts(texts, first):
-                answer.write(data)
+        if taps is not None:
+            size = len("".join(texts).encode())
+            taps.stamp_two("relay.send", now_ns, "relay.sent", time.monotonic_ns(), len(texts), size)
+        watch = self.watch
+        if watch.phase == "idle":
+            watch.since = watch.now()  # as `enter` has it
         else:
-            self._write_traced(texts, first, self._taps)
-        self.watch.enter("idle")
+            watch.enter("idle")
         return True
 
     def thinking(self) -> None:
@@ -258,17 +263,10 @@ class Outlet:
         now_ns = time.monotonic_ns() if self._taps is not None else 0
         data = self._encoded(pieces)
         if data:
-            self._answer.write(data)
+            self._answer.offer(data)  # there is room for it: who calls has asked
         if self._taps is not None:
             sent_ns = time.monotonic_ns()
             self._taps.stamp_two("relay.send", now_ns, "relay.sent", sent_ns, *weigh(pieces))
-
-    def _write_traced(self, texts: list[str], first: int, taps: StreamTaps) -> None:
-        now_ns = time.monotonic_ns()
-        if data := self._form.texts(texts, first):
-            self._answer.write(data)
-        size = len("".join(texts).encode())
-        taps.stamp_two("relay.send", now_ns, "relay.sent", time.monotonic_ns(), len(texts), size)
 
     async def _send(self, pieces: list[Piece]) -> None:
         if data := self._encoded(pieces):

@@ -81,9 +81,7 @@ def test_sanic_sends_the_first_piece_and_the_end_and_we_the_chunks_between() -> 
         connection = Connection()
         answer = Answer(cast("Request", connection), "text/plain", "s1")
         for text in (b"one", b"two", b"three"):
-            if answer.writable():
-                answer.write(text)
-            else:
+            if not answer.offer(text):
                 await answer.send(text)
         await answer.finish(b"")
         return connection.sent, answer.wrote

@@ -33,14 +33,19 @@ class Client:
 
     def __init__(self, *, keeps_up: bool, behind: float = 0.0) -> None:
         self.done: list[str] = []
-        self.writable = lambda: keeps_up
+        self._keeps_up = keeps_up
         self._behind = behind
 
     def unsent_bytes(self) -> None:
         """That is not known here."""
 
-    def write(self, data: bytes) -> None:
-        self.done.append("write " + data.decode())
+    def writable(self) -> bool:
+        return self._keeps_up
+
+    def offer(self, data: bytes) -> bool:
+        if self._keeps_up:
+            self.done.append("write " + data.decode())
+        return self._keeps_up
 
     async def room(self) -> None:
         await asyncio.sleep(self._behind)

@@ -61,9 +61,14 @@ class Connection:
     def writable(self) -> bool:
         return self.started and self._room.is_set()
 
-    def write(self, data: bytes) -> None:
+    def offer(self, data: bytes) -> bool:
+        if not self.writable():
+            return False
+        self._write(data)
+        return True
+
+    def _write(self, data: bytes) -> None:
         assert data, "an empty chunk would be the end"
-        assert self._room.is_set(), "written although the client is behind"
         self.wrote += len(data)
         self.buffer += data
         self.largest = max(self.largest, len(data))
@@ -75,7 +80,7 @@ class Connection:
 
     async def send(self, data: bytes) -> None:
         await self.room()
-        self.write(data)
+        self._write(data)
         self.started = True
 
     async def finish(self, data: bytes) -> None:
