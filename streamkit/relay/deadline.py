@@ -42,6 +42,10 @@ STALL_SAMPLES: Final = 10
 """How often a blocked client is looked at within its deadline, which therefore fires at most a tenth late."""
 
 
+def _unknown() -> None:
+    """Nothing is known, and nobody to be told."""
+
+
 class Watch:
     """Cancels the block it guards when the present phase, the client, or the whole, has taken too long.
 
@@ -66,8 +70,8 @@ class Watch:
     def __init__(
         self,
         deadlines: Deadlines,
-        unsent: Callable[[], int | None] = lambda: None,
-        beat: Callable[[], object] = lambda: None,
+        unsent: Callable[[], int | None] = _unknown,
+        beat: Callable[[], object] = _unknown,
     ) -> None:
         self.fired: str | None = None
         self._beat = beat
@@ -112,6 +116,10 @@ class Watch:
             self._ends_at = self.now() + within_s
         self.behind()
         return self
+
+    def let_go(self) -> None:
+        """It is not entered again: nobody is asked for anything, nor referred to."""
+        self._unsent, self._beat = _unknown, _unknown
 
     def enter(self, phase: Phase) -> None:
         """`phase` begins now."""

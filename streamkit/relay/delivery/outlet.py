@@ -250,6 +250,7 @@ class Outlet:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.watch.let_go()  # it refers to this: both would wait for the cycle collector
         if self._drainer is not None:
             self._drainer.cancel()
         if self._taps is not None:

@@ -107,12 +107,15 @@ class StrictHttp(Http):
 
     async def http1(self) -> None:
         """All requests of the connection. A client that never says a word is left without one."""
-        if not self.recv_buffer:
-            await self._receive_first()
+        try:
             if not self.recv_buffer:
-                return
-        await super().http1()
-        await self._linger()
+                await self._receive_first()
+                if not self.recv_buffer:
+                    return
+            await super().http1()
+            await self._linger()
+        finally:  # or it would refer to itself, and all of a connection would wait for the cycle collector
+            self._receive_more = self.protocol.receive_more
 
     async def _receive_first(self) -> None:
         """Wait for bytes, or for the end of the time for them; it is the waiting that is ended, which needs no more

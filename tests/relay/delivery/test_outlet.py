@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
@@ -385,3 +387,18 @@ def test_what_goes_wrong_while_draining_is_not_lost(monkeypatch: pytest.MonkeyPa
         return outcome
 
     assert run_in_fake_time(main()) == Outcome("error_event", "internal_error")
+
+
+def test_an_outlet_that_was_left_is_freed_at_once() -> None:
+    """It and its timer refer to each other until then."""
+    connection = Connection()
+    outlet = outlet_to(connection, "pause")
+    with outlet:
+        pass
+    left = weakref.ref(connection)
+    gc.disable()
+    try:
+        del connection, outlet
+        assert left() is None
+    finally:
+        gc.enable()

@@ -5,8 +5,10 @@ tests/sockets/test_hostile_clients.py and test_uploads_arriving.py.
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 import itertools
+import weakref
 from collections.abc import Sequence
 
 from hypothesis import example, given
@@ -164,3 +166,34 @@ def test_the_head_of_an_answer_is_what_sanic_would_send(given_fields: list[tuple
 
     whole = response()
     assert connection.response_head(response()) == format_http1_response(status, whole.processed_headers)
+
+
+def test_a_connection_that_is_over_is_freed_at_once() -> None:
+    """Not by the cycle collector, which would walk all that a relay holds to find it."""
+
+    async def main() -> weakref.ref[Transport]:
+        app = connection.RelayApp(f"connection_{next(_serial)}", configure_logging=False)
+
+        @app.get("/")
+        async def over(_: Request) -> HTTPResponse:
+            return HTTPResponse("over")
+
+        transport = Transport()
+        try:
+            app.finalize()
+            app.signalize(allow_fail_builtin=False)
+            protocol = connection.Connection(loop=asyncio.get_running_loop(), app=app)
+            protocol.connection_made(transport)  # type: ignore[no-untyped-call]  # Sanic's
+            protocol.data_received(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+            await transport.closed.wait()
+            protocol.connection_lost(None)
+        finally:
+            Sanic.unregister_app(app)
+        return weakref.ref(transport)
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert asyncio.run(main())() is None
+    finally:
+        gc.enable()
