@@ -15,7 +15,6 @@ it, and index 0 comes after all, text of two has been mixed: that is an error, f
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any, Final, TypeAlias
 
 from streamkit.extractor.pieces import ExtractionError
@@ -34,7 +33,7 @@ class Choices:
     """The choice that is taken, event by event; `left_out` counts the texts of all others by their index."""
 
     def __init__(self) -> None:
-        self.left_out: Counter[object] = Counter()
+        self.left_out: dict[object, int] = {}
         self._taken: int | None = None  # the index that was taken first, once one is
         self._begun: set[int] = set()  # indices of which an event without text came first
         self._finished = False
@@ -122,7 +121,8 @@ class Choices:
 
     def _leave_out(self, index: int, speaks: bool) -> None:
         if speaks:
-            self.left_out[index if index in self.left_out or len(self.left_out) < SURELY else "of further indices"] += 1
+            named = index if index in self.left_out or len(self.left_out) < SURELY else "of further indices"
+            self.left_out[named] = self.left_out.get(named, 0) + 1
 
 
 def _first(choice: Choice) -> Choice:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -38,19 +39,59 @@ class _Formatter(logging.Formatter):
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802  # logging's name
         if datefmt is not None:
             return super().formatTime(record, datefmt)
-        if (second := int(record.created)) != self._second:
+        return self.at(record.created, record.msecs)
+
+    def at(self, seconds: float, milliseconds: float) -> str:
+        """The date and the time, with the milliseconds of it."""
+        if (second := int(seconds)) != self._second:
             self._second, self._written = second, time.strftime(self.default_time_format, self.converter(second))
-        return f"{self._written},{record.msecs:03.0f}"
+        return f"{self._written},{milliseconds:03.0f}"
+
+
+class _Shown(logging.StreamHandler):  # type: ignore[type-arg]  # generic for type checkers only, before 3.12
+    """Shows lines on stderr."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._own = _Formatter("%(asctime)s %(name)s %(message)s")
+        self.setFormatter(self._own)
+
+    def is_as_made(self) -> bool:
+        """Nobody has changed what becomes of a line."""
+        return self.formatter is self._own and self.level <= logging.INFO and not self.filters
+
+    def show(self, said: str) -> bool:
+        """As `handle` shows a record that says so, without making one: of whose process and thread it is takes longer
+        than the line. False where it could not be: `handle` knows what to do then.
+        """
+        now_s = time.time()
+        try:
+            with self.lock or nullcontext():
+                self.stream.write(f"{self._own.at(now_s, int(now_s % 1 * 1000))} {log.name} {said}{self.terminator}")
+                self.flush()
+        except Exception:  # noqa: BLE001  # a stream of somebody else's, closed perhaps
+            return False
+        return True
 
 
 def show_log() -> None:
     """Show what streamkit logs on stderr, unless somebody has said already what becomes of log lines."""
     logger = logging.getLogger("streamkit")
     if not logger.hasHandlers():
-        handler = logging.StreamHandler()
-        handler.setFormatter(_Formatter("%(asctime)s %(name)s %(message)s"))
-        logger.addHandler(handler)
+        logger.addHandler(_Shown())
         logger.setLevel(logging.INFO)
+
+
+def _shown_alone() -> _Shown | None:
+    """The handler of `show_log`, where it is the only one that would get a line, and as it was made."""
+    above = log.parent
+    if log.handlers or log.filters or not log.propagate or above is None or len(above.handlers) != 1:
+        return None
+    handler = above.handlers[0]
+    if type(handler) is not _Shown or not handler.is_as_made():
+        return None
+    others = above.propagate and above.parent is not None and above.parent.hasHandlers()
+    return None if others or logging.getLogRecordFactory() is not logging.LogRecord else handler
 
 
 @dataclass(slots=True)
@@ -108,8 +149,10 @@ class StreamRecord:
         more = {name: told for name in optional if (told := getattr(self, name))}
         if log.isEnabledFor(logging.INFO):
             said = orjson.dumps({**line, **more}).decode()
-            # As `log.info` does it, without looking for the caller, which takes as long as all the rest.
-            log.handle(log.makeRecord(log.name, logging.INFO, __file__, 0, "%s", (said,), None, "write"))
+            shown = _shown_alone()
+            if shown is None or not shown.show(said):
+                # As `log.info` does it, without looking for the caller, which takes as long as all the rest.
+                log.handle(log.makeRecord(log.name, logging.INFO, __file__, 0, "%s", (said,), None, "write"))
         return line
 
     def _line(self) -> dict[str, Any]:

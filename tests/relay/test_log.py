@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
+import re
 from collections.abc import Iterator
+from typing import cast
 
 import pytest
 
@@ -78,3 +81,42 @@ class TestShowLog:
     def test_somebodys_own_logging_stays_as_it_is(self) -> None:
         show_log()
         assert logging.getLogger("streamkit").handlers == []
+
+    def test_a_stream_is_shown_as_any_line_is_whichever_way_it_goes(self, capsys: pytest.CaptureFixture[str]) -> None:
+        logging.getLogger("streamkit").propagate = False
+        show_log()
+        record = StreamRecord("ab")
+        record.write()
+        heard = logging.NullHandler()
+        logging.getLogger("streamkit.relay").addHandler(heard)  # of somebody else's: a record is made for it
+        try:
+            record.write()
+        finally:
+            logging.getLogger("streamkit.relay").removeHandler(heard)
+        shown = [re.sub(r'"duration_ms":[-\d.]+', "", line) for line in capsys.readouterr().err.splitlines()]
+        assert [re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (.*)", line) for line in shown].count(None) == 0
+        assert len({line[24:] for line in shown}) == 1
+        assert len(shown) == 2
+
+    def test_whoever_changes_what_becomes_of_lines_gets_them_all(self) -> None:
+        logger, heard = logging.getLogger("streamkit"), list[str]()
+
+        def hear(line: logging.LogRecord) -> bool:
+            heard.append(line.getMessage())
+            return False
+
+        logger.propagate = False
+        show_log()
+        logger.handlers[0].addFilter(hear)
+        StreamRecord("ab").write()
+        assert len(heard) == 1
+
+    def test_a_line_that_cannot_be_shown_breaks_no_stream(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(logging, "raiseExceptions", False)
+        logger = logging.getLogger("streamkit")
+        logger.propagate = False
+        show_log()
+        closed = io.StringIO()
+        closed.close()
+        cast("logging.StreamHandler[io.StringIO]", logger.handlers[0]).stream = closed
+        StreamRecord("ab").write()
