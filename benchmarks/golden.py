@@ -263,7 +263,7 @@ def main() -> None:
     """Print the port, serve, print the log."""
     plan = Plan(**json.loads(sys.argv[1]))
     gc.disable()  # a collection is a pause; nothing here makes cycles
-    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
+    with socket.create_server(("127.0.0.1", 0), backlog=4096) as listener:
         print(listener.getsockname()[1], flush=True)
         log = serve(plan, listener)
     json.dump(log, sys.stdout)

@@ -169,12 +169,12 @@ def drive(
         next_s = started * ramp_s / streams - passed_s if started < streams else limit_s - passed_s
         for number, _ in epoll.poll(max(0.0, next_s)):
             stream = live[number]
+            unseen = not stream.first_ns
             try:
                 if not stream.sent_ns:
                     stream.send()
                     epoll.modify(number, select.EPOLLIN)
                     continue
-                unseen = not stream.first_ns
                 goes_on = stream.read(buffer)
             except OSError as error:
                 stream.error, goes_on = type(error).__name__, False

@@ -8,13 +8,15 @@ Scenarios:
   steady rate (`--rate`). CPU of the relay's process for each stream, to the nanosecond (`/proc/PID/task/*/schedstat`),
   and the time to first piece as the client sees it. Each client opens a connection of its own, as browsers behind no
   proxy do. Relays take turns, round by round; medians over the rounds.
-- hold: 5,000 streams of one event a second, begun over ten seconds: the relay's PSS while all are open, less its PSS
-  before, per stream (kernel buffers are not in it), and the time to first piece.
+- hold: 5,000 streams of one event a second, `BEGUN_PER_S` new ones a second: the relay's PSS while all are open, less
+  its PSS before, per stream (kernel buffers are not in it), and the time to first piece. Ours alone, unless `--peers`
+  names others: each takes about a minute.
 - many: 10,000 streams (`--streams`) of one event each two seconds, all of which have to end complete with the right
-  text. Beside the memory: its RSS, and CPU for each event.
+  text. Beside the memory: its RSS, and CPU for each event. Ours alone likewise.
 
-A process needs two descriptors for each stream that it relays: where the limit is lower, that is said, and how to set
-it. As `benchmarks.relay`, a goal that is missed is printed as MISSED and changes nothing else.
+A process needs two descriptors for each stream that it relays: where the limit is lower and may not be raised, it is as
+many streams as it allows, and that is said, with how to set it. As `benchmarks.relay`, a goal that is missed is printed
+as MISSED and changes nothing else.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ from benchmarks.relay_load import Load, drive
 from benchmarks.relay_peers import PEERS
 from benchmarks.relay_upstream import Question
 
-__all__ = ["Start", "cpu_ns", "descriptors_missing", "peak_rss_bytes", "start_once"]
+__all__ = ["Start", "cpu_ns", "descriptors_missing", "peak_rss_bytes", "raised_limit", "start_once"]
 
 EVENTS: Final = 3
 AT_ONCE: Final = 50
@@ -49,11 +51,12 @@ WARM_UP_LOADS: Final = 6
 HOLD_STREAMS: Final = 5_000
 MANY_STREAMS: Final = 10_000
 MANY_GAP_US: Final = 2_000_000
-RAMP_S: Final = 10.0
+BEGUN_PER_S: Final = 250
+"""Held streams: what a relay that shares two cores with upstream and client keeps up with."""
 BEYOND_S: Final = 8.0
 """How much longer streams last than all of them take to begin, where nobody is late."""
 AIOHTTP, NAIVE, BARE = "aiohttp + aiohttp", "Sanic + httpx (naive)", "bare uvloop"
-DEFAULT_PEERS: Final = (AIOHTTP, NAIVE, BARE)
+DEFAULT_PEERS: Final[dict[str, tuple[str, ...]]] = {"start": (AIOHTTP, NAIVE, BARE), "hold": (), "many": ()}
 MAX_START_US: Final = 400.0
 MAX_STREAM_BYTES: Final = 16_000
 DESCRIPTORS_BESIDE: Final = 200
@@ -74,13 +77,28 @@ def peak_rss_bytes(pid: int) -> int:
 
 def descriptors_missing(streams: int, limit: int) -> str:
     """What to set so that a relay can hold `streams`; empty where the limit suffices."""
-    needed = 2 * streams + DESCRIPTORS_BESIDE
+    needed = descriptors_of(streams)
     if needed <= limit:
         return ""
     return (
         f"{streams:,} streams need {needed:,} descriptors in the relay's process (two a stream), the limit is "
         f"{limit:,}: set `ulimit -n {needed}` (systemd: LimitNOFILE={needed}; docker: --ulimit nofile={needed})"
     )
+
+
+def descriptors_of(streams: int) -> int:
+    """As many as a relay of so many streams opens."""
+    return 2 * streams + DESCRIPTORS_BESIDE
+
+
+def raised_limit(needed: int) -> int:
+    """The limit of descriptors, which relays inherit, raised as far as we may: root may beyond the hard one."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(hard, needed), max(hard, needed)))
+        return max(hard, needed)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
 
 
 # -- start ---------------------------------------------------------------------------------------------------------
@@ -202,18 +220,27 @@ def _held_row(relay: Relay, traffic: Traffic) -> list[str]:
 
 
 def hold(names: Sequence[str], streams: int) -> None:
-    """Scenario B. The streams last longer than their beginnings take, so that all are open at once."""
-    events = 1 + math.ceil(RAMP_S + BEYOND_S)
-    print(f"\n## hold: {streams:,} streams × 1 event/s, {events} events each, begun over {RAMP_S:g} s\n")
-    held(names, Traffic(streams, events, gap_us=1_000_000, ramp_s=RAMP_S, limit_s=RAMP_S + 2 * events + 20))
+    """Scenario B."""
+    _hold("hold", names, streams, gap_us=1_000_000)
 
 
 def many(names: Sequence[str], streams: int) -> None:
     """Scenario C, likewise."""
-    ramp_s = max(RAMP_S, streams / 400)
-    events = 1 + math.ceil((ramp_s + BEYOND_S) * 1e6 / MANY_GAP_US)
-    print(f"\n## many: {streams:,} streams × 1 event each 2 s, {events} events each, begun over {ramp_s:g} s\n")
-    held(names, Traffic(streams, events, gap_us=MANY_GAP_US, ramp_s=ramp_s, limit_s=ramp_s + 4 * events + 20))
+    _hold("many", names, streams, gap_us=MANY_GAP_US)
+
+
+def _hold(scenario: str, names: Sequence[str], wanted: int, *, gap_us: int) -> None:
+    """The streams last longer than their beginnings take, so that all are open at once."""
+    limit = raised_limit(descriptors_of(wanted))
+    streams = min(wanted, (limit - DESCRIPTORS_BESIDE) // 2)
+    ramp_s = streams / BEGUN_PER_S
+    events = 1 + math.ceil((ramp_s + BEYOND_S) * 1e6 / gap_us)
+    each = f"1 event each {gap_us / 1e6:g} s, {events} events each"
+    print(f"\n## {scenario}: {streams:,} streams × {each}, begun over {ramp_s:g} s\n")
+    if streams < wanted:
+        print(f"fewer: {descriptors_missing(wanted, limit)}\n")
+    limit_s = ramp_s + 2 * events * gap_us / 1e6 + 20
+    held(names, Traffic(streams, events, gap_us=gap_us, ramp_s=ramp_s, limit_s=limit_s))
 
 
 def _met(met: bool) -> str:
@@ -223,10 +250,10 @@ def _met(met: bool) -> str:
 # -- the command line ------------------------------------------------------------------------------------------------
 
 
-def _names(given: str | None) -> list[str]:
+def _names(given: str | None, scenario: str) -> list[str]:
     """Ours, and the peers meant by a comma-separated list of parts of their names."""
     if given is None:
-        return [OURS, *DEFAULT_PEERS]
+        return [OURS, *DEFAULT_PEERS[scenario]]
     parts = [part.strip().lower() for part in given.split(",") if part.strip()]
     return [OURS, *(name for name in PEERS if any(part in name.lower() for part in parts))]
 
@@ -240,23 +267,16 @@ def main() -> int:
     options.add_argument("--streams", type=int, help=f"held ones (default: {HOLD_STREAMS:,}, many: {MANY_STREAMS:,})")
     options.add_argument("--peers", metavar="NAMES", help=f"parts of: {', '.join(PEERS)} ('': ours alone)")
     given = options.parse_args()
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # the relays inherit it
-    names, began = _names(given.peers), time.monotonic()
+    began = time.monotonic()
     print(f"CPython {sys.version.split()[0]}; CPU and memory of the relay's process")
-    for name in ("hold", "many"):
-        wanted = given.streams or (HOLD_STREAMS if name == "hold" else MANY_STREAMS)
-        if given.scenario in (None, name) and (said := descriptors_missing(wanted, hard)):
-            print(f"left out: {name}: {said}")
-            given.scenario = "start" if given.scenario is None else None
-    scenarios: dict[str, Callable[[], None]] = {
-        "start": lambda: start(names, given.rounds, rate=given.rate, seconds=2.0),
-        "hold": lambda: hold(names, given.streams or HOLD_STREAMS),
-        "many": lambda: many(names, given.streams or MANY_STREAMS),
+    scenarios: dict[str, Callable[[list[str]], None]] = {
+        "start": lambda names: start(names, given.rounds, rate=given.rate, seconds=2.0),
+        "hold": lambda names: hold(names, given.streams or HOLD_STREAMS),
+        "many": lambda names: many(names, given.streams or MANY_STREAMS),
     }
     for name, measure in scenarios.items():
         if given.scenario in (None, name):
-            measure()
+            measure(_names(given.peers, name))
     print(f"\n{time.monotonic() - began:.0f} s")
     return 0
 

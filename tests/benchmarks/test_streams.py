@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 
-from benchmarks.relay_load import Load
+from benchmarks.relay_load import Load, drive
+from benchmarks.relay_upstream import Question
 from benchmarks.streams import DESCRIPTORS_BESIDE, Start, cpu_ns, descriptors_missing, peak_rss_bytes
 
 
@@ -33,3 +35,10 @@ def test_a_round_counts_as_the_median_of_its_loads() -> None:
     start = Start()
     start.add(5.0, [Load(1, 1, ttft_ms=[each, 2 * each, 3 * each]) for each in (1.0, 9.0, 2.0)])
     assert (start.cpu_us, start.ttft_p50_ms, start.ttft_p95_ms) == ([5.0], [2.0], [4.0])
+
+
+def test_a_relay_that_refuses_a_connection_is_said_to_have_done_so() -> None:
+    with socket.socket() as nobody:  # bound, and not listened to
+        nobody.bind(("127.0.0.1", 0))
+        seen = drive(f"http://127.0.0.1:{nobody.getsockname()[1]}/", Question(1), streams=2, ramp_s=0, limit_s=5)
+    assert (seen.complete, seen.errors) == (0, ["ConnectionRefusedError"] * 2)

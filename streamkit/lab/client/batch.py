@@ -20,11 +20,11 @@ __all__ = ["Batch"]
 
 READS: Final = 32
 MOST_BYTES: Final = 1 << 20
-AT_LEAST_EVERY_S: Final = 0.5
+AT_LEAST_EVERY_S: Final = 0.1
 
 
 class Batch:
-    """Keeps what was read until there are 32 reads of it, or 1 MiB, or 500 ms have passed, and gives it all to `feed`.
+    """Keeps what was read until there are 32 reads of it, or 1 MiB, or 100 ms have passed, and gives it all to `feed`.
 
     `feed` says whether to go on. `enough` is called where it does not, and no read is waiting for its answer.
     """
