@@ -198,3 +198,21 @@ def test_a_failure_by_its_shape_is_seen_among_events_that_look_alike() -> None:
     assert both(rules, [fine] * 9).short >= 5
     both(rules, [*[fine] * 6, failed, fine])
     both(rules, [*[told % b"true"] * 6, told % b"1", fine])
+
+
+@pytest.mark.parametrize("nested", ["{", '{"List": 7}', "7", "", '{"List": []}', "[" * 2000])
+def test_json_within_json_that_is_none_is_read_in_the_general_way(nested: str) -> None:
+    form = writer("seed")
+    common = [form.piece(f"{number} ", number) for number in range(8)]
+    event = orjson.loads(common[0].removeprefix(b"data: "))
+
+    def broken(value: object) -> object:
+        if isinstance(value, str) and value.startswith("{"):
+            return nested
+        if isinstance(value, dict):
+            return {name: broken(each) for name, each in value.items()}
+        return [*map(broken, value)] if isinstance(value, list) else value
+
+    odd = broken(event)
+    assert odd != event
+    both(preset("seed"), [*common, b"data: %b\n\n" % orjson.dumps(odd), *common])
