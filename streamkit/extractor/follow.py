@@ -64,6 +64,8 @@ def decode(data: str | bytes) -> Any:
     Nesting is bounded at 1024 levels and numbers at the range of a double (larger whole numbers lose digits, as in
     JavaScript); of duplicate keys the last one counts.
     """
+    if data == "":  # of which an upstream may send a flood: an exception for each would hold up the loop
+        return MISSING
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:

@@ -117,8 +117,8 @@ CANCELLED = threading.Event()
 
 def waits(report: Report) -> None:
     """Works on until it may go on, and then has a result."""
+    WAITING.set()  # before it is heard of
     report.progress(1)
-    WAITING.set()
     GO_ON.wait(20)
     try:
         report.result({})
