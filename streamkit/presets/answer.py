@@ -84,6 +84,7 @@ class Answer:
         self._was_over = False  # before the read in progress
         self._pieces: list[Piece] = []  # those of the read in progress
         self._known = 0  # how many of them were there when an event was last read by rules
+        self._silent: ServerSentEvent | None = None  # the last without data, if it said nothing: a flood of them is cheap
 
     @property
     def over(self) -> bool:
@@ -265,10 +266,13 @@ class Answer:
 
     def _otherwise(self, event: ServerSentEvent) -> Piece | End | ProviderError | None:
         """An event that no plan reads: by the rules, with what the events before it have shown."""
+        if self._choices is not None and len(self._pieces) > self._known and not self._goes_with(self._choices):
+            return MIXED
+        if event == self._silent:
+            self._known = len(self._pieces)
+            return None
         document = self._rules.document(event)
         if self._choices is not None:
-            if len(self._pieces) > self._known and not self._goes_with(self._choices):
-                return MIXED
             several = document.json.get(self._choices_key) if type(document.json) is dict else None
             if type(several) is list and all(type(choice) is dict for choice in several):
                 document.json[self._choices_key] = self._choices.pick(several)
@@ -282,6 +286,8 @@ class Answer:
         if not isinstance(result, (Piece, ProviderError)) and not self._text_came():
             whole = self._rules.whole_text(document)
             result = Piece(whole, end=result) if whole else result
+        if result is None and not event.data:
+            self._silent = event
         self._known = len(self._pieces) + isinstance(result, Piece)
         return result
 

@@ -38,8 +38,9 @@ class Client:
     def unsent_bytes(self) -> None:
         """That is not known here."""
 
-    def write(self, data: bytes) -> None:
+    def offer(self, data: bytes) -> bool:
         self.told.append(data.decode())
+        return True
 
     async def fail(self, failure: Failure, *_: object) -> HTTPResponse | None:
         await asyncio.sleep(0.9)
