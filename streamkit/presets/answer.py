@@ -84,7 +84,7 @@ class Answer:
         self._was_over = False  # before the read in progress
         self._pieces: list[Piece] = []  # those of the read in progress
         self._known = 0  # how many of them were there when an event was last read by rules
-        self._silent: ServerSentEvent | None = None  # the last without data, if it said nothing: a flood of them is cheap
+        self._silent: ServerSentEvent | None = None  # the last without data, if it said nothing: it may be a flood
 
     @property
     def over(self) -> bool:

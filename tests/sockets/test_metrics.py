@@ -16,7 +16,7 @@ from streamkit.app import create_app
 from streamkit.lab.upstream import Script, create_upstream
 from streamkit.serving.server import Server, serve
 from tests.rawsockets import exchange, request
-from tests.servers import eventually, rest_of
+from tests.servers import eventually, is_stopped, rest_of
 from tests.sockets.test_workers import LONG_S, Service, stream_on
 
 WORDS = Script([f"{number:03} " for number in range(10)], 1, 5)
@@ -123,6 +123,9 @@ def test_any_of_several_workers_tells_of_all_also_of_one_that_was_killed(tmp_pat
             rest_of(stream_on(service, worker)[0])
         assert eventually(counted(service, 3), LONG_S)
         assert {key[1] for key in told(service.url) if key[0] == "process_open_fds"} == {"0", "1"}
+        os.kill(workers[0], signal.SIGSTOP)
+        assert eventually(partial(is_stopped, workers[0]), LONG_S)
+        assert eventually(counted(service, 3), LONG_S)  # by the other, who will be there
         os.kill(workers[0], signal.SIGKILL)
         assert eventually(lambda: len(service.workers()) == 2 and service.workers() != workers, LONG_S)
         rest_of(service.open())
