@@ -16,8 +16,8 @@ from streamkit.app import create_app
 from streamkit.lab.upstream import Script, create_upstream
 from streamkit.serving.server import Server, serve
 from tests.rawsockets import exchange, request
-from tests.servers import eventually, is_stopped, rest_of
-from tests.sockets.test_workers import LONG_S, Service, stream_on
+from tests.servers import eventually, rest_of
+from tests.sockets.test_workers import LONG_S, Service, is_stopped, stream_on
 
 WORDS = Script([f"{number:03} " for number in range(10)], 1, 5)
 ENDLESS = Script([f"{number:03} " for number in range(500)], 1, 20)
