@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -116,18 +116,25 @@ def begun(stream: socket.socket) -> bytes:
     return data
 
 
-def stream_on(service: Service, worker: int) -> tuple[socket.socket, bytes]:
-    """A stream that this worker serves: the others are held while it is taken."""
+@contextmanager
+def alone(service: Service, worker: int) -> Iterator[None]:
+    """All others are held meanwhile: whoever comes now is served by this one."""
     others = [pid for pid in service.workers() if pid != worker]
     for pid in others:
         os.kill(pid, signal.SIGSTOP)
         assert eventually(partial(is_stopped, pid), LONG_S)
     try:
-        stream = service.open()
-        return stream, begun(stream)
+        yield
     finally:
         for pid in others:
             os.kill(pid, signal.SIGCONT)
+
+
+def stream_on(service: Service, worker: int) -> tuple[socket.socket, bytes]:
+    """A stream that this worker serves."""
+    with alone(service, worker):
+        stream = service.open()
+        return stream, begun(stream)
 
 
 def text_of(data: bytes) -> tuple[str, bool]:
