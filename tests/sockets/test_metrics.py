@@ -123,9 +123,7 @@ def test_any_of_several_workers_tells_of_all_also_of_one_that_was_killed(tmp_pat
             rest_of(stream_on(service, worker)[0])
         assert eventually(counted(service, 3), LONG_S)
         assert {key[1] for key in told(service.url) if key[0] == "process_open_fds"} == {"0", "1"}
-        assert eventually(
-            partial(told_alone, service, workers[1], 3), LONG_S
-        )  # who will be there
+        assert eventually(partial(told_alone, service, workers[1], 3), LONG_S)  # who will be there
         os.kill(workers[0], signal.SIGKILL)
         assert eventually(lambda: len(service.workers()) == 2 and service.workers() != workers, LONG_S)
         rest_of(service.open())
