@@ -25,7 +25,7 @@ from campaigns.canary import leaks
 from campaigns.visitor import TEXT, Unreadable, is_over, post, read
 from campaigns.watched import Watched, idle_process, watched
 from streamkit.presets import writer
-from streamkit.transport.http1 import LAST_CHUNK, chunk
+from streamkit.transport.framing import LAST_CHUNK, chunk
 
 __all__ = ["CASES", "PRESET", "Case", "Hurt", "command", "heavy"]
 

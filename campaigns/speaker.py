@@ -26,7 +26,7 @@ from streamkit.lab.upstream.steps import Kind
 from streamkit.presets import writer
 from streamkit.serving.running import new_loop
 from streamkit.sockets import reset_on_close, send_queue
-from streamkit.transport.http1 import LAST_CHUNK
+from streamkit.transport.framing import LAST_CHUNK
 
 __all__ = ["Spoken", "command", "main", "spoken"]
 

@@ -62,7 +62,7 @@ from streamkit.inside_sanic import (
     workers_of,
 )
 from streamkit.serving.server import serve
-from streamkit.transport.http1 import chunk
+from streamkit.transport.framing import chunk
 from tests.rawsockets import exchange, request
 from tests.server_apps import make_app
 from tests.servers import connect, rest_of

@@ -42,7 +42,8 @@ from typing import Final, Literal, TypeAlias
 import httpx2
 
 from streamkit.transport.errors import HeadTooLarge, MalformedHead
-from streamkit.transport.http1 import ResponseParser, TooLargeError, WireError
+from streamkit.transport.framing import TooLargeError, WireError
+from streamkit.transport.http1 import ResponseParser
 from streamkit.transport.outgoing import Outgoing
 from streamkit.transport.receive_times import Stamp
 from streamkit.transport.wire import Timings, Wire

@@ -9,7 +9,8 @@ from typing import Final, Self, TypeAlias
 import httpx2
 
 from streamkit.transport.dialer import origin_of
-from streamkit.transport.http1 import LAST_CHUNK, chunk, request_bytes
+from streamkit.transport.framing import LAST_CHUNK, chunk
+from streamkit.transport.http1 import request_bytes
 
 __all__ = ["WRITE_BYTES", "Outgoing", "Template"]
 

@@ -22,7 +22,7 @@ from streamkit.transport.body import Body
 from streamkit.transport.dialer import Dialer, Origin, SocketOption, origin_of
 from streamkit.transport.errors import ClosedIdle
 from streamkit.transport.exchange import READ_AHEAD_BYTES, Exchange, Fate, Inbox
-from streamkit.transport.http1 import WireError
+from streamkit.transport.framing import WireError
 from streamkit.transport.outgoing import Outgoing, Template
 from streamkit.transport.pool import Pool, WhenFull
 from streamkit.transport.receive_times import Stamp

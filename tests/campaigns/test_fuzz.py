@@ -28,8 +28,9 @@ from streamkit.presets import plans as shape
 from streamkit.presets import rules
 from streamkit.relay.failure import Failed
 from streamkit.relay.sources.reading import Reading
-from streamkit.transport import http1
-from streamkit.transport.http1 import ResponseParser, WireError
+from streamkit.transport import framing
+from streamkit.transport.framing import WireError
+from streamkit.transport.http1 import ResponseParser
 
 Break = Callable[[pytest.MonkeyPatch], None]
 
@@ -241,7 +242,7 @@ def _last_length(lengths: list[bytes]) -> int | None:
     return int(lengths[-1]) if lengths and lengths[-1].isdigit() else None
 
 
-def _last_value(headers: http1.Headers, name: bytes) -> list[bytes]:
+def _last_value(headers: framing.Headers, name: bytes) -> list[bytes]:
     return [value for key, value in headers if key.lower() == name][-1:]
 
 
@@ -278,8 +279,8 @@ BROKEN: dict[str, tuple[str, str, Break]] = {
     ),
     "HTTP: surplus is overlooked": ("http", SPLIT, put(responses, "ResponseParser", ReusesAfterSurplus)),
     "HTTP: something else is raised": ("http", "fromhex", put(responses, "ResponseParser", ChokesOnALetter)),
-    "HTTP: the last of several lengths counts": ("http", " for h", put(http1, "_content_length", _last_length)),
-    "HTTP: the last of several codings counts": ("http", " for h", put(http1, "_values", _last_value)),
+    "HTTP: the last of several lengths counts": ("http", " for h", put(framing, "_content_length", _last_length)),
+    "HTTP: the last of several codings counts": ("http", " for h", put(framing, "field_values", _last_value)),
     "forms: only Latin-1": ("form", ANY, put(form, "read_chat_history", _latin_1)),
     "forms: whatever comes": ("form", ANY, put(form, "read_chat_history", _replaced)),
     "forms: stripped": ("form", "what was sent", put(form, "read_chat_history", _stripped)),

@@ -13,15 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamkit.transport.http1 import (
-    LAST_CHUNK,
-    MAX_FRAMING_BYTES,
-    ResponseParser,
-    WireError,
-    chunk,
-    framing,
-    request_bytes,
-)
+from streamkit.transport.framing import LAST_CHUNK, MAX_FRAMING_BYTES, WireError, chunk, framing
+from streamkit.transport.http1 import ResponseParser, request_bytes
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 HELLO = b"5\r\nhello\r\n"

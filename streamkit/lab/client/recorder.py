@@ -46,7 +46,7 @@ from streamkit.lab.recording.rows import Events, Reads, SlimEvents, SlimReads
 from streamkit.lab.recording.sends import Sends
 from streamkit.reasons import masked, own_words
 from streamkit.transport import Timings
-from streamkit.transport.http1 import framing
+from streamkit.transport.framing import framing
 from streamkit.transport.proxy_status import INCREMENTAL_REFUSED, proxy_error
 
 if TYPE_CHECKING:

@@ -40,7 +40,7 @@ from streamkit.presets.asked import Asked
 from streamkit.sockets import reset_on_close, send_queue, set_buffers
 from streamkit.taps import STREAM_ID_HEADER, StreamTaps, stream_id_from
 from streamkit.taps.gauges import Gauges, Sampler, Values
-from streamkit.transport.http1 import LAST_CHUNK, chunk
+from streamkit.transport.framing import LAST_CHUNK, chunk
 
 __all__ = ["SentLog", "create_upstream"]
 

@@ -10,7 +10,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 from streamkit.extractor.pieces import End, Piece, ProviderError
 from streamkit.parser import NDJSONParser, SSEParser
 from streamkit.presets import Preset, Writer, writer
-from streamkit.transport.http1 import LAST_CHUNK, chunk
+from streamkit.transport.framing import LAST_CHUNK, chunk
 
 __all__ = [
     "BODILESS",

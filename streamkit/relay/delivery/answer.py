@@ -27,7 +27,7 @@ from streamkit.relay.delivery.portion import WHOLE, Portion
 from streamkit.relay.failure import Failure
 from streamkit.sockets import SendQueue, reset_on_close, send_queue, unsent_bytes
 from streamkit.taps import STREAM_ID_HEADER
-from streamkit.transport.http1 import chunk
+from streamkit.transport.framing import chunk
 
 __all__ = ["Answer", "problem", "refusal"]
 

@@ -39,7 +39,7 @@ from streamkit.relay.sources.upstream import Upstream
 from streamkit.taps import STREAM_ID_HEADER, StreamTaps
 from streamkit.transport import Body, StreamTransport
 from streamkit.transport.errors import ClosedIdle, HeadTooLarge, MalformedHead
-from streamkit.transport.http1 import framing
+from streamkit.transport.framing import framing
 from streamkit.transport.proxy_status import INCREMENTAL_REFUSED, proxy_error
 from streamkit.transport.refusals import reason_behind
 
