@@ -25,6 +25,7 @@ def main() -> int:
     os.dup2(2, 1)  # what anything prints here must not stand among the messages
     sys.path[:] = _message()
     order = _message()
+    from streamkit.lab.load import kept, running  # noqa: F401  # all imports are over before it is ready
     from streamkit.lab.load.several import READY, packed
 
     told.write(packed(READY))
