@@ -10,6 +10,7 @@ an end mark behind which the connection stays open, changes is heard of so much 
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -20,11 +21,17 @@ __all__ = ["Batch"]
 
 READS: Final = 32
 MOST_BYTES: Final = 1 << 20
-AT_LEAST_EVERY_S: Final = 0.1
+AT_LEAST_EVERY_S: Final = 0.5
+
+PARTS: Final = itertools.cycle([k * 0.618 % 1 for k in range(1, 501)])
+"""How large the first batch of each stream is: those that begin together, and are as quick as each other, would all be
+full at once, and what came while so many are given on would share a read. By the golden ratio, any few are apart.
+"""
 
 
 class Batch:
-    """Keeps what was read until there are 32 reads of it, or 1 MiB, or 100 ms have passed, and gives it all to `feed`.
+    """Keeps what was read until there are 32 reads of it, or 1 MiB, or 500 ms have passed, and gives it all to `feed`.
+    The first batch is smaller.
 
     `feed` says whether to go on. `enough` is called where it does not, and no read is waiting for its answer.
     """
@@ -34,6 +41,8 @@ class Batch:
         self._enough = enough
         self._kept: list[ReadPart] = []
         self._room = MOST_BYTES
+        part = next(PARTS)
+        self._most_reads, self._wait_s = max(1, round(READS * part)), AT_LEAST_EVERY_S * part
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -46,15 +55,16 @@ class Batch:
         """A read came. False: no more of them."""
         self._kept.append(part)
         self._room -= len(part[0])
-        if len(self._kept) >= READS or self._room < 0:
+        if len(self._kept) >= self._most_reads or self._room < 0:
             return self.give()
         if self._timer is None:
-            self._timer = self._loop.call_later(AT_LEAST_EVERY_S, self._ring)
+            self._timer = self._loop.call_later(self._wait_s, self._ring)
         return True
 
     def give(self) -> bool:
         """Give on what there is."""
         kept, self._kept, self._room = self._kept, [], MOST_BYTES
+        self._most_reads, self._wait_s = READS, AT_LEAST_EVERY_S
         return self._feed(kept) if kept else True
 
     def end(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from itertools import pairwise
 from typing import Any
 
@@ -22,7 +23,9 @@ def part(number: int, data: bytes = b"x") -> Any:
     return (data, number, (1_010 + 10 * number, "socket", -1, 1_010 + 10 * number))
 
 
-def test_so_many_reads_are_given_on_together() -> None:
+def taken(reads: int) -> list[int]:
+    """How many were given on by each of so many reads."""
+
     async def main() -> list[int]:
         given: list[int] = []
 
@@ -32,14 +35,31 @@ def test_so_many_reads_are_given_on_together() -> None:
 
         batch = Batch(feed, lambda: None)
         counts = []
-        for number in range(2 * READS):
+        for number in range(reads):
             assert batch.take(part(number))
             counts.append(len(given))
         batch.end()
-        assert given == list(range(2 * READS))
+        assert given == list(range(reads))
         return counts
 
-    assert asyncio.run(main()) == [*[0] * (READS - 1), *[READS] * READS, 2 * READS]
+    return asyncio.run(main())
+
+
+def test_so_many_reads_are_given_on_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PARTS", itertools.repeat(1.0))
+    assert taken(2 * READS) == [*[0] * (READS - 1), *[READS] * READS, 2 * READS]
+
+
+def test_streams_that_began_together_are_not_all_given_on_by_the_same_read() -> None:
+    firsts = [taken(2 * READS).count(0) for _ in range(8)]
+    assert len(set(firsts)) == 8
+    assert max(firsts) < READS
+
+
+def test_behind_the_first_batch_all_are_of_one_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PARTS", itertools.repeat(0.25))
+    first = READS // 4
+    assert sorted(set(taken(first + 2 * READS))) == [0, first, first + READS, first + 2 * READS]
 
 
 def test_what_is_kept_is_given_on_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +98,9 @@ def test_a_no_that_no_read_waits_for_is_told(monkeypatch: pytest.MonkeyPatch) ->
     asyncio.run(main())
 
 
-def test_a_no_is_the_answer_to_the_read_that_waits_for_it() -> None:
+def test_a_no_is_the_answer_to_the_read_that_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PARTS", itertools.repeat(1.0))
+
     async def main() -> list[bool]:
         batch = Batch(lambda _: False, lambda: None)
         return [batch.take(part(number)) for number in range(READS)]
