@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
-from typing import Any, Final, Protocol, TypeAlias, overload
+from typing import Any, ClassVar, Final, Protocol, TypeAlias, TypeVar, overload
 
 from streamkit.lab.metrics.columns import characters, check_lengths, int_column, numbered, utf8_sizes
 from streamkit.lab.metrics.compact import Narrow, PerRead, Unkept, Words, utf8_lengths, utf8_size
@@ -15,6 +16,7 @@ __all__ = ["Events", "Read", "Reads", "RecordedEvent", "SlimEvents", "SlimReads"
 
 _OF_READS: Final = ("at_ns", "data", "error_ns", "late_ns", "size")
 _OF_EVENTS: Final = ("at_ns", "data", "event", "handed_ns", "id", "read", "reasoning", "size", "text")
+Row = TypeVar("Row")
 Ints: TypeAlias = "array[int] | Narrow"
 OfReads: TypeAlias = "array[int] | Narrow | PerRead"
 Names: TypeAlias = "list[str] | Words"
@@ -84,14 +86,44 @@ class _WireEvent(Protocol):
     def id(self) -> str: ...
 
 
-class Reads(Sequence[Read]):
+class _Rows(Sequence[Row]):
+    """Rows that are kept as parallel columns: those in `_columns` are all that a row has, and all that is compared."""
+
+    __slots__ = ()
+    _columns: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def _row(self, index: int) -> Row: ...
+
+    def _values(self, index: int) -> dict[str, Any]:
+        return {name: getattr(self, name)[index] for name in self._columns}
+
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Row]: ...
+    def __getitem__(self, index: int | slice) -> Row | list[Row]:
+        if isinstance(index, slice):
+            return [self._row(i) for i in range(*index.indices(len(self)))]
+        return self._row(range(len(self))[index])
+
+    def __iter__(self) -> Iterator[Row]:
+        return map(self._row, range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _Rows) or other._columns != self._columns:
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in self._columns)
+
+
+class Reads(_Rows[Read]):
     """The socket reads that brought body bytes, as parallel columns named like the fields of `Read`.
 
     A read that brought only a response head or chunk framing is not listed. `data` holds None for a read whose
     bytes were not kept.
     """
 
-    __slots__ = _OF_READS
+    __slots__ = _columns = _OF_READS
     at_ns: Ints
     size: Ints
     data: Bodies
@@ -149,36 +181,21 @@ class Reads(Sequence[Read]):
     def __len__(self) -> int:
         return len(self.at_ns)
 
-    @overload
-    def __getitem__(self, index: int) -> Read: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Read]: ...
-    def __getitem__(self, index: int | slice) -> Read | list[Read]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        i = range(len(self))[index]
-        return Read(i, **{name: getattr(self, name)[i] for name in _OF_READS})
-
-    def __iter__(self) -> Iterator[Read]:
-        return (self[i] for i in range(len(self)))
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Reads):
-            return NotImplemented
-        return all(getattr(self, name) == getattr(other, name) for name in _OF_READS)
+    def _row(self, index: int) -> Read:
+        return Read(index, **self._values(index))
 
     def __repr__(self) -> str:
         return f"<Reads: {len(self)} reads, {sum(self.size)} bytes>"
 
 
-class Events(Sequence[RecordedEvent]):
+class Events(_Rows[RecordedEvent]):
     """The events, as parallel columns named like the fields of `RecordedEvent`.
 
     Made by hand, only `at_ns` is needed: `read` then numbers the distinct times (events of one time share a read),
     `handed_ns` equals `at_ns`, `size` is the UTF-8 length of `data`, or of `text` where there is no data.
     """
 
-    __slots__ = _OF_EVENTS
+    __slots__ = _columns = _OF_EVENTS
     at_ns: OfReads
     read: OfReads
     handed_ns: OfReads
@@ -312,23 +329,8 @@ class Events(Sequence[RecordedEvent]):
     def __len__(self) -> int:
         return len(self.at_ns)
 
-    @overload
-    def __getitem__(self, index: int) -> RecordedEvent: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[RecordedEvent]: ...
-    def __getitem__(self, index: int | slice) -> RecordedEvent | list[RecordedEvent]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        i = range(len(self))[index]
-        return RecordedEvent(i, **{name: getattr(self, name)[i] for name in _OF_EVENTS})
-
-    def __iter__(self) -> Iterator[RecordedEvent]:
-        return (self[i] for i in range(len(self)))
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Events):
-            return NotImplemented
-        return all(getattr(self, name) == getattr(other, name) for name in _OF_EVENTS)
+    def _row(self, index: int) -> RecordedEvent:
+        return RecordedEvent(index, **self._values(index))
 
     def __repr__(self) -> str:
         return f"<Events: {len(self)} events, {int(characters(self.text).sum())} characters>"
