@@ -12,11 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamkit.lab.client import batch as module
-from streamkit.lab.client.batch import READS, Batch
+from streamkit.lab.client.batch import PARTS, READS, Batch
 from streamkit.lab.client.recorder import Recorder
 from streamkit.lab.client.wire_failure import WireFailure
 from streamkit.lab.recording.recording import Recording
 from tests.lab.client.answers import CHAT, CUT, DONE, HELLO, NDJSON, SSE, TEXT, Clock
+
+
+@pytest.fixture(autouse=True)
+def whole_first_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PARTS", itertools.repeat(1.0))
 
 
 def part(number: int, data: bytes = b"x") -> Any:
@@ -45,12 +50,12 @@ def taken(reads: int) -> list[int]:
     return asyncio.run(main())
 
 
-def test_so_many_reads_are_given_on_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PARTS", itertools.repeat(1.0))
+def test_so_many_reads_are_given_on_together() -> None:
     assert taken(2 * READS) == [*[0] * (READS - 1), *[READS] * READS, 2 * READS]
 
 
-def test_streams_that_began_together_are_not_all_given_on_by_the_same_read() -> None:
+def test_streams_that_began_together_are_not_all_given_on_by_the_same_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PARTS", PARTS)
     firsts = [taken(2 * READS).count(0) for _ in range(8)]
     assert len(set(firsts)) == 8
     assert max(firsts) < READS
@@ -98,9 +103,7 @@ def test_a_no_that_no_read_waits_for_is_told(monkeypatch: pytest.MonkeyPatch) ->
     asyncio.run(main())
 
 
-def test_a_no_is_the_answer_to_the_read_that_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PARTS", itertools.repeat(1.0))
-
+def test_a_no_is_the_answer_to_the_read_that_waits_for_it() -> None:
     async def main() -> list[bool]:
         batch = Batch(lambda _: False, lambda: None)
         return [batch.take(part(number)) for number in range(READS)]
