@@ -6,18 +6,19 @@ A recording may hold a million events; a Python loop over them costs a tenth of 
 from __future__ import annotations
 
 from array import array
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from streamkit.lab.metrics.compact import Narrow, PerRead, Unkept
+from streamkit.lab.metrics.compact import Indexed, Item, Narrow, PerRead, Unkept
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 __all__ = [
     "Ints",
+    "Rows",
     "characters",
     "check_ascending",
     "check_at_least",
@@ -29,6 +30,23 @@ __all__ = [
 ]
 
 Ints: TypeAlias = npt.NDArray[np.int64]
+
+
+class Rows(Indexed[Item]):
+    """Rows that are kept as parallel columns: those in `_columns` are all that a row has, and all that is compared."""
+
+    __slots__ = ()
+    _columns: ClassVar[tuple[str, ...]]
+
+    def _values(self, index: int) -> dict[str, Any]:
+        return {name: getattr(self, name)[index] for name in self._columns}
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Rows) or other._columns != self._columns:
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in self._columns)
+
+    __hash__ = None  # type: ignore[assignment]  # it grows
 
 
 def int_column(values: Iterable[int]) -> array[int]:

@@ -10,17 +10,19 @@ str, whatever lies underneath.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, repeat
-from typing import Any, Final, TypeAlias, overload
+from typing import Any, Final, TypeAlias, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Narrow", "PerRead", "Unkept", "Words", "utf8_lengths", "utf8_size"]
+__all__ = ["Indexed", "Narrow", "PerRead", "Unkept", "Words", "utf8_lengths", "utf8_size"]
 
+Item = TypeVar("Item")
 _Ints: TypeAlias = npt.NDArray[np.int64]
 MAX_WORDS: Final = 100
 _OTHER: Final = "…"
@@ -42,24 +44,33 @@ def utf8_lengths(texts: Sequence[str]) -> list[int]:
         return [*map(utf8_size, texts)]
 
 
-class _Column(Sequence[int]):
+class Indexed(Sequence[Item]):
+    """A sequence by `_at`, which is asked for places that there are, 0 and above. A slice of it is a list."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def _at(self, index: int) -> Item: ...
+
+    @overload
+    def __getitem__(self, index: int) -> Item: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Item]: ...
+    def __getitem__(self, index: int | slice) -> Item | list[Item]:
+        if isinstance(index, slice):
+            return [self._at(i) for i in range(*index.indices(len(self)))]
+        return self._at(range(len(self))[index])
+
+    def __iter__(self) -> Iterator[Item]:
+        return map(self._at, range(len(self)))
+
+
+class _Column(Indexed[int]):
     """What both have in common: they are as a list of ints is."""
 
     __slots__ = ()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        raise NotImplementedError
-
-    @overload
-    def __getitem__(self, index: int) -> int: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[int]: ...
-    def __getitem__(self, index: int | slice) -> int | list[int]:
-        if isinstance(index, slice):
-            return [self._at(i) for i in range(*index.indices(len(self)))]
-        return self._at(range(len(self))[index])
-
-    def _at(self, index: int) -> int:
         raise NotImplementedError
 
     def tolist(self) -> list[int]:
@@ -221,7 +232,7 @@ class PerRead(_Column):
         return np.repeat(np.asarray(self.runs, dtype=dtype or np.int64), self._counts())
 
 
-class Words(Sequence[str]):
+class Words(Indexed[str]):
     """A column of few different words, a byte each, or none at all while all are the same.
 
     Behind `MAX_WORDS` different ones every new one reads as "…": a stream cannot make them as many as it has events.
@@ -262,13 +273,8 @@ class Words(Sequence[str]):
     def __len__(self) -> int:
         return len(self._codes)
 
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[str]: ...
-    def __getitem__(self, index: int | slice) -> str | list[str]:
-        codes = self._codes[index]
-        return self._words[codes] if isinstance(codes, int) else [self._words[code] for code in codes]
+    def _at(self, index: int) -> str:
+        return self._words[self._codes[index]]
 
     def __iter__(self) -> Iterator[str]:
         return map(self._words.__getitem__, self._codes)
@@ -279,7 +285,7 @@ class Words(Sequence[str]):
     __hash__ = None  # type: ignore[assignment]  # it grows
 
 
-class Unkept(Sequence[str]):
+class Unkept(Indexed[str]):
     """Texts that were not kept, of which the lengths are known: each reads as "".
 
     `metrics.characters` and `utf8_sizes` give what the texts had.
@@ -321,13 +327,8 @@ class Unkept(Sequence[str]):
     def __len__(self) -> int:
         return len(self.characters)
 
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[str]: ...
-    def __getitem__(self, index: int | slice) -> str | list[str]:
-        found = range(len(self))[index]
-        return [""] * len(found) if isinstance(found, range) else ""
+    def _at(self, _: int) -> str:
+        return ""
 
     def __iter__(self) -> Iterator[str]:
         return repeat("", len(self))

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
-from typing import Any, ClassVar, Final, Protocol, TypeAlias, TypeVar, overload
+from typing import Any, Final, Protocol, TypeAlias
 
-from streamkit.lab.metrics.columns import characters, check_lengths, int_column, numbered, utf8_sizes
-from streamkit.lab.metrics.compact import Narrow, PerRead, Unkept, Words, utf8_lengths, utf8_size
+from streamkit.lab.metrics.columns import Rows, characters, check_lengths, int_column, numbered, utf8_sizes
+from streamkit.lab.metrics.compact import Indexed, Narrow, PerRead, Unkept, Words, utf8_lengths, utf8_size
 
 __all__ = ["Events", "Read", "Reads", "RecordedEvent", "SlimEvents", "SlimReads"]
 
 _OF_READS: Final = ("at_ns", "data", "error_ns", "late_ns", "size")
 _OF_EVENTS: Final = ("at_ns", "data", "event", "handed_ns", "id", "read", "reasoning", "size", "text")
-Row = TypeVar("Row")
 Ints: TypeAlias = "array[int] | Narrow"
 OfReads: TypeAlias = "array[int] | Narrow | PerRead"
 Names: TypeAlias = "list[str] | Words"
@@ -86,37 +84,7 @@ class _WireEvent(Protocol):
     def id(self) -> str: ...
 
 
-class _Rows(Sequence[Row]):
-    """Rows that are kept as parallel columns: those in `_columns` are all that a row has, and all that is compared."""
-
-    __slots__ = ()
-    _columns: ClassVar[tuple[str, ...]]
-
-    @abstractmethod
-    def _row(self, index: int) -> Row: ...
-
-    def _values(self, index: int) -> dict[str, Any]:
-        return {name: getattr(self, name)[index] for name in self._columns}
-
-    @overload
-    def __getitem__(self, index: int) -> Row: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Row]: ...
-    def __getitem__(self, index: int | slice) -> Row | list[Row]:
-        if isinstance(index, slice):
-            return [self._row(i) for i in range(*index.indices(len(self)))]
-        return self._row(range(len(self))[index])
-
-    def __iter__(self) -> Iterator[Row]:
-        return map(self._row, range(len(self)))
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, _Rows) or other._columns != self._columns:
-            return NotImplemented
-        return all(getattr(self, name) == getattr(other, name) for name in self._columns)
-
-
-class Reads(_Rows[Read]):
+class Reads(Rows[Read]):
     """The socket reads that brought body bytes, as parallel columns named like the fields of `Read`.
 
     A read that brought only a response head or chunk framing is not listed. `data` holds None for a read whose
@@ -181,14 +149,14 @@ class Reads(_Rows[Read]):
     def __len__(self) -> int:
         return len(self.at_ns)
 
-    def _row(self, index: int) -> Read:
+    def _at(self, index: int) -> Read:
         return Read(index, **self._values(index))
 
     def __repr__(self) -> str:
         return f"<Reads: {len(self)} reads, {sum(self.size)} bytes>"
 
 
-class Events(_Rows[RecordedEvent]):
+class Events(Rows[RecordedEvent]):
     """The events, as parallel columns named like the fields of `RecordedEvent`.
 
     Made by hand, only `at_ns` is needed: `read` then numbers the distinct times (events of one time share a read),
@@ -329,14 +297,14 @@ class Events(_Rows[RecordedEvent]):
     def __len__(self) -> int:
         return len(self.at_ns)
 
-    def _row(self, index: int) -> RecordedEvent:
+    def _at(self, index: int) -> RecordedEvent:
         return RecordedEvent(index, **self._values(index))
 
     def __repr__(self) -> str:
         return f"<Events: {len(self)} events, {int(characters(self.text).sum())} characters>"
 
 
-class NoBodies(Sequence[bytes | None]):
+class NoBodies(Indexed[bytes | None]):
     """The bytes of reads, of which none were kept: how many there were."""
 
     __slots__ = ("_count",)
@@ -354,13 +322,8 @@ class NoBodies(Sequence[bytes | None]):
     def __len__(self) -> int:
         return self._count
 
-    @overload
-    def __getitem__(self, index: int) -> None: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[bytes | None]: ...
-    def __getitem__(self, index: int | slice) -> list[bytes | None] | None:
-        found = range(self._count)[index]
-        return [None] * len(found) if isinstance(found, range) else None
+    def _at(self, _: int) -> None:
+        return None
 
     def __eq__(self, other: object) -> bool:
         return [*self] == [*other] if isinstance(other, NoBodies | list) else NotImplemented

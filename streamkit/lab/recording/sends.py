@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Final, NamedTuple, overload
+from collections.abc import Iterable
+from typing import Final, NamedTuple
 
-from streamkit.lab.metrics.columns import check_lengths, int_column
+from streamkit.lab.metrics.columns import Rows, check_lengths, int_column
 
 __all__ = ["MAX_SENDS", "Send", "Sends"]
 
@@ -24,7 +24,7 @@ class Send(NamedTuple):
     held_ns: int = 0
 
 
-class Sends(Sequence[Send]):
+class Sends(Rows[Send]):
     """The writes of a request's body, as parallel columns named like the fields of `Send`.
 
     Where there are more than `MAX_SENDS`, neighbours are told as one, by the time of the last of them: first of two,
@@ -36,6 +36,7 @@ class Sends(Sequence[Send]):
     """
 
     __slots__ = ("_each", "_in_last", "at_ns", "held_ns", "size")
+    _columns = ("at_ns", "size", "held_ns")
 
     def __init__(
         self, at_ns: Iterable[int] = (), size: Iterable[int] = (), held_ns: Iterable[int] | None = None
@@ -72,24 +73,8 @@ class Sends(Sequence[Send]):
     def __len__(self) -> int:
         return len(self.at_ns)
 
-    @overload
-    def __getitem__(self, index: int) -> Send: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Send]: ...
-    def __getitem__(self, index: int | slice) -> Send | list[Send]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        return Send(self.at_ns[index], self.size[index], self.held_ns[index])
-
-    def __iter__(self) -> Iterator[Send]:
-        return map(Send, self.at_ns, self.size, self.held_ns)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Sends):
-            return NotImplemented
-        return (self.at_ns, self.size, self.held_ns) == (other.at_ns, other.size, other.held_ns)
-
-    __hash__ = None  # type: ignore[assignment]  # it grows
+    def _at(self, index: int) -> Send:
+        return Send(**self._values(index))
 
     def __repr__(self) -> str:
         return f"<Sends: {len(self)} writes, {self.bytes} bytes>"
