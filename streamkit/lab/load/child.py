@@ -6,16 +6,12 @@ gone, and so is this process.
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import os
 import pickle
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, BinaryIO
-
-if TYPE_CHECKING:
-    from streamkit.lab.sets import RecordingSet
+from typing import Any
 
 __all__ = ["main"]
 
@@ -26,36 +22,20 @@ def main() -> int:
     os.dup2(2, 1)  # what anything prints here must not stand among the messages
     sys.path[:] = _message()
     order = _message()
-    from streamkit.lab.load import kept, running  # noqa: F401  # all imports are over before it is ready
+    from streamkit.lab.load.running import run_share  # here, as are all imports: before it says that it is ready
     from streamkit.lab.load.several import READY, packed
+
+    def tell(message: object) -> None:
+        told.write(packed(message))
+        told.flush()
 
     gc.collect()
     gc.freeze()  # a full collection looks at all that was imported: 30 ms in which no stream is read
-    told.write(packed(READY))
-    told.flush()
+    tell(READY)
     begun_ns = _message()
     threading.Thread(target=_end_with_parent, name="streamkit parent watch", daemon=True).start()
-    told.write(packed(_loaded(order, begun_ns, told)))
-    told.flush()
+    tell(run_share(order, begun_ns, lambda *counts: tell(counts)))
     return 0
-
-
-def _loaded(order: Any, begun_ns: int, told: BinaryIO) -> RecordingSet | BaseException:
-    """The recordings, or what went wrong."""
-    from streamkit.lab.load.kept import last_load
-    from streamkit.lab.load.running import run_share
-    from streamkit.lab.load.several import packed
-
-    def show(ended: int, live: int, late_ns: int) -> None:
-        told.write(packed((ended, live, late_ns)))
-        told.flush()
-
-    try:
-        with asyncio.Runner() as runner:
-            return runner.run(run_share(order, begun_ns, show))
-    except BaseException as error:  # noqa: BLE001  # whatever it is, the parent wants to know
-        kept = last_load(of=error)
-        return kept if isinstance(error, KeyboardInterrupt) and kept is not None else error
 
 
 def _message() -> Any:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from streamkit.lab.load.arrivals import Closed
 from streamkit.lab.load.crowd import Crowd
-from streamkit.lab.load.kept import carry, keep
+from streamkit.lab.load.kept import carry, keep, last_load
 from streamkit.lab.load.several import LoadOrder, Several
 from streamkit.lab.load.targets import UrlTarget
 from streamkit.lab.load.watching import Watching
@@ -92,7 +93,12 @@ class ByClients:
         return RecordingSet(recordings, meta=meta, resources=[*used, *watching.resources()])
 
 
-async def run_share(order: LoadOrder, begun_ns: int, show: ShowProgress) -> RecordingSet:
-    """What one of several clients does."""
+def run_share(order: LoadOrder, begun_ns: int, show: ShowProgress) -> RecordingSet | BaseException:
+    """What one of several clients does, in a process of its own: the recordings, or what went wrong."""
     asked = UrlTarget(order.url, order.options, [])
-    return await ByOne(order.schedule, asked, Crowd(asked, order.most), {}).run(show, begun_ns)
+    try:
+        with asyncio.Runner() as runner:
+            return runner.run(ByOne(order.schedule, asked, Crowd(asked, order.most), {}).run(show, begun_ns))
+    except BaseException as error:  # noqa: BLE001  # whatever it is, the parent wants to know
+        kept = last_load(of=error)
+        return kept if isinstance(error, KeyboardInterrupt) and kept is not None else error
