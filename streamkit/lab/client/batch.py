@@ -41,8 +41,7 @@ class Batch:
         self._enough = enough
         self._kept: list[ReadPart] = []
         self._room = MOST_BYTES
-        part = next(PARTS)
-        self._most_reads, self._wait_s = max(1, round(READS * part)), AT_LEAST_EVERY_S * part
+        self._part = next(PARTS)
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -55,16 +54,16 @@ class Batch:
         """A read came. False: no more of them."""
         self._kept.append(part)
         self._room -= len(part[0])
-        if len(self._kept) >= self._most_reads or self._room < 0:
+        if len(self._kept) >= READS * self._part or self._room < 0:
             return self.give()
         if self._timer is None:
-            self._timer = self._loop.call_later(self._wait_s, self._ring)
+            self._timer = self._loop.call_later(AT_LEAST_EVERY_S * self._part, self._ring)
         return True
 
     def give(self) -> bool:
         """Give on what there is."""
         kept, self._kept, self._room = self._kept, [], MOST_BYTES
-        self._most_reads, self._wait_s = READS, AT_LEAST_EVERY_S
+        self._part = 1.0
         return self._feed(kept) if kept else True
 
     def end(self) -> None:
