@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 __all__ = [
+    "Columnar",
     "Ints",
-    "Rows",
     "characters",
     "check_ascending",
     "check_at_least",
@@ -32,7 +32,7 @@ __all__ = [
 Ints: TypeAlias = npt.NDArray[np.int64]
 
 
-class Rows(Indexed[Item]):
+class Columnar(Indexed[Item]):
     """Rows that are kept as parallel columns: those in `_columns` are all that a row has, and all that is compared."""
 
     __slots__ = ()
@@ -42,7 +42,7 @@ class Rows(Indexed[Item]):
         return {name: getattr(self, name)[index] for name in self._columns}
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Rows) or other._columns != self._columns:
+        if not isinstance(other, Columnar) or other._columns != self._columns:
             return NotImplemented
         return all(getattr(self, name) == getattr(other, name) for name in self._columns)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import chain, repeat
 from typing import Any, Final, Protocol, TypeAlias
 
-from streamkit.lab.metrics.columns import Rows, characters, check_lengths, int_column, numbered, utf8_sizes
+from streamkit.lab.metrics.columns import Columnar, characters, check_lengths, int_column, numbered, utf8_sizes
 from streamkit.lab.metrics.compact import Indexed, Narrow, PerRead, Unkept, Words, utf8_lengths, utf8_size
 
 __all__ = ["Events", "Read", "Reads", "RecordedEvent", "SlimEvents", "SlimReads"]
@@ -84,7 +84,7 @@ class _WireEvent(Protocol):
     def id(self) -> str: ...
 
 
-class Reads(Rows[Read]):
+class Reads(Columnar[Read]):
     """The socket reads that brought body bytes, as parallel columns named like the fields of `Read`.
 
     A read that brought only a response head or chunk framing is not listed. `data` holds None for a read whose
@@ -156,7 +156,7 @@ class Reads(Rows[Read]):
         return f"<Reads: {len(self)} reads, {sum(self.size)} bytes>"
 
 
-class Events(Rows[RecordedEvent]):
+class Events(Columnar[RecordedEvent]):
     """The events, as parallel columns named like the fields of `RecordedEvent`.
 
     Made by hand, only `at_ns` is needed: `read` then numbers the distinct times (events of one time share a read),

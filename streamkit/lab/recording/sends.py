@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from streamkit.lab.metrics.columns import Rows, check_lengths, int_column
+from streamkit.lab.metrics.columns import Columnar, check_lengths, int_column
 
 __all__ = ["MAX_SENDS", "Send", "Sends"]
 
@@ -24,7 +24,7 @@ class Send(NamedTuple):
     held_ns: int = 0
 
 
-class Sends(Rows[Send]):
+class Sends(Columnar[Send]):
     """The writes of a request's body, as parallel columns named like the fields of `Send`.
 
     Where there are more than `MAX_SENDS`, neighbours are told as one, by the time of the last of them: first of two,
