@@ -489,6 +489,20 @@ def test_a_log_that_is_longer_than_what_a_worker_holds_of_it_is_read_from_redis(
     asyncio.run(main())
 
 
+def test_what_a_worker_ceases_to_hold_while_a_page_of_it_is_asked_for_is_read_from_redis(server: RedisServer) -> None:
+    async def main() -> None:
+        async with workers(server.url) as two:
+            log = await made(two.here)
+            await fill(log, words(100))
+            page = asyncio.create_task(log.page(0))
+            await asyncio.sleep(0)  # it has been asked, and others have their turn
+            log.kept.drop(log.last)
+            async with asyncio.timeout(SOON_S):
+                assert (await page)[:3] == words(100)[:3]
+
+    asyncio.run(main())
+
+
 def test_what_lies_between_is_told_to_have_been_trimmed_if_a_worker_comes_back_to_it_too_late(
     server: RedisServer,
 ) -> None:

@@ -360,8 +360,9 @@ class RedisLog(Log):
     async def page(self, position: int) -> list[Piece]:
         if self._told is not None:
             await asyncio.shield(self._told)
+        await asyncio.sleep(0)  # as every log does; what is kept here is asked behind it, for it may go meanwhile
         if position + 1 >= self.kept.first:
-            return await super().page(position)
+            return self.kept_behind(position)
         entries = await self._entries(position + 1, self._page_entries)
         size = sum(each.text_end - each.text_at for each in entries)
         self._page_entries = max(1, min(MANY_ENTRIES, len(entries) * PAGE_BYTES // max(1, size)))
