@@ -3,10 +3,10 @@
     Lab(script, relay=article)                            # or: serve(partial(stock, upstream.url, 2.0))
 
 A relay is a factory that gets the upstream's URL (TCP) and returns a Sanic app with `POST /ans`: wrong where streams
-break. They read the `seed` wire format, as the article does that they are taken from: "Sanic框架中实现POST请求的响应流式传输"
-(https://blog.gitcode.com/b781b6c19534634ce625a1aec31ff221.html, May 2025), whose handler is retold here in words of our
-own. One thing they do for the lab: they pass the client's X-Stream-Id on, by which the upstream's taps of a stream are
-found.
+break. They read the `seed` wire format, as the article does that they are taken from:
+"Sanic框架中实现POST请求的响应流式传输", https://blog.gitcode.com/b781b6c19534634ce625a1aec31ff221.html (May 2025). Its handler
+is retold here in our own words. One thing they do for the lab: they pass the client's X-Stream-Id on, by which the
+upstream's taps of a stream are found.
 
     serve(echo)
 
@@ -94,8 +94,8 @@ def article_as_written(upstream: str, timeout_s: float | None = None) -> Sanic[A
 
 
 def _retold(upstream: str, timeout_s: float | None) -> Callable[[str | None, dict[str, str], Write], Awaitable[None]]:
-    """What the article's handler does, in its order: ask, go on with a 2xx only, and write the text of each `data:`
-    line. A line that is not as expected is skipped; whatever else fails is written into the text.
+    """What the article's handler does, in its order: ask, fail at a status of 400 or more, and write the text of each
+    `data:` line. A line that is not as expected is skipped; whatever else fails is written into the text.
 
     Two things are the lab's: the client's stream id among the headers, and no proxy of this machine in between.
     """

@@ -118,6 +118,7 @@ def test_as_written_it_fails_on_todays_sanic_with_a_traceback_that_shows_no_path
     with RawServer(whole) as upstream:
         recording = ask_at(partial(article_as_written, upstream.url))
     assert (recording.status, upstream.requests) == (500, [])
+    assert recording.body is not None
     told = recording.body.decode().splitlines()
     assert told[1].startswith('  File "naive.py", line ')
     assert told[-1].startswith("AttributeError: module 'sanic.response' has no attribute 'stream'")
