@@ -3,10 +3,11 @@
     Lab(script, relay=article)                            # or: serve(partial(stock, upstream.url, 2.0))
 
 A relay is a factory that gets the upstream's URL (TCP) and returns a Sanic app with `POST /ans`: wrong where streams
-break. They read the `seed` wire format, as the article does that they are taken from:
-"Sanic框架中实现POST请求的响应流式传输", https://blog.gitcode.com/b781b6c19534634ce625a1aec31ff221.html (May 2025). Its handler
-is retold here in our own words. One thing they do for the lab: they pass the client's X-Stream-Id on, by which the
-upstream's taps of a stream are found.
+break. They read the `seed` wire format, as the article does that they are taken from. One thing they do for the lab:
+they pass the client's X-Stream-Id on, by which the upstream's taps of a stream are found.
+
+The article is "Sanic框架中实现POST请求的响应流式传输" (May 2025), and its handler is retold here in our own words:
+https://blog.gitcode.com/b781b6c19534634ce625a1aec31ff221.html
 
     serve(echo)
 
