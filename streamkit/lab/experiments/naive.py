@@ -36,7 +36,7 @@ from streamkit.lab.net import Network
 from streamkit.sockets import set_buffers
 from streamkit.taps import STREAM_ID_HEADER
 
-__all__ = ["article", "article_as_written", "echo", "pumped", "stock"]
+__all__ = ["article", "article_as_written", "echo", "pumped", "retold", "stock"]
 
 TEXT: Final = "text/plain; charset=utf-8"
 BYTES: Final = "application/octet-stream"
@@ -55,7 +55,7 @@ def article(upstream: str, timeout_s: float | None = None) -> Sanic[Any, Any]:
     requests is missing (`pip install 'streamkit[notebooks]'`).
     """
     app = _app("article")
-    relay = _retold(upstream, timeout_s)
+    relay = retold(upstream, timeout_s)
 
     @app.post("/ans")
     async def answer(request: Request) -> None:
@@ -75,7 +75,7 @@ def article_as_written(upstream: str, timeout_s: float | None = None) -> Sanic[A
     The answer's text is the end of the traceback. `timeout_s` and ImportError are those of `article`.
     """
     app = _app("article_as_written")
-    relay = _retold(upstream, timeout_s)
+    relay = retold(upstream, timeout_s)
 
     @app.post("/ans")
     async def answer(request: Request) -> HTTPResponse:
@@ -94,21 +94,20 @@ def article_as_written(upstream: str, timeout_s: float | None = None) -> Sanic[A
     return app
 
 
-def _retold(upstream: str, timeout_s: float | None) -> Callable[[str | None, dict[str, str], Write], Awaitable[None]]:
+def retold(upstream: str, timeout_s: float | None) -> Callable[[str | None, dict[str, str], Write], Awaitable[None]]:
     """What the article's handler does, in its order: ask, fail at a status of 400 or more, and write the text of each
     `data:` line. A line that is not as expected is skipped; whatever else fails is written into the text.
 
-    Two things are the lab's: the client's stream id among the headers, and no proxy of this machine in between.
+    Two things are the lab's: the client's stream id among the headers, and no proxy of this machine in between. Raises
+    ImportError as `article` does.
     """
     import requests
 
-    # Both are what the article is about: it blocks the loop, and without a bound.
     post = partial(requests.post, upstream, stream=True, timeout=timeout_s, proxies={"no_proxy": "*"})
 
     async def relay(chat_history: str | None, stream_id: dict[str, str], write: Write) -> None:
-        headers = {"Accept": "text/event-stream", **stream_id}
         try:
-            with post(data=chat_history, headers=headers) as resp:
+            with post(data=chat_history, headers={"Accept": "text/event-stream", **stream_id}) as resp:
                 resp.raise_for_status()
                 for line in resp.iter_lines():
                     if (text := line.decode("utf-8")).startswith("data:"):
