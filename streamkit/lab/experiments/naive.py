@@ -6,6 +6,9 @@ A relay is a factory that gets the upstream's URL (TCP) and returns a Sanic app 
 break. They read the `seed` wire format, as the article does that they are taken from. One thing they do for the lab:
 they pass the client's X-Stream-Id on, by which the upstream's taps of a stream are found.
 
+The article is "Sanic框架中实现POST请求的响应流式传输" (May 2025), and its handler is retold here in our own words:
+https://blog.gitcode.com/b781b6c19534634ce625a1aec31ff221.html
+
     serve(echo)
 
 It has no upstream, and `POST /upload`: wrong where the client reads nothing before it has sent all. What they do wrong
@@ -18,53 +21,105 @@ import asyncio
 import itertools
 import json
 import logging
+import traceback
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from typing import Any, Final
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, TypeAlias
 
 import httpx2
-from sanic import Request, Sanic
+from sanic import HTTPResponse, Request, Sanic, response
 
 from streamkit.inside_sanic import keep_plain, transport_of
 from streamkit.lab.net import Network
 from streamkit.sockets import set_buffers
 from streamkit.taps import STREAM_ID_HEADER
 
-__all__ = ["article", "echo", "pumped", "stock"]
+__all__ = ["article", "article_as_written", "echo", "pumped", "retold", "stock"]
 
 TEXT: Final = "text/plain; charset=utf-8"
 BYTES: Final = "application/octet-stream"
 DEFAULT_TIMEOUT_S: Final = 60.0  # Sanic's own default
 _serial = itertools.count(1)
+Write: TypeAlias = Callable[[str], Awaitable[Any]]
 
 
-def article(upstream: str, timeout_s: float = DEFAULT_TIMEOUT_S) -> Sanic[Any, Any]:
-    """The article's code: blocking `requests` in an async handler, and errors written into the text.
+def article(upstream: str, timeout_s: float | None = None) -> Sanic[Any, Any]:
+    """The article's relay with the least change that today's Sanic asks for: `respond()`, `send()`, `eof()`.
 
         recording = await sk.Lab.once(sk.Script(), relay=sk.experiments.naive.article)
 
-    Raises ImportError if requests is missing (`pip install 'streamkit[notebooks]'`).
+    `timeout_s` is requests' `timeout`, for the connection and for each read. None, as in the article, waits for ever:
+    such a loop stands, and cannot be stopped, until its upstream says something or closes. Raises ImportError if
+    requests is missing (`pip install 'streamkit[notebooks]'`).
     """
-    import requests
-
     app = _app("article")
+    relay = retold(upstream, timeout_s)
 
     @app.post("/ans")
-    async def ans(request: Request) -> None:
+    async def answer(request: Any) -> None:
+        chat_history = request.form.get("chat_history")
         response = await request.respond(content_type=TEXT)
-        try:
-            with requests.Session() as session:
-                session.trust_env = False  # a proxy of this machine is no part of the comparison
-                with session.post(
-                    upstream, data=_question(request), headers=_stream_id(request), stream=True, timeout=timeout_s
-                ) as answer:
-                    for line in answer.iter_lines():
-                        if line:
-                            await response.send(_text(line.decode()))
-        except Exception as e:  # noqa: BLE001  # what is to be shown
-            await response.send(f"error: {e}")
+        await relay(chat_history, _stream_id(request), response.send)
         await response.eof()
 
     return app
+
+
+def article_as_written(upstream: str, timeout_s: float | None = None) -> Sanic[Any, Any]:
+    """The article's relay unchanged. Every answer is a 500: Sanic has had no `response.stream` since 22.6 (June 2022).
+
+        recording = await sk.Lab.once(sk.Script(), relay=sk.experiments.naive.article_as_written)
+
+    The answer's text is the end of the traceback. `timeout_s` and ImportError are those of `article`.
+    """
+    app = _app("article_as_written")
+    relay = retold(upstream, timeout_s)
+
+    @app.post("/ans")
+    async def answer(request: Any) -> Any:
+        chat_history = request.form.get("chat_history")
+
+        async def streaming_response(response: Any) -> None:  # hides the module of this name, which is no harm yet
+            await relay(chat_history, _stream_id(request), response.write)
+
+        return response.stream(streaming_response, content_type=TEXT)  # type: ignore[attr-defined]  # the point of it
+
+    @app.exception(AttributeError)
+    async def traced(_: Request, error: AttributeError) -> HTTPResponse:
+        where = "".join(traceback.format_exception(error, limit=-1))
+        return response.text(where.replace(__file__, Path(__file__).name), 500)
+
+    return app
+
+
+def retold(upstream: str, timeout_s: float | None) -> Callable[[str | None, dict[str, str], Write], Awaitable[None]]:
+    """What the article's handler does, in its order: ask, fail at a status of 400 or more, and write the text of each
+    `data:` line. A line that is not as expected is skipped; whatever else fails is written into the text.
+
+    Two things are the lab's: the client's stream id among the headers, and no proxy of this machine in between. Raises
+    ImportError as `article` does.
+    """
+    import requests
+
+    post = partial(requests.post, upstream, stream=True, timeout=timeout_s, proxies={"no_proxy": "*"})
+
+    async def relay(chat_history: str | None, stream_id: dict[str, str], write: Write) -> None:
+        try:
+            with post(data=chat_history, headers={"Accept": "text/event-stream", **stream_id}) as resp:
+                resp.raise_for_status()
+                for line in resp.iter_lines():
+                    if (text := line.decode("utf-8")).startswith("data:"):
+                        try:
+                            content = _text(text)
+                        except (json.JSONDecodeError, KeyError):
+                            continue
+                        await write(content)
+        except Exception as e:  # noqa: BLE001  # what is to be shown
+            await write(f"error: {e}")
+
+    return relay
 
 
 def stock(upstream: str, timeout_s: float = DEFAULT_TIMEOUT_S, *, httpx_timeout: bool = True) -> Sanic[Any, Any]:

@@ -19,7 +19,7 @@ import pytest
 from sanic import Sanic
 
 from streamkit.lab.client.record import record
-from streamkit.lab.experiments.naive import article, echo, pumped, stock
+from streamkit.lab.experiments.naive import article, article_as_written, echo, pumped, stock
 from streamkit.lab.recording.recording import Recording
 from streamkit.presets import writer
 from streamkit.serving.server import Server, serve
@@ -40,7 +40,12 @@ BOTH = pytest.mark.parametrize("relay", [article, stock])
 
 def ask(relay: Relay, behave: Behave, timeout_s: float = 20.0) -> Recording:
     """What a client of this relay gets from an upstream that does so with its connection."""
-    with RawServer(behave) as upstream, serve(partial(relay, upstream.url, timeout_s)) as server:
+    with RawServer(behave) as upstream:
+        return ask_at(partial(relay, upstream.url, timeout_s))
+
+
+def ask_at(factory: Callable[[], Sanic[Any, Any]]) -> Recording:
+    with serve(factory) as server:
         return asyncio.run(record(f"{server.url}/ans", data={"chat_history": "你好"}, total_s=20))
 
 
@@ -56,6 +61,7 @@ def silent_after_a_piece(connection: socket.socket) -> None:
 
 whole = says(HEAD, *EVENTS, LAST_CHUNK)
 cut_off = says(HEAD, *EVENTS[:2])  # and then it closes
+refuses = says(b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n")
 
 
 @BOTH
@@ -85,18 +91,62 @@ def test_the_article_writes_errors_into_the_text() -> None:
     assert "error: " not in ask(stock, cut_off).text
 
 
-@BOTH
-def test_an_upstreams_refusal_is_an_answer_without_text(relay: Relay) -> None:
-    recording = ask(relay, says(b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n"))
-    assert (recording.status, str(recording.outcome), recording.text) == (200, "complete", "")
+def test_an_upstreams_refusal_is_for_the_article_a_text_with_the_upstreams_url_and_for_stock_no_text() -> None:
+    with RawServer(refuses) as upstream:
+        refused = {relay: ask_at(partial(relay, upstream.url)) for relay in (article, stock)}
+    assert [(one.status, str(one.outcome)) for one in refused.values()] == [(200, "complete")] * 2
+    assert refused[article].text == f"error: 429 Client Error: Too Many Requests for url: {upstream.url}/"
+    assert refused[stock].text == ""
 
 
-def test_before_the_first_piece_stock_says_500_and_the_article_says_200() -> None:
-    garbage = says(HEAD, chunk(b"data: no JSON\n\n"), LAST_CHUNK)
-    assert ask(stock, garbage).status == 500
-    wrong = ask(article, garbage)
-    assert (wrong.status, str(wrong.outcome)) == (200, "complete")
-    assert wrong.text.startswith("error: ")
+def test_the_article_skips_a_line_that_it_cannot_read_and_stock_fails() -> None:
+    garbage = chunk(b"data: no JSON\n\n")
+    assert ask(article, says(HEAD, EVENTS[0], garbage, EVENTS[1], LAST_CHUNK)).text == PIECES[0] + PIECES[1]
+    assert ask(stock, says(HEAD, EVENTS[0], garbage, EVENTS[1], LAST_CHUNK)).text == PIECES[0]
+    assert ask(stock, says(HEAD, garbage, LAST_CHUNK)).status == 500
+
+
+def test_so_an_error_that_the_upstream_reports_ends_the_article_without_a_word() -> None:
+    recording = ask(article, says(HEAD, EVENTS[0], chunk(FORM.error("overloaded")), LAST_CHUNK))
+    assert (recording.status, str(recording.outcome), recording.text) == (200, "complete", PIECES[0])
+
+
+# --- The article's own way of asking --------------------------------------------------------------------------------
+
+
+def test_as_written_it_fails_on_todays_sanic_with_a_traceback_that_shows_no_path_of_this_machine() -> None:
+    with RawServer(whole) as upstream:
+        recording = ask_at(partial(article_as_written, upstream.url))
+    assert (recording.status, upstream.requests) == (500, [])
+    assert recording.body is not None
+    told = recording.body.decode().splitlines()
+    assert told[1].startswith('  File "naive.py", line ')
+    assert told[-1].startswith("AttributeError: module 'sanic.response' has no attribute 'stream'")
+
+
+def test_its_question_is_the_whole_body_and_no_form() -> None:
+    with RawServer(whole) as upstream:
+        ask_at(partial(article, upstream.url))
+    (asked,) = upstream.requests
+    head, _, body = asked.partition(b"\r\n\r\n")
+    assert body == "你好".encode()
+    assert b"\r\naccept: text/event-stream\r\n" in head.lower() + b"\r\n"
+    assert b"form" not in head.lower()
+
+
+def test_no_proxy_of_this_machine_stands_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    assert ask(article, whole).text == WHOLE
+
+
+def test_with_a_bound_on_silence_that_too_is_told_in_the_text() -> None:
+    recording = ask(article, silent_after_a_piece, 0.4)
+    assert str(recording.outcome) == "complete"
+    assert recording.text.startswith(f"{PIECES[0]}error: ")
+    assert "timed out" in recording.text
 
 
 @pytest.mark.parametrize(("relay", "at_once"), [(article, 1), (stock, 2)])
