@@ -21,7 +21,7 @@ from sanic.response import text
 
 from streamkit.errors import ConfigError, ServerError, UnknownPreset
 from streamkit.lab import lab as lab_module
-from streamkit.lab import server_taps as fetching
+from streamkit.lab.client import joining as fetching
 from streamkit.lab.lab import Lab, Roles
 from streamkit.lab.net.buffers import NETWORKS, Network
 from streamkit.lab.net.toxics import Blackhole, Cut, Latency, Slice, Toxic
