@@ -549,6 +549,7 @@ def test_what_makes_no_sense_is_refused_and_leaves_nothing(
         ({"total": 3}, TypeError, "unknown option 'total': did you mean 'total_s'"),
         ({"temperature": 3}, TypeError, "unknown option 'temperature': form fields go into data="),
         ({"method": "GET"}, TypeError, "unknown option 'method'"),
+        ({"taps": True}, TypeError, "unknown option 'taps'"),
         ({"chat_history": 5}, TypeError, "expected chat_history as text, got int: other fields go into data="),
         ({"chat_history": "hi", "json": {}}, TypeError, "json"),
         ({"policy": "hurry"}, ValueError, "expected a policy"),
