@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from streamkit.lab import net as net
     from streamkit.lab import plots as plots
     from streamkit.lab.client.calibrate import calibrate as calibrate
+    from streamkit.lab.client.joining import join as join
     from streamkit.lab.client.kept import last_recording as last_recording
     from streamkit.lab.client.pace import Reader as Reader
     from streamkit.lab.client.record import record as record
@@ -76,6 +77,7 @@ _NAMES = {
     "app": ("create_app", "create_blueprint", "source"),
     "extractor": ("JSON", "Extractor"),
     "lab.client.calibrate": ("calibrate",),
+    "lab.client.joining": ("join",),
     "lab.client.kept": ("last_recording",),
     "lab.client.pace": ("Reader",),
     "lab.client.record": ("record",),

@@ -7,6 +7,7 @@ thrown out of a stream. The one wire error that does raise, `LimitExceeded`, say
      ├── PathSyntaxError       (ValueError)  a path or a condition that does not compile
      ├── UnknownPreset         (LookupError) no preset of that name
      ├── UnknownJob            (LookupError) no job of that name
+     ├── NoTaps                (LookupError) a server has no taps of a stream
      ├── BadArguments          (ValueError)  a job does not take these arguments
      ├── EncodeError           (ValueError)  an event that the SSE grammar cannot carry
      ├── LimitExceeded                       a line or an event beyond its bound; the parser can go on
@@ -29,6 +30,7 @@ __all__ = [
     "EventTooLarge",
     "LimitExceeded",
     "LineTooLong",
+    "NoTaps",
     "PathSyntaxError",
     "RecordingFormatError",
     "ServerError",
@@ -82,6 +84,16 @@ class UnknownJob(StreamkitError, LookupError):
     >>> Registry(SHIPPED)["pie"]
     Traceback (most recent call last):
     streamkit.errors.UnknownJob: expected a job's name; there are ...
+    """
+
+
+class NoTaps(StreamkitError, LookupError):
+    """No taps of that stream are to be had there; the message says why.
+
+    try:
+        recording = await sk.join(recording, "http://relay:8000")
+    except sk.errors.NoTaps as error:
+        print(error)  # it does not trace, say, or does not know the stream
     """
 
 

@@ -59,7 +59,8 @@ __all__ = ["Lab", "Roles"]
 Roles: TypeAlias = Literal["threads", "processes", "one loop"]
 
 DEFAULT_NETWORK: Final = "loopback-tcp"
-_RECORDS: Final = tuple(name for name in inspect.signature(record).parameters if name not in {"url", "method"})
+_OWN: Final = {"url", "method", "taps"}  # which a Lab joins by itself
+_RECORDS: Final = tuple(name for name in inspect.signature(record).parameters if name not in _OWN)
 
 
 class Lab(Stoppable):

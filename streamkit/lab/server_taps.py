@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, cast
 
-from streamkit.lab.client.record import record
+import httpx2
+
+from streamkit.errors import NoTaps
+from streamkit.lab.client.connections import OwnConnections
+from streamkit.lab.client.joining import TAPS_WAIT_S, FetchTaps, fetch_taps, finished_taps, noted
 from streamkit.lab.recording.join import attach
 from streamkit.lab.upstream.app import SentLog
 from streamkit.taps import StreamTaps
@@ -19,13 +19,7 @@ if TYPE_CHECKING:
     from streamkit.lab.recording.recording import Recording
     from streamkit.serving.factory import App
 
-__all__ = ["FetchTaps", "fetcher", "joined"]
-
-TAPS_WAIT_S: Final = 0.5  # the servers may see the end a moment after the client
-TAPS_POLL_S: Final = 0.01
-MAX_TAPS_BYTES: Final = 256 << 20
-
-FetchTaps: TypeAlias = Callable[[str], Awaitable[StreamTaps | None]]
+__all__ = ["TAPS_WAIT_S", "FetchTaps", "fetcher", "joined"]
 
 
 def fetcher(app: App | None, url: str) -> FetchTaps:
@@ -49,18 +43,10 @@ async def _from_upstream(app: App, stream_id: str) -> StreamTaps | None:
 
 
 async def _over_http(url: str, stream_id: str) -> StreamTaps | None:
-    answer = await record(
-        f"{url}/streams/{stream_id}/taps",
-        method="GET",
-        total_s=TAPS_WAIT_S,
-        keep_bytes=MAX_TAPS_BYTES,
-        max_bytes=MAX_TAPS_BYTES,
-    )
-    if not answer.outcome.ok:
-        return None
+    asking = OwnConnections("GET", url, httpx2.Timeout(TAPS_WAIT_S), {"headers": []}, None, verify=True)
     try:
-        return StreamTaps.from_dict(json.loads(answer.body or b""))
-    except (ValueError, TypeError, KeyError):  # an upstream of one's own may answer anything
+        return await fetch_taps(asking, url, stream_id, TAPS_WAIT_S)
+    except NoTaps:  # an upstream of one's own may answer anything
         return None
 
 
@@ -73,27 +59,12 @@ async def joined(
         try:
             recording = attach(recording, taps)
         except ValueError as error:  # its clock is another one, as that of each process outside Linux
-            recording = _noted(recording, f"the taps of {who} cannot be joined: {error}")
+            recording = noted(recording, f"the taps of {who} cannot be joined: {error}")
     missing = ", ".join(who for who in sources if who not in found and not _was_not_asked(who, found.get("relay")))
-    return _noted(recording, f"no taps of this stream: {missing}") if missing else recording
+    return noted(recording, f"no taps of this stream: {missing}") if missing else recording
 
 
 def _was_not_asked(who: str, relay: StreamTaps | None) -> bool:
     """By the relay's own word: it refused the request, or the answer is of another source."""
     marks = {} if relay is None else relay.marks
     return who == "upstream" and "relay.asked" in marks and "relay.asking" not in marks
-
-
-async def finished_taps(sources: Mapping[str, FetchTaps], stream_id: str, wait_s: float) -> dict[str, StreamTaps]:
-    """Those of each source that knows the stream; a wait of at most `wait_s` for those that have not ended yet."""
-    deadline = time.monotonic() + wait_s
-    while True:
-        asked = {who: await fetch(stream_id) for who, fetch in sources.items()}
-        found = {who: taps for who, taps in asked.items() if taps is not None}
-        if all(taps.finished for taps in found.values()) or time.monotonic() > deadline:
-            return found
-        await asyncio.sleep(TAPS_POLL_S)
-
-
-def _noted(recording: Recording, note: str) -> Recording:
-    return replace(recording, meta={**recording.meta, "notes": [*recording.meta.get("notes", ()), note]})

@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 
-import pytest
-
-from streamkit.lab import server_taps
-from streamkit.lab.recording.recorded import Reads
+from streamkit.lab.client.joining import FetchTaps, finished_taps
 from streamkit.lab.recording.recording import Recording
-from streamkit.lab.server_taps import FetchTaps, fetcher, finished_taps, joined
+from streamkit.lab.server_taps import fetcher, joined
 from streamkit.taps import StreamTaps
 
 STARTED_NS = 1_000
@@ -73,10 +70,5 @@ def test_taps_of_another_clock_are_left_out_and_the_recording_stays() -> None:
     ]
 
 
-@pytest.mark.parametrize("body", [b"", b"no JSON", b"[]", b'{"stream_id": "one"}'])
-def test_an_answer_that_is_no_taps_counts_as_none(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def answer(*_: object, **__: object) -> Recording:
-        return Recording(reads=Reads([0], data=[body]))
-
-    monkeypatch.setattr(server_taps, "record", answer)
+def test_a_server_that_cannot_be_asked_counts_as_none() -> None:
     assert asyncio.run(finished_taps({"upstream": fetcher(None, "http://127.0.0.1:1")}, "one", 0)) == {}

@@ -21,7 +21,7 @@ from sanic.response import text
 
 from streamkit.errors import ConfigError, ServerError, UnknownPreset
 from streamkit.lab import lab as lab_module
-from streamkit.lab import server_taps as fetching
+from streamkit.lab.client import joining as fetching
 from streamkit.lab.lab import Lab, Roles
 from streamkit.lab.net.buffers import NETWORKS, Network
 from streamkit.lab.net.toxics import Blackhole, Cut, Latency, Slice, Toxic
@@ -549,6 +549,7 @@ def test_what_makes_no_sense_is_refused_and_leaves_nothing(
         ({"total": 3}, TypeError, "unknown option 'total': did you mean 'total_s'"),
         ({"temperature": 3}, TypeError, "unknown option 'temperature': form fields go into data="),
         ({"method": "GET"}, TypeError, "unknown option 'method'"),
+        ({"taps": True}, TypeError, "unknown option 'taps'"),
         ({"chat_history": 5}, TypeError, "expected chat_history as text, got int: other fields go into data="),
         ({"chat_history": "hi", "json": {}}, TypeError, "json"),
         ({"policy": "hurry"}, ValueError, "expected a policy"),

@@ -22,6 +22,7 @@ from streamkit.lab.client import calibrate as calibration
 from streamkit.lab.client.connections import OwnConnections, YourClient, public_url
 from streamkit.lab.client.course import Course
 from streamkit.lab.client.decoder import MAX_EVENT_BYTES
+from streamkit.lab.client.joining import join_or_note
 from streamkit.lab.client.kept import carry, keep
 from streamkit.lab.client.pace import Reader
 from streamkit.lab.client.recorder import Recorder
@@ -88,6 +89,7 @@ async def record(
     reader: Reader | None = None,
     gauge_ms: float = 0.0,
     resume: Resume | None = None,
+    taps: bool = False,
 ) -> Recording:
     """Send one request and record its answer, read by read.
 
@@ -164,6 +166,9 @@ async def record(
                 of ours knows who was cut before anything had come. Another server that does not know it asks its
                 model anew (and bills it); that answer counts, as nothing of the first was had
 
+    taps        ask the server, when the stream has ended, for what it kept of it, as `sk.join` does: a relay of ours
+                that traces. Asked by the same client, with the same headers. Where that fails `notes` say why
+
     What goes wrong on the wire is the Recording's outcome and never raises; connecting that fails is
     `refused(connect)`, an answer that is no HTTP or no answer `truncated`. After an end marker the outcome
     stands, and the body gets one second to end.
@@ -183,6 +188,8 @@ async def record(
     check_whole("max_event_bytes", max_event_bytes, least=1)
     if not isinstance(keep_text, bool):
         raise TypeError(f"expected keep_text as True or False, got {keep_text!r}")
+    if not isinstance(taps, bool):
+        raise TypeError(f"expected taps as True or False, got {taps!r}")
     if due_ns is not None:
         check_whole("due_ns", due_ns)
     _check_reader(reader, client, total_s)
@@ -247,7 +254,16 @@ async def record(
             if recorder.status is not None or not isinstance(error, Exception):  # else there is nothing to keep
                 carry(recorder.finish(interrupted_by(error)), error)
             raise
-    return keep(recorder.finish(failure))
+    recording = keep(recorder.finish(failure))
+    return await _with_taps(recording, asking, str(url)) if taps else recording
+
+
+async def _with_taps(recording: Recording, asking: Asking, url: str) -> Recording:
+    try:
+        return keep(await join_or_note(recording, asking, url))
+    except BaseException as error:
+        carry(recording, error)  # rather without the taps of others than not at all
+        raise
 
 
 def _headers(
