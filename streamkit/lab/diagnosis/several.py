@@ -70,7 +70,8 @@ def diagnose_several(streams: Sequence[Stream | None], found: Sequence[Diagnosis
         raise ValueError("expected a diagnosis or several, got none")
     begun = [stream for stream in streams if stream is not None]
     causes = [_serial(begun)] if serial(begun) else []
-    return Diagnosis((*causes, *_counted(found)))
+    causes += _counted(found)
+    return Diagnosis(tuple(cause for cause in causes if cause.name != "none") or tuple(causes))
 
 
 def _serial(streams: Sequence[Stream]) -> Cause:
