@@ -2,16 +2,16 @@
 
     record()  ──▶  an upstream that follows a script (a process of its own), in one half of two causes through a Link
 
-Each cause is made for real, over sockets of this machine, with a script, a place, a length and a pace drawn by the seed,
-many streams side by side, so that the machine is as noisy as it gets. `diagnose()` sees the recording alone. What cannot
-be made without root are lost packets: there the silence and the burst are real, and the columns that TCP would have told
-are written by the seed. And where there is nothing to find, or where it cannot be known, that is the truth:
+Each cause is made for real, over sockets of this machine, with a script, a place, a length and a pace drawn by the
+seed, many streams side by side, so that the machine is as noisy as it gets. `diagnose()` sees the recording alone. What
+cannot be made without root are lost packets: there the silence and the burst are real, and the columns that TCP would
+have told are written by the seed. And where there is nothing to find, or where it cannot be known, that is the truth:
 
     nothing     a stream with jitter, and four streams at once of a server that serves them side by side
     dead end    silence, and then a cut: who was silent cannot be known
 
-Printed is the confusion matrix. Exit status 1 if more than 1 % of all are wrong; "cannot tell" (`unknown`) is not wrong,
-it is counted beside. `--only CAUSE:SEED` does one again and shows what was seen.
+Printed is the confusion matrix. Exit status 1 if more than 1 % of all are wrong; "cannot tell" (`unknown`) is not
+wrong, it is counted beside. `--only CAUSE:SEED` does one again and shows what was seen.
 """
 
 from __future__ import annotations
@@ -92,8 +92,9 @@ def _paused(draw: _Draw) -> Script:
 
 
 def _model(draw: _Draw) -> Script:
-    how = draw.chance.choice(["comment", "event"])
-    return draw.script([Heartbeats(draw.at, draw.silence_ms / draw.chance.randint(2, 6), draw.silence_ms, how=how)])
+    every_ms = draw.silence_ms / draw.chance.randint(2, 6)
+    as_event = draw.chance.random() < 0.5
+    return draw.script([Heartbeats(draw.at, every_ms, draw.silence_ms, how="event" if as_event else "comment")])
 
 
 def _flushed(draw: _Draw) -> Script:
@@ -344,7 +345,7 @@ def create_sets() -> Sanic[Any, Any]:
 
     @app.post("/")
     async def answer(request: Request) -> None:
-        form = request.form or {}
+        form: Any = request.form or {}
         async with turn(str(form.get("set"))):
             await asyncio.sleep(0.05)
             response = await request.respond(content_type="text/event-stream")
@@ -364,14 +365,21 @@ class Judged:
     """What was named, by what was true."""
 
     named: dict[str, Counter[CauseName]] = field(default_factory=dict)
-    wrong: list[tuple[str, int, Diagnosis]] = field(default_factory=list)
+    found: dict[tuple[str, int], Diagnosis] = field(default_factory=dict)
     seconds: float = 0.0
 
     def note(self, cause: str, seed: int, found: Diagnosis) -> None:
-        right = CAUSES[cause].right
         self.named.setdefault(cause, Counter())[found.cause] += 1
-        if found.cause not in (right, "unknown"):
-            self.wrong.append((cause, seed, found))
+        self.found[cause, seed] = found
+
+    @property
+    def wrong(self) -> list[tuple[str, int, Diagnosis]]:
+        """What was named, and is not so."""
+        return [
+            (cause, seed, found)
+            for (cause, seed), found in self.found.items()
+            if found.cause not in (CAUSES[cause].right, "unknown")
+        ]
 
     @property
     def total(self) -> int:
@@ -400,7 +408,10 @@ async def _run(causes: Iterable[str], seeds: Sequence[int], servers: Servers, ju
 def run(causes: Sequence[str] = tuple(CAUSES), seeds: Sequence[int] = range(200), *, told: bool = False) -> Judged:
     """Make each cause with each seed, and judge what `diagnose()` says."""
     judged, since_s = Judged(), time.monotonic()
-    with started(command("campaigns.diagnosis:script_of")) as upstream, sk.serve("campaigns.diagnosis:create_sets", process=True) as sets:
+    with (
+        started(command("campaigns.diagnosis:script_of")) as upstream,
+        sk.serve("campaigns.diagnosis:create_sets", process=True) as sets,
+    ):
         asyncio.run(_run(causes, list(seeds), Servers(upstream.url, f"{sets.url}/"), judged, told))
     judged.seconds = time.monotonic() - since_s
     return judged
@@ -408,7 +419,7 @@ def run(causes: Sequence[str] = tuple(CAUSES), seeds: Sequence[int] = range(200)
 
 def matrix(judged: Judged) -> str:
     """Rows are what was true, columns what was named."""
-    columns = [name for name in dict.fromkeys(case.right for case in CAUSES.values())]
+    columns: list[CauseName] = [*dict.fromkeys(case.right for case in CAUSES.values())]
     columns += sorted({name for counts in judged.named.values() for name in counts} - set(columns))
     columns = [name for name in columns if any(counts[name] for counts in judged.named.values())]
     rows = [["true", *columns, "wrong", "how it was made"]]
@@ -423,7 +434,7 @@ def show(judged: Judged) -> bool:
     """Print the matrix; whether the claim holds."""
     print(f"\n{judged.total:,} diagnoses in {judged.seconds:.0f} s\n\n{matrix(judged)}\n")
     for cause, seed, found in judged.wrong[:20]:
-        print(f"WRONG {cause}:{seed}: {found!r}\n  python -m campaigns.diagnosis --only {cause!r}:{seed}")
+        print(f"WRONG {cause}:{seed}: {found!r}\n  python -m campaigns.diagnosis --only '{cause}:{seed}'")
     share = len(judged.wrong) / max(1, judged.total)
     print(f"{len(judged.wrong)} wrong ({share:.2%}; at most {MOST_WRONG:.0%}), {judged.untold} times it cannot tell")
     return judged.holds
@@ -431,20 +442,25 @@ def show(judged: Judged) -> bool:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is asked for; 1 if too many are wrong."""
-    options = argparse.ArgumentParser(prog="python -m campaigns.diagnosis", description="Is the named cause the true one")
+    options = argparse.ArgumentParser(
+        prog="python -m campaigns.diagnosis", description="Is the named cause the true one"
+    )
     options.add_argument("--seeds", type=int, default=200, help="of each cause (default: 200)")
     options.add_argument("--first", type=int, default=0, help="the first seed (default: 0)")
     options.add_argument("--causes", default=",".join(CAUSES), help="some of them, with commas (default: all)")
     options.add_argument("--only", metavar="CAUSE:SEED", help="this one alone, in detail")
     given = options.parse_args(arguments)
     causes, seeds = given.causes.split(","), range(given.first, given.first + given.seeds)
-    if given.only:
+    if given.only is not None:
         cause, _, seed = given.only.rpartition(":")
         causes, seeds = [cause], range(int(seed), int(seed) + 1)
     if unknown := set(causes) - CAUSES.keys():
         options.error(f"expected causes out of {', '.join(CAUSES)}, got {', '.join(sorted(unknown))}")
     try:
-        return 0 if show(run(causes, seeds, told=True)) else 1
+        judged = run(causes, seeds, told=True)
+        if given.only is not None:
+            print(*judged.found.values(), sep="\n")
+        return 0 if show(judged) else 1
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         return 130

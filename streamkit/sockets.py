@@ -127,7 +127,8 @@ class SendQueue(NamedTuple):
 class TcpInfo(NamedTuple):
     """What the kernel knows of a TCP connection; see `tcp_info`.
 
-    rtt_us, min_rtt_us   the round trip, smoothed and the shortest, as the acknowledgements of what *we* sent measured it:
+    rtt_us, min_rtt_us   the round trip, smoothed and the shortest, as the acknowledgements of what *we* sent measured
+    it:
                          of a client that only reads, that of its request
     retransmits          segments that we sent again
     lost                 of those that we have sent and that are not acknowledged, how many count as lost just now
@@ -152,8 +153,8 @@ _RWND_LIMITED: Final = slice(176, 184)  # tcpi_rwnd_limited, since Linux 4.9
 
 
 def tcp_info(sock: socket.socket | None) -> TcpInfo | None:
-    """What the kernel knows of this TCP connection now: one system call, some 2 µs. None where it does not tell: no TCP,
-    not Linux (5.4 or newer), or a closed socket.
+    """What the kernel knows of this TCP connection now: one system call, some 2 µs. None where it does not tell: no
+    TCP, not Linux (5.4 or newer), or a closed socket.
 
         tcp_info(sock).out_of_order
     """

@@ -140,7 +140,7 @@ class Body(httpx2.AsyncByteStream):
         return None if self._exchange.finished else self._exchange.wire.unread_bytes()
 
     def tcp_info(self) -> TcpInfo | None:
-        """What the kernel knows of its connection (`streamkit.sockets.tcp_info`), also when it was closed at the end."""
+        """What the kernel knows of its connection (`streamkit.sockets.tcp_info`), also when that was closed."""
         return self._exchange.wire.tcp_info()
 
     def park(self) -> None:

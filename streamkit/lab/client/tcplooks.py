@@ -1,7 +1,7 @@
 """What the kernel knows of a connection (TCP_INFO), looked at while a stream is recorded: seldom, at the right moments.
 
-After the head, behind each silence, every 2 s at most, and at the end: what was lost on the way shows as counts that have
-grown from one look to the next (`streamkit.sockets.TcpInfo`). A look is one system call; no read waits for it.
+After the head, behind each silence, every 2 s at most, and at the end: what was lost on the way shows as counts that
+have grown from one look to the next (`streamkit.sockets.TcpInfo`). A look is one system call; no read waits for it.
 
     meta["tcp"] = {"at_ns": [...], "rtt_us": [...], "out_of_order": [...], ...}     # columns, a row a look
 """

@@ -1,8 +1,8 @@
 """Halts: where a reader had to wait, and what was there in each wait.
 
-A halt is a wait between two events of the live stream that is longer than a stall (`metrics.stall_threshold_ns`), as its
-reader had them or as they came, whichever was longer: a kernel's stamp is that of a read's last segment, so a client that
-reads late may shift the one or the other. The silence before the end is one, too.
+A halt is a wait between two events of the live stream that is longer than a stall (`metrics.stall_threshold_ns`), as
+its reader had them or as they came, whichever was longer: a kernel's stamp is that of a read's last segment, so a
+client that reads late may shift the one or the other. The silence before the end is one, too.
 
 What tells a source that paused from events that were held is what comes behind the silence: at the usual pace, or all
 that was due meanwhile at once (`caught_up`: 0 and 1). It is counted within a fifth of the silence, so that a burst may
@@ -12,11 +12,11 @@ come in parts.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
-from streamkit.lab.diagnosis.rhythm import Pace
+from streamkit.lab.diagnosis.rhythm import Usual
 from streamkit.lab.diagnosis.seen import Seen, overlap_ns
 
 __all__ = ["Halt", "find_halts"]
@@ -76,7 +76,7 @@ class Halt:
         return max(self.wait_ns, self.silent_ns)
 
 
-def find_halts(seen: Seen, usual: Pace) -> list[Halt]:
+def find_halts(seen: Seen, usual: Usual) -> list[Halt]:
     """The halts of a stream with this pace, in their order, that before its end last."""
     waited = np.diff(seen.handed_ns)
     silent = np.diff(seen.at_ns)
@@ -85,7 +85,7 @@ def find_halts(seen: Seen, usual: Pace) -> list[Halt]:
     return found if seen.end is None else [*found, _before_end(seen, *seen.end)]
 
 
-def _halt(seen: Seen, usual: Pace, index: int) -> Halt:
+def _halt(seen: Seen, usual: Usual, index: int) -> Halt:
     start_ns, end_ns = int(seen.handed_ns[index - 1]), int(seen.handed_ns[index])
     since_ns, until_ns = int(seen.at_ns[index - 1]), int(seen.at_ns[index])
     burst, due, caught_up = _caught_up(seen, usual, index)
@@ -120,10 +120,10 @@ def _before_end(seen: Seen, since_ns: int, until_ns: int) -> Halt:
     )
 
 
-def _meanwhile(seen: Seen, since_ns: int, until_ns: int) -> dict[str, int | None]:
+def _meanwhile(seen: Seen, since_ns: int, until_ns: int) -> dict[str, Any]:
     edge_ns = int(EDGE * (until_ns - since_ns))
     inside = (since_ns + edge_ns, until_ns - edge_ns)
-    counts: dict[str, int | None] = {
+    counts: dict[str, Any] = {
         name: int(np.count_nonzero((times > inside[0]) & (times < inside[1])))
         for name, times in (("alive", seen.alive_ns), ("other", seen.other_ns))
     }
@@ -141,9 +141,9 @@ def _most_unread(seen: Seen, since_ns: int, until_ns: int) -> int | None:
     return int(meanwhile.max()) if meanwhile.size else None
 
 
-def _caught_up(seen: Seen, usual: Pace, index: int) -> tuple[int, float, float | None]:
-    """`burst`, `due` and `caught_up` of the halt before event `index`. Its silence is the stamps' or, where these are of
-    a client that read late, the wait of its reader: what was due, was due in the longer one.
+def _caught_up(seen: Seen, usual: Usual, index: int) -> tuple[int, float, float | None]:
+    """`burst`, `due` and `caught_up` of the halt before event `index`. Its silence is the stamps' or, where these are
+    of a client that read late, the wait of its reader: what was due, was due in the longer one.
     """
     since_ns = int(seen.at_ns[index - 1])
     until_ns = int(max(seen.at_ns[index], seen.handed_ns[index] - (seen.handed_ns[index - 1] - since_ns)))

@@ -35,7 +35,7 @@ def late_loop(halt: Halt, _: Seen) -> str | None:
 
 
 def unclear_own(halt: Halt, _: Seen) -> str | None:
-    """Nobody read for half of it, and what came then is neither nothing nor all: this client and another may share it."""
+    """Nobody read for half of it, and what came then is neither nothing nor all."""
     busy_ns = max(halt.loop_ns, halt.reader_ns)
     if busy_ns < HALF * halt.length_ns:
         return None

@@ -57,9 +57,10 @@ class Diagnosis:
         diagnosis = recording.diagnose()
         diagnosis.cause, diagnosis.sentence, diagnosis.evidence
 
-    cause       the main one's name, out of `CAUSES`: `late_loop`, `slow_reader` (this client); `network`, `held` (on the
-                way); `model_paused`, `source_paused`, `without_text` (whoever sends); `periodic`, `batched` (a rhythm);
-                `serial_server` (of several streams); `cut`; `unknown`: this cannot be told; `none`: nothing to explain
+    cause       the main one's name, out of `CAUSES`: `late_loop`, `slow_reader` (this client); `network`, `held` (on
+                the way); `model_paused`, `source_paused`, `without_text` (whoever sends); `periodic`, `batched` (a
+                rhythm); `serial_server` (of several streams); `cut`; `unknown`: this cannot be told; `none`: nothing to
+                explain
     where       the tap at which the stall first was, where there are taps of others
     The rest is that of the main one, see `Cause`.
 

@@ -12,7 +12,7 @@ from streamkit.lab import metrics
 from streamkit.lab.diagnosis.seen import Seen
 from streamkit.lab.metrics.columns import Ints
 
-__all__ = ["Bunches", "Pace", "Period", "bunches", "pace", "period"]
+__all__ = ["Bunches", "Period", "Usual", "bunches", "pace", "period"]
 
 GLUE_NS: Final = 5_000_000
 """Gaps up to this are no gap that a sender meant: any shared machine makes, and swallows, such ones."""
@@ -38,12 +38,12 @@ class Bunches(NamedTuple):
 
     size: int
     every_ns: int
-    count: int
+    number: int
     by_size: bool
     by_time: bool
 
 
-class Pace(NamedTuple):
+class Usual(NamedTuple):
     """The usual course of a stream: `size` events every `every_ns`; what is longer than `threshold_ns` is a halt."""
 
     every_ns: int
@@ -64,7 +64,7 @@ class Period(NamedTuple):
     every_ns: int
 
 
-def pace(seen: Seen) -> Pace:
+def pace(seen: Seen) -> Usual:
     """Of a stream that comes in bunches, theirs; of any other the median gap between reads, and what a read brings."""
     found = bunches(seen)
     if found is not None:
@@ -75,14 +75,14 @@ def pace(seen: Seen) -> Pace:
         brought = np.bincount(np.unique(seen.read, return_inverse=True)[1], weights=seen.weight)
         size = float(np.median(brought)) if brought.size else 1.0
     threshold_ns = max(metrics.gaps.MIN_STALL_NS, metrics.gaps.STALL_FACTOR * gap_ns)
-    return Pace(gap_ns, size, threshold_ns, found)
+    return Usual(gap_ns, size, threshold_ns, found)
 
 
 def bunches(seen: Seen) -> Bunches | None:
     """Whether the events always come several at a time; None where they do not, or where the wire has no borders.
 
-    A bunch ends where a gap is more than a fifth of the usual one (the median of those above 5 ms). The bunches are alike
-    in size or in distance, follow each other at least 40 ms apart, and each of them is over in a fifth of that.
+    A bunch ends where a gap is more than a fifth of the usual one (the median of those above 5 ms). The bunches are
+    alike in size or in distance, follow each other at least 40 ms apart, and each of them is over in a fifth of that.
     """
     gaps = np.diff(seen.at_ns)
     wide = gaps[gaps > GLUE_NS]

@@ -1,21 +1,21 @@
 """The rules, in one table: in which order causes are tried, by which thresholds, and why each. `diagnose` applies them.
 
-Each halt is tried from the top; the first that fits is its cause. What proves itself by bytes that were here comes before
-what is concluded from what came behind the silence, and what takes more evidence before what takes less.
+Each halt is tried from the top; the first that fits is its cause. What proves itself by bytes that were here comes
+before what is concluded from what came behind the silence, and what takes more evidence before what takes less.
 
     cause           fits where                                                  thresholds
-    slow_reader     its reader took nothing for half of the wait, and what      own.HALF, own.HELD: half of a wait makes
-                    was due then lay here                                       it one; a stall would else be none
+    slow_reader     its reader took nothing for half of the wait, and what      own.HALF, own.HELD: half of a wait
+                    was due then lay here                                       makes it one; without it, none
     late_loop       the event lay unread for half of the wait; or the loop      own.HALF, own.HELD
                     was late for half of it, and what was due then lay here
     (unknown)       nobody read for half of it, and neither nothing nor all     own.HALF, own.HELD
                     of what was due came
-    network         all came at once, and segments had overtaken a lost one     way.ALL: of what was due 60 %
+    network         all came at once, and segments had overtaken a lost one     way.ALL: 60 % of what was due
     held            all came at once                                            way.ALL
     without_text    events without text came meanwhile                          halts.EDGE: not beside its ends
-    model_paused    heartbeats came meanwhile, then the usual pace              halts.EDGE; source.NONE: at most 30 %
+    model_paused    heartbeats came meanwhile, then the usual pace              halts.EDGE; source.NONE: up to 30 %
     source_paused   nothing came, then the usual pace                           source.NONE
-    unknown         neither: too few events to tell a burst from a pace         halts.LEAST_APART: they differ by 3 events
+    unknown         neither: too few events to tell a burst from a pace         halts.LEAST_APART: 3 events
 
 Then all halts together: four or more of the way's or the source's at equal distances are one cause, `periodic`
 (rhythm.LEAST_HALTS). Beside halts there is what has none: `batched` (rhythm), and a reader that is always behind
@@ -32,7 +32,7 @@ import numpy as np
 from streamkit.lab.diagnosis.halts import Halt, find_halts
 from streamkit.lab.diagnosis.own import HALF, late_loop, slow_reader, unclear_own
 from streamkit.lab.diagnosis.result import Cause, CauseName, Diagnosis
-from streamkit.lab.diagnosis.rhythm import Pace, Period, pace, period
+from streamkit.lab.diagnosis.rhythm import Period, Usual, pace, period
 from streamkit.lab.diagnosis.seen import Seen, overlap_ns
 from streamkit.lab.diagnosis.source import model_paused, source_paused, without_text
 from streamkit.lab.diagnosis.tapped import first_tap, words_of
@@ -129,7 +129,9 @@ def _periodic(seen: Seen, others: Sequence[tuple[CauseName, Halt]], rhythm: Peri
     line = f"{times(kinds.count(usual))} of {len(kinds)} it is what is called {nature}:" if usual != "unknown" else ""
     more = (line, *each) if line else each
     by = f"after every {rhythm.events} events" if rhythm.events else f"every {about_ms(rhythm.every_ns)}"
-    return Cause(**{**vars(found), "evidence": (f"the halts come {by}, so they are counted or timed by someone", *more)})
+    return Cause(
+        **{**vars(found), "evidence": (f"the halts come {by}, so they are counted or timed by someone", *more)}
+    )
 
 
 def _cut(seen: Seen) -> list[Cause]:
@@ -160,9 +162,10 @@ def _always_behind(seen: Seen, halts: Sequence[Halt]) -> list[Cause]:
         return []
     behind = seen.handed_ns - seen.at_ns
     most = int(behind.max())
-    lasted = (int(seen.at_ns[0]), int(seen.handed_ns[-1]))
+    lasted = (int(seen.at_ns[0]), int(seen.at_ns[-1]))
     busy_ns = overlap_ns(seen.reader_busy_ns, *lasted)
-    if most < BEHIND_NS or int(np.median(behind)) < BEHIND_NS / 4 or busy_ns < HALF * (lasted[1] - lasted[0]):
+    by_reader = seen.paced or busy_ns >= HALF * (lasted[1] - lasted[0])
+    if not by_reader or most < BEHIND_NS or int(np.median(behind)) < BEHIND_NS / 4:
         return []
     index = int(behind.argmax())
     return [
@@ -170,7 +173,7 @@ def _always_behind(seen: Seen, halts: Sequence[Halt]) -> list[Cause]:
             name="slow_reader",
             sentence=f"This client's reader is always behind: by {about_ms(most)} at event {index + 1}",
             evidence=(
-                f"it took nothing for {about_ms(busy_ns)} of the {about_ms(lasted[1] - lasted[0])} of the stream",
+                f"it took nothing for {about_ms(busy_ns)} of {about_ms(lasted[1] - lasted[0])}",
                 f"half of the events lay here for more than {about_ms(int(np.median(behind)))} before it had them",
             ),
             after=index,
@@ -181,7 +184,7 @@ def _always_behind(seen: Seen, halts: Sequence[Halt]) -> list[Cause]:
     ]
 
 
-def _batched(seen: Seen, usual: Pace) -> list[Cause]:
+def _batched(seen: Seen, usual: Usual) -> list[Cause]:
     """Events that always come several at a time, and that had not lain here."""
     found = usual.bunches
     if found is None or seen.paced:
@@ -189,7 +192,7 @@ def _batched(seen: Seen, usual: Pace) -> list[Cause]:
     span = (int(seen.at_ns[0]), int(seen.at_ns[-1]))
     busy_ns = max(overlap_ns(each, *span) for each in (seen.loop_busy_ns, seen.reader_busy_ns))
     lay_ns = int(np.median(seen.handed_ns - seen.at_ns))
-    line = f"{found.count} bunches, half of them of {found.size} events, {about_ms(found.every_ns)} apart"
+    line = f"{found.number} bunches, half of them of {found.size} events, {about_ms(found.every_ns)} apart"
     own = busy_ns >= HALF * (span[1] - span[0]) or lay_ns >= HALF * found.every_ns
     name: CauseName = "late_loop" if own else "batched"
     if overlap_ns(seen.reader_busy_ns, *span) >= HALF * (span[1] - span[0]):
@@ -202,7 +205,7 @@ def _batched(seen: Seen, usual: Pace) -> list[Cause]:
         Cause(
             name=name,
             sentence=f"{many}{every}: {why}",
-            evidence=(line, here, f"half of them were had {about_ms(max(0, lay_ns))} after they had come, or sooner"),
+            evidence=(line, here, f"half of them lay here for {about_ms(max(0, lay_ns))} or less"),
             silence_ms=found.every_ns / 1e6,
             total_ms=found.every_ns / 1e6,
         )

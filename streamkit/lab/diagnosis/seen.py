@@ -69,7 +69,8 @@ class TcpRows(NamedTuple):
             return 0
         before = int(np.searchsorted(self.at_ns, since_ns, side="right")) - 1
         after = min(int(np.searchsorted(self.at_ns, until_ns)), len(column) - 1)
-        return max(0, column[after] - (column[before] if before >= 0 else 0))
+        earlier = column[before] if before >= 0 else 0
+        return max(0, int(column[after]) - int(earlier))
 
 
 class Beats(NamedTuple):
@@ -83,9 +84,9 @@ class Beats(NamedTuple):
 class Seen:
     """One stream as its client has it; all times in ns of one clock, columns as int64 arrays.
 
-    at_ns, handed_ns, read, weight   of each event that a reader waits for: when it had come, when its reader had it, with
-                        which read, and how many events it stands for (1; where the wire has no event borders, what its
-                        text is beside that of a usual read)
+    at_ns, handed_ns, read, weight   of each event that a reader waits for: when it had come, when its reader had it,
+                        with which read, and how many events it stands for (1; where the wire has no event borders, what
+                        its text is beside that of a usual read)
     follows             whether the gap before it is one of the live stream
     alive_ns, other_ns  see `Beats`
     kernel              the times are the kernel's: those of arriving, and not of reading
@@ -113,7 +114,7 @@ class Seen:
     loop_busy_ns: Ints = field(default_factory=lambda: NO_SPANS)
     reader_busy_ns: Ints = field(default_factory=lambda: NO_SPANS)
     unread: tuple[Sequence[int], Sequence[int]] | None = None
-    tcp: TcpRows = TcpRows()
+    tcp: TcpRows = field(default_factory=lambda: TcpRows())
     end: tuple[int, int] | None = None
     ended: str = "complete"
     cuts: Sequence[tuple[int, int]] = ()
@@ -138,8 +139,8 @@ def quiet_reads(
     event_read, event_kind, counted   of each event: its read, its type, whether a reader waits for it
 
     A comment (SSE), a blank line, and an event of the type `ping` are signs of life. Any other event without text says
-    something: reasoning, a tool call, usage. A read without any event is a part of one, unless its bytes are comments or
-    blank; where they were not kept, unless a small read of its very size came more than once.
+    something: reasoning, a tool call, usage. A read without any event is a part of one, unless its bytes are comments
+    or blank; where they were not kept, unless a small read of its very size came more than once.
     """
     reads = np.asarray(event_read, dtype=np.int64)
     waited = np.asarray(counted, dtype=np.bool_)

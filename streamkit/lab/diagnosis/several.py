@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from streamkit.lab.diagnosis.result import Cause, CauseName, Diagnosis
 from streamkit.lab.metrics.words import about_ms
 
-__all__ = ["Stream", "diagnose_several", "serial"]
+__all__ = ["Served", "diagnose_several", "serial"]
 
 LEAST_STREAMS: Final = 3
 """Two may follow each other by chance."""
@@ -27,7 +28,7 @@ WAITED: Final = 0.5
 MOST_LISTED: Final = 8
 
 
-class Stream(NamedTuple):
+class Served(NamedTuple):
     """When a stream was asked for, when its first piece came, and when it ended; ns of one clock."""
 
     sent_ns: int
@@ -35,18 +36,18 @@ class Stream(NamedTuple):
     ended_ns: int
 
 
-def serial(streams: Sequence[Stream]) -> bool:
+def serial(streams: Sequence[Served]) -> bool:
     """Whether each of them begins when the one before has ended, and was asked for long before.
 
-    >>> from streamkit.lab.diagnosis.several import Stream, serial
-    >>> serial([Stream(0, n * 10**9 + 10**8, (n + 1) * 10**9) for n in range(4)])
+    >>> from streamkit.lab.diagnosis.several import Served, serial
+    >>> serial([Served(0, n * 10**9 + 10**8, (n + 1) * 10**9) for n in range(4)])
     True
     """
     order = sorted(streams, key=lambda stream: stream.first_ns)
     if len(order) < LEAST_STREAMS:
         return False
     alone_ns = order[0].first_ns - order[0].sent_ns  # what it takes to begin, where nobody is before it
-    for before, after in zip(order, order[1:], strict=False):
+    for before, after in pairwise(order):
         takes_ns = alone_ns + before.ended_ns - before.first_ns
         begins_ns = max(before.ended_ns, after.sent_ns) + alone_ns
         waited = after.sent_ns < before.ended_ns - WAITED * (before.ended_ns - before.first_ns)
@@ -56,12 +57,12 @@ def serial(streams: Sequence[Stream]) -> bool:
     return _longer_than_noise(order)
 
 
-def _longer_than_noise(order: Sequence[Stream]) -> bool:
+def _longer_than_noise(order: Sequence[Served]) -> bool:
     """Streams that are over in a moment follow each other anyhow."""
     return min(stream.ended_ns - stream.first_ns for stream in order[:-1]) > 2 * SLACK_NS
 
 
-def diagnose_several(streams: Sequence[Stream | None], found: Sequence[Diagnosis]) -> Diagnosis:
+def diagnose_several(streams: Sequence[Served | None], found: Sequence[Diagnosis]) -> Diagnosis:
     """Of several recordings: the server that serves them one by one, if it does, then what each of them had.
 
     `streams[i]`, None where nothing came, and `found[i]` are of recording i. Raises ValueError for none at all.
@@ -74,19 +75,22 @@ def diagnose_several(streams: Sequence[Stream | None], found: Sequence[Diagnosis
     return Diagnosis(tuple(cause for cause in causes if cause.name != "none") or tuple(causes))
 
 
-def _serial(streams: Sequence[Stream]) -> Cause:
+def _serial(streams: Sequence[Served]) -> Cause:
     order = sorted(streams, key=lambda stream: stream.first_ns)
     sent = [stream.sent_ns for stream in order]
     waits = [stream.first_ns - stream.sent_ns for stream in order]
     listed = ", ".join(about_ms(wait) for wait in waits[:MOST_LISTED]) + (", …" if len(waits) > MOST_LISTED else "")
+    sentence = (
+        f"The server answers one request at a time: of {len(order)} at once, the last waited {about_ms(max(waits))}, "
+        f"the first {about_ms(min(waits))}"
+    )
     took = sorted(stream.ended_ns - stream.first_ns for stream in order)[len(order) // 2]
     return Cause(
         name="serial_server",
-        sentence=f"The server answers one request at a time: of {len(order)} at once, the last waited {about_ms(max(waits))}"
-        f", the first {about_ms(min(waits))}",
+        sentence=sentence,
         evidence=(
             f"asked for within {about_ms(max(sent) - min(sent))}; the first pieces came after {listed}",
-            f"each began when the one before had ended, and no two ran side by side; half of them took {about_ms(took)}",
+            f"each began when the one before had ended, none beside another; half of them took {about_ms(took)}",
         ),
         total_ms=(max(waits) - min(waits)) / 1e6,
         silence_ms=max(waits) / 1e6,

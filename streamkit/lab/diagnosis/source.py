@@ -1,4 +1,6 @@
-"""Whoever sends: it paused. Behind the silence the stream goes on at its usual pace, so nothing had been made meanwhile."""
+"""Whoever sends: it paused. Behind the silence the stream goes on at its usual pace, so nothing had been made
+meanwhile.
+"""
 
 from __future__ import annotations
 

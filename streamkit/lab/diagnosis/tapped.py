@@ -14,7 +14,8 @@ STALL_SHARE: Final = 0.5
 
 
 def first_tap(curves: Mapping[str, Curve], passed: int, stall_ns: int) -> str | None:
-    """The first of these taps, given in the order of the way, at which the stall after event `passed` was; None: at none.
+    """The first of these taps, given in the order of the way, at which the stall after event `passed` was; None: at
+    none.
 
     >>> from streamkit.lab.diagnosis.tapped import first_tap
     >>> from streamkit.lab.metrics.curves import curve

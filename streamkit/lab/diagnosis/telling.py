@@ -74,7 +74,9 @@ def _behind(halt: Halt) -> list[str]:
     if halt.before_end or halt.caught_up is None:
         return []
     what = "all at once" if halt.caught_up > 0.5 else "the usual pace"
-    return [f"behind it {halt.burst} events came within {about_ms(halt.length_ns // 5)}, {halt.due:.0f} were due: {what}"]
+    return [
+        f"behind it {halt.burst} events came within {about_ms(halt.length_ns // 5)}, {halt.due:.0f} were due: {what}"
+    ]
 
 
 def _not_here(halt: Halt, seen: Seen) -> list[str]:

@@ -1,8 +1,8 @@
 """What lies between: a network that loses packets, and whoever holds back what is due.
 
-Behind such a silence all comes at once that was due meanwhile. Who held it, a client cannot see: a proxy that collects, a
-network that was gone (all that is sent in such a time is lost, and repaired in order), or a server that was busy itself.
-Packets that were overtaken show that the network lost some.
+Behind such a silence all comes at once that was due meanwhile. Who held it, a client cannot see: a proxy that collects,
+a network that was gone (all that is sent in such a time is lost, and repaired in order), or a server that was busy
+itself. Packets that were overtaken show that the network lost some.
 """
 
 from __future__ import annotations

@@ -78,7 +78,9 @@ def _end(recording: Recorded) -> tuple[int, int] | None:
 
 
 def _taps(recording: Recorded) -> dict[str, Curve]:
-    """Those of others, and the client's own; none where only it looked, or where its texts are not here to join them."""
+    """Those of others, and the client's own; none where only it looked, or where its texts are not here to join
+    them.
+    """
     if not set(FOREIGN_TAPS) & recording.taps.keys():
         return {}
     try:

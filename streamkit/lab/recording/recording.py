@@ -65,10 +65,11 @@ class Recording(Recorded):
 
             recording.diagnose().cause, recording.diagnose().evidence
 
-        What is looked at: the kernel's stamps beside the times of reading (a late event loop), the receive queue and when
-        the reader took nothing (a slow reader), what came behind each silence (all that was due at once: it was held;
-        the usual pace: the source paused), heartbeats within it, what TCP counted, rhythms. Where it cannot be told the
-        cause is `unknown`. With the taps of others, as `Lab` brings them, `where` is the tap at which the stall was first.
+        What is looked at: the kernel's stamps beside the times of reading (a late event loop), the receive queue and
+        when the reader took nothing (a slow reader), what came behind each silence (all that was due at once: it was
+        held; the usual pace: the source paused), heartbeats within it, what TCP counted, rhythms. Where it cannot be
+        told the cause is `unknown`. With the taps of others, as `Lab` brings them, `where` is the tap at which the
+        stall was first.
 
         >>> late = [(n * 20_000_000 + (700_000_000 if n >= 20 else 0), "word ") for n in range(50)]
         >>> sk.Recording.from_pieces(late).diagnose().sentence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from streamkit.lab.diagnosis.several import Stream, diagnose_several
+from streamkit.lab.diagnosis.several import Served, diagnose_several
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,10 +22,10 @@ def diagnosed_set(recordings: Sequence[Recording]) -> Diagnosis:
     return diagnose_several(streams, [recording.diagnose() for recording in recordings])
 
 
-def _stream(recording: Recording) -> Stream | None:
+def _stream(recording: Recording) -> Served | None:
     counted = recording.counted
     if not counted.at_ns.size:
         return None
     began_ns = recording.started_ns
     at_ns = (recording.origin_ns, int(counted.at_ns[0]), int(counted.at_ns[-1]))
-    return Stream(*(began_ns + each for each in at_ns))
+    return Served(*(began_ns + each for each in at_ns))
