@@ -164,7 +164,7 @@ def _always_behind(seen: Seen, halts: Sequence[Halt]) -> list[Cause]:
     most = int(behind.max())
     lasted = (int(seen.at_ns[0]), int(seen.at_ns[-1]))
     busy_ns = overlap_ns(seen.reader_busy_ns, *lasted)
-    by_reader = seen.paced or busy_ns >= HALF * (lasted[1] - lasted[0])
+    by_reader = seen.paced or busy_ns > HALF * (lasted[1] - lasted[0])
     if not by_reader or most < BEHIND_NS or int(np.median(behind)) < BEHIND_NS / 4:
         return []
     index = int(behind.argmax())
@@ -193,9 +193,9 @@ def _batched(seen: Seen, usual: Usual) -> list[Cause]:
     busy_ns = max(overlap_ns(each, *span) for each in (seen.loop_busy_ns, seen.reader_busy_ns))
     lay_ns = int(np.median(seen.handed_ns - seen.at_ns))
     line = f"{found.number} bunches, half of them of {found.size} events, {about_ms(found.every_ns)} apart"
-    own = busy_ns >= HALF * (span[1] - span[0]) or lay_ns >= HALF * found.every_ns
+    own = busy_ns > HALF * (span[1] - span[0]) or lay_ns >= HALF * found.every_ns
     name: CauseName = "late_loop" if own else "batched"
-    if overlap_ns(seen.reader_busy_ns, *span) >= HALF * (span[1] - span[0]):
+    if overlap_ns(seen.reader_busy_ns, *span) > HALF * (span[1] - span[0]):
         name = "slow_reader"
     many = f"Always {found.size} events at a time" if found.by_size else f"About {found.size} events at a time"
     every = f", every {about_ms(found.every_ns)}"

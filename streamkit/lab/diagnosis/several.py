@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
+import numpy as np
+
 from streamkit.lab.diagnosis.result import Cause, CauseName, Diagnosis
 from streamkit.lab.metrics.words import about_ms
 
@@ -19,10 +21,12 @@ __all__ = ["Served", "diagnose_several", "serial"]
 
 LEAST_STREAMS: Final = 3
 """Two may follow each other by chance."""
-SLACK: Final = 0.25
-"""How far from the end of the one before, in shares of what a stream takes, the next one may begin …"""
 SLACK_NS: Final = 30_000_000
-"""… and how far in any case: a busy machine's noise."""
+"""How much two streams may overlap, or streams be short, by a busy machine's noise."""
+BETWEEN: Final = 0.75
+"""The next one begins within this share of what a stream takes behind the one before …"""
+BY_FIRST: Final = (0.5, 2.0)
+"""… or it takes about as long to begin as the first one did, before which there was nobody."""
 WAITED: Final = 0.5
 """Each but the first was asked for by when half of the one before was still to come; else it did not wait."""
 MOST_LISTED: Final = 8
@@ -47,19 +51,17 @@ def serial(streams: Sequence[Served]) -> bool:
     if len(order) < LEAST_STREAMS:
         return False
     alone_ns = order[0].first_ns - order[0].sent_ns  # what it takes to begin, where nobody is before it
+    usual_ns = float(np.median([stream.ended_ns - stream.first_ns for stream in order]))
+    if usual_ns <= 2 * SLACK_NS:  # what is over in a moment follows each other anyhow
+        return False
     for before, after in pairwise(order):
-        takes_ns = alone_ns + before.ended_ns - before.first_ns
-        begins_ns = max(before.ended_ns, after.sent_ns) + alone_ns
+        between_ns = after.first_ns - before.ended_ns
+        soon = between_ns <= BETWEEN * usual_ns + SLACK_NS
+        as_first = BY_FIRST[0] * alone_ns <= between_ns <= BY_FIRST[1] * alone_ns
         waited = after.sent_ns < before.ended_ns - WAITED * (before.ended_ns - before.first_ns)
-        late = abs(after.first_ns - begins_ns) <= SLACK * takes_ns + SLACK_NS
-        if not waited or not late or after.first_ns < before.ended_ns - SLACK_NS:
+        if between_ns < -SLACK_NS or not waited or not (soon or as_first):
             return False
-    return _longer_than_noise(order)
-
-
-def _longer_than_noise(order: Sequence[Served]) -> bool:
-    """Streams that are over in a moment follow each other anyhow."""
-    return min(stream.ended_ns - stream.first_ns for stream in order[:-1]) > 2 * SLACK_NS
+    return True
 
 
 def diagnose_several(streams: Sequence[Served | None], found: Sequence[Diagnosis]) -> Diagnosis:

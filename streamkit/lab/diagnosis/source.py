@@ -13,11 +13,14 @@ __all__ = ["NONE", "model_paused", "source_paused", "without_text"]
 
 NONE: Final = 0.3
 """Up to this share of what was due, nothing was held: the rest is a machine's noise."""
+SPOKE: Final = 0.2
+"""So many events, of those that were due, are an answer that goes on; fewer are news of something else."""
 
 
 def without_text(halt: Halt, _: Seen) -> str | None:
     """The server spoke all the time, but not to the reader: reasoning that is not recorded, tool calls."""
-    return "events without text came" if halt.other > halt.alive and not _came_at_once(halt) else None
+    spoke = halt.other >= max(2.0, SPOKE * halt.due)
+    return "events without text came" if spoke and not _came_at_once(halt) else None
 
 
 def model_paused(halt: Halt, _: Seen) -> str | None:

@@ -21,7 +21,7 @@ Facts to compute with: `policy_facts`, `load_facts`, `sweep_facts`, `held`, `aft
 from __future__ import annotations
 
 from streamkit.lab.findings.backlog import backlog_finding
-from streamkit.lab.findings.diagnose import diagnose
+from streamkit.lab.findings.causes import diagnose
 from streamkit.lab.findings.ecdf import ecdf_finding
 from streamkit.lab.findings.endings import Band, EndGrid, Ending, end_grid, ending
 from streamkit.lab.findings.gaps import gaps_finding

@@ -12,9 +12,11 @@ from streamkit.lab.diagnosis.rules import diagnose
 from streamkit.lab.diagnosis.seen import Seen, TcpRows, quiet_reads, spans
 from streamkit.lab.recording.recorded import FOREIGN_TAPS
 from streamkit.lab.recording.tap_curves import has_borders, tap_curves
+from streamkit.lab.recording.trust import LOOP_PROBE_NS
 
 if TYPE_CHECKING:
     from streamkit.lab.diagnosis.result import Diagnosis
+    from streamkit.lab.metrics.columns import Ints
     from streamkit.lab.metrics.curves import Curve
     from streamkit.lab.recording.recorded import Recorded
 
@@ -43,7 +45,7 @@ def seen(recording: Recorded) -> Seen:
         kernel=recording.stamps == "kernel",
         borders=borders,
         paced="reader" in meta,
-        loop_busy_ns=spans(meta.get("loop_busy_ns", ())),
+        loop_busy_ns=_certainly_busy(spans(meta.get("loop_busy_ns", ()))),
         reader_busy_ns=spans(meta.get("reader_busy_ns", ())),
         unread=(unread.at_ns, unread.value) if unread is not None and unread.known else None,
         tcp=TcpRows.of(meta.get("tcp")),
@@ -55,7 +57,16 @@ def seen(recording: Recorded) -> Seen:
     )
 
 
-def _weights(characters: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+def _certainly_busy(looks: Ints) -> Ints:
+    """Between two looks the loop was late: for certain since the second one was due. What came before may be a few ms
+    of work, and of a loop that is a little late all the time it would make one that is always busy.
+    """
+    since_ns = looks[:, 0] + LOOP_PROBE_NS
+    certain = np.column_stack((since_ns, looks[:, 1]))
+    return certain[since_ns < looks[:, 1]]
+
+
+def _weights(characters: Ints) -> npt.NDArray[np.float64]:
     """Without borders an event is what a read brought: it counts as its text does beside that of a usual one."""
     usual = float(np.median(characters)) if characters.size else 1.0
     return characters / max(usual, 1.0)
