@@ -25,7 +25,7 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
@@ -49,6 +49,9 @@ MOST_WRONG: Final = 0.01
 AT_ONCE: Final = 32
 GROUP: Final = 8
 """Streams that share a link, or a loop that is made late."""
+BUNCH_MS: Final = 60.0
+"""Bunches that follow each other faster are no stutter for anybody, and 40 ms is where `diagnose()` draws the line."""
+SIDE_BY_SIDE: Final = 16
 LOOPS: Final = 4
 """Loops that are made late side by side."""
 TOGETHER: Final = 4
@@ -111,7 +114,7 @@ def _periodic(draw: _Draw) -> Script:
 
 
 def _batched(draw: _Draw) -> Script:
-    size = draw.chance.randint(3, 8)
+    size = max(draw.chance.randint(3, 8), int(BUNCH_MS / draw.gap_ms) + 1)
     pieces = size * draw.chance.randint(8, 12)
     return draw.script([Merge(at, size) for at in range(1, pieces, size)], pieces=pieces)
 
@@ -265,13 +268,16 @@ async def _linked(servers: Servers, cause: str, seeds: Sequence[int], losses: bo
 
     async def group(several: Sequence[int]) -> Seen:
         draw = _Draw(cause, several[0])
-        with sk.net.Link(servers.upstream) as link:
+        link = await asyncio.to_thread(sk.net.Link, servers.upstream)  # or this loop would be late
+        try:
             asking = [asyncio.create_task(_ask(link.url, "nothing", seed)) for seed in several]
             await asyncio.sleep(draw.chance.uniform(0.6, 0.8))
-            link.down = [sk.net.Blackhole()]
+            await asyncio.to_thread(setattr, link, "down", [sk.net.Blackhole()])
             await asyncio.sleep(draw.silence_ms / 1e3)
-            link.down = []
+            await asyncio.to_thread(setattr, link, "down", [])
             recordings = await asyncio.gather(*asking)
+        finally:
+            await asyncio.to_thread(link.stop)
         return {seed: judged(each, seed) for seed, each in zip(several, recordings, strict=True)}
 
     found |= await _each(halves["held"], one)
@@ -400,19 +406,26 @@ class Judged:
         return len(self.wrong) <= MOST_WRONG * self.total
 
 
-async def _run(causes: Iterable[str], seeds: Sequence[int], servers: Servers, judged: Judged, told: bool) -> None:
-    for cause in causes:
-        since_s = time.monotonic()
-        found = await CAUSES[cause].make(servers, cause, seeds)
-        for seed, diagnosis in found.items():
+async def _run(causes: Sequence[str], seeds: Sequence[int], servers: Servers, judged: Judged, told: bool) -> None:
+    """Cause by cause; a few at a time where there are few seeds."""
+    beside = max(1, SIDE_BY_SIDE // len(seeds))
+    for start in range(0, len(causes), beside):
+        several = causes[start : start + beside]
+        await asyncio.gather(*[_judge(cause, seeds, servers, judged, told) for cause in several])
+
+
+async def _judge(cause: str, seeds: Sequence[int], servers: Servers, judged: Judged, told: bool) -> None:
+    since_s = time.monotonic()
+    found = await CAUSES[cause].make(servers, cause, seeds)
+    for seed, diagnosis in found.items():
+        judged.note(cause, seed, diagnosis)
+    wrong = [seed for name, seed, _ in judged.wrong if name == cause]
+    for few in (wrong[at : at + GROUP] for at in range(0, len(wrong), GROUP)):
+        judged.again += [f"{cause}:{seed} ({judged.found[cause, seed].cause})" for seed in few]
+        for seed, diagnosis in (await CAUSES[cause].make(servers, cause, few)).items():
             judged.note(cause, seed, diagnosis)
-        wrong = [seed for name, seed, _ in judged.wrong if name == cause]
-        for few in (wrong[at : at + GROUP] for at in range(0, len(wrong), GROUP)):
-            judged.again += [f"{cause}:{seed} ({judged.found[cause, seed].cause})" for seed in few]
-            for seed, diagnosis in (await CAUSES[cause].make(servers, cause, few)).items():
-                judged.note(cause, seed, diagnosis)
-        if told:
-            print(f"{cause}: {len(found)} in {time.monotonic() - since_s:.0f} s", file=sys.stderr, flush=True)
+    if told:
+        print(f"{cause}: {len(found)} in {time.monotonic() - since_s:.0f} s", file=sys.stderr, flush=True)
 
 
 def run(causes: Sequence[str] = tuple(CAUSES), seeds: Sequence[int] = range(200), *, told: bool = False) -> Judged:

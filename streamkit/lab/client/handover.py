@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from streamkit.lab.recording.recorded import Events
 
-__all__ = ["Handover"]
+__all__ = ["MAX_BUSY", "Handover"]
 
 LONG_NS: Final = 5_000_000
 """How long a reader takes nothing before that is noted: shorter is what a shared machine does to anybody."""
