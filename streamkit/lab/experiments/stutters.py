@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from streamkit.lab.diagnosis.result import CauseName
-    from streamkit.lab.upstream.fault_base import Fault
 
 __all__ = ["hidden_causes", "stuttering"]
 
@@ -42,7 +41,7 @@ GAP_MS: Final = 25.0
 _serial = itertools.count(1)
 
 
-def _script(*faults: Fault, words: int = WORD_COUNT) -> Script:
+def _script(*faults: Stall | Heartbeats | Merge, words: int = WORD_COUNT) -> Script:
     said = list(itertools.islice(itertools.cycle(WORDS), words))
     return Script(said, first_piece_ms=60, gap_ms=GAP_MS, preset="openai", faults=faults)
 
