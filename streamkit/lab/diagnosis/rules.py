@@ -126,12 +126,10 @@ def _periodic(seen: Seen, others: Sequence[tuple[CauseName, Halt]], rhythm: Peri
     found = _cause(seen, "periodic", [halt for _, halt in others], rhythm)
     each = evidence_of(usual, max((halt for name, halt in others if name == usual), key=lambda h: h.length_ns), seen)
     nature = usual.replace("_", " ")
-    line = f"{times(kinds.count(usual))} of {len(kinds)} it is what is called {nature}:" if usual != "unknown" else ""
+    line = f"{kinds.count(usual)} of {len(kinds)} look, each by itself, like {nature}:" if usual != "unknown" else ""
     more = (line, *each) if line else each
     by = f"after every {rhythm.events} events" if rhythm.events else f"every {about_ms(rhythm.every_ns)}"
-    return Cause(
-        **{**vars(found), "evidence": (f"the halts come {by}, so they are counted or timed by someone", *more)}
-    )
+    return Cause(**{**vars(found), "evidence": (f"they come {by}, so they are counted, or timed, by someone", *more)})
 
 
 def _cut(seen: Seen) -> list[Cause]:
