@@ -11,16 +11,18 @@ import socket
 import struct
 import sys
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeGuard
 from urllib.parse import SplitResult, unquote
 
 __all__ = [
     "SendQueue",
+    "TcpInfo",
     "peer_unread_bytes",
     "reset_on_close",
     "resident_bytes",
     "send_queue",
     "set_buffers",
+    "tcp_info",
     "unix_path",
     "unread_bytes",
     "unsent_bytes",
@@ -52,13 +54,12 @@ if sys.platform == "linux":
         """FIONREAD: bytes that have come and were not read yet (tcp(7), unix(7))."""
         return _queue(fileno, termios.FIONREAD)
 
-    def _kernel_window_full_us(sock: socket.socket) -> int | None:
-        """tcpi_rwnd_limited of TCP_INFO (linux/tcp.h, since Linux 4.9), in microseconds."""
+    def _kernel_tcp_info(sock: socket.socket) -> bytes:
+        """struct tcp_info (linux/tcp.h, tcp(7)), as much as this kernel has of it; empty where there is no TCP."""
         try:
-            info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
-        except OSError:  # no TCP
-            return None
-        return int.from_bytes(info[176:184], sys.byteorder) if len(info) >= 184 else None
+            return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+        except OSError:
+            return b""
 
     _ASKED: Final = struct.Struct("=IHHII BBBxI 2s2s16s16sIII")  # nlmsghdr, inet_diag_req_v2
     _TOLD: Final = struct.Struct("=4xH10x BB2x 2s2s16s16s12x 4xI")  # nlmsghdr, inet_diag_msg up to its idiag_rqueue
@@ -105,8 +106,8 @@ else:
     def _kernel_unread(fileno: int) -> int | None:  # noqa: ARG001  # the signature of its twin
         return None
 
-    def _kernel_window_full_us(sock: socket.socket) -> int | None:  # noqa: ARG001  # the signature of its twin
-        return None
+    def _kernel_tcp_info(sock: socket.socket) -> bytes:  # noqa: ARG001  # the signature of its twin
+        return b""
 
     def _kernel_peer_unread(sock: socket.socket) -> int | None:  # noqa: ARG001  # the signature of its twin
         return None
@@ -121,6 +122,54 @@ class SendQueue(NamedTuple):
 
     buffer: int
     unsent: int | None
+
+
+class TcpInfo(NamedTuple):
+    """What the kernel knows of a TCP connection; see `tcp_info`.
+
+    rtt_us, min_rtt_us   the round trip, smoothed and the shortest, as the acknowledgements of what *we* sent measured
+    it:
+                         of a client that only reads, that of its request
+    retransmits          segments that we sent again
+    lost                 of those that we have sent and that are not acknowledged, how many count as lost just now
+    out_of_order         segments that came before one that was sent earlier: that one was lost, or overtaken
+    segments             segments with data that came
+
+    Of what the *other* end loses, a receiver sees only `out_of_order`: a hole that others came behind. A loss with
+    nothing behind it (the last segment before a pause, or everything in a time without a network) is repaired in order,
+    and looks like a peer that paused.
+    """
+
+    rtt_us: int
+    min_rtt_us: int
+    retransmits: int
+    lost: int
+    out_of_order: int
+    segments: int
+
+
+_TCP_INFO: Final = struct.Struct("=32xI32xI28xI44xII68xI")  # up to tcpi_rcv_ooopack, of Linux 5.4
+_RWND_LIMITED: Final = slice(176, 184)  # tcpi_rwnd_limited, since Linux 4.9
+
+
+def tcp_info(sock: socket.socket | None) -> TcpInfo | None:
+    """What the kernel knows of this TCP connection now: one system call, some 2 µs. None where it does not tell: no
+    TCP, not Linux (5.4 or newer), or a closed socket.
+
+        tcp_info(sock).out_of_order
+    """
+    if not _is_tcp(sock):
+        return None
+    info = _kernel_tcp_info(sock)
+    if len(info) < _TCP_INFO.size:
+        return None
+    lost, rtt_us, retransmits, min_rtt_us, segments, out_of_order = _TCP_INFO.unpack_from(info)
+    return TcpInfo(rtt_us, min_rtt_us, retransmits, lost, out_of_order, segments)
+
+
+def _is_tcp(sock: socket.socket | None) -> TypeGuard[socket.socket]:
+    """It is open, and no unix socket."""
+    return sock is not None and sock.fileno() >= 0 and sock.family != getattr(socket, "AF_UNIX", None)
 
 
 def unsent_bytes(transport: asyncio.WriteTransport) -> int | None:
@@ -156,10 +205,9 @@ def window_full_ns(sock: socket.socket | None) -> int | None:
     """For how long, since it was connected, the other end of a TCP connection had no room for what was to be sent: it
     does not read. None where that is not known.
     """
-    if sock is None or sock.fileno() < 0 or sock.family == getattr(socket, "AF_UNIX", None):
-        return None
-    micros = _kernel_window_full_us(sock)
-    return None if micros is None else micros * 1000
+    info = _kernel_tcp_info(sock) if _is_tcp(sock) else b""
+    told = info[_RWND_LIMITED]
+    return 1000 * int.from_bytes(told, sys.byteorder) if len(told) == 8 else None
 
 
 def peer_unread_bytes(sock: socket.socket | None) -> int | None:

@@ -19,6 +19,7 @@ from streamkit.sockets import (
     resident_bytes,
     send_queue,
     set_buffers,
+    tcp_info,
     unix_path,
     unread_bytes,
     unsent_bytes,
@@ -222,3 +223,28 @@ def test_resident_memory_is_told_where_the_kernel_tells_it() -> None:
 )
 def test_a_unix_socket_is_the_host_of_its_url(url: str, path: str | None) -> None:
     assert unix_path(urlsplit(url)) == path
+
+
+@pytest.mark.skipif(not LINUX, reason="TCP_INFO of tcp(7) is Linux's")
+def test_what_tcp_knows_of_a_connection_counts_what_came() -> None:
+    async def main() -> None:
+        async with connected() as (transport, peer):
+            transport.write(b"hello")
+            while unread_bytes(peer) != 5:  # noqa: ASYNC110  # the kernel tells nobody
+                await asyncio.sleep(0.001)
+            known = tcp_info(peer)
+            assert known is not None
+            assert (known.segments, known.out_of_order, known.retransmits, known.lost) == (1, 0, 0, 0)
+            sent = tcp_info(transport.get_extra_info("socket"))
+            assert sent is not None
+            assert 0 < sent.min_rtt_us <= sent.rtt_us < 10_000_000
+
+    run(main())
+
+
+def test_where_there_is_no_tcp_nothing_is_known_of_it() -> None:
+    one, other = socket.socketpair()
+    with one, other:
+        assert tcp_info(one) is None
+    assert tcp_info(one) is None
+    assert tcp_info(None) is None

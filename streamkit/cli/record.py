@@ -116,6 +116,8 @@ def _record(arguments: argparse.Namespace) -> int:
         check_picture(arguments.plot)
     recording, interrupted = _recorded(arguments)
     print(f"\n\n{recording.summary()}")
+    if (found := recording.diagnose()).cause != "none":
+        print(f"\n{found}")
     if arguments.out is not None:
         keep(recording, arguments.out)
     if arguments.plot is not None and not stays(recording, arguments.plot):

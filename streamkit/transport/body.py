@@ -10,6 +10,7 @@ from typing import NoReturn
 
 import httpx2
 
+from streamkit.sockets import TcpInfo
 from streamkit.transport.exchange import Exchange, Sink
 from streamkit.transport.http1 import ResponseParser
 from streamkit.transport.receive_times import StampKind
@@ -137,6 +138,10 @@ class Body(httpx2.AsyncByteStream):
     def unread_bytes(self) -> int | None:
         """Bytes that the kernel holds and that were not read yet; None where that is not known, or it is over."""
         return None if self._exchange.finished else self._exchange.wire.unread_bytes()
+
+    def tcp_info(self) -> TcpInfo | None:
+        """What the kernel knows of its connection (`streamkit.sockets.tcp_info`), also when that was closed."""
+        return self._exchange.wire.tcp_info()
 
     def park(self) -> None:
         """The caller knows that its stream is over, though the message is not.

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from time import monotonic_ns
 from typing import Final, Protocol, cast
 
-from streamkit.sockets import unread_bytes, window_full_ns
+from streamkit.sockets import TcpInfo, tcp_info, unread_bytes, window_full_ns
 from streamkit.transport.receive_times import ReceiveTimes, Stamp, WallClock
 
 __all__ = [
@@ -156,6 +156,10 @@ class Wire:
         """See `streamkit.sockets.window_full_ns`."""
         raise NotImplementedError
 
+    def tcp_info(self) -> TcpInfo | None:
+        """See `streamkit.sockets.tcp_info`; of a closed wire what it was then, or None where that is not known."""
+        raise NotImplementedError
+
     def stirred(self) -> bool:
         """The peer has sent something, or closed, that was not read yet; asks the kernel."""
         raise NotImplementedError
@@ -265,6 +269,9 @@ class ProtocolWire(Wire, asyncio.Protocol):
     def window_full_ns(self) -> int | None:
         return None if self.closed else window_full_ns(self._transport.get_extra_info("socket"))
 
+    def tcp_info(self) -> TcpInfo | None:
+        return None if self.closed else tcp_info(self._transport.get_extra_info("socket"))
+
     def stirred(self) -> bool:
         return self.closed or bool(self._rest) or _readable(self._transport.get_extra_info("socket"))
 
@@ -290,6 +297,7 @@ class StampedWire(Wire):
         self._recvmsg = sock.recvmsg
         self._times = ReceiveTimes(clock)
         self._unsent = memoryview(b"")
+        self._last_info: TcpInfo | None = None
         self._reading = False
         self.resume()
 
@@ -357,6 +365,9 @@ class StampedWire(Wire):
     def window_full_ns(self) -> int | None:
         return None if self.closed else window_full_ns(self._sock)
 
+    def tcp_info(self) -> TcpInfo | None:
+        return self._last_info if self.closed else tcp_info(self._sock)
+
     def stirred(self) -> bool:
         return self.closed or _readable(self._sock)
 
@@ -365,6 +376,7 @@ class StampedWire(Wire):
             self.closed = True
             self.pause()
             self._loop.remove_writer(self._sock)
+            self._last_info = tcp_info(self._sock)
             self._sock.close()
             self._wake_writer()
 

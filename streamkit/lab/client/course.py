@@ -25,7 +25,7 @@ from streamkit.taps.gauges import Gauges, Sampler
 from streamkit.transport import Timings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable, Coroutine, Iterator, Sequence
 
     from streamkit.lab.client.connections import Answering
     from streamkit.lab.client.pace import Reader
@@ -154,16 +154,28 @@ class Course:
         """Feed the answer to the recorder until it ends, fails, or is enough."""
         recorder = self._recorder
         ending = _Ending(recorder, self._deadline)
+        body: Body | None = response.extensions.get("stamps")
+        looks = recorder.tcp
 
         def sink(part: ReadPart) -> bool:
             data, read, (at_ns, kind, error_ns, read_ns) = part
+            looks.came(at_ns)
             return ending.fed(recorder.feed(read, at_ns, data, kind, error_ns, read_ns - at_ns))
 
-        batch = Batch(lambda parts: ending.fed(recorder.take(parts)), ending.now)
+        def several(parts: Sequence[ReadPart]) -> bool:
+            looks.came_several(parts)
+            return ending.fed(recorder.take(parts))
+
+        if body is not None:
+            looks.begin(body.tcp_info)
+        batch = Batch(several, ending.now)
         with _gauged(response, recorder, batch, self._gauge_ms):
             if self._reader is not None:
                 self._pace = self._pace or Pace(self._reader, asyncio.get_running_loop().time())
-                await read_at_pace(response.stream, recorder, self._reader, ending.soon, self._pace)
+                try:
+                    await read_at_pace(response.stream, recorder, self._reader, ending.soon, self._pace)
+                finally:
+                    looks.end()
                 return
             try:
                 if self._asking.own:
@@ -175,6 +187,7 @@ class Course:
             finally:
                 recorder.ended_ns = recorder.now()
                 batch.end()
+                looks.end()
 
 
 class _Ending:

@@ -13,14 +13,18 @@ Theory of operation
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from streamkit.lab.recording.recorded import Events
 
-__all__ = ["Handover"]
+__all__ = ["MAX_BUSY", "Handover"]
+
+LONG_NS: Final = 5_000_000
+"""How long a reader takes nothing before that is noted: shorter is what a shared machine does to anybody."""
+MAX_BUSY: Final = 1000
 
 
 class Handover:
@@ -36,6 +40,9 @@ class Handover:
         self._paced = paced
         self._handed = 0
         self._came_events = self._came_bytes = 0  # since nothing was left to hand over
+        self.busy: list[tuple[int, int]] = []
+        """When whoever reads took nothing, from when to when: a listener at work, a paced reader that did not want to
+        read; beyond `MAX_BUSY` of them the last are one."""
 
     @property
     def waiting(self) -> int:
@@ -89,4 +96,16 @@ class Handover:
 
     def _tell(self, text: str) -> None:
         if text and self._on_piece is not None:
-            self._on_piece(text)
+            since_ns = self._now()
+            try:
+                self._on_piece(text)
+            finally:
+                self.took_nothing(since_ns, self._now())
+
+    def took_nothing(self, since_ns: int, until_ns: int) -> None:
+        """Nothing was read between these times, by the reader's own doing."""
+        if until_ns - since_ns < LONG_NS:
+            return
+        if len(self.busy) == MAX_BUSY:
+            since_ns = self.busy.pop()[0]
+        self.busy.append((since_ns, until_ns))

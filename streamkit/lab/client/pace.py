@@ -197,6 +197,7 @@ class _Paced:
         self._pace = pace or Pace(reader, self._loop.time())
         self._timer: asyncio.TimerHandle | None = None
         self._reading = True
+        self._paused_ns: int | None = None
         self._told_end = False
         self._size = body.received_bytes
         self.all_handed = self._loop.create_future()
@@ -257,10 +258,15 @@ class _Paced:
         else:
             self._pace.reads(self._loop.time())
             self._body.resume()
+            if self._paused_ns is not None:
+                self._handover.took_nothing(self._paused_ns, self._recorder.now())
+                self._paused_ns = None
 
     def _wait(self, seconds: float) -> None:
         if self._reading:
             self._body.pause()
+            if self._paused_ns is None:
+                self._paused_ns = self._recorder.now()
         if seconds < math.inf:
             self._timer = self._loop.call_later(seconds, self.advance)
 

@@ -37,6 +37,7 @@ from streamkit.lab.client.coded import coding_notes
 from streamkit.lab.client.decoder import MAX_EVENT_BYTES, Decoder
 from streamkit.lab.client.ending import outcome_of, problem_code, server_outcome
 from streamkit.lab.client.handover import Handover
+from streamkit.lab.client.tcplooks import TcpLooks
 from streamkit.lab.client.wire_failure import BY_US
 from streamkit.lab.recording import origin
 from streamkit.lab.recording.cuts import Cut, caught_up
@@ -114,6 +115,7 @@ class Recorder:
         self.loop: tuple[LoopLag, int] | None = None
         """How late the loop was that read, and what its clock has to be given to be that of the recorder."""
         self.gauges: Gauges | None = None
+        self.tcp = TcpLooks(self.now)
         self.head_ns: int | None = None
         self.ended_ns: int | None = None
         self.status: int | None = None
@@ -499,6 +501,10 @@ class Recorder:
             self._meta["sent_error_ns"] = self._timings.sent_error_ns
         if self._timings.window_full_ns is not None:
             self._meta["window_full_ns"] = self._timings.window_full_ns
+        if tcp := self.tcp.as_dict():
+            self._meta["tcp"] = tcp
+        if busy := self.handover.busy:
+            self._meta["reader_busy_ns"] = [list(span) for span in busy]
         notes = list(dict.fromkeys([*self._decoder.notes(), *self._notes, *self._coding_notes()]))
         return {**self._meta, "framing": self._framing(), "notes": notes}
 

@@ -2,7 +2,8 @@
 
 `timeout_map()` asks several relays for silences wherever a stream can fall silent (`silences`), and tells which timer
 fired, and when (`timeouts`: the results, plain values; `DEADLINES`: which of ours watches which place). `naive` are
-servers as people write them. `slow_reader()` is a trial for sweeps: one reader, one setting. These are the doors, and
+servers as people write them. `stuttering` is a server whose endpoints stutter, each for another reason, and
+`hidden_causes` tells which. `slow_reader()` is a trial for sweeps: one reader, one setting. These are the doors, and
 each is loaded when it is first used.
 """
 
@@ -15,11 +16,18 @@ if TYPE_CHECKING:
     from streamkit.lab.experiments import naive
     from streamkit.lab.experiments.silences import timeout_map
     from streamkit.lab.experiments.slow_readers import slow_reader
+    from streamkit.lab.experiments.stutters import hidden_causes, stuttering
     from streamkit.lab.experiments.timeouts import DEADLINES
 
-__all__ = ["DEADLINES", "naive", "slow_reader", "timeout_map"]
+__all__ = ["DEADLINES", "hidden_causes", "naive", "slow_reader", "stuttering", "timeout_map"]
 
-_HOME: Final = {"DEADLINES": "timeouts", "slow_reader": "slow_readers", "timeout_map": "silences"}
+_HOME: Final = {
+    "DEADLINES": "timeouts",
+    "hidden_causes": "stutters",
+    "slow_reader": "slow_readers",
+    "stuttering": "stutters",
+    "timeout_map": "silences",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -11,7 +11,7 @@ that beside what was true.
 The doors are the names below. `finding` is the timeline's sentence, the others have their figure's name:
 `gaps_finding`, `journey_finding`, `backlog_finding`, `hops_finding`, `queues_finding`, `policies_finding`,
 `results_finding`, `upload_finding`; of many streams `load_finding` and `ecdf_finding`. Facts to compute with:
-`policy_facts`, `load_facts`, `held`, `after_leaving`, `end_grid`, `goodput`.
+`policy_facts`, `load_facts`, `held`, `after_leaving`, `end_grid`, `goodput`; and why a stream stuttered: `diagnose`.
 `results_finding`, `upload_finding`, and of a sweep, not of recordings, `sweep_finding`. Facts to compute with:
 `policy_facts`, `held`, `after_leaving`, `end_grid`, `goodput`, `sweep_facts`.
 `results_finding`, `upload_finding`; of many streams `load_finding` and `ecdf_finding`; of a sweep `sweep_finding`.
@@ -21,6 +21,7 @@ Facts to compute with: `policy_facts`, `load_facts`, `sweep_facts`, `held`, `aft
 from __future__ import annotations
 
 from streamkit.lab.findings.backlog import backlog_finding
+from streamkit.lab.findings.causes import diagnose
 from streamkit.lab.findings.ecdf import ecdf_finding
 from streamkit.lab.findings.endings import Band, EndGrid, Ending, end_grid, ending
 from streamkit.lab.findings.gaps import gaps_finding
@@ -48,6 +49,7 @@ __all__ = [
     "SweepFacts",
     "after_leaving",
     "backlog_finding",
+    "diagnose",
     "ecdf_finding",
     "end_grid",
     "ending",

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from streamkit.lab import metrics
+from streamkit.lab.diagnosis.tapped import first_tap
 from streamkit.lab.findings.subjects import Recordings, Subject, named, recordings_in, subjects
 from streamkit.lab.findings.timeline import describe_cuts, describe_timeline
 from streamkit.lab.findings.words import capital, duration, many
@@ -41,7 +42,6 @@ HOLDS_NS: Final = 100_000_000  # a hop holds events back when its delay grows by
 ON_TIME_NS: Final = 5_000_000  # an event is on time when its delay is within this of the hop's smallest
 LATE_NS: Final = 20_000_000  # the upstream's own schedule has slipped when its p95 is this late
 JOINED: Final = 2  # events travel together where a tap sees this many times as many at once as the tap before it
-STALL_SHARE: Final = 0.5  # a stall is already there at a tap where the same two events are this much of it apart
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -264,8 +264,7 @@ def _stalled(journey: Journey) -> str | None:
     start_ns, end_ns = (at - journey.origin_ns for at in stall)
     passed = count_at(journey.curves["client.read"], start_ns)
     taps = list(journey.curves)
-    paused = (tap for tap in taps if _pause_ns(journey.curves[tap], passed) >= STALL_SHARE * (end_ns - start_ns))
-    first = next(paused, "client.read")
+    first = first_tap(journey.curves, passed, end_ns - start_ns) or "client.read"
     count, length, where = len(journey.subject.stalls), duration(end_ns - start_ns), _numbered(passed, journey)
     what = (
         f"A stall of {length} after {where}" if count == 1 else f"{count} stalls; the longest, {length} after {where},"
@@ -337,12 +336,6 @@ def _is_reading(hop: HopFacts) -> bool:
 def _since_ns(journey: Journey, hop: HopFacts) -> int:
     """When the first event that is late on this hop entered it."""
     return time_of(journey.curves[hop.before], hop.on_time + 1) or 0
-
-
-def _pause_ns(curve: Curve, passed: int) -> int:
-    """The time between event number `passed` and the next one."""
-    before, after = time_of(curve, max(1, passed)), time_of(curve, passed + 1)
-    return 0 if before is None or after is None else after - before
 
 
 def _per_step(curve: Curve) -> float:

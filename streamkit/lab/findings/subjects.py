@@ -20,6 +20,7 @@ from streamkit.lab.recording.recording import Recording
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from streamkit.lab.diagnosis.result import Diagnosis
     from streamkit.lab.recording.trust import Trust
     from streamkit.outcome import Outcome
 
@@ -44,6 +45,8 @@ class Subject:
     Of a stream that was cut: `cuts`, of shape (k, 2), are the silences behind which it went on, `replayed[i]` says
     whether event i had happened meanwhile (`told`: by the server's word), and `in_vain` is how often was asked at last,
     without an answer. No gap and no stall lies over a cut, or at a replayed event.
+
+    `why` says why it stuttered (`Recording.diagnose`), where it stalled.
     """
 
     name: str
@@ -64,6 +67,7 @@ class Subject:
     replayed: npt.NDArray[np.bool_]
     told: bool
     in_vain: int
+    why: Diagnosis | None
 
     @property
     def noun(self) -> str:
@@ -196,6 +200,7 @@ def _subject(recording: Recording, name: str, stall_ms: float | None) -> Subject
     gaps = metrics.gaps_ns(counted.at_ns, counted.read, follows=counted.follows)
     resumed = [span for cut, span in zip(recording.cuts, recording.cut_silences, strict=True) if cut.resumed]
     threshold_ns = metrics.stall_threshold_ns(gaps) if stall_ms is None else round(stall_ms * 1e6)
+    stalls = metrics.stalls_ns(counted.at_ns, counted.read, threshold_ns, follows=counted.follows)
     last_seen = max((recording.head_ns or 0, *recording.reads.at_ns[-1:]))
     return Subject(
         name=name,
@@ -210,12 +215,13 @@ def _subject(recording: Recording, name: str, stall_ms: float | None) -> Subject
         end_ns=last_seen if recording.ended_ns is None else recording.ended_ns,
         late_ns=recording.end_late_ns,
         gaps=gaps,
-        stalls=metrics.stalls_ns(counted.at_ns, counted.read, threshold_ns, follows=counted.follows),
+        stalls=stalls,
         threshold_ns=threshold_ns,
         cuts=np.array(resumed, dtype=np.int64).reshape(-1, 2),
         replayed=recording.replayed,
         told=all(cut.told for cut in recording.cuts),
         in_vain=recording.cuts[-1].attempts if recording.cuts and not recording.cuts[-1].resumed else 0,
+        why=recording.diagnose() if stalls.size else None,
     )
 
 

@@ -7,10 +7,12 @@ are from when the request had left (from the call where that is not known), gaps
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
 
+from streamkit.lab.diagnosis.result import CauseName
 from streamkit.lab.findings.subjects import Recordings, Subject, extremes, subjects
 from streamkit.lab.findings.words import (
     OUTCOME_LIMIT,
@@ -28,6 +30,17 @@ from streamkit.lab.metrics.words import times
 
 __all__ = ["describe_cuts", "describe_timeline", "finding"]
 
+IN_A_TITLE: Final[Mapping[CauseName, str]] = {
+    "late_loop": "our own event loop was late",
+    "slow_reader": "our reader was slow",
+    "network": "packets were lost",
+    "held": "it was held back, and came at once",
+    "model_paused": "the model paused, its server lived",
+    "without_text": "the server spoke, but no text",
+    "source_paused": "the source paused",
+    "periodic": "they come at equal distances",
+}
+"""Why, where `Recording.diagnose()` knows it; short enough to stand behind the stall that it explains."""
 CROWDED: Final = 0.2  # from this share of coalesced events on, "one every 50 ms" would be untrue
 
 
@@ -93,7 +106,16 @@ def _stalls(subject: Subject) -> str:
     before = subject.count if last else int(np.count_nonzero(subject.counted & (subject.at_ns <= start)))
     where = f"after {subject.noun} {before}{', before the end' if last else ''}"
     count = _stall_count(subject)
-    return f"{'A stall of' if count == 1 else f'{count} stalls, the longest'} {duration(longest_ns)} {where}"
+    what = "A stall of" if count == 1 else f"{count} stalls, the longest"
+    return f"{what} {duration(longest_ns)} {where}{_why(subject, before)}"
+
+
+def _why(subject: Subject, after: int) -> str:
+    """The cause of that stall, if it is the main one, and known."""
+    found = subject.why
+    if found is None or found.after != after or found.cause not in IN_A_TITLE:
+        return ""
+    return f": {IN_A_TITLE[found.cause]}"
 
 
 def _stall_count(subject: Subject) -> int:

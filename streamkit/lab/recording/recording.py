@@ -19,6 +19,7 @@ from streamkit.lab import metrics
 from streamkit.lab.metrics.columns import characters
 from streamkit.lab.metrics.words import times
 from streamkit.lab.recording import file as storage
+from streamkit.lab.recording.diagnosed import diagnosed
 from streamkit.lab.recording.frames import Curves, event_columns
 from streamkit.lab.recording.goodput import failures_of
 from streamkit.lab.recording.recorded import Recorded
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     import pandas as pd  # type: ignore[import-untyped]  # pandas brings no types
 
+    from streamkit.lab.diagnosis.result import Diagnosis
     from streamkit.lab.metrics import Budget
     from streamkit.lab.metrics.curves import Unit
     from streamkit.lab.metrics.slo import SLO
@@ -57,6 +59,23 @@ class Recording(Recorded):
         7.0
         """
         return summarize(self)
+
+    def diagnose(self) -> Diagnosis:
+        """Where the stall was, from the client alone: why this stream stuttered, and what speaks for it.
+
+            recording.diagnose().cause, recording.diagnose().evidence
+
+        What is looked at: the kernel's stamps beside the times of reading (a late event loop), the receive queue and
+        when the reader took nothing (a slow reader), what came behind each silence (all that was due at once: it was
+        held; the usual pace: the source paused), heartbeats within it, what TCP counted, rhythms. Where it cannot be
+        told the cause is `unknown`. With the taps of others, as `Lab` brings them, `where` is the tap at which the
+        stall was first.
+
+        >>> late = [(n * 20_000_000 + (700_000_000 if n >= 20 else 0), "word ") for n in range(50)]
+        >>> sk.Recording.from_pieces(late).diagnose().sentence
+        'A stall of 720 ms after event 20: the source paused'
+        """
+        return diagnosed(self)
 
     def curves(self, unit: Unit = "events") -> Curves:
         """All taps as cumulative curves, in the order of the way: `taps`, then `client.read` and `client.event`.

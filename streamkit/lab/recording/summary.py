@@ -11,6 +11,7 @@ import numpy as np
 from streamkit.lab import metrics
 from streamkit.lab.metrics.columns import characters
 from streamkit.lab.metrics.words import about_ms, ms
+from streamkit.lab.recording.diagnosed import diagnosed
 from streamkit.lab.recording.recorded import FOREIGN_TAPS
 from streamkit.lab.recording.server_times import before_first, server_times
 from streamkit.lab.recording.tables import html_table, text_table
@@ -73,6 +74,7 @@ class Summary(Mapping[str, Any]):
     silent_end_ms             from the last piece to the end (its mark, a cut, our leaving), if longer than a stall
     longest_stall_ms, longest_stall_after   the longest of them, the first of equals: its length, and after which piece
                               (counted from 1) it began
+    diagnosis                 why it stuttered, in a sentence (`Recording.diagnose()`); None where it did not
     coalesced_share           share of the events that came in the same read as an earlier one (0 to 1)
     throughput_events_per_s, throughput_chars_per_s   pieces and their characters, those of reasoning included, after
                               the first read that brought any
@@ -125,6 +127,7 @@ class Summary(Mapping[str, Any]):
     longest_stall_ms: float | None
     longest_stall_after: int | None
     silent_end_ms: float | None
+    diagnosis: str | None
     coalesced_share: float | None
     throughput_events_per_s: float | None
     throughput_chars_per_s: float | None
@@ -190,6 +193,7 @@ class Summary(Mapping[str, Any]):
             *self._resumed(),
             (f"stalls (gaps above {self.stall_threshold_ms:.0f} ms)", self._stalls()),
             *_known(("silence before the end", self.silent_end_ms)),
+            *([("why", self.diagnosis)] if self.diagnosis else []),
             ("events sharing a read", "–" if self.coalesced_share is None else f"{self.coalesced_share:.0%}"),
             ("events per second", _rate(self.throughput_events_per_s)),
             ("characters per second", _rate(self.throughput_chars_per_s)),
@@ -291,6 +295,7 @@ def summarize(recording: Recorded) -> Summary:
         replayed=int(recording.replayed.sum()),
         **_stalls(counted, threshold_ns),
         silent_end_ms=_silent_end_ms(recording, threshold_ns),
+        diagnosis=_why(recording),
         coalesced_share=coalesced,
         throughput_events_per_s=metrics.throughput_per_s(counted.at_ns, counted.read, np.ones_like(counted.read)),
         throughput_chars_per_s=metrics.throughput_per_s(counted.at_ns, counted.read, counted.characters),
@@ -299,6 +304,11 @@ def summarize(recording: Recorded) -> Summary:
         **_instrument(recording),
         notes=_notes(recording, coalesced),
     )
+
+
+def _why(recording: Recorded) -> str | None:
+    found = diagnosed(recording)
+    return None if found.cause == "none" else found.sentence
 
 
 def _before_sent(recording: Recorded) -> dict[str, Any]:

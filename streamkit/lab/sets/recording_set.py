@@ -10,6 +10,7 @@ from streamkit.lab.recording.goodput import goodput
 from streamkit.lab.recording.recording import Recording
 from streamkit.lab.sets import set_file
 from streamkit.lab.sets.columns import StreamRows, event_rows, in_groups, label_names, rows_of, stream_columns
+from streamkit.lab.sets.diagnosed_set import diagnosed_set
 from streamkit.lab.sets.resources import Resources
 from streamkit.lab.sets.set_summary import SetSummary, outcomes_of, summarize_set
 from streamkit.lab.sets.verdict import Verdict, judge_set
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd  # type: ignore[import-untyped]  # pandas brings no types
 
+    from streamkit.lab.diagnosis.result import Diagnosis
     from streamkit.lab.metrics import SLO, Goodput
 
 __all__ = ["RecordingSet"]
@@ -107,6 +109,19 @@ class RecordingSet(Sequence[Recording]):
         7.0
         """
         return summarize_set(self.recordings, self.rows, self.verdict, map(str, self.meta.get("notes", ())))
+
+    def diagnose(self) -> Diagnosis:
+        """Why these streams stuttered: a server that answers one request at a time, and what each of them had
+        (`Recording.diagnose`), that which most of them had first; each with the worst of it.
+
+            streams.diagnose().cause
+
+        Raises ValueError for a set without a recording.
+
+        >>> sk.RecordingSet([sk.Recording.from_pieces([(n * 50_000_000, "x") for n in range(9)])]).diagnose().cause
+        'none'
+        """
+        return diagnosed_set(self.recordings)
 
     def goodput(self, slo: SLO, count: Literal["streams", "events"] = "streams") -> Goodput:
         """Which share kept an objective, and how many a second; see `findings.goodput`.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from streamkit.lab.client.handover import Handover
+from streamkit.lab.client.handover import MAX_BUSY, Handover
 from streamkit.lab.client.recorder import Recorder
 from streamkit.lab.recording.recorded import Events
 from tests.lab.client.answers import SSE
@@ -99,3 +99,42 @@ def test_of_the_bytes_that_came_each_event_has_its_share_until_none_waits() -> N
         handover.next()
         held.append(handover.backlog_bytes)
     assert held == [100, 75, 50, 25, 0]
+
+
+def test_a_listener_that_takes_long_is_noted_with_when_and_a_quick_one_is_not() -> None:
+    clock = [5]
+
+    def listen(text: str) -> None:
+        clock[0] += 700_000_000 if text == "slow" else 1_000
+
+    handover = Handover(rows("quick", "slow", "quick"), listen, lambda: clock[0])
+    for index, text in enumerate(("quick", "slow", "quick")):
+        handover.came(index, text)
+    assert handover.busy == [(1_005, 700_001_005)]
+
+
+def test_of_a_listener_that_is_always_slow_the_last_times_are_one() -> None:
+    clock = [0]
+
+    def listen(_: str) -> None:
+        clock[0] += 10_000_000
+
+    count = MAX_BUSY + 5
+    handover = Handover(rows(*["slow"] * count), listen, lambda: clock[0])
+    for index in range(count):
+        handover.came(index, "slow")
+    assert len(handover.busy) == MAX_BUSY
+    assert handover.busy[-1] == (10_000_000 * (MAX_BUSY - 1), 10_000_000 * count)
+
+
+def test_a_listener_that_raises_is_noted_too() -> None:
+    clock = [0]
+
+    def listen(_: str) -> None:
+        clock[0] += 10_000_000
+        raise KeyError
+
+    handover = Handover(rows("one"), listen, lambda: clock[0])
+    with pytest.raises(KeyError):
+        handover.came(0, "one")
+    assert handover.busy == [(0, 10_000_000)]

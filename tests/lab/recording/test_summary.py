@@ -205,6 +205,7 @@ class TestTheNumbers:
             "longest_stall_ms": 430.0,
             "longest_stall_after": 2,
             "silent_end_ms": None,
+            "diagnosis": "A stall of 430 ms after event 2: this cannot be told from here",
             "coalesced_share": 0.25,
             "server_ms": {},
             "hops": (),

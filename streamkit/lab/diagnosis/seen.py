@@ -1,0 +1,171 @@
+"""Seen: what a client has of one stream, as columns; and which reads of it were heartbeats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from streamkit.lab.metrics.columns import Ints
+
+if TYPE_CHECKING:
+    from streamkit.lab.metrics.curves import Curve
+
+__all__ = ["NO_SPANS", "PINGS", "Beats", "Seen", "TcpRows", "overlap_ns", "quiet_reads", "spans"]
+
+PINGS: Final = frozenset(("ping", "heartbeat", "keep-alive", "keepalive"))
+"""Types of events by which a server only says that it lives."""
+MOST_BEAT_BYTES: Final = 1024
+"""A larger read without an event is a part of one."""
+NO_SPANS: Final[Ints] = np.zeros((0, 2), dtype=np.int64)
+
+
+def spans(given: object) -> Ints:
+    """Times from when to when, of shape (k, 2); none for what is no such list (a file that was changed)."""
+    try:
+        found = np.array(given, dtype=np.int64)
+    except (TypeError, ValueError, OverflowError):
+        return NO_SPANS
+    return found if found.ndim == 2 and found.shape[1] == 2 else NO_SPANS
+
+
+def overlap_ns(spans: Ints, since_ns: int, until_ns: int) -> int:
+    """How much of the time between the two lies in `spans`, which do not overlap each other.
+
+    >>> from streamkit.lab.diagnosis.seen import overlap_ns, spans
+    >>> overlap_ns(spans([[0, 10], [20, 40]]), 5, 30)
+    15
+    """
+    covered = np.minimum(spans[:, 1], until_ns) - np.maximum(spans[:, 0], since_ns)
+    return int(covered[covered > 0].sum())
+
+
+class TcpRows(NamedTuple):
+    """What the kernel told of the connection: a row a look (`streamkit.sockets.TcpInfo`)."""
+
+    at_ns: Sequence[int] = ()
+    rtt_us: Sequence[int] = ()
+    retransmits: Sequence[int] = ()
+    out_of_order: Sequence[int] = ()
+
+    @classmethod
+    def of(cls, told: object) -> TcpRows:
+        """Out of a recording's `meta["tcp"]`; empty where that is missing, or is no table of numbers."""
+        if not isinstance(told, Mapping):
+            return cls()
+        columns = [told.get(name) for name in cls._fields]
+        whole = all(isinstance(column, list) and all(type(n) is int for n in column) for column in columns)
+        if not whole or len({len(column) for column in columns if column is not None}) != 1:
+            return cls()
+        return cls(*(column for column in columns if column is not None))
+
+    def grown(self, name: str, since_ns: int, until_ns: int) -> int:
+        """By how much a count grew from the last look before `since_ns` to the first one at `until_ns` or later."""
+        column = getattr(self, name)
+        if not column:
+            return 0
+        before = int(np.searchsorted(self.at_ns, since_ns, side="right")) - 1
+        after = min(int(np.searchsorted(self.at_ns, until_ns)), len(column) - 1)
+        earlier = column[before] if before >= 0 else 0
+        return max(0, int(column[after]) - int(earlier))
+
+
+class Beats(NamedTuple):
+    """When there came what carries no text: signs that a server lives, and events that say something else."""
+
+    alive_ns: Ints
+    other_ns: Ints
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Seen:
+    """One stream as its client has it; all times in ns of one clock, columns as int64 arrays.
+
+    at_ns, handed_ns, read, weight   of each event that a reader waits for: when it had come, when its reader had it,
+                        with which read, and how many events it stands for (1; where the wire has no event borders, what
+                        its text is beside that of a usual read)
+    follows             whether the gap before it is one of the live stream
+    alive_ns, other_ns  see `Beats`
+    kernel              the times are the kernel's: those of arriving, and not of reading
+    borders             the wire tells where an event ends
+    paced               its reader reads at a pace of its own
+    loop_busy_ns, reader_busy_ns   spans: the event loop was late; the reader took nothing, by its own doing
+    unread              bytes in the receive queue, sampled: times and values; None where nobody looked
+    tcp                 what the kernel told of the connection
+    end                 the silence before the end, from when to when; None where there was none
+    ended               how it ended, in words; `complete` if it is whole
+    cuts                spans over which it was cut, and asked for again
+    curves              the taps of others and the client's own, if there are any of others
+    """
+
+    at_ns: Ints
+    handed_ns: Ints
+    read: Ints
+    weight: npt.NDArray[np.float64]
+    follows: npt.NDArray[np.bool_]
+    alive_ns: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    other_ns: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    kernel: bool = True
+    borders: bool = True
+    paced: bool = False
+    loop_busy_ns: Ints = field(default_factory=lambda: NO_SPANS)
+    reader_busy_ns: Ints = field(default_factory=lambda: NO_SPANS)
+    unread: tuple[Sequence[int], Sequence[int]] | None = None
+    tcp: TcpRows = field(default_factory=lambda: TcpRows())
+    end: tuple[int, int] | None = None
+    ended: str = "complete"
+    cuts: Sequence[tuple[int, int]] = ()
+    curves: Mapping[str, Curve] = field(default_factory=dict)
+    origin_ns: int = 0
+
+    def __len__(self) -> int:
+        return len(self.at_ns)
+
+
+def quiet_reads(
+    at_ns: npt.ArrayLike,
+    size: npt.ArrayLike,
+    data: Sequence[bytes | None],
+    event_read: npt.ArrayLike,
+    event_kind: Sequence[str],
+    counted: npt.ArrayLike,
+) -> Beats:
+    """The reads that brought no event that a reader waits for: which of them were heartbeats, and which said something.
+
+    at_ns, size, data            of each read; `data` None where its bytes were not kept
+    event_read, event_kind, counted   of each event: its read, its type, whether a reader waits for it
+
+    A comment (SSE), a blank line, and an event of the type `ping` are signs of life. Any other event without text says
+    something: reasoning, a tool call, usage. A read without any event is a part of one, unless its bytes are comments
+    or blank; where they were not kept, unless a small read of its very size came more than once.
+    """
+    reads = np.asarray(event_read, dtype=np.int64)
+    waited = np.asarray(counted, dtype=np.bool_)
+    times, sizes = np.asarray(at_ns, dtype=np.int64), np.asarray(size, dtype=np.int64)
+    pings = np.fromiter((kind in PINGS for kind in event_kind), dtype=np.bool_, count=len(event_kind))
+    said = np.unique(reads[~waited & ~pings])
+    pinged = np.setdiff1d(np.unique(reads[pings]), np.concatenate((said, reads[waited])))
+    other = np.setdiff1d(said, reads[waited])
+    eventless = np.setdiff1d(np.arange(times.size), reads)
+    alive = np.union1d(pinged, eventless[_are_beats(sizes[eventless], [data[index] for index in eventless.tolist()])])
+    return Beats(times[alive.astype(np.int64)], times[other])
+
+
+def _are_beats(sizes: Ints, bodies: Sequence[bytes | None]) -> npt.NDArray[np.bool_]:
+    small, again = sizes < MOST_BEAT_BYTES, np.isin(sizes, _twice(sizes))
+    told: list[Any] = [
+        bool(again[index] and small[index]) if body is None else _is_comment(body) for index, body in enumerate(bodies)
+    ]
+    return np.array(told, dtype=np.bool_)
+
+
+def _twice(sizes: Ints) -> Ints:
+    found, counts = np.unique(sizes, return_counts=True)
+    return found[counts > 1]
+
+
+def _is_comment(body: bytes) -> bool:
+    return all(not line or line.startswith(b":") for line in body.splitlines())

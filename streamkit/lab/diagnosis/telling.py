@@ -1,0 +1,117 @@
+"""How causes are said: a sentence for each, and lines of evidence out of what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from streamkit.lab.diagnosis.halts import Halt
+from streamkit.lab.diagnosis.result import CauseName
+from streamkit.lab.diagnosis.rhythm import Period
+from streamkit.lab.diagnosis.seen import Seen
+from streamkit.lab.metrics.words import about_ms
+
+__all__ = ["CANNOT_TELL", "WHY", "evidence_of", "sentence_of"]
+
+CANNOT_TELL: Final = "this cannot be told from here"
+WHY: Final[Mapping[CauseName, str]] = {
+    "late_loop": "this client's own event loop was late",
+    "slow_reader": "this client's reader was slow",
+    "network": "the network lost packets",
+    "held": "held back before it came here, by a proxy, the network or the server",
+    "model_paused": "the model paused, while the server in front of it lived",
+    "without_text": "the server spoke, but no text",
+    "source_paused": "the source paused",
+    "periodic": "somebody counts, or has a timer",
+    "unknown": CANNOT_TELL,
+}
+"""What is said of halts; the rest of the causes have sentences of their own."""
+
+
+def sentence_of(name: CauseName, halts: Sequence[Halt], rhythm: Period | None = None) -> str:
+    """`A stall of 704 ms after event 20: the source paused`."""
+    worst = max(halts, key=lambda halt: halt.length_ns)
+    length, end = about_ms(worst.length_ns), ", before the end" if worst.before_end else ""
+    where = f"after event {worst.after}{end}"
+    if rhythm is not None:
+        by = f"one every {rhythm.events} events" if rhythm.events else f"one every {about_ms(rhythm.every_ns)}"
+        return f"{len(halts)} stalls, {by}, the longest {length} {where}: {WHY[name]}"
+    if len(halts) > 1:
+        return f"{len(halts)} stalls, the longest {length} {where}: {WHY[name]}"
+    return f"A stall of {length} {where}: {WHY[name]}"
+
+
+def evidence_of(name: CauseName, halt: Halt, seen: Seen) -> tuple[str, ...]:
+    """What speaks for that, of the longest of its halts."""
+    lines = {
+        "late_loop": _own(halt, "the event loop was late", halt.loop_ns),
+        "slow_reader": _own(halt, "its reader took nothing", halt.reader_ns),
+        "network": [*_behind(halt), *_lost(halt, seen)],
+        "held": [*_behind(halt), *_not_here(halt, seen), *_lost(halt, seen), *_alive(halt)],
+        "without_text": [f"{halt.other} events without text came meanwhile"],
+        "model_paused": [*_alive(halt), *_behind(halt), *_not_here(halt, seen)],
+        "source_paused": [*_behind(halt), "no heartbeat came meanwhile", *_not_here(halt, seen), *_lost(halt, seen)],
+        "periodic": [],
+        "unknown": _unknown(halt, seen),
+    }
+    return tuple(lines.get(name, []))
+
+
+def _own(halt: Halt, who: str, busy_ns: int) -> list[str]:
+    lines = [f"{who} for {about_ms(busy_ns)} of {about_ms(halt.length_ns)}"] if busy_ns else []
+    if halt.same_read:
+        lines.append("the event behind it came with the same read as the one before")
+    elif halt.lay_ns > 1_000_000:
+        lines.append(f"the event behind it had been here for {about_ms(halt.lay_ns)} when it was had")
+    if halt.burst > 1:
+        lines.append(f"then {halt.burst} events were there, {halt.due:.0f} had been due")
+    if halt.unread:
+        lines.append(f"up to {halt.unread:,} bytes lay in the receive queue")
+    return lines
+
+
+def _behind(halt: Halt) -> list[str]:
+    if halt.before_end or halt.caught_up is None:
+        return []
+    what = "all at once" if halt.caught_up > 0.5 else "the usual pace"
+    return [
+        f"behind it {halt.burst} events came within {about_ms(halt.length_ns // 5)}, {halt.due:.0f} were due: {what}"
+    ]
+
+
+def _not_here(halt: Halt, seen: Seen) -> list[str]:
+    whose = "the kernel's stamp" if seen.kernel else "the time of its read"
+    lines = [f"not here: {whose} of the event behind it is {about_ms(max(0, halt.lay_ns))} before it was had"]
+    if halt.unread is not None and halt.unread == 0:
+        lines.append("the receive queue was empty")
+    return lines
+
+
+def _lost(halt: Halt, seen: Seen) -> list[str]:
+    tcp = seen.tcp
+    if not tcp.at_ns:
+        return []
+    rtt = f"round trip {about_ms(1000 * max(tcp.rtt_us))}"
+    if halt.out_of_order or halt.retransmits:
+        again = f", {halt.retransmits} sent again by us" if halt.retransmits else ""
+        return [f"TCP: {halt.out_of_order} segments overtook a lost one{again}; {rtt}"]
+    return [f"TCP: no segment out of order; {rtt} (a loss of all that was sent would not show)"]
+
+
+def _alive(halt: Halt) -> list[str]:
+    if not halt.alive:
+        return []
+    return [f"{halt.alive} heartbeat{'s' if halt.alive > 1 else ''} came meanwhile over the same connection"]
+
+
+def _unknown(halt: Halt, seen: Seen) -> list[str]:
+    if halt.before_end:
+        how = "its end came alone" if seen.ended == "complete" else f"then: {seen.ended}"
+        return [f"nothing came before the end, not even a heartbeat; {how}", *_lost(halt, seen)]
+    busy_ns = max(halt.loop_ns, halt.reader_ns)
+    lines = [f"this client did not read for {about_ms(busy_ns)} of it"] if busy_ns > halt.length_ns / 2 else []
+    if halt.caught_up is None:
+        few = "too few events to tell a burst from the usual pace"
+        return [*lines, f"behind it {halt.burst} events came, {halt.due:.0f} were due: {few}", *_alive(halt)]
+    part = f"behind it {halt.burst} events came, {halt.due:.0f} were due: neither all at once nor the usual pace"
+    return [*lines, part, *_alive(halt), *_lost(halt, seen)]
