@@ -2,7 +2,8 @@
 
 `timeout_map()` asks several relays for silences wherever a stream can fall silent (`silences`), and tells which timer
 fired, and when (`timeouts`: the results, plain values; `DEADLINES`: which of ours watches which place). `naive` are
-servers as people write them. `slow_reader()` is a trial for sweeps: one reader, one setting. These are the doors, and
+servers as people write them. `find_buffering()` asks one endpoint in several ways, and names the layer on the way that
+holds bytes back (`buffering`). `slow_reader()` is a trial for sweeps: one reader, one setting. These are the doors, and
 each is loaded when it is first used.
 """
 
@@ -13,13 +14,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from streamkit.lab.experiments import naive
+    from streamkit.lab.experiments.buffering import find_buffering
     from streamkit.lab.experiments.silences import timeout_map
     from streamkit.lab.experiments.slow_readers import slow_reader
     from streamkit.lab.experiments.timeouts import DEADLINES
 
-__all__ = ["DEADLINES", "naive", "slow_reader", "timeout_map"]
+__all__ = ["DEADLINES", "find_buffering", "naive", "slow_reader", "timeout_map"]
 
-_HOME: Final = {"DEADLINES": "timeouts", "slow_reader": "slow_readers", "timeout_map": "silences"}
+_HOME: Final = {
+    "DEADLINES": "timeouts",
+    "find_buffering": "buffering",
+    "slow_reader": "slow_readers",
+    "timeout_map": "silences",
+}
 
 
 def __getattr__(name: str) -> Any:
