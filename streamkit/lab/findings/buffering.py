@@ -24,7 +24,7 @@ from streamkit.content.codings import codings_of
 from streamkit.lab.findings.layers import Layer, compressor_of, is_copy, layers_of
 from streamkit.lab.findings.releases import Lateness, Releasing, lateness, releasing
 from streamkit.lab.findings.words import about, capital, enumerated, many
-from streamkit.lab.recording.tables import Rows, html_table, text_table
+from streamkit.lab.recording.tables import Rows, html_table
 
 if TYPE_CHECKING:
     from streamkit.lab.recording.recording import Recording
@@ -43,11 +43,15 @@ Kind: TypeAlias = Literal[
 
 ENOUGH_BYTES: Final = 40_000
 """A whole answer of fewer bytes tells nothing: it fits into any buffer."""
-CORK_NS: Final = (150_000_000, 300_000_000)
-"""Linux keeps what was written "with more to come" for 200 ms (tcp(7), TCP_CORK): HAProxy writes so."""
+CORK_NS: Final = (100_000_000, 300_000_000)
+"""Linux keeps what was written "with more to come" for up to 200 ms or so (tcp(7), TCP_CORK): HAProxy writes like that.
+"""
 HAPROXY_HOLDS_BYTES: Final = 20_000
 """`tune.bufsize` is 16,384, a head and what comes meanwhile included."""
-SAME: Final = 1.3  # by how much the amounts of two probes may differ
+SAME: Final = 1.3  # by how much the amounts of two probes may differ …
+SAME_PERIOD: Final = (
+    2.5  # … and their periods: those of a kernel's timers depend on the round trip that it has measured
+)
 CROWDED: Final = 4  # times as many events in a release as in the plain probe
 
 
@@ -170,7 +174,9 @@ class Buffering:
         return [*self.evidence, *([f"to do: {self.advice}"] if self.advice else [])]
 
     def __str__(self) -> str:
-        return "\n".join([self.sentence, *([text_table(self.rows, self._notes(), widest=0)] if self.probes else [])])
+        names = max((len(name) for name, _ in self.rows), default=0)
+        rows = (f"{name:<{names}}  {told}" for name, told in self.rows)
+        return "\n".join([self.sentence, *rows, *(f"* {note}" for note in self._notes())])
 
     def _repr_html_(self) -> str:
         return html_table(self.rows, self._notes(), caption=self.sentence)
@@ -181,12 +187,15 @@ class Buffering:
 
 @dataclass(frozen=True)
 class _Mechanism:
-    """How it is held, as far as the probes tell; `amount` in bytes or ns, `because` for the evidence."""
+    """How it is held, as far as the probes tell; `amount` in bytes or ns, `because` for the evidence. `held`: that
+    something holds is known, though not how.
+    """
 
     kind: Kind
     amount: int = 0
     because: tuple[str, ...] = ()
     of: Probed | None = None
+    held: bool = False
 
 
 def name_buffering(probes: Sequence[Probed], refusals: Collection[Layer] = ()) -> Buffering:
@@ -273,11 +282,14 @@ def _how(plain: Sequence[Probed]) -> _Mechanism:
     because = tuple(f"{probe.name}: {probe}" for probe in plain)
     kinds: dict[str, Kind] = {"portions": "portions", "period": "period", "head start": "head start", "lump": "whole"}
     pattern = patterns.pop()
-    if patterns or pattern not in kinds or max(amounts) > SAME * min(amounts):
-        return _Mechanism("unknown", because=("bytes are held back on the way, in no pattern that is known", *because))
+    same = SAME_PERIOD if pattern == "period" else SAME
+    if patterns or pattern not in kinds or max(amounts) > same * min(amounts):
+        return _Mechanism("unknown", because=("in no pattern that is known", *because), held=True)
     if pattern == "lump" and plain[0].releasing.bytes < ENOUGH_BYTES:
-        short = f"the answer is too short to tell ({plain[0].releasing.bytes:,} bytes fit into most buffers)"
-        return _Mechanism("unknown", because=(f"all of it is held back on the way, but {short}", *because))
+        short = (
+            f"all of the answer, which is too short to tell how: {plain[0].releasing.bytes:,} bytes fit into any buffer"
+        )
+        return _Mechanism("unknown", because=(short, *because), held=True)
     return _Mechanism(kinds[pattern], int(median(amounts)), because, plain[0])
 
 
@@ -408,6 +420,7 @@ def _sentence(how: _Mechanism, layer: str, seen: Sequence[str]) -> str:
     who = layer
     if layer == UNKNOWN:
         who = f"a layer on the way (there is {enumerated(seen)}, perhaps others)" if seen else "a layer on the way"
+    held = "bytes are held back on the way" if how.held else "it is not known whether anything holds bytes back"
     told = {
         "none": "nothing on the way holds bytes back, encoded or not",
         "server": "nothing on the way holds bytes back: the server itself lets them go like that",
@@ -418,9 +431,10 @@ def _sentence(how: _Mechanism, layer: str, seen: Sequence[str]) -> str:
         "period": f"{who} holds text back, and lets it go every {about(how.amount)}",
         "head start": f"{who} holds the first {how.amount:,} bytes back, then passes on what comes",
         "whole": f"{who} holds the whole answer back until it has ended",
-        "unknown": f"it is not known whether anything holds bytes back: {how.because[0] if how.because else ''}",
+        "unknown": f"{held}: {how.because[0]}",
     }
-    return capital(told[how.kind]) + "."
+    said = told[how.kind]
+    return f"{said if said.startswith(layer) else capital(said)}."
 
 
 MENDS: Final[dict[tuple[str, str], str]] = {
