@@ -157,8 +157,8 @@ CONFIGURATIONS: Final = (
         "nginx, proxy_cache",
         [
             _nginx(
-                f"{HTTP11} proxy_ignore_headers Cache-Control; proxy_cache c; proxy_cache_methods GET POST; proxy_cache_key $request_body; "
-                "proxy_cache_valid 200 1m; add_header X-Cache $upstream_cache_status;",
+                f"{HTTP11} proxy_ignore_headers Cache-Control; proxy_cache c; proxy_cache_methods GET POST; "
+                "proxy_cache_key $request_body; proxy_cache_valid 200 1m; add_header X-Cache $upstream_cache_status;",
                 CACHE,
             )
         ],
@@ -179,9 +179,12 @@ CONFIGURATIONS: Final = (
     ),
     _free("Caddy, as it is", _caddy()),
     _free("Caddy, flush_interval -1", _caddy("flush_interval -1")),
-    _free(
+    _holding(
         "Caddy, encode gzip",
-        _caddy(options="encode {\n gzip\n minimum_length 1\n match header Content-Type text/event-stream*\n }"),
+        [_caddy(options="encode {\n gzip\n minimum_length 1\n match header Content-Type text/event-stream*\n }")],
+        "upstream",
+        "Caddy",
+        "compression",
     ),
     _free("Caddy, buffer_requests", _caddy("buffer_requests")),
     _holding("Caddy, buffer_responses", [_caddy("buffer_responses")], "upstream", "Caddy", "whole"),

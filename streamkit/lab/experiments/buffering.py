@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from streamkit.lab.client.record import record
-from streamkit.lab.findings.buffering import ENOUGH_BYTES, Buffering, Differs, Probed, name_buffering, probed
+from streamkit.lab.findings.buffering import ENOUGH_BYTES, Buffering, Differs, Probed, disagree, name_buffering, probed
 from streamkit.lab.findings.layers import Layer, refused_by
 from streamkit.lab.findings.releases import lateness
 from streamkit.transport.proxy_status import INCREMENTAL_REFUSED, proxy_error
@@ -99,7 +99,10 @@ async def find_buffering(
         rest = await asyncio.gather(*map(_ask, probes))
     else:
         rest = [await _ask(each) for each in probes]
-    return name_buffering([first, *rest], await _refusals(url, given) if refusals else ())
+    asked = [first, *rest]
+    while disagree(asked) and len(asked) < len(probes) + TRIES:
+        asked.append(await _ask(_Probe("plain, once more", "plain", url, given)))
+    return name_buffering(asked, await _refusals(url, given) if refusals else ())
 
 
 def _check(options: Mapping[str, Any]) -> None:

@@ -29,7 +29,7 @@ from streamkit.lab.recording.tables import Rows, html_table
 if TYPE_CHECKING:
     from streamkit.lab.recording.recording import Recording
 
-__all__ = ["UNKNOWN", "Buffering", "Differs", "Kind", "Probed", "name_buffering", "probed"]
+__all__ = ["UNKNOWN", "Buffering", "Differs", "Kind", "Probed", "disagree", "name_buffering", "probed"]
 
 UNKNOWN: Final = "unknown"
 Differs: TypeAlias = Literal["plain", "codings", "not incremental", "unbuffered", "direct", "direct codings"]
@@ -78,7 +78,7 @@ class Probed:
     @property
     def held(self) -> bool | None:
         if self.lateness is not None:
-            return self.lateness.held
+            return self.lateness.held(self.releasing.pattern)
         if self.releasing.pattern in ("portions", "as it came"):
             return self.releasing.pattern == "portions"
         return None
@@ -104,7 +104,7 @@ def probed(name: str, differs: Differs, recording: Recording, *, refused: str | 
     """The facts of one probe; `refused` is who said that it does not pass on what comes as it comes (RFC 10036)."""
     headers = recording.headers
     coding = ", ".join(codings_of(headers.get("content-encoding")))
-    first = next((data for data in recording.reads.data if data), b"")
+    first = b"".join(data or b"" for data in recording.reads.data[:3])
     return Probed(
         name=name,
         differs=differs,
@@ -205,9 +205,9 @@ def name_buffering(probes: Sequence[Probed], refusals: Collection[Layer] = ()) -
     """
     if not probes:
         raise ValueError("expected at least one probe, got none")
-    mechanism = _mechanism(probes)
     seen = _seen(probes, refusals)
     names = {layer.name for layer in seen}
+    mechanism = _sure(_mechanism(probes), names)
     layer = _holder(mechanism, names, probes)
     evidence = (*mechanism.because, *(f"{each.name} is on the way: {each.because}" for each in seen))
     words = _words(mechanism)
@@ -225,22 +225,40 @@ def _mechanism(probes: Sequence[Probed]) -> _Mechanism:
             return found
     if not plain:
         return _Mechanism("unknown", because=(f"the plain probe was no answer: {probes[0].said}",))
-    told = {_held(probe, probes) for probe in plain}
-    if told == {True}:
-        return _how(plain)
-    if told == {False}:
-        return _by_coding(probes, plain)
-    if told == {None} and (found := _by_difference(probes, plain)) is not None:
-        return found
-    return _Mechanism("unknown", because=_why_unknown(plain, told))
+    told = [_held(probe, probes) for probe in plain]
+    most = max(told, key=told.count)
+    if told.count(most) * 2 <= len(told):
+        return _Mechanism("unknown", because=("the plain probes do not agree", *_each(plain)))
+    agreeing = [probe for probe, held in zip(plain, told, strict=True) if held is most]
+    if most is not None:
+        return _how(agreeing) if most else _by_coding(probes, agreeing)
+    return _by_difference(probes, agreeing) or _Mechanism("unknown", because=(SILENT, *_each(plain)))
+
+
+def _sure(how: _Mechanism, seen: Collection[str]) -> _Mechanism:
+    """Portions that leave in the rhythm of HAProxy's own holding may be several of a smaller buffer."""
+    if how.kind != "portions" or "HAProxy" not in seen or how.of is None:
+        return how
+    if not CORK_NS[0] <= how.of.releasing.apart_ns <= CORK_NS[1]:
+        return how
+    told = f"in portions of {how.amount:,} bytes, which HAProxy's own period may have made of smaller ones"
+    return _Mechanism("unknown", because=(told, *how.because), of=how.of, held=True)
+
+
+def disagree(probes: Sequence[Probed]) -> bool:
+    """Whether the plain probes do not tell the same: one more is wanted, since most of them count."""
+    told = [_held(probe, probes) for probe in probes if probe.differs == "plain" and probe.ok]
+    return bool(told) and told.count(max(told, key=told.count)) * 2 <= len(told)
 
 
 def _held(probe: Probed, probes: Sequence[Probed]) -> bool | None:
     """Its own word, or what the same endpoint did when it was asked around the layers."""
     around = next((one for one in probes if one.differs == "direct" and one.ok), None)
-    if probe.held is None and around is not None and around.held is False:
-        return probe.crowd >= CROWDED * around.crowd or None
-    return probe.held
+    if probe.held is not None or around is None or around.held is not False:
+        return probe.held
+    if probe.crowd < CROWDED / 2 * around.crowd:
+        return False
+    return True if probe.crowd >= CROWDED * around.crowd else None
 
 
 def _refused(probes: Sequence[Probed]) -> _Mechanism | None:
@@ -279,7 +297,7 @@ def _how(plain: Sequence[Probed]) -> _Mechanism:
     """Something holds; by the pattern that all plain probes show."""
     patterns = {probe.releasing.pattern for probe in plain}
     amounts = [probe.releasing.amount for probe in plain]
-    because = tuple(f"{probe.name}: {probe}" for probe in plain)
+    because = _each(plain)
     kinds: dict[str, Kind] = {"portions": "portions", "period": "period", "head start": "head start", "lump": "whole"}
     pattern = patterns.pop()
     same = SAME_PERIOD if pattern == "period" else SAME
@@ -295,18 +313,18 @@ def _how(plain: Sequence[Probed]) -> _Mechanism:
 
 def _by_coding(probes: Sequence[Probed], plain: Sequence[Probed]) -> _Mechanism:
     """Nothing holds what is not encoded; what a client that accepts codings gets may be another matter."""
-    because = tuple(f"{probe.name}: {probe}" for probe in plain)
+    because = _each(plain)
     coded = [probe for probe in probes if probe.differs == "codings" and probe.ok]
     around = next((one for one in probes if one.differs == "direct codings" and one.ok), None)
     for probe in coded:
         crowded = probe.crowd >= CROWDED * median(one.crowd for one in plain)
-        late = probe.lateness.held if probe.lateness is not None else crowded
+        late = probe.held if probe.lateness is not None else crowded
         if late and probe.coding and crowded:
             by_itself = around is not None and around.coding == probe.coding
             return _Mechanism("server" if by_itself else "compression", 0, (*because, f"{probe.name}: {probe}"), probe)
         if late:
             return _Mechanism("unknown", because=("asked for codings it was late, though not encoded", *because))
-    return _Mechanism("none", because=(*because, *(f"{probe.name}: {probe}" for probe in coded)), of=plain[0])
+    return _Mechanism("none", because=(*because, *_each(coded)), of=plain[0])
 
 
 def _by_difference(probes: Sequence[Probed], plain: Sequence[Probed]) -> _Mechanism | None:
@@ -321,14 +339,13 @@ def _by_difference(probes: Sequence[Probed], plain: Sequence[Probed]) -> _Mechan
     return None
 
 
-def _why_unknown(plain: Sequence[Probed], told: set[bool | None]) -> tuple[str, ...]:
-    seen = tuple(f"{probe.name}: {probe}" for probe in plain)
-    if len(told) > 1:
-        return ("the plain probes do not agree; ask again on a calmer machine", *seen)
-    return (
-        "a server that pauses, or says all at once, looks the same from here: nothing tells when the bytes had left it",
-        *seen,
-    )
+SILENT: Final = (
+    "a server that pauses, or says all at once, looks the same from here, and nothing tells when the bytes had left it"
+)
+
+
+def _each(probes: Sequence[Probed]) -> tuple[str, ...]:
+    return tuple(f"{probe.name}: {probe}" for probe in probes)
 
 
 # --- Who holds it ---------------------------------------------------------------------------------------------------

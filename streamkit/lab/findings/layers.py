@@ -114,18 +114,19 @@ def is_copy(headers: Mapping[str, str]) -> str | None:
 
 
 def compressor_of(body: bytes) -> str | None:
-    """Which library made a gzip body, as far as its first bytes tell (RFC 1952, section 2.3): `Go` writes 255 as the
-    system, `zlib` 3 (Unix) and no fixed code for texts, and `fixed` is one with such a code: libslz, which HAProxy
-    has, or zlib for a few bytes. None for what is no gzip, or of others.
+    """Which library made a gzip body, as far as its first bytes tell (RFC 1952, section 2.3; RFC 1951, section 3.2.3).
+
+    "Go" writes 255 as the system. Those that write 3 (Unix) are "zlib" where their first block brings a code of its
+    own, and "fixed" where it does not: libslz, which HAProxy has, never does; zlib does not for a few bytes. None for
+    what is no gzip, or of others.
 
         >>> import zlib
         >>> compressor_of(zlib.compress(b"hi", wbits=31)), compressor_of(b"hi")
         ('fixed', None)
     """
-    if len(body) < 11 or body[:4] != b"\x1f\x8b\x08\x00":
+    if len(body) < 10 or body[:4] != b"\x1f\x8b\x08\x00" or body[9] not in (3, 255):
         return None
     if body[9] == 255:
         return "Go"
-    if body[9] != 3:
-        return None
-    return "zlib" if (body[10] >> 1) & 3 == 2 else "fixed"
+    own_code = len(body) > 10 and (body[10] >> 1) & 3 == 2
+    return "zlib" if own_code else "fixed"

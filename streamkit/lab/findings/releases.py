@@ -63,13 +63,15 @@ class Release:
 @dataclass(frozen=True, slots=True)
 class Releasing:
     """How the releases of one answer lie: `amount` is of the pattern, in bytes (portions, head start, lump) or in ns
-    (period), 0 for others; `inside` is how many of the releases before the last end inside of an event.
+    (period), 0 for others; `inside` is how many of the releases before the last end inside of an event, `apart_ns` the
+    median time between two.
     """
 
     pattern: Pattern
     amount: int
     count: int
     inside: int
+    apart_ns: int
     first_ns: int
     last_ns: int
     bytes: int
@@ -79,8 +81,7 @@ class Releasing:
 @dataclass(frozen=True, slots=True)
 class Lateness:
     """From a tap of the server to the client, beyond the fastest event, which took `least_ns`: the median, how large a
-    share was late, and how many events in a row from the first one on. `held` says whether that is more than a network
-    does; None where each event comes so late that it may be either.
+    share was late, and how many events in a row from the first one on.
     """
 
     tap: str
@@ -89,9 +90,11 @@ class Lateness:
     share: float
     first: int
 
-    @property
-    def held(self) -> bool | None:
-        if self.share >= LATE_SHARE or self.first >= LATE_FIRST:
+    def held(self, pattern: Pattern) -> bool | None:
+        """Whether that is more than a network does, or a machine that is busy; None where each event comes so late that
+        it may be either.
+        """
+        if self.share >= LATE_SHARE or (self.first >= LATE_FIRST and pattern == "head start"):
             return True
         return False if self.least_ns < FAR_NS else None
 
@@ -143,12 +146,13 @@ def releasing(recording: Recording) -> Releasing:
     """How the releases of a recording lie; the rules in their order, the first one that fits."""
     found = releases(recording)
     if not found:
-        return Releasing("nothing", 0, 0, 0, 0, 0, 0, False)
+        return Releasing("nothing", 0, 0, 0, 0, 0, 0, 0, False)
     borders = has_borders(recording)
     pattern, amount = _pattern(found, borders=borders)
     inside = sum(release.inside is True for release in found[:-1])
-    whole = found[-1].bytes
-    return Releasing(pattern, amount, len(found), inside, found[0].at_ns, found[-1].at_ns, whole, borders)
+    apart_ns = int(median([after.at_ns - before.at_ns for before, after in pairwise(found)] or [0]))
+    first, last = found[0], found[-1]
+    return Releasing(pattern, amount, len(found), inside, apart_ns, first.at_ns, last.at_ns, last.bytes, borders)
 
 
 def _pattern(found: Sequence[Release], *, borders: bool) -> tuple[Pattern, int]:
@@ -219,6 +223,7 @@ def lateness(recording: Recording) -> Lateness | None:
     late = late_ns > max(LATE_NS, LATE_GAPS * gap_ns)
     on_time = np.flatnonzero(~late)
     first = int(on_time[0]) if on_time.size else len(late)
-    found = Lateness(tap, int(delay_ns.min()), int(np.median(late_ns)), float(late.mean()), first)
     busy_ns = int(recording.meta.get("loop_lag_ns") or 0)
-    return None if found.held and busy_ns * 2 > late_ns.max() else found
+    if late.mean() >= LATE_SHARE and busy_ns * 2 > late_ns.max():
+        return None
+    return Lateness(tap, int(delay_ns.min()), int(np.median(late_ns)), float(late.mean()), first)
