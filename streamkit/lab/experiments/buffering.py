@@ -17,9 +17,12 @@ from urllib.parse import urlsplit
 import httpx2
 
 from streamkit.lab.client.record import record
-from streamkit.lab.findings.buffering import ENOUGH_BYTES, Buffering, Differs, Probed, disagree, name_buffering, probed
+from streamkit.lab.findings.buffering import Buffering, name_buffering
 from streamkit.lab.findings.layers import Layer, refused_by
+from streamkit.lab.findings.mechanisms import ENOUGH_BYTES, disagree
+from streamkit.lab.findings.probes import Differs, Probed, probed
 from streamkit.lab.findings.releases import lateness
+from streamkit.taps import STREAM_ID_HEADER
 from streamkit.transport.proxy_status import INCREMENTAL_REFUSED, proxy_error
 
 if TYPE_CHECKING:
@@ -31,6 +34,7 @@ LONG_BYTES: Final = 256 * 1024
 """What `probe` is asked for: more than the buffers of most layers hold."""
 TOTAL_S: Final = 60.0
 REFUSED_S: Final = 5.0
+REFUSED_EVENTS: Final = 4  # reads of a page; a stream that is answered instead is left at once
 TRIES: Final = 3
 OWN: Final = frozenset(("accept_encoding", "taps", "keep_bytes", "keep_text", "reader", "resume", "on_piece", "client"))
 PADDINGS: Final = ((12_000,), (6_500, 6_500, 6_500))
@@ -102,10 +106,13 @@ async def find_buffering(
     asked = [first, *rest]
     while disagree(asked) and len(asked) < len(probes) + TRIES:
         asked.append(await _ask(_Probe("plain, once more", "plain", url, given)))
-    return name_buffering(asked, await _refusals(url, given) if refusals else ())
+    return name_buffering(asked, await _refusals(url, given) if refusals else None)
 
 
 def _check(options: Mapping[str, Any]) -> None:
+    named = {STREAM_ID_HEADER, "idempotency-key"}.intersection(httpx2.Headers(options.get("headers")))
+    if named:
+        raise TypeError(f"expected no {named.pop()} in headers: each probe is a stream of its own")
     if wrong := sorted(OWN.intersection(options)):
         raise TypeError(f"expected options by which the endpoint is asked, got {', '.join(wrong)}, set by each probe")
 
@@ -154,13 +161,20 @@ def _is_too_short(first: Probed) -> bool:
     return first.ok and first.releasing.bytes < ENOUGH_BYTES and first.held is not False
 
 
-async def _refusals(url: str, given: Options) -> list[Layer]:
-    """Who answers a GET of the same host whose head is too long for some."""
+async def _refusals(url: str, given: Options) -> list[Layer] | None:
+    """Who answers a GET of the same host whose head is too long for some; None where nobody answers that."""
     parts = urlsplit(url)
     found: list[Layer] = []
     for sizes in PADDINGS:
         padding = {f"x-padding-{number}": "a" * size for number, size in enumerate(sizes, 1)}
-        options = {"headers": padding, "total_s": REFUSED_S, "verify": given.get("verify", True)}
+        options = {
+            "headers": padding,
+            "total_s": REFUSED_S,
+            "max_events": REFUSED_EVENTS,
+            "verify": given.get("verify", True),
+        }
         recording = await record(f"{parts.scheme}://{parts.netloc}/", method="GET", **options)
+        if recording.status is None:
+            return None
         found += refused_by(recording.status, recording.body or b"", sum(sizes))
     return found

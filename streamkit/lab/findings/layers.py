@@ -1,9 +1,9 @@
 """Who is on the way to a server: layers that name themselves in a head, or in the page with which they refuse one.
 
-What is told is that a layer is there, and why that is believed; not what it does. A layer that says nothing (HAProxy,
-and Caddy behind nginx) is not seen in any head. Some are seen when they have to refuse: nginx takes no header of more
-than 8 KiB (`large_client_header_buffers`), HAProxy no head of more than 15 (`tune.bufsize`), and both answer with a
-page of their own, which others pass on.
+What is told is that a layer is there, and why that is believed; not what it does. A layer that says nothing (HAProxy),
+or is silenced by the one before it (Caddy behind nginx), is not seen in any head. Two are seen when they have to
+refuse: nginx takes no header of more than 8 KiB (`large_client_header_buffers`), HAProxy no head of more than 15
+(`tune.bufsize`), and both answer with a page of their own, which others pass on.
 """
 
 from __future__ import annotations
@@ -114,19 +114,13 @@ def is_copy(headers: Mapping[str, str]) -> str | None:
 
 
 def compressor_of(body: bytes) -> str | None:
-    """Which library made a gzip body, as far as its first bytes tell (RFC 1952, section 2.3; RFC 1951, section 3.2.3).
+    """Who made a gzip body, by the system that its head names (RFC 1952, section 2.3.1): "Go" (Caddy, Traefik) writes
+    255, zlib and libslz (nginx, HAProxy, most servers) write 3, "C". None for what is no gzip, or of others.
 
-    "Go" writes 255 as the system. Those that write 3 (Unix) are "zlib" where their first block brings a code of its
-    own, and "fixed" where it does not: libslz, which HAProxy has, never does; zlib does not for a few bytes. None for
-    what is no gzip, or of others.
-
-        >>> import zlib
-        >>> compressor_of(zlib.compress(b"hi", wbits=31)), compressor_of(b"hi")
-        ('fixed', None)
+    >>> import zlib
+    >>> compressor_of(zlib.compress(b"hi", wbits=31)), compressor_of(b"hi")
+    ('C', None)
     """
-    if len(body) < 10 or body[:4] != b"\x1f\x8b\x08\x00" or body[9] not in (3, 255):
+    if len(body) < 10 or body[:3] != b"\x1f\x8b\x08":
         return None
-    if body[9] == 255:
-        return "Go"
-    own_code = len(body) > 10 and (body[10] >> 1) & 3 == 2
-    return "zlib" if own_code else "fixed"
+    return {3: "C", 255: "Go"}.get(body[9])
