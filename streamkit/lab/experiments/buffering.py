@@ -65,7 +65,7 @@ async def find_buffering(
 ) -> Buffering:
     """Ask a streaming endpoint some times, and say which layer on the way holds bytes back, and how.
 
-        found = await sk.experiments.find_buffering(url, json={"stream": True, …}, preset="openai")
+        found = await sk.experiments.find_buffering(url, json={"stream": True}, preset="openai")
         found.layer, found.mechanism        # ('nginx', 'response buffer of 4,096 bytes')
         print(found)                        # the sentence, a row for each probe, the evidence, what mends it
 
