@@ -67,7 +67,7 @@ def _may(how: Mechanism, seen: frozenset[str]) -> set[str]:
         case "head start":
             return {"Caddy", "HAProxy"}
         case "whole":
-            return {"nginx", "Caddy", "HAProxy"} if "HAProxy" in seen else {"nginx", "Caddy"}
+            return set() if "HAProxy" in seen else {"nginx", "Caddy"}  # it may have a large `tune.bufsize`
         case "compression":
             return _compressing(how)
     return set()
