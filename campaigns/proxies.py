@@ -286,17 +286,21 @@ def endpoints(pieces: int) -> Iterator[list[Endpoint]]:
 
 
 @contextlib.contextmanager
-def until_close(pieces: int) -> Iterator[int]:
+def until_close(pieces: int, gap_s: float = 0.1, text: str = "piece") -> Iterator[int]:
     """The port of a server whose streams have neither chunks nor a length, as those of HTTP/1.0."""
     head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(head)
-        for number in range(pieces):
-            await asyncio.sleep(0.1)
-            writer.write(b"data: piece %d\n\n" % number)
-        writer.close()
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(head)
+            for number in range(pieces):
+                await asyncio.sleep(gap_s)
+                writer.write(b"data: %b %d\n\n" % (text.encode(), number))
+            writer.close()
+        except asyncio.CancelledError:  # the block has ended
+            writer.transport.abort()
+            raise
 
     async def serve(started: Future[int], over: asyncio.Event) -> None:
         async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:

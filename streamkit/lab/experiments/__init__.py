@@ -3,7 +3,8 @@
 `timeout_map()` asks several relays for silences wherever a stream can fall silent (`silences`), and tells which timer
 fired, and when (`timeouts`: the results, plain values; `DEADLINES`: which of ours watches which place). `naive` are
 servers as people write them. `stuttering` is a server whose endpoints stutter, each for another reason, and
-`hidden_causes` tells which. `slow_reader()` is a trial for sweeps: one reader, one setting. These are the doors, and
+`hidden_causes` tells which. `find_buffering()` asks one endpoint in several ways, and names the layer on the way that
+holds bytes back (`buffering`). `slow_reader()` is a trial for sweeps: one reader, one setting. These are the doors, and
 each is loaded when it is first used.
 """
 
@@ -14,15 +15,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from streamkit.lab.experiments import naive
+    from streamkit.lab.experiments.buffering import find_buffering
     from streamkit.lab.experiments.silences import timeout_map
     from streamkit.lab.experiments.slow_readers import slow_reader
     from streamkit.lab.experiments.stutters import hidden_causes, stuttering
     from streamkit.lab.experiments.timeouts import DEADLINES
 
-__all__ = ["DEADLINES", "hidden_causes", "naive", "slow_reader", "stuttering", "timeout_map"]
+__all__ = ["DEADLINES", "find_buffering", "hidden_causes", "naive", "slow_reader", "stuttering", "timeout_map"]
 
 _HOME: Final = {
     "DEADLINES": "timeouts",
+    "find_buffering": "buffering",
     "hidden_causes": "stutters",
     "slow_reader": "slow_readers",
     "stuttering": "stutters",

@@ -16,11 +16,13 @@ The doors are the names below. `finding` is the timeline's sentence, the others 
 `policy_facts`, `held`, `after_leaving`, `end_grid`, `goodput`, `sweep_facts`.
 `results_finding`, `upload_finding`; of many streams `load_finding` and `ecdf_finding`; of a sweep `sweep_finding`.
 Facts to compute with: `policy_facts`, `load_facts`, `sweep_facts`, `held`, `after_leaving`, `end_grid`, `goodput`.
+`Buffering` is what `sk.experiments.find_buffering` finds of one endpoint.
 """
 
 from __future__ import annotations
 
 from streamkit.lab.findings.backlog import backlog_finding
+from streamkit.lab.findings.buffering import Buffering
 from streamkit.lab.findings.causes import diagnose
 from streamkit.lab.findings.ecdf import ecdf_finding
 from streamkit.lab.findings.endings import Band, EndGrid, Ending, end_grid, ending
@@ -40,6 +42,7 @@ from streamkit.lab.recording.goodput import goodput
 
 __all__ = [
     "Band",
+    "Buffering",
     "EndGrid",
     "Ending",
     "Held",
