@@ -5,7 +5,7 @@ gap *after* each send grows slower when it is late and hides its own lateness (c
 to Measure Latency"); this one keeps its schedule and records how late each send was.
 
 A script without faults is sent through the HTTP server like any other answer. One with faults may be no HTTP at all, so
-it is written past the server, on the transport.
+it is written past the server, on the transport; likewise an answer that was recorded, down to its head.
 
 What the providers' own SDKs count on is there: a request that wants no stream gets one JSON object, usage is told where
 it is asked for, and `GET /v1/models` lists one model.
@@ -137,8 +137,9 @@ def create_upstream(
     """A Sanic app that answers every POST, whatever its path, with `script`; `GET /sent` tells due and sent times.
 
     A request of the provider's own API that wants no stream (`"stream": false`, or what else that API has for it) gets
-    one JSON object when the last piece is due. A script with faults is written as planned whatever is asked. `GET
-    /v1/models` lists the model `script`, in the provider's shape.
+    one JSON object when the last piece is due. A script with faults, and one of a recording, is written as planned
+    whatever is asked; one of a recorded GET answers GET too. `GET /v1/models` lists the model `script`, in the
+    provider's shape.
 
     The logs of the last streams are `app.ctx.sent`, newest last; `GET /streams/<id>/taps` tells one of them as taps.
 
@@ -174,8 +175,6 @@ def create_upstream(
     async def models(_: Request) -> HTTPResponse:
         return json(plan.form.models())
 
-    @app.post("/", name="speak_at_root")
-    @app.post("/<path:path>", name="speak")
     async def speak(request: Request, path: str = "") -> None:  # noqa: ARG001  # any path is this LLM's
         started_ns = time.monotonic_ns()
         stream_id = stream_id_from(request.headers.get(STREAM_ID_HEADER))
@@ -191,6 +190,8 @@ def create_upstream(
         finally:
             log.ended_ns = log.ended_ns or time.monotonic_ns()
 
+    app.add_route(speak, "/", methods=plan.methods, name="speak_at_root")
+    app.add_route(speak, "/<path:path>", methods=plan.methods, name="speak")
     return app
 
 
@@ -202,10 +203,11 @@ class _Plan:
 
     def __init__(self, script: Script) -> None:
         self.form = writer(script.preset)
-        self._stream: Answer = _perform if script.faults else partial(_answer, content_type=self.form.content_type)
+        self.methods = ("POST",) if script.playback is None else tuple({"POST", script.playback.method})
+        self._stream: Answer = _perform if script.planned else partial(_answer, content_type=self.form.content_type)
         self._steps = script.steps()
         self._with_usage = script.steps(usage=True) if self.form.usage_event else self._steps
-        self._one = None if script.faults or self.form.unstreamed is None else [script.one_step()]
+        self._one = None if script.planned or self.form.unstreamed is None else [script.one_step()]
 
     def of(self, request: Request) -> tuple[list[Step], Answer]:
         """The steps that answer this request, and how they are written."""
