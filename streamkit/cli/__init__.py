@@ -1,4 +1,4 @@
-"""The command line: `streamkit demo | serve | record | load | plot`.
+"""The command line: `streamkit demo | serve | record | load | plot | replay | export`.
 
 Each command is a file: which arguments it takes (`add_…`), and what it does with them. Doors: `main`.
 """
@@ -15,6 +15,7 @@ from streamkit.cli.load import add_load
 from streamkit.cli.output import INTERRUPTED, show_any_text, silence
 from streamkit.cli.plot import add_plot
 from streamkit.cli.record import add_record
+from streamkit.cli.replay import add_replay
 from streamkit.cli.serve import add_serve
 from streamkit.errors import StreamkitError
 
@@ -62,4 +63,5 @@ def _parser() -> argparse.ArgumentParser:
     add_record(commands)
     add_load(commands)
     add_plot(commands)
+    add_replay(commands)
     return parser

@@ -132,7 +132,7 @@ def playback_of(recording: Recorded, speed: float = 1.0) -> Playback:
     chunked = _chunked(recording)
     return Playback(
         head=b"" if recording.status is None else _head(recording, chunked=chunked),
-        head_ns=due_ns(recording.head_ns),
+        head_ns=min([due_ns(recording.head_ns), *(write.due_ns for write in writes[:1])]),
         joined=bool(reads) and recording.head_ns is not None and recording.head_ns >= reads.at_ns[0],
         chunked=chunked,
         writes=tuple(writes),
