@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from streamkit._version import __version__
 from streamkit.cli.demo import add_demo
+from streamkit.cli.export import add_export
 from streamkit.cli.load import add_load
 from streamkit.cli.output import INTERRUPTED, show_any_text, silence
 from streamkit.cli.plot import add_plot
@@ -64,4 +65,5 @@ def _parser() -> argparse.ArgumentParser:
     add_load(commands)
     add_plot(commands)
     add_replay(commands)
+    add_export(commands)
     return parser
