@@ -6,14 +6,14 @@
         _chunks      [{"ts": 312.4, "bytes": 118}, …]: a read each; ts in ms since the start of the entry's page (here:
                      since the call), bytes of the body as it stands in `content`, codings taken off. So chrome-har and
                      WebPageTest have it, beside the response; it stands in the response too, where others look for it
-        _streamkit   what HAR has no place for: outcome, error, how the connection ended, preset, stamps, label, labels
+        _streamkit   what HAR has no place for: outcome, error, how the connection ended, preset, label, labels, stamps
+                     and of each read how wrong its stamp can be, and how late Python was
 
     timings, ms     blocked: waiting for a slot. connect: TCP and TLS. ssl: TLS alone. send: up to the request's last
                     byte. wait: up to the head of the answer. receive: up to its end. -1: did not happen, or not known
 
 The specification: http://www.softwareishard.com/blog/har-12-spec/. What a HAR does not have of a recording: taps,
-gauges, cuts, the relay's word, sends, how wrong stamps are, when each event was handed on. `har_in` says how one is
-read.
+gauges, cuts, the relay's word, sends, when each event was handed on. `har_in` says how one is read.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ __all__ = ["of", "read", "write"]
 
 UNKNOWN: Final = -1
 """HAR's own word for a size or a time that is not known."""
+NO_URL: Final = "about:blank"
+"""Of a recording made by hand: a HAR wants an absolute URL."""
 MAX_DECODED: Final = 64 << 20
 """No body is taken out of its codings beyond that: `record()` takes no larger one."""
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -130,6 +132,8 @@ def _entry(number: int, one: Recording) -> dict[str, Any]:
             "wire_end": one.meta.get("wire_end"),
             "preset": one.preset,
             "stamps": one.stamps,
+            "error_ns": list(one.reads.error_ns),
+            "late_ns": list(one.reads.late_ns),
             "label": one.label,
             "labels": dict(one.labels),
         },
@@ -139,7 +143,7 @@ def _entry(number: int, one: Recording) -> dict[str, Any]:
 def _request(one: Recording) -> dict[str, Any]:
     return {
         "method": str(one.meta.get("method", "POST")),
-        "url": one.url,
+        "url": one.url or NO_URL,
         "httpVersion": _version(one),
         "cookies": [],
         "headers": [],

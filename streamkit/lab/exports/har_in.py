@@ -81,7 +81,7 @@ def _recording(entry: Mapping[str, Any], pages: Mapping[str, Any]) -> Recording:
     parts, sizes, notes = _parts(entry, body, pages, started, moments)
     clock = _Clock()
     recorder = Recorder(
-        url=public_url(str(request["url"])),
+        url="" if request["url"] == "about:blank" else public_url(str(request["url"])),
         label=str(own.get("label") or ""),
         labels=own.get("labels") or {},
         method=str(request.get("method", "GET")),
@@ -95,10 +95,10 @@ def _recording(entry: Mapping[str, Any], pages: Mapping[str, Any]) -> Recording:
         recorder.head(int(response["status"]), _headers(response), http_version=None)
     recorder.timed(Timings(acquired_ns=moments.acquired_ns, connected_ns=moments.connected_ns, tls_ns=moments.tls_ns))
     recorder.timed(_timings(moments, answered=answered))
-    kind: Stamps = own["stamps"] if own.get("stamps") in get_args(Stamps) else "library"
-    for number, (at_ns, data) in enumerate(parts):
+    kind, told = _stamps(own, len(parts))
+    for number, ((at_ns, data), (error_ns, late_ns)) in enumerate(zip(parts, told, strict=True)):
         clock.ns = at_ns
-        recorder.feed(number, at_ns, data, kind)
+        recorder.feed(number, at_ns, data, kind, error_ns, late_ns)
     clock.ns = recorder.ended_ns = max(moments.ended_ns, clock.ns)
     recording = recorder.finish(_failure(response, own, answered=answered))
     return _as_told(recording, own, started, [*notes, *recording.meta["notes"]], sizes)
@@ -124,6 +124,14 @@ def _as_told(
     if sizes:
         given["reads"] = Reads([at_ns for at_ns, _ in sizes], [len(data) for _, data in sizes])
     return replace(recording, **given)
+
+
+def _stamps(own: Mapping[str, Any], count: int) -> tuple[Stamps, list[tuple[int, int]]]:
+    """What sort of stamps the parts have; of each how wrong it can be, and how late Python was."""
+    told = list(zip(map(int, own.get("error_ns") or ()), map(int, own.get("late_ns") or ()), strict=False))
+    if own.get("stamps") in get_args(Stamps) and len(told) == count:
+        return own["stamps"], told
+    return "library", [(-1, 0)] * count
 
 
 class _Clock:
