@@ -8,8 +8,8 @@ gap error   |gap in the replay - gap in the recording|, between neighbouring rea
 late        how late the upstream was at each send, by its own log: what the machine's timers and its scheduler took
 floor       how late a bare `time.sleep` of 5 ms returned in this process, in the same round: nobody gets better here
 
-Goal: a gap error of less than 1 ms at p99. On a machine that is busy with others the scheduler alone takes more: then
-the floor and the lateness tell of it.
+Goal: a gap error of less than 1 ms at p99. On a machine that is busy with others the scheduler alone takes more: where
+the floor's own p99 is above half of the goal, a miss says nothing of the replay, and that is said.
 """
 
 from __future__ import annotations
@@ -108,7 +108,9 @@ def main() -> int:
     kept = sum(each["same"] for each in done) / rounds
     print(f"text, bytes and outcome agree in {sum(each['agree'] for each in done)} of {rounds}; ", end="")
     print(f"{kept:.1%} of the reads end at the same byte")
-    print(f"gap error p99 {p99_ms:.2f} ms, goal < {GOAL_MS:g} ms: {'ok' if p99_ms < GOAL_MS else 'MISSED'}")
+    floor_ms = float(np.percentile(np.concatenate([each["floor"] for each in done]), 99)) / 1e6
+    busy = f" (this machine was busy: a bare sleep is {floor_ms:.1f} ms late)" if floor_ms > GOAL_MS / 2 else ""
+    print(f"gap error p99 {p99_ms:.2f} ms, goal < {GOAL_MS:g} ms: {'ok' if p99_ms < GOAL_MS else f'MISSED{busy}'}")
     return 0 if all(each["agree"] for each in done) else 1
 
 
