@@ -46,6 +46,8 @@ __all__ = ["SentLog", "create_upstream"]
 
 REMEMBERED_STREAMS: Final = 1000
 REMEMBERED_GAUGES: Final = 50  # of streams that have ended: up to 64 kB each
+AHEAD_NS: Final = 1_000_000
+FEW_PLAYED: Final = 4
 _serial = itertools.count(1)
 
 
@@ -204,7 +206,9 @@ class _Plan:
     def __init__(self, script: Script) -> None:
         self.form = writer(script.preset)
         self.methods = ("POST",) if script.playback is None else tuple({"POST", script.playback.method})
-        self._stream: Answer = _perform if script.planned else partial(_answer, content_type=self.form.content_type)
+        self._stream: Answer = partial(_answer, content_type=self.form.content_type)
+        if script.planned:
+            self._stream = _perform if script.playback is None else _Player()
         self._steps = script.steps()
         self._with_usage = script.steps(usage=True) if self.form.usage_event else self._steps
         self._one = None if script.planned or self.form.unstreamed is None else [script.one_step()]
@@ -233,10 +237,10 @@ def _check(**given: float) -> None:
             raise ValueError(f"expected {name} as {unit} >= 0, got {value!r}")
 
 
-async def _turn(request: Request, log: SentLog, step: Step) -> None:
+async def _turn(request: Request, log: SentLog, step: Step, ahead_ns: int = 0) -> None:
     """Wait until the step is due and the connection has room; note when it was due, could have been sent, and is."""
     due_ns = log.started_ns + step.due_ns
-    await _until(due_ns)
+    await _until(due_ns, ahead_ns)
     ready_ns = time.monotonic_ns()
     await _writable(request)
     log.due_ns.append(due_ns)
@@ -256,7 +260,7 @@ async def _answer(request: Request, log: SentLog, content_type: str) -> None:
         log.wrote_bytes += len(LAST_CHUNK)
 
 
-async def _perform(request: Request, log: SentLog) -> None:
+async def _perform(request: Request, log: SentLog, ahead_ns: Callable[[], int] = int) -> None:
     """Write the steps past Sanic, which adds nothing of its own to an answer that it takes for failed.
 
     Never returns: for Sanic a handler without a response is an error. The task is cancelled when the connection is
@@ -269,7 +273,7 @@ async def _perform(request: Request, log: SentLog) -> None:
         if step.kind == "silence":
             await _cancelled()
         waiting.append(step.framed)  # made before it is due
-        await _turn(request, log, step)
+        await _turn(request, log, step, ahead_ns())
         if step.joined:
             continue
         transport.write(b"".join(waiting))
@@ -286,6 +290,25 @@ async def _perform(request: Request, log: SentLog) -> None:
     else:
         transport.close()
     await _cancelled()
+
+
+class _Player:
+    """Plays a recording to some microseconds, where the timers of uvloop know whole milliseconds: the last one before
+    each write is waited for by turns of the loop. That is a part of a core, and so it is done for few streams at once.
+    """
+
+    def __init__(self) -> None:
+        self._live = 0
+
+    async def __call__(self, request: Request, log: SentLog) -> None:
+        self._live += 1
+        try:
+            await _perform(request, log, self._ahead_ns)
+        finally:
+            self._live -= 1
+
+    def _ahead_ns(self) -> int:
+        return AHEAD_NS if self._live <= FEW_PLAYED else 0
 
 
 def _finish_head(_: Request, response: BaseHTTPResponse) -> None:
@@ -349,10 +372,12 @@ async def _writable(request: Request) -> None:
         raise RequestCancelled
 
 
-async def _until(due_ns: int) -> None:
-    """Never early: uvloop rounds delays to whole milliseconds, so one sleep may end half a millisecond too soon."""
+async def _until(due_ns: int, ahead_ns: int = 0) -> None:
+    """Never early: uvloop rounds delays to whole milliseconds, so one sleep may end half a millisecond too soon. The
+    last `ahead_ns` are waited for by turns of the loop.
+    """
     while (wait_ns := due_ns - time.monotonic_ns()) > 0:  # noqa: ASYNC110  # a clock, not a condition, is waited for
-        await asyncio.sleep(wait_ns / 1e9)
+        await asyncio.sleep(max(0, wait_ns - ahead_ns) / 1e9)
 
 
 def _told(log: SentLog) -> dict[str, Any]:
