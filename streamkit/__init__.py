@@ -8,7 +8,7 @@
 
 What is used every day stands here. The rest is in modules by concept: `sk.faults` (how an answer goes wrong), `sk.net`
 (a bad network), `sk.arrivals` (when the requests of a load are due), `sk.metrics`, `sk.findings`, `sk.plots`,
-`sk.experiments`, `sk.errors`.
+`sk.experiments`, `sk.exports`, `sk.errors`.
 
 Importing it loads next to nothing: each name below brings its own module when it is first used.
 """
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from streamkit.extractor import JSON as JSON
     from streamkit.extractor import Extractor as Extractor
     from streamkit.lab import experiments as experiments
+    from streamkit.lab import exports as exports
     from streamkit.lab import findings as findings
     from streamkit.lab import metrics as metrics
     from streamkit.lab import net as net
@@ -103,6 +104,7 @@ _MODULES = {
     "arrivals": "lab.load.arrivals",
     "errors": "errors",
     "experiments": "lab.experiments",
+    "exports": "lab.exports",
     "faults": "lab.upstream.faults",
     "findings": "lab.findings",
     "metrics": "lab.metrics",

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-EXTRAS = ("notebooks", "pandas", "redis", "metrics", "dask", "test")
+EXTRAS = ("notebooks", "pandas", "redis", "metrics", "dask", "parquet", "otel", "test")
 PYPI_NAMES = {
     "matplotlib-base": "matplotlib",
     "brotli-python": "brotli",
     "redis-py": "redis",
     "prometheus_client": "prometheus-client",
+    "python-duckdb": "duckdb",
 }
 """What conda-forge calls differently."""
 MARKED = {"backports.zstd": "; python_version < '3.14'"}

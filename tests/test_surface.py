@@ -36,7 +36,7 @@ TOP = {
     *{"calibrate", "run", "last_recording", "RecordingSet", "load", "last_load", "Sweep", "sweep", "last_sweep"},
     *{"join"},
 }
-MODULES = {"arrivals", "errors", "experiments", "faults", "findings", "metrics", "net", "plots", "shipped"}
+MODULES = {"arrivals", "errors", "experiments", "exports", "faults", "findings", "metrics", "net", "plots", "shipped"}
 RULES = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 

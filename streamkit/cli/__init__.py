@@ -1,4 +1,4 @@
-"""The command line: `streamkit demo | serve | record | load | plot`.
+"""The command line: `streamkit demo | serve | record | load | plot | replay | export`.
 
 Each command is a file: which arguments it takes (`add_…`), and what it does with them. Doors: `main`.
 """
@@ -11,10 +11,12 @@ from collections.abc import Callable, Sequence
 
 from streamkit._version import __version__
 from streamkit.cli.demo import add_demo
+from streamkit.cli.export import add_export
 from streamkit.cli.load import add_load
 from streamkit.cli.output import INTERRUPTED, show_any_text, silence
 from streamkit.cli.plot import add_plot
 from streamkit.cli.record import add_record
+from streamkit.cli.replay import add_replay
 from streamkit.cli.serve import add_serve
 from streamkit.errors import StreamkitError
 
@@ -62,4 +64,6 @@ def _parser() -> argparse.ArgumentParser:
     add_record(commands)
     add_load(commands)
     add_plot(commands)
+    add_replay(commands)
+    add_export(commands)
     return parser

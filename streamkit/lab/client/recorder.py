@@ -41,7 +41,7 @@ from streamkit.lab.client.tcplooks import TcpLooks
 from streamkit.lab.client.wire_failure import BY_US
 from streamkit.lab.recording import origin
 from streamkit.lab.recording.cuts import Cut, caught_up
-from streamkit.lab.recording.recorded import Stamps
+from streamkit.lab.recording.recorded import Stamps, WireEnd
 from streamkit.lab.recording.recording import Recording
 from streamkit.lab.recording.rows import Events, Reads, SlimEvents, SlimReads
 from streamkit.lab.recording.sends import Sends
@@ -363,6 +363,7 @@ class Recorder:
         self._keep_read()
         self.handover.end(interrupted=unhanded)
         outcome, error = self._ending(failure, unhanded=unhanded, last=True)
+        self._meta["wire_end"] = self._wire_end(failure)
         if self._sends and self._timings.sent_ns is None:
             sent = f"{self._sends.bytes:,} bytes of the request's body had been sent, and not all of it"
             error = None if error is None else f"{error}; {sent}"
@@ -395,6 +396,14 @@ class Recorder:
             cuts=tuple(self._cuts),
             meta=self._described(),
         )
+
+    def _wire_end(self, failure: WireFailure | None) -> WireEnd:
+        """What became of the connection, whatever the stream said of itself."""
+        if failure is not None:
+            return failure.end
+        if self.bound is not None or self._decoder.astray:  # we hung up
+            return "open"
+        return "fin" if self._framing() == "close" else "clean"
 
     def _ending(self, failure: WireFailure | None, *, unhanded: bool, last: bool) -> tuple[Outcome, str | None]:
         decoder, framing = self._decoder, self._framing()

@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from streamkit.lab.recording.recorded import WireEnd
 from streamkit.outcome import Outcome
 from streamkit.transport.refusals import reason_behind
 
@@ -19,10 +20,13 @@ LIBRARIES: Final = frozenset(("httpx", "httpx2", "httpcore", "httpcore2"))
 
 @dataclass(frozen=True, slots=True)
 class WireFailure:
-    """How the wire failed: the outcome it gives unless the stream itself says better, and why, in our words."""
+    """How the wire failed: the outcome it gives unless the stream itself says better, why, in our words, and how the
+    connection ended.
+    """
 
     outcome: Outcome
     error: str
+    end: WireEnd = "open"
 
 
 def failure_of(error: BaseException, *, own: bool, started: bool) -> WireFailure | None:
@@ -42,7 +46,10 @@ def failure_of(error: BaseException, *, own: bool, started: bool) -> WireFailure
         theirs = "no connection could be made" if why is None else f"no connection: {why}"
         return WireFailure(Outcome("refused", "connect"), str(error) if own else theirs)
     if names & {"NetworkError", "ProtocolError", "RequestError"}:
-        return WireFailure(Outcome("truncated"), str(error) if own else "the connection ended before the answer did")
+        end: WireEnd = "reset" if "NetworkError" in names else "fin"
+        return WireFailure(
+            Outcome("truncated"), str(error) if own else "the connection ended before the answer did", end
+        )
     return None
 
 

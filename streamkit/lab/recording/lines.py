@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["BadLineError", "decode", "encode", "write_whole"]
+__all__ = ["BadLineError", "decode", "encode", "replace_file", "write_whole"]
 
 _CRC = re.compile(rb',"crc32":"([0-9a-f]{8})"}\Z')
 
@@ -48,12 +48,17 @@ def decode(line: bytes) -> dict[str, Any]:
 
 
 def write_whole(path: str | os.PathLike[str], lines: Iterable[Mapping[str, Any]]) -> None:
+    """Write these lines to a file, whole or not at all."""
+    replace_file(path, map(encode, lines))
+
+
+def replace_file(path: str | os.PathLike[str], parts: Iterable[bytes]) -> None:
     """Write a new file beside `path`, and move it into its place when it is whole."""
     target = Path(path).resolve()
     unfinished = target.with_name(f".{target.name[:100]}.{uuid.uuid4().hex}.tmp")
     try:
         with unfinished.open("xb") as file:
-            file.writelines(encode(line) for line in lines)
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(target)

@@ -34,9 +34,14 @@ __all__ = [
     "RecordedEvent",
     "SomeRecorded",
     "Stamps",
+    "WireEnd",
 ]
 
 Stamps = Literal["kernel", "socket", "library"]
+WireEnd = Literal["clean", "fin", "reset", "open"]
+"""How the connection ended for its client: the body by the rules of its framing; before that, or in place of it, by a
+close or by a reset; or not at all, as the client left first.
+"""
 Label: TypeAlias = str | int | float | bool
 
 FOREIGN_TAPS = tuple(name for name in TAPS if not name.startswith("client."))
@@ -93,7 +98,8 @@ class Recorded:
     relay           what the relay itself says of the stream; None where there was none of ours, or it was not asked
     cuts            where it was cut and asked for again, in order (`record(resume=…)`); see `Cut`
     meta            clock and its origin (numbers of different origins must never be subtracted), start by the wall
-                    clock, platform, versions, framing, `notes`; JSON values only
+                    clock, platform, versions, framing, how the connection ended (`wire_end`, a `WireEnd`), `notes`;
+                    JSON values only
     damage          what was lost when the recording was loaded from a damaged file; empty otherwise
 
     Raises ValueError if the columns do not fit together: reads and events must be in the order of time, and an

@@ -20,7 +20,17 @@ from streamkit.lab.recording.recorded import Recorded
 from streamkit.lab.recording.server_times import server_times
 from streamkit.lab.recording.trust import LOOP_PROBE_NS
 
-__all__ = ["Floats", "StreamRows", "event_rows", "in_groups", "known", "label_names", "rows_of", "stream_columns"]
+__all__ = [
+    "Floats",
+    "StreamRows",
+    "event_rows",
+    "in_groups",
+    "known",
+    "label_names",
+    "rows_of",
+    "stream_columns",
+    "told_apart",
+]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 NAN: Final = float("nan")
@@ -178,7 +188,7 @@ def stream_columns(recordings: Sequence[Recorded], rows: StreamRows) -> dict[str
     counts["gaps"] = np.bincount(rows.of, minlength=len(rows))
     return {
         "stream": np.arange(len(rows)),
-        **_told_apart(recordings, np.ones(len(rows), dtype=np.int64)),
+        **told_apart(recordings, np.ones(len(rows), dtype=np.int64)),
         **in_ms,
         **{f"server_{name}_ms": column / 1e6 for name, column in rows.server.items()},
         **counts,
@@ -198,7 +208,7 @@ def event_rows(recordings: Sequence[Recorded]) -> dict[str, npt.NDArray[Any]]:
     lengths = np.array([len(one.events) for one in recordings], dtype=np.int64)
     found = {
         "stream": np.repeat(np.arange(len(lengths)), lengths),
-        **_told_apart(recordings, lengths),
+        **told_apart(recordings, lengths),
     }
     for name, column in parts[0].items():
         if name != "label":
@@ -211,7 +221,7 @@ def event_rows(recordings: Sequence[Recorded]) -> dict[str, npt.NDArray[Any]]:
     return found
 
 
-def _told_apart(recordings: Sequence[Recorded], times: Ints) -> dict[str, npt.NDArray[Any]]:
+def told_apart(recordings: Sequence[Recorded], times: Ints) -> dict[str, npt.NDArray[Any]]:
     """What a stream is told apart by, each so many times. A label of a column's own name is called `label_…`."""
     found = {"label": np.repeat(_objects(one.label for one in recordings), times)}
     for name in label_names(recordings):
@@ -225,7 +235,7 @@ _TAKEN: Final = frozenset(
         *("stream", "label", "outcome", "code", "status", "stamps", "gaps", *_COUNTS),
         *(f"{name}_ms" for name in _SHOWN),
         *("t_ms", "gap_ms", "at_ns", "handed_ns", "read", "size", "event", "id", "data", "text"),
-        *("reasoning", "coalesced", "replayed"),
+        *("reasoning", "coalesced", "replayed", "reasoning_characters", "error_ns", "late_ns"),
     )
 )
 

@@ -5,7 +5,7 @@ gap *after* each send grows slower when it is late and hides its own lateness (c
 to Measure Latency"); this one keeps its schedule and records how late each send was.
 
 A script without faults is sent through the HTTP server like any other answer. One with faults may be no HTTP at all, so
-it is written past the server, on the transport.
+it is written past the server, on the transport; likewise an answer that was recorded, down to its head.
 
 What the providers' own SDKs count on is there: a request that wants no stream gets one JSON object, usage is told where
 it is asked for, and `GET /v1/models` lists one model.
@@ -46,6 +46,8 @@ __all__ = ["SentLog", "create_upstream"]
 
 REMEMBERED_STREAMS: Final = 1000
 REMEMBERED_GAUGES: Final = 50  # of streams that have ended: up to 64 kB each
+AHEAD_NS: Final = 1_000_000
+FEW_PLAYED: Final = 4
 _serial = itertools.count(1)
 
 
@@ -137,8 +139,9 @@ def create_upstream(
     """A Sanic app that answers every POST, whatever its path, with `script`; `GET /sent` tells due and sent times.
 
     A request of the provider's own API that wants no stream (`"stream": false`, or what else that API has for it) gets
-    one JSON object when the last piece is due. A script with faults is written as planned whatever is asked. `GET
-    /v1/models` lists the model `script`, in the provider's shape.
+    one JSON object when the last piece is due. A script with faults, and one of a recording, is written as planned
+    whatever is asked; one of a recorded GET answers GET too. `GET /v1/models` lists the model `script`, in the
+    provider's shape.
 
     The logs of the last streams are `app.ctx.sent`, newest last; `GET /streams/<id>/taps` tells one of them as taps.
 
@@ -174,8 +177,6 @@ def create_upstream(
     async def models(_: Request) -> HTTPResponse:
         return json(plan.form.models())
 
-    @app.post("/", name="speak_at_root")
-    @app.post("/<path:path>", name="speak")
     async def speak(request: Request, path: str = "") -> None:  # noqa: ARG001  # any path is this LLM's
         started_ns = time.monotonic_ns()
         stream_id = stream_id_from(request.headers.get(STREAM_ID_HEADER))
@@ -191,6 +192,8 @@ def create_upstream(
         finally:
             log.ended_ns = log.ended_ns or time.monotonic_ns()
 
+    app.add_route(speak, "/", methods=plan.methods, name="speak_at_root")
+    app.add_route(speak, "/<path:path>", methods=plan.methods, name="speak")
     return app
 
 
@@ -202,10 +205,13 @@ class _Plan:
 
     def __init__(self, script: Script) -> None:
         self.form = writer(script.preset)
-        self._stream: Answer = _perform if script.faults else partial(_answer, content_type=self.form.content_type)
+        self.methods = ("POST",) if script.playback is None else tuple({"POST", script.playback.method})
+        self._stream: Answer = partial(_answer, content_type=self.form.content_type)
+        if script.planned:
+            self._stream = _perform if script.playback is None else _Player()
         self._steps = script.steps()
         self._with_usage = script.steps(usage=True) if self.form.usage_event else self._steps
-        self._one = None if script.faults or self.form.unstreamed is None else [script.one_step()]
+        self._one = None if script.planned or self.form.unstreamed is None else [script.one_step()]
 
     def of(self, request: Request) -> tuple[list[Step], Answer]:
         """The steps that answer this request, and how they are written."""
@@ -231,10 +237,10 @@ def _check(**given: float) -> None:
             raise ValueError(f"expected {name} as {unit} >= 0, got {value!r}")
 
 
-async def _turn(request: Request, log: SentLog, step: Step) -> None:
+async def _turn(request: Request, log: SentLog, step: Step, ahead_ns: int = 0) -> None:
     """Wait until the step is due and the connection has room; note when it was due, could have been sent, and is."""
     due_ns = log.started_ns + step.due_ns
-    await _until(due_ns)
+    await _until(due_ns, ahead_ns)
     ready_ns = time.monotonic_ns()
     await _writable(request)
     log.due_ns.append(due_ns)
@@ -254,7 +260,7 @@ async def _answer(request: Request, log: SentLog, content_type: str) -> None:
         log.wrote_bytes += len(LAST_CHUNK)
 
 
-async def _perform(request: Request, log: SentLog) -> None:
+async def _perform(request: Request, log: SentLog, ahead_ns: Callable[[], int] = int) -> None:
     """Write the steps past Sanic, which adds nothing of its own to an answer that it takes for failed.
 
     Never returns: for Sanic a handler without a response is an error. The task is cancelled when the connection is
@@ -267,7 +273,7 @@ async def _perform(request: Request, log: SentLog) -> None:
         if step.kind == "silence":
             await _cancelled()
         waiting.append(step.framed)  # made before it is due
-        await _turn(request, log, step)
+        await _turn(request, log, step, ahead_ns())
         if step.joined:
             continue
         transport.write(b"".join(waiting))
@@ -284,6 +290,25 @@ async def _perform(request: Request, log: SentLog) -> None:
     else:
         transport.close()
     await _cancelled()
+
+
+class _Player:
+    """Plays a recording to some microseconds, where the timers of uvloop know whole milliseconds: the last one before
+    each write is waited for by turns of the loop. That is a part of a core, and so it is done for few streams at once.
+    """
+
+    def __init__(self) -> None:
+        self._live = 0
+
+    async def __call__(self, request: Request, log: SentLog) -> None:
+        self._live += 1
+        try:
+            await _perform(request, log, self._ahead_ns)
+        finally:
+            self._live -= 1
+
+    def _ahead_ns(self) -> int:
+        return AHEAD_NS if self._live <= FEW_PLAYED else 0
 
 
 def _finish_head(_: Request, response: BaseHTTPResponse) -> None:
@@ -347,10 +372,12 @@ async def _writable(request: Request) -> None:
         raise RequestCancelled
 
 
-async def _until(due_ns: int) -> None:
-    """Never early: uvloop rounds delays to whole milliseconds, so one sleep may end half a millisecond too soon."""
+async def _until(due_ns: int, ahead_ns: int = 0) -> None:
+    """Never early: uvloop rounds delays to whole milliseconds, so one sleep may end half a millisecond too soon. The
+    last `ahead_ns` are waited for by turns of the loop.
+    """
     while (wait_ns := due_ns - time.monotonic_ns()) > 0:  # noqa: ASYNC110  # a clock, not a condition, is waited for
-        await asyncio.sleep(wait_ns / 1e9)
+        await asyncio.sleep(max(0, wait_ns - ahead_ns) / 1e9)
 
 
 def _told(log: SentLog) -> dict[str, Any]:

@@ -8,13 +8,18 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from streamkit.errors import ConfigError, UnknownPreset
 from streamkit.lab.arguments import check_number, check_whole
 from streamkit.lab.upstream import faults
 from streamkit.lab.upstream.fault_base import Fault
+from streamkit.lab.upstream.playback import Playback, playback_of
 from streamkit.lab.upstream.steps import Step, Truth, proof_of, truth_of, whole_answer
 from streamkit.presets import Preset, Writer, preset, writer
+
+if TYPE_CHECKING:
+    from streamkit.lab.recording.recorded import Recorded
 
 __all__ = ["POEM", "Script", "split_text"]
 
@@ -23,6 +28,9 @@ POEM: Final = (
     "Before my bed the moon shines bright; I take it for the frost of night. "
     "I raise my head: the moon; I bow, and think of home.\n"
 )
+
+
+DEFAULT_PRESET: Final = "seed"
 
 
 def split_text(text: str, seed: int = 0, longest: int = 6) -> tuple[str, ...]:
@@ -40,8 +48,8 @@ class Script:
     `pieces` are the text's pieces (a str is cut by `split_text`); the first is due `first_piece_ms` after the complete
     request, each further one `gap_ms` after the one before, moved by up to ± `jitter_ms` (uniform, from `seed`), never
     before its predecessor. `preset` says in which provider's format: a name, or a Preset of one's own that has a
-    Writer (`write=`). `faults` are what goes wrong (see `streamkit.faults`). Two scripts with equal fields do the same
-    to the byte.
+    Writer (`write=`). `faults` are what goes wrong (see `streamkit.faults`). `playback` is an answer that was recorded,
+    which is sent instead of all that (`from_recording`). Two scripts with equal fields do the same to the byte.
 
         >>> sk.Script(["床前", "明月光"], gap_ms=20, faults=[sk.faults.Cut(2)]).expected_text
         '床前'
@@ -55,9 +63,39 @@ class Script:
     first_piece_ms: float = 300.0
     gap_ms: float = 50.0
     jitter_ms: float = 0.0
-    preset: str | Preset = "seed"
+    preset: str | Preset = DEFAULT_PRESET
     seed: int = 0
     faults: Sequence[Fault] = ()
+    playback: Playback | None = None
+
+    @classmethod
+    def from_recording(cls, recording: Recorded, speed: float = 1.0) -> Script:
+        """The script that does what was recorded: the same bytes in the same writes, at the same times, with the same
+        end; so a stream of production becomes a test.
+
+            lab = sk.Lab(sk.Script.from_recording(sk.Recording.load("stall.jsonl"), speed=10))
+
+        Each read of the recording is one write, due as long after the request as it came then, divided by `speed`; all
+        are due by one schedule, so that no lateness adds up. How TCP cuts them is TCP's: writes that are less apart
+        than the reader needs to read may come to it as one. The head has the fields that the recording kept, bodies
+        under a content coding are sent as they came. The end is the recorded one: whole by its framing; closed or
+        reset; or silence until whoever asks leaves, where the recording's client had left. A refusal is played with its
+        status, its Retry-After and its body. It is sent whatever is asked; GET is answered where the recording is of a
+        GET. `lab/upstream/playback.py` says what a recording does not know.
+
+        `preset` is the recording's; where it has none that can be written (a text, an `Extractor`), it is the default,
+        which a relay would read it by: say `Lab(script, preset=…)`.
+
+            >>> recording = sk.Recording.from_pieces([(7_000_000, "Hel"), (57_000_000, "lo")], status=200, sent_ns=0)
+            >>> [step.due_ns // 10**6 for step in sk.Script.from_recording(recording, speed=2).steps()]
+            [0, 3, 28, 28]
+
+        Raises ValueError for a recording that does not know its bytes or its texts (`keep_bytes`, `keep_text`; it says
+        what to do), one of several connections (`resume=`), one from a damaged file, and one that reached no server;
+        and for a `speed` that is not above 0, TypeError for one that is no number.
+        """
+        played = playback_of(recording, speed)
+        return cls(played.pieces, preset=_writable(recording.preset), playback=played)
 
     def __post_init__(self) -> None:
         for name in ("first_piece_ms", "gap_ms", "jitter_ms"):
@@ -73,12 +111,19 @@ class Script:
         if isinstance(self.faults, Fault):
             raise ValueError(f"expected faults as a sequence, such as ({self.faults!r},), got a single one")  # noqa: TRY004  # as for all fields
         object.__setattr__(self, "faults", tuple(self.faults))
+        if self.playback is not None and self.faults:
+            raise ValueError(f"expected no faults with a recorded answer, which has its own, got {self.faults!r}")
         _check_faults(self.faults, len(pieces))
 
     @property
     def text(self) -> str:
         """All that it says."""
         return "".join(self.pieces)
+
+    @property
+    def planned(self) -> bool:
+        """It is written as it stands, its head too, past the HTTP server: it has faults, or was recorded."""
+        return bool(self.faults) or self.playback is not None
 
     @property
     def whole(self) -> bool:
@@ -108,17 +153,20 @@ class Script:
     def steps(self, *, usage: bool = False) -> list[Step]:
         """The whole stream, event by event: what the provider sends first, the pieces, and its end.
 
-        With faults it is all that is written: the head of the answer and the end of its framing are steps too. `usage`
-        is for a request that asks for it (OpenAI's `stream_options`): one event more, where the provider has one.
+        With faults it is all that is written: the head of the answer and the end of its framing are steps too. So it is
+        of a recorded answer, in which a write is a step for each piece that it completes, the last with its bytes.
+        `usage` is for a request that asks for it (OpenAI's `stream_options`): one event more, where the provider has
+        one.
 
             >>> [step.kind for step in sk.Script(["a", "b"], preset="openai").steps()]
             ['open', 'piece', 'piece', 'close', 'close']
 
         Raises EncodeError for text that the provider's format cannot carry.
         """
-        _check_text(self)
+        if self.playback is None:
+            _check_text(self)
         steps = _whole(self, usage=usage)
-        return steps if self.faults else steps[1:-1]
+        return steps if self.planned else steps[1:-1]
 
     def one_step(self) -> Step:
         """The answer to a request that wants no stream: all of the text in one JSON object, due with the last piece.
@@ -135,12 +183,23 @@ class Script:
 
     def due_ns(self) -> list[int]:
         """When each piece is due without faults, in ns after the complete request; never decreasing."""
+        if self.playback is not None:
+            return self.playback.due_ns()
         chance = random.Random(self.seed)  # noqa: S311  # a replayable script, no cryptography
         moved = (
             self.first_piece_ms + index * self.gap_ms + chance.uniform(-self.jitter_ms, self.jitter_ms)
             for index in range(len(self.pieces))
         )
         return [int(due_ms * 1e6) for due_ms in itertools.accumulate(moved, max, initial=0.0)][1:]
+
+
+def _writable(name: str | None) -> str:
+    """The preset of that name, if it can be written; else the default."""
+    try:
+        writer(name or "")
+    except (UnknownPreset, ConfigError):
+        return DEFAULT_PRESET
+    return name or ""
 
 
 def _check_text(script: Script) -> Writer:
@@ -163,6 +222,8 @@ def _last_ns(script: Script) -> int:
 
 def _whole(script: Script, *, usage: bool = False) -> list[Step]:
     """All that is written, with the head of the answer and the end of its framing."""
+    if script.playback is not None:
+        return script.playback.steps()
     known = preset(script.preset)
     form = writer(known)
     due_ns = script.due_ns()
