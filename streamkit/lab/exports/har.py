@@ -82,8 +82,9 @@ def read(path: str | os.PathLike[str]) -> list[Recording]:
 
     - those of `_chunks`, where the entry has them; their sizes are taken as shares of the body if they do not add up
       to it (which is then noted);
-    - else the messages of an EventSource, each when it came (`_eventSourceMessages`, Chrome): the body is written anew
-      from them, without comments and `retry`;
+    - else the messages of an EventSource, each when it came (`_eventSourceMessages`, which tools on top of Chrome
+      write; `time` in s, as in Chrome's `_webSocketMessages`): the body is written anew from them, without comments and
+      `retry`;
     - else one, at the end: a plain HAR does not say when which part of a body came.
 
     `stamps` are "library", as the times are somebody else's; `notes` say what was not known. URLs lose their query,
