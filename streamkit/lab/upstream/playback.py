@@ -140,7 +140,7 @@ def playback_of(recording: Recorded, speed: float = 1.0) -> Playback:
         end=_end(recording),
         end_ns=max(last_ns, due_ns(ended_ns)),
         proved=recording.outcome.ok,
-        method=str(recording.meta.get("method", "POST")),
+        method=str(recording.meta.get("method", "POST")).upper(),
     )
 
 
