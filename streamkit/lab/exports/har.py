@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from streamkit._version import __version__
 from streamkit.content.codings import KNOWN, CodingError, Decoding, codings_of
-from streamkit.lab.exports.some import Recordings, dumped, several
+from streamkit.lab.exports.some import Recordings, dumped, several, started_at
 from streamkit.lab.recording.lines import replace_file
 
 if TYPE_CHECKING:
@@ -82,8 +82,9 @@ def read(path: str | os.PathLike[str]) -> list[Recording]:
 
     - those of `_chunks`, where the entry has them; their sizes are taken as shares of the body if they do not add up
       to it (which is then noted);
-    - else the messages of an EventSource, each when it came (`_eventSourceMessages`, Chrome): the body is written anew
-      from them, without comments and `retry`;
+    - else the messages of an EventSource, each when it came (`_eventSourceMessages`, which tools on top of Chrome
+      write; `time` in s, as in Chrome's `_webSocketMessages`): the body is written anew from them, without comments and
+      `retry`;
     - else one, at the end: a plain HAR does not say when which part of a body came.
 
     `stamps` are "library", as the times are somebody else's; `notes` say what was not known. URLs lose their query,
@@ -105,13 +106,8 @@ def _name(number: int) -> str:
 
 
 def _started(one: Recording) -> str:
-    """When it was begun, by the wall clock; the epoch where that is not known."""
-    told = one.meta.get("started_at")
-    try:
-        at = datetime.fromisoformat(told) if isinstance(told, str) else EPOCH
-    except ValueError:
-        at = EPOCH
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """When it was begun; the epoch where that is not known, as a HAR has to have a date."""
+    return (started_at(one) or EPOCH).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _entry(number: int, one: Recording) -> dict[str, Any]:

@@ -17,12 +17,11 @@ The conventions are "in development" (OpenTelemetry semantic conventions for gen
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from streamkit.lab import metrics
-from streamkit.lab.exports.some import Recordings, several
+from streamkit.lab.exports.some import Recordings, several, started_at
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import Meter
@@ -168,15 +167,9 @@ def _trace(one: Recording, tracer: Tracer, attributes: Mapping[str, str | int]) 
 
 
 def _begun_ns(one: Recording) -> int:
-    """When it was begun, by the wall clock in ns; the epoch where the recording does not know."""
-    told = one.meta.get("started_at")
-    try:
-        at = datetime.fromisoformat(told) if isinstance(told, str) else None
-    except ValueError:
-        at = None
-    if at is None:
-        return 0
-    return round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1e3) * 1_000_000
+    """When it was begun, by the wall clock; the epoch where the recording does not know."""
+    at = started_at(one)
+    return 0 if at is None else round(at.timestamp() * 1e3) * 1_000_000
 
 
 def _moments(one: Recording) -> Iterator[tuple[str, int, Mapping[str, Any]]]:

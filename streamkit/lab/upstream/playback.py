@@ -18,7 +18,8 @@ What a recording says of its answer is taken as it is, and nothing is guessed:
                         open            silence, until whoever asks leaves, as the recording's client did
 
 A recording tells when bytes had come, not when they were sent: the network's way is in the times. Trailers, interim
-heads, and how a provider had cut its chunks are in none, and so they are not played.
+heads, and how a provider had cut its chunks are in none, and so they are not played. An answer that came beside its
+request's body is played behind it, as a scripted upstream answers what it has read.
 """
 
 from __future__ import annotations
@@ -139,7 +140,7 @@ def playback_of(recording: Recorded, speed: float = 1.0) -> Playback:
         end=_end(recording),
         end_ns=max(last_ns, due_ns(ended_ns)),
         proved=recording.outcome.ok,
-        method=str(recording.meta.get("method", "POST")),
+        method=str(recording.meta.get("method", "POST")).upper(),
     )
 
 

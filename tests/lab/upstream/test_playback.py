@@ -236,3 +236,7 @@ def test_a_speed_that_is_none_is_refused(speed: float) -> None:
 def test_faults_do_not_go_with_it() -> None:
     with pytest.raises(ValueError, match="expected no faults with a recorded answer"):
         replace(sk.Script.from_recording(of_pieces()), faults=[sk.faults.NoEnd()])
+
+
+def test_a_method_in_lower_case_is_the_same_method() -> None:
+    assert playback_of(recording(b"a", meta={**META, "method": "get"})).method == "GET"
