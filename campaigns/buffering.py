@@ -2,9 +2,10 @@
 
     find_buffering()  ──▶  nginx, HAProxy, Caddy, alone or two in a row  ──▶  a relay, an upstream, a bare endpoint
 
-Each configuration is asked, and what was found is printed beside what is true. A right name, or "unknown": a name that
-is wrong is a failure, and so is a mechanism. A proxy that is not installed is named, and left out. Exit status 1 if
-anything was named wrongly, or nobody was there to be asked.
+Each configuration is asked, and what was found is printed beside what is true. A right name, or "unknown": what is
+named wrongly, a layer or a mechanism, is a failure; what is not known although it could be is "missed", as happens on a
+machine that is busy. A proxy that is not installed is named, and left out. Exit status 1 if anything was named wrongly
+or more than a fifth was missed, or nobody was there to be asked.
 """
 
 from __future__ import annotations
@@ -92,9 +93,13 @@ class Configuration:
         return sorted({layer.program for layer in self.layers if not layer.installed})
 
     def is_right(self, found: Buffering) -> bool:
-        """Named rightly, or not named."""
+        """Named rightly, or not named where nobody can know."""
         layer = found.layer in ({*self.holds, "unknown"} if not self.named else self.holds)
         return layer and found.kind in self.kinds
+
+    def is_wrong(self, found: Buffering) -> bool:
+        """Something is named that is not true: "unknown" is no name."""
+        return not (found.layer in {*self.holds, "unknown"} and found.kind in {*self.kinds, "unknown"})
 
     @property
     def truth(self) -> str:
@@ -278,22 +283,22 @@ async def find(there: Backends, configuration: Configuration) -> Buffering:
 
 
 def run(chosen: Sequence[Configuration], *, rows: bool) -> bool:
-    """Ask all of them, and print the table; whether each was named rightly, or not at all."""
-    lines, wrong = [], 0
+    """Ask all of them, and print the table; whether nothing was named wrongly, and enough was named."""
+    lines, wrong, missed = [], 0, 0
     with backends() as there:
         for configuration in chosen:
             print(f"\r{configuration.name:60}", end="\r", file=sys.stderr, flush=True)
             began = time.monotonic()
             found = asyncio.run(find(there, configuration))
             took = f"{time.monotonic() - began:.1f} s"
-            right = configuration.is_right(found)
-            wrong += not right
-            said = "" if right else "WRONG"
+            is_wrong, is_missed = configuration.is_wrong(found), not configuration.is_right(found)
+            wrong, missed = wrong + is_wrong, missed + is_missed
+            said = "WRONG" if is_wrong else "missed" if is_missed else ""
             lines.append([configuration.name, configuration.truth, found.layer, found.mechanism, took, said])
             if rows:
                 print(f"\n## {configuration.name}\n\n{found}", flush=True)
     print(f"\n{table([['configuration', 'true', 'layer', 'mechanism', 'took', ''], *lines])}")
-    return not wrong
+    return not wrong and missed * 5 <= len(chosen)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

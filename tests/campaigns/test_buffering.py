@@ -9,6 +9,8 @@ from campaigns.buffering import CONFIGURATIONS, Configuration, main
 from streamkit.lab.findings import Buffering
 from streamkit.lab.findings.mechanisms import Kind
 
+KINDS: tuple[Kind, ...] = ("compression", "unknown", "whole")
+
 
 def told(layer: str, kind: Kind) -> Buffering:
     return Buffering(layer, kind, kind, "A sentence.", (), "")
@@ -24,6 +26,14 @@ def test_a_right_name_is_right_and_a_wrong_one_never_is() -> None:
     assert not gzip.is_right(told("HAProxy", "compression"))
     assert not gzip.is_right(told("none", "none"))
     assert not gzip.is_right(told("nginx", "portions"))
+
+
+def test_what_is_not_known_is_missed_and_not_wrong() -> None:
+    gzip = of("nginx, gzip on")
+    assert [gzip.is_wrong(told("unknown", kind)) for kind in KINDS] == [False, False, True]
+    assert gzip.is_wrong(told("none", "none"))
+    assert gzip.is_wrong(told("HAProxy", "compression"))
+    assert not gzip.is_wrong(told("nginx", "compression"))
 
 
 def test_unknown_will_do_where_nobody_can_know() -> None:
@@ -52,6 +62,17 @@ def test_a_wrong_name_is_a_failure(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     monkeypatch.setattr(buffering, "find", wrong)
     assert main(["--only", "no proxy"]) == 1
     assert capsys.readouterr().out.count("WRONG") == 2
+
+
+def test_too_much_that_was_missed_is_a_failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def unsure(*_: object) -> Buffering:
+        return told("unknown", "unknown")
+
+    monkeypatch.setattr(buffering, "find", unsure)
+    assert main(["--only", "no proxy"]) == 1
+    assert capsys.readouterr().out.count("missed") == 2
 
 
 def test_nobody_to_ask_is_a_failure() -> None:

@@ -56,11 +56,13 @@ def test_the_names_above_are_those_of_the_campaign() -> None:
     "configuration", [one for one in CHOSEN if not one.missing], ids=lambda one: one.name.replace(" ", "_")
 )
 def test_the_layer_that_holds_is_named_or_none_is(there: Backends, configuration: Configuration) -> None:
-    """On a machine that is busy it may say "unknown": never a wrong name."""
-    found = asyncio.run(find(there, configuration))
-    if not configuration.is_right(found):
+    """On a machine that is busy it may be "unknown" once, or twice: never a wrong name."""
+    for _ in range(3):
         found = asyncio.run(find(there, configuration))
-    assert configuration.is_right(found), f"{configuration.truth}, but:\n{found}"
+        assert not configuration.is_wrong(found), f"{configuration.truth}, but:\n{found}"
+        if configuration.is_right(found):
+            return
+    pytest.fail(f"{configuration.truth}, but it was never found:\n{found}")
 
 
 # --- Servers that do one thing --------------------------------------------------------------------------------------

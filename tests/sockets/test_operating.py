@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -11,8 +12,9 @@ from typing import Any
 import pytest
 from sanic import Sanic
 
-from campaigns.proxies import Proxy, documented, running
+from campaigns.proxies import PAGE, Proxy, documented, running
 from streamkit.app import create_app
+from streamkit.lab.findings.holders import MENDS
 from streamkit.relay.asks import ask_function
 from streamkit.relay.route import Route
 from streamkit.serving.server import Server, serve
@@ -69,6 +71,13 @@ def test_the_page_has_a_block_for_each_of_three_and_none_of_them_buffers_or_comp
     assert "option abortonclose" in haproxy.config
     assert "flush_interval" not in caddy.config
     assert "encode" not in caddy.config
+
+
+def test_what_mends_a_layer_that_holds_bytes_back_stands_on_the_page() -> None:
+    page = PAGE.read_text("utf-8")
+    for (layer, kind), advice in MENDS.items():
+        first = re.findall(r"`([^`;]+)", advice)[0]
+        assert first in page, (layer, kind)
 
 
 @pytest.mark.parametrize("proxy", THERE, ids=lambda proxy: proxy.program)

@@ -58,7 +58,7 @@ def mechanism_of(probes: Sequence[Probed], seen: Collection[str]) -> Mechanism:
 
 
 def _mechanism(probes: Sequence[Probed]) -> Mechanism:
-    plain = [probe for probe in probes if probe.differs == "plain" and probe.ok]
+    plain = _plain(probes)
     for rule in (_refused, _copied, _by_server):
         if (found := rule(probes)) is not None:
             return found
@@ -85,9 +85,16 @@ def _sure(how: Mechanism, seen: Collection[str]) -> Mechanism:
     return Mechanism("unknown", because=(told, *how.because), of=how.of, held=True)
 
 
+def _plain(probes: Sequence[Probed]) -> list[Probed]:
+    """Those of the plain request; one that asked for codings and got none is no other."""
+    return [
+        one for one in probes if one.ok and (one.differs == "plain" or (one.differs == "codings" and not one.coding))
+    ]
+
+
 def disagree(probes: Sequence[Probed]) -> bool:
     """Whether the plain probes do not tell the same: one more is wanted, since most of them count."""
-    told = [_held(probe, probes) for probe in probes if probe.differs == "plain" and probe.ok]
+    told = [_held(probe, probes) for probe in _plain(probes)]
     return bool(told) and told.count(max(told, key=told.count)) * 2 <= len(told)
 
 
@@ -124,7 +131,7 @@ def _copied(probes: Sequence[Probed]) -> Mechanism | None:
 def _by_server(probes: Sequence[Probed]) -> Mechanism | None:
     """Asked around the layers, it lets go in the same way."""
     around = next((one for one in probes if one.differs == "direct" and one.ok), None)
-    plain = [probe for probe in probes if probe.differs == "plain" and probe.ok]
+    plain = _plain(probes)
     if around is None or around.held is False or not plain:
         return None
     same = all(probe.releasing.pattern == around.releasing.pattern and probe.lateness is None for probe in plain)
@@ -154,16 +161,16 @@ def _how(plain: Sequence[Probed]) -> Mechanism:
 def _by_coding(probes: Sequence[Probed], plain: Sequence[Probed]) -> Mechanism:
     """Nothing holds what is not encoded; what a client that accepts codings gets may be another matter."""
     because = each(plain)
-    coded = [probe for probe in probes if probe.differs == "codings" and probe.ok]
+    coded = [probe for probe in probes if probe.differs == "codings" and probe.ok and probe.coding]
     around = next((one for one in probes if one.differs == "direct codings" and one.ok), None)
     for probe in coded:
         crowded = probe.crowd >= CROWDED * median(one.crowd for one in plain)
         late = probe.held if probe.lateness is not None else crowded
-        if late and probe.coding and crowded:
+        if late and crowded:
             by_itself = around is not None and around.coding == probe.coding
             return Mechanism("server" if by_itself else "compression", 0, (*because, f"{probe.name}: {probe}"), probe)
         if late:
-            return Mechanism("unknown", because=("asked for codings it was late, though not encoded", *because))
+            return Mechanism("unknown", because=(f"encoded it was late in no pattern that is known: {probe}", *because))
     asked_whole = [probe for probe in probes if probe.differs == "not incremental" and probe.held]
     return Mechanism("none", because=(*because, *each(coded), *each(asked_whole)), of=plain[0])
 

@@ -111,6 +111,12 @@ def test_portions_in_the_rhythm_of_haproxy_may_be_several_of_a_smaller_buffer() 
     assert told.sentence.startswith("Bytes are held back on the way: ")
 
 
+def test_one_that_asked_for_codings_and_got_none_counts_as_plain() -> None:
+    free, held = plain(headers=NGINX), plain(every(100), headers=NGINX)
+    bare = probed("as a browser asks", "codings", recorded(FAST, headers=NGINX))
+    assert found(free, bare, held) == ("none", "none found")
+
+
 # --- Compression ----------------------------------------------------------------------------------------------------
 
 
