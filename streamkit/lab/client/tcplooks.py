@@ -50,8 +50,12 @@ class TcpLooks:
 
     def came_several(self, parts: Sequence[ReadPart]) -> None:
         """Several came: one look is for all."""
-        at_ns = [stamp[0] for _, _, stamp in parts]
-        self._after(max(map(operator.sub, at_ns, [self._came_ns, *at_ns])), at_ns[-1])
+        last_ns = parts[-1][2][0]
+        silent_ns = last_ns - self._came_ns  # in all of it there can be no longer one
+        if silent_ns > SILENCE_NS:
+            at_ns = [stamp[0] for _, _, stamp in parts]
+            silent_ns = max(map(operator.sub, at_ns, [self._came_ns, *at_ns]))
+        self._after(silent_ns, last_ns)
 
     def _after(self, silent_ns: int, at_ns: int) -> None:
         self._came_ns = at_ns

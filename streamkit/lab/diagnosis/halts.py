@@ -11,6 +11,7 @@ come in parts.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -124,7 +125,7 @@ def _meanwhile(seen: Seen, since_ns: int, until_ns: int) -> dict[str, Any]:
     edge_ns = int(EDGE * (until_ns - since_ns))
     inside = (since_ns + edge_ns, until_ns - edge_ns)
     counts: dict[str, Any] = {
-        name: int(np.count_nonzero((times > inside[0]) & (times < inside[1])))
+        name: int(np.diff(np.searchsorted(times, inside))[0])
         for name, times in (("alive", seen.alive_ns), ("other", seen.other_ns))
     }
     for name in ("out_of_order", "retransmits"):
@@ -136,9 +137,9 @@ def _meanwhile(seen: Seen, since_ns: int, until_ns: int) -> dict[str, Any]:
 def _most_unread(seen: Seen, since_ns: int, until_ns: int) -> int | None:
     if seen.unread is None:
         return None
-    at_ns, value = (np.asarray(column, dtype=np.int64) for column in seen.unread)
-    meanwhile = value[(at_ns >= since_ns) & (at_ns <= until_ns) & (value >= 0)]
-    return int(meanwhile.max()) if meanwhile.size else None
+    at_ns, value = seen.unread
+    first, end = bisect_left(at_ns, since_ns), bisect_right(at_ns, until_ns)
+    return max((size for size in value[first:end] if size >= 0), default=None)
 
 
 def _caught_up(seen: Seen, usual: Usual, index: int) -> tuple[int, float, float | None]:
@@ -148,8 +149,9 @@ def _caught_up(seen: Seen, usual: Usual, index: int) -> tuple[int, float, float 
     since_ns = int(seen.at_ns[index - 1])
     until_ns = int(max(seen.at_ns[index], seen.handed_ns[index] - (seen.handed_ns[index - 1] - since_ns)))
     window_ns = WINDOW * (until_ns - since_ns)
-    came = (seen.at_ns[index:] <= until_ns + window_ns) & (np.logical_and.accumulate(seen.follows[index:]))
-    burst, left = float(seen.weight[index:][came].sum()), float(seen.weight[index:].sum())
+    upto = int(np.searchsorted(seen.at_ns, until_ns + window_ns, side="right"))
+    upto = index + int(np.argmin([*seen.follows[index:upto], False]))  # not beyond a cut
+    burst, left = float(seen.weight[index:upto].sum()), seen.total_weight - float(seen.upto_weight[index - 1])
     due = usual.per_ns * (until_ns - since_ns)
     in_window = usual.per_ns * window_ns
     at_pace, at_once = min(usual.size + in_window, left), min(due + in_window, left)

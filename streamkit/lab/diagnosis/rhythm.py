@@ -72,8 +72,8 @@ def pace(seen: Seen) -> Usual:
     else:
         gaps = metrics.gaps_ns(seen.at_ns, seen.read, follows=seen.follows)
         gap_ns = metrics.percentile_ns(gaps, 50) or 0
-        brought = np.bincount(np.unique(seen.read, return_inverse=True)[1], weights=seen.weight)
-        size = float(np.median(brought)) if brought.size else 1.0
+        begins = np.flatnonzero(np.diff(seen.read, prepend=-1))
+        size = float(np.median(np.add.reduceat(seen.weight, begins))) if len(seen) else 1.0
     threshold_ns = max(metrics.gaps.MIN_STALL_NS, metrics.gaps.STALL_FACTOR * gap_ns)
     return Usual(gap_ns, size, threshold_ns, found)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -124,6 +125,16 @@ class Seen:
     def __len__(self) -> int:
         return len(self.at_ns)
 
+    @cached_property
+    def upto_weight(self) -> npt.NDArray[np.float64]:
+        """The weight of each event and of all before it."""
+        return np.cumsum(self.weight)
+
+    @property
+    def total_weight(self) -> float:
+        """That of all."""
+        return float(self.upto_weight[-1]) if len(self) else 0.0
+
 
 def quiet_reads(
     at_ns: npt.ArrayLike,
@@ -146,12 +157,20 @@ def quiet_reads(
     waited = np.asarray(counted, dtype=np.bool_)
     times, sizes = np.asarray(at_ns, dtype=np.int64), np.asarray(size, dtype=np.int64)
     pings = np.fromiter((kind in PINGS for kind in event_kind), dtype=np.bool_, count=len(event_kind))
-    said = np.unique(reads[~waited & ~pings])
-    pinged = np.setdiff1d(np.unique(reads[pings]), np.concatenate((said, reads[waited])))
-    other = np.setdiff1d(said, reads[waited])
-    eventless = np.setdiff1d(np.arange(times.size), reads)
-    alive = np.union1d(pinged, eventless[_are_beats(sizes[eventless], [data[index] for index in eventless.tolist()])])
-    return Beats(times[alive.astype(np.int64)], times[other])
+    with_piece, said, pinged, with_event = (
+        _of_reads(reads[which], times.size) for which in (waited, ~waited & ~pings, ~waited & pings, slice(None))
+    )
+    alive, other = pinged & ~with_piece & ~said, said & ~with_piece
+    eventless = np.flatnonzero(~with_event)
+    alive[eventless] = _are_beats(sizes[eventless], [data[index] for index in eventless.tolist()])
+    return Beats(times[alive], times[other])
+
+
+def _of_reads(numbers: Ints, count: int) -> npt.NDArray[np.bool_]:
+    """Of each of so many reads, whether it is among these."""
+    found = np.zeros(count, dtype=np.bool_)
+    found[numbers] = True
+    return found
 
 
 def _are_beats(sizes: Ints, bodies: Sequence[bytes | None]) -> npt.NDArray[np.bool_]:
