@@ -149,6 +149,11 @@ class Recorder:
         """Something to stand in the recording's `meta`."""
         self._meta[name] = value
 
+    @property
+    def event_count(self) -> int:
+        """How many events have come."""
+        return len(self._decoder.events)
+
     def start(self) -> None:
         """Now is the moment from which times count."""
         self.started_ns = self._clock()
