@@ -397,7 +397,8 @@ class _Side(asyncio.BufferedProtocol):
         if self._connection.over:
             self._connection.refuse(self)
             return
-        self.transport.set_write_buffer_limits(0)
+        # asyncio's TLS holds at the limit, all others above it
+        self.transport.set_write_buffer_limits(0 if self.transport.can_write_eof() else 1, 0)
         self.blocked = False
         self.inward.advance()
         self.outward.advance()
