@@ -1,4 +1,4 @@
-"""The command line: `streamkit demo | serve | record | load | plot`.
+"""The command line: `streamkit demo | serve | record | load | tap | plot`.
 
 Each command is a file: which arguments it takes (`add_…`), and what it does with them. Doors: `main`.
 """
@@ -16,6 +16,7 @@ from streamkit.cli.output import INTERRUPTED, show_any_text, silence
 from streamkit.cli.plot import add_plot
 from streamkit.cli.record import add_record
 from streamkit.cli.serve import add_serve
+from streamkit.cli.tap import add_tap
 from streamkit.errors import StreamkitError
 
 __all__ = ["main"]
@@ -61,5 +62,6 @@ def _parser() -> argparse.ArgumentParser:
     add_serve(commands)
     add_record(commands)
     add_load(commands)
+    add_tap(commands)
     add_plot(commands)
     return parser

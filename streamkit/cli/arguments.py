@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "above_zero",
+    "address",
     "codings",
     "count",
     "folded",
@@ -91,6 +92,19 @@ def port(given: str) -> int:
     if number > MAX_PORT:
         raise argparse.ArgumentTypeError(f"expected a port from 0 to {MAX_PORT}, got {given!r}")
     return number
+
+
+def address(given: str) -> tuple[str, int]:
+    """Where to listen: `9000`, `0.0.0.0:9000`, `[::1]:9000`; by itself a port is loopback's."""
+    host, colon, number = given.rpartition(":")
+    if not colon:
+        return "127.0.0.1", port(given)
+    bare = host.removeprefix("[").removesuffix("]")
+    if not bare or (":" in bare and bare == host):
+        raise argparse.ArgumentTypeError(
+            f"expected PORT or HOST:PORT, such as 127.0.0.1:9000 or [::1]:9000, got {given!r}"
+        )
+    return bare, port(number)
 
 
 def json_text(given: str) -> str:

@@ -24,6 +24,7 @@ __all__ = [
     "check_picture",
     "draw",
     "keep",
+    "note",
     "show",
     "show_any_text",
     "silence",
@@ -45,6 +46,11 @@ KINDS = (*SIDE_BY_SIDE, *OF_ONE)
 def show(text: str) -> None:
     """A piece of an answer, as it comes."""
     print(text, end="", flush=True)
+
+
+def note(text: str) -> None:
+    """What is said beside the answer: on stderr, so that stdout has nothing but that."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def show_any_text() -> None:
@@ -91,7 +97,7 @@ def stays(recording: Recording, path: Path) -> bool:
     """A refusal does not take the place of what is there."""
     kept = recording.outcome.name == "refused" and path.exists()
     if kept:
-        print(f"{path.resolve()} is left as it was: the stream was refused")
+        note(f"{path.resolve()} is left as it was: the stream was refused")
     return kept
 
 
@@ -99,7 +105,7 @@ def keep(recording: Recording, path: Path) -> None:
     """Save the recording, unless the file `stays`."""
     if not stays(recording, path):
         recording.save(path)
-        print(f"recording: {path.resolve()}")
+        note(f"recording: {path.resolve()}")
 
 
 def draw(recordings: Sequence[Recording], kind: str, path: Path) -> None:
@@ -120,4 +126,4 @@ def draw(recordings: Sequence[Recording], kind: str, path: Path) -> None:
         unfinished.replace(target)
     finally:
         unfinished.unlink(missing_ok=True)
-    print(f"picture: {target}")
+    note(f"picture: {target}")

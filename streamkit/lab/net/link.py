@@ -199,8 +199,10 @@ class Destination:
             port = 80 if unix is not None else parts.port or DEFAULT_PORTS.get(parts.scheme, 80)
         except (ValueError, AttributeError, TypeError):
             raise ValueError(WANTED) from None
-        if (parts.scheme not in DEFAULT_PORTS and unix is None) or not parts.hostname or "@" in parts.netloc:
+        if (parts.scheme not in DEFAULT_PORTS and unix is None) or not parts.hostname:
             raise ValueError(WANTED)
+        if "@" in parts.netloc:
+            raise ValueError(f"{WANTED}, without a user and a password: those are the client's to send")
         if unix is not None:
             return cls("", 0, unix, _tail(parts))
         return cls(parts.hostname, port, None, _tail(parts), secure=parts.scheme == "https")
