@@ -31,6 +31,7 @@ __all__ = [
     "port",
     "share",
     "text",
+    "token",
 ]
 
 MAX_PORT: Final = 65535
@@ -149,6 +150,13 @@ def header(given: str) -> tuple[str, str]:
     if not FIELD_VALUE.fullmatch(value):
         raise argparse.ArgumentTypeError(f"expected printable ASCII as the value of {name}, got other characters")
     return name, value
+
+
+def token(given: str) -> str:
+    """A method's name (RFC 9110, section 9.1)."""
+    if not TOKEN.fullmatch(given):
+        raise argparse.ArgumentTypeError(f"expected a method, such as GET, got {given!r}")
+    return given
 
 
 def media_type(given: str) -> str:

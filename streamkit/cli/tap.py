@@ -7,12 +7,11 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from streamkit.cli.arguments import address, count
-from streamkit.cli.output import INTERRUPTED, check_picture, draw, note, silence
+from streamkit.cli.output import INTERRUPTED, STREAMS_HEAD, check_picture, draw, note, silence, stream_line
 from streamkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["add_tap"]
 
-HEAD: Final = f"{'when':<8}  {'status':>6}  {'outcome':<18}  {'TTFT':>10}  {'events':>7}  {'longest gap':>11}  request"
 TERMINATED: Final = 128 + signal.SIGTERM
 DRAWN: Final = 20
 
@@ -138,8 +136,8 @@ class _Lines:
         try:
             if not self._shown:
                 self._shown = True
-                print(HEAD)
-            print(_line(recording), flush=True)
+                print(STREAMS_HEAD)
+            print(stream_line(recording), flush=True)
         except BrokenPipeError:
             silence()
             if not self._needed:
@@ -148,17 +146,6 @@ class _Lines:
             self._left -= 1
             if not self._left:
                 self.over.set()
-
-
-def _line(recording: Recording) -> str:
-    summary = recording.summary()
-    began = datetime.fromisoformat(str(recording.meta["started_at"])).astimezone()
-    status = "–" if recording.status is None else str(recording.status)
-    ttft, gap = ("–" if value is None else f"{value:,.1f} ms" for value in (summary.ttft_ms, summary.max_gap_ms))
-    return (
-        f"{began:%H:%M:%S}  {status:>6}  {recording.outcome!s:<18}  {ttft:>10}  {summary.events:>7,}  {gap:>11}  "
-        f"{recording.label}"
-    )
 
 
 def _show_end(tap: Wiretap, recordings: RecordingSet) -> None:

@@ -19,7 +19,7 @@ from streamkit.cli import main
 from streamkit.cli.arguments import address
 from streamkit.lab.recording.recording import Recording
 from tests.rawsockets import LAST_CHUNK, SSE_HEAD, WAIT_S, RawServer, chunk, exchange, request
-from tests.servers import eventually, read_line
+from tests.servers import eventually
 
 RELAY_HEAD = SSE_HEAD.replace(b"\r\n\r\n", b"\r\nX-Stream-Id: s1\r\n\r\n")
 WHOLE = RELAY_HEAD + chunk('data: {"text": "你好"}\n\nevent: done\ndata: {}\n\n'.encode()) + LAST_CHUNK
@@ -41,7 +41,8 @@ class Tap:
         self.url = found[1]
 
     def line(self) -> str:
-        return read_line(self._process)
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().rstrip("\n")
 
     def end(self, how: signal.Signals | None = signal.SIGINT) -> tuple[int, str, str]:
         """Its status, and what it has still said on stdout and stderr."""
@@ -66,7 +67,7 @@ def test_each_stream_is_a_line_and_a_file_and_ctrl_c_ends_it_with_a_summary(tmp_
     folder, picture = tmp_path / "streams", tmp_path / "x.png"
     with RawServer(answering) as server, tapped(server.url, "--out", str(folder), "--plot", str(picture)) as tap:
         assert exchange(f"{tap.url}", request("/ans?key=secret", b"")) == WHOLE
-        assert tap.line().split() == ["when", "status", "outcome", "TTFT", "events", "longest", "gap", "request"]
+        assert tap.line().split() == ["when", "status", "outcome", "TTFT", "events", "longest", "gap", "stream"]
         line = tap.line()
         assert re.fullmatch(r"\d\d:\d\d:\d\d +200 +complete +[\d.]+ ms +2 +– +POST /ans", line), line
         status, out, errors = tap.end()
