@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "INTERRUPTED",
     "KINDS",
+    "OF_FEW",
     "OF_ONE",
     "STREAMS_HEAD",
     "check_file",
@@ -40,8 +41,10 @@ INTERRUPTED = 130
 
 SIDE_BY_SIDE = ("timeline", "gaps", "hops", "policies")
 OF_ONE = ("journey", "backlog", "queues", "upload")
-"""The figures, by whether they take several recordings."""
-KINDS = (*SIDE_BY_SIDE, *OF_ONE)
+OF_MANY = ("ecdf", "load")
+"""The figures, by whether they take several recordings, one, or any number of them."""
+OF_FEW = (*SIDE_BY_SIDE, *OF_ONE)
+KINDS = (*OF_FEW, *OF_MANY)
 
 
 # --- On the screen --------------------------------------------------------------------------------------------------
