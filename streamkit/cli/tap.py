@@ -74,11 +74,14 @@ def add_tap(commands: Any) -> None:
 def _tap(arguments: argparse.Namespace) -> int:
     if arguments.plot is not None:
         check_picture(arguments.plot)
+    from streamkit.serving.listener import WILDCARDS
+
     lines = _Lines(arguments.count, needed=arguments.out is not None or arguments.plot is not None)
     status = 0
     with _terminable(lines):
         tap = _wiretap(arguments, lines)
-        note(f"streamkit tap ready: {tap.url} leads to {arguments.to_shown} (Ctrl-C stops it)")
+        everywhere = " (on every address of this machine)" if arguments.listen[0] in WILDCARDS else ""
+        note(f"streamkit tap ready: {tap.url}{everywhere} leads to {arguments.to_shown} (Ctrl-C stops it)")
         try:
             lines.over.wait()
         except KeyboardInterrupt:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import socket
 import ssl
 from collections.abc import Iterator
@@ -23,9 +24,19 @@ def reason(error: OSError) -> str:
     if isinstance(error, socket.gaierror):
         late = error.errno == socket.EAI_AGAIN
         return "the host name was not resolved: " + ("no name server answered" if late else "there is no such name")
-    if error.errno == errno.ECONNREFUSED:
+    number = error.errno or _of_several(error)
+    if number == errno.ECONNREFUSED:
         return "connection refused: nobody listens there"
-    return os.strerror(error.errno).lower() if error.errno else type(error).__name__
+    return os.strerror(number).lower() if number else type(error).__name__
+
+
+def _of_several(error: OSError) -> int | None:
+    """Where a name has several addresses, asyncio's error has no number, but names those of each: the last counts."""
+    numbers = SEVERAL.findall(str(error))
+    return int(numbers[-1]) if numbers else None
+
+
+SEVERAL: Final = re.compile(r"\[Errno (\d+)\]")
 
 
 NO_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST"})

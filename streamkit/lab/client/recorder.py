@@ -154,6 +154,11 @@ class Recorder:
         """How many events have come."""
         return len(self._decoder.events)
 
+    @property
+    def decoded_bytes(self) -> int:
+        """To how many bytes the body has grown under its content coding; 0 without one."""
+        return self._decoder.decoded_bytes
+
     def start(self) -> None:
         """Now is the moment from which times count."""
         self.started_ns = self._clock()

@@ -69,6 +69,9 @@ class Party(Protocol):
     def keep(self, recorder: Recorder, recording: Recording) -> None:
         """It has."""
 
+    def drop(self, recorder: Recorder) -> None:
+        """It will not: nothing of its answer can be seen."""
+
     def tell(self, what: str) -> None:
         """Something that is in no recording."""
 
@@ -107,7 +110,7 @@ class Conversation:
     def sent(self, data: bytes, at_ns: int) -> bytes:
         """A read of the client's; what goes on of it."""
         if self._deaf:
-            return data
+            return self._requests.let_go() + data
         self._now_ns = at_ns
         kept_back = self._requests.kept_back
         try:
@@ -120,11 +123,12 @@ class Conversation:
             self._fail()
         else:
             return out
+        self._requests.let_go()
         return kept_back + data
 
     def kept_back(self) -> bytes:
         """What of a head had been kept back."""
-        return b"" if self._deaf else self._requests.kept_back
+        return self._requests.let_go()
 
     def passed(self, size: int, at_ns: int) -> None:
         """So much has gone on to the server: with it perhaps the last byte of a request."""
@@ -291,6 +295,9 @@ class Conversation:
         """At all."""
         told = self._deaf
         self._deaf = self._blind = True
+        for asked in self._waiting:
+            if asked.recorder is not None:
+                self._party.drop(asked.recorder)
         self._waiting.clear()
         self._leaving.clear()
         self._answer = None

@@ -45,6 +45,7 @@ class Requests:
     def __init__(self, host: str | None = None) -> None:
         self._host = None if host is None else host.encode("ascii")
         self._head = bytearray()
+        self._begins_well = False  # its first line is one of HTTP
         self._begun_ns = 0
         self._body: PassingBody | None = None
         self._current: PassingRequest | None = None
@@ -56,6 +57,12 @@ class Requests:
     def kept_back(self) -> bytes:
         """What has come of a head, and goes on when it is complete."""
         return b"" if self._host is None else bytes(self._head)
+
+    def let_go(self) -> bytes:
+        """The same, which goes on as it is now: no more of these requests is looked at."""
+        kept_back = self.kept_back
+        self._head.clear()
+        return kept_back
 
     def feed(self, data: bytes, at_ns: int) -> tuple[bytes, list[PassingRequest]]:
         """What goes on now, and the requests whose head this read has completed. Raises WireError for what is no
@@ -89,6 +96,7 @@ class Requests:
         end += len(END)
         head, used = bytes(self._head[:end]), end - known
         self._head.clear()
+        self._begins_well = False
         self._begin(head, used, out, begun)
         return at + used
 
@@ -121,9 +129,12 @@ class Requests:
         """Before it is complete: what is no HTTP may never have an empty line."""
         if len(self._head) > MAX_HEAD_BYTES:
             raise WireError(f"the head of a request is larger than {MAX_HEAD_BYTES} bytes")
+        if self._begins_well or b"\n" not in self._head:
+            return
         line, ended, _ = bytes(self._head).lstrip(b"\r\n").partition(b"\r\n")
         if ended and LINE.fullmatch(line) is None:
             raise WireError("what the client sends does not begin as HTTP/1 does (RFC 9112 section 3)")
+        self._begins_well = bool(ended)
 
 
 def _read_head(head: bytes) -> tuple[str, str, bytes, Headers]:

@@ -32,7 +32,9 @@ class Shelf:
     def __init__(self, *, max_streams: int, max_bytes: int, keep_text: bool) -> None:
         self._max_streams = max_streams
         self._max_bytes = max_bytes
-        self._per_byte, self._per_event = (2, EVENT_BYTES) if keep_text else (0, SLIM_EVENT_BYTES)
+        self._per_event = EVENT_BYTES if keep_text else SLIM_EVENT_BYTES
+        self._per_byte = 2 if keep_text else 1  # what is not decoded yet is held in any case
+        self._per_byte_kept = 2 if keep_text else 0
         self._kept: deque[tuple[Recording, int]] = deque()
         self._running: dict[Recorder, tuple[int, int]] = {}  # bytes of body, and what that takes
         self._taken = 0
@@ -52,19 +54,26 @@ class Shelf:
         """It has taken `size` bytes more; False: there is no room for more."""
         body, before = self._running[recorder]
         body += size
-        now = STREAM_BYTES + self._per_byte * body + self._per_event * recorder.event_count
+        now = self._reckoned(recorder, body, self._per_byte)
         self._running[recorder] = body, now
         self._taken += now - before
         return self._make_room(0)
 
     def put(self, recorder: Recorder, recording: Recording) -> None:
         """It is finished."""
-        _, takes = self._running.pop(recorder)
+        body, before = self._running.pop(recorder)
+        takes = self._reckoned(recorder, body, self._per_byte_kept)
+        self._taken += takes - before
         with self._lock:
             self._kept.append((recording, takes))
             self.finished += 1
         while len(self._kept) > self._max_streams:
-            self._drop()
+            self._drop_oldest()
+
+    def drop(self, recorder: Recorder) -> None:
+        """It will not be finished."""
+        _, takes = self._running.pop(recorder)
+        self._taken -= takes
 
     @property
     def recordings(self) -> list[Recording]:
@@ -79,10 +88,15 @@ class Shelf:
 
     def _make_room(self, size: int) -> bool:
         while self._kept and self._taken + size > self._max_bytes:
-            self._drop()
+            self._drop_oldest()
         return self._taken + size <= self._max_bytes
 
-    def _drop(self) -> None:
+    def _reckoned(self, recorder: Recorder, body: int, per_byte: int) -> int:
+        """What it takes; an encoded body counts as what it has grown to."""
+        grown = max(body, recorder.decoded_bytes)
+        return STREAM_BYTES + per_byte * grown + self._per_event * recorder.event_count
+
+    def _drop_oldest(self) -> None:
         with self._lock:
             _, takes = self._kept.popleft()
         self._taken -= takes

@@ -238,6 +238,10 @@ class _Party:
         self.shelf.put(recorder, recording)
         self.teller.recording(recording)
 
+    def drop(self, recorder: Recorder) -> None:
+        self.ends(recorder)
+        self.shelf.drop(recorder)
+
     def tell(self, what: str) -> None:
         self.notices.append(what)
         self.teller.notice(what)

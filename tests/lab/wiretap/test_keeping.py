@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import gzip
 import threading
 import tracemalloc
 from pathlib import Path
@@ -58,6 +59,25 @@ def test_one_that_is_larger_than_all_is_given_up() -> None:
     assert names(shelf) == ["a"]
 
 
+def test_a_body_that_grows_under_its_coding_counts_as_what_it_has_grown_to() -> None:
+    bomb = gzip.compress(b"x" * 1_000_000)
+    shelf = Shelf(max_streams=9, max_bytes=500_000, keep_text=True)
+    recorder = Recorder(keep_bytes=0)
+    assert shelf.begins(recorder)
+    recorder.head(200, {"content-type": "text/plain", "content-encoding": "gzip"})
+    recorder.feed(0, recorder.started_ns, bomb)
+    assert not shelf.grows(recorder, len(bomb))
+
+
+def test_one_that_is_dropped_leaves_its_room() -> None:
+    shelf = Shelf(max_streams=1, max_bytes=1 << 20, keep_text=True)
+    for _ in range(3):
+        recorder = Recorder()
+        assert shelf.begins(recorder)
+        shelf.drop(recorder)
+    assert (shelf.running, shelf.finished, shelf._taken) == (0, 0, 0)
+
+
 def test_no_more_run_at_a_time_than_are_kept() -> None:
     shelf = Shelf(max_streams=2, max_bytes=1 << 20, keep_text=True)
     running = [Recorder() for _ in range(3)]
@@ -79,6 +99,7 @@ def test_what_it_reckons_with_is_about_what_recordings_take(keep_text: bool) -> 
     for n in range(5_000):
         recorder.feed(n, recorder.started_ns + n, body)
         shelf.grows(recorder, len(body))
+    shelf.put(recorder, recorder.finish())
     gc.collect()
     took, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
