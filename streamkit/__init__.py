@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from streamkit.lab.upstream import create_upstream as create_upstream
     from streamkit.lab.upstream import faults as faults
     from streamkit.lab.upstream import random_script as random_script
+    from streamkit.lab.wiretap.wiretap import Wiretap as Wiretap
     from streamkit.outcome import Outcome as Outcome
     from streamkit.parser import NDJSONParser as NDJSONParser
     from streamkit.parser import ServerSentEvent as ServerSentEvent
@@ -91,6 +92,7 @@ _NAMES = {
     "lab.sets": ("RecordingSet",),
     "lab.sweep": ("Sweep", "last_sweep", "sweep"),
     "lab.upstream": ("Script", "create_upstream", "random_script"),
+    "lab.wiretap.wiretap": ("Wiretap",),
     "outcome": ("Outcome",),
     "parser": ("NDJSONParser", "SSEParser", "ServerSentEvent", "encode_event"),
     "presets": ("EndMark", "ErrorMark", "Preset", "detect", "preset"),

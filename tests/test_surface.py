@@ -35,6 +35,7 @@ TOP = {
     *{"Lab", "Script", "random_script", "create_upstream", "record", "Reader", "Resume", "Recording", "Outcome"},
     *{"calibrate", "run", "last_recording", "RecordingSet", "load", "last_load", "Sweep", "sweep", "last_sweep"},
     *{"join"},
+    *{"Wiretap"},
 }
 MODULES = {"arrivals", "errors", "experiments", "exports", "faults", "findings", "metrics", "net", "plots", "shipped"}
 RULES = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE

@@ -1,4 +1,4 @@
-"""The command line: `streamkit demo | serve | record | load | plot | buffering | replay | export`.
+"""The command line: `streamkit demo | serve | record | load | tap | plot | buffering | replay | export`.
 
 Each command is a file: which arguments it takes (`add_…`), and what it does with them. Doors: `main`.
 """
@@ -19,6 +19,7 @@ from streamkit.cli.plot import add_plot
 from streamkit.cli.record import add_record
 from streamkit.cli.replay import add_replay
 from streamkit.cli.serve import add_serve
+from streamkit.cli.tap import add_tap
 from streamkit.errors import StreamkitError
 
 __all__ = ["main"]
@@ -64,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     add_serve(commands)
     add_record(commands)
     add_load(commands)
+    add_tap(commands)
     add_plot(commands)
     add_buffering(commands)
     add_replay(commands)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "above_zero",
+    "address",
     "codings",
     "count",
     "folded",
@@ -30,6 +31,7 @@ __all__ = [
     "port",
     "share",
     "text",
+    "token",
 ]
 
 MAX_PORT: Final = 65535
@@ -93,6 +95,19 @@ def port(given: str) -> int:
     return number
 
 
+def address(given: str) -> tuple[str, int]:
+    """Where to listen: `9000`, `0.0.0.0:9000`, `[::1]:9000`; by itself a port is loopback's."""
+    host, colon, number = given.rpartition(":")
+    if not colon:
+        return "127.0.0.1", port(given)
+    bare = host.removeprefix("[").removesuffix("]")
+    if not bare or (":" in bare and bare == host):
+        raise argparse.ArgumentTypeError(
+            f"expected PORT or HOST:PORT, such as 127.0.0.1:9000 or [::1]:9000, got {given!r}"
+        )
+    return bare, port(number)
+
+
 def json_text(given: str) -> str:
     """Any JSON value, as it is written."""
     given = text(given)
@@ -135,6 +150,13 @@ def header(given: str) -> tuple[str, str]:
     if not FIELD_VALUE.fullmatch(value):
         raise argparse.ArgumentTypeError(f"expected printable ASCII as the value of {name}, got other characters")
     return name, value
+
+
+def token(given: str) -> str:
+    """A method's name (RFC 9110, section 9.1)."""
+    if not TOKEN.fullmatch(given):
+        raise argparse.ArgumentTypeError(f"expected a method, such as GET, got {given!r}")
+    return given
 
 
 def media_type(given: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from streamkit.cli.arguments import above_zero, from_zero, text
-from streamkit.cli.output import KINDS, check_picture, draw, show
+from streamkit.cli.output import OF_FEW, check_picture, draw, show
 
 __all__ = ["add_demo"]
 
@@ -36,7 +36,7 @@ def add_demo(commands: Any) -> None:
         default="loopback-tcp",
         help="what lies between the three; small buffers make a slow reader felt at once (default: %(default)s)",
     )
-    demo.add_argument("--kind", choices=KINDS, default="timeline", help="what to draw (default: %(default)s)")
+    demo.add_argument("--kind", choices=OF_FEW, default="timeline", help="what to draw (default: %(default)s)")
     demo.add_argument("--seed", type=int, default=0, help="another seed, other pieces and jitter (default: 0)")
     demo.add_argument("--out", type=Path, default=Path("streamkit-demo.png"), help="the picture (default: %(default)s)")
     demo.set_defaults(command=_demo)

@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from streamkit.errors import ConfigError, RecordingFormatError
+from streamkit.cli.output import note
+from streamkit.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from streamkit.lab.recording.recording import Recording
+    from streamkit.lab.sets import RecordingSet
 
-__all__ = ["load_all", "load_one"]
+__all__ = ["load_all", "load_one", "load_sets"]
 
 
-def load_all(paths: Iterable[Path]) -> list[Recording]:
-    """The recordings of these files: of one recording, of a set, or (`.har`) HAR; what is damaged is said on stderr.
+def load_sets(paths: Iterable[Path]) -> list[RecordingSet]:
+    """A set of each of these files: of one recording, of a set, or (`.har`) HAR; what is damaged is said on stderr.
 
     Raises RecordingFormatError for a file that is none of these, OSError for one that cannot be read.
     """
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
-        recordings = [recording for path in paths for recording in _load(path)]
+        sets = [_load(path) for path in paths]
     for warning in told:  # what is damaged is taken as far as it is whole
-        print(f"streamkit: {warning.message}", file=sys.stderr)
-    return recordings
+        note(f"streamkit: {warning.message}")
+    return sets
+
+
+def load_all(paths: Iterable[Path]) -> list[Recording]:
+    """The recordings of all these files."""
+    return [recording for each in load_sets(paths) for recording in each]
 
 
 def load_one(path: Path) -> Recording:
@@ -38,18 +44,11 @@ def load_one(path: Path) -> Recording:
     return recordings[0]
 
 
-def _load(path: Path) -> Iterable[Recording]:
+def _load(path: Path) -> RecordingSet:
+    from streamkit.lab.sets import RecordingSet
+
     if path.suffix.lower() == ".har":
         from streamkit.lab.exports import har
 
-        return har.read(path)
-    from streamkit.lab.recording.recording import Recording
-    from streamkit.lab.sets import RecordingSet
-
-    try:
-        return [Recording.load(path)]
-    except RecordingFormatError as error:
-        try:
-            return RecordingSet.load(path)
-        except RecordingFormatError:
-            raise error from None
+        return RecordingSet(har.read(path))
+    return RecordingSet.load(path)

@@ -7,20 +7,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from streamkit.cli.arguments import (
-    above_zero,
-    count,
-    folded,
-    from_none,
-    header,
-    json_text,
-    media_type,
-    objective,
-    pair,
-    share,
-    text,
-)
+from streamkit.cli.arguments import above_zero, count, from_none, objective, pair, share, text
 from streamkit.cli.output import INTERRUPTED, check_file, check_picture, draw
+from streamkit.cli.request import BODILESS, add_request, json_or_file, request_of
 from streamkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -75,16 +64,17 @@ def _add_request(load: argparse.ArgumentParser) -> None:
         "then each request has one of them (default: hi)",
     )
     body.add_argument("--data", metavar="NAME=VALUE", action="append", type=pair, help="a form field; may be repeated")
-    body.add_argument("--body", metavar="JSON", type=json_text, help="a JSON body: any value, sent as it is written")
-    load.add_argument("--header", metavar="NAME:VALUE", action="append", type=header, help="may be repeated, names too")
-    load.add_argument("--accept", metavar="TYPE", type=media_type, help="text, sse, ndjson, or a media type")
+    body.add_argument(
+        "--body",
+        metavar="JSON",
+        type=json_or_file,
+        help="a JSON body: any value, sent as it is written; '@FILE' for that of a file",
+    )
+    add_request(load)
     load.add_argument(
         "--preset", metavar="NAME", help="a provider: how it is asked and read (default: our relay's form)"
     )
     load.add_argument("--model", metavar="NAME", help="which of its models is asked for, with --preset")
-    load.add_argument(
-        "--cacert", metavar="FILE", help="certificates (PEM) of those who may vouch for the server, or 'env'"
-    )
     load.add_argument(
         "--total-s", type=above_zero, metavar="S", help="the longest that a stream may take (default: none)"
     )
@@ -190,21 +180,12 @@ def _asked(arguments: argparse.Namespace) -> Any:
 
 def _request(arguments: argparse.Namespace) -> dict[str, Any]:
     """What `record()` is told; what is not given is left to it."""
-    headers = list(arguments.header or ())
-    given: dict[str, Any] = {
-        "accept": arguments.accept,
-        "preset": arguments.preset,
-        "model": arguments.model,
-        "verify": arguments.cacert,
-        "total_s": arguments.total_s,
-    }
-    if arguments.data:
-        given["data"] = folded(arguments.data)
-    if arguments.body is not None:
-        given["content"] = arguments.body
-        if all(name.lower() != "content-type" for name, _ in headers):
-            headers.append(("content-type", "application/json"))
-    return {"headers": headers, **{name: value for name, value in given.items() if value is not None}}
+    request = request_of(arguments, arguments.body)
+    if arguments.model is not None:
+        request["model"] = arguments.model
+    if request.get("method") in BODILESS and not (arguments.prompt or request.keys() & {"data", "content"}):
+        request["content"] = b""
+    return request
 
 
 def _as_asked(recording: Any) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from datetime import datetime
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from streamkit.errors import ConfigError
 
@@ -19,15 +20,20 @@ if TYPE_CHECKING:
 __all__ = [
     "INTERRUPTED",
     "KINDS",
+    "OF_FEW",
     "OF_ONE",
+    "STREAMS_HEAD",
     "check_file",
     "check_picture",
     "draw",
+    "end_line",
     "keep",
+    "note",
     "show",
     "show_any_text",
     "silence",
     "stays",
+    "stream_line",
 ]
 
 INTERRUPTED = 130
@@ -35,8 +41,10 @@ INTERRUPTED = 130
 
 SIDE_BY_SIDE = ("timeline", "gaps", "hops", "policies")
 OF_ONE = ("journey", "backlog", "queues", "upload")
-"""The figures, by whether they take several recordings."""
-KINDS = (*SIDE_BY_SIDE, *OF_ONE)
+OF_MANY = ("ecdf", "load")
+"""The figures, by whether they take several recordings, one, or any number of them."""
+OF_FEW = (*SIDE_BY_SIDE, *OF_ONE)
+KINDS = (*OF_FEW, *OF_MANY)
 
 
 # --- On the screen --------------------------------------------------------------------------------------------------
@@ -45,6 +53,27 @@ KINDS = (*SIDE_BY_SIDE, *OF_ONE)
 def show(text: str) -> None:
     """A piece of an answer, as it comes."""
     print(text, end="", flush=True)
+
+
+def note(text: str) -> None:
+    """What is said beside the answer: on stderr, so that stdout has nothing but that."""
+    print(text, file=sys.stderr, flush=True)
+
+
+STREAMS_HEAD = f"{'when':<8}  {'status':>6}  {'outcome':<18}  {'TTFT':>10}  {'events':>7}  {'longest gap':>11}  stream"
+"""Above lines of streams."""
+
+
+def stream_line(recording: Recording) -> str:
+    """One of several streams, in a line: when it was begun by the clock on the wall, and how it went."""
+    summary = recording.summary()
+    began = datetime.fromisoformat(str(recording.meta["started_at"])).astimezone()
+    status = "–" if recording.status is None else str(recording.status)
+    ttft, gap = ("–" if value is None else f"{value:,.1f} ms" for value in (summary.ttft_ms, summary.max_gap_ms))
+    return (
+        f"{began:%H:%M:%S}  {status:>6}  {recording.outcome!s:<18}  {ttft:>10}  {summary.events:>7,}  {gap:>11}  "
+        f"{recording.label or recording.url}"
+    )
 
 
 def show_any_text() -> None:
@@ -91,26 +120,32 @@ def stays(recording: Recording, path: Path) -> bool:
     """A refusal does not take the place of what is there."""
     kept = recording.outcome.name == "refused" and path.exists()
     if kept:
-        print(f"{path.resolve()} is left as it was: the stream was refused")
+        note(f"{path.resolve()} is left as it was: the stream was refused")
     return kept
+
+
+def end_line(shown: str) -> None:
+    """What was shown last did not end its line: what comes next begins another one."""
+    if shown and not shown.endswith("\n"):
+        print(flush=True)
 
 
 def keep(recording: Recording, path: Path) -> None:
     """Save the recording, unless the file `stays`."""
     if not stays(recording, path):
         recording.save(path)
-        print(f"recording: {path.resolve()}")
+        note(f"recording: {path.resolve()}")
 
 
-def draw(recordings: Sequence[Recording], kind: str, path: Path) -> None:
-    """Draw without a display, whatever backend the environment names."""
+def draw(recordings: Sequence[Recording], kind: str, path: Path, **options: Any) -> None:
+    """Draw without a display, whatever backend the environment names; `options` are those of the figure."""
     import matplotlib as mpl
 
     mpl.use("agg")
     from streamkit.lab import plots
 
     try:
-        axes = getattr(plots, kind)(recordings[0] if kind in OF_ONE else recordings)
+        axes = getattr(plots, kind)(recordings[0] if kind in OF_ONE else recordings, **options)
     except ValueError as error:  # a figure says of which recordings it cannot be drawn
         raise ConfigError(f"{kind} cannot be drawn of this: {error}") from error
     target = path.resolve()
@@ -120,4 +155,4 @@ def draw(recordings: Sequence[Recording], kind: str, path: Path) -> None:
         unfinished.replace(target)
     finally:
         unfinished.unlink(missing_ok=True)
-    print(f"picture: {target}")
+    note(f"picture: {target}")

@@ -4,31 +4,82 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from streamkit.cli.files import load_all
+from streamkit.cli.files import load_sets
 from streamkit.cli.output import KINDS, OF_ONE, check_picture, draw
 from streamkit.errors import ConfigError
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from streamkit.lab.recording.recording import Recording
+
 __all__ = ["add_plot"]
+
+LABEL = "label"
+GROUPED = ("gaps", "ecdf")
+"""The figures in which a group is a curve."""
 
 
 def add_plot(commands: Any) -> None:
-    plot = commands.add_parser("plot", help="draw saved recordings side by side")
+    plot = commands.add_parser(
+        "plot",
+        help="draw saved recordings side by side",
+        description="Draw saved recordings side by side. Those of one label (record --label) are a group: in the "
+        "timeline their lanes stand together, and in gaps and ecdf they are one curve.",
+    )
     plot.add_argument(
-        "recordings", nargs="+", type=Path, metavar="FILE", help="what `streamkit record --out` saved, or HARs"
+        "recordings",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="what `streamkit record`, `load` or `tap` saved, one recording or a set of them; or HARs",
     )
     plot.add_argument("--kind", choices=KINDS, default="timeline", help="the figure (default: %(default)s)")
+    plot.add_argument(
+        "--by",
+        metavar="NAME",
+        action="append",
+        help="in gaps and ecdf, a curve for each value of this label (label, outcome, status, preset, url, or one that "
+        "a load drew); may be repeated (default: label, where several recordings have the same one)",
+    )
+    plot.add_argument(
+        "--metric", choices=("ttft", "gap", "duration"), help="in ecdf, which number (default: ttft, of gaps the gap)"
+    )
     plot.add_argument("--out", type=Path, default=Path("streamkit.png"), help="the picture (default: %(default)s)")
     plot.set_defaults(command=_plot)
 
 
 def _plot(arguments: argparse.Namespace) -> int:
-    if arguments.kind in OF_ONE and len(arguments.recordings) != 1:
-        raise ConfigError(f"expected one recording for --kind {arguments.kind}, got {len(arguments.recordings)}")
+    kind, by, metric = arguments.kind, arguments.by, arguments.metric
+    if by and kind not in GROUPED:
+        raise ConfigError(f"expected --kind gaps or ecdf with --by, got {kind}")
+    if metric and kind != "ecdf":
+        raise ConfigError(f"expected --kind ecdf with --metric, got {kind}")
     check_picture(arguments.out)
-    recordings = load_all(arguments.recordings)
-    if arguments.kind in OF_ONE and len(recordings) != 1:
-        raise ConfigError(f"expected one recording for --kind {arguments.kind}, got {len(recordings)}")
-    draw(recordings, arguments.kind, arguments.out)
+    sets = load_sets(arguments.recordings)
+    recordings = [recording for each in sets for recording in each]
+    if kind in OF_ONE and len(recordings) != 1:
+        raise ConfigError(f"expected one recording for --kind {kind}, got {len(recordings)}")
+    if kind in GROUPED and (by or _share_a_label(recordings)):
+        draw(recordings, "ecdf", arguments.out, by=by or [LABEL], metric="gap" if kind == "gaps" else metric or "ttft")
+    elif kind == "ecdf":
+        draw(recordings, kind, arguments.out, metric=metric or "ttft")
+    elif kind == "load":
+        draw(sum(sets[1:], sets[0]), kind, arguments.out)
+    else:
+        draw(_together(recordings), kind, arguments.out)
     return 0
+
+
+def _share_a_label(recordings: Sequence[Recording]) -> bool:
+    """Some are a group, and not all of them without a name."""
+    labels = [recording.label for recording in recordings if recording.label]
+    return len(set(labels)) < len(labels)
+
+
+def _together(recordings: Sequence[Recording]) -> list[Recording]:
+    """Those of one label beside each other, the groups in the order of their first ones."""
+    order = list(dict.fromkeys(recording.label for recording in recordings))
+    return sorted(recordings, key=lambda recording: order.index(recording.label))

@@ -6,12 +6,27 @@ import argparse
 import asyncio
 import contextlib
 import sys
+from collections.abc import Callable, Iterator
 from mimetypes import guess_type
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from streamkit.cli.arguments import above_zero, codings, count, folded, header, json_text, media_type, pair, path
-from streamkit.cli.output import INTERRUPTED, check_file, check_picture, draw, keep, show, silence, stays
+from streamkit.cli.arguments import above_zero, codings, count, pair, path
+from streamkit.cli.output import (
+    INTERRUPTED,
+    STREAMS_HEAD,
+    check_file,
+    check_picture,
+    draw,
+    end_line,
+    keep,
+    note,
+    show,
+    silence,
+    stays,
+    stream_line,
+)
+from streamkit.cli.request import add_request, has, json_or_file, request_of
 from streamkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,36 +35,36 @@ if TYPE_CHECKING:
 __all__ = ["add_record"]
 
 DEFAULT_ATTEMPTS = 5
+STDIN = "-"
+SIDE_BY_SIDE_AT_MOST = 20
+"""So many recordings a timeline shows."""
 
 
 def add_record(commands: Any) -> None:
     record = commands.add_parser(
         "record",
         help="POST to a streaming endpoint, show and keep what came, and when",
-        description="POST to a streaming endpoint, show and keep what came, and when. Exit status: 0 for a complete "
-        "answer, 1 for any other, 2 for a mistake in what was given, 130 for Ctrl-C.",
+        description="POST to a streaming endpoint, show and keep what came, and when. The text of the answer goes to "
+        "stdout, all else to stderr. Exit status: 0 for a complete answer, 1 for any other, 2 for a mistake in what "
+        "was given, 130 for Ctrl-C.",
     )
     record.add_argument("url", metavar="URL", help="http://, https:// or http+unix://%%2Fpath%%2Fof.sock/…")
     body = record.add_mutually_exclusive_group()
     body.add_argument(
         "--data", metavar="NAME=VALUE", action="append", type=pair, help="a form field; may be repeated, names too"
     )
-    body.add_argument("--json", metavar="JSON", type=json_text, help="a JSON body: any value, sent as it is written")
+    body.add_argument(
+        "--json",
+        metavar="JSON",
+        type=json_or_file,
+        help="a JSON body: any value, sent as it is written; '@FILE' for that of a file, '@-' for stdin's",
+    )
     body.add_argument(
         "--upload",
         metavar="FILE",
         help="a file as the body, '-' for stdin: sent while the answer is read (--kind upload draws it)",
     )
-    record.add_argument(
-        "--header", metavar="NAME:VALUE", action="append", type=header, help="may be repeated, names too"
-    )
-    record.add_argument("--accept", metavar="TYPE", type=media_type, help="text, sse, ndjson, or a media type")
-    record.add_argument(
-        "--cacert",
-        metavar="FILE",
-        help="certificates (PEM) of those who may vouch for the server, instead of the system's; 'env': those that "
-        "SSL_CERT_FILE or SSL_CERT_DIR names, which are not looked at otherwise",
-    )
+    add_request(record)
     encoding = record.add_mutually_exclusive_group()
     encoding.add_argument(
         "--accept-encoding",
@@ -101,6 +116,13 @@ def add_record(commands: Any) -> None:
     record.add_argument(
         "--max-event-bytes", type=count, metavar="N", help="hang up at a line or an event that is longer"
     )
+    record.add_argument(
+        "--repeat",
+        type=count,
+        metavar="N",
+        help="ask N times, one after the other: a line for each on stdout, and no text; then their numbers as one set, "
+        "which is what --out saves",
+    )
     record.add_argument("--out", type=Path, metavar="FILE", help="save the recording (JSON Lines)")
     record.add_argument("--plot", type=Path, metavar="FILE", help="draw the timeline (.png, .svg, .pdf)")
     record.set_defaults(command=_record)
@@ -114,10 +136,20 @@ def _record(arguments: argparse.Namespace) -> int:
         check_file(arguments.out)
     if arguments.plot is not None:
         check_picture(arguments.plot)
-    recording, interrupted = _recorded(arguments)
-    print(f"\n\n{recording.summary()}")
-    if (found := recording.diagnose()).cause != "none":
-        print(f"\n{found}")
+    if arguments.upload == STDIN and (arguments.repeat or arguments.user):
+        raise ConfigError("expected a file to --upload with --repeat or --user, got stdin, which can be read only once")
+    request = _request(arguments)
+    return _record_once(arguments, request) if arguments.repeat is None else _record_often(arguments, request)
+
+
+# --- Once -----------------------------------------------------------------------------------------------------------
+
+
+def _record_once(arguments: argparse.Namespace, request: dict[str, Any]) -> int:
+    shown = _Shown(needed=arguments.out is not None or arguments.plot is not None)
+    recording, interrupted = _recorded(arguments, request, shown.show)
+    shown.end()
+    _tell(recording)
     if arguments.out is not None:
         keep(recording, arguments.out)
     if arguments.plot is not None and not stays(recording, arguments.plot):
@@ -127,7 +159,74 @@ def _record(arguments: argparse.Namespace) -> int:
     return 0 if recording.outcome.ok else 1
 
 
-def _recorded(arguments: argparse.Namespace) -> tuple[Recording, bool]:
+def _tell(recording: Recording) -> None:
+    """What is said of it at the end, beside its text."""
+    note(f"\n{recording.summary()}")
+    if (found := recording.diagnose()).cause != "none":
+        note(f"\n{found}")
+
+
+class _Shown:
+    """The text, piece by piece. Where nobody reads any more, what is `needed` is still recorded."""
+
+    def __init__(self, *, needed: bool) -> None:
+        self._needed = needed
+        self._last = ""
+
+    def show(self, text: str) -> None:
+        self._last = text or self._last
+        with self._read_or_needed():
+            show(text)
+
+    def end(self) -> None:
+        with self._read_or_needed():
+            end_line(self._last)
+
+    @contextlib.contextmanager
+    def _read_or_needed(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            if not self._needed:
+                raise
+            silence()
+
+
+# --- Often ----------------------------------------------------------------------------------------------------------
+
+
+def _record_often(arguments: argparse.Namespace, request: dict[str, Any]) -> int:
+    from streamkit.lab.sets import RecordingSet
+
+    recordings: list[Recording] = []
+    interrupted = False
+    print(STREAMS_HEAD, flush=True)
+    while len(recordings) < arguments.repeat and not interrupted:
+        try:
+            recording, interrupted = _recorded(arguments, request, None)
+        except KeyboardInterrupt:  # before anything of this one had come
+            interrupted = True
+            break
+        recordings.append(recording)
+        print(stream_line(recording), flush=True)
+    streams = RecordingSet(recordings)
+    note(f"\n{streams.summary()}")
+    if arguments.out is not None:
+        streams.save(arguments.out)
+        note(f"recordings: {arguments.out.resolve()}")
+    if arguments.plot is not None and recordings:
+        draw(streams, "timeline" if len(recordings) <= SIDE_BY_SIDE_AT_MOST else "load", arguments.plot)
+    if interrupted:
+        return INTERRUPTED
+    return 0 if all(recording.outcome.ok for recording in recordings) else 1
+
+
+# --- What is asked --------------------------------------------------------------------------------------------------
+
+
+def _recorded(
+    arguments: argparse.Namespace, request: dict[str, Any], on_piece: Callable[[str], None] | None
+) -> tuple[Recording, bool]:
     """The recording, and whether it ended by Ctrl-C: then it is what had come by then."""
     from streamkit.lab.client.kept import last_recording
     from streamkit.lab.client.record import record
@@ -135,8 +234,7 @@ def _recorded(arguments: argparse.Namespace) -> tuple[Recording, bool]:
     try:
         with _upload(arguments.upload) as content:
             sent: dict[str, Any] = {} if content is None else {"content": content}
-            asked = record(arguments.url, on_piece=_shown(arguments), **_request(arguments), **sent)
-            return asyncio.run(asked), False
+            return asyncio.run(record(arguments.url, on_piece=on_piece, **request, **sent)), False
     except KeyboardInterrupt as error:
         if (kept := last_recording(of=error)) is None:
             raise
@@ -145,7 +243,7 @@ def _recorded(arguments: argparse.Namespace) -> tuple[Recording, bool]:
 
 def _upload(given: str | None) -> contextlib.AbstractContextManager[BinaryIO | None]:
     """The file to be sent; None: none is. Raises ConfigError where it cannot be read."""
-    if given is None or given == "-":
+    if given is None or given == STDIN:
         return contextlib.nullcontext(None if given is None else sys.stdin.buffer)
     try:
         return Path(given).open("rb")
@@ -158,42 +256,18 @@ def _request(arguments: argparse.Namespace) -> dict[str, Any]:
     from streamkit.lab.client.pace import Reader
     from streamkit.lab.client.resume import Resume
 
-    headers = list(arguments.header or ())
+    request = request_of(arguments, arguments.json)
     given: dict[str, Any] = {
-        "accept": arguments.accept,
         "accept_encoding": arguments.accept_encoding,
-        "preset": arguments.preset,
-        "verify": arguments.cacert,
         "timeout": arguments.timeout_s,
-        "total_s": arguments.total_s,
         "max_events": arguments.max_events,
         "max_event_bytes": arguments.max_event_bytes,
     }
-    if arguments.data:
-        given["data"] = folded(arguments.data)
-    if arguments.json is not None:
-        given["content"] = arguments.json
-        if all(name.lower() != "content-type" for name, _ in headers):
-            headers.append(("content-type", "application/json"))
-    if arguments.upload is not None and all(name.lower() != "content-type" for name, _ in headers):
+    if arguments.upload is not None and not has(request["headers"], "content-type"):
         kind, _ = guess_type(arguments.upload)
-        headers.append(("content-type", kind or "application/octet-stream"))
+        request["headers"].append(("content-type", kind or "application/octet-stream"))
     if arguments.bytes_per_s is not None or arguments.events_per_s is not None:
         given["reader"] = Reader(bytes_per_s=arguments.bytes_per_s, events_per_s=arguments.events_per_s)
     if arguments.resume is not None:
         given["resume"] = Resume(attempts=arguments.resume)
-    return {"headers": headers, **{name: value for name, value in given.items() if value is not None}}
-
-
-def _shown(arguments: argparse.Namespace) -> Any:
-    """What is done with each piece of text. Where nobody reads any more, what is to be kept is still recorded."""
-
-    def showing(text: str) -> None:
-        try:
-            show(text)
-        except BrokenPipeError:
-            if arguments.out is None and arguments.plot is None:
-                raise
-            silence()
-
-    return showing
+    return {**request, **{name: value for name, value in given.items() if value is not None}}

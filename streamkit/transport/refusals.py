@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import socket
 import ssl
 from collections.abc import Iterator
@@ -19,18 +20,36 @@ def reason(error: OSError) -> str:
     if isinstance(error, ssl.SSLError):
         if error.reason in NO_TLS:
             return "what answers on this port does not speak TLS; http:// may be meant"
-        return f"the handshake failed ({error.reason})"
+        return HANDSHAKES.get(error.reason or "", f"the handshake failed ({error.reason})")
     if isinstance(error, socket.gaierror):
         late = error.errno == socket.EAI_AGAIN
         return "the host name was not resolved: " + ("no name server answered" if late else "there is no such name")
-    if error.errno == errno.ECONNREFUSED:
+    number = error.errno or _of_several(error)
+    if number == errno.ECONNREFUSED:
         return "connection refused: nobody listens there"
-    return os.strerror(error.errno).lower() if error.errno else type(error).__name__
+    return os.strerror(number).lower() if number else type(error).__name__
+
+
+def _of_several(error: OSError) -> int | None:
+    """Where a name has several addresses, asyncio's error has no number, but names those of each: the last counts."""
+    numbers = SEVERAL.findall(str(error))
+    return int(numbers[-1]) if numbers else None
+
+
+SEVERAL: Final = re.compile(r"\[Errno (\d+)\]")
 
 
 NO_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST"})
 """What OpenSSL says of an answer that is no TLS record; which of them, depends on its version and on the bytes."""
 
+HANDSHAKES: Final = {  # the peer's alerts (RFC 8446, section 6.2), and what OpenSSL says itself
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": "the server has no cipher in common with this client, or wants its certificate",
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "the server wants a certificate of the client",
+    "TLSV1_ALERT_PROTOCOL_VERSION": "the server speaks no version of TLS that this client does",
+    "UNSUPPORTED_PROTOCOL": "the server speaks no version of TLS that this client does",
+    "TLSV1_UNRECOGNIZED_NAME": "the server knows no host of this name",
+    "UNEXPECTED_EOF_WHILE_READING": "the server ended the connection inside of the TLS handshake",
+}
 CERTIFICATES: Final = {  # openssl-verification-options(1), X509_V_ERR_…
     9: "it is not valid yet",
     10: "it has expired",

@@ -21,11 +21,11 @@ def test_the_demo_shows_text_timetable_summary_and_picture(
 ) -> None:
     picture = tmp_path / "a picture.png"
     assert main(["demo", *QUICK, "--wire", wire, "--out", str(picture)]) == 0
-    told = capsys.readouterr().out
+    told, beside = capsys.readouterr()
     assert "举头望明月" in told
     assert "at ms" in told
     assert "outcome" in told
-    assert f"picture: {picture}" in told
+    assert f"picture: {picture}" in beside
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
@@ -46,7 +46,7 @@ def test_the_demo_shows_where_the_bytes_of_a_slow_reader_are(
 ) -> None:
     asked = ["demo", "--accept", "sse", "--gap-ms", "2", "--bytes-per-s", "4000", "--network", "small-buffers"]
     assert main([*asked, "--kind", "queues", "--out", str(tmp_path / "queues.png")]) == 0
-    assert "picture" in capsys.readouterr().out
+    assert "picture" in capsys.readouterr().err
 
 
 def test_a_folder_that_cannot_be_written_is_said_before_anything_runs(

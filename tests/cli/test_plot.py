@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from streamkit.cli import main
 from streamkit.lab.recording.recording import Recording
+from streamkit.lab.sets import RecordingSet
 from streamkit.taps import Tap
 
 
@@ -46,7 +48,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 def test_a_file_that_is_no_recording_is_said_to_be_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path, picture = tmp_path / "x.jsonl", tmp_path / "x.png"
     path.write_bytes(b"\x80 hello\n")
-    assert "expected a recording in x.jsonl" in refused(capsys, str(path), "--out", str(picture))
+    assert "expected recordings in x.jsonl" in refused(capsys, str(path), "--out", str(picture))
 
 
 def test_a_file_that_is_not_there_or_is_a_folder_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -95,9 +97,9 @@ def test_a_damaged_recording_is_drawn_as_far_as_it_is_whole_and_that_is_said(
 ) -> None:
     file.write_bytes(file.read_bytes()[:-20])
     assert main(["plot", str(file), "--out", str(tmp_path / "x.png")]) == 0
-    errors = capsys.readouterr().err
-    assert errors.startswith("streamkit: x.jsonl is damaged")
-    assert errors.count("\n") == 1
+    damaged, drawn = capsys.readouterr().err.splitlines()
+    assert damaged.startswith("streamkit: x.jsonl is damaged")
+    assert drawn == f"picture: {tmp_path / 'x.png'}"
 
 
 def test_a_picture_takes_its_place_when_it_is_whole_and_leaves_nothing_beside_it(
@@ -113,3 +115,81 @@ def test_a_picture_takes_its_place_when_it_is_whole_and_leaves_nothing_beside_it
     assert main(["plot", str(file), "--out", str(picture)]) == 2
     assert picture.read_bytes() == b"before"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x.jsonl", "x.png"]
+
+
+# --- Sets, and groups -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def labelled(tmp_path: Path) -> list[str]:
+    """Three files, of which two have one label; one of them is a set."""
+    paths = [tmp_path / f"{name}.jsonl" for name in "abc"]
+    fast, slow, late = (
+        Recording.from_pieces([(n * ms * 1_000_000, "x") for n in range(1, 5)], sent_ns=0, label=label)
+        for ms, label in ((10, "fast"), (40, "slow"), (12, "fast"))
+    )
+    fast.save(paths[0])
+    slow.save(paths[1])
+    RecordingSet([late]).save(paths[2])
+    return [str(path) for path in paths]
+
+
+def drawn(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[str, list[str], dict[str, Any]]:
+    """Which figure was drawn, of which recordings by their labels, and how."""
+    calls: list[tuple[str, list[str], dict[str, Any]]] = []
+
+    def draw(recordings: Any, kind: str, path: Path, **options: Any) -> None:
+        del path
+        calls.append((kind, [each.label for each in recordings], options))
+
+    monkeypatch.setattr("streamkit.cli.plot.draw", draw)
+    assert main(["plot", *arguments]) == 0
+    (call,) = calls
+    return call
+
+
+def test_recordings_of_one_label_stand_together(labelled: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert drawn(monkeypatch, *labelled) == ("timeline", ["fast", "fast", "slow"], {})
+
+
+def test_in_gaps_they_are_one_curve(labelled: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    kind, _, options = drawn(monkeypatch, *labelled, "--kind", "gaps")
+    assert (kind, options) == ("ecdf", {"by": ["label"], "metric": "gap"})
+    assert drawn(monkeypatch, *labelled[:2], "--kind", "gaps")[0] == "gaps"  # no two have the same
+
+
+def test_other_groups_and_numbers_can_be_named(labelled: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    _, _, options = drawn(monkeypatch, *labelled, "--kind", "ecdf", "--by", "outcome", "--metric", "duration")
+    assert options == {"by": ["outcome"], "metric": "duration"}
+
+
+def test_the_curves_say_which_group_they_are(labelled: list[str], tmp_path: Path) -> None:
+    picture = tmp_path / "x.svg"
+    assert main(["plot", *labelled, "--kind", "gaps", "--out", str(picture)]) == 0
+    told = picture.read_text()
+    assert "fast" in told
+    assert "slow" in told
+    assert main(["plot", *labelled, "--kind", "ecdf", "--out", str(picture)]) == 0
+
+
+def test_a_set_of_a_load_is_drawn_as_one(tmp_path: Path) -> None:
+    path, picture = tmp_path / "set.jsonl", tmp_path / "x.png"
+    RecordingSet([Recording.from_pieces([(n * 1_000_000, "x")], sent_ns=0, ended_ns=10_000_000) for n in (1, 2)]).save(
+        path
+    )
+    assert main(["plot", str(path), "--kind", "load", "--out", str(picture)]) == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--by", "label"], "expected --kind gaps or ecdf with --by, got timeline"),
+        (["--metric", "gap"], "expected --kind ecdf with --metric, got timeline"),
+        (["--kind", "ecdf", "--by", "nothing"], "nothing"),
+    ],
+)
+def test_a_group_that_a_figure_does_not_have_is_a_line(
+    options: list[str], told: str, labelled: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert told in refused(capsys, *labelled, *options, "--out", str(tmp_path / "x.png"))

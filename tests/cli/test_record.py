@@ -56,7 +56,7 @@ def test_record_shows_saves_and_draws(llm: Server, tmp_path: Path, capsys: pytes
 
 def test_record_fails_when_the_stream_did(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["record", f"http+unix://{str(tmp_path).replace('/', '%2F')}%2Fnobody.sock/"]) == 1
-    assert "refused(connect)" in capsys.readouterr().out
+    assert "refused(connect)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("pace", ["0", "-1", "fast", "inf"])
@@ -154,7 +154,7 @@ def ticking(connection: socket.socket) -> None:
 def test_an_endless_stream_is_ended(options: list[str], outcome: str, capsys: pytest.CaptureFixture[str]) -> None:
     with RawServer(ticking) as server:
         assert main(["record", server.url, *options]) == 1
-    assert outcome in capsys.readouterr().out
+    assert outcome in capsys.readouterr().err
 
 
 def test_help_says_what_each_limit_counts(capsys: pytest.CaptureFixture[str]) -> None:
@@ -205,7 +205,7 @@ def test_a_refusal_leaves_the_file_that_is_there_as_it_was(
     path.write_bytes(b"before")
     with RawServer(lambda connection: connection.sendall(REFUSING)) as server:
         assert main(["record", server.url, option, str(path)]) == 1
-    assert "is left as it was: the stream was refused" in capsys.readouterr().out
+    assert "is left as it was: the stream was refused" in capsys.readouterr().err
     assert path.read_bytes() == b"before"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -244,7 +244,7 @@ def test_a_preset_that_does_not_fit_is_noted_with_the_one_that_does(
 ) -> None:
     assert main(["record", llm.url, "--preset", "seed"]) == 1
     assert "these events look like openai's, not seed's: give preset='openai' (--preset openai)" in (
-        capsys.readouterr().out
+        capsys.readouterr().err
     )
 
 
@@ -274,8 +274,8 @@ def test_where_stdout_cannot_show_a_character_its_escape_is_shown(env: dict[str,
         process = run(server.url, "--data", "q=你", env=env)
         out, errors = process.communicate(timeout=WAIT_S)
         assert server.requests[0].endswith(b"q=%E4%BD%A0")
-    assert (process.returncode, errors) == (0, b"")
-    assert out.startswith(b"\\u4f60\\u597d\n")
+    assert (process.returncode, out) == (0, b"\\u4f60\\u597d\n")
+    assert errors.lstrip().startswith(b"outcome")
 
 
 def test_a_reader_that_has_seen_enough_ends_it_in_silence() -> None:
@@ -327,9 +327,10 @@ def test_ctrl_c_keeps_what_was_shown_saves_and_prints_the_recording_so_far(tmp_p
         assert process.stdout.read(3) == b"..."
         process.send_signal(signal.SIGINT)
         out, errors = process.communicate(timeout=WAIT_S)
-    assert (process.returncode, errors) == (130, b"")
-    assert b"cancelled(by us)" in out
-    assert f"recording: {path}".encode() in out
+    assert (process.returncode, out.strip(b".")) == (130, b"\n")
+    assert b"cancelled(by us)" in errors
+    assert f"recording: {path}".encode() in errors
+    assert b"Traceback" not in errors
     recording = Recording.load(path)
     assert str(recording.outcome) == "cancelled(by us)"
     assert set(recording.text) == {"."}
@@ -356,7 +357,7 @@ def test_an_event_beyond_its_bound_ends_it(capsys: pytest.CaptureFixture[str]) -
     long = chunk(b"data: " + b"x" * 1000 + b"\n\n")
     with RawServer(lambda connection: connection.sendall(SSE_HEAD + long + LAST_CHUNK)) as server:
         assert main(["record", server.url, "--max-event-bytes", "100"]) == 1
-    assert "cancelled(max_" in capsys.readouterr().out
+    assert "cancelled(max_" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import queue
 import re
+import shlex
 import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,11 +17,12 @@ from sanic import Sanic
 
 from campaigns.proxies import PAGE, Proxy, documented, running
 from streamkit.app import create_app
+from streamkit.cli import _parser, main
 from streamkit.lab.findings.holders import MENDS
 from streamkit.relay.asks import ask_function
 from streamkit.relay.route import Route
 from streamkit.serving.server import Server, serve
-from tests.rawsockets import exchange, request
+from tests.rawsockets import WAIT_S, exchange, request
 from tests.servers import eventually
 
 PIECES, GAP_S = 8, 0.04
@@ -105,3 +109,48 @@ def test_through_each_pieces_come_as_they_are_said_a_cut_is_seen_and_leaving_too
         metrics = f"GET /metrics HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n".encode()
         assert exchange(url, metrics)[9:12] == b"404"
         assert exchange(url, metrics.replace(b"metrics", b"readyz"))[9:12] == b"200"
+
+
+# --- See what passes ------------------------------------------------------------------------------------------------
+
+
+def tap_commands() -> list[list[str]]:
+    """The commands that the page shows below that heading, as words."""
+    page = (Path(__file__).parents[2] / "docs" / "operating.md").read_text("utf-8")
+    block = page.split("## See what passes\n", 1)[1].split("```sh\n", 1)[1].split("```", 1)[0]
+    return [shlex.split(line, comments=True)[1:] for line in block.splitlines()]
+
+
+def test_each_command_of_the_page_is_one_that_there_is() -> None:
+    taken = [_parser().parse_args(words) for words in tap_commands()]
+    assert [arguments.command.__name__ for arguments in taken] == ["_tap", "_tap", "_tap", "_plot"]
+
+
+def test_a_tap_before_the_relay_shows_what_its_clients_see_and_the_plot_draws_it(
+    relay: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The page's first command, with the port of this relay, a count, and the second one's folder."""
+    first, second, _, plot = tap_commands()
+    monkeypatch.chdir(tmp_path)
+    words = [relay.url if word.startswith("http") else "0" if word == "9000" else word for word in first]
+    folder = second[second.index("--out") : second.index("--out") + 2]
+    urls: queue.Queue[str] = queue.Queue()
+
+    def ready(text: str) -> None:
+        if text.startswith("streamkit tap ready"):
+            urls.put(re.findall(r"http://\S+", text)[0])
+
+    monkeypatch.setattr("streamkit.cli.tap.note", ready)
+    status: list[int] = []
+    running = threading.Thread(target=lambda: status.append(main([*words, *folder, "--count", "2"])))
+    running.start()
+    url = urls.get(timeout=WAIT_S)
+    for path in ("/whole", "/broken"):
+        exchange(url, asked(path, accept="text/event-stream"))
+    running.join(WAIT_S)
+    assert status == [1]
+    shown = capsys.readouterr().out.splitlines()
+    assert [line.split()[2] for line in shown[1:]] == ["complete", "error_event(internal_error)"]
+    files = sorted(map(str, (tmp_path / "streams").iterdir()))
+    assert main([each for word in plot for each in (files if "*" in word else [word])]) == 0
+    assert (tmp_path / "gaps.png").exists()

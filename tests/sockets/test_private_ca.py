@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import socket
@@ -20,15 +21,17 @@ import pytest
 import trustme
 
 from streamkit.app import create_app
+from streamkit.cli import main
 from streamkit.lab.client.record import record
 from streamkit.lab.recording.recording import Recording
 from streamkit.presets import writer
 from streamkit.serving.server import serve
-from tests.rawsockets import LAST_CHUNK, SSE_HEAD, WAIT_S, chunk, read_request
+from tests.rawsockets import LAST_CHUNK, SSE_HEAD, WAIT_S, RawServer, chunk, read_request
 
 OPENAI = writer("openai")
 ANSWER = SSE_HEAD + chunk(b"".join([*OPENAI.open(), OPENAI.piece("你好", 0), *OPENAI.close()])) + LAST_CHUNK
 LONG_AGO = datetime.now(UTC) - timedelta(days=2)
+LONG_AFTER = datetime.now(UTC) + timedelta(days=2)
 
 
 @pytest.fixture(scope="module")
@@ -117,9 +120,54 @@ REASONS: dict[str, tuple[Callable[[trustme.CA], trustme.LeafCert | None], str]] 
     "another CA's": (lambda _: trustme.CA().issue_cert("127.0.0.1"), "its issuer is not trusted"),
     "self-signed": (self_signed, "self-signed"),
     "expired": (lambda ca: ca.issue_cert("127.0.0.1", not_after=LONG_AGO), "it has expired"),
+    "not valid yet": (lambda ca: ca.issue_cert("127.0.0.1", not_before=LONG_AFTER), "it is not valid yet"),
     "of another host": (lambda ca: ca.issue_cert("example.test"), "it is for another address"),
     "none, HTTP": (lambda _: None, NO_TLS),
 }
+
+
+def test_of_a_name_it_is_said_so(ca: trustme.CA, ca_file: str) -> None:
+    with answering(ca.issue_cert("example.test")) as url:
+        recording = recorded(url.replace("127.0.0.1", "localhost"), verify=ca_file)
+    assert "it is for another host name" in str(recording.error)
+
+
+@pytest.mark.parametrize("case", ["self-signed", "expired", "of another host"])
+def test_the_command_says_it_too(case: str, ca: trustme.CA, ca_file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    issue, told = REASONS[case]
+    with answering(issue(ca)) as url:
+        assert main(["record", url, "--cacert", ca_file]) == 1
+    out, errors = capsys.readouterr()
+    assert out == ""
+    assert "refused(connect)" in errors
+    assert told in errors
+
+
+@pytest.mark.parametrize(
+    ("wants", "told"),
+    [
+        (ssl.TLSVersion.TLSv1_3, "the server speaks no version of TLS that this client does"),
+        (None, "no TLS connection: connection reset by peer"),
+    ],
+)
+def test_why_a_handshake_failed_is_said_in_words(wants: ssl.TLSVersion | None, told: str, ca: trustme.CA) -> None:
+    ours = ssl.create_default_context()
+    ours.maximum_version = ssl.TLSVersion.TLSv1_2
+
+    def behave(connection: socket.socket) -> None:
+        theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        ca.issue_cert("127.0.0.1").configure_cert(theirs)
+        if wants is None:
+            connection.recv(65536)
+            return
+        theirs.minimum_version = wants
+        with contextlib.suppress(ssl.SSLError):
+            theirs.wrap_socket(connection, server_side=True)
+
+    with RawServer(behave, lambda _: b"") as server:
+        recording = recorded(server.url.replace("http://", "https://"), verify=ours)
+    assert str(recording.outcome) == "refused(connect)"
+    assert told in str(recording.error)
 
 
 @pytest.mark.parametrize("case", REASONS)

@@ -30,6 +30,10 @@ def handshake(what: str) -> ssl.SSLError:
         (ConnectionResetError(errno.ECONNRESET, "secret.test"), "connection reset by peer"),
         (OSError(errno.EHOSTUNREACH, "secret.test"), "no route to host"),
         (OSError("secret.test"), "OSError"),
+        (
+            OSError(f"Multiple exceptions: [Errno 113] to secret.test, [Errno {errno.ECONNREFUSED}] to 10.0.0.1"),
+            "connection refused: nobody listens there",
+        ),
         (socket.gaierror(socket.EAI_NONAME, "secret.test"), "the host name was not resolved: there is no such name"),
         (socket.gaierror(socket.EAI_AGAIN, "secret.test"), "the host name was not resolved: no name server answered"),
         (certificate(10), "the server's certificate was not accepted: it has expired"),
@@ -38,6 +42,8 @@ def handshake(what: str) -> ssl.SSLError:
         (certificate(68, "CA key too weak"), "the server's certificate was not accepted: CA key too weak"),
         (certificate(99, ""), "the server's certificate was not accepted: X509_V_ERR 99"),
         (handshake("WRONG_VERSION_NUMBER"), "what answers on this port does not speak TLS; http:// may be meant"),
+        (handshake("TLSV1_ALERT_PROTOCOL_VERSION"), "the server speaks no version of TLS that this client does"),
+        (handshake("TLSV13_ALERT_CERTIFICATE_REQUIRED"), "the server wants a certificate of the client"),
         (handshake("NO_SHARED_CIPHER"), "the handshake failed (NO_SHARED_CIPHER)"),
     ],
 )

@@ -72,7 +72,7 @@ class Decoder:
     final     an end marker or an error event was read: nothing that comes can change the outcome
     bound     the bound of ours that was reached
     problem   the body behind a status other than 2xx
-    coding    the content codings that lay over the body, as `gzip, br`
+    coding    the content codings that lay over the body, as `gzip, br`; `decoded_bytes`: what is under them so far
     undecoded how that body could not be decoded, or broke off inside a coding, or could not be joined to what had come
     splice    what of a further answer is new
     astray    what comes is another answer than the one before the cut
@@ -97,6 +97,7 @@ class Decoder:
         self.undecoded: WireFailure | None = None
         self.splice = Splice(self.events)
         self.astray = False
+        self.decoded_bytes = 0
         self._resumed = False
         self._given = None if preset is None else find_preset(preset)
         self._pieces = PieceReader(preset, reasoning)
@@ -308,6 +309,7 @@ class Decoder:
             for part in self._coding.feed(data):
                 yield from self._uncoded(part[: self._room_for_bytes], read, at_ns)
                 self._room_for_bytes -= len(part)
+                self.decoded_bytes += len(part)
                 if self._room_for_bytes < 0:
                     self.bound = self.bound or "max_bytes"
                 if self.bound is not None:

@@ -32,7 +32,7 @@ from streamkit.lab.client.wire_failure import WireFailure, failure_of, interrupt
 from streamkit.outcome import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from streamkit.lab.client.course import Asking
     from streamkit.lab.recording.recorded import Label
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from streamkit.presets import PresetLike
     from streamkit.transport.tls import Verify
 
-__all__ = ["ACCEPT", "DEFAULT_TIMEOUT", "media_type", "record"]
+__all__ = ["ACCEPT", "DEFAULT_TIMEOUT", "media_type", "record", "secrets_of"]
 
 ACCEPT: Final = {"text": "text/plain", "sse": "text/event-stream", "ndjson": "application/x-ndjson"}
 """Words for the media types of the relay."""
@@ -221,7 +221,10 @@ async def record(
         max_bytes=max_bytes,
         calibration=calibration.latest(),
         paced=reader is not None,
-        secrets=[*_secrets(str(url), headers, params), *([recovery.key] if recovery and recovery.key else [])],
+        secrets=[
+            *secrets_of(str(url), [] if headers is None else httpx2.Headers(headers).multi_items(), params),
+            *([recovery.key] if recovery and recovery.key else []),
+        ],
     )
     if reader is not None:
         recorder.note("reader", str(reader))
@@ -283,11 +286,12 @@ def _headers(
     return [*given, *((name, value.encode()) for name, value in left_open.items() if name not in names)]
 
 
-def _secrets(url: str, headers: Any, params: Any) -> list[str]:
-    """What was sent to be known by, and must not be shown: keys stand in headers, queries and user info."""
+def secrets_of(url: str, headers: Iterable[tuple[str, str]], params: Any = None) -> list[str]:
+    """What was sent to be known by, and must not be shown: keys stand in headers, queries and user info. Names of
+    `headers` in lower case.
+    """
     target = urlsplit(url)
-    sent = [] if headers is None else httpx2.Headers(headers).multi_items()
-    fields = [value for name, value in sent if name not in HARMLESS_HEADERS]
+    fields = [value for name, value in headers if name not in HARMLESS_HEADERS]
     asked = [] if params is None else httpx2.QueryParams(params).multi_items()
     query = [value for _, value in (*parse_qsl(target.query), *asked)]
     return [word for value in (*fields, *query, target.password or "") for word in (value, value.rpartition(" ")[2])]

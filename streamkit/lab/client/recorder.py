@@ -151,6 +151,16 @@ class Recorder:
         """Something to stand in the recording's `meta`."""
         self._meta[name] = value
 
+    @property
+    def event_count(self) -> int:
+        """How many events have come."""
+        return len(self._decoder.events)
+
+    @property
+    def decoded_bytes(self) -> int:
+        """To how many bytes the body has grown under its content coding; 0 without one."""
+        return self._decoder.decoded_bytes
+
     def start(self) -> None:
         """Now is the moment from which times count."""
         self.started_ns = self._clock()

@@ -20,6 +20,10 @@ A connection is over in one of three ways, and from then on (`over`) neither way
                                        and waits until those written before it have arrived
 
 It leaves `live` at once and `ending` when both sockets are closed: a stop waits for the latter.
+
+Who wants to see what a connection carries is its `Onlooker`. What the client sends it is shown before that goes on
+(it may keep back and change some of it), what the target sends when it has gone on: looking at an answer delays nothing
+of the same read.
 """
 
 from __future__ import annotations
@@ -30,12 +34,13 @@ import math
 import random
 import socket
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, Literal, TypeAlias, cast
+from time import monotonic_ns
+from typing import Any, Final, Literal, Protocol, TypeAlias, cast
 
 from streamkit.lab.net.toxics import QUEUE_BYTES, Close, Flow, How, Toxic
 from streamkit.sockets import reset_on_close, unsent_bytes
 
-__all__ = ["Carrier", "Dial", "Direction"]
+__all__ = ["Carrier", "Dial", "Direction", "Onlooker"]
 
 Direction: TypeAlias = Literal["up", "down"]
 Dial: TypeAlias = Callable[[Callable[[], asyncio.BaseProtocol]], Coroutine[Any, Any, None]]
@@ -50,11 +55,50 @@ LINGER_S: Final = 0.5  # what was cut in order still reads for so long: to close
 CLOSE_S: Final = 1.0
 
 
+class Onlooker(Protocol):
+    """Sees what one connection carries. It must neither raise nor wait; times are those of `time.monotonic_ns()`."""
+
+    def sent(self, data: bytes, at_ns: int) -> bytes:
+        """A read of what the client sends; what of it is to go on now."""
+
+    def kept_back(self) -> bytes:
+        """What was to go on later: the client sends no more."""
+
+    def passed(self, size: int, at_ns: int) -> None:
+        """So many bytes more have gone on to the target."""
+
+    def answered(self, data: bytes, at_ns: int) -> None:
+        """A read of what the target sends, which has gone on."""
+
+    def client_ended(self, how: How, at_ns: int) -> None:
+        """The client sends no more."""
+
+    def target_ended(self, how: How, at_ns: int) -> None:
+        """The target sends no more."""
+
+    def client_held(self, for_ns: int) -> None:
+        """For so long the client took nothing of what waited for it."""
+
+    def unreachable(self, error: OSError, at_ns: int) -> None:
+        """The target could not be connected."""
+
+    def over(self, at_ns: int) -> None:
+        """Nothing is carried any more."""
+
+
 class Carrier:
     """All connections of a link. Its methods are for the thread of the loop, its numbers for all."""
 
-    def __init__(self, dial: Dial, toxics: dict[Direction, tuple[Toxic, ...]], seed: int) -> None:
+    def __init__(
+        self,
+        dial: Dial,
+        toxics: dict[Direction, tuple[Toxic, ...]],
+        seed: int,
+        look: Callable[[], Onlooker] | None = None,
+    ) -> None:
+        """`look` makes the onlooker of each connection."""
         self.dial = dial
+        self.look = look
         self.toxics = toxics
         self.carried: dict[Direction, int] = {"up": 0, "down": 0}
         self.live: set[_Connection] = set()
@@ -132,6 +176,8 @@ class _Connection:
         self._dialling: asyncio.Future[None] | None = None
         self._how: How = "rst"
         self.over = False
+        self.onlooker = None if carrier.look is None else carrier.look()
+        self._client.onlooker = self.onlooker
 
     async def open(self, client: socket.socket) -> None:
         """Take the client's socket, and connect to the target."""
@@ -141,8 +187,12 @@ class _Connection:
         self._dialling = asyncio.ensure_future(self.carrier.dial(lambda: self._target))
         try:
             await self._dialling
-        except (OSError, asyncio.CancelledError):
+        except OSError as error:
+            if self.onlooker is not None:
+                self.onlooker.unreachable(error, monotonic_ns())
             self.cut("rst")  # all that can be told to a client whose connection was taken
+        except asyncio.CancelledError:
+            self.cut("rst")
 
     def ended(self, way: _Way, close: Close) -> None:
         """A way has closed: its last byte is out."""
@@ -151,7 +201,7 @@ class _Connection:
             return
         way.target.write_eof()
         if way.source.lost:
-            self.cut("rst")
+            self.cut(way.source.lost_how)
         elif all(each.closed for each in self.ways.values()):
             self._finish()
             self._close()
@@ -161,9 +211,9 @@ class _Connection:
         if not self.over:
             side.outward.close()
             if side.inward.closed or not self._target.made:
-                self.cut("rst")
+                self.cut(side.lost_how)
             else:
-                side.inward.end("rst")
+                side.inward.end(side.lost_how)
         self._look()
 
     def cut(self, how: How, wait_s: float = 0.0) -> None:
@@ -203,6 +253,9 @@ class _Connection:
             self._dialling.cancel()
         self.carrier.live.discard(self)
         self.carrier.ending.add(self)
+        if self.onlooker is not None:
+            self._client.tell_held()
+            self.onlooker.over(monotonic_ns())
         self._look()
 
     def _look(self) -> None:
@@ -244,15 +297,39 @@ class _Way:
 
     def feed(self, data: bytes) -> None:
         """`source` brought bytes; when nothing passes any more, they are dropped."""
-        if not self.closed:
-            self._flow.feed(data, self._loop.time())
-            self.advance()
+        if self.closed:
+            return
+        onlooker = self._connection.onlooker
+        if onlooker is None:
+            self._take(data)
+        elif self._direction == "up":
+            self._take(onlooker.sent(data, monotonic_ns()))
+        else:
+            at_ns = monotonic_ns()
+            self._take(data)
+            onlooker.answered(data, at_ns)
+
+    def _take(self, data: bytes) -> None:
+        self._flow.feed(data, self._loop.time())
+        self.advance()
 
     def end(self, how: How) -> None:
         """`source` has ended."""
-        if not self.closed:
-            self._flow.end(how, self._loop.time())
-            self.advance()
+        if self.closed:
+            return
+        self._tell_end(how)
+        self._flow.end(how, self._loop.time())
+        self.advance()
+
+    def _tell_end(self, how: How) -> None:
+        onlooker = self._connection.onlooker
+        if onlooker is None:
+            return
+        if self._direction == "up":
+            self._flow.feed(onlooker.kept_back(), self._loop.time())
+            onlooker.client_ended(how, monotonic_ns())
+        else:
+            onlooker.target_ended(how, monotonic_ns())
 
     def change(self, toxics: tuple[Toxic, ...]) -> None:
         """From now on these."""
@@ -285,6 +362,8 @@ class _Way:
                 break
             self._connection.carrier.carried[self._direction] += len(out)
             self.target.write(out)
+            if self._direction == "up" and self._connection.onlooker is not None:
+                self._connection.onlooker.passed(len(out), monotonic_ns())
         else:
             wake_at = self._loop.time()
         if self._timer is not None:
@@ -303,9 +382,12 @@ class _Side(asyncio.BufferedProtocol):
         self.transport: asyncio.Transport | None = None
         self.blocked = True
         self.made = self.lost = False
+        self.lost_how: How = "rst"
+        self.onlooker: Onlooker | None = None  # of the client's side, who is told when that takes nothing
         self._connection = connection
         self._buffer = connection.carrier.buffer
         self._eof = False
+        self._blocked_ns = 0
 
     # What the loop calls
 
@@ -315,7 +397,8 @@ class _Side(asyncio.BufferedProtocol):
         if self._connection.over:
             self._connection.refuse(self)
             return
-        self.transport.set_write_buffer_limits(0)
+        # asyncio's TLS holds at the limit, all others above it
+        self.transport.set_write_buffer_limits(0 if self.transport.can_write_eof() else 1, 0)
         self.blocked = False
         self.inward.advance()
         self.outward.advance()
@@ -329,14 +412,19 @@ class _Side(asyncio.BufferedProtocol):
 
     def eof_received(self) -> bool:
         self._eof = True
+        half_open = self.transport is not None and self.transport.can_write_eof()
+        self.lost_how = "rst" if half_open else "fin"  # TLS knows no half of a connection: all of it closes, in order
         self.inward.end("fin")
-        return True  # the other direction goes on
+        return half_open  # the other direction goes on
 
     def pause_writing(self) -> None:
         self.blocked = True
+        if self.onlooker is not None:
+            self._blocked_ns = monotonic_ns()
 
     def resume_writing(self) -> None:
         self.blocked = False
+        self.tell_held()
         self.outward.advance()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -352,14 +440,25 @@ class _Side(asyncio.BufferedProtocol):
         """Whether something that was written has not arrived at the peer's kernel yet."""
         return self.transport is not None and bool(unsent_bytes(self.transport))
 
+    def tell_held(self) -> None:
+        """For how long it has taken nothing, up to now."""
+        if self.onlooker is not None and self._blocked_ns:
+            self.onlooker.client_held(monotonic_ns() - self._blocked_ns)
+        self._blocked_ns = 0
+
     def write(self, data: bytes) -> None:
         if self.transport is not None:
             self.transport.write(data)
 
     def write_eof(self) -> None:
-        if self.transport is not None:
-            with contextlib.suppress(OSError):  # the peer has reset it: the loop will say so
+        """Say that no more will come; over TLS that closes all of it."""
+        if self.transport is None:
+            return
+        with contextlib.suppress(OSError):  # the peer has reset it: the loop will say so
+            if self.transport.can_write_eof():
                 self.transport.write_eof()
+            else:
+                self.transport.close()
 
     def read(self, on: bool) -> None:
         if self.transport is None or self._eof:

@@ -19,6 +19,7 @@ import asyncio
 import concurrent.futures
 import itertools
 import socket
+import ssl
 import threading
 import weakref
 from collections.abc import Callable, Iterable
@@ -26,7 +27,7 @@ from typing import Final, NamedTuple, Self, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from streamkit.errors import ServerError
-from streamkit.lab.net.carrier import Carrier, Direction
+from streamkit.lab.net.carrier import Carrier, Direction, Onlooker
 from streamkit.lab.net.toxics import How, Toxic, check_how, check_toxics
 from streamkit.serving.listener import BACKLOG, Listener
 from streamkit.serving.registry import discard, enter
@@ -34,7 +35,7 @@ from streamkit.serving.runner import Runner, Stoppable
 from streamkit.serving.running import StopRequest, new_loop
 from streamkit.sockets import unix_path
 
-__all__ = ["Carried", "Link"]
+__all__ = ["Carried", "Destination", "Link", "Passage"]
 
 T = TypeVar("T")
 
@@ -42,6 +43,8 @@ HOST: Final = "127.0.0.1"
 START_S: Final = 30.0
 CALL_S: Final = 5.0
 POLL_S: Final = 0.01
+DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+WANTED: Final = "expected the target as a URL such as http://127.0.0.1:8000 or http+unix://%2Ftmp%2Fa.sock"
 
 _numbers = itertools.count(1)
 
@@ -53,7 +56,64 @@ class Carried(NamedTuple):
     down: int
 
 
-class Link(Stoppable):
+class Passage(Stoppable):
+    """What stands between whoever connects to `.url` and a target, and carries what passes.
+
+    It runs in a thread of its own, until `stop()` or until it is collected; a context manager, also with `async with`.
+    In IPython, running a cell again stops those that its earlier run made. `look` makes an onlooker of each connection,
+    on the passage's own loop; `on_end` is called there when nothing is carried any more.
+
+        with sk.net.Link(server.url) as link:
+            link.carried
+    """
+
+    _kind = "link"
+
+    def __init__(
+        self,
+        target: Destination,
+        toxics: dict[Direction, tuple[Toxic, ...]],
+        *,
+        seed: int = 0,
+        look: Callable[[], Onlooker] | None = None,
+        host: str = HOST,
+        port: int = 0,
+        on_end: Callable[[], object] | None = None,
+    ) -> None:
+        carrier = Carrier(target.dial, toxics, seed, look)
+        self._runner = runner = _LinkRunner(carrier, self._kind, host, on_end)
+        self._carrier = carrier
+        self._target = target
+        enter(runner)
+        runner.start(host, port, None, START_S)
+        assert runner.listener is not None  # noqa: S101  # for the type checker: it has been started
+        self.url: str = runner.listener.url + target.path
+        weakref.finalize(self, runner.ask, 0.0).atexit = False
+
+    @property
+    def running(self) -> bool:
+        """True until `stop()`."""
+        return self._runner.state == "running"
+
+    @property
+    def connections(self) -> int:
+        """How many are live."""
+        return len(self._carrier.live)
+
+    @property
+    def carried(self) -> Carried:
+        """Bytes that have gone on, up and down, of all connections."""
+        return Carried(**self._carrier.carried)
+
+    def stop(self, grace_s: float = 0.0) -> None:
+        """Listen no more, let live connections end by themselves for `grace_s` seconds, cut the rest.
+
+        Blocks until it is done; leaves no thread and no socket. Stopping again does nothing, or shortens the grace.
+        """
+        self._runner.stop(grace_s)
+
+
+class Link(Passage):
     """A network between whoever connects to `.url` and `target_url`: `http://host:port` or `http+unix://…`.
 
     It runs in a thread of its own, until `stop()` or until it is collected; a context manager, also with `async with`.
@@ -67,16 +127,10 @@ class Link(Stoppable):
     """
 
     def __init__(self, target_url: str, *, up: Iterable[Toxic] = (), down: Iterable[Toxic] = (), seed: int = 0) -> None:
-        target = _Target.of(target_url)
-        carrier = Carrier(target.dial, {"up": check_toxics(up), "down": check_toxics(down)}, seed)
-        self._runner = runner = _LinkRunner(carrier, f"link-{next(_numbers)}")
-        self._carrier = carrier
-        self._target = target
-        enter(runner)
-        runner.start(HOST, 0, None, START_S)
-        assert runner.listener is not None  # noqa: S101  # for the type checker: it has been started
-        self.url: str = runner.listener.url + target.path
-        weakref.finalize(self, runner.ask, 0.0).atexit = False
+        target = Destination.of(target_url)
+        if target.secure:
+            raise ValueError(f"{WANTED}; not https: its certificate would not be that of the link's address")
+        super().__init__(target, {"up": check_toxics(up), "down": check_toxics(down)}, seed=seed)
 
     @property
     def up(self) -> tuple[Toxic, ...]:
@@ -118,60 +172,49 @@ class Link(Stoppable):
         """Whether new connections are taken."""
         return self.running and self._runner.listening
 
-    @property
-    def running(self) -> bool:
-        """True until `stop()`."""
-        return self._runner.state == "running"
-
-    @property
-    def connections(self) -> int:
-        """How many are live."""
-        return len(self._carrier.live)
-
-    @property
-    def carried(self) -> Carried:
-        """Bytes that have left the link, up and down, of all its connections."""
-        return Carried(**self._carrier.carried)
-
-    def stop(self, grace_s: float = 0.0) -> None:
-        """Listen no more, let live connections end by themselves for `grace_s` seconds, cut the rest.
-
-        Blocks until it is done; leaves no thread and no socket. Stopping again does nothing, or shortens the grace.
-        """
-        self._runner.stop(grace_s)
-
     def __repr__(self) -> str:
         state = "refusing" if self.running and not self.listening else self._runner.state
         ways = [f"{name} {', '.join(map(repr, toxics)) or 'clear'}" for name, toxics in self._carrier.toxics.items()]
         return f"<Link {state} {self._runner.address} → {self._target}: {'; '.join(ways)}>"
 
 
-class _Target:
-    """Whom a link leads to. Its text names the host alone: a path may hold a secret."""
+class Destination:
+    """Whom a passage leads to. Its text names the host alone: a path may hold a secret."""
 
-    def __init__(self, host: str, port: int, unix: str | None, path: str) -> None:
+    def __init__(self, host: str, port: int, unix: str | None, path: str, *, secure: bool = False) -> None:
         self.host = host
         self.port = port
         self.unix = unix
         self.path = path  # with the query: what follows the address in a URL
+        self.secure = secure
+        self.tls: ssl.SSLContext | None = None
+        """Whom it trusts; to be set for one that is `secure`."""
 
     @classmethod
     def of(cls, url: str) -> Self:
         """The target that `url` names. Raises ValueError, which does not repeat it."""
-        wanted = "expected the target as a URL such as http://127.0.0.1:8000 or http+unix://%2Ftmp%2Fa.sock"
         try:
             parts = urlsplit(url)
             unix = unix_path(parts)
-            port = 80 if unix is not None else parts.port or 80
+            port = 80 if unix is not None else parts.port or DEFAULT_PORTS.get(parts.scheme, 80)
         except (ValueError, AttributeError, TypeError):
-            raise ValueError(wanted) from None
-        if parts.scheme == "https":
-            raise ValueError(f"{wanted}; not https: its certificate would not be that of the link's address")
-        if (parts.scheme != "http" and unix is None) or not parts.hostname or "@" in parts.netloc:
-            raise ValueError(wanted)
+            raise ValueError(WANTED) from None
+        if (parts.scheme not in DEFAULT_PORTS and unix is None) or not parts.hostname:
+            raise ValueError(WANTED)
+        if "@" in parts.netloc:
+            raise ValueError(f"{WANTED}, without a user and a password: those are the client's to send")
         if unix is not None:
             return cls("", 0, unix, _tail(parts))
-        return cls(parts.hostname, port, None, _tail(parts))
+        return cls(parts.hostname, port, None, _tail(parts), secure=parts.scheme == "https")
+
+    @property
+    def authority(self) -> str:
+        """As a request names it in its Host: without the port that its scheme has by itself."""
+        if self.unix is not None:
+            return "localhost"
+        usual = self.port == DEFAULT_PORTS["https" if self.secure else "http"]
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if usual else f"{host}:{self.port}"
 
     async def dial(self, protocol: Callable[[], asyncio.BaseProtocol]) -> None:
         """Connect. Raises OSError."""
@@ -179,7 +222,7 @@ class _Target:
         if self.unix is not None:
             await loop.create_unix_connection(protocol, self.unix)
         else:
-            await loop.create_connection(protocol, self.host, self.port)
+            await loop.create_connection(protocol, self.host, self.port, ssl=self.tls)
 
     def __str__(self) -> str:
         if self.unix is not None:
@@ -192,12 +235,14 @@ def _tail(parts: SplitResult) -> str:
 
 
 class _LinkRunner(Runner):
-    """The thread and the loop of a link: asyncio's own, whose timers know no whole milliseconds."""
+    """The thread and the loop of a passage: asyncio's own, whose timers know no whole milliseconds."""
 
     kind = "link"
 
-    def __init__(self, carrier: Carrier, name: str) -> None:
-        super().__init__(name, "asyncio", 0.0, discard)
+    def __init__(self, carrier: Carrier, name: str, host: str, on_end: Callable[[], object] | None) -> None:
+        super().__init__(f"{name}-{next(_numbers)}", "asyncio", 0.0, discard)
+        self._told_end = on_end
+        self._host = host
         self._carrier = carrier
         self._request = StopRequest()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -205,7 +250,7 @@ class _LinkRunner(Runner):
 
     @property
     def address(self) -> str:
-        return f"{HOST}:{self.listener.port}" if self.listener is not None else HOST
+        return f"{self._host}:{self.listener.port}" if self.listener is not None else self._host
 
     def ask(self, grace_s: float) -> None:
         self._request.ask(grace_s)
@@ -222,7 +267,7 @@ class _LinkRunner(Runner):
             except BaseException as error:  # noqa: BLE001  # whoever called gets it
                 done.set_exception(error)
 
-        stopped = ServerError("this Link was stopped: make a new one")
+        stopped = ServerError(f"this {self.name.partition('-')[0].title()} was stopped: make a new one")
         if self.state != "running" or self._loop is None:
             raise stopped
         try:
@@ -239,12 +284,14 @@ class _LinkRunner(Runner):
             return
         assert self.listener is not None  # noqa: S101  # for the type checker: it has been started
         self.listening = False
-        self._carrier.refuse(self.listener.sock)
+        before, port = self.listener.sock, self.listener.port
+        family, address = before.family, before.getsockname()
+        self._carrier.refuse(before)
         self.listener.close()
-        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        self.listener = Listener(sock, HOST, self.listener.port)
+        sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        self.listener = Listener(sock, self._host, port)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((HOST, self.listener.port))
+        sock.bind(address)
 
     def accept(self) -> None:
         """Listen."""
@@ -268,6 +315,8 @@ class _LinkRunner(Runner):
             self._loop.run_until_complete(self._until_asked())
         finally:
             self._loop.close()
+            if self._told_end is not None:
+                self._told_end()
 
     async def _until_asked(self) -> None:
         try:

@@ -1,0 +1,146 @@
+"""What is asked, and as whom: the options that `record` and `load` share."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import getpass
+import sys
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from streamkit.cli.arguments import folded, header, json_text, media_type, text, token
+from streamkit.errors import ConfigError
+
+__all__ = ["BODILESS", "add_request", "json_or_file", "request_of"]
+
+BODILESS: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
+"""Methods by which nothing is sent unless it is given."""
+STDIN: Final = "-"
+
+
+def add_request(parser: argparse.ArgumentParser) -> None:
+    """All of them but the body, which each command has its own names for."""
+    parser.add_argument("--method", metavar="NAME", type=token, help="GET, PUT, … (default: POST)")
+    parser.add_argument(
+        *("-H", "--header"),
+        metavar="NAME:VALUE",
+        action="extend",
+        type=header_or_file,
+        help="may be repeated, names too; '@FILE': all headers of a file, one a line, so that no key stands on the "
+        "command line, where others can see it",
+    )
+    parser.add_argument(
+        "--header-file",
+        metavar="FILE",
+        dest="header",
+        action="extend",
+        type=headers_in,
+        help="the same as --header @FILE; '-' for stdin, empty lines and those with # are left out",
+    )
+    parser.add_argument(
+        "--user",
+        metavar="NAME",
+        type=user,
+        help="HTTP basic authentication: the password is asked for, or the first line of stdin where that is no "
+        "terminal. (One in the URL, http://NAME:PASSWORD@…, works too, and others can see it)",
+    )
+    parser.add_argument("--accept", metavar="TYPE", type=media_type, help="text, sse, ndjson, or a media type")
+    parser.add_argument(
+        "--cacert",
+        metavar="FILE",
+        help="certificates (PEM) of those who may vouch for the server, instead of the system's; 'env': those that "
+        "SSL_CERT_FILE or SSL_CERT_DIR names, which are not looked at otherwise",
+    )
+    parser.add_argument("--reasoning", action="store_true", default=None, help="record the reasoning too")
+    parser.add_argument(
+        "--label", metavar="NAME", type=text, help="what it is called in figures; recordings of one label are a group"
+    )
+
+
+def request_of(arguments: argparse.Namespace, body: str | None) -> dict[str, Any]:
+    """What `record()` is told of all that; what is not given is left to it. `body`: JSON, as it is sent.
+
+    Raises ConfigError for what does not go together.
+    """
+    headers = list(arguments.header or ())
+    if arguments.user is not None:
+        headers.append(("Authorization", _basic(arguments, headers)))
+    given: dict[str, Any] = {
+        "method": arguments.method,
+        "accept": arguments.accept,
+        "preset": arguments.preset,
+        "verify": arguments.cacert,
+        "total_s": arguments.total_s,
+        "reasoning": arguments.reasoning,
+        "label": arguments.label,
+    }
+    if arguments.data:
+        given["data"] = folded(arguments.data)
+    if body is not None:
+        given["content"] = body
+        if not has(headers, "content-type"):
+            headers.append(("content-type", "application/json"))
+    return {"headers": headers, **{name: value for name, value in given.items() if value is not None}}
+
+
+def has(headers: list[tuple[str, str]], name: str) -> bool:
+    """Whether a header of this name, in lower case, is among them."""
+    return any(each.lower() == name for each, _ in headers)
+
+
+def json_or_file(given: str) -> str:
+    """A JSON value as it is written, or `@FILE` with one (no JSON begins so); `@-`: stdin."""
+    return json_text(_read(given[1:]) if given.startswith("@") else given)
+
+
+def header_or_file(given: str) -> list[tuple[str, str]]:
+    """One header, or `@FILE` with any number."""
+    return headers_in(given[1:]) if given.startswith("@") else [header(given)]
+
+
+def headers_in(path: str) -> list[tuple[str, str]]:
+    """The headers of a file. What is wrong with a line is said by its number, and without it."""
+    found = []
+    for number, line in enumerate(_read(path).splitlines(), start=1):
+        if line.strip() and not line.startswith("#"):
+            try:
+                found.append(header(line))
+            except argparse.ArgumentTypeError as error:
+                told = str(error) if "the value of" in str(error) else "expected NAME:VALUE"
+                raise argparse.ArgumentTypeError(f"line {number} of {path}: {told}") from None
+    return found
+
+
+def user(given: str) -> str:
+    """A name for basic authentication (RFC 7617, section 2): a colon would begin the password."""
+    if ":" in given or not given:
+        raise argparse.ArgumentTypeError("expected the name alone: others can see a password on the command line")
+    return text(given)
+
+
+def _read(path: str) -> str:
+    try:
+        return sys.stdin.read() if path == STDIN else Path(path).read_text("utf-8")
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"expected a file that can be read, got {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise argparse.ArgumentTypeError(f"expected text in {path}, got bytes that are not UTF-8") from None
+
+
+def _basic(arguments: argparse.Namespace, headers: list[tuple[str, str]]) -> str:
+    if has(headers, "authorization"):
+        raise ConfigError("expected --user or an Authorization header, got both")
+    if "@" in urlsplit(arguments.url).netloc:
+        raise ConfigError("expected --user or a user in the URL, got both")
+    if sys.stdin is not None and sys.stdin.isatty():
+        password = getpass.getpass(f"password of {arguments.user}: ", stream=sys.stderr)
+    else:
+        line = "" if sys.stdin is None else sys.stdin.readline()
+        if not line:
+            raise ConfigError(
+                "expected the password of --user in the first line of stdin, which is no terminal; got none"
+            )
+        password = line.rstrip("\r\n")
+    return f"Basic {base64.b64encode(f'{arguments.user}:{password}'.encode()).decode('ascii')}"
