@@ -20,6 +20,7 @@ from streamkit.cli import main
 from streamkit.lab.client.resume import Resume
 from streamkit.lab.recording.recording import Recording
 from streamkit.lab.upstream import Script, create_upstream
+from streamkit.lab.upstream.faults import Stall
 from streamkit.serving.server import Server, serve
 from tests.rawsockets import LAST_CHUNK, SSE_HEAD, RawServer, chunk
 
@@ -52,6 +53,17 @@ def test_record_shows_saves_and_draws(llm: Server, tmp_path: Path, capsys: pytes
     both = tmp_path / "both.png"
     assert main(["plot", str(kept), str(kept), "--kind", "gaps", "--out", str(both)]) == 0
     assert both.exists()
+
+
+def test_where_a_stream_stuttered_it_ends_with_why_and_what_speaks_for_it(capsys: pytest.CaptureFixture[str]) -> None:
+    paused = Script(["word "] * 50, first_piece_ms=1, gap_ms=20, preset="openai", faults=[Stall(21, ms=900)])
+    with serve(partial(create_upstream, paused)) as server:
+        assert main(["record", server.url]) == 0
+    summary, _, diagnosis = capsys.readouterr().out.rpartition("\n\n")
+    sentence = diagnosis.splitlines()[0]
+    assert sentence in summary, "it stands in a row of the table, too"
+    assert "A stall of" in sentence
+    assert "\n  - " in diagnosis
 
 
 def test_record_fails_when_the_stream_did(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
