@@ -34,6 +34,7 @@ TOP = {
     *{"source", "Failed", "Value", "Snapshot", "Progress"},
     *{"Lab", "Script", "random_script", "create_upstream", "record", "Reader", "Resume", "Recording", "Outcome"},
     *{"calibrate", "run", "last_recording", "RecordingSet", "load", "last_load", "Sweep", "sweep", "last_sweep"},
+    *{"compare", "Comparison", "last_comparison"},
 }
 MODULES = {"arrivals", "errors", "experiments", "faults", "findings", "metrics", "net", "plots", "shipped"}
 RULES = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE

@@ -8,6 +8,8 @@ facts below the same sentence, so the two cannot differ: `plots/plot_hops.py` dr
 on for all of them. `plots.outcomes` draws the grid of `endings`: an outcome is what a client was told, an ending is
 that beside what was true.
 
+Runs of several targets are compared by `compare`, which gives a `Comparison`: its sentence is `compare_finding`.
+
 The doors are the names below. `finding` is the timeline's sentence, the others have their figure's name:
 `gaps_finding`, `journey_finding`, `backlog_finding`, `hops_finding`, `queues_finding`, `policies_finding`,
 `results_finding`, `upload_finding`; of many streams `load_finding` and `ecdf_finding`. Facts to compute with:
@@ -21,6 +23,8 @@ Facts to compute with: `policy_facts`, `load_facts`, `sweep_facts`, `held`, `aft
 from __future__ import annotations
 
 from streamkit.lab.findings.backlog import backlog_finding
+from streamkit.lab.findings.comparing import compare, compare_finding
+from streamkit.lab.findings.comparison import Comparison
 from streamkit.lab.findings.ecdf import ecdf_finding
 from streamkit.lab.findings.endings import Band, EndGrid, Ending, end_grid, ending
 from streamkit.lab.findings.gaps import gaps_finding
@@ -39,6 +43,7 @@ from streamkit.lab.recording.goodput import goodput
 
 __all__ = [
     "Band",
+    "Comparison",
     "EndGrid",
     "Ending",
     "Held",
@@ -48,6 +53,8 @@ __all__ = [
     "SweepFacts",
     "after_leaving",
     "backlog_finding",
+    "compare",
+    "compare_finding",
     "ecdf_finding",
     "end_grid",
     "ending",

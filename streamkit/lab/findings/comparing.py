@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from streamkit.lab.metrics.resampling import Design
     from streamkit.lab.recording.recorded import Label
 
-__all__ = ["BEST", "MOST_TARGETS", "Runs", "check_asked", "compare", "compare_finding"]
+__all__ = ["BEST", "MOST_TARGETS", "Runs", "check_asked", "compare", "compare_finding", "compare_sets"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Runs: TypeAlias = "RecordingSet | Iterable[Recording] | Mapping[str, RecordingSet | Iterable[Recording] | Recording]"
@@ -84,10 +84,21 @@ def compare(
     """
     if isinstance(runs, Comparison):
         runs = runs.recordings
-    measure = measure_of(metric)
-    at = _usual(measure) if at is None else at
     sets = _sets(runs, by)
     check_asked(tuple(sets), against, at, seed)
+    return compare_sets(sets, measure_of(metric), against=against, at=at, seed=seed)
+
+
+def compare_sets(
+    sets: Mapping[str, RecordingSet],
+    measure: Measure,
+    *,
+    against: str | None = None,
+    at: At | None = None,
+    seed: int = 0,
+) -> Comparison:
+    """`compare` of what has been checked."""
+    at = _usual(measure) if at is None else at
     told = {name: _Told.of(each, measure) for name, each in sets.items()}
     base = _base(told, against, at, measure)
     return _Comparing(measure, at, told, base, against == BEST and BEST not in told, seed).result(sets)
@@ -283,6 +294,9 @@ class _Comparing:
                 f"(p = {said_p(failed_p)}), and those that are left are the lucky ones"
             )
         few = min(pair.mine.known.size, pair.its.known.size)
+        silent = [each for each in (self._base, name) if not self._told[each].known.size]
+        if silent:
+            return f"no run of {short(silent[0])}'s has {self._measure.name}"
         if few < enough_for(self._at):
             there = many(few, "round") if self._in_rounds else f"{few} runs of one of them"
             return (

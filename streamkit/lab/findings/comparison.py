@@ -359,6 +359,8 @@ def _unseen(compared: Comparison, each: Against) -> str:
     """Why there is nothing to be seen."""
     if each.why:
         return each.why
+    if not each.least > 0:
+        return "all runs are alike"
     return f"a difference of less than {quantity(compared.metric, each.least)} could not have been seen"
 
 
