@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from streamkit.lab.metrics.resampling import Design
     from streamkit.lab.recording.recorded import Label
 
-__all__ = ["BEST", "MOST_TARGETS", "Runs", "check_asked", "compare", "compare_finding", "compare_sets"]
+__all__ = ["BEST", "MOST_TARGETS", "Runs", "check_asked", "compare", "compare_finding", "compare_of", "compare_sets"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Runs: TypeAlias = "RecordingSet | Iterable[Recording] | Mapping[str, RecordingSet | Iterable[Recording] | Recording]"
@@ -111,7 +111,12 @@ def compare_finding(runs: Runs | Comparison, **given: Any) -> str:
 
     The arguments are those of `compare`; what is a `Comparison` already needs none.
     """
-    return describe_compare(runs if isinstance(runs, Comparison) and not given else compare(runs, **given))
+    return describe_compare(compare_of(runs, **given))
+
+
+def compare_of(runs: Runs | Comparison, **given: Any) -> Comparison:
+    """The comparison that is given, or the one that these recordings make."""
+    return runs if isinstance(runs, Comparison) and not given else compare(runs, **given)
 
 
 def check_asked(targets: Sequence[str], against: str | None, at: At | None, seed: int) -> None:
@@ -286,6 +291,8 @@ class _Comparing:
     def _undecided(self, name: str, pair: _Pair, failed_p: float) -> str:
         """The first reason why nothing can be said, if there is one."""
         (mine, its), (base_made, made) = pair.failed, pair.made
+        if self._measure.whole and made and its == made and base_made and mine == base_made:
+            return "every run of both failed"
         if self._measure.whole and failed_p <= ALPHA:
             often, seldom = (name, self._base) if its / made > mine / base_made else (self._base, name)
             counts = (its, made, mine, base_made) if often == name else (mine, base_made, its, made)
@@ -295,8 +302,8 @@ class _Comparing:
             )
         few = min(pair.mine.known.size, pair.its.known.size)
         silent = [each for each in (self._base, name) if not self._told[each].known.size]
-        if silent:
-            return f"no run of {short(silent[0])}'s has {self._measure.name}"
+        if silent and not any(pair.failed):
+            return f"no run of {short(silent[0])}'s has a {self._measure.name}"
         if few < enough_for(self._at):
             there = many(few, "round") if self._in_rounds else f"{few} runs of one of them"
             return (
@@ -356,13 +363,13 @@ class _Pair:
     """The runs of two targets that are compared: of rounds those that both have."""
 
     def __init__(self, mine: _Told, its: _Told, at: At, in_rounds: bool, seed: int) -> None:
+        self._at, self._in_rounds, self._seed = at, in_rounds, seed
+        self.made = (int(mine.over.sum()), int(its.over.sum()))
+        self.failed = (int(mine.failed.sum()), int(its.failed.sum()))
         rounds = (mine.by_round, its.by_round)
         if in_rounds and rounds[0] is not None and rounds[1] is not None:
             both = [each for each in rounds[0] if each in rounds[1]]
             mine, its = mine.where(rounds[0][each] for each in both), its.where(rounds[1][each] for each in both)
-        self._at, self._in_rounds, self._seed = at, in_rounds, seed
-        self.made = (int(mine.over.sum()), int(its.over.sum()))
-        self.failed = (int(mine.failed.sum()), int(its.failed.sum()))
         self.failed_p = self._p_of_failures(mine, its)
         self.mine, self.its = self._measured(mine, its)
         self._design = self._of(self.mine.values, self.its.values) if self._comparable else None

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from streamkit.lab.metrics.resampling import At
     from streamkit.lab.sets import RecordingSet
 
-__all__ = ["ROUND", "Against", "Comparison", "Decision", "describe_compare", "said_p"]
+__all__ = ["CALLED", "ROUND", "Against", "Comparison", "Decision", "describe_compare", "said_p"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Decision: TypeAlias = Literal["slower", "faster", "more", "less", "not shown", "cannot decide"]
@@ -304,7 +304,29 @@ def describe_compare(compared: Comparison) -> str:
     """What came of a comparison; it is `Comparison.sentence`, and the title of `plots.compare`."""
     if len(compared.others) == 1:
         return _alone(compared, compared.others[0])
-    return f"Against {_named(compared.base)}: {'; '.join(_among(compared, each) for each in compared.others)}"
+    real = [each for each in compared.others if each.real]
+    not_shown = [each for each in compared.others if each.verdict == "not shown"]
+    told = [f"{_called(compared)[0]} of {enumerated([_real(compared, each) for each in real])}"] if real else []
+    if not_shown:
+        names = [f"{_named(each.name)} ({_unseen(compared, each)})" for each in not_shown]
+        told.append(f"not shown to differ: {enumerated(names)}")
+    told += [f"{_named(each.name)} cannot be decided: {each.why}" for each in compared.others if _open(each)]
+    failed = "".join(_failures(each) for each in compared.others)
+    return f"Against {_named(compared.base)}, {_most_runs(compared)}: {'; '.join(told)}{failed}"
+
+
+def _open(each: Against) -> bool:
+    return each.verdict == "cannot decide"
+
+
+def _real(compared: Comparison, each: Against) -> str:
+    return f"{_named(each.name)} {_by(compared, each)} (p = {said_p(each.p)})"
+
+
+def _most_runs(compared: Comparison) -> str:
+    """`40 runs each`, or from the fewest to the most."""
+    counts = {count for each in compared.others for count in each.runs}
+    return f"{many(max(counts), 'run')} each" if len(counts) == 1 else f"{min(counts):,} to {many(max(counts), 'run')}"
 
 
 def said_p(p: float) -> str:
@@ -324,18 +346,6 @@ def _alone(compared: Comparison, each: Against) -> str:
         told = f"{name}'s {called} is {_by(compared, each)} than {base}'s: real ({odds})"
     else:
         told = f"Not shown that {name}'s {called} is {more} or {less} than {base}'s ({odds}): {_unseen(compared, each)}"
-    return f"{told}{_failures(each)}"
-
-
-def _among(compared: Comparison, each: Against) -> str:
-    called, _, _ = _called(compared)
-    name, odds = _named(each.name), f"p = {said_p(each.p)}, {_runs(each)}"
-    if each.verdict == "cannot decide":
-        told = f"{name} cannot be decided, {each.why}"
-    elif each.real:
-        told = f"{name}'s {called} is {_by(compared, each)}, real ({odds})"
-    else:
-        told = f"{name} not shown to differ ({odds}; {_unseen(compared, each)})"
     return f"{told}{_failures(each)}"
 
 
