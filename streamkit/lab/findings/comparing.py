@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamkit.lab.arguments import check_whole
-from streamkit.lab.findings.comparison import ROUND, Against, Comparison, describe_compare, said_p
+from streamkit.lab.findings.comparison import ROUND, Against, Comparison, describe_compare, said_p, usual_at
 from streamkit.lab.findings.sweep import quantity
 from streamkit.lab.findings.words import many, short
 from streamkit.lab.metrics.resampling import (
@@ -28,7 +28,7 @@ from streamkit.lab.metrics.resampling import (
     null,
     p_value,
 )
-from streamkit.lab.recording.measures import Measure, MetricLike, measure_of, per_ms_of
+from streamkit.lab.recording.measures import Measure, MetricLike, measure_of
 from streamkit.lab.recording.recording import Recording
 from streamkit.lab.sets import RecordingSet
 
@@ -98,7 +98,7 @@ def compare_sets(
     seed: int = 0,
 ) -> Comparison:
     """`compare` of what has been checked."""
-    at = _usual(measure) if at is None else at
+    at = usual_at(measure.name) if at is None else at
     told = {name: _Told.of(each, measure) for name, each in sets.items()}
     base = _base(told, against, at, measure)
     return _Comparing(measure, at, told, base, against == BEST and BEST not in told, seed).result(sets)
@@ -130,11 +130,6 @@ def check_asked(targets: Sequence[str], against: str | None, at: At | None, seed
         if at > 99:
             raise ValueError(f"expected at as a percentile from 1 to 99, or 'mean', got {at!r}")
     check_whole("seed", seed)
-
-
-def _usual(measure: Measure) -> At:
-    """The middle of times and rates; of counts and shares, which are alike in most runs, the mean."""
-    return 50 if per_ms_of(measure.name) is not None or measure.name.endswith("_per_s") else "mean"
 
 
 def _sets(runs: Runs, by: str) -> dict[str, RecordingSet]:
@@ -320,7 +315,7 @@ class _Comparing:
         if p > ALPHA or numbers.low - numbers.down <= 0 <= numbers.high + numbers.up:
             return "not shown"
         larger = numbers.difference > 0
-        if per_ms_of(self._measure.name) is None and not self._measure.name.endswith("_per_s"):
+        if usual_at(self._measure.name) == "mean":
             return "more" if larger else "less"
         return "slower" if larger != self._measure.higher_is_better else "faster"
 

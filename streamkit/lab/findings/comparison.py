@@ -35,7 +35,7 @@ import numpy.typing as npt
 from streamkit.lab.findings.sweep import quantity, span
 from streamkit.lab.findings.words import enumerated, many, short
 from streamkit.lab.metrics.resampling import located
-from streamkit.lab.recording.measures import KEPT, per_ms_of
+from streamkit.lab.recording.measures import KEPT, RATE, per_ms_of
 from streamkit.lab.recording.tables import html_table, text_table
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from streamkit.lab.metrics.resampling import At
     from streamkit.lab.sets import RecordingSet
 
-__all__ = ["CALLED", "ROUND", "Against", "Comparison", "Decision", "describe_compare", "said_p"]
+__all__ = ["CALLED", "ROUND", "Against", "Comparison", "Decision", "describe_compare", "said_p", "usual_at"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Decision: TypeAlias = Literal["slower", "faster", "more", "less", "not shown", "cannot decide"]
@@ -329,6 +329,13 @@ def _most_runs(compared: Comparison) -> str:
     return f"{many(max(counts), 'run')} each" if len(counts) == 1 else f"{min(counts):,} to {many(max(counts), 'run')}"
 
 
+def usual_at(metric: str) -> At:
+    """What is compared of the runs, by default: the middle of times and rates; of counts and shares, which are alike in
+    most runs, the mean.
+    """
+    return 50 if per_ms_of(metric) is not None or metric.endswith(RATE) else "mean"
+
+
 def said_p(p: float) -> str:
     """`0.0002`, `0.031`, `0.4`; `–` where there is none."""
     if math.isnan(p):
@@ -352,8 +359,7 @@ def _alone(compared: Comparison, each: Against) -> str:
 def _called(compared: Comparison) -> tuple[str, str, str]:
     """What the number is called, and how a larger and a smaller one are."""
     called, more, less = CALLED.get(compared.metric, (compared.metric, "higher", "lower"))
-    usual = "mean" if compared.metric == KEPT or per_ms_of(compared.metric) is None else 50
-    if compared.at == usual:
+    if compared.at == usual_at(compared.metric):
         return called, more, less
     return f"{called} ({'mean' if compared.at == 'mean' else f'p{compared.at}'} of the runs)", more, less
 

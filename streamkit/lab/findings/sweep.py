@@ -264,6 +264,8 @@ def _signed(name: str, value: float) -> str:
 def span(name: str, low: float, high: float) -> str:
     """Both ends, and their unit once where they have the same: `31 to 44 ms`."""
     first, last = quantity(name, low), quantity(name, high)
+    if first == last:
+        return last
     unit = last.rpartition(" ")[2]
     return f"{first.removesuffix(f' {unit}')} to {last}" if " " in last else f"{first} to {last}"
 

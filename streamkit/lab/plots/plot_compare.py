@@ -36,8 +36,8 @@ BETWEEN_PT: Final = 34.0
 BAR_PT: Final = 8.0
 UNSEEN_PT: Final = 14.0
 SHARE: Final = 0.52  # of the width is for the runs
-LOG_FROM: Final = 10.0
-"""The scale of the runs is one of ratios where the largest is so many times their middle."""
+LOG_FROM: Final = 30.0
+"""The scale of the runs is one of ratios where the largest is so many times the least."""
 KEY_LINE_PT: Final = LINE_PT + 3
 NAME_LIMIT: Final = 32
 UNSEEN: Final[dict[str, Any]] = {"facecolor": "#EFEFEF", "edgecolor": "#C9C9C9", "hatch": "///", "linewidth": 0.0}
@@ -175,8 +175,8 @@ def _axis(metric: str) -> str:
 
 
 def _set_scale(inner: Axes, values: Any) -> None:
-    low, high, middle = float(values.min()), float(values.max()), float(np.median(values))
-    if low > 0 and high > LOG_FROM * middle:
+    low, high = float(values.min()), float(values.max())
+    if low > 0 and high > LOG_FROM * low:
         inner.set_xscale("log")
         inner.set_xlim(low / 1.1, high * 1.1)
         inner.xaxis.set_major_locator(LogLocator(numticks=6))

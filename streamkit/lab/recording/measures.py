@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from streamkit.lab.recording.recorded import Recorded
     from streamkit.lab.recording.recording import Recording
 
-__all__ = ["KEPT", "PER", "Measure", "Measured", "MetricLike", "measure_of", "per_ms_of"]
+__all__ = ["KEPT", "PER", "RATE", "Measure", "Measured", "MetricLike", "measure_of", "per_ms_of"]
 
 MetricLike: TypeAlias = "str | SLO | Callable[[Recording], float | None]"
 
