@@ -17,7 +17,7 @@ from streamkit.lab.recording.summary import timetable
 from streamkit.lab.recording.trust import read_error_ns
 from streamkit.lab.sets import RecordingSet
 from streamkit.outcome import Outcome
-from streamkit.testing.limits import Judged, Times, judged, limits_of
+from streamkit.testing.limits import Judged, Waits, judged, limits_of
 from streamkit.testing.watching import current
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class StreamAssert:
             self._fail(f"expected {wanted}, got {self._of(others)}", others)
         return self
 
-    # --- Times ------------------------------------------------------------------------------------------------------
+    # --- Waits ------------------------------------------------------------------------------------------------------
 
     def first_piece(self, **limits: float) -> Self:
         """The time to the first piece, from when the request was sent: `p95_ms=300` of all streams, `ms=300` of each.
@@ -145,7 +145,7 @@ class StreamAssert:
         wanted = limits_of(limits)
         rows = self.streams.rows
         errors = [metrics.percentile_ns(read_error_ns(one), 99) or 0 for one in self.streams]
-        times = Times.of([(gap, errors[n], errors[n]) for gap, n in zip(rows.gaps.tolist(), rows.of, strict=True)])
+        times = Waits.of([(gap, errors[n], errors[n]) for gap, n in zip(rows.gaps.tolist(), rows.of, strict=True)])
         longest = [(int(rows.of[at]), duration(int(rows.gaps[at]))) for at in np.argsort(-rows.gaps)[:SHOWN]]
         for limit in wanted:
             self._judge("gap", judged(limit, times), longest, rows.gaps.size)
@@ -165,7 +165,7 @@ class StreamAssert:
             longest_ms = max(summary.max_gap_ms or 0.0, summary.silent_end_ms or 0.0)
             error_ns = metrics.percentile_ns(read_error_ns(one), 99) or 0
             (limit,) = limits_of({"ms": most_ms})
-            found = judged(limit, Times.of([(longest_ms * 1e6, error_ns, error_ns)]))
+            found = judged(limit, Waits.of([(longest_ms * 1e6, error_ns, error_ns)]))
             self._judge("stall", found, [(n, f"{duration(longest_ms * 1e6)} of silence")], 1)
         return self
 
@@ -181,7 +181,7 @@ class StreamAssert:
         if without:
             self._fail(f"{called}: expected one in every stream, {len(without)} of {len(measured)} have none", without)
         rows = [tuple(each * 1e6 for each in (found.value or 0.0, found.above, found.below)) for found in measured]
-        times = Times.of(rows)  # type: ignore[arg-type]  # each has three
+        times = Waits.of(rows)  # type: ignore[arg-type]  # each has three
         slowest = sorted(enumerate(times.ns.tolist()), key=lambda each: -each[1])
         for limit in wanted:
             self._judge(called, judged(limit, times), [(n, duration(ns)) for n, ns in slowest], len(measured))

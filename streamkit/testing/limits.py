@@ -14,7 +14,7 @@ from streamkit.lab import metrics
 from streamkit.lab.arguments import check_number
 from streamkit.lab.findings.words import duration
 
-__all__ = ["Judged", "Limit", "State", "Times", "judged", "limits_of"]
+__all__ = ["Judged", "Limit", "State", "Waits", "judged", "limits_of"]
 
 State: TypeAlias = Literal["kept", "broken", "undecided"]
 LONGEST: Final = 100
@@ -61,15 +61,15 @@ def _checked(name: str, most: float) -> float:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Times:
-    """Times in ns, and by how much each may lie above, or below, what it should be."""
+class Waits:
+    """Waits in ns, and by how much each may lie above, or below, what it should be."""
 
     ns: npt.NDArray[np.int64]
     above_ns: npt.NDArray[np.int64]
     below_ns: npt.NDArray[np.int64]
 
     @classmethod
-    def of(cls, rows: Sequence[tuple[float, float, float]]) -> Times:
+    def of(cls, rows: Sequence[tuple[float, float, float]]) -> Waits:
         """Rows of a time and its two errors."""
         table = np.array(rows, dtype=np.float64).reshape(-1, 3).round().astype(np.int64)
         return cls(ns=table[:, 0], above_ns=table[:, 1], below_ns=table[:, 2])
@@ -93,7 +93,7 @@ class Judged:
         return f"expected at most {self.limit.most_ms:g} ms, got {got} ({between})"
 
 
-def judged(limit: Limit, times: Times) -> Judged | None:
+def judged(limit: Limit, times: Waits) -> Judged | None:
     """Kept if the percentile is within the limit even if all errors are at its cost, broken if it is not even if all
     are to its gain. None of no times: nothing broke it.
     """

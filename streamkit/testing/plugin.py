@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from streamkit.testing.watching import Watched, watch
+from streamkit.testing.watching import RunningTest, watch
 
 if TYPE_CHECKING:
     from streamkit.lab.lab import Lab
@@ -43,7 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """A test that has failed has failed; one that could not decide something, and is else content, is skipped."""
-    test = Watched(name=item.nodeid, folder=lambda: _folder(item.config))
+    test = RunningTest(name=item.nodeid, folder=lambda: _folder(item.config))
     watch(test)
     try:
         result = yield

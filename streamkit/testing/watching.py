@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
     from streamkit.lab.sets import RecordingSet
 
-__all__ = ["Watched", "current", "watch"]
+__all__ = ["RunningTest", "current", "watch"]
 
 NAME_LIMIT: Final = 120
 
 
 @dataclass(kw_only=True)
-class Watched:
+class RunningTest:
     """A test, by its `name`. `folder` gives where its recordings go, and is asked only when there is something to keep.
 
     `undecided`: what is nearer to its limit than the instrument can tell, in words.
@@ -40,15 +40,15 @@ class Watched:
         return path
 
 
-_current: Watched | None = None
+_current: RunningTest | None = None
 
 
-def watch(test: Watched | None) -> None:
+def watch(test: RunningTest | None) -> None:
     """This one runs now; None: none does."""
     global _current
     _current = test
 
 
-def current() -> Watched | None:
+def current() -> RunningTest | None:
     """The one that runs now; None where the plugin is not loaded, or no test runs."""
     return _current

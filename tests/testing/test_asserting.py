@@ -1,4 +1,4 @@
-"""assert_stream: what holds says nothing; what does not says what was expected, what came, and which streams show it."""
+"""assert_stream: what holds says nothing; else what was expected, what came, and which streams show it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import streamkit as sk
 from streamkit.lab.recording.recording import Recording
 from streamkit.lab.sets import RecordingSet
 from streamkit.testing import StreamAssert, assert_stream
-from streamkit.testing.watching import Watched, current, watch
+from streamkit.testing.watching import RunningTest, current, watch
 from tests.lab.sets.streams import load, stream
 
 MANY = [stream(ttft=ttft) for ttft in (*range(100, 119), 900)]
 
 
 @pytest.fixture(autouse=True)
-def this_test(tmp_path: Path) -> Iterator[Watched]:
+def this_test(tmp_path: Path) -> Iterator[RunningTest]:
     """As the plugin does for each test; whatever plugin runs this one."""
     outer = current()
-    watched = Watched(name="tests/test_x.py::test_it[a b]", folder=lambda: tmp_path / "kept")
+    watched = RunningTest(name="tests/test_x.py::test_it[a b]", folder=lambda: tmp_path / "kept")
     watch(watched)
     yield watched
     watch(outer)
@@ -60,7 +60,7 @@ def test_of_one_stream_its_pieces_are_the_evidence() -> None:
     assert "'word '" in said
 
 
-def test_the_recordings_of_what_failed_are_kept_where_the_failure_says(this_test: Watched) -> None:
+def test_the_recordings_of_what_failed_are_kept_where_the_failure_says(this_test: RunningTest) -> None:
     for number in ("", "-2"):
         said = failure(assert_stream(MANY).first_piece, ms=300)
         path = Path(said.rpartition("recorded: ")[2])
@@ -133,7 +133,7 @@ def near(ms: float) -> Recording:
     return Recording.from_pieces([(round(ms * 1e6), "x")], sent_ns=0)
 
 
-def test_what_is_nearer_than_the_instrument_can_tell_is_noted_and_the_test_goes_on(this_test: Watched) -> None:
+def test_what_is_nearer_than_the_instrument_can_tell_is_noted_and_the_test_goes_on(this_test: RunningTest) -> None:
     assert_stream(near(102)).first_piece(ms=100).whole()
     (why,) = this_test.undecided
     assert why == (
@@ -142,7 +142,7 @@ def test_what_is_nearer_than_the_instrument_can_tell_is_noted_and_the_test_goes_
     )
 
 
-def test_what_is_clearly_kept_or_broken_is_decided_whatever_the_trust(this_test: Watched) -> None:
+def test_what_is_clearly_kept_or_broken_is_decided_whatever_the_trust(this_test: RunningTest) -> None:
     assert_stream(near(100)).first_piece(ms=100)
     failure(assert_stream(near(105)).first_piece, ms=100)
     assert this_test.undecided == []
@@ -154,7 +154,7 @@ def test_outside_of_a_test_it_is_skipped_there_and_then() -> None:
         assert_stream(near(102)).first_piece(ms=100)
 
 
-def test_a_loop_that_was_late_widens_what_a_read_of_user_space_may_be_wrong_by(this_test: Watched) -> None:
+def test_a_loop_that_was_late_widens_what_a_read_of_user_space_may_be_wrong_by(this_test: RunningTest) -> None:
     late = stream(
         stamps="socket", meta={"loop_lag_ns": 60_000_000, "loop_busy_ns": [[0, 200_000_000]]}, reads=_socket_reads()
     )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamkit.testing.limits import Limit, Times, judged, limits_of
+from streamkit.testing.limits import Limit, Waits, judged, limits_of
 
 MS = 1e6
 ROWS = st.lists(st.tuples(st.floats(1, 1e9), st.floats(0, 1e7), st.floats(0, 1e7)), min_size=1, max_size=50)
@@ -16,7 +16,7 @@ ROWS = st.lists(st.tuples(st.floats(1, 1e9), st.floats(0, 1e7), st.floats(0, 1e7
 
 def state(most_ms: float, *rows: tuple[float, float, float], percentile: int = 100) -> str:
     """Of times in ms, with their errors."""
-    times = Times.of([tuple(each * MS for each in row) for row in rows])  # type: ignore[misc]  # three
+    times = Waits.of([tuple(each * MS for each in row) for row in rows])  # type: ignore[misc]  # three
     found = judged(Limit(percentile=percentile, most_ms=most_ms), times)
     assert found is not None
     return found.state
@@ -51,7 +51,7 @@ def test_without_errors_everything_is_decided_as_it_was_measured(
     rows: list[tuple[float, float, float]], percentile: int, most_ms: float
 ) -> None:
     limit = Limit(percentile=percentile, most_ms=most_ms)
-    with_errors, sharp = judged(limit, Times.of(rows)), judged(limit, Times.of([(row[0], 0, 0) for row in rows]))
+    with_errors, sharp = judged(limit, Waits.of(rows)), judged(limit, Waits.of([(row[0], 0, 0) for row in rows]))
     assert with_errors is not None
     assert sharp is not None
     assert sharp.state == ("kept" if sharp.got_ns <= most_ms * 1e6 else "broken")
@@ -60,7 +60,7 @@ def test_without_errors_everything_is_decided_as_it_was_measured(
 
 
 def test_what_never_came_broke_nothing() -> None:
-    assert judged(Limit(percentile=50, most_ms=1), Times.of([])) is None
+    assert judged(Limit(percentile=50, most_ms=1), Waits.of([])) is None
 
 
 def test_limits_are_named_by_their_percentile() -> None:
