@@ -26,7 +26,7 @@ from streamkit.errors import ConfigError
 if TYPE_CHECKING:
     from streamkit.lab.sets import RecordingSet
 
-__all__ = ["add_load"]
+__all__ = ["add_load", "add_request", "request_of"]
 
 
 def add_load(commands: Any) -> None:
@@ -39,7 +39,7 @@ def add_load(commands: Any) -> None:
     )
     load.add_argument("url", metavar="URL", help="http://, https:// or http+unix://%%2Fpath%%2Fof.sock/…")
     _add_schedule(load)
-    _add_request(load)
+    add_request(load)
     _add_clients(load)
     load.add_argument("--json", action="store_true", help="show one JSON object instead of a table")
     load.add_argument("--save", type=Path, metavar="FILE", help="save all recordings (JSON Lines)")
@@ -64,7 +64,8 @@ def _add_schedule(load: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_request(load: argparse.ArgumentParser) -> None:
+def add_request(load: argparse.ArgumentParser) -> None:
+    """What is asked, and how: of every server alike."""
     body = load.add_mutually_exclusive_group()
     body.add_argument(
         "--prompt",
@@ -184,11 +185,11 @@ def _asked(arguments: argparse.Namespace) -> Any:
         max_open=arguments.max_open,
         clients=arguments.clients,
         progress=sys.stderr is not None and sys.stderr.isatty(),
-        **_request(arguments),
+        **request_of(arguments),
     )
 
 
-def _request(arguments: argparse.Namespace) -> dict[str, Any]:
+def request_of(arguments: argparse.Namespace) -> dict[str, Any]:
     """What `record()` is told; what is not given is left to it."""
     headers = list(arguments.header or ())
     given: dict[str, Any] = {

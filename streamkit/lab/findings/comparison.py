@@ -26,8 +26,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -263,6 +263,15 @@ class Comparison:
 
     def _said(self, value: float) -> str:
         return "–" if math.isnan(value) else quantity(self.metric, value)
+
+    def as_dict(self) -> dict[str, Any]:
+        """What came of it, as JSON values: no recordings; None for what is not known."""
+        others = [
+            {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in told.items()}
+            for told in map(asdict, self.others)
+        ]
+        named = {"sentence": self.sentence, "metric": self.metric, "at": self.at, "base": self.base}
+        return {**named, "others": others, "in_rounds": self.in_rounds, "notes": list(self.notes)}
 
     def to_pandas(self) -> pd.DataFrame:
         """One row a run: `target`, `round` (None without), `outcome`, and the metric (NaN where it has none).
