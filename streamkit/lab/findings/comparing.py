@@ -323,8 +323,10 @@ class _Comparing:
         """Chance alone would not do it, but the instrument might."""
         if numbers.low <= 0 <= numbers.high:
             return "p alone says so, and the interval does not keep away from 0"
-        told = [quantity(self._measure.name, each) for each in (abs(numbers.difference), numbers.error)]
-        return f"the difference of {told[0]} drowns in the {told[1]} by which the instrument may be wrong"
+        seen, error = (quantity(self._measure.name, each) for each in (abs(numbers.difference), numbers.error))
+        if abs(numbers.difference) <= numbers.error:
+            return f"the difference of {seen} drowns in the {error} by which the instrument may be wrong"
+        return f"of the difference of {seen} the instrument may have made {error}, and the rest is not sure"
 
     def _notes(self, sets: Mapping[str, RecordingSet]) -> Iterable[str]:
         if self._looked_at is not None:
