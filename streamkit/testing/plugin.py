@@ -28,7 +28,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.getgroup("streamkit").addoption(
         "--streamkit-keep",
         metavar="FOLDER",
-        type=Path,
         default=None,
         help="save the recordings of streams that broke a limit here (default: in pytest's folder for temporary files)",
     )
@@ -37,7 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """A folder that is given is meant from where pytest was started, wherever a test goes."""
     if (folder := config.option.streamkit_keep) is not None:
-        config.option.streamkit_keep = folder.resolve()
+        config.option.streamkit_keep = str(Path(folder).resolve())  # a str: pytest-xdist sends options to its workers
 
 
 @pytest.hookimpl(wrapper=True)
@@ -55,9 +54,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 
 
 def _folder(config: pytest.Config) -> Path:
-    given: Path | None = config.option.streamkit_keep
+    given: str | None = config.option.streamkit_keep
     if given is not None:
-        return given
+        return Path(given)
     factory: Any = getattr(config, "_tmp_path_factory", None)  # what the fixture gives; hooks have no other way to it
     return Path(mkdtemp(prefix=FOLDER) if factory is None else factory.getbasetemp() / FOLDER)
 

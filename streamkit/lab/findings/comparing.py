@@ -335,6 +335,8 @@ class _Comparing:
             yield f"p of {len(self._told) - 1} comparisons, by Holm's procedure"
         if not self._in_rounds and _one_after_the_other(sets):
             yield "the runs of one came before those of the other: whatever changed in between is in the difference too"
+        if any(map(_side_by_side, sets.values())):
+            yield "runs of one target overlap in time: they do not stand each for itself, and p is too small"
         unmeasured = sum(int((np.isnan(each.values) & ~each.failed & each.over).sum()) for each in self._told.values())
         if unmeasured:
             yield f"{many(unmeasured, 'run')} without {self._measure.name}, in no number"
@@ -429,3 +431,11 @@ def _one_after_the_other(sets: Mapping[str, RecordingSet]) -> bool:
         (min(begun), max(begun)) for each in sets.values() if (begun := [run.started_ns for run in each]) and any(begun)
     )
     return any(before[1] < after[0] for before, after in pairwise(spans))
+
+
+def _side_by_side(runs: RecordingSet) -> bool:
+    """Some began before those before them had ended, by one clock: streams of one load."""
+    known = sorted(
+        (str(run.meta.get("origin")), run.started_ns, run.started_ns + run.ended_ns) for run in runs if run.ended_ns
+    )
+    return any(before[0] == after[0] and after[1] < before[2] for before, after in pairwise(known))

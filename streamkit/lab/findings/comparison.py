@@ -231,6 +231,9 @@ class Comparison:
             (f"{name}: {self.metric}, {called} of {many(self.known(name).size, 'run')}", self._said(self.middle(name)))
             for name in self.targets
         ]
+        most = max(map(len, self.recordings.values()), default=0)
+        if self.wanted is not None and most < self.wanted:
+            told.append(("rounds, interrupted", f"{most} of {self.wanted}"))
         for each in self.others:
             whose = "" if len(self.others) == 1 else f"{each.name}: "
             told += [

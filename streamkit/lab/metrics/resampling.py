@@ -68,7 +68,9 @@ POWER: Final = 0.8
 APPROACHES: Final = 3  # to the least difference: the third moves it by a hundredth or so
 DRAWS: Final = 9_999
 FEWEST_DRAWS: Final = 999
-MOST_NUMBERS: Final = 40_000_000
+LEAST_DRAWS: Final = 1_999
+"""For what could have been seen, of which nobody wants four digits."""
+MOST_NUMBERS: Final = 5_000_000
 """Drawn in all, so that a comparison of thousands takes seconds: of so many draws are fewer."""
 AT_A_TIME: Final = 2_000_000  # of them, in memory
 BEYOND: Final = 8
@@ -292,7 +294,7 @@ def interval(design: Design, drawn: Floats, level: float = 1 - ALPHA) -> tuple[f
 
 
 def least_difference(
-    design: Design, rng: np.random.Generator, width: float, alpha: float = ALPHA, draws: int = DRAWS
+    design: Design, rng: np.random.Generator, width: float, alpha: float = ALPHA, draws: int = LEAST_DRAWS
 ) -> float:
     """The least difference that so many numbers, as widely spread as these, show in four of five comparisons (a power
     of 80 %). `width`: of the interval.

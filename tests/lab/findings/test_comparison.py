@@ -15,7 +15,7 @@ from streamkit.lab.recording.recording import Recording
 from streamkit.lab.sets import RecordingSet
 from streamkit.outcome import Outcome
 from tests.lab.compare.examples import COMPARISONS, runs
-from tests.lab.sets.streams import stream
+from tests.lab.sets.streams import load, stream
 
 BY_US = Outcome("cancelled", "by us")
 
@@ -61,6 +61,10 @@ def test_runs_of_one_target_before_those_of_another_are_told_of() -> None:
     (note,) = compare(one_after_the_other).notes
     assert note.startswith("the runs of one came before those of the other")
     assert compare({"a": runs("a", rounds=False), "b": runs("b", rounds=False)}).notes == ()
+
+
+def test_runs_side_by_side_as_those_of_a_load_are_told_of() -> None:
+    assert compare({"a": load(40), "b": load(40, seed=2)}).notes[-1].startswith("runs of one target overlap in time")
 
 
 def test_only_rounds_that_both_have_are_compared() -> None:
@@ -195,7 +199,7 @@ def test_gaps_of_recordings_that_are_not_to_be_quoted_decide_nothing_and_their_f
 
 
 def test_runs_without_the_number_are_told_of() -> None:
-    compared = compare({"a": runs("a"), "b": [*runs("b")[:-1], stream(pieces=0, labels={"round": 39})]})
+    compared = compare({"a": runs("a"), "b": [*runs("b")[:-1], stream(39_000, pieces=0, labels={"round": 39})]})
     assert compared.notes == ("1 run without ttft_ms, in no number",)
     none = compare({"a": runs("a", pieces=1), "b": runs("b")}, metric="gap_p50")
     assert none.sentence == "Cannot decide whether b's median gap is longer than a's: no run of a's has a gap_p50_ms"
