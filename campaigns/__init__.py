@@ -4,6 +4,7 @@
     python -m campaigns.faults --quick      # random faults, and requests meant to hurt: nothing broken looks whole
     python -m campaigns.resume --runs 3000  # streams that can be resumed, cut anywhere: nothing lost, nothing doubled
     python -m campaigns.routes --quick      # uploads, jobs, live analysis, sources of one's own: left, cut, ill-treated
+    python -m campaigns.compare --quick     # what is the same, compared with itself: how often is it called different?
     python -m campaigns.proxies             # nginx, HAProxy and Caddy, where installed: what they make of a stream
     python -m campaigns.diagnosis           # causes of stutters, made for real: is the one that is named the true one?
     python -m campaigns.fuzz sse            # bytes that break a promise of a reader; --list names the targets

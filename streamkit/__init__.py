@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from streamkit.lab.client.pace import Reader as Reader
     from streamkit.lab.client.record import record as record
     from streamkit.lab.client.resume import Resume as Resume
+    from streamkit.lab.compare.asking import compare as compare
+    from streamkit.lab.compare.kept import last_comparison as last_comparison
+    from streamkit.lab.findings.comparison import Comparison as Comparison
     from streamkit.lab.lab import Lab as Lab
     from streamkit.lab.load import arrivals as arrivals
     from streamkit.lab.load.kept import last_load as last_load
@@ -84,6 +87,9 @@ _NAMES = {
     "lab.client.pace": ("Reader",),
     "lab.client.record": ("record",),
     "lab.client.resume": ("Resume",),
+    "lab.compare.asking": ("compare",),
+    "lab.compare.kept": ("last_comparison",),
+    "lab.findings.comparison": ("Comparison",),
     "lab.lab": ("Lab",),
     "lab.load.kept": ("last_load",),
     "lab.load.load": ("load",),

@@ -1,4 +1,4 @@
-"""The command line: `streamkit demo | serve | record | load | tap | plot | buffering | replay | export`.
+"""The command line: `streamkit COMMAND …`.
 
 Each command is a file: which arguments it takes (`add_…`), and what it does with them. Doors: `main`.
 """
@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from streamkit._version import __version__
 from streamkit.cli.buffering import add_buffering
+from streamkit.cli.compare import add_compare
 from streamkit.cli.demo import add_demo
 from streamkit.cli.export import add_export
 from streamkit.cli.load import add_load
@@ -66,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     add_record(commands)
     add_load(commands)
     add_tap(commands)
+    add_compare(commands)
     add_plot(commands)
     add_buffering(commands)
     add_replay(commands)

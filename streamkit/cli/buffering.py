@@ -6,7 +6,8 @@ import argparse
 import asyncio
 from typing import Any
 
-from streamkit.cli.arguments import above_zero, folded, header, json_text, media_type, pair
+from streamkit.cli.arguments import above_zero, pair
+from streamkit.cli.request import add_request, json_or_file, request_of
 
 __all__ = ["add_buffering"]
 
@@ -22,9 +23,8 @@ def add_buffering(commands: Any) -> None:
     buffering.add_argument("url", metavar="URL", help="the endpoint, as its clients reach it")
     body = buffering.add_mutually_exclusive_group()
     body.add_argument("--data", metavar="NAME=VALUE", action="append", type=pair, help="a form field; may be repeated")
-    body.add_argument("--json", metavar="JSON", type=json_text, help="a JSON body: any value, sent as it is written")
-    buffering.add_argument("--header", metavar="NAME:VALUE", action="append", type=header, help="may be repeated")
-    buffering.add_argument("--accept", metavar="TYPE", type=media_type, help="text, sse, ndjson, or a media type")
+    body.add_argument("--json", metavar="JSON", type=json_or_file, help="a JSON body, or '@FILE' with one")
+    add_request(buffering)
     buffering.add_argument("--preset", metavar="NAME", help="how to find the text in the events (default: guessed)")
     buffering.add_argument("--direct", metavar="URL", help="the same endpoint around the layers, to compare with")
     buffering.add_argument("--total-s", type=above_zero, metavar="S", help="for one answer (default: 60)")
@@ -41,22 +41,8 @@ def _buffering(arguments: argparse.Namespace) -> int:
     for url in (arguments.url, arguments.direct):
         if url is not None:
             split_unix_url(url)  # says what is wrong with it
-    asked = find_buffering(
-        arguments.url, direct=arguments.direct, refusals=not arguments.no_refusals, **_request(arguments)
-    )
+    request = request_of(arguments, arguments.json, [arguments.url])
+    asked = find_buffering(arguments.url, direct=arguments.direct, refusals=not arguments.no_refusals, **request)
     found = asyncio.run(asked)
     print(found)
     return 0 if found.layer == "none" else 1
-
-
-def _request(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What `record()` is told; what is not given is left to it."""
-    headers = list(arguments.header or ())
-    given = {"accept": arguments.accept, "preset": arguments.preset, "total_s": arguments.total_s}
-    if arguments.data:
-        given["data"] = folded(arguments.data)
-    if arguments.json is not None:
-        given["content"] = arguments.json
-        if all(name.lower() != "content-type" for name, _ in headers):
-            headers.append(("content-type", "application/json"))
-    return {"headers": headers, **{name: value for name, value in given.items() if value is not None}}

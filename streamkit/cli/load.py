@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from streamkit.cli.arguments import above_zero, count, from_none, objective, pair, share, text
+from streamkit.cli.arguments import above_zero, count, from_none, objective, share
 from streamkit.cli.output import INTERRUPTED, check_file, check_picture, draw
-from streamkit.cli.request import BODILESS, add_request, json_or_file, request_of
+from streamkit.cli.request import add_label, add_question, question_of
 from streamkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ def add_load(commands: Any) -> None:
     )
     load.add_argument("url", metavar="URL", help="http://, https:// or http+unix://%%2Fpath%%2Fof.sock/…")
     _add_schedule(load)
-    _add_request(load)
+    add_question(load)
+    add_label(load)
     _add_clients(load)
     load.add_argument("--json", action="store_true", help="show one JSON object instead of a table")
     load.add_argument("--save", type=Path, metavar="FILE", help="save all recordings (JSON Lines)")
@@ -50,33 +51,6 @@ def _add_schedule(load: argparse.ArgumentParser) -> None:
     )
     load.add_argument(
         "--seed", type=from_none, default=0, help="of all that is drawn: the same seed, the same load (default: 0)"
-    )
-
-
-def _add_request(load: argparse.ArgumentParser) -> None:
-    body = load.add_mutually_exclusive_group()
-    body.add_argument(
-        "--prompt",
-        metavar="TEXT",
-        action="append",
-        type=text,
-        help="what is asked: the form field chat_history, or as the provider of --preset wants it; may be repeated, "
-        "then each request has one of them (default: hi)",
-    )
-    body.add_argument("--data", metavar="NAME=VALUE", action="append", type=pair, help="a form field; may be repeated")
-    body.add_argument(
-        "--body",
-        metavar="JSON",
-        type=json_or_file,
-        help="a JSON body: any value, sent as it is written; '@FILE' for that of a file",
-    )
-    add_request(load)
-    load.add_argument(
-        "--preset", metavar="NAME", help="a provider: how it is asked and read (default: our relay's form)"
-    )
-    load.add_argument("--model", metavar="NAME", help="which of its models is asked for, with --preset")
-    load.add_argument(
-        "--total-s", type=above_zero, metavar="S", help="the longest that a stream may take (default: none)"
     )
 
 
@@ -174,18 +148,8 @@ def _asked(arguments: argparse.Namespace) -> Any:
         max_open=arguments.max_open,
         clients=arguments.clients,
         progress=sys.stderr is not None and sys.stderr.isatty(),
-        **_request(arguments),
+        **question_of(arguments, [arguments.url]),
     )
-
-
-def _request(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What `record()` is told; what is not given is left to it."""
-    request = request_of(arguments, arguments.body)
-    if arguments.model is not None:
-        request["model"] = arguments.model
-    if request.get("method") in BODILESS and not (arguments.prompt or request.keys() & {"data", "content"}):
-        request["content"] = b""
-    return request
 
 
 def _as_asked(recording: Any) -> bool:

@@ -26,7 +26,7 @@ from streamkit.cli.output import (
     stays,
     stream_line,
 )
-from streamkit.cli.request import add_request, has, json_or_file, request_of
+from streamkit.cli.request import add_label, add_request, has, json_or_file, request_of
 from streamkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def add_record(commands: Any) -> None:
         help="a file as the body, '-' for stdin: sent while the answer is read (--kind upload draws it)",
     )
     add_request(record)
+    add_label(record)
     encoding = record.add_mutually_exclusive_group()
     encoding.add_argument(
         "--accept-encoding",
@@ -256,7 +257,7 @@ def _request(arguments: argparse.Namespace) -> dict[str, Any]:
     from streamkit.lab.client.pace import Reader
     from streamkit.lab.client.resume import Resume
 
-    request = request_of(arguments, arguments.json)
+    request = request_of(arguments, arguments.json, [arguments.url])
     given: dict[str, Any] = {
         "accept_encoding": arguments.accept_encoding,
         "timeout": arguments.timeout_s,

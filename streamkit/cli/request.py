@@ -1,4 +1,4 @@
-"""What is asked, and as whom: the options that `record` and `load` share."""
+"""What is asked, and as whom: the options that commands share which ask a server."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import argparse
 import base64
 import getpass
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from streamkit.cli.arguments import folded, header, json_text, media_type, text, token
+from streamkit.cli.arguments import above_zero, folded, header, json_text, media_type, pair, text, token
 from streamkit.errors import ConfigError
 
-__all__ = ["BODILESS", "add_request", "json_or_file", "request_of"]
+__all__ = ["add_label", "add_question", "add_request", "has", "json_or_file", "question_of", "request_of"]
 
 BODILESS: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 """Methods by which nothing is sent unless it is given."""
@@ -54,19 +55,60 @@ def add_request(parser: argparse.ArgumentParser) -> None:
         "SSL_CERT_FILE or SSL_CERT_DIR names, which are not looked at otherwise",
     )
     parser.add_argument("--reasoning", action="store_true", default=None, help="record the reasoning too")
+
+
+def add_label(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--label", metavar="NAME", type=text, help="what it is called in figures; recordings of one label are a group"
     )
 
 
-def request_of(arguments: argparse.Namespace, body: str | None) -> dict[str, Any]:
-    """What `record()` is told of all that; what is not given is left to it. `body`: JSON, as it is sent.
+def add_question(parser: argparse.ArgumentParser) -> None:
+    """The same for whoever asks many times, with a body that is a question."""
+    body = parser.add_mutually_exclusive_group()
+    body.add_argument(
+        "--prompt",
+        metavar="TEXT",
+        action="append",
+        type=text,
+        help="what is asked: the form field chat_history, or as the provider of --preset wants it; may be repeated, "
+        "then each request has one of them (default: hi)",
+    )
+    body.add_argument("--data", metavar="NAME=VALUE", action="append", type=pair, help="a form field; may be repeated")
+    body.add_argument(
+        "--body",
+        metavar="JSON",
+        type=json_or_file,
+        help="a JSON body: any value, sent as it is written; '@FILE' for that of a file",
+    )
+    add_request(parser)
+    parser.add_argument(
+        "--preset", metavar="NAME", help="a provider: how it is asked and read (default: our relay's form)"
+    )
+    parser.add_argument("--model", metavar="NAME", help="which of its models is asked for, with --preset")
+    parser.add_argument(
+        "--total-s", type=above_zero, metavar="S", help="the longest that a stream may take (default: none)"
+    )
+
+
+def question_of(arguments: argparse.Namespace, urls: Sequence[str]) -> dict[str, Any]:
+    """What `record()` is told of all that, but for the prompts."""
+    request = request_of(arguments, arguments.body, urls)
+    if arguments.model is not None:
+        request["model"] = arguments.model
+    if request.get("method") in BODILESS and not (arguments.prompt or request.keys() & {"data", "content"}):
+        request["content"] = b""
+    return request
+
+
+def request_of(arguments: argparse.Namespace, body: str | None, urls: Sequence[str]) -> dict[str, Any]:
+    """What `record()` is told; what is not given is left to it. `body`: JSON, as it is sent; `urls`: who is asked.
 
     Raises ConfigError for what does not go together.
     """
     headers = list(arguments.header or ())
     if arguments.user is not None:
-        headers.append(("Authorization", _basic(arguments, headers)))
+        headers.append(("Authorization", _basic(arguments.user, headers, urls)))
     given: dict[str, Any] = {
         "method": arguments.method,
         "accept": arguments.accept,
@@ -74,7 +116,7 @@ def request_of(arguments: argparse.Namespace, body: str | None) -> dict[str, Any
         "verify": arguments.cacert,
         "total_s": arguments.total_s,
         "reasoning": arguments.reasoning,
-        "label": arguments.label,
+        "label": arguments.label if "label" in arguments else None,
     }
     if arguments.data:
         given["data"] = folded(arguments.data)
@@ -129,13 +171,13 @@ def _read(path: str) -> str:
         raise argparse.ArgumentTypeError(f"expected text in {path}, got bytes that are not UTF-8") from None
 
 
-def _basic(arguments: argparse.Namespace, headers: list[tuple[str, str]]) -> str:
+def _basic(user: str, headers: list[tuple[str, str]], urls: Sequence[str]) -> str:
     if has(headers, "authorization"):
         raise ConfigError("expected --user or an Authorization header, got both")
-    if "@" in urlsplit(arguments.url).netloc:
+    if any("@" in urlsplit(url).netloc for url in urls):
         raise ConfigError("expected --user or a user in the URL, got both")
     if sys.stdin is not None and sys.stdin.isatty():
-        password = getpass.getpass(f"password of {arguments.user}: ", stream=sys.stderr)
+        password = getpass.getpass(f"password of {user}: ", stream=sys.stderr)
     else:
         line = "" if sys.stdin is None else sys.stdin.readline()
         if not line:
@@ -143,4 +185,4 @@ def _basic(arguments: argparse.Namespace, headers: list[tuple[str, str]]) -> str
                 "expected the password of --user in the first line of stdin, which is no terminal; got none"
             )
         password = line.rstrip("\r\n")
-    return f"Basic {base64.b64encode(f'{arguments.user}:{password}'.encode()).decode('ascii')}"
+    return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode('ascii')}"

@@ -8,7 +8,8 @@ import inspect
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from streamkit.lab.client.kept import carry, last_recording
-from streamkit.lab.load.kept import hand_on
+from streamkit.lab.compare import kept as comparisons
+from streamkit.lab.load import kept as loads
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
@@ -29,7 +30,8 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     re-entrant with nest-asyncio2, at the first such call and never before, and runs the coroutine inside the
     current one; top-level `await` does without. Exceptions come out as they are. Ctrl-C (or the notebook's "interrupt")
     cancels the coroutine, waits until it has cleaned up, and raises KeyboardInterrupt; a recording that was interrupted
-    by that is its attribute `recording` (and `sk.last_recording()`), a load its `recordings` (and `sk.last_load()`).
+    by that is its attribute `recording` (and `sk.last_recording()`), a load its `recordings` (and `sk.last_load()`), a
+    comparison its `comparison` (and `sk.last_comparison()`).
 
     Limits. Making a loop re-entrant changes asyncio for the whole process, for good, and slows it: nest-asyncio2
     patches the class of the loop, and before Python 3.14 puts tasks written in Python in the place of those written
@@ -62,7 +64,8 @@ def _hand_on(ended: BaseException, error: BaseException) -> None:
     """What the coroutine's end carries is `error`'s from now on."""
     if (recording := last_recording(of=ended)) is not None:
         carry(recording, error)
-    hand_on(ended, error)
+    loads.hand_on(ended, error)
+    comparisons.hand_on(ended, error)
 
 
 def _check_coroutine(given: object) -> None:

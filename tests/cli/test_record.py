@@ -59,7 +59,7 @@ def test_where_a_stream_stuttered_it_ends_with_why_and_what_speaks_for_it(capsys
     paused = Script(["word "] * 50, first_piece_ms=1, gap_ms=20, preset="openai", faults=[Stall(21, ms=900)])
     with serve(partial(create_upstream, paused)) as server:
         assert main(["record", server.url]) == 0
-    summary, _, diagnosis = capsys.readouterr().out.rpartition("\n\n")
+    summary, _, diagnosis = capsys.readouterr().err.rpartition("\n\n")
     sentence = diagnosis.splitlines()[0]
     assert sentence in summary, "it stands in a row of the table, too"
     assert "A stall of" in sentence

@@ -8,6 +8,8 @@ facts below the same sentence, so the two cannot differ: `plots/plot_hops.py` dr
 on for all of them. `plots.outcomes` draws the grid of `endings`: an outcome is what a client was told, an ending is
 that beside what was true.
 
+Runs of several targets are compared by `compare`, which gives a `Comparison`: its sentence is `compare_finding`.
+
 The doors are the names below. `finding` is the timeline's sentence, the others have their figure's name:
 `gaps_finding`, `journey_finding`, `backlog_finding`, `hops_finding`, `queues_finding`, `policies_finding`,
 `results_finding`, `upload_finding`; of many streams `load_finding` and `ecdf_finding`. Facts to compute with:
@@ -24,6 +26,8 @@ from __future__ import annotations
 from streamkit.lab.findings.backlog import backlog_finding
 from streamkit.lab.findings.buffering import Buffering
 from streamkit.lab.findings.causes import diagnose
+from streamkit.lab.findings.comparing import compare, compare_finding
+from streamkit.lab.findings.comparison import Comparison
 from streamkit.lab.findings.ecdf import ecdf_finding
 from streamkit.lab.findings.endings import Band, EndGrid, Ending, end_grid, ending
 from streamkit.lab.findings.gaps import gaps_finding
@@ -43,6 +47,7 @@ from streamkit.lab.recording.goodput import goodput
 __all__ = [
     "Band",
     "Buffering",
+    "Comparison",
     "EndGrid",
     "Ending",
     "Held",
@@ -52,6 +57,8 @@ __all__ = [
     "SweepFacts",
     "after_leaving",
     "backlog_finding",
+    "compare",
+    "compare_finding",
     "diagnose",
     "ecdf_finding",
     "end_grid",

@@ -39,6 +39,7 @@ __all__ = [
     "describe_sweep",
     "median_interval",
     "quantity",
+    "span",
     "sweep_facts",
     "sweep_finding",
 ]
@@ -251,18 +252,20 @@ def _by_how_much(facts: SweepFacts, difference: Difference) -> str:
     if low is None or high is None:
         return f"{_signed(facts.y, difference.median)}"
     if not difference.apart:
-        return f"{_signed(facts.y, difference.median)}, {_span(facts.y, low, high)}"
+        return f"{_signed(facts.y, difference.median)}, {span(facts.y, low, high)}"
     word = "more" if difference.median > 0 else "less"
-    return f"{quantity(facts.y, abs(difference.median))} {word} ({_span(facts.y, *sorted((abs(low), abs(high))))})"
+    return f"{quantity(facts.y, abs(difference.median))} {word} ({span(facts.y, *sorted((abs(low), abs(high))))})"
 
 
 def _signed(name: str, value: float) -> str:
     return f"{'+' if value > 0 else ''}{quantity(name, value)}"
 
 
-def _span(name: str, low: float, high: float) -> str:
-    """Both ends, and their unit once where they have the same."""
+def span(name: str, low: float, high: float) -> str:
+    """Both ends, and their unit once where they have the same: `31 to 44 ms`."""
     first, last = quantity(name, low), quantity(name, high)
+    if first == last:
+        return last
     unit = last.rpartition(" ")[2]
     return f"{first.removesuffix(f' {unit}')} to {last}" if " " in last else f"{first} to {last}"
 

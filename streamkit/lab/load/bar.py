@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
-__all__ = ["ShowProgress", "progress_bar"]
+__all__ = ["ShowProgress", "plain_bar", "progress_bar"]
 
 
 class ShowProgress(Protocol):
@@ -33,6 +33,22 @@ def progress_bar(total: int | None, *, shown: bool) -> Iterator[ShowProgress]:
             bar.set_postfix_str(f"{live} live, {late_ns / 1e6:.0f} ms late", refresh=False)
             bar.n = ended
             bar.refresh()  # whoever shows decides how often
+
+        yield show
+
+
+@contextlib.contextmanager
+def plain_bar(total: int, *, unit: str, shown: bool) -> Iterator[Callable[[int, str], None]]:
+    """The same of anything that is done one by one: how many are, and which it is now."""
+    if not shown:
+        yield lambda _done, _now: None
+        return
+    with _tqdm()(total=total, unit=f" {unit}", leave=False, dynamic_ncols=True) as bar:
+
+        def show(done: int, now: str) -> None:
+            bar.set_postfix_str(now, refresh=False)
+            bar.n = done
+            bar.refresh()
 
         yield show
 

@@ -13,6 +13,7 @@ means.
 from __future__ import annotations
 
 from streamkit.lab.plots.plot_backlog import backlog
+from streamkit.lab.plots.plot_compare import compare
 from streamkit.lab.plots.plot_ecdf import ecdf
 from streamkit.lab.plots.plot_gaps import gaps
 from streamkit.lab.plots.plot_heatmap import heatmap
@@ -29,6 +30,7 @@ from streamkit.lab.plots.plot_upload import upload
 
 __all__ = [
     "backlog",
+    "compare",
     "ecdf",
     "gaps",
     "heatmap",

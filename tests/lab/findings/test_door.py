@@ -12,6 +12,8 @@ import pytest
 
 from streamkit.lab import findings, plots
 
+SAID_IN = {"compare": "comparison"}
+"""`findings.compare` is a function, and so no file."""
 ROOMS = {"findings": findings, "plots": plots}
 
 
@@ -37,7 +39,7 @@ def test_every_figure_has_its_sentence() -> None:
 @pytest.mark.parametrize("figure", sorted(set(plots.__all__) - {"outcomes", "heatmap"}))
 def test_a_figure_draws_what_the_file_of_its_name_says(figure: str) -> None:
     drawn = importlib.import_module(f"streamkit.lab.plots.plot_{figure}")
-    said = importlib.import_module(f"streamkit.lab.findings.{figure}")
+    said = importlib.import_module(f"streamkit.lab.findings.{SAID_IN.get(figure, figure)}")
     describe = f"describe_{figure}"
     assert getattr(drawn, describe) is getattr(said, describe)
 

@@ -22,6 +22,7 @@ from streamkit.lab.sets import RecordingSet, Resources
 from streamkit.outcome import Outcome
 from streamkit.taps import Tap
 from streamkit.taps.gauges import Gauge
+from tests.lab.compare.examples import COMPARISONS
 from tests.lab.results import results_of
 from tests.lab.sets.streams import ZERO_NS, load, stream
 from tests.lab.sweep.examples import SWEEPS
@@ -346,8 +347,8 @@ class Figure:
     all_words: bool = False
 
 
-OF_SWEEPS = {"sweep", "heatmap"}
-"""The others are of recordings, or of endings made of them."""
+OF_SWEEPS = {"sweep", "heatmap", "compare"}
+"""These, and comparisons. The others are of recordings, or of endings made of them."""
 
 
 def grid_finding(shown: Any) -> str:
@@ -429,6 +430,15 @@ FIGURES = {
         sizes=[(5, 3.5)],
         worst=["groups"],
         others=["no piece"],
+    ),
+    "compare": Figure(
+        draw=plots.compare,
+        finding=findings.compare_finding,
+        cases=list(COMPARISONS),
+        case=COMPARISONS.__getitem__,
+        sizes=[(5.5, 4)],
+        worst=["five"],
+        others=["nothing"],
     ),
     "sweep": Figure(
         draw=plots.sweep,

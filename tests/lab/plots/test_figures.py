@@ -28,7 +28,7 @@ IN_OTHER_SIZES = [
 ]
 OF_SEVERAL = ["timeline", "gaps", "hops", "policies", "results", "load", "ecdf"]
 WITH_A_NOTE_OF_ITS_OWN = {"outcomes", "load", "ecdf", *OF_SWEEPS}
-"""A grid of endings and a sweep say what they are of; many streams have a verdict of their own."""
+"""A grid of endings, a sweep and a comparison say what they are of; many streams have a verdict of their own."""
 
 every_figure = pytest.mark.parametrize("figure", FIGURES)
 every_figure_of_recordings = pytest.mark.parametrize("figure", [one for one in FIGURES if one not in OF_SWEEPS])

@@ -1,0 +1,167 @@
+"""compare(): several targets asked in turns, and what can be said of their differences."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from streamkit.lab.arguments import check_listener, check_whole
+from streamkit.lab.client.kept import last_recording
+from streamkit.lab.compare.kept import carry, keep
+from streamkit.lab.findings.comparing import check_asked, compare_sets
+from streamkit.lab.findings.comparison import ROUND
+from streamkit.lab.load.bar import plain_bar
+from streamkit.lab.load.mix import Mix
+from streamkit.lab.load.targets import target_of
+from streamkit.lab.metrics.resampling import enough_for
+from streamkit.lab.recording.measures import measure_of
+from streamkit.lab.sets import RecordingSet
+from streamkit.lab.sweep.schedule import planned
+
+if TYPE_CHECKING:
+    from streamkit.lab.findings.comparison import Comparison
+    from streamkit.lab.load.mix import Prompts, Readers
+    from streamkit.lab.load.targets import Target, TargetLike
+    from streamkit.lab.metrics.resampling import At
+    from streamkit.lab.recording.measures import MetricLike
+    from streamkit.lab.recording.recording import Recording
+
+__all__ = ["compare"]
+
+
+async def compare(
+    targets: Mapping[str, TargetLike],
+    *,
+    runs: int = 40,
+    metric: MetricLike = "ttft",
+    against: str | None = None,
+    at: At | None = None,
+    seed: int = 0,
+    warm_up: int = 1,
+    prompts: Prompts | None = None,
+    readers: Readers = None,
+    taps: bool = True,
+    progress: bool = True,
+    on_done: Callable[[Recording], object] | None = None,
+    **options: Any,
+) -> Comparison:
+    """Ask several targets in turns, and say whether one is surely slower than another, by how much, and what so many
+    runs could have shown.
+
+        compared = await sk.compare({"a": lab, "b": "http://127.0.0.1:8000/ans"}, runs=40)
+        compared.sentence      # b's first piece is 31 to 44 ms later than a's: real (p = 0.0002, 40 runs each)
+
+    In each round every target is asked once, in an order that is drawn anew, and never two at a time: what a machine or
+    a network does beside us falls on all of them. One target twice, `{"a": lab, "again": lab}`, is the way to see what
+    chance alone does.
+
+    targets   by name, 2 to 10 of what `sk.load` takes: a `Lab`, the URL of a server, an async function of yours,
+              `(n, visit) -> Recording`, where n is the round
+    runs      how many rounds, which is how many runs of each
+    metric    a number of `summary()`, with or without its unit (`ttft`, `duration`, `gap_p50`, `gap_max`, `stalls`, …);
+              an objective, `sk.metrics.SLO(ttft_ms=500)`: which share of the runs kept it; or a function of a Recording
+    against   the target that the others are compared with: the first one, another by its name, or "best"
+    at        which percentile of the runs is compared, 1 to 99: by default the middle, 50; "mean" for counts and shares
+    seed      of all that is drawn: orders, prompts, and what the verdict is made of
+    warm_up   so many runs of each come before all, and are thrown away: the first one pays for imports and caches
+    prompts, readers   what is asked, and at which pace it is read, as in `sk.load`: drawn once for a round, so that all
+              targets are asked the same
+    taps      of a Lab, what upstream and relay saw is joined to each recording in the end
+    progress  show a progress bar
+    on_done   called with each recording as it ends
+
+    All other keywords are options of `record()`: `accept`, `preset`, `total_s`, `headers`, …. Each recording's `label`
+    is its target's name, and its `labels` have its `round`: saved as a `RecordingSet`, they are compared again by
+    `sk.findings.compare`, by another metric too.
+
+    When it is interrupted (Ctrl-C, a task that is cancelled), what has come is compared and kept: as
+    `sk.last_comparison()`, and as the exception's attribute `comparison`.
+
+    Raises ValueError and TypeError for arguments that make no sense, ValueError too for fewer runs than can ever decide
+    it (6; of a 95th percentile 160), and what `record()`, a function of yours and `on_done` raise.
+    """
+    check_listener("on_done", on_done)
+    measure = measure_of(metric)
+    check_whole("runs", runs, least=1)
+    check_whole("warm_up", warm_up)
+    _check_targets(targets)
+    check_asked(tuple(targets), against, at, seed)
+    if runs < enough_for(50 if at is None else at):
+        of = "a difference" if at in (None, 50, "mean") else f"a p{at}"
+        raise ValueError(f"expected runs >= {enough_for(50 if at is None else at)}, got {runs}: fewer never show {of}")
+    asked = {
+        name: target_of(each, {} if callable(each) else {"keep_bytes": False, **options}, taps=taps, pids=None)
+        for name, each in targets.items()
+    }
+    turns = _Turns(asked, Mix(prompts, readers, seed=seed), on_done)
+
+    def compared(recordings: Mapping[str, Sequence[Recording]]) -> Comparison:
+        sets = {
+            name: RecordingSet(each, meta={"target": asked[name].name, "seed": seed})
+            for name, each in recordings.items()
+        }
+        return replace(compare_sets(sets, measure, against=against, at=at, seed=seed), wanted=runs)
+
+    async with contextlib.AsyncExitStack() as opened:
+        try:
+            for each in asked.values():
+                await opened.enter_async_context(each.opened())
+            with plain_bar(len(asked) * runs, unit="runs", shown=progress) as show:
+                await turns.warm_up(warm_up)
+                await turns.take(runs, seed, show)
+            found = await turns.joined()
+        except BaseException as error:
+            carry(compared(turns.ended), error)
+            raise
+    return keep(compared(found))
+
+
+class _Turns:
+    """Targets that are asked one after the other; `ended` are the recordings of each."""
+
+    def __init__(self, asked: Mapping[str, Target], mix: Mix, on_done: Callable[[Recording], object] | None) -> None:
+        self.ended: dict[str, list[Recording]] = {name: [] for name in asked}
+        self._asked = asked
+        self._mix = mix
+        self._on_done = on_done
+
+    async def warm_up(self, times: int) -> None:
+        """Ask each of them, and keep nothing."""
+        for _ in range(times):
+            for target in self._asked.values():
+                await target.ask(self._mix.visit(0, None))
+
+    async def take(self, runs: int, seed: int, show: Callable[[int, str], None]) -> None:
+        """Every round; a run that is interrupted is kept too."""
+        names = list(self._asked)
+        for turn in planned(len(names), runs, seed):
+            name = names[turn.setting]
+            show(turn.order, name)
+            try:
+                recording = await self._asked[name].ask(self._mix.visit(turn.repeat, None))
+            except BaseException as error:
+                if (kept := last_recording(of=error)) is not None:
+                    self.ended[name].append(_labelled(kept, name, turn.repeat))
+                raise
+            recording = _labelled(recording, name, turn.repeat)
+            self.ended[name].append(recording)
+            if self._on_done is not None:
+                self._on_done(recording)
+
+    async def joined(self) -> dict[str, list[Recording]]:
+        """All of them, with what their servers saw."""
+        return {name: await target.joined(self.ended[name]) for name, target in self._asked.items()}
+
+
+def _labelled(recording: Recording, name: str, number: int) -> Recording:
+    return replace(recording, label=name, labels={**recording.labels, ROUND: number})
+
+
+def _check_targets(targets: object) -> None:
+    if not isinstance(targets, Mapping):
+        raise TypeError(f"expected targets by name, such as {{'a': lab, 'b': url}}, got {targets!r}")
+    wrong: Iterable[object] = [name for name in targets if not isinstance(name, str) or not name]
+    for name in wrong:
+        raise TypeError(f"expected a target's name as a text, got {name!r} ({type(name).__name__})")
