@@ -17,7 +17,7 @@ from sanic import Sanic
 
 from campaigns.proxies import PAGE, Proxy, documented, running
 from streamkit.app import create_app
-from streamkit.cli import _parser, main
+from streamkit.cli import main
 from streamkit.lab.findings.holders import MENDS
 from streamkit.relay.asks import ask_function
 from streamkit.relay.route import Route
@@ -119,11 +119,6 @@ def tap_commands() -> list[list[str]]:
     page = (Path(__file__).parents[2] / "docs" / "operating.md").read_text("utf-8")
     block = page.split("## See what passes\n", 1)[1].split("```sh\n", 1)[1].split("```", 1)[0]
     return [shlex.split(line, comments=True)[1:] for line in block.splitlines()]
-
-
-def test_each_command_of_the_page_is_one_that_there_is() -> None:
-    taken = [_parser().parse_args(words) for words in tap_commands()]
-    assert [arguments.command.__name__ for arguments in taken] == ["_tap", "_tap", "_tap", "_plot"]
 
 
 def test_a_tap_before_the_relay_shows_what_its_clients_see_and_the_plot_draws_it(

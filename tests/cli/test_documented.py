@@ -1,0 +1,52 @@
+"""What README and docs show: each command is one that there is, each link leads somewhere."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from streamkit.cli import _parser
+
+ROOT: Final = Path(__file__).parents[2]
+PAGES: Final = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
+BLOCKS: Final = re.compile(r"```sh\n(.*?)```", re.S)
+LINKS: Final = re.compile(r"\]\((?!https?://)([^)\s#]*)(?:#([^)\s]*))?\)")
+
+
+def commands(page: Path) -> list[str]:
+    lines = (line for block in BLOCKS.findall(page.read_text("utf-8")) for line in block.splitlines())
+    return [line for line in lines if line.startswith("streamkit ")]
+
+
+def anchors(page: Path) -> set[str]:
+    """Of its headings, as they are made for Markdown on the web: lower case, spaces as hyphens, no other signs."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def local(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("line", sorted({line for page in PAGES for line in commands(page)}))
+def test_each_command_is_one_that_there_is(line: str) -> None:
+    words = shlex.split(line.replace("…", "http://127.0.0.1:8000"), comments=True)[1:]
+    assert callable(_parser().parse_args(words).command)
+
+
+def test_there_are_such_commands_on_the_pages_that_show_them() -> None:
+    shown = {local(page) for page in PAGES if commands(page)}
+    assert {"README.md", "docs/operating.md", "docs/exchange.md", "docs/your_own_stream.md"} <= shown
+
+
+@pytest.mark.parametrize("page", PAGES, ids=local)
+def test_each_link_within_leads_to_a_file_and_a_heading_that_are_there(page: Path) -> None:
+    for path, anchor in LINKS.findall(re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.S)):
+        target = page.parent / path if path else page
+        assert target.exists(), f"{path} is not there"
+        if anchor and target.suffix == ".md":
+            assert anchor in anchors(target), f"{path}#{anchor}: no such heading"
