@@ -6,6 +6,7 @@
     python -m campaigns.routes --quick      # uploads, jobs, live analysis, sources of one's own: left, cut, ill-treated
     python -m campaigns.proxies             # nginx, HAProxy and Caddy, where installed: what they make of a stream
     python -m campaigns.diagnosis           # causes of stutters, made for real: is the one that is named the true one?
+    python -m campaigns.losses              # the same of packets that are really lost; Linux, as root
     python -m campaigns.fuzz sse            # bytes that break a promise of a reader; --list names the targets
 
 Without `--quick` the first two do 10,000 streams each, in some minutes, and resume, without `--runs`, 100,000 cuts; a
