@@ -85,8 +85,9 @@ def test_connections_of_others_are_left_alone() -> None:
 
 
 def test_the_table_says_what_was_named_and_a_wrong_name_fails(capsys: pytest.CaptureFixture[str]) -> None:
-    right = [(kind, cause, "") for kind, cause in KINDS.items()]
-    assert losses.show([*right, ("one", "unknown", "")], Counter(one=3))
+    right = [(kind, cause, "") for kind, causes in KINDS.items() for cause in causes]
+    assert losses.show([*right, ("one", "unknown", ""), ("one", "", "this client was late")], Counter(one=3))
+    assert "1 not judged" in capsys.readouterr().out
     assert not losses.show([("one", "held", "A stall")], Counter())
     assert "WRONG one: A stall" in capsys.readouterr().out
 

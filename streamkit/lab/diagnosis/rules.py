@@ -92,17 +92,25 @@ def _name(halt: Halt, seen: Seen) -> CauseName:
 def _of_halts(seen: Seen, named: Sequence[tuple[CauseName, Halt]]) -> list[Cause]:
     """A cause for each name; for those with a rhythm one."""
     others = [(name, halt) for name, halt in named if name not in OWN and not halt.before_end]
-    rhythm = period([halt.after for _, halt in others], [halt.start_ns for _, halt in others])
     names = list(dict.fromkeys(name for name, _ in named))
     causes = []
-    if rhythm is not None:
-        causes.append(_periodic(seen, others, rhythm))
-        named = [(name, halt) for name, halt in named if name in OWN or halt.before_end]
+    for some in (others, _without_shortest(others)):
+        rhythm = period([halt.after for _, halt in some], [halt.start_ns for _, halt in some])
+        if rhythm is not None:
+            causes.append(_periodic(seen, some, rhythm))
+            named = [each for each in named if each not in some]
+            break
     for name in names:
         halts = [halt for its, halt in named if its == name]
         if halts:
             causes.append(_cause(seen, name, halts))
     return causes
+
+
+def _without_shortest(named: Sequence[tuple[CauseName, Halt]]) -> list[tuple[CauseName, Halt]]:
+    """A machine that halted once, too, does not hide a rhythm."""
+    shortest = min(named, key=lambda each: each[1].length_ns, default=None)
+    return [each for each in named if each is not shortest]
 
 
 def _cause(seen: Seen, name: CauseName, halts: Sequence[Halt], rhythm: Period | None = None) -> Cause:
