@@ -12,9 +12,9 @@ many at a time, each with places and lengths of its own:
     sparse   one packet in fifty is lost, as on a bad radio; mostly each is there again in no time, and nobody waits:
              `none`. Where two in a row are lost, somebody may: `network`
 
-A stream is not judged if its client was late itself by more than 100 ms; how many were is told. Both namespaces are made
-for this and removed behind it. Exit status 1 if a stream is named otherwise, but `unknown`; 2 where this is not Linux,
-or not root.
+A stream is not judged if its client was late itself by more than 100 ms; how many were is told. Both namespaces are
+made for this and removed behind it. Exit status 1 if a stream is named otherwise, but `unknown`; 2 where this is not
+Linux, or not root.
 """
 
 from __future__ import annotations
