@@ -195,7 +195,7 @@ def _batched(seen: Seen, usual: Usual) -> list[Cause]:
     found = usual.bunches
     if found is None or seen.paced:
         return []
-    span = (int(seen.at_ns[0]), int(seen.at_ns[-1]))
+    span = (int(seen.at_ns[0]) if found.number > 1 else seen.origin_ns, int(seen.at_ns[-1]))
     busy_ns = max(overlap_ns(each, *span) for each in (seen.loop_busy_ns, seen.reader_busy_ns))
     lay_ns = int(np.median(seen.handed_ns - seen.at_ns))
     line = f"{found.number} bunches, half of them of {found.size} events, {about_ms(found.every_ns)} apart"
@@ -205,6 +205,9 @@ def _batched(seen: Seen, usual: Usual) -> list[Cause]:
         name = "slow_reader"
     many = f"Always {found.size} events at a time" if found.by_size else f"About {found.size} events at a time"
     every = f", every {about_ms(found.every_ns)}"
+    if found.number == 1:
+        many, every = f"All {found.size} events at once", f", {about_ms(found.every_ns)} after the request"
+        line = f"{found.size} events within {about_ms(int(seen.at_ns[-1] - seen.at_ns[0]))}, and none before"
     why = "this client read them late" if own else "sent together by the server or a proxy, not late here"
     here = f"this client was busy for {about_ms(busy_ns)} of {about_ms(span[1] - span[0])}"
     return [

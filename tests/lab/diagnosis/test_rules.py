@@ -186,6 +186,29 @@ def test_bunches_that_this_client_made_itself_are_not_the_servers() -> None:
     assert diagnose(seen(times, loop_busy_ns=busy)).cause == "late_loop"
 
 
+def test_a_whole_answer_at_once_is_batched() -> None:
+    """As behind a proxy that collects all of it."""
+    found = diagnose(seen([3100.0] * 31))
+    assert found.cause == "batched"
+    assert found.sentence.startswith("All 31 events at once, 3.1 s after the request: sent together")
+
+
+def test_an_answer_at_once_that_nobody_had_to_wait_for_is_none() -> None:
+    assert diagnose(seen([120.0] * 31)).cause == "none"
+
+
+def test_an_answer_at_once_that_lay_here_is_this_clients() -> None:
+    found = diagnose(seen([3100.0] * 31, loop_busy_ns=spans([[200 * MS, 3090 * MS]])))
+    assert found.cause == "late_loop"
+
+
+def test_a_few_large_bunches_are_bunches_and_a_fast_stream_that_pauses_is_not() -> None:
+    """Buffers of a fixed size: 40 events each 1.5 s. And a stream of 500 events a second that halts twice."""
+    assert diagnose(seen([1500.0 * (1 + n // 40) for n in range(120)])).cause == "batched"
+    fast = gaps(*[700 if n in (50, 100) else 2 for n in range(1, 400)])
+    assert diagnose(seen(fast)).names == ("source_paused",)
+
+
 def test_a_stall_in_a_batched_stream_comes_before_its_bunches() -> None:
     times = [100.0 + n // 5 * 150 + (900 if n >= 40 else 0) for n in range(80)]
     assert diagnose(seen(times)).names == ("source_paused", "batched")
