@@ -7,6 +7,7 @@
     python -m campaigns.compare --quick     # what is the same, compared with itself: how often is it called different?
     python -m campaigns.proxies             # nginx, HAProxy and Caddy, where installed: what they make of a stream
     python -m campaigns.diagnosis           # causes of stutters, made for real: is the one that is named the true one?
+    python -m campaigns.losses              # the same of packets that are really lost; Linux, as root
     python -m campaigns.fuzz sse            # bytes that break a promise of a reader; --list names the targets
 
 Without `--quick` the first two do 10,000 streams each, in some minutes, and resume, without `--runs`, 100,000 cuts; a

@@ -249,9 +249,16 @@ async def _late(servers: Servers, cause: str, seeds: Sequence[int]) -> Seen:
 
 
 async def _on_late_loop(url: str, cause: str, seeds: Sequence[int]) -> Seen:
-    draw = _Draw(cause, seeds[0])
-    asyncio.get_running_loop().call_later(draw.chance.uniform(0.5, 0.7), time.sleep, draw.silence_ms / 1e3)
-    recordings = await asyncio.gather(*[_ask(url, cause, seed) for seed in seeds])
+    """When the first of them has had some events the loop is kept busy, by nobody who reads."""
+    draw, loop, heard = _Draw(cause, seeds[0]), asyncio.get_running_loop(), itertools.count(1)
+
+    def listen(_: str) -> None:
+        if next(heard) == draw.at:
+            loop.call_soon(time.sleep, draw.silence_ms / 1e3)
+
+    first, *others = seeds
+    asked = [_ask(url, cause, first, on_piece=listen), *(_ask(url, cause, seed) for seed in others)]
+    recordings = await asyncio.gather(*asked)
     return {seed: each.diagnose() for seed, each in zip(seeds, recordings, strict=True)}
 
 

@@ -21,15 +21,14 @@ HELD: Final = 0.5
 
 def slow_reader(halt: Halt, seen: Seen) -> str | None:
     """The reader took nothing while there was something: a listener at work, or a pace of its own."""
-    by_reader = halt.reader_ns >= HALF * halt.length_ns
-    if by_reader and _was_here(halt):
+    if halt.reader_ns >= HALF * halt.length_ns and _was_here(halt):
         return "its reader took nothing"
-    return "its reader had it, and took it later" if seen.paced and _lay(halt) else None
+    return "its reader had it, and took it later" if seen.paced and _lay(halt, seen) else None
 
 
-def late_loop(halt: Halt, _: Seen) -> str | None:
+def late_loop(halt: Halt, seen: Seen) -> str | None:
     """The event loop was late, or all of Python was, while there was something to read."""
-    if _lay(halt):
+    if _lay(halt, seen):
         return "it lay unread"
     return "the loop was late" if halt.loop_ns >= HALF * halt.length_ns and _was_here(halt) else None
 
@@ -42,10 +41,23 @@ def unclear_own(halt: Halt, _: Seen) -> str | None:
     return "this client did not read" if halt.caught_up is None or halt.caught_up > 1 - HELD else None
 
 
-def _lay(halt: Halt) -> bool:
-    """The event behind it was here, for half of it."""
-    return halt.same_read or halt.lay_ns >= HALF * halt.length_ns
+def _lay(halt: Halt, seen: Seen) -> bool:
+    """The event behind it was here, for half of it.
+
+    A stamp alone does not prove that. A read has the time of its last segment in the order of the stream: where one
+    before that was lost and came again, what had waited behind it has a time long before anybody could read it. So
+    where segments came out of order, or the loop was watched and was on time, somebody of this client has to have been
+    late.
+    """
+    if halt.same_read:
+        return True
+    if halt.lay_ns < HALF * halt.length_ns:
+        return False
+    late_ns = max(halt.loop_ns, halt.reader_ns)
+    return late_ns >= HALF * halt.lay_ns or not (seen.watched or halt.out_of_order)
 
 
 def _was_here(halt: Halt) -> bool:
-    return _lay(halt) or (halt.caught_up is not None and halt.caught_up >= HELD)
+    """What had been due lay here: it came at once when somebody read again, or had come before."""
+    here = halt.same_read or halt.lay_ns >= HALF * halt.length_ns
+    return here or (halt.caught_up is not None and halt.caught_up >= HELD)

@@ -26,6 +26,12 @@ TOLERANCE: Final = 0.25
 """How far a bunch may be from the median one, in size or in distance, to be like it: timers of a busy machine."""
 SEEN_NS: Final = 40_000_000
 """Bunches that follow each other faster than this look like a stream that flows (25 pictures a second)."""
+CLUMP: Final = 5
+"""So many events at once, each time, are no accident, however few times there are …"""
+CLUMP_SHARE: Final = 0.02
+"""… if they are there in this share of the wait before them: no model speaks so fast after it has been silent so
+long.
+"""
 LEAST_HALTS: Final = 4
 """Three equal distances: by chance that is one stream in a thousand, with one distance less one in thirty."""
 LEAST_BY_TIME: Final = 5
@@ -83,17 +89,18 @@ def bunches(seen: Seen) -> Bunches | None:
 
     A bunch ends where a gap is more than a fifth of the usual one (the median of those above 5 ms). The bunches are
     alike in size or in distance, follow each other at least 40 ms apart, and each of them is over in a fifth of that.
+    Where there are few of them, down to one with the whole answer, more is asked (`CLUMP`, `CLUMP_SHARE`).
     """
     gaps = np.diff(seen.at_ns)
     wide = gaps[gaps > GLUE_NS]
-    if not seen.borders or wide.size < LEAST_BUNCHES - 1:
+    if not seen.borders or not len(seen):
         return None
-    border_ns = max(GLUE_NS, GLUE_SHARE * float(np.median(wide)))
+    border_ns = max(GLUE_NS, GLUE_SHARE * float(np.median(wide))) if wide.size else GLUE_NS
     starts = np.flatnonzero(np.concatenate(([True], gaps > border_ns)))
     size = np.diff(starts)  # without the last, which may be cut short
     every = np.diff(seen.at_ns[starts])
     if size.size < LEAST_BUNCHES - 1:
-        return None
+        return _clumps(seen, starts)
     took = seen.at_ns[starts[1:] - 1] - seen.at_ns[starts[:-1]]
     usual, usual_ns = int(np.median(size)), int(np.median(every))
     together = np.count_nonzero(size > 1) >= REGULAR * size.size
@@ -102,6 +109,19 @@ def bunches(seen: Seen) -> Bunches | None:
     if usual < 2 or usual_ns < SEEN_NS or not (together and quick and (by_size or by_time)):
         return None
     return Bunches(usual, usual_ns, starts.size, by_size, by_time)
+
+
+def _clumps(seen: Seen, starts: Ints) -> Bunches | None:
+    """Few bunches, of many events each, that are there in next to no time, after waits that are stalls to a reader."""
+    ends = np.append(starts[1:], len(seen)) - 1
+    size, took = ends - starts + 1, seen.at_ns[ends] - seen.at_ns[starts]
+    waits = np.diff(seen.at_ns[starts], prepend=seen.origin_ns)
+    many = bool((size[: max(1, size.size - 1)] >= CLUMP).all())
+    at_once = bool((took <= np.maximum(GLUE_NS, CLUMP_SHARE * waits)).all())
+    if not (many and at_once and int(waits.min()) >= metrics.gaps.MIN_STALL_NS):
+        return None
+    later = waits[1:] if waits.size > 1 else waits
+    return Bunches(int(np.median(size)), int(np.median(later)), starts.size, by_size=False, by_time=False)
 
 
 def _alike(values: Ints, usual: int) -> bool:

@@ -92,17 +92,25 @@ def _name(halt: Halt, seen: Seen) -> CauseName:
 def _of_halts(seen: Seen, named: Sequence[tuple[CauseName, Halt]]) -> list[Cause]:
     """A cause for each name; for those with a rhythm one."""
     others = [(name, halt) for name, halt in named if name not in OWN and not halt.before_end]
-    rhythm = period([halt.after for _, halt in others], [halt.start_ns for _, halt in others])
     names = list(dict.fromkeys(name for name, _ in named))
     causes = []
-    if rhythm is not None:
-        causes.append(_periodic(seen, others, rhythm))
-        named = [(name, halt) for name, halt in named if name in OWN or halt.before_end]
+    for some in (others, _without_shortest(others)):
+        rhythm = period([halt.after for _, halt in some], [halt.start_ns for _, halt in some])
+        if rhythm is not None:
+            causes.append(_periodic(seen, some, rhythm))
+            named = [each for each in named if each not in some]
+            break
     for name in names:
         halts = [halt for its, halt in named if its == name]
         if halts:
             causes.append(_cause(seen, name, halts))
     return causes
+
+
+def _without_shortest(named: Sequence[tuple[CauseName, Halt]]) -> list[tuple[CauseName, Halt]]:
+    """A machine that halted once, too, does not hide a rhythm."""
+    shortest = min(named, key=lambda each: each[1].length_ns, default=None)
+    return [each for each in named if each is not shortest]
 
 
 def _cause(seen: Seen, name: CauseName, halts: Sequence[Halt], rhythm: Period | None = None) -> Cause:
@@ -187,7 +195,7 @@ def _batched(seen: Seen, usual: Usual) -> list[Cause]:
     found = usual.bunches
     if found is None or seen.paced:
         return []
-    span = (int(seen.at_ns[0]), int(seen.at_ns[-1]))
+    span = (int(seen.at_ns[0]) if found.number > 1 else seen.origin_ns, int(seen.at_ns[-1]))
     busy_ns = max(overlap_ns(each, *span) for each in (seen.loop_busy_ns, seen.reader_busy_ns))
     lay_ns = int(np.median(seen.handed_ns - seen.at_ns))
     line = f"{found.number} bunches, half of them of {found.size} events, {about_ms(found.every_ns)} apart"
@@ -197,6 +205,9 @@ def _batched(seen: Seen, usual: Usual) -> list[Cause]:
         name = "slow_reader"
     many = f"Always {found.size} events at a time" if found.by_size else f"About {found.size} events at a time"
     every = f", every {about_ms(found.every_ns)}"
+    if found.number == 1:
+        many, every = f"All {found.size} events at once", f", {about_ms(found.every_ns)} after the request"
+        line = f"{found.size} events within {about_ms(int(seen.at_ns[-1] - seen.at_ns[0]))}, and none before"
     why = "this client read them late" if own else "sent together by the server or a proxy, not late here"
     here = f"this client was busy for {about_ms(busy_ns)} of {about_ms(span[1] - span[0])}"
     return [

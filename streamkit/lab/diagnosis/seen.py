@@ -25,12 +25,23 @@ NO_SPANS: Final[Ints] = np.zeros((0, 2), dtype=np.int64)
 
 
 def spans(given: object) -> Ints:
-    """Times from when to when, of shape (k, 2); none for what is no such list (a file that was changed)."""
+    """Times from when to when, of shape (k, 2), in order and joined where they overlap (who watches a loop together
+    with others is told of one time more than once). None for what is no such list (a file that was changed).
+
+    >>> from streamkit.lab.diagnosis.seen import spans
+    >>> spans([[20, 30], [0, 10], [5, 12]]).tolist()
+    [[0, 12], [20, 30]]
+    """
     try:
         found = np.array(given, dtype=np.int64)
     except (TypeError, ValueError, OverflowError):
         return NO_SPANS
-    return found if found.ndim == 2 and found.shape[1] == 2 else NO_SPANS
+    if found.ndim != 2 or found.shape[1] != 2 or not found.size:
+        return NO_SPANS
+    found = found[np.argsort(found[:, 0], kind="stable")]
+    ends = np.maximum.accumulate(found[:, 1])
+    begins = np.flatnonzero(np.append(True, found[1:, 0] > ends[:-1]))
+    return np.column_stack((found[begins, 0], ends[np.append(begins[1:] - 1, -1)]))
 
 
 def overlap_ns(spans: Ints, since_ns: int, until_ns: int) -> int:
@@ -94,6 +105,7 @@ class Seen:
     borders             the wire tells where an event ends
     paced               its reader reads at a pace of its own
     loop_busy_ns, reader_busy_ns   spans: the event loop was late; the reader took nothing, by its own doing
+    watched             somebody looked how late the loop was
     unread              bytes in the receive queue, sampled: times and values; None where nobody looked
     tcp                 what the kernel told of the connection
     end                 the silence before the end, from when to when; None where there was none
@@ -112,6 +124,7 @@ class Seen:
     kernel: bool = True
     borders: bool = True
     paced: bool = False
+    watched: bool = False
     loop_busy_ns: Ints = field(default_factory=lambda: NO_SPANS)
     reader_busy_ns: Ints = field(default_factory=lambda: NO_SPANS)
     unread: tuple[Sequence[int], Sequence[int]] | None = None

@@ -45,6 +45,7 @@ def seen(recording: Recorded) -> Seen:
         kernel=recording.stamps == "kernel",
         borders=borders,
         paced="reader" in meta,
+        watched="loop_busy_ns" in meta,
         loop_busy_ns=_certainly_busy(spans(meta.get("loop_busy_ns", ()))),
         reader_busy_ns=spans(meta.get("reader_busy_ns", ())),
         unread=(unread.at_ns, unread.value) if unread is not None and unread.known else None,

@@ -77,6 +77,22 @@ def test_an_event_that_lay_unread_is_a_late_loop_also_if_the_loop_was_not_watche
     assert (found.cause, found.after) == ("late_loop", 20)
 
 
+def test_a_stamp_before_a_lost_segment_came_again_is_no_proof_that_it_lay_here() -> None:
+    """What waited behind a hole has the time at which it came, and nobody could have read it."""
+    times = held()
+    stamps = [690 if n == 20 else at for n, at in enumerate(times)]
+    lossy = TcpRows([0, 600 * MS, 1500 * MS], [9000] * 3, [0] * 3, [0, 0, 23])
+    assert diagnose(seen(stamps, times, tcp=lossy)).cause == "network"
+    assert diagnose(seen(stamps, times, tcp=lossy, loop_busy_ns=spans([[700 * MS, 1390 * MS]]))).cause == "late_loop"
+
+
+def test_a_loop_that_was_watched_and_on_time_was_not_late() -> None:
+    at_ms = steady(40)
+    handed = [at + (700 if n == 20 else 0) for n, at in enumerate(at_ms)]
+    handed = [max(handed[: n + 1]) for n in range(40)]
+    assert diagnose(seen(at_ms, handed, watched=True)).cause != "late_loop"
+
+
 def test_a_loop_that_was_late_hides_what_came_in_the_stamp_of_the_last_of_it() -> None:
     """One read brings all, and has the time of its last segment: by stamps alone that is a silence."""
     times = held()
@@ -140,6 +156,13 @@ def test_halts_after_equal_numbers_of_events_are_one_cause() -> None:
     assert any("source paused" in line for line in found.evidence)
 
 
+def test_one_short_halt_more_does_not_hide_the_rhythm() -> None:
+    times = gaps(*[400 if n % 12 == 0 else 290 if n == 29 else 30 for n in range(1, 70)])
+    found = diagnose(seen(times))
+    assert found.names == ("periodic", "source_paused")
+    assert [cause.halts for cause in found.causes] == [5, 1]
+
+
 def test_three_of_them_may_be_chance() -> None:
     times = gaps(*[400 if n in (12, 24, 36) else 30 for n in range(1, 60)])
     assert diagnose(seen(times)).cause == "source_paused"
@@ -161,6 +184,29 @@ def test_bunches_that_this_client_made_itself_are_not_the_servers() -> None:
     times = [100.0 + n // 5 * 150 for n in range(60)]
     busy = spans([[(100 + k * 150 + 10) * MS, (240 + k * 150) * MS] for k in range(11)])
     assert diagnose(seen(times, loop_busy_ns=busy)).cause == "late_loop"
+
+
+def test_a_whole_answer_at_once_is_batched() -> None:
+    """As behind a proxy that collects all of it."""
+    found = diagnose(seen([3100.0] * 31))
+    assert found.cause == "batched"
+    assert found.sentence.startswith("All 31 events at once, 3.1 s after the request: sent together")
+
+
+def test_an_answer_at_once_that_nobody_had_to_wait_for_is_none() -> None:
+    assert diagnose(seen([120.0] * 31)).cause == "none"
+
+
+def test_an_answer_at_once_that_lay_here_is_this_clients() -> None:
+    found = diagnose(seen([3100.0] * 31, loop_busy_ns=spans([[200 * MS, 3090 * MS]])))
+    assert found.cause == "late_loop"
+
+
+def test_a_few_large_bunches_are_bunches_and_a_fast_stream_that_pauses_is_not() -> None:
+    """Buffers of a fixed size: 40 events each 1.5 s. And a stream of 500 events a second that halts twice."""
+    assert diagnose(seen([1500.0 * (1 + n // 40) for n in range(120)])).cause == "batched"
+    fast = gaps(*[700 if n in (50, 100) else 2 for n in range(1, 400)])
+    assert diagnose(seen(fast)).names == ("source_paused",)
 
 
 def test_a_stall_in_a_batched_stream_comes_before_its_bunches() -> None:
