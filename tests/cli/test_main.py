@@ -56,6 +56,6 @@ def test_what_the_system_refuses_is_a_line_that_names_the_file(
     def denied(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied", "/a/file")
 
-    monkeypatch.setattr("streamkit.lab.recording.recording.Recording.load", denied)
+    monkeypatch.setattr("streamkit.lab.sets.RecordingSet.load", denied)
     assert main(["plot", "x", "--out", str(tmp_path / "x.png")]) == 2
     assert capsys.readouterr().err == "streamkit: Permission denied: /a/file\n"
