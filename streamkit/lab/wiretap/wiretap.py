@@ -74,7 +74,8 @@ class Wiretap(Passage):
 
     Each answer is a `Recording`, of which times count from the first byte of its request, those that are shown from
     when its last byte had gone on. Reads are those from the server. Its `label` is the method and the path; a query,
-    credentials and cookies are in none of it, nor is the request's body. An answer that the client did not wait for is
+    credentials and cookies are in none of it, nor is the request's body; of an upload, `sends` say when each part had
+    gone on, and for how long the server took none. An answer that the client did not wait for is
     `cancelled`, one that a server did not end `truncated`, as everywhere. A client that took nothing for a while held
     the server back by that: `meta["client_held_ms"]`, and a note.
 
