@@ -142,6 +142,8 @@ def draw(recordings: Sequence[Recording], kind: str, path: Path, **options: Any)
     import matplotlib as mpl
 
     mpl.use("agg")
+    import matplotlib.pyplot as plt
+
     from streamkit.lab import plots
 
     try:
@@ -155,4 +157,5 @@ def draw(recordings: Sequence[Recording], kind: str, path: Path, **options: Any)
         unfinished.replace(target)
     finally:
         unfinished.unlink(missing_ok=True)
+        plt.close(axes.figure)
     note(f"picture: {target}")

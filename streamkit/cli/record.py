@@ -168,7 +168,7 @@ def _tell(recording: Recording) -> None:
 
 
 class _Shown:
-    """The text, piece by piece. Where nobody reads any more, what is `needed` is still recorded."""
+    """What goes to stdout, piece by piece. Where nobody reads any more, what is `needed` is still recorded."""
 
     def __init__(self, *, needed: bool) -> None:
         self._needed = needed
@@ -197,29 +197,37 @@ class _Shown:
 
 
 def _record_often(arguments: argparse.Namespace, request: dict[str, Any]) -> int:
-    from streamkit.lab.sets import RecordingSet
-
+    shown = _Shown(needed=arguments.out is not None or arguments.plot is not None)
     recordings: list[Recording] = []
     interrupted = False
-    print(STREAMS_HEAD, flush=True)
-    while len(recordings) < arguments.repeat and not interrupted:
-        try:
+    try:
+        shown.show(f"{STREAMS_HEAD}\n")
+        while len(recordings) < arguments.repeat and not interrupted:
             recording, interrupted = _recorded(arguments, request, None)
-        except KeyboardInterrupt:  # before anything of this one had come
-            interrupted = True
-            break
-        recordings.append(recording)
-        print(stream_line(recording), flush=True)
-    streams = RecordingSet(recordings)
-    note(f"\n{streams.summary()}")
-    if arguments.out is not None:
-        streams.save(arguments.out)
-        note(f"recordings: {arguments.out.resolve()}")
-    if arguments.plot is not None and recordings:
-        draw(streams, "timeline" if len(recordings) <= SIDE_BY_SIDE_AT_MOST else "load", arguments.plot)
+            recordings.append(recording)
+            shown.show(f"{stream_line(recording)}\n")
+    except KeyboardInterrupt:
+        if not recordings:
+            raise
+        interrupted = True
+    _keep_all(arguments, recordings)
     if interrupted:
         return INTERRUPTED
     return 0 if all(recording.outcome.ok for recording in recordings) else 1
+
+
+def _keep_all(arguments: argparse.Namespace, recordings: list[Recording]) -> None:
+    """Their numbers, and the files that are wanted of them."""
+    from streamkit.lab.sets import RecordingSet
+
+    streams = RecordingSet(recordings)
+    note(f"\n{streams.summary()}")
+    answered = any(recording.outcome.name != "refused" for recording in recordings)
+    if arguments.out is not None and (answered or not stays(recordings[-1], arguments.out)):
+        streams.save(arguments.out)
+        note(f"recordings: {arguments.out.resolve()}")
+    if arguments.plot is not None and (answered or not stays(recordings[-1], arguments.plot)):
+        draw(streams, "timeline" if len(recordings) <= SIDE_BY_SIDE_AT_MOST else "load", arguments.plot)
 
 
 # --- What is asked --------------------------------------------------------------------------------------------------

@@ -264,6 +264,34 @@ def test_ctrl_c_keeps_those_that_had_ended_and_the_one_that_ran(
     assert len(capsys.readouterr().out.splitlines()) == 3
 
 
+def test_repeated_refusals_leave_the_file_that_is_there_as_it_was(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = tmp_path / "set.jsonl"
+    kept.write_bytes(b"before")
+    assert main(["record", "http://127.0.0.1:1", "--repeat", "2", "--out", str(kept)]) == 1
+    assert kept.read_bytes() == b"before"
+    assert "is left as it was" in capsys.readouterr().err
+
+
+def test_a_reader_that_has_seen_enough_does_not_keep_them_from_being_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone: list[bool] = []
+
+    def broken(_: str) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("streamkit.cli.record.show", broken)
+    monkeypatch.setattr("streamkit.cli.record.silence", lambda: gone.append(True))
+    kept = tmp_path / "set.jsonl"
+    with RawServer(lambda connection: connection.sendall(WHOLE)) as server:
+        assert main(["record", server.url, "--repeat", "2", "--out", str(kept)]) == 0
+    assert len(RecordingSet.load(kept)) == 2
+    assert gone
+    capsys.readouterr()
+
+
 # --- What stands where ----------------------------------------------------------------------------------------------
 
 

@@ -64,7 +64,8 @@ def timeline(
     one outlined bar with a count; a cut behind which the stream went on is a crossed area, and what was replayed then
     is dark purple; gaps longer than `stall_ms` (default: `metrics.stall_threshold_ns`) are shaded; the end is a tick,
     or with the outcome a cross, or a square where we stopped it ourselves. From 100 s on the axis is in seconds.
-    Where there are more bars than the width can show, the tallest of each half point is drawn.
+    Where there are more bars than the width can show, the tallest of each half point is drawn. Recordings of one name
+    have one colour.
 
     Takes one `Recording`, up to 20, or a mapping from names to recordings; ValueError for none and for more (many
     streams draws `plots.load`), TypeError for others.
@@ -89,6 +90,7 @@ class _Lane:
     """A recording, and its reads that brought events, one bar each."""
 
     subject: Subject
+    group: int  # those of one name have one colour
     end_ns: int
     at_ns: Ints
     first: Ints  # index of each read's first event
@@ -154,6 +156,7 @@ def _counted_from(subject: Subject, zero_ns: int) -> Subject:
 
 def _lanes(shown: list[Subject]) -> list[_Lane]:
     text = any(subject.characters.any() for subject in shown) or not any(subject.at_ns.size for subject in shown)
+    names = list(dict.fromkeys(subject.name for subject in shown))
     lanes = []
     for subject in shown:
         first = np.flatnonzero(np.diff(subject.read, prepend=-1))
@@ -162,6 +165,7 @@ def _lanes(shown: list[Subject]) -> list[_Lane]:
         total = np.add.reduceat(weight, first) if first.size else weight
         lane = _Lane(
             subject=subject,
+            group=names.index(subject.name),
             end_ns=max(subject.end_ns, *subject.at_ns[-1:].tolist(), 0),
             at_ns=subject.at_ns[first],
             first=first,
@@ -255,7 +259,7 @@ def _shade(layout: _Layout, index: int, span_ns: Sequence[int], label: str, **st
 
 
 def _draw_bars(layout: _Layout, index: int, lane: _Lane) -> None:
-    colour = palette.recording_stroke(index).colour
+    colour = palette.recording_stroke(lane.group).colour
     x = lane.at_ns / layout.unit_ns
     pitch = float(np.median(np.diff(x))) / layout.per_pt if x.size > 1 else np.inf
     thin, thick = float(np.clip(0.5 * pitch, 0.6, 2.4)), float(np.clip(0.8 * pitch, 2.4, 5.0))

@@ -43,6 +43,8 @@ __all__ = ["Conversation", "Party"]
 
 MAX_WAITING: Final = 100
 """Requests that wait for their answer: sent one behind the other, without waiting for the one before."""
+MAX_SENDS: Final = 100_000
+"""Parts of a request's body of which the times are kept."""
 HELD_NOTED_MS: Final = 10.0
 """A client that took nothing for longer than this, in all, is named in the notes."""
 SWITCHING: Final = "101 "
@@ -84,6 +86,10 @@ class _Asked:
     recorder: Recorder | None
     held_ns: int = 0
     reads: int = 0
+    first_send: tuple[int, int, int] | None = None
+    """Of its body; told when there is another one, or the answer before it: a body of one part is no upload."""
+    sends: int = 0
+    sent_ns: int = 0  # the last of them
 
 
 class Conversation:
@@ -133,8 +139,15 @@ class Conversation:
     def passed(self, size: int, at_ns: int) -> None:
         """So much has gone on to the server: with it perhaps the last byte of a request."""
         self._passed += size
-        while self._leaving and (end := self._leaving[0].request.end) is not None and end <= self._passed:
-            asked = self._leaving.popleft()
+        while self._leaving:
+            asked = self._leaving[0]
+            parts, end = asked.request.parts, asked.request.end
+            while parts and parts[0][0] <= self._passed:
+                _, part, came_ns = parts.popleft()
+                self._left(asked, at_ns, part, at_ns - max(came_ns, asked.sent_ns))
+            if end is None or end > self._passed:
+                return
+            self._leaving.popleft()
             if asked.recorder is not None:
                 asked.recorder.timed(Timings(started_ns=asked.request.begun_ns, sent_ns=at_ns))
 
@@ -198,6 +211,21 @@ class Conversation:
     def _now(self) -> int:
         return self._now_ns
 
+    def _left(self, asked: _Asked, at_ns: int, size: int, held_ns: int) -> None:
+        """A part of its body has gone on, for which there had been no room for so long."""
+        asked.sends += 1
+        asked.sent_ns = at_ns
+        if asked.sends == 1:
+            asked.first_send = at_ns, size, held_ns
+        elif asked.recorder is not None and asked.sends <= MAX_SENDS:
+            self._tell_first_send(asked)
+            asked.recorder.sent(at_ns, size, held_ns)
+
+    def _tell_first_send(self, asked: _Asked) -> None:
+        if asked.first_send is not None and asked.recorder is not None:
+            asked.recorder.sent(*asked.first_send)
+        asked.first_send = None
+
     # -- answers -------------------------------------------------------------------------------------------------
 
     def _take(self, data: bytes, at_ns: int) -> None:
@@ -221,6 +249,8 @@ class Conversation:
 
     def _head_came(self, asked: _Asked, answer: PassingAnswer) -> None:
         if asked.recorder is not None and answer.status is not None:
+            if asked.request.end is None or asked.request.end > self._passed:
+                self._tell_first_send(asked)  # it is answered while it comes
             asked.recorder.head(answer.status, fields(answer.headers), f"HTTP/{answer.version.decode('ascii')}")
 
     def _feed(self, asked: _Asked, part: bytes, at_ns: int) -> None:

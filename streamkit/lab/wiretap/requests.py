@@ -10,7 +10,8 @@ complete, with that one field changed; nothing else ever is.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
 from typing import Final
 
 from streamkit.lab.wiretap.bodies import PassingBody, body_of
@@ -28,7 +29,8 @@ END: Final = b"\r\n\r\n"
 @dataclass(slots=True)
 class PassingRequest:
     """One request, of which the head has come. `upgrade`: it asks for another protocol. `end`: how many bytes have gone
-    on with its last one, of all on the connection; None while its body is not whole.
+    on with its last one, of all on the connection; None while its body is not whole. `parts`: of its body, by how many
+    bytes each has gone on, how large it is, and when it came.
     """
 
     method: str
@@ -37,6 +39,7 @@ class PassingRequest:
     begun_ns: int
     upgrade: bool
     end: int | None = None
+    parts: deque[tuple[int, int, int]] = field(default_factory=deque)
 
 
 class Requests:
@@ -73,8 +76,10 @@ class Requests:
         at = 0
         while at < len(data):
             if self._body is not None:
-                _, used = self._body.take(data[at:])
+                content, used = self._body.take(data[at:])
                 self._pass(out, data[at : at + used])
+                if content and self._current is not None:
+                    self._current.parts.append((self._passed, len(content), at_ns))
                 at += used
                 self._end_if_whole()
             else:

@@ -59,8 +59,8 @@ class Shelf:
         self._taken += now - before
         return self._make_room(0)
 
-    def put(self, recorder: Recorder, recording: Recording) -> None:
-        """It is finished."""
+    def put(self, recorder: Recorder, recording: Recording) -> int:
+        """It is finished; what it takes."""
         body, before = self._running.pop(recorder)
         takes = self._reckoned(recorder, body, self._per_byte_kept)
         self._taken += takes - before
@@ -69,6 +69,7 @@ class Shelf:
             self.finished += 1
         while len(self._kept) > self._max_streams:
             self._drop_oldest()
+        return takes
 
     def drop(self, recorder: Recorder) -> None:
         """It will not be finished."""

@@ -74,7 +74,8 @@ class Wiretap(Passage):
 
     Each answer is a `Recording`, of which times count from the first byte of its request, those that are shown from
     when its last byte had gone on. Reads are those from the server. Its `label` is the method and the path; a query,
-    credentials and cookies are in none of it, nor is the request's body. An answer that the client did not wait for is
+    credentials and cookies are in none of it, nor is the request's body; of an upload, `sends` say when each part had
+    gone on, and for how long the server took none. An answer that the client did not wait for is
     `cancelled`, one that a server did not end `truncated`, as everywhere. A client that took nothing for a while held
     the server back by that: `meta["client_held_ms"]`, and a note.
 
@@ -134,7 +135,7 @@ class Wiretap(Passage):
             "max_bytes": max_stream_bytes,
         }
         shelf = Shelf(max_streams=max_streams, max_bytes=max_bytes, keep_text=keep_text)
-        teller = Teller(_telling(files, on_recording), on_notice)
+        teller = Teller(_telling(files, on_recording), on_notice, max_bytes)
         self._party = party = _Party(_base_of(target), options, shelf, teller)
         sees_own_name = target.secure if rewrite_host is None else rewrite_host
         own_name = target.authority if sees_own_name else None
@@ -172,6 +173,11 @@ class Wiretap(Passage):
     def unrecorded(self) -> int:
         """How many answers passed unrecorded, for want of room."""
         return self._party.unrecorded
+
+    @property
+    def untold(self) -> int:
+        """How many recordings were neither saved nor told, since whoever does so was too slow; and notices."""
+        return self._party.teller.untold
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -235,8 +241,7 @@ class _Party:
         recorder.loop = lag, 0
 
     def keep(self, recorder: Recorder, recording: Recording) -> None:
-        self.shelf.put(recorder, recording)
-        self.teller.recording(recording)
+        self.teller.recording(recording, self.shelf.put(recorder, recording))
 
     def drop(self, recorder: Recorder) -> None:
         self.ends(recorder)

@@ -62,6 +62,12 @@ def test_each_recording_has_a_lane_with_its_name() -> None:
     assert len(labelled(ax, "_open")) == 3
 
 
+def test_recordings_of_one_label_have_one_colour() -> None:
+    ax = plots.timeline([replace(made(), label=label) for label in ("fast", "slow", "fast")])
+    first, second, third = (lines.get_colors().tolist() for lines in labelled(ax, "_pieces"))
+    assert first == third != second
+
+
 def test_a_single_recording_without_a_name_has_no_lane_name() -> None:
     assert plots.timeline(made()).get_yticklabels() == []
 

@@ -228,6 +228,42 @@ def test_an_answer_that_comes_before_all_is_sent_counts_from_the_first_byte(talk
     assert party.outcomes == ["refused(413)", "complete"]
 
 
+def test_an_upload_that_is_answered_while_it_comes_counts_from_its_first_byte(talk: Conversation, party: Fake) -> None:
+    head = UPLOAD.index(b"\r\n\r\n") + 4
+    ask(talk, UPLOAD[:head], 1)
+    ask(talk, UPLOAD[head:-5], 10)
+    talk.answered(STREAM, 14 * MS)
+    (recording,) = party.recordings
+    assert (recording.sent_ns, recording.sent_bytes) == (None, 11)
+    assert recording.summary().ttft_ms == 4
+
+
+def test_when_the_parts_of_an_upload_had_gone_on_and_for_how_long_there_was_no_room(
+    talk: Conversation, party: Fake
+) -> None:
+    sent = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"
+    ask(talk, sent, 1)
+    ask(talk, b"abc", 5)
+    talk.sent(b"def", 10 * MS)
+    talk.sent(b"ghi", 12 * MS)
+    talk.passed(3, 30 * MS)
+    talk.passed(3, 31 * MS)
+    talk.answered(STREAM, 40 * MS)
+    (recording,) = party.recordings
+    assert [(each.at_ns // MS, each.size, each.held_ns // MS) for each in recording.sends] == [
+        (4, 3, 0),
+        (29, 3, 20),
+        (30, 3, 1),
+    ]
+    assert (recording.sent_ns, recording.summary().held_ms) == (30 * MS, 21)
+
+
+def test_a_body_of_one_part_is_no_upload(talk: Conversation, party: Fake) -> None:
+    ask(talk, POST)
+    talk.answered(STREAM, MS)
+    assert not party.recordings[0].sends
+
+
 def test_how_long_the_client_took_nothing_is_noted(talk: Conversation, party: Fake) -> None:
     ask(talk, GET)
     talk.answered(BEGUN, MS)

@@ -134,11 +134,11 @@ def test_listeners_are_told_in_order_and_one_that_raises_ends_nothing(caplog: py
         if recording.label == "a":
             raise ZeroDivisionError
 
-    teller = Teller(listen, told.append)
+    teller = Teller(listen, told.append, 1000)
     teller.begin()
-    teller.recording(Recording(label="a"))
+    teller.recording(Recording(label="a"), 10)
     teller.notice("b")
-    teller.recording(Recording(label="c"))
+    teller.recording(Recording(label="c"), 10)
     teller.end()
     assert teller.join(WAIT_S)
     assert told == ["a", "b", "c"]
@@ -155,7 +155,7 @@ def test_what_a_slow_listener_leaves_waiting_is_bounded(monkeypatch: pytest.Monk
         assert free.wait(WAIT_S)
         told.append(what)
 
-    teller = Teller(None, listen)
+    teller = Teller(None, listen, 1000)
     teller.begin()
     teller.notice("1")
     assert busy.wait(WAIT_S)
@@ -168,9 +168,30 @@ def test_what_a_slow_listener_leaves_waiting_is_bounded(monkeypatch: pytest.Monk
     assert told == ["1", "2", "3"]
 
 
-def test_where_nobody_listens_there_is_no_thread() -> None:
-    teller = Teller(None, None)
+def test_what_waits_takes_no_more_than_so_many_bytes() -> None:
+    busy, free = threading.Event(), threading.Event()
+    told: list[str] = []
+
+    def listen(recording: Recording) -> None:
+        busy.set()
+        assert free.wait(WAIT_S)
+        told.append(recording.label)
+
+    teller = Teller(listen, None, 100)
     teller.begin()
-    teller.recording(Recording())
+    teller.recording(Recording(label="a"), 500)
+    assert busy.wait(WAIT_S)
+    for name, takes in (("b", 60), ("c", 60), ("d", 40)):
+        teller.recording(Recording(label=name), takes)
+    free.set()
+    teller.end()
+    assert teller.join(WAIT_S)
+    assert (told, teller.untold) == (["a", "b", "d"], 1)
+
+
+def test_where_nobody_listens_there_is_no_thread() -> None:
+    teller = Teller(None, None, 1000)
+    teller.begin()
+    teller.recording(Recording(), 10)
     teller.end()
     assert teller.join(0)
