@@ -334,7 +334,7 @@ class _Comparing:
         elif len(self._told) > 2:
             yield f"p of {len(self._told) - 1} comparisons, by Holm's procedure"
         if not self._in_rounds and _one_after_the_other(sets):
-            yield "the runs of one came before those of the other: whatever changed in between is in the difference too"
+            yield "the runs of one came before the other's: what changed in between is in the difference"
         if any(map(_side_by_side, sets.values())):
             yield "runs of one target overlap in time: they do not stand each for itself, and p is too small"
         unmeasured = sum(int((np.isnan(each.values) & ~each.failed & each.over).sum()) for each in self._told.values())
