@@ -57,10 +57,17 @@ def test_rounds_that_grow_slower_and_slower_do_not_hide_a_difference() -> None:
 
 
 def test_runs_of_one_target_before_those_of_another_are_told_of() -> None:
-    one_after_the_other = {"a": runs("a", rounds=False), "b": runs("b", rounds=False, begun=50_000)}
-    (note,) = compare(one_after_the_other).notes
-    assert note.startswith("the runs of one came before the other's")
+    for rounds in (True, False):  # of two sittings: rounds of the same number have nothing in common
+        one_after_the_other = {"a": runs("a", rounds=rounds), "b": runs("b", rounds=rounds, begun=50_000)}
+        (note,) = compare(one_after_the_other).notes
+        assert note.startswith("the runs of one came before the other's")
     assert compare({"a": runs("a", rounds=False), "b": runs("b", rounds=False)}).notes == ()
+
+
+def test_runs_of_several_machines_are_told_of() -> None:
+    there = [replace(one, meta={**one.meta, "origin": "another boot"}) for one in runs("b")]
+    (note,) = compare({"a": runs("a"), "b": there}).notes
+    assert note.startswith("runs by several clocks")
 
 
 def test_runs_side_by_side_as_those_of_a_load_are_told_of() -> None:
