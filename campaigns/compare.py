@@ -1,4 +1,4 @@
-"""How often is a comparison wrong? `python -m campaigns.compare [--quick] [--times N] [--seed N] [--no-sockets]`.
+"""How often is a comparison wrong? `python -m campaigns.compare [--quick] [--times N] [--on-sockets N] [--seed N]`.
 
 The same is compared with the same (A/A), thousands of times, with numbers drawn from distributions as waits have them:
 narrow, skewed, with rare stalls, with a tail that has no variance, of two values only, and in rounds that grow slower
@@ -51,7 +51,7 @@ TIMES: Final = 400
 QUICK: Final = 60
 DRAWS: Final = 999
 """Of each test and interval, in the place of 9,999: p in steps of a thousandth."""
-SOCKET_COMPARISONS: Final = 40
+ON_SOCKETS: Final = 40
 COVERED: Final = 0.94
 """The interval is one of 95 %; a cell shows less by chance alone."""
 SEEN: Final = (0.65, 0.95)
@@ -201,13 +201,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help=f"{QUICK} comparisons of each kind instead of {TIMES}")
     parser.add_argument("--times", type=int, help="so many of each kind")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--no-sockets", action="store_true", help="numbers alone")
+    parser.add_argument("--on-sockets", type=int, metavar="N", help=f"so many on sockets, 0: none ({ON_SOCKETS})")
     arguments = parser.parse_args(argv)
     times = arguments.times or (QUICK if arguments.quick else TIMES)
     failed = _simulate(times, arguments.seed)
     failed += _several(times, arguments.seed)
-    if not arguments.no_sockets:
-        failed += _sockets(6 if arguments.quick else SOCKET_COMPARISONS)
+    comparisons = (6 if arguments.quick else ON_SOCKETS) if arguments.on_sockets is None else arguments.on_sockets
+    if comparisons:
+        failed += _sockets(comparisons)
     print("\n".join(f"BROKEN: {one}" for one in failed) if failed else "\nevery claim held")
     return 1 if failed else 0
 

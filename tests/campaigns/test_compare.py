@@ -42,7 +42,7 @@ def test_two_that_are_not_alike_would_be_seen(
 
     monkeypatch.setattr(campaign, "_drawn", apart)
     monkeypatch.setattr(campaign, "SETTINGS", (FEW,))
-    assert main(["--times", "5", "--no-sockets"]) == 1
+    assert main(["--times", "5", "--on-sockets", "0"]) == 1
     told = capsys.readouterr().out
     assert "BROKEN: p50, 10 rounds, normal: 100.0% of 5 A/A called different" in told
     assert "BROKEN: p50, 10 rounds: an interval of 95 % holds 0.0%" in told

@@ -21,7 +21,7 @@ def answering(connection: Any) -> None:
 
 
 def slowly(connection: Any) -> None:
-    time.sleep(0.05)
+    time.sleep(0.15)
     connection.sendall(WHOLE)
 
 

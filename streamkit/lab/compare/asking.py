@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from streamkit.lab.load.mix import Prompts, Readers
     from streamkit.lab.load.targets import Target, TargetLike
     from streamkit.lab.metrics.resampling import At
-    from streamkit.lab.recording.measures import MetricLike
+    from streamkit.lab.recording.measures import Measure, MetricLike
     from streamkit.lab.recording.recording import Recording
 
 __all__ = ["compare"]
@@ -72,6 +72,9 @@ async def compare(
     progress  show a progress bar
     on_done   called with each recording as it ends
 
+    Without kernel times (TLS, other systems than Linux) each read counts as 2 ms wrong, and smaller differences are not
+    shown, unless `sk.calibrate()` has measured before how wrong reads are on this machine.
+
     All other keywords are options of `record()`: `accept`, `preset`, `total_s`, `headers`, …. Each recording's `label`
     is its target's name, and its `labels` have its `round`: saved as a `RecordingSet`, they are compared again by
     `sk.findings.compare`, by another metric too.
@@ -86,45 +89,69 @@ async def compare(
     measure = measure_of(metric)
     check_whole("runs", runs, least=1)
     check_whole("warm_up", warm_up)
-    _check_targets(targets)
+    _check_targets(targets, options)
     check_asked(tuple(targets), against, at, seed)
-    if runs < enough_for(50 if at is None else at):
-        of = "a difference" if at in (None, 50, "mean") else f"a p{at}"
-        raise ValueError(f"expected runs >= {enough_for(50 if at is None else at)}, got {runs}: fewer never show {of}")
+    _check_enough(runs, 50 if at is None else at)
     asked = {
         name: target_of(each, {} if callable(each) else {"keep_bytes": False, **options}, taps=taps, pids=None)
         for name, each in targets.items()
     }
-    turns = _Turns(asked, Mix(prompts, readers, seed=seed), on_done)
-
-    def compared(recordings: Mapping[str, Sequence[Recording]]) -> Comparison:
-        sets = {
-            name: RecordingSet(each, meta={"target": asked[name].name, "seed": seed})
-            for name, each in recordings.items()
-        }
-        return replace(compare_sets(sets, measure, against=against, at=at, seed=seed), wanted=runs)
-
-    async with contextlib.AsyncExitStack() as opened:
-        try:
+    turns = _Turns(asked, Mix(prompts, readers, seed=seed), measure, on_done)
+    judged = _Judging(asked, against=against, at=at, seed=seed, runs=runs)
+    try:
+        async with contextlib.AsyncExitStack() as opened:
             for each in asked.values():
                 await opened.enter_async_context(each.opened())
             with plain_bar(len(asked) * runs, unit="runs", shown=progress) as show:
                 await turns.warm_up(warm_up)
                 await turns.take(runs, seed, show)
             found = await turns.joined()
-        except BaseException as error:
-            carry(compared(turns.ended), error)
-            raise
-    return keep(compared(found))
+        return keep(judged.by(measure, found))
+    except BaseException as error:
+        carry(judged.by_whatever_there_is(measure, turns.ended), error)
+        raise
+
+
+class _Judging:
+    """From recordings to a comparison."""
+
+    def __init__(
+        self, asked: Mapping[str, Target], *, against: str | None, at: At | None, seed: int, runs: int
+    ) -> None:
+        self._asked, self._runs = asked, runs
+        self._against, self._at, self._seed = against, at, seed
+
+    def by(self, measure: Measure, recordings: Mapping[str, Sequence[Recording]]) -> Comparison:
+        """Their comparison by this number."""
+        sets = {
+            name: RecordingSet(each, meta={"target": self._asked[name].name, "seed": self._seed})
+            for name, each in recordings.items()
+        }
+        compared = compare_sets(sets, measure, against=self._against, at=self._at, seed=self._seed)
+        return replace(compared, wanted=self._runs)
+
+    def by_whatever_there_is(self, measure: Measure, recordings: Mapping[str, Sequence[Recording]]) -> Comparison:
+        """A function of the caller's may be what has failed: then by their first pieces, so that all is kept."""
+        try:
+            return self.by(measure, recordings)
+        except Exception:  # noqa: BLE001  # whatever it is, it is raised already, or of no importance beside what is
+            return self.by(measure_of("ttft"), recordings)
 
 
 class _Turns:
     """Targets that are asked one after the other; `ended` are the recordings of each."""
 
-    def __init__(self, asked: Mapping[str, Target], mix: Mix, on_done: Callable[[Recording], object] | None) -> None:
+    def __init__(
+        self,
+        asked: Mapping[str, Target],
+        mix: Mix,
+        measure: Measure,
+        on_done: Callable[[Recording], object] | None,
+    ) -> None:
         self.ended: dict[str, list[Recording]] = {name: [] for name in asked}
         self._asked = asked
         self._mix = mix
+        self._measure = measure
         self._on_done = on_done
 
     async def warm_up(self, times: int) -> None:
@@ -147,6 +174,7 @@ class _Turns:
                 raise
             recording = _labelled(recording, name, turn.repeat)
             self.ended[name].append(recording)
+            self._measure.of(recording)  # a function that does not fit fails with the first run, and not with the last
             if self._on_done is not None:
                 self._on_done(recording)
 
@@ -159,9 +187,19 @@ def _labelled(recording: Recording, name: str, number: int) -> Recording:
     return replace(recording, label=name, labels={**recording.labels, ROUND: number})
 
 
-def _check_targets(targets: object) -> None:
+def _check_targets(targets: object, options: Mapping[str, Any]) -> None:
     if not isinstance(targets, Mapping):
         raise TypeError(f"expected targets by name, such as {{'a': lab, 'b': url}}, got {targets!r}")
-    wrong: Iterable[object] = [name for name in targets if not isinstance(name, str) or not name]
-    for name in wrong:
-        raise TypeError(f"expected a target's name as a text, got {name!r} ({type(name).__name__})")
+    for name in targets:
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"expected a target's name as a text, got {name!r} ({type(name).__name__})")
+    if options and targets and all(map(callable, targets.values())):
+        names = ", ".join(options)
+        raise TypeError(f"expected no options of record() beside functions, which record themselves, got {names}")
+
+
+def _check_enough(runs: int, at: At) -> None:
+    least = enough_for(at)
+    if runs < least:
+        of = "a difference" if at in (50, "mean") else f"one of a p{at}"
+        raise ValueError(f"expected runs >= {least}, got {runs}: fewer never show {of}")

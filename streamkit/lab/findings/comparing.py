@@ -333,8 +333,10 @@ class _Comparing:
             yield f"the best was chosen by these very numbers: p counts all {self._looked_at} pairs"
         elif len(self._told) > 2:
             yield f"p of {len(self._told) - 1} comparisons, by Holm's procedure"
-        if not self._in_rounds and _one_after_the_other(sets):
-            yield "the runs of one came before those of the other: whatever changed in between is in the difference too"
+        if len({run.meta.get("origin") for runs in sets.values() for run in runs}) > 1:
+            yield "runs by several clocks (machines, or boots): what else differs between these is in the difference"
+        elif _one_after_the_other(sets):
+            yield "the runs of one came before the other's: what changed in between is in the difference"
         if any(map(_side_by_side, sets.values())):
             yield "runs of one target overlap in time: they do not stand each for itself, and p is too small"
         unmeasured = sum(int((np.isnan(each.values) & ~each.failed & each.over).sum()) for each in self._told.values())

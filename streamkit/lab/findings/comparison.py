@@ -62,7 +62,10 @@ CALLED: Final[dict[str, tuple[str, str, str]]] = {
     "gap_p99_ms": ("p99 gap", "longer", "shorter"),
     "max_gap_ms": ("longest gap", "longer", "shorter"),
     "longest_stall_ms": ("longest stall", "longer", "shorter"),
-    "stalls": ("number of stalls", "higher", "lower"),
+    **{
+        name: (f"number of {name}", "higher", "lower")
+        for name in ("stalls", "events", "reads", "bytes", "characters", "gaps", "cuts")
+    },
     KEPT: ("share of runs that kept the objective", "higher", "lower"),
 }
 """What a number is called, and how a larger and a smaller one are."""

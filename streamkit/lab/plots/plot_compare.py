@@ -67,7 +67,7 @@ def compare(compared: Comparison | Runs, ax: Axes | None = None, *, title: str |
     ax.patch.set_visible(False)
     palette.settle(ax)
     palette.dress(ax, describe_compare(found) if title is None else title, spines=[])
-    palette.note_below(ax, _note(found))
+    palette.note_below(ax, _note(found, 0.96 * palette.size_pt(ax)[0]))
     palette.settle(ax)
     runs, differences = _panels(ax, _explain(ax, entries))
     _draw_runs(runs, found)
@@ -75,11 +75,16 @@ def compare(compared: Comparison | Runs, ax: Axes | None = None, *, title: str |
     return ax
 
 
-def _note(found: Comparison) -> str:
-    """How they came, and what has to be known."""
+def _note(found: Comparison, width: float) -> str:
+    """How they came, and of what has to be known as much as there is room for."""
     most = max(len(each) for each in found.recordings.values())
-    how = f"{many(most, 'round')}, shuffled" if found.in_rounds else f"up to {many(most, 'run')} each, in no rounds"
-    return "; ".join([how, *found.notes])
+    told = f"{many(most, 'round')}, shuffled" if found.in_rounds else f"up to {many(most, 'run')} each, in no rounds"
+    for number, note in enumerate(found.notes):
+        longer, left = f"{told}; {note}", len(found.notes) - number
+        if palette.width_pt(longer) > width - (palette.width_pt("; and 9 more") if left > 1 else 0):
+            return f"{told}; and {left} more"
+        told = longer
+    return told
 
 
 def _entries(found: Comparison) -> list[tuple[Any, str]]:

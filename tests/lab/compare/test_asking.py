@@ -186,6 +186,19 @@ def test_what_was_interrupted_before_anything_came_decides_nothing() -> None:
     assert found.verdict == "cannot decide"
 
 
+def test_a_metric_that_fails_does_so_with_the_first_run_and_loses_none() -> None:
+    def mine(recording: Recording) -> float:
+        raise LookupError(recording.label)
+
+    asked = Asked()
+    with pytest.raises(LookupError, match=r"^[ab]$") as caught:
+        compared({"a": asked.target("a"), "b": asked.target("b")}, metric=mine, warm_up=0)
+    found = last_comparison(of=caught.value)
+    assert found is not None
+    assert (len(asked.turns), found.metric) == (1, "ttft_ms")
+    assert sum(len(each) for each in found.recordings.values()) == 1
+
+
 @pytest.mark.usefixtures("_ctrl_c_is_heard")
 def test_ctrl_c_in_a_plain_cell_keeps_it_too_and_the_run_it_fell_into() -> None:
     async def then_silence(peer: Peer) -> None:
@@ -217,7 +230,8 @@ async def one(n: int, visit: Visit) -> Recording:
     [
         ({"a": one}, {}, ValueError, "expected 2 to 10 targets"),
         ({"a": one, "b": one}, {"runs": 5}, ValueError, "expected runs >= 6, got 5: fewer never show a difference"),
-        ({"a": one, "b": one}, {"at": 95}, ValueError, "expected runs >= 160, got 40: fewer never show a p95"),
+        ({"a": one, "b": one}, {"at": 95}, ValueError, "expected runs >= 160, got 40: fewer never show one of a p95"),
+        ({"a": one, "b": one}, {"accept": "sse"}, TypeError, "expected no options of record.* beside functions"),
         ({"a": one, "b": one}, {"metric": "x"}, ValueError, "expected metric out of"),
         ({"a": one, "b": one}, {"against": "c"}, ValueError, "expected against out of a, b"),
         ({"a": one, "b": "nowhere"}, {}, ValueError, "expected a full URL"),

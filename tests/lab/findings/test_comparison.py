@@ -57,10 +57,17 @@ def test_rounds_that_grow_slower_and_slower_do_not_hide_a_difference() -> None:
 
 
 def test_runs_of_one_target_before_those_of_another_are_told_of() -> None:
-    one_after_the_other = {"a": runs("a", rounds=False), "b": runs("b", rounds=False, begun=50_000)}
-    (note,) = compare(one_after_the_other).notes
-    assert note.startswith("the runs of one came before those of the other")
+    for rounds in (True, False):  # of two sittings: rounds of the same number have nothing in common
+        one_after_the_other = {"a": runs("a", rounds=rounds), "b": runs("b", rounds=rounds, begun=50_000)}
+        (note,) = compare(one_after_the_other).notes
+        assert note.startswith("the runs of one came before the other's")
     assert compare({"a": runs("a", rounds=False), "b": runs("b", rounds=False)}).notes == ()
+
+
+def test_runs_of_several_machines_are_told_of() -> None:
+    there = [replace(one, meta={**one.meta, "origin": "another boot"}) for one in runs("b")]
+    (note,) = compare({"a": runs("a"), "b": there}).notes
+    assert note.startswith("runs by several clocks")
 
 
 def test_runs_side_by_side_as_those_of_a_load_are_told_of() -> None:
@@ -80,7 +87,7 @@ def test_only_rounds_that_both_have_are_compared() -> None:
     [
         ("duration", {}, "b's whole answer is"),
         ("gap_p99", {"gap": 30}, "b's p99 gap is 10 ms longer than a's"),
-        ("gaps", {"pieces": 8}, "b's gaps is 3 higher than a's"),
+        ("gaps", {"pieces": 8}, "b's number of gaps is 3 higher than a's"),
         ("throughput_events_per_s", {"gap": 40}, "b's throughput_events_per_s is 25 lower than a's"),
     ],
 )

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from streamkit.lab.load.bar import progress_bar
+from streamkit.lab.load.bar import plain_bar, progress_bar
 
 
 def test_it_shows_how_many_have_ended_and_live_and_how_late_we_are(capsys: pytest.CaptureFixture[str]) -> None:
@@ -23,4 +23,16 @@ def test_it_shows_how_many_have_ended_and_live_and_how_late_we_are(capsys: pytes
 def test_nothing_is_shown_where_nobody_wants_to_see_it(capsys: pytest.CaptureFixture[str]) -> None:
     with progress_bar(2, shown=False) as show:
         show(1, 1, 0)
+    assert capsys.readouterr().err == ""
+
+
+def test_what_is_done_one_by_one_has_a_plain_one(capsys: pytest.CaptureFixture[str]) -> None:
+    with plain_bar(8, unit="runs", shown=True) as show:
+        show(3, "relay")
+    told = capsys.readouterr().err
+    assert "3/8" in told
+    assert "runs" in told
+    assert "relay" in told
+    with plain_bar(8, unit="runs", shown=False) as show:
+        show(3, "relay")
     assert capsys.readouterr().err == ""
