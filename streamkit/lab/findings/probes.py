@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from streamkit.content.codings import codings_of
 from streamkit.lab.findings.layers import Layer, compressor_of, is_copy, layers_of
 from streamkit.lab.findings.releases import Lateness, Releasing, lateness, releasing
-from streamkit.lab.findings.words import about, many
+from streamkit.lab.findings.words import about, enumerated, many
 
 if TYPE_CHECKING:
     from streamkit.lab.recording.recording import Recording
 
-__all__ = ["Differs", "Probed", "each", "probed"]
+__all__ = ["Differs", "Probed", "known_by", "probed"]
 
 Differs: TypeAlias = Literal["plain", "codings", "not incremental", "unbuffered", "direct", "direct codings"]
 """What a probe differs in: nothing, which codings it asks for, `Incremental: ?0`, that the server was made to say
@@ -108,6 +109,28 @@ def _said_of(one: Releasing) -> str:
     return told.get(one.pattern, one.pattern)
 
 
-def each(probes: Sequence[Probed]) -> tuple[str, ...]:
-    """As evidence, a line each."""
-    return tuple(f"{probe.name}: {probe}" for probe in probes)
+def known_by(probes: Sequence[Probed]) -> tuple[str, ...]:
+    """By what it is known whether these held: what their servers told, and where their releases end; as evidence."""
+    if not probes:
+        return ()
+    names = enumerated([probe.name for probe in probes])
+    told = [probe.lateness for probe in probes if probe.lateness is not None]
+    patterns = {probe.releasing.pattern for probe in probes}
+    lines = []
+    if told and patterns == {"head start"}:
+        first = min(one.first for one in told)
+        lines.append(f"the first {many(first, 'event')} came together, though they had left one by one ({names})")
+    elif told:
+        late = about(median(one.median_ns for one in told))
+        lines.append(
+            f"from {told[0].tap} to client.read half of the events took {late} longer than the fastest ({names})"
+        )
+    if patterns == {"portions"}:
+        inside = sum(probe.releasing.inside for probe in probes)
+        ended = sum(probe.releasing.count - 1 for probe in probes)
+        lines.append(
+            f"{inside} of {ended} releases end inside of an event, as no source ends that writes whole ones ({names})"
+        )
+    if patterns == {"as it came"} and not told:
+        lines.append(f"events came one by one, as nobody lets them go who waits for more of them ({names})")
+    return tuple(lines)

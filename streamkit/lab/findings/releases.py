@@ -45,6 +45,7 @@ LATE_NS: Final = 10_000_000
 LATE_GAPS: Final = 2.0  # an event is late when it waits for longer than this many gaps of its source …
 LATE_SHARE: Final = 0.25  # … and it is held back when so many are, or the first ones
 LATE_FIRST: Final = 5
+BUSY_NS: Final = 50_000_000  # a shared machine does that to events that nobody holds
 FAR_NS: Final = 100_000_000  # one clock means one machine: nothing takes that long there but a link that is made to
 
 
@@ -91,9 +92,11 @@ class Lateness:
     first: int
 
     def held(self, pattern: Pattern) -> bool | None:
-        """Whether that is more than a network does, or a machine that is busy; None where each event comes so late that
-        it may be either.
+        """Whether that is more than a network does, or a machine that is busy; None where it may be either: where each
+        event comes late, and one by one.
         """
+        if pattern == "as it came":
+            return False if self.least_ns < FAR_NS and self.median_ns < BUSY_NS else None
         if self.share >= LATE_SHARE or (self.first >= LATE_FIRST and pattern == "head start"):
             return True
         return False if self.least_ns < FAR_NS else None
