@@ -105,8 +105,8 @@ MENDS_ANY: Final[dict[str, str]] = {
     ),
 }
 HELD: Final = (
-    "ask for a longer answer (probe=), or each layer by itself, the one nearest to the server first: two that hold make "
-    "no pattern together"
+    "ask for a longer answer (probe=), or each layer by itself, the one nearest to the server first: two that hold "
+    "make no pattern together"
 )
 ELSE: Final = (
     "no response buffering in that layer; `X-Accel-Buffering: no` and `Incremental: ?1` from the server ask for that"

@@ -295,7 +295,7 @@ def test_it_is_a_sentence_a_row_for_each_probe_the_evidence_and_what_mends_it() 
     assert [line.partition("  ")[0] for line in lines[1:4]] == ["plain", "as a browser asks", "plain"]
     assert "4,096 bytes at a time, 11 of 11 times inside of an event" in lines[1]
     assert "* nginx is on the way: Server: nginx/1.22.1" in lines
-    assert any(line.startswith("* from upstream.sent to client.read half of the events took 36 ms") for line in lines)
+    assert any(line.startswith("* from upstream.sent to client.read half of the events took 40 ms") for line in lines)
     assert lines[-1].startswith("* to do: `proxy_buffering off;`")
     assert repr(result()) == "<Buffering by nginx: response buffer of 4,096 bytes>"
 
