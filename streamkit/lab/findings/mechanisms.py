@@ -19,6 +19,7 @@ from statistics import median
 from typing import Final, Literal, TypeAlias
 
 from streamkit.lab.findings.probes import Probed, known_by
+from streamkit.lab.findings.releases import Pattern
 from streamkit.lab.findings.words import many
 
 __all__ = ["CORK_NS", "ENOUGH_BYTES", "Kind", "Mechanism", "disagree", "mechanism_of"]
@@ -28,6 +29,12 @@ Kind: TypeAlias = Literal[
 ]
 """`server`: it lets go like that itself; `copy`: a cache answered; the rest as `Pattern`s, done by a layer."""
 
+KINDS: Final[dict[Pattern, Kind]] = {
+    "portions": "portions",
+    "period": "period",
+    "head start": "head start",
+    "lump": "whole",
+}
 ENOUGH_BYTES: Final = 40_000
 """A whole answer of fewer bytes tells nothing: it fits into any buffer."""
 CORK_NS: Final = (100_000_000, 300_000_000)
@@ -143,21 +150,18 @@ def _by_server(probes: Sequence[Probed]) -> Mechanism | None:
 
 
 def _how(plain: Sequence[Probed]) -> Mechanism:
-    """Something holds; by the pattern that all plain probes show."""
-    patterns = {probe.releasing.pattern for probe in plain}
-    amounts = [probe.releasing.amount for probe in plain]
-    because = known_by(plain)
-    kinds: dict[str, Kind] = {"portions": "portions", "period": "period", "head start": "head start", "lump": "whole"}
-    pattern = patterns.pop()
+    """Something holds; by the pattern that most of the plain probes show."""
+    patterns = [probe.releasing.pattern for probe in plain]
+    pattern = max(patterns, key=patterns.count)
+    alike = [probe for probe in plain if probe.releasing.pattern == pattern]
+    amounts = [probe.releasing.amount for probe in alike]
     same = SAME_PERIOD if pattern == "period" else SAME
-    if patterns or pattern not in kinds or max(amounts) > same * min(amounts):
-        return Mechanism("unknown", because=("in no pattern that is known", *because), held=True)
-    if pattern == "lump" and plain[0].releasing.bytes < ENOUGH_BYTES:
-        short = (
-            f"all of the answer, which is too short to tell how: {plain[0].releasing.bytes:,} bytes fit into any buffer"
-        )
-        return Mechanism("unknown", because=(short, *because), held=True)
-    return Mechanism(kinds[pattern], int(median(amounts)), because, plain[0])
+    if len(alike) * 2 <= len(plain) or pattern not in KINDS or max(amounts) > same * min(amounts):
+        return Mechanism("unknown", because=("in no pattern that is known", *known_by(plain)), held=True)
+    if pattern == "lump" and (whole := alike[0].releasing.bytes) < ENOUGH_BYTES:
+        short = f"all of the answer, which is too short to tell how: {whole:,} bytes fit into any buffer"
+        return Mechanism("unknown", because=(short, *known_by(plain)), held=True)
+    return Mechanism(KINDS[pattern], int(median(amounts)), known_by(alike), alike[0])
 
 
 def _by_coding(probes: Sequence[Probed], plain: Sequence[Probed]) -> Mechanism:

@@ -221,6 +221,13 @@ def test_plain_probes_that_do_not_agree_tell_nothing_and_two_of_three_do() -> No
     assert found(free, held, held)[0] == "nginx"
 
 
+def test_the_pattern_that_most_of_them_show_is_the_one() -> None:
+    often, once = plain(every(200)), plain(every(400))
+    told = name_buffering([often, probed("as a browser asks", "codings", recorded(FAST, whole)), often], [HAPROXY])
+    assert (told.layer, told.mechanism) == ("HAProxy", "released every 200 ms")
+    assert found(often, once, refusals=[HAPROXY]) == ("unknown", "unknown")
+
+
 # --- Around the layers, and other words -----------------------------------------------------------------------------
 
 
