@@ -42,7 +42,6 @@ class Probed:
     refused: str | None
     layers: tuple[Layer, ...]
     releasing: Releasing
-    events: int
     lateness: Lateness | None
     untold: str | None = None
 
@@ -57,7 +56,7 @@ class Probed:
     @property
     def crowd(self) -> float:
         """Events in a release, on average."""
-        return self.events / max(self.releasing.count, 1)
+        return self.releasing.events / max(self.releasing.count, 1)
 
     def __str__(self) -> str:
         if not self.ok or not self.releasing.count:
@@ -90,7 +89,6 @@ def probed(name: str, differs: Differs, recording: Recording, *, refused: str | 
         refused=refused,
         layers=layers_of(headers),
         releasing=releasing(recording),
-        events=len(recording.events),
         lateness=lateness(recording),
         untold=next((note for note in recording.meta.get("notes", ()) if note.startswith("the taps of")), None),
     )
@@ -98,11 +96,12 @@ def probed(name: str, differs: Differs, recording: Recording, *, refused: str | 
 
 def _said_of(one: Releasing) -> str:
     """How its releases lie, in words."""
+    inside = f", {one.inside} of {one.count - 1} times inside of an event"
     told = {
         "as it came": "as it came",
         "bursts": "several events at a time",
         "lump": "all at once",
-        "portions": f"{one.amount:,} bytes at a time, {one.inside} of {one.count - 1} times inside of an event",
+        "portions": f"{one.amount:,} bytes at a time{inside if one.inside else ''}",
         "period": f"every {about(one.amount)}",
         "head start": f"{one.amount:,} bytes at once, then as it came",
     }
@@ -125,8 +124,8 @@ def known_by(probes: Sequence[Probed]) -> tuple[str, ...]:
         lines.append(
             f"from {told[0].tap} to client.read half of the events took {late} longer than the fastest ({names})"
         )
-    if patterns == {"portions"}:
-        inside = sum(probe.releasing.inside for probe in probes)
+    inside = sum(probe.releasing.inside for probe in probes)
+    if inside and patterns == {"portions"}:
         ended = sum(probe.releasing.count - 1 for probe in probes)
         lines.append(
             f"{inside} of {ended} releases end inside of an event, as no source ends that writes whole ones ({names})"
