@@ -76,10 +76,13 @@ def name_buffering(probes: Sequence[Probed], refusals: Collection[Layer] | None 
     names = {layer.name for layer in seen}
     mechanism = mechanism_of(probes, names)
     layer = holder_of(mechanism, names, probes, refused=refusals is not None)
-    evidence = (*mechanism.because, *(f"{each.name} is on the way: {each.because}" for each in seen))
+    told = mechanism.because[1:] if mechanism.kind == "unknown" else mechanism.because  # the sentence has its first
+    evidence = (*told, *(f"{each.name} is on the way: {each.because}" for each in seen))
     words = _words(mechanism)
     sentence = _sentence(mechanism, layer, sorted(names))
-    return Buffering(layer, mechanism.kind, words, sentence, evidence, advice_for(mechanism, layer), tuple(probes))
+    return Buffering(
+        layer, mechanism.kind, words, sentence, evidence, advice_for(mechanism, layer, names), tuple(probes)
+    )
 
 
 def _seen(probes: Sequence[Probed], refusals: Collection[Layer]) -> list[Layer]:

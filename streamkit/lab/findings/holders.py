@@ -104,14 +104,22 @@ MENDS_ANY: Final[dict[str, str]] = {
         "answers by probe="
     ),
 }
+HELD: Final = (
+    "ask for a longer answer (probe=), or each layer by itself, the one nearest to the server first: two that hold "
+    "make no pattern together"
+)
 ELSE: Final = (
     "no response buffering in that layer; `X-Accel-Buffering: no` and `Incremental: ?1` from the server ask for that"
 )
 
 
-def advice_for(how: Mechanism, layer: str) -> str:
+def advice_for(how: Mechanism, layer: str, seen: Collection[str]) -> str:
     """The line that mends it, as docs/operating.md has it; or what to ask for, where it is not known who holds."""
     if how.kind == "none":
         return ""
-    line = MENDS.get((layer, how.kind)) or MENDS_ANY.get(how.kind, ELSE)
-    return f"{line} (docs/operating.md)" if (layer, how.kind) in MENDS else line
+    if how.held:
+        return HELD
+    if (line := MENDS.get((layer, how.kind))) is not None:
+        return f"{line} (docs/operating.md)"
+    perhaps = [f"if it is {name}: {MENDS[name, how.kind]}" for name in sorted(seen) if (name, how.kind) in MENDS]
+    return "; ".join([MENDS_ANY.get(how.kind, ELSE), *perhaps])

@@ -14,11 +14,13 @@ buffer, and the mechanism is "unknown".
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Final, Literal, TypeAlias
 
-from streamkit.lab.findings.probes import Probed, each
+from streamkit.lab.findings.probes import Probed, known_by
+from streamkit.lab.findings.releases import Pattern
+from streamkit.lab.findings.words import many
 
 __all__ = ["CORK_NS", "ENOUGH_BYTES", "Kind", "Mechanism", "disagree", "mechanism_of"]
 
@@ -27,15 +29,19 @@ Kind: TypeAlias = Literal[
 ]
 """`server`: it lets go like that itself; `copy`: a cache answered; the rest as `Pattern`s, done by a layer."""
 
+KINDS: Final[dict[Pattern, Kind]] = {
+    "portions": "portions",
+    "period": "period",
+    "head start": "head start",
+    "lump": "whole",
+}
 ENOUGH_BYTES: Final = 40_000
 """A whole answer of fewer bytes tells nothing: it fits into any buffer."""
 CORK_NS: Final = (100_000_000, 300_000_000)
 """Linux keeps what was written "with more to come" for up to 200 ms or so (tcp(7), TCP_CORK): HAProxy writes like that.
 """
 SAME: Final = 1.3  # by how much the amounts of two probes may differ …
-SAME_PERIOD: Final = (
-    2.5  # … and their periods: those of a kernel's timers depend on the round trip that it has measured
-)
+SAME_PERIOD: Final = 2.5  # … and their periods: a kernel's timers depend on the round trip that it has measured
 CROWDED: Final = 4  # times as many events in a release as in the plain probe
 
 
@@ -67,12 +73,15 @@ def _mechanism(probes: Sequence[Probed]) -> Mechanism:
     told = [_held(probe, probes) for probe in plain]
     most = max(told, key=told.count)
     if told.count(most) * 2 <= len(told):
-        return Mechanism("unknown", because=("the plain probes do not agree", *each(plain)))
+        return Mechanism("unknown", because=("the plain probes do not agree",))
     agreeing = [probe for probe, held in zip(plain, told, strict=True) if held is most]
     if most is not None:
-        return _how(agreeing) if most else _by_coding(probes, agreeing)
+        found = _how(agreeing) if most else _by_coding(probes, agreeing)
+        around = [f"{one.name}: {one}" for one in probes if one.differs == "direct" and one.ok]
+        return replace(found, because=(*found.because, *around))
     untold = tuple(dict.fromkeys(probe.untold for probe in plain if probe.untold))
-    return _by_difference(probes, agreeing) or Mechanism("unknown", because=(SILENT, *each(plain), *untold))
+    why = SLOW if any(probe.lateness is not None for probe in agreeing) else SILENT
+    return _by_difference(probes, agreeing) or Mechanism("unknown", because=(why, *known_by(agreeing), *untold))
 
 
 def _sure(how: Mechanism, seen: Collection[str]) -> Mechanism:
@@ -141,26 +150,23 @@ def _by_server(probes: Sequence[Probed]) -> Mechanism | None:
 
 
 def _how(plain: Sequence[Probed]) -> Mechanism:
-    """Something holds; by the pattern that all plain probes show."""
-    patterns = {probe.releasing.pattern for probe in plain}
-    amounts = [probe.releasing.amount for probe in plain]
-    because = each(plain)
-    kinds: dict[str, Kind] = {"portions": "portions", "period": "period", "head start": "head start", "lump": "whole"}
-    pattern = patterns.pop()
+    """Something holds; by the pattern that most of the plain probes show."""
+    patterns = [probe.releasing.pattern for probe in plain]
+    pattern = max(patterns, key=patterns.count)
+    alike = [probe for probe in plain if probe.releasing.pattern == pattern]
+    amounts = [probe.releasing.amount for probe in alike]
     same = SAME_PERIOD if pattern == "period" else SAME
-    if patterns or pattern not in kinds or max(amounts) > same * min(amounts):
-        return Mechanism("unknown", because=("in no pattern that is known", *because), held=True)
-    if pattern == "lump" and plain[0].releasing.bytes < ENOUGH_BYTES:
-        short = (
-            f"all of the answer, which is too short to tell how: {plain[0].releasing.bytes:,} bytes fit into any buffer"
-        )
-        return Mechanism("unknown", because=(short, *because), held=True)
-    return Mechanism(kinds[pattern], int(median(amounts)), because, plain[0])
+    if len(alike) * 2 <= len(plain) or pattern not in KINDS or max(amounts) > same * min(amounts):
+        return Mechanism("unknown", because=("in no pattern that is known", *known_by(plain)), held=True)
+    if pattern == "lump" and (whole := alike[0].releasing.bytes) < ENOUGH_BYTES:
+        short = f"all of the answer, which is too short to tell how: {whole:,} bytes fit into any buffer"
+        return Mechanism("unknown", because=(short, *known_by(plain)), held=True)
+    return Mechanism(KINDS[pattern], int(median(amounts)), known_by(alike), alike[0])
 
 
 def _by_coding(probes: Sequence[Probed], plain: Sequence[Probed]) -> Mechanism:
     """Nothing holds what is not encoded; what a client that accepts codings gets may be another matter."""
-    because = each(plain)
+    because = known_by(plain)
     coded = [probe for probe in probes if probe.differs == "codings" and probe.ok and probe.coding]
     around = next((one for one in probes if one.differs == "direct codings" and one.ok), None)
     for probe in coded:
@@ -168,11 +174,13 @@ def _by_coding(probes: Sequence[Probed], plain: Sequence[Probed]) -> Mechanism:
         late = probe.held if probe.lateness is not None else crowded
         if late and crowded:
             by_itself = around is not None and around.coding == probe.coding
-            return Mechanism("server" if by_itself else "compression", 0, (*because, f"{probe.name}: {probe}"), probe)
+            return Mechanism("server" if by_itself else "compression", 0, (*because, _crowding(probe, plain)), probe)
         if late:
             return Mechanism("unknown", because=(f"encoded it was late in no pattern that is known: {probe}", *because))
-    asked_whole = [probe for probe in probes if probe.differs == "not incremental" and probe.held]
-    return Mechanism("none", because=(*because, *each(coded), *each(asked_whole)), of=plain[0])
+    asked_whole = [
+        f"asked for by {one.name} it is held" for one in probes if one.differs == "not incremental" and one.held
+    ]
+    return Mechanism("none", because=(*because, *known_by(coded), *asked_whole), of=plain[0])
 
 
 def _by_difference(probes: Sequence[Probed], plain: Sequence[Probed]) -> Mechanism | None:
@@ -181,10 +189,22 @@ def _by_difference(probes: Sequence[Probed], plain: Sequence[Probed]) -> Mechani
         if probe.differs == "unbuffered" and probe.ok and probe.held is False:
             crowded = all(one.crowd >= CROWDED * probe.crowd for one in plain)
             how = _how(plain)
-            return Mechanism(how.kind, how.amount, (f"{probe.name}: {probe}", *how.because), probe) if crowded else None
+            return (
+                Mechanism(how.kind, how.amount, (f"with {probe.name} it came as it was sent", *how.because), probe)
+                if crowded
+                else None
+            )
     return None
 
 
 SILENT: Final = (
     "a server that pauses, or says all at once, looks the same from here, and nothing tells when the bytes had left it"
 )
+SLOW: Final = "events come late, but one by one, as through a slow network, or a limit on its rate, or a busy machine"
+
+
+def _crowding(probe: Probed, plain: Sequence[Probed]) -> str:
+    fewest = min(one.releasing.count for one in plain)
+    return (
+        f"under {probe.coding} the answer came in {many(probe.releasing.count, 'release')}, else in {fewest:,} or more"
+    )

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from streamkit.content.codings import codings_of
 from streamkit.lab.findings.layers import Layer, compressor_of, is_copy, layers_of
 from streamkit.lab.findings.releases import Lateness, Releasing, lateness, releasing
-from streamkit.lab.findings.words import about, many
+from streamkit.lab.findings.words import about, enumerated, many
 
 if TYPE_CHECKING:
     from streamkit.lab.recording.recording import Recording
 
-__all__ = ["Differs", "Probed", "each", "probed"]
+__all__ = ["Differs", "Probed", "known_by", "probed"]
 
 Differs: TypeAlias = Literal["plain", "codings", "not incremental", "unbuffered", "direct", "direct codings"]
 """What a probe differs in: nothing, which codings it asks for, `Incremental: ?0`, that the server was made to say
@@ -41,7 +42,6 @@ class Probed:
     refused: str | None
     layers: tuple[Layer, ...]
     releasing: Releasing
-    events: int
     lateness: Lateness | None
     untold: str | None = None
 
@@ -56,7 +56,7 @@ class Probed:
     @property
     def crowd(self) -> float:
         """Events in a release, on average."""
-        return self.events / max(self.releasing.count, 1)
+        return self.releasing.events / max(self.releasing.count, 1)
 
     def __str__(self) -> str:
         if not self.ok or not self.releasing.count:
@@ -89,7 +89,6 @@ def probed(name: str, differs: Differs, recording: Recording, *, refused: str | 
         refused=refused,
         layers=layers_of(headers),
         releasing=releasing(recording),
-        events=len(recording.events),
         lateness=lateness(recording),
         untold=next((note for note in recording.meta.get("notes", ()) if note.startswith("the taps of")), None),
     )
@@ -97,17 +96,40 @@ def probed(name: str, differs: Differs, recording: Recording, *, refused: str | 
 
 def _said_of(one: Releasing) -> str:
     """How its releases lie, in words."""
+    inside = f", {one.inside} of {one.count - 1} times inside of an event"
     told = {
         "as it came": "as it came",
         "bursts": "several events at a time",
         "lump": "all at once",
-        "portions": f"{one.amount:,} bytes at a time, {one.inside} of {one.count - 1} times inside of an event",
+        "portions": f"{one.amount:,} bytes at a time{inside if one.inside else ''}",
         "period": f"every {about(one.amount)}",
         "head start": f"{one.amount:,} bytes at once, then as it came",
     }
     return told.get(one.pattern, one.pattern)
 
 
-def each(probes: Sequence[Probed]) -> tuple[str, ...]:
-    """As evidence, a line each."""
-    return tuple(f"{probe.name}: {probe}" for probe in probes)
+def known_by(probes: Sequence[Probed]) -> tuple[str, ...]:
+    """By what it is known whether these held: what their servers told, and where their releases end; as evidence."""
+    if not probes:
+        return ()
+    names = enumerated([probe.name for probe in probes])
+    told = [probe.lateness for probe in probes if probe.lateness is not None]
+    patterns = {probe.releasing.pattern for probe in probes}
+    lines = []
+    if told and patterns == {"head start"}:
+        first = min(one.first for one in told)
+        lines.append(f"the first {many(first, 'event')} came together, though they had left one by one ({names})")
+    elif told:
+        late = about(median(one.median_ns for one in told))
+        lines.append(
+            f"from {told[0].tap} to client.read half of the events took {late} longer than the fastest ({names})"
+        )
+    inside = sum(probe.releasing.inside for probe in probes)
+    if inside and patterns == {"portions"}:
+        ended = sum(probe.releasing.count - 1 for probe in probes)
+        lines.append(
+            f"{inside} of {ended} releases end inside of an event, as no source ends that writes whole ones ({names})"
+        )
+    if patterns == {"as it came"} and not told:
+        lines.append(f"events came one by one, as nobody lets them go who waits for more of them ({names})")
+    return tuple(lines)

@@ -21,6 +21,8 @@ from streamkit.lab import metrics
 from streamkit.lab.recording.tap_curves import has_borders, tap_curves
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from streamkit.lab.recording.recording import Recording
 
 __all__ = ["Lateness", "Pattern", "Release", "Releasing", "lateness", "releases", "releasing"]
@@ -45,6 +47,7 @@ LATE_NS: Final = 10_000_000
 LATE_GAPS: Final = 2.0  # an event is late when it waits for longer than this many gaps of its source …
 LATE_SHARE: Final = 0.25  # … and it is held back when so many are, or the first ones
 LATE_FIRST: Final = 5
+BUSY_NS: Final = 50_000_000  # a shared machine does that to events that nobody holds
 FAR_NS: Final = 100_000_000  # one clock means one machine: nothing takes that long there but a link that is made to
 
 
@@ -64,7 +67,7 @@ class Release:
 class Releasing:
     """How the releases of one answer lie: `amount` is of the pattern, in bytes (portions, head start, lump) or in ns
     (period), 0 for others; `inside` is how many of the releases before the last end inside of an event, `apart_ns` the
-    median time between two.
+    median time between two. `borders`: it is known how many events each one brought.
     """
 
     pattern: Pattern
@@ -75,6 +78,7 @@ class Releasing:
     first_ns: int
     last_ns: int
     bytes: int
+    events: int
     borders: bool
 
 
@@ -91,12 +95,14 @@ class Lateness:
     first: int
 
     def held(self, pattern: Pattern) -> bool | None:
-        """Whether that is more than a network does, or a machine that is busy; None where each event comes so late that
-        it may be either.
+        """Whether that is more than a network does, or a machine that is busy; None where it may be either: where each
+        event comes late, and one by one, or only the first ones do, and not at once.
         """
+        if pattern == "as it came":
+            return False if self.least_ns < FAR_NS and self.median_ns < BUSY_NS else None
         if self.share >= LATE_SHARE or (self.first >= LATE_FIRST and pattern == "head start"):
             return True
-        return False if self.least_ns < FAR_NS else None
+        return False if self.least_ns < FAR_NS and self.first < LATE_FIRST else None
 
 
 # --- Releases -------------------------------------------------------------------------------------------------------
@@ -115,12 +121,22 @@ def releases(recording: Recording) -> tuple[Release, ...]:
     ends = np.flatnonzero(np.append(np.diff(at_ns) > TOGETHER_NS, True))
     begins = np.append(0, ends[:-1] + 1)
     sizes = np.cumsum(np.asarray(recording.reads.size, dtype=np.int64))
-    events = np.searchsorted(np.asarray(recording.events.read), ends, side="right")
+    events = _events_by(recording, ends)
     borders = _borders(recording)
     return tuple(
         Release(int(at_ns[begin]), int(sizes[end]), int(count), _is_inside(recording, int(end), borders))
         for begin, end, count in zip(begins, ends, events, strict=True)
     )
+
+
+def _events_by(recording: Recording, reads: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """How many events had come with each of these reads. Of a text without borders that is known by the bytes that each
+    took at a tap of the server; without one a read counts as one event, which says nothing.
+    """
+    if has_borders(recording) or not recording.taps:
+        return np.searchsorted(np.asarray(recording.events.read), reads, side="right")
+    came = tap_curves(recording)["client.read"]
+    return metrics.count_at(came, np.asarray(recording.reads.at_ns, dtype=np.int64)[reads])
 
 
 def _borders(recording: Recording) -> tuple[bytes, ...]:
@@ -146,13 +162,14 @@ def releasing(recording: Recording) -> Releasing:
     """How the releases of a recording lie; the rules in their order, the first one that fits."""
     found = releases(recording)
     if not found:
-        return Releasing("nothing", 0, 0, 0, 0, 0, 0, 0, False)
-    borders = has_borders(recording)
+        return Releasing("nothing", 0, 0, 0, 0, 0, 0, 0, 0, False)
+    borders = has_borders(recording) or bool(recording.taps)
     pattern, amount = _pattern(found, borders=borders)
     inside = sum(release.inside is True for release in found[:-1])
     apart_ns = int(median([after.at_ns - before.at_ns for before, after in pairwise(found)] or [0]))
     first, last = found[0], found[-1]
-    return Releasing(pattern, amount, len(found), inside, apart_ns, first.at_ns, last.at_ns, last.bytes, borders)
+    when = inside, apart_ns, first.at_ns, last.at_ns
+    return Releasing(pattern, amount, len(found), *when, last.bytes, last.events, borders)
 
 
 def _pattern(found: Sequence[Release], *, borders: bool) -> tuple[Pattern, int]:

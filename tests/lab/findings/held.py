@@ -102,6 +102,24 @@ def recorded(
     return recording_of(sent, came, told=told, lag_ms=lag_ms, headers=headers or {}, **fields)
 
 
+def as_text(sent: Sent, *layers: Layer, told: bool = True, headers: dict[str, str] | None = None) -> Recording:
+    """The same as text/plain: nothing tells where one event ends and the next one begins."""
+    came = sent
+    for layer in layers:
+        came = layer(came)
+    at_ns = [round(at * MS) for at, _ in came]
+    sizes = list(accumulate(len(data) for _, data in sent))
+    tap = Tap([round(at * MS) for at, _ in sent], list(range(1, len(sent) + 1)), sizes)
+    return Recording(
+        reads=Reads(at_ns, data=[data for _, data in came]),
+        events=Events(at_ns, text=[data.decode() for _, data in came], event=[""] * len(came)),
+        taps={"relay.sent": tap} if told else {},
+        headers={"content-type": "text/plain", **(headers or {})},
+        sent_ns=0,
+        ended_ns=at_ns[-1],
+    )
+
+
 def packed(sent: Sent, came: Sequence[float], coding: str = "gzip", body: bytes = b"", **more: Any) -> Recording:
     """The same behind a compressor that lets go at these moments: a few bytes that nobody unpacks."""
     ends = list(accumulate(1 for _ in sent))

@@ -176,12 +176,25 @@ def test_without_them_a_source_that_pauses_and_a_layer_that_holds_are_the_same(l
 
 def test_releases_inside_of_events_are_a_buffers_but_whose_may_be_the_servers_own() -> None:
     probe = plain(BUFFER, headers=NGINX, told=False)
-    assert found(probe, probe) == ("unknown", "response buffer of 4,096 bytes")
+    told = name_buffering([probe, probe], [])
+    assert (told.layer, told.mechanism) == ("unknown", "response buffer of 4,096 bytes")
+    assert "22 of 22 releases end inside of an event" in told.evidence[0]
+    assert "if it is nginx: `proxy_buffering off;`" in told.advice
 
 
 def test_a_client_that_was_busy_is_no_buffer() -> None:
     busy = plain(every(100), headers=NGINX, lag_ms=90)
     assert found(busy, busy, refusals=[HAPROXY]) == ("unknown", "unknown")
+
+
+def test_what_comes_late_but_one_by_one_is_no_buffer() -> None:
+    def narrow(sent: Sent) -> Sent:
+        return [(at * 1.5, data) for at, data in sent]
+
+    slow = plain(narrow, headers=NGINX)
+    told = name_buffering([slow, slow], [])
+    assert (told.layer, told.mechanism) == ("unknown", "unknown")
+    assert "as through a slow network" in told.sentence
 
 
 def test_a_far_network_is_no_buffer() -> None:
@@ -206,6 +219,13 @@ def test_plain_probes_that_do_not_agree_tell_nothing_and_two_of_three_do() -> No
     assert found(free, held) == ("unknown", "unknown")
     assert found(free, held, free) == ("none", "none found")
     assert found(free, held, held)[0] == "nginx"
+
+
+def test_the_pattern_that_most_of_them_show_is_the_one() -> None:
+    often, once = plain(every(200)), plain(every(400))
+    told = name_buffering([often, probed("as a browser asks", "codings", recorded(FAST, whole)), often], [HAPROXY])
+    assert (told.layer, told.mechanism) == ("HAProxy", "released every 200 ms")
+    assert found(often, once, refusals=[HAPROXY]) == ("unknown", "unknown")
 
 
 # --- Around the layers, and other words -----------------------------------------------------------------------------
@@ -282,6 +302,7 @@ def test_it_is_a_sentence_a_row_for_each_probe_the_evidence_and_what_mends_it() 
     assert [line.partition("  ")[0] for line in lines[1:4]] == ["plain", "as a browser asks", "plain"]
     assert "4,096 bytes at a time, 11 of 11 times inside of an event" in lines[1]
     assert "* nginx is on the way: Server: nginx/1.22.1" in lines
+    assert any(line.startswith("* from upstream.sent to client.read half of the events took 40 ms") for line in lines)
     assert lines[-1].startswith("* to do: `proxy_buffering off;`")
     assert repr(result()) == "<Buffering by nginx: response buffer of 4,096 bytes>"
 

@@ -13,6 +13,7 @@ from tests.lab.findings.held import (
     EVENT,
     MS,
     Layer,
+    as_text,
     every,
     head_start,
     in_bursts,
@@ -76,6 +77,31 @@ def test_each_way_of_holding_has_a_pattern_of_its_own(layers: list[Layer], patte
     assert of(steady(), *layers) == (pattern, amount)
 
 
+@pytest.mark.parametrize(
+    ("layers", "pattern", "amount"),
+    [
+        ([], "as it came", 0),
+        ([portions(4096, first=3792)], "portions", 4096),
+        ([every(200)], "period", 200 * MS),
+        ([head_start(8192)], "head start", 8400),
+        ([whole], "lump", 48000),
+    ],
+)
+def test_a_text_without_borders_has_them_too_where_a_servers_tap_tells_its_events(
+    layers: list[Layer], pattern: str, amount: int
+) -> None:
+    found = releasing(as_text(steady(), *layers))
+    assert (found.pattern, found.amount, found.inside, found.events) == (pattern, amount, 0, 120)
+
+
+def test_without_its_taps_a_text_shows_portions_alone() -> None:
+    told = {name: releasing(as_text(steady(), layer, told=False)).pattern for name, layer in TEXTS.items()}
+    assert told == {"late": "bursts", "portions": "portions", "every": "bursts"}
+
+
+TEXTS: dict[str, Layer] = {"late": late(0), "portions": portions(4096), "every": every(200)}
+
+
 def test_portions_are_known_by_one_in_the_middle_where_it_is_of_a_buffers_size() -> None:
     assert of(steady(), portions(16384, first=16384)) == ("portions", 16384)
     assert of(steady(60), portions(9216)) == ("bursts", 0)  # 24,000 bytes: one of 9 KiB might be chance
@@ -133,7 +159,7 @@ def test_what_held_the_first_events_alone_counts_where_they_came_together() -> N
     assert started is not None
     assert started.share < 0.25
     assert started.held("head start") is True
-    assert started.held("bursts") is False
+    assert started.held("bursts") is None
 
 
 def test_a_tenth_of_a_second_for_each_may_be_a_network_and_may_be_a_layer() -> None:
