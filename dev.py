@@ -71,8 +71,9 @@ def test(arguments: list[str]) -> int:
     """run the unit tests, then the notebooks; with arguments: pytest with just those"""
     if arguments:
         return run(PYTHON, "-m", "pytest", *arguments)
-    # worksteal gives each worker whole files to begin with, so that a module's servers and figures are made once
-    code = run(PYTHON, "-m", "pytest", "tests", "-n", WORKERS, "--dist", "worksteal")
+    # worksteal gives each worker whole files to begin with, so that a module's servers and figures are made once;
+    # nbval is for the notebooks, and takes each worker a second and a half to load
+    code = run(PYTHON, "-m", "pytest", "tests", "-p", "no:nbval", "-n", WORKERS, "--dist", "worksteal")
     if code:
         say(f"FAILED: the unit tests (exit code {code}); the notebooks were not run")
         return code
@@ -163,8 +164,10 @@ def run(*command: str | Path) -> int:
     Ctrl-C reaches the child as well (it is in the same process group) and gives it time to tidy up. No child
     outlives this function.
     """
-    # PIP_USER: a user's pip.conf may ask for --user, which a venv refuses.
-    with subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PIP_USER": "0"}) as child:
+    # PIP_USER: a user's pip.conf may ask for --user, which a venv refuses. PYTHONDONTWRITEBYTECODE: where it is set,
+    # each of the hundreds of processes that the tests start would compile the package, and each worker all tests.
+    environment = {**os.environ, "PIP_USER": "0", "PYTHONDONTWRITEBYTECODE": ""}
+    with subprocess.Popen(command, cwd=ROOT, env=environment) as child:
         try:
             code = child.wait()
         except KeyboardInterrupt:

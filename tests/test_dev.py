@@ -499,9 +499,16 @@ def test_test_runs_the_unit_tests_and_then_the_notebooks_strictly(dev: ModuleTyp
     assert dev.test([]) == 0
     strictly = "--nbval --nbval-current-env -n 3 --dist loadscope"
     assert runs == [
-        f"{dev.PYTHON} -m pytest tests -n 3 --dist worksteal",
+        f"{dev.PYTHON} -m pytest tests -p no:nbval -n 3 --dist worksteal",
         f"{dev.PYTHON} -m pytest {strictly} notebooks/01_a.ipynb notebooks/02_b.ipynb",
     ]
+
+
+def test_what_is_run_keeps_its_bytecode_also_where_none_is_asked_for(
+    dev: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    assert dev.run(sys.executable, "-c", "import sys; sys.exit(sys.dont_write_bytecode)") == 0
 
 
 def test_test_without_a_notebook_is_an_error(dev: ModuleType, runs: list[str]) -> None:

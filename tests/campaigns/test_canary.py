@@ -19,9 +19,7 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx2
-import nbformat
 import pytest
-from nbclient import NotebookClient
 
 from campaigns.canary import CANARY, LogWatch, canary_key, leaks
 from streamkit.app import create_app
@@ -310,7 +308,6 @@ def test_no_saved_recording_has_the_key(tmp_path: Path) -> None:
     assert not leaks(path.read_bytes())
 
 
-NOTEBOOKS: Any = nbformat.v4  # brings half its types
 CELLS = (
     "import streamkit as sk\nlab = sk.Lab(sk.Script(first_piece_ms=1, gap_ms=1, preset='openai'), model='m')\nlab",
     "recording = await lab.post(chat_history='x', accept='sse')\nrecording",
@@ -324,7 +321,11 @@ CELLS = (
 
 def test_a_notebook_that_shows_what_it_can_is_saved_without_the_key() -> None:
     """Errors, with their tracebacks, included."""
-    notebook = NOTEBOOKS.new_notebook(cells=[NOTEBOOKS.new_code_cell(cell) for cell in CELLS])
+    import nbformat  # takes a second and a half: only where this test runs
+    from nbclient import NotebookClient
+
+    made: Any = nbformat.v4  # brings half its types
+    notebook = made.new_notebook(cells=[made.new_code_cell(cell) for cell in CELLS])
     NotebookClient(notebook, kernel_name="python3", allow_errors=True, timeout=WAIT_S).execute()
     outputs = [output for cell in notebook.cells for output in cell.outputs]
     assert [output.output_type for output in outputs].count("error") == 2

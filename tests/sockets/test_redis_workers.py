@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 
 import pytest
 
@@ -40,12 +40,14 @@ class Relay:
             stderr=subprocess.DEVNULL,
             text=True,
         )
+
+    @cached_property
+    def _port(self) -> int:
+        """When it is ready; until then another may start beside it."""
         assert self._process.stdout is not None
-        self._port = 0
         for line in self._process.stdout:
             if found := re.search(r"http://127\.0\.0\.1:(\d+)/ans", line):
-                self._port = int(found[1])
-                return
+                return int(found[1])
         raise AssertionError("the relay did not start")
 
     @contextmanager
@@ -73,12 +75,20 @@ def upstream_and_redis() -> Iterator[tuple[str, str]]:
         yield llm.url, server.url
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def relays(upstream_and_redis: tuple[str, str]) -> Iterator[tuple[Relay, Relay]]:
     two = Relay(*upstream_and_redis), Relay(*upstream_and_redis)
     yield two
     for relay in two:
         relay.kill()
+
+
+@pytest.fixture
+def mortal(upstream_and_redis: tuple[str, str]) -> Iterator[Relay]:
+    """One more, which a test may kill."""
+    relay = Relay(*upstream_and_redis)
+    yield relay
+    relay.kill()
 
 
 def events(response: http.client.HTTPResponse, many: int = 1 << 30) -> Iterator[dict[str, str]]:
@@ -115,14 +125,14 @@ def test_a_client_that_is_cut_again_and_again_goes_on_at_the_other_while_the_fir
 
 
 def test_a_worker_that_is_killed_is_an_error_by_name_within_its_lease_behind_all_that_it_wrote(
-    relays: tuple[Relay, Relay],
+    relays: tuple[Relay, Relay], mortal: Relay
 ) -> None:
-    with relays[0].asked("POST", "/ans", "chat_history=x") as first:
+    with mortal.asked("POST", "/ans", "chat_history=x") as first:
         got = list(events(first, 5))
         stream_id = first.headers["x-stream-id"]
         with relays[1].asked("GET", f"/streams/{stream_id}") as answer:
             got = list(events(answer, 20))
-            relays[0].kill()
+            mortal.kill()
             killed = time.monotonic()
             got += list(events(answer))
     assert time.monotonic() - killed < LEASE_S + 0.5

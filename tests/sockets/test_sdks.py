@@ -9,13 +9,9 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import anthropic
-import openai
 import pytest
-from openai.types.responses import ResponseStreamEvent
-from pydantic import TypeAdapter
 
 from streamkit.lab.upstream import Script, create_upstream
 from streamkit.lab.upstream.fault_base import Fault
@@ -23,6 +19,10 @@ from streamkit.lab.upstream.faults import Cut, ErrorEvent, Status
 from streamkit.presets import writer
 from streamkit.serving.server import Server, serve
 from tests.presets.test_writing import events
+
+if TYPE_CHECKING:  # together they take two seconds to import: only where a test of this file runs
+    import anthropic
+    import openai
 
 PIECES = ("床前", "明月光", "，\n", "疑是 “frost” 😀")
 TEXT = "".join(PIECES)
@@ -42,12 +42,16 @@ def scripted(preset: str, *faults: Fault, pieces: tuple[str, ...] = PIECES) -> I
 
 @contextmanager
 def openai_at(preset: str, *faults: Fault, pieces: tuple[str, ...] = PIECES) -> Iterator[openai.OpenAI]:
+    import openai
+
     with scripted(preset, *faults, pieces=pieces) as llm, openai.OpenAI(base_url=f"{llm.url}/v1", **STRICT) as client:
         yield client
 
 
 @contextmanager
 def anthropic_at(*faults: Fault) -> Iterator[anthropic.Anthropic]:
+    import anthropic
+
     with scripted("anthropic", *faults) as llm, anthropic.Anthropic(base_url=llm.url, **STRICT) as client:
         yield client
 
@@ -112,6 +116,9 @@ def test_the_responses_helper_gives_each_piece_and_the_output_with_the_real_text
 
 
 def test_each_event_of_a_response_is_all_that_its_type_wants() -> None:
+    from openai.types.responses import ResponseStreamEvent
+    from pydantic import TypeAdapter
+
     check = TypeAdapter[Any](ResponseStreamEvent)
     form = writer("openai-responses")
     pieces = [form.piece(text, number) for number, text in enumerate(PIECES)]
@@ -180,6 +187,9 @@ def test_models_are_listed_in_each_shape() -> None:
 
 
 def test_asynchronous_helpers_give_the_same() -> None:
+    import anthropic
+    import openai
+
     async def ask(chat: str, responses: str, messages: str) -> list[str | None]:
         async with (
             openai.AsyncOpenAI(base_url=chat, **STRICT) as chats,
@@ -199,6 +209,8 @@ def test_asynchronous_helpers_give_the_same() -> None:
 
 
 def test_an_error_in_mid_stream_is_raised_with_its_message() -> None:
+    import openai
+
     with (
         openai_at("openai", ErrorEvent(3, "overloaded_error")) as client,
         client.chat.completions.stream(**ASK) as stream,
@@ -208,6 +220,8 @@ def test_an_error_in_mid_stream_is_raised_with_its_message() -> None:
 
 
 def test_an_error_of_anthropics_is_raised_with_its_code() -> None:
+    import anthropic
+
     with (
         anthropic_at(ErrorEvent(3, "overloaded_error")) as client,
         client.messages.stream(**ASK_ANTHROPIC) as stream,
@@ -225,6 +239,8 @@ def test_a_response_that_fails_says_so_in_its_last_event() -> None:
 
 @pytest.mark.parametrize("options", [{}, {"stream": True}], ids=["one", "stream"])
 def test_a_script_with_faults_is_written_as_planned_whatever_is_asked(options: dict[str, Any]) -> None:
+    import openai
+
     with openai_at("openai", Status(429, retry_after=1)) as client, pytest.raises(openai.RateLimitError):
         client.chat.completions.create(**ASK, **options)
     with openai_at("openai", Cut(0)) as client, pytest.raises(openai.APIConnectionError):
