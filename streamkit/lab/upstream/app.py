@@ -23,7 +23,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final, Literal, NoReturn, TypeAlias
 
 import orjson
@@ -46,6 +46,7 @@ __all__ = ["SentLog", "create_upstream"]
 
 REMEMBERED_STREAMS: Final = 1000
 REMEMBERED_GAUGES: Final = 50  # of streams that have ended: up to 64 kB each
+REMEMBERED_PLANS: Final = 256  # of scripts that are found in questions: their steps are made once
 _serial = itertools.count(1)
 
 
@@ -127,7 +128,7 @@ class SentLog:
 
 
 def create_upstream(
-    script: Script | None = None,
+    script: Script | Callable[[bytes], Script] | None = None,
     *,
     name: str | None = None,
     send_buffer_bytes: int = 0,
@@ -139,6 +140,9 @@ def create_upstream(
     A request of the provider's own API that wants no stream (`"stream": false`, or what else that API has for it) gets
     one JSON object when the last piece is due. A script with faults is written as planned whatever is asked. `GET
     /v1/models` lists the model `script`, in the provider's shape.
+
+    Instead of a script it takes a function that finds one in the request's body, so that one upstream says what each
+    question asks for: then `GET /v1/models` is that of the shape `openai`.
 
     The logs of the last streams are `app.ctx.sent`, newest last; `GET /streams/<id>/taps` tells one of them as taps.
 
@@ -152,7 +156,8 @@ def create_upstream(
     Raises ValueError for a negative number, EncodeError for text that the script's format cannot carry.
     """
     _check(send_buffer_bytes=send_buffer_bytes, write_buffer_bytes=write_buffer_bytes, gauge_ms=gauge_ms)
-    plan = _Plan(script or Script())
+    plan_of = lru_cache(maxsize=REMEMBERED_PLANS)(_Plan)
+    plan = plan_of(Script(preset="openai") if callable(script) else script or Script())
     app: Sanic[Any, Any] = Sanic(name or f"streamkit_upstream_{next(_serial)}", configure_logging=False)
     keep_plain(app)
     app.config.RESPONSE_TIMEOUT = 24 * 3600.0  # a script may be silent for as long as it likes
@@ -179,7 +184,7 @@ def create_upstream(
     async def speak(request: Request, path: str = "") -> None:  # noqa: ARG001  # any path is this LLM's
         started_ns = time.monotonic_ns()
         stream_id = stream_id_from(request.headers.get(STREAM_ID_HEADER))
-        steps, answer = plan.of(request)
+        steps, answer = (plan_of(script(request.body)) if callable(script) else plan).of(request)
         log = SentLog(started_ns, request.body, stream_id, steps)
         app.ctx.sent.append(log)
         transport = transport_of(request)
