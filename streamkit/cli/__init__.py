@@ -1,4 +1,4 @@
-"""The command line: `streamkit demo | serve | record | load | plot`.
+"""The command line: `streamkit demo | serve | record | load | plot | audit`.
 
 Each command is a file: which arguments it takes (`add_…`), and what it does with them. Doors: `main`.
 """
@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from streamkit._version import __version__
+from streamkit.cli.audit import add_audit
 from streamkit.cli.demo import add_demo
 from streamkit.cli.load import add_load
 from streamkit.cli.output import INTERRUPTED, show_any_text, silence
@@ -62,4 +63,5 @@ def _parser() -> argparse.ArgumentParser:
     add_record(commands)
     add_load(commands)
     add_plot(commands)
+    add_audit(commands)
     return parser

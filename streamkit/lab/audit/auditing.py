@@ -30,6 +30,8 @@ __all__ = ["SILENCE_S", "audit"]
 
 SILENCE_S: Final = 5.0
 QUICK_SILENCE_S: Final = 1.0
+PATIENCE_S: Final = 20.0
+QUICK_PATIENCE_S: Final = 4.0
 FLOOD_BYTES: Final = 48_000_000
 QUICK_FLOOD_BYTES: Final = 24_000_000
 AT_ONCE: Final = 8
@@ -105,8 +107,12 @@ class _Plan:
         self.crowd = crowd(preset)
         self.flood = flood(preset, QUICK_FLOOD_BYTES if quick else FLOOD_BYTES)
         self.resuming = resuming(preset)
-        self.heads = [_head("the head of an answer", self.clean.script), _head("the head of a refusal", _refusal(preset))]
-        self.side_by_side = catalogue(preset, silence_s=silence_s, seed=seed)
+        self.heads = [
+            _head("the head of an answer", self.clean.script),
+            _head("the head of a refusal", _refusal(preset)),
+        ]
+        self.patience_s = QUICK_PATIENCE_S if quick else PATIENCE_S
+        self.side_by_side = catalogue(preset, silence_s=silence_s, patience_s=self.patience_s, seed=seed)
         every = [self.clean, *self.paces, self.crowd, self.flood, self.resuming, *self.heads, *self.side_by_side]
         names = {each.name for each in every}
         if unknown := only - names - set(ASPECTS):
@@ -150,7 +156,7 @@ class _Auditing:
             judgements.append(resumed)
         for scenario in filter(plan.wants, plan.heads):
             self._note(scenario.name)
-            asked = await head_of(self._bench.running.url, self._bench.question(scenario.script))
+            asked = await head_of(self._bench.running.url, self._bench.question(scenario.script), plan.patience_s)
             judgements.append(judge_head(scenario, *asked))
         if plan.wants(plan.flood):
             self._note(plan.flood.name)
@@ -249,7 +255,9 @@ def _awaited(judged: Judgement) -> Judgement:
     """Where streams can be resumed, the upstream works on for a client that may come back: that is no fault."""
     if judged.aspect != "leaving":
         return judged
-    facts = [AuditFact("leaving", each.scenario, f"{each.seen} (who is cut off may come back)") for each in judged.found]
+    facts = [
+        AuditFact("leaving", each.scenario, f"{each.seen} (who is cut off may come back)") for each in judged.found
+    ]
     return replace(judged, found=(), facts=(*judged.facts, *facts))
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 from streamkit.errors import ServerError
-from streamkit.lab.audit.gateway import Gateway, Running
+from streamkit.lab.audit.gateway import Gateway, RunningGateway
 from streamkit.lab.audit.scenarios import Scenario, clean
 from streamkit.lab.audit.witness import UpstreamSide, Witness, side_of
 from streamkit.lab.client.kept import last_recording
@@ -45,7 +45,7 @@ class Bench:
 
     def __init__(self, gateway: Gateway) -> None:
         self.gateway = gateway
-        self.running: Running
+        self.running: RunningGateway
         self._upstream: Server
         self._scripts: dict[bytes, Script] = {}
         self._default = clean(gateway.preset).script

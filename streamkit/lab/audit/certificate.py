@@ -31,7 +31,7 @@ SAYS: Final[Mapping[Aspect, str]] = {
     "heads": "heads are as HTTP wants them",
 }
 """What holds where nothing was found."""
-WRAP: Final = 92
+MANY: Final = 8
 
 
 @dataclass(frozen=True, repr=False)
@@ -87,9 +87,8 @@ class Certificate:
         lines = []
         for code in self.codes:
             if FINDINGS[code][0] == aspect:
-                where = [finding for finding in self.findings if finding.code == code]
                 lines.append(f"! {FINDINGS[code][1]} ({code}):")
-                lines += [f"    {finding.scenario}: {finding.seen}" for finding in where]
+                lines += [f"    {line}" for line in _grouped([each for each in self.findings if each.code == code])]
         lines += [f"{fact.what}: {fact.value}" for fact in self.facts if fact.aspect == aspect]
         unjudged = [one for one in self.judgements if one.unjudged and one.aspect == aspect]
         return lines + [f"not judged, {one.scenario}: {one.unjudged}" for one in unjudged]
@@ -112,7 +111,9 @@ class Certificate:
             for one in each.judgements
             if one.ending is not None and one.scenario in rows and not one.unjudged
         }
-        return EndGrid(rows=rows, columns=[each.gateway for each in columns], panels={"": cells}, finding=_lies(columns))
+        return EndGrid(
+            rows=rows, columns=[each.gateway for each in columns], panels={"": cells}, finding=_lies(columns)
+        )
 
     def __str__(self) -> str:
         head = [f"streamkit audit of {self.gateway}", "", self.finding, ""]
@@ -167,11 +168,23 @@ class Certificate:
         raise ConfigError(f"expected a file that ends in .html, .json or .txt, got {suffix!r}")
 
 
+def _grouped(findings: Sequence[AuditFinding]) -> list[str]:
+    """One line each; those in which the same was seen in many scenarios are one."""
+    alike: dict[str, list[str]] = {}
+    for finding in findings:
+        alike.setdefault(finding.seen, []).append(finding.scenario)
+    lines = []
+    for seen, scenarios in alike.items():
+        if len(scenarios) > MANY:
+            lines.append(f"{len(scenarios)} scenarios, such as {scenarios[0]}: {seen}")
+        else:
+            lines += [f"{scenario}: {seen}" for scenario in scenarios]
+    return lines
+
+
 def _sections(certificate: Certificate) -> list[tuple[str, str, str, list[str]]]:
     """Aspect, grade, what it says, what stands below."""
-    return [
-        (aspect, certificate.grade(aspect), SAYS[aspect], certificate.told(aspect)) for aspect in ASPECTS
-    ]
+    return [(aspect, certificate.grade(aspect), SAYS[aspect], certificate.told(aspect)) for aspect in ASPECTS]
 
 
 def _rows(judgements: Sequence[Judgement]) -> list[str]:

@@ -38,7 +38,9 @@ def damage_of(came: str, said: str) -> Damage | None:
 
 def _compared(came: str, said: str, whole: str) -> Damage:
     """Of two texts that differ from their first character on, and at their last."""
-    changes = [change for change in SequenceMatcher(None, said, came, autojunk=False).get_opcodes() if change[0] != "equal"]
+    changes = [
+        change for change in SequenceMatcher(None, said, came, autojunk=False).get_opcodes() if change[0] != "equal"
+    ]
     if all(kind == "delete" for kind, *_ in changes):
         return "text_dropped"
     inserts = [(begin, end) for kind, _, _, begin, end in changes if kind != "delete"]

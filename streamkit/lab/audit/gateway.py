@@ -25,7 +25,7 @@ from streamkit.serving.server import Server, serve
 if TYPE_CHECKING:
     from sanic import Sanic
 
-__all__ = ["Gateway", "Running"]
+__all__ = ["Gateway", "RunningGateway"]
 
 TEXT: Final = "text"
 """The client's format that is no provider's: text/plain."""
@@ -129,18 +129,18 @@ class Gateway:
         return self.path or ("/ans" if self.speaks in RELAY_FORMATS else "/v1/chat/completions")
 
     @contextlib.asynccontextmanager
-    async def running(self, upstream: str) -> AsyncIterator[Running]:
+    async def running(self, upstream: str) -> AsyncIterator[RunningGateway]:
         """While the block runs, it runs, and accepts connections. What was started here is gone behind it.
 
         Raises ServerError if it does not start, with the end of what it said.
         """
         if self.url is not None:
-            yield Running(self.url.rstrip("/") + (self.path or ""), None)
+            yield RunningGateway(self.url.rstrip("/") + (self.path or ""), None)
         elif self.app is not None:
             async with contextlib.AsyncExitStack() as stack:
                 server = await asyncio.to_thread(serve, partial(self.app, upstream), process=True, grace_s=0)
                 stack.push_async_callback(asyncio.to_thread, server.stop, 0)
-                yield Running(server.url + self.where, _room_of(server))
+                yield RunningGateway(server.url + self.where, _room_of(server))
         else:
             port = _free_port()
             words = {"port": str(port), "upstream": upstream, "upstream_port": upstream.rpartition(":")[2]}
@@ -148,11 +148,11 @@ class Gateway:
             async with Command(words_of).running() as command:
                 await _accepts(port, command, self.start_s)
                 url = f"http://127.0.0.1:{port}{self.where}"
-                yield Running(url, Room(partial(group_of, command.pid)), command)
+                yield RunningGateway(url, Room(partial(group_of, command.pid)), command)
 
 
 @dataclass(frozen=True)
-class Running:
+class RunningGateway:
     """A gateway that runs: where it is asked, the memory of what we started, and what it said lately."""
 
     url: str
@@ -188,7 +188,9 @@ async def _accepts(port: int, command: Command, within_s: float) -> None:
         async with asyncio.timeout(within_s):
             while not await _connects(port):
                 if command.ended is not None:
-                    raise ServerError(f"the gateway ended with status {command.ended} before it listened{_tail(command)}")
+                    raise ServerError(
+                        f"the gateway ended with status {command.ended} before it listened{_tail(command)}"
+                    )
                 await asyncio.sleep(POLL_S)
     except TimeoutError:
         raise ServerError(
@@ -209,7 +211,7 @@ async def _connects(port: int) -> bool:
 
 
 def _tail(command: Command) -> str:
-    said = Running("", None, command).said()
+    said = RunningGateway("", None, command).said()
     return f"; it said:\n{said}" if said else ", and said nothing"
 
 

@@ -18,13 +18,12 @@ __all__ = ["head_of", "judge_head"]
 
 LIMIT_BYTES: Final = 65_536
 PORTS: Final = {"http": 80, "https": 443}
-WITHIN_S: Final = 5.0
 MISSING: Final = "httplint is not installed (pip install httplint)"
 MEANT: Final = frozenset({"STATUS_BAD_REQUEST"})
 """What is no complaint: the status itself."""
 
 
-async def head_of(url: str, request: dict[str, Any]) -> tuple[bytes, bytes]:
+async def head_of(url: str, request: dict[str, Any], within_s: float = 5.0) -> tuple[bytes, bytes]:
     """The head of the request, and of its answer, as the wire has them; the latter may be empty."""
     given = {name: value for name, value in request.items() if name != "preset"}
     asked = httpx2.Request("POST", url, **given)
@@ -33,8 +32,10 @@ async def head_of(url: str, request: dict[str, Any]) -> tuple[bytes, bytes]:
     parts = urlsplit(url)
     came = b""
     with contextlib.suppress(TimeoutError, ConnectionError):
-        async with asyncio.timeout(WITHIN_S):
-            reader, writer = await asyncio.open_connection(parts.hostname, parts.port or PORTS[parts.scheme], ssl=parts.scheme == "https" or None)
+        async with asyncio.timeout(within_s):
+            reader, writer = await asyncio.open_connection(
+                parts.hostname, parts.port or PORTS[parts.scheme], ssl=parts.scheme == "https" or None
+            )
             try:
                 writer.write(head + asked.read())
                 while b"\r\n\r\n" not in came and len(came) < LIMIT_BYTES and (data := await reader.read(4096)):
@@ -62,7 +63,7 @@ def _noticed(scenario: Scenario, asked: bytes, answer: bytes) -> Iterator[AuditF
     before.process_headers(fields)
     linter.request = before
     top, fields = _split(answer)
-    linter.process_response_topline(*(top.split(b" ", 2) + [b""])[:3])
+    linter.process_response_topline(*[*top.split(b" ", 2), b"", b""][:3])
     linter.process_headers(fields)
     linter.finish_content(True)
     for note in linter.notes:

@@ -11,6 +11,7 @@ from streamkit.lab.audit.witness import AuditFact, AuditFinding, Judgement, Upst
 from streamkit.lab.findings.endings import Ending, ending
 from streamkit.lab.findings.words import about, many, short
 from streamkit.lab.recording.recording import Recording
+from streamkit.lab.upstream import faults
 
 __all__ = ["LATE_NS", "judge"]
 
@@ -55,26 +56,46 @@ def _of_broken(scenario: Scenario, witness: Witness) -> Iterator[AuditFinding | 
     seen = _ending(scenario, recording)
     readable = recording.outcome.name != "refused"
     damage = damage_of(recording.text, said) if readable else None
+    if scenario.script.text.startswith(recording.text):
+        damage = None  # what was said behind the failure
     if seen.kind == "false_complete":
         came = f"{len(recording.text)} of {many(len(scenario.script.text), 'character')}"
         yield AuditFinding("false_success", scenario.name, came if damage is None else "with other words in it")
-    elif seen.kind == "endless":
-        yield AuditFinding("never_told", scenario.name, f"nothing within {scenario.limit_s:.1f} s")
+    elif seen.kind == "endless" and len(witness.sides) == 1:
+        yield AuditFinding("never_told", scenario.name, f"nothing within {scenario.spare_s:g} s")
     if damage is not None:
         yield AuditFinding(damage, scenario.name, _excerpt(recording.text, said))
+    yield from _statuses(scenario, recording)
     yield from _asked_again(scenario, witness)
+
+
+def _statuses(scenario: Scenario, recording: Recording) -> Iterator[AuditFact]:
+    """Of an upstream that refuses: what its status has become."""
+    for status in (each.status for each in scenario.script.faults if isinstance(each, faults.Status)):
+        later = recording.headers.get("retry-after")
+        told = "" if later is None else f", Retry-After: {short(later, SEEN_LIMIT)}"
+        if status >= 400 and recording.status is not None:
+            yield AuditFact("endings", scenario.name, f"the client sees status {recording.status}{told}")
 
 
 def _asked_again(scenario: Scenario, witness: Witness) -> Iterator[AuditFact]:
     if len(witness.sides) > 1:
-        yield AuditFact("endings", scenario.name, f"the upstream was asked {len(witness.sides)} times")
+        still = (
+            f", and no end within {scenario.spare_s:g} s"
+            if _ending(scenario, witness.recording).kind == "endless"
+            else ""
+        )
+        yield AuditFact("endings", scenario.name, f"the upstream was asked {len(witness.sides)} times{still}")
 
 
 def _told(scenario: Scenario, recording: Recording, upstream: str) -> Iterator[AuditFinding]:
     """The address of the upstream, in the body or in the head."""
-    body = recording.body or b""
-    if upstream and (upstream.encode() in body or any(upstream in value for value in recording.headers.values())):
-        yield AuditFinding("tells_upstream", scenario.name, "in its answer")
+    if not upstream:
+        return
+    where = [f"in the field {name} of the head" for name, value in recording.headers.items() if upstream in value]
+    where += ["in the body"] if upstream.encode() in (recording.body or b"") else []
+    if where:
+        yield AuditFinding("tells_upstream", scenario.name, where[0])
 
 
 def _excerpt(came: str, said: str) -> str:
@@ -180,7 +201,9 @@ def _ended_early(scenario: Scenario, witness: Witness) -> bool:
 
 
 def _seen_as(seen: Ending) -> str:
-    return {"complete": "a whole answer", "false_complete": "a complete answer", "cut": "a cut"}.get(seen.kind, seen.says)
+    return {"complete": "a whole answer", "false_complete": "a complete answer", "cut": "a cut"}.get(
+        seen.kind, seen.says
+    )
 
 
 BY_ASPECT: Final[Mapping[Aspect, Callable[[Scenario, Witness], Iterator[AuditFinding | AuditFact]]]] = {

@@ -50,7 +50,9 @@ def judge_pace(scenario: Scenario, witness: Witness, bare: Witness | None = None
     """
     delays = delays_ns(witness)
     if delays is None or len(delays) < 2:
-        return Judgement.of(scenario, (), unjudged=f"the text came otherwise than it was sent ({witness.recording.outcome})")
+        return Judgement.of(
+            scenario, (), unjudged=f"the text came otherwise than it was sent ({witness.recording.outcome})"
+        )
     return Judgement.of(scenario, _of_pace(scenario, witness.sides[0].sent_ns, delays, bare))
 
 

@@ -43,7 +43,7 @@ class Came:
 def resuming(preset: str) -> Scenario:
     """A short stream, for it is cut at every byte."""
     pieces = ("床前", "明月光", " the", " moon", " 🌙", " shines")
-    return Scenario(name="cut at every byte", aspect="resuming", script=Script(pieces, 2, 1, preset=preset), alone=True)
+    return Scenario(name="cut at every byte", aspect="resuming", script=Script(pieces, 2, 1, preset=preset))
 
 
 def offers(recording: Recording) -> bool:

@@ -5,6 +5,7 @@ The scripts are short, since each is a stream of its own: what matters is where 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -32,12 +33,27 @@ resuming       a stream that was cut goes on where it was, if that is offered
 heads          what the head of an answer says
 """
 
-PIECES: Final = ("床前", "明月光", "，疑是", "地上霜。", " The", " moon ", "shines", " — über", " 🌙", " and", " I", " think ", "of home.\n")
+PIECES: Final = (
+    "床前",
+    "明月光",
+    "，疑是",
+    "地上霜。",
+    " The",
+    " moon ",
+    "shines",
+    " — über",
+    " 🌙",
+    " and",
+    " I",
+    " think ",
+    "of home.\n",
+)
 MIDDLE: Final = 7
 GAP_MS: Final = 12.0
-BLOCK: Final = "." * 16_000
+BLOCKS: Final = tuple(f"{number:>4} ".ljust(16_000, ".") for number in range(32))
 SPARE_S: Final = 4.0
-"""So long after its script is over a stream may take to end: beyond, its client was never told."""
+"""So long after its script is over a stream may take to end. Of a broken one that is said by whoever tries: a gateway
+may ask again, and wait before it does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,16 +78,16 @@ class Client:
 class Scenario:
     """One stream to be tried: its name, what it is about, what both sides do.
 
-    `alone`: nothing else may run meanwhile, as it measures. `silence_s` is the longest silence in it, where that is
-    what is tried.
+    `silence_s` is the longest silence in it, where that is what is tried; `spare_s` is for how long the client waits
+    when the script is over.
     """
 
     name: str
     aspect: Aspect
     script: Script
     client: Client = Client()
-    alone: bool = False
     silence_s: float = 0.0
+    spare_s: float = SPARE_S
 
     @cached_property
     def truth(self) -> Truth:
@@ -83,7 +99,7 @@ class Scenario:
         """When the client gives up."""
         last_ns = max((step.due_ns for step in self.script.steps()), default=0)
         slow_s = len(self.script.text) / self.client.bytes_per_s * 1.5 if self.client.bytes_per_s else 0.0
-        return last_ns / 1e9 + slow_s + SPARE_S
+        return last_ns / 1e9 + slow_s + self.spare_s
 
 
 def clean(preset: str) -> Scenario:
@@ -91,15 +107,17 @@ def clean(preset: str) -> Scenario:
     return Scenario(name="nothing wrong", aspect="text", script=_script(preset))
 
 
-def catalogue(preset: str, *, silence_s: float, seed: int = 0) -> list[Scenario]:
-    """All that is tried side by side: endings, text, leaving and timers."""
-    return [*endings(preset, seed), *texts(preset, seed), *leavings(preset), *timers(preset, silence_s)]
+def catalogue(preset: str, *, silence_s: float, patience_s: float = SPARE_S, seed: int = 0) -> list[Scenario]:
+    """All that is tried side by side: endings, text, leaving and timers. For `patience_s` a client waits for the news
+    that its stream is broken.
+    """
+    return [*endings(preset, patience_s, seed), *texts(preset, seed), *leavings(preset), *timers(preset, silence_s)]
 
 
 # --- Endings --------------------------------------------------------------------------------------------------------
 
 
-def endings(preset: str, seed: int = 0) -> list[Scenario]:
+def endings(preset: str, patience_s: float = SPARE_S, seed: int = 0) -> list[Scenario]:
     """The upstream's answer breaks, wherever it can."""
     end = len(PIECES) + 1
     broken: dict[str, Sequence[Fault]] = {
@@ -127,7 +145,8 @@ def endings(preset: str, seed: int = 0) -> list[Scenario]:
         "status 200, an error as JSON": [faults.Status(200)],
     }
     found = [
-        Scenario(name=name, aspect="endings", script=_script(preset, wrong, seed=seed)) for name, wrong in broken.items()
+        Scenario(name=name, aspect="endings", script=_script(preset, wrong, seed=seed), spare_s=patience_s)
+        for name, wrong in broken.items()
     ]
     return [each for each in found if not each.truth.whole]  # a format without an end marker needs none
 
@@ -149,8 +168,15 @@ def texts(preset: str, seed: int = 0) -> list[Scenario]:
     }
     whole = {
         "line separators in the text": ("one\n", "two\u2028three", "\u0085four", "\x0bfive\r\n", "six\u2029", "end"),
-        "the words of the wire in the text": ("so: data: [DONE]", "\n\ndata: {}", "[DONE]", '{"error": 1}', "\n\n: x", "end"),
-        "the same piece again and again": ("-",) * 150,
+        "the words of the wire in the text": (
+            "so: data: [DONE]",
+            "\n\ndata: {}",
+            "[DONE]",
+            '{"error": 1}',
+            "\n\n: x",
+            "end",
+        ),
+        "the same piece again and again": (" --- |",) * 150,
     }
     found = [Scenario(name=name, aspect="text", script=_script(preset, how, seed=seed)) for name, how in odd.items()]
     found += [
@@ -158,9 +184,7 @@ def texts(preset: str, seed: int = 0) -> list[Scenario]:
         for name, said in whole.items()
     ]
     slow = Script(["abcdefghij" * 400] * 10, 20, 1, preset=preset)
-    found.append(
-        Scenario(name="a slow reader", aspect="text", script=slow, client=Client(bytes_per_s=40_000))
-    )
+    found.append(Scenario(name="a slow reader", aspect="text", script=slow, client=Client(bytes_per_s=40_000)))
     return [each for each in found if each.truth.whole]
 
 
@@ -220,7 +244,6 @@ def pace(preset: str, *, like_browser: bool = False, pieces: int = 24, gap_ms: f
         aspect="pace",
         script=Script([f"piece {number:>3}. " for number in range(pieces)], 60, gap_ms, preset=preset),
         client=Client(like_browser=like_browser),
-        alone=True,
     )
 
 
@@ -230,18 +253,17 @@ def crowd(preset: str) -> Scenario:
         name="several at once",
         aspect="side by side",
         script=Script([f"word{number} " for number in range(10)], 40, 40, preset=preset),
-        alone=True,
     )
 
 
 def flood(preset: str, size_bytes: int) -> Scenario:
     """More than all buffers between two sockets hold, as fast as it goes, for a client that does not read."""
+    blocks = itertools.islice(itertools.cycle(BLOCKS), math.ceil(size_bytes / len(BLOCKS[0])))
     return Scenario(
         name="a client that does not read",
         aspect="back-pressure",
-        script=Script((BLOCK,) * math.ceil(size_bytes / len(BLOCK)), 0, 0, preset=preset),
+        script=Script(tuple(blocks), 0, 0, preset=preset),
         client=Client(stops=True),
-        alone=True,
     )
 
 
