@@ -1,4 +1,4 @@
-"""A gateway that is good, and can be made bad in one way at a time: `python -m tests.bad_gateway PORT UPSTREAM [FAULT]`.
+"""A gateway that is good, and can be made bad in one way: `python -m tests.bad_gateway PORT UPSTREAM [FAULT]`.
 
 Without a fault it passes an OpenAI-shaped answer on: status, type and text, event by event; a cut as a cut; a client's
 leaving within milliseconds; a slow client's pace. Each fault is what gateways that people run really do (`FAULTS`).
@@ -26,7 +26,7 @@ FAULTS: Final[dict[str, FindingCode]] = {
     "explains": "error_in_text",  # … or is told of in the text
     "hangs": "never_told",  # … or is not told of at all
     "leaks": "tells_upstream",
-    "breaks": "false_failure",  # an event of more than 64 KiB
+    "breaks": "false_failure",  # an event of more than 32 KiB
     "replaces": "text_undecodable",  # decodes each chunk by itself, errors="replace"
     "drops": "text_dropped",  # every fifth event
     "doubles": "text_doubled",
@@ -43,6 +43,7 @@ FAULTS: Final[dict[str, FindingCode]] = {
 }
 LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 SAYS: Final = b"data: %b\n\n"
+LINE_BYTES: Final = 32_768
 LONG_BYTES: Final = 1_000_000
 
 
@@ -53,7 +54,7 @@ class Gateway:
         self.sulking = False
         self.lock = asyncio.Lock()
         self.client = httpx2.AsyncClient(
-            timeout=None,  # noqa: S113  # a model may take its time
+            timeout=None,  # a model may take its time
             limits=httpx2.Limits(max_connections=None),
             trust_env=False,
         )
@@ -82,6 +83,10 @@ class Gateway:
                 writer.transport.abort()
 
     async def pass_on(self, head: bytes, body: bytes, writer: asyncio.StreamWriter) -> None:
+        if self.fault == "refuses":
+            told = b'{"error": {"message": "hunter2hunter2 is no key of ours"}}'
+            writer.write(b"HTTP/1.1 401 No\r\ncontent-length: %d\r\n\r\n%b" % (len(told), told))
+            return
         if self.sulking:
             writer.write(b"HTTP/1.1 503 Sulking\r\ncontent-length: 0\r\n\r\n")
             return
@@ -96,7 +101,11 @@ class Gateway:
         async with contextlib.aclosing(response):
             squeeze = zlib.compressobj(wbits=31) if self.fault == "compresses" and b"gzip" in head else None
             writer.write(self.head_of(response, squeezed=squeeze is not None))
-            events = self.resumed(self.events(response), head) if self.fault in ("resumes", "skips") else self.events(response)
+            events = (
+                self.resumed(self.events(response), head)
+                if self.fault in ("resumes", "skips")
+                else self.events(response)
+            )
             async for event in events:
                 data = event if squeeze is None else squeeze.compress(event)
                 await self.write(writer, data)
@@ -135,10 +144,11 @@ class Gateway:
         number = read = 0
         held = b""
         try:
-            async for data in self.chunks(response):
+            whole = self.fault in ("drops", "doubles", "resumes", "skips")
+            async for data in self.whole(response) if whole else self.chunks(response):
                 number, read = number + 1, read + len(data)
                 self.sulking = self.sulking or (self.fault == "sulks" and read > LONG_BYTES)
-                if self.fault == "breaks" and len(data) > 65_536:
+                if self.fault == "breaks" and len(data) > LINE_BYTES:
                     raise httpx2.ReadError("a line is too long")
                 if self.fault == "replaces":
                     yield data.decode(errors="replace").encode()
@@ -175,6 +185,15 @@ class Gateway:
                 return
             except TimeoutError:
                 raise httpx2.ReadTimeout("half a second of silence") from None
+
+    async def whole(self, response: httpx2.Response) -> AsyncIterator[bytes]:
+        """Event by event."""
+        rest = b""
+        async for data in self.chunks(response):
+            *events, rest = (rest + data).split(b"\n\n")
+            for event in events:
+                yield event + b"\n\n"
+        yield rest
 
     async def resumed(self, events: AsyncIterator[bytes], head: bytes) -> AsyncIterator[bytes]:
         """With ids; from behind the last one that the client has. The model is asked again: it says the same."""

@@ -12,6 +12,7 @@ Damage: TypeAlias = Literal["text_undecodable", "text_dropped", "text_doubled", 
 REPLACEMENT: Final = "\ufffd"
 COMPARED: Final = 4_000
 """Characters of a difference that are compared one by one: that takes time by the square."""
+RUN: Final = re.compile(r"(.)\1{50,}", re.DOTALL)
 WORD: Final = re.compile(r"[A-Za-z]{3,}")
 
 
@@ -26,28 +27,24 @@ def damage_of(came: str, said: str) -> Damage | None:
         return None
     if REPLACEMENT in came and REPLACEMENT not in said:
         return "text_undecodable"
+    came, said = _folded(came), _folded(said)
     begin = _shared(came, said)
     end = _shared(came[begin:][::-1], said[begin:][::-1])
     added, missing = came[begin : len(came) - end], said[begin : len(said) - end]
-    if not added:
+    changes = SequenceMatcher(None, missing[:COMPARED], added[:COMPARED], autojunk=False).get_opcodes()
+    runs = [(begin + at, begin + until) for kind, _, _, at, until in changes if kind in ("insert", "replace")]
+    if not runs:
         return "text_dropped"
-    if not missing:
-        return "text_doubled" if _repeats(came, begin, begin + len(added)) else _strange(added, said)
-    return _compared(added[:COMPARED], missing[:COMPARED], said)
-
-
-def _compared(came: str, said: str, whole: str) -> Damage:
-    """Of two texts that differ from their first character on, and at their last."""
-    changes = [
-        change for change in SequenceMatcher(None, said, came, autojunk=False).get_opcodes() if change[0] != "equal"
-    ]
-    if all(kind == "delete" for kind, *_ in changes):
-        return "text_dropped"
-    inserts = [(begin, end) for kind, _, _, begin, end in changes if kind != "delete"]
-    only = all(kind == "insert" or (kind == "delete" and until == len(said)) for kind, _, until, _, _ in changes)
-    if only and all(_repeats(came, begin, end) for begin, end in inserts):
+    cut_off = len(missing[:COMPARED])  # what is missing in the end may just not have come
+    doubled = all(kind in ("equal", "insert") or (kind == "delete" and end == cut_off) for kind, _, end, *_ in changes)
+    if doubled and all(_repeats(came, at, until) for at, until in runs):
         return "text_doubled"
-    return _strange(came, whole)
+    return _strange(added, said)
+
+
+def _folded(text: str) -> str:
+    """A character that comes hundreds of times in a row comes fifty times: what is around it is what is compared."""
+    return RUN.sub(lambda run: run[1] * 50, text)
 
 
 def _strange(added: str, said: str) -> Damage:
@@ -56,9 +53,10 @@ def _strange(added: str, said: str) -> Damage:
 
 
 def _repeats(text: str, begin: int, end: int) -> bool:
-    """What stands there stands before it, or behind it, too."""
-    run, size = text[begin:end], end - begin
-    return text[max(0, begin - size) : begin] == run or text[end : end + size] == run
+    """What stands there comes twice in a row, wherever in that the second one is said to begin."""
+    size = end - begin
+    starts = range(max(0, begin - size), begin + 1)
+    return any(text[at : at + size] == text[at + size : at + 2 * size] for at in starts)
 
 
 def _shared(one: str, other: str) -> int:

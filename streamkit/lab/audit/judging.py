@@ -50,14 +50,12 @@ def _ending(scenario: Scenario, recording: Recording) -> Ending:
 
 def _of_broken(scenario: Scenario, witness: Witness) -> Iterator[AuditFinding | AuditFact]:
     """A broken stream has to look broken, and its text to be the beginning of what was said."""
-    recording, said = witness.recording, scenario.truth.text
+    recording, said = witness.recording, scenario.script.text  # of which what is behind a failure may come, too
     if not witness.sides:
         return
     seen = _ending(scenario, recording)
     readable = recording.outcome.name != "refused"
     damage = damage_of(recording.text, said) if readable else None
-    if scenario.script.text.startswith(recording.text):
-        damage = None  # what was said behind the failure
     if seen.kind == "false_complete":
         came = f"{len(recording.text)} of {many(len(scenario.script.text), 'character')}"
         yield AuditFinding("false_success", scenario.name, came if damage is None else "with other words in it")
