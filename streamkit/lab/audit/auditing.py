@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import platform
 import sys
 import time
@@ -22,6 +23,7 @@ from streamkit.lab.audit.heads import head_of, judge_head
 from streamkit.lab.audit.judging import judge
 from streamkit.lab.audit.judging_alone import judge_crowd, judge_flood, judge_pace
 from streamkit.lab.audit.resuming import cut_everywhere, judge_resuming, offers, resuming
+from streamkit.lab.audit.room import flood_bytes
 from streamkit.lab.audit.scenarios import ASPECTS, Scenario, catalogue, clean, crowd, flood, pace
 from streamkit.lab.audit.witness import AuditFact, AuditFinding, FindingCode, Judgement, Witness
 from streamkit.lab.upstream import Script, faults
@@ -33,13 +35,13 @@ SILENCE_S: Final = 5.0
 QUICK_SILENCE_S: Final = 1.0
 PATIENCE_S: Final = 20.0
 QUICK_PATIENCE_S: Final = 3.0
-FLOOD_BYTES: Final = 48_000_000
-QUICK_FLOOD_BYTES: Final = 24_000_000
 AT_ONCE: Final = 8
 CROWD: Final = 4
 WARM_UP: Final = 3
 """So often a gateway that has just begun to listen is asked, before it is given up."""
 EVERY_QUICK: Final = 29
+RECOVERY_S: Final = 60.0
+QUICK_RECOVERY_S: Final = 5.0
 FIRST_BYTES: Final = 300
 TIMED: Final[frozenset[FindingCode]] = frozenset(("false_failure", "never_told", "cancelled_late", "own_timer"))
 """What a busy machine could have caused: it is tried again, alone, and counts if it happens again."""
@@ -106,7 +108,7 @@ class _Plan:
         self.clean = clean(preset)
         self.paces = [pace(preset, pieces=16 if quick else 40), pace(preset, like_browser=True, pieces=16)]
         self.crowd = crowd(preset)
-        self.flood = flood(preset, QUICK_FLOOD_BYTES if quick else FLOOD_BYTES)
+        self.flood = flood(preset, flood_bytes())
         self.resuming = resuming(preset)
         self.heads = [
             _head("the head of an answer", self.clean.script),
@@ -131,7 +133,7 @@ def _head(name: str, script: Script) -> Scenario:
 
 
 def _refusal(preset: str) -> Script:
-    return Script(preset=preset, faults=[faults.Status(429, retry_after=7)])
+    return Script(preset=preset, faults=[faults.Status(429, retry_after=2)])
 
 
 class _Auditing:
@@ -242,13 +244,24 @@ class _Auditing:
     async def _recovered(self, first: Judgement) -> Judgement:
         """The plainest answer once more: pools leak, workers hang."""
         scenario = Scenario(name="nothing wrong, in the end", aspect="text", script=self._plan.clean.script)
-        for _ in range(2):
+        known = {finding.code for finding in first.found}
+        began_s = time.monotonic()
+        until_s = began_s + (QUICK_RECOVERY_S if self._plan.quick else RECOVERY_S)
+        for attempt in itertools.count():
             self._note(scenario.name)
             judged = await self._judged(scenario)
-            if first.found or not judged.found:
-                return judged
+            news = [finding for finding in judged.found if finding.code not in known]
+            took_s = time.monotonic() - began_s
+            if (not news and attempt < 2) or time.monotonic() > until_s:
+                break
+            if not news:
+                told = f"only after {took_s:.0f} s"
+                return replace(judged, found=(AuditFinding("did_not_recover", scenario.name, told), *judged.found))
             await asyncio.sleep(1)
-        return Judgement.of(scenario, [AuditFinding("did_not_recover", scenario.name, judged.found[0].seen)])
+        if not news:
+            return judged
+        seen = AuditFinding("did_not_recover", scenario.name, f"not within {took_s:.0f} s ({news[0].seen})")
+        return replace(judged, found=(seen, *(each for each in judged.found if each not in news)))
 
 
 def _awaited(judged: Judgement) -> Judgement:

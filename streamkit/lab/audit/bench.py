@@ -102,6 +102,7 @@ class Bench:
             sides = self.sides(token)
         finally:
             recording = await _ended(asking)
+            self._hang_up(token)
         return Witness(recording, sides, None if before is None else most - before)
 
     def question(self, script: Script) -> dict[str, Any]:
@@ -133,6 +134,13 @@ class Bench:
 
     def _logs(self, token: bytes) -> list[SentLog]:
         return [log for log in self._sent() if token in log.asked]
+
+    def _hang_up(self, token: bytes) -> None:
+        """No model says so much: what the gateway makes of the rest of it is not to be judged."""
+        loop = self._upstream.loop
+        for log in self._logs(token):
+            if loop is not None and not log.ended:
+                loop.call_soon_threadsafe(log.hang_up)
 
     async def _until_over(self, token: bytes, within_s: float) -> None:
         until_s = time.monotonic() + within_s

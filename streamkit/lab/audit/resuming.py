@@ -133,7 +133,7 @@ class _Cutter:
         assert task is not None  # noqa: S101  # for the type checker: a handler is one
         self._carrying.add(task)
         task.add_done_callback(self._carrying.discard)
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(ConnectionError, asyncio.CancelledError):  # a stream's task may not end as cancelled
             there, back = await asyncio.open_connection(self._parts.hostname, self._parts.port)
             asking = asyncio.create_task(_pour(reader, back))
             try:

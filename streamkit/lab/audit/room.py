@@ -8,9 +8,13 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-__all__ = ["Room", "group_of", "process_of"]
+__all__ = ["Room", "flood_bytes", "group_of", "process_of"]
 
 PROC: Final = Path("/proc")
+BUFFERS: Final = PROC / "sys" / "net" / "ipv4"
+LEAST_BYTES, MOST_BYTES = 32_000_000, 128_000_000
+OWN_BYTES: Final = 16_000_000
+"""What a gateway may hold by itself."""
 
 
 class Room:
@@ -23,6 +27,15 @@ class Room:
         """Now; None where that is not known."""
         found = [size for pid in self._pids() if (size := _resident(pid)) is not None]
         return sum(found) if found else None
+
+
+def flood_bytes() -> int:
+    """More than the kernel's buffers of two connections may grow to (tcp(7): tcp_rmem, tcp_wmem), and a little more."""
+    try:
+        most = sum(int((BUFFERS / name).read_text().split()[2]) for name in ("tcp_rmem", "tcp_wmem"))
+    except (OSError, ValueError, IndexError):
+        most = 0
+    return min(max(LEAST_BYTES, 2 * most + OWN_BYTES), MOST_BYTES)
 
 
 def process_of(pid: int) -> Iterator[int]:

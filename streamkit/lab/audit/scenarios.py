@@ -50,7 +50,8 @@ PIECES: Final = (
 )
 MIDDLE: Final = 7
 GAP_MS: Final = 12.0
-BLOCKS: Final = tuple(f"{number:>4} ".ljust(16_000, ".") for number in range(32))
+BLOCKS: Final = tuple(f"the moon of night {number:02} shines\n" * 600 for number in range(32))  # 16 kB each
+LONG_BLOCK: Final = "I raise my head to see the moon, I bow, and think of home.\n"
 SPARE_S: Final = 4.0
 """So long after its script is over a stream may take to end. Of a broken one that is said by whoever tries: a gateway
 may ask again, and wait before it does."""
@@ -140,7 +141,7 @@ def endings(preset: str, patience_s: float = SPARE_S, seed: int = 0) -> list[Sce
         "an empty answer": [faults.Empty("nothing")],
         "status 500": [faults.Status(500)],
         "status 503, a page of HTML": [faults.Status(503, body="html")],
-        "status 429, Retry-After": [faults.Status(429, retry_after=7)],
+        "status 429, Retry-After": [faults.Status(429, retry_after=2)],
         "status 200, a page of HTML": [faults.Status(200, body="html")],
         "status 200, an error as JSON": [faults.Status(200)],
     }
@@ -161,7 +162,6 @@ def texts(preset: str, seed: int = 0) -> list[Scenario]:
         "torn inside of characters": [faults.Split(at, gap_ms=4) for at in every],
         "several events in one write": [faults.Merge(2, events=6)],
         "comments in between": [faults.Heartbeats(MIDDLE, every_ms=10, ms=60)],
-        "an event of 200 kB": [faults.HugeEvent(MIDDLE, size_bytes=200_000)],
         "a finish reason, no [DONE]": [faults.NoEnd(keep_finish=True)],
         "interim answers (103)": [faults.Interim(2)],
         "a head byte by byte": [faults.SlowHead(gap_ms=1)],
@@ -176,6 +176,7 @@ def texts(preset: str, seed: int = 0) -> list[Scenario]:
             "\n\n: x",
             "end",
         ),
+        "an event of 200 kB": ("床前", LONG_BLOCK * 3_400, "of home"),
         "the same piece again and again": (" --- |",) * 150,
     }
     found = [Scenario(name=name, aspect="text", script=_script(preset, how, seed=seed)) for name, how in odd.items()]
@@ -194,7 +195,7 @@ def texts(preset: str, seed: int = 0) -> list[Scenario]:
 def leavings(preset: str) -> list[Scenario]:
     """The client leaves; the upstream would go on for seconds."""
     many = tuple(f"word{number} " for number in range(100))
-    pieces = 3
+    pieces = 2
     return [
         Scenario(
             name="leaves before the first piece",
@@ -211,7 +212,7 @@ def leavings(preset: str) -> list[Scenario]:
         Scenario(
             name="leaves in a silence",
             aspect="leaving",
-            script=Script(many[:24], 30, 60, preset=preset, faults=[faults.Stall(pieces + 1, ms=2_000)]),
+            script=Script(many[:24], 30, 60, preset=preset, faults=[faults.Stall(pieces + 2, ms=2_000)]),
             client=Client(leaves_behind=pieces),
         ),
     ]

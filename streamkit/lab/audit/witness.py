@@ -46,7 +46,7 @@ FINDINGS: Final[dict[FindingCode, tuple[Aspect, str]]] = {
     "text_dropped": ("text", "text is missing"),
     "text_doubled": ("text", "text came twice"),
     "text_changed": ("text", "the text is another"),
-    "did_not_recover": ("text", "behind all that, a good answer does not come through any more"),
+    "did_not_recover": ("text", "behind all that, a good answer comes late, or never"),
     "held_back": ("pace", "pieces are held back"),
     "held_from_browsers": ("pace", "pieces are held back from who accepts compression"),
     "not_cancelled": ("leaving", "the upstream works on for a client that has left"),

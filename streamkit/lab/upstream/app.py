@@ -58,7 +58,8 @@ class SentLog:
     `stream_id` is the asker's (header X-Stream-Id), or one of our own that the answer's head tells, but for a script
     with faults. `finished`: all of it was sent; `cut`: the connection was ended where the script says; `ended_ns`:
     from when on nothing more is sent, for one of these reasons or since the asker has left. `wrote_bytes` of body were
-    written, the framing of HTTP chunks included; `gauges` are the queues, while they are kept.
+    written, the framing of HTTP chunks included; `gauges` are the queues, while they are kept. `hang_up()` resets the
+    connection, whatever the script says; it is for the upstream's own thread.
     """
 
     started_ns: int
@@ -73,6 +74,7 @@ class SentLog:
     ended_ns: int | None = None
     wrote_bytes: int = 0
     gauges: Gauges | None = None
+    hang_up: Callable[[], None] = field(default=lambda: None, repr=False)
 
     @property
     def ended(self) -> bool:
@@ -185,9 +187,9 @@ def create_upstream(
         started_ns = time.monotonic_ns()
         stream_id = stream_id_from(request.headers.get(STREAM_ID_HEADER))
         steps, answer = (plan_of(script(request.body)) if callable(script) else plan).of(request)
-        log = SentLog(started_ns, request.body, stream_id, steps)
-        app.ctx.sent.append(log)
         transport = transport_of(request)
+        log = SentLog(started_ns, request.body, stream_id, steps, hang_up=transport.abort)
+        app.ctx.sent.append(log)
         set_buffers(transport, send_buffer_bytes=send_buffer_bytes, write_buffer_bytes=write_buffer_bytes)
         try:
             with contextlib.nullcontext() if gauging is None else gauging.watch(log, transport):
