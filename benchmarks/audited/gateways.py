@@ -90,10 +90,10 @@ def _command(words: str, name: str, *, asked: str = "") -> str:
     return f"streamkit audit{asked} --name '{name}' \\\n    --start '{words}'"
 
 
-def _nginx_before(block: str, name: str, title: str, remarks: Sequence[str]) -> Audited:
+def _nginx_before(block: str, name: str, title: str, told: Sequence[str]) -> Audited:
     words = f"python -m benchmarks.audited.nginx {block} {{port}} {{upstream}}"
     gateway = Gateway(start=words.replace("python", PYTHON, 1), name=name)
-    return Audited(name, title, gateway, ("nginx",), (_command(words, name),), remarks)
+    return Audited(name, title, gateway, ("nginx",), (_command(words, name),), told)
 
 
 OURS: Final = "python -m streamkit serve --port {port} --upstream {upstream} --preset openai"
@@ -103,7 +103,7 @@ FASTAPI: Final = (
 )
 
 
-def _ours(name: str, title: str, more: str, remarks: Sequence[str]) -> Audited:
+def _ours(name: str, title: str, more: str, told: Sequence[str]) -> Audited:
     words = f"{OURS}{more}"
     gateway = Gateway(start=words.replace("python", PYTHON, 1), client_preset="streamkit", name=name)
     return Audited(
@@ -112,7 +112,7 @@ def _ours(name: str, title: str, more: str, remarks: Sequence[str]) -> Audited:
         gateway,
         ("sanic", "CPython"),
         (_command(words, name, asked=" --client-preset streamkit"),),
-        remarks,
+        told,
     )
 
 
