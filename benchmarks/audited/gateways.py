@@ -127,7 +127,7 @@ AUDITED: Final = {
             Gateway(start=LITELLM, name="litellm"),
             ("litellm",),
             (
-                "python3 -m venv litellm-venv && litellm-venv/bin/pip install 'litellm[proxy]'",
+                "python3 -m venv litellm-venv && litellm-venv/bin/pip install 'litellm[proxy]==1.108.7'",
                 'export PATH="$PWD/litellm-venv/bin:$PATH"',
                 _command(LITELLM, "litellm"),
             ),

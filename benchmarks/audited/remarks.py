@@ -21,7 +21,7 @@ OURS: Final = (
 RESUME: Final = (
     (
         "The upstream works on when a client has left, as that one may come back: it is what `--resume` is for, "
-        "so it is a fact here and no finding."
+        "so it is a fact here and no finding. With nobody there it goes on for 30 s (`--resume-grace-s`)."
     ),
     (
         "Where a stream was cut before its client had read one byte of the answer, the request is sent again with "

@@ -31,6 +31,8 @@ TOKEN: Final = re.compile(rb"audit-\d+-[0-9a-f]{8}")
 POLL_S: Final = 0.05
 HELD_S: Final = 1.2
 """An upstream that could not send for so long is held."""
+ASKED_S: Final = 10.0
+"""By then a gateway should have asked its upstream."""
 FLOOD_S: Final = 30.0
 LEAVE_S: Final = 1.3
 """Who wanted to leave behind some pieces, and got none by then, leaves."""
@@ -89,12 +91,13 @@ class Bench:
         asking = asyncio.create_task(record(self.running.url, **_merged(request, options)))
         try:
             last, since_s, until_s = -1, time.monotonic(), time.monotonic() + FLOOD_S
+            asked_s = time.monotonic() + ASKED_S
             while not asking.done() and time.monotonic() < until_s:
                 await asyncio.sleep(POLL_S)
                 sides = self.sides(token)
                 wrote = sides[0].wrote_bytes if sides else 0
                 most = max(most, (room.bytes() if room is not None else None) or 0)
-                if wrote != last:
+                if wrote != last or (not sides and time.monotonic() < asked_s):
                     last, since_s = wrote, time.monotonic()
                 over = bool(sides) and sides[0].how != "running"
                 if time.monotonic() - since_s > (HELD_S / 2 if over else HELD_S):
