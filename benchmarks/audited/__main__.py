@@ -14,6 +14,8 @@ from benchmarks.audited.gateways import AUDITED, Audited
 from streamkit.lab.audit import Certificate, audit
 from streamkit.lab.audit.scenarios import ASPECTS
 
+__all__ = ["FOLDER", "INDEX", "main", "write"]
+
 FOLDER: Final = Path("docs/certificates")
 INDEX: Final = "certificates.json"
 INTRODUCTION: Final = """# Certificates
@@ -50,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             certificate = asyncio.run(audit(each.gateway, quick=given.quick, on_progress=_told))
             print(f"\r\033[K{certificate.finding}")
             if not given.quick:
-                _write(given.folder, each, certificate)
+                write(given.folder, each, certificate)
     return 1 if missing else 0
 
 
@@ -59,7 +61,8 @@ def _told(what: str) -> None:
         print(f"\r\033[K{what}", end="", file=sys.stderr, flush=True)
 
 
-def _write(folder: Path, audited: Audited, certificate: Certificate) -> None:
+def write(folder: Path, audited: Audited, certificate: Certificate) -> None:
+    """Its page, and its row in the index."""
     folder.mkdir(exist_ok=True)
     (folder / f"{audited.name}.md").write_text(_page(audited, certificate), encoding="utf-8")
     index = folder / INDEX

@@ -22,10 +22,13 @@ END_COLOURS: Final = {
 STYLE: Final = """
 .sk-audit {font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 62rem; padding: 1rem}
 .sk-audit h1 {font-size: 1.25rem} .sk-audit h2 {font-size: 1rem; margin: 1.2rem 0 .3rem}
-.sk-audit table {border-collapse: collapse} .sk-audit th {text-align: left; font-weight: 400; vertical-align: top}
-.sk-audit td, .sk-audit th {padding: .12rem .7rem .12rem 0} .sk-audit pre {white-space: pre-wrap; margin: 0}
+.sk-audit table {border-collapse: collapse} .sk-audit th {font-weight: 400}
+.sk-audit td, .sk-audit th {padding: .12rem .7rem .12rem 0; vertical-align: top; text-align: left}
+.sk-audit pre {white-space: pre-wrap; margin: 0}
 .sk-audit .grade {font-weight: 600; white-space: nowrap} .sk-audit .found {color: #A3231B}
-.sk-audit .holds {color: #1B6B4C} .sk-audit .end {padding: .12rem .6rem; border: 2px solid #fff}
+.sk-audit .holds {color: #1B6B4C} .sk-audit .not-judged {font-weight: 400}
+.sk-audit .end {padding: .12rem .6rem; border: 2px solid #fff}
+.sk-audit .end + td {padding-left: .6rem}
 """
 SIGNS: Final = {"holds": "✓ holds", "found": "✗ found", "not judged": "– not judged"}
 WORDS: Final = {"false_complete": "looks complete", "complete": "complete"}
