@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,6 +17,11 @@ from streamkit.cli import main
 
 GOOD = f"{sys.executable} -m tests.bad_gateway {{port}} {{upstream}}"
 ROOT = Path(__file__).parents[2]
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
 
 
 def test_nothing_found_is_0_and_the_certificate_is_shown_and_kept(
@@ -45,7 +51,11 @@ def test_something_found_is_1(capsys: pytest.CaptureFixture[str]) -> None:
         (["--start", GOOD, "--client-preset", "opnai"], "expected a preset's name"),
         (["--start", "no-such-gateway {port}"], "'no-such-gateway' cannot be started"),
         (["--start", GOOD, "--only", "speed"], "expected only as one of endings"),
-        (["--url", "http://127.0.0.1:1/v1", "--upstream-port", "0"], "gave no text of the plainest answer"),
+        (["--url", "http://127.0.0.1:1/v1", "--upstream-port", "0"], "the port where the gateway looks"),
+        (
+            ["--url", "http://127.0.0.1:1/v1", "--upstream-port", str(free_port())],
+            "gave no text of the plainest answer",
+        ),
     ],
 )
 def test_a_mistake_is_2_and_one_line_says_which(

@@ -20,7 +20,7 @@ from streamkit.lab.audit.bench import Bench
 from streamkit.lab.audit.certificate import Certificate
 from streamkit.lab.audit.gateway import Gateway
 from streamkit.lab.audit.heads import head_of, judge_head
-from streamkit.lab.audit.judging import judge
+from streamkit.lab.audit.judging import judge, without
 from streamkit.lab.audit.judging_alone import judge_crowd, judge_flood, judge_pace
 from streamkit.lab.audit.resuming import cut_everywhere, judge_resuming, offers, resuming
 from streamkit.lab.audit.room import flood_bytes
@@ -81,8 +81,9 @@ async def audit(
     async with Bench.of(gateway) as bench:
         auditing = _Auditing(bench, plan, on_progress or _silent)
         judgements = await auditing.run()
-        said = bench.running.said([value for _, value in gateway.headers])
+        said = bench.running.said(gateway.secrets)
     took = f"{len(judgements)} scenarios in {time.monotonic() - began_s:.0f} s"
+    judgements = [_discreet(judgement, gateway.secrets) for judgement in judgements]
     return Certificate(gateway.label, tuple(judgements), _about(gateway, silence_s, took), said)
 
 
@@ -185,7 +186,7 @@ class _Auditing:
 
     def _why_not(self, witness: Witness) -> str:
         """What the gateway said instead of an answer."""
-        secrets = [value for _, value in self._bench.gateway.headers]
+        secrets = self._bench.gateway.secrets
         recording = witness.recording
         status = "no answer" if recording.status is None else f"status {recording.status}"
         asked = "it asked its upstream" if witness.sides else "it did not ask its upstream"
@@ -265,6 +266,11 @@ class _Auditing:
             return judged
         seen = AuditFinding("did_not_recover", scenario.name, f"not within {took_s:.0f} s ({news[0].seen})")
         return replace(judged, found=(seen, *(each for each in judged.found if each not in news)))
+
+
+def _discreet(judged: Judgement, secrets: Sequence[str]) -> Judgement:
+    """What was seen may repeat what was sent: a key, in the words of an error."""
+    return replace(judged, found=tuple(replace(each, seen=without(each.seen, secrets)) for each in judged.found))
 
 
 def _awaited(judged: Judgement) -> Judgement:

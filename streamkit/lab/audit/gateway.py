@@ -7,9 +7,8 @@ import contextlib
 import json
 import shlex
 import socket
-import urllib.parse
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,7 +34,7 @@ CONNECT_S: Final = 0.5
 POLL_S: Final = 0.05
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Gateway:
     """What is audited: started by us (`start`, `app`), or running somewhere (`url`).
 
@@ -60,7 +59,7 @@ class Gateway:
     """
 
     start: str | None = None
-    app: Callable[[str], Sanic[Any, Any]] | None = field(default=None, repr=False)
+    app: Callable[[str], Sanic[Any, Any]] | None = None
     url: str | None = None
     upstream_port: int | None = None
     upstream_host: str = "127.0.0.1"
@@ -69,7 +68,7 @@ class Gateway:
     path: str | None = None
     json: str | None = None
     data: Mapping[str, str] | None = None
-    headers: Sequence[tuple[str, str]] = field(default=(), repr=False)
+    headers: Sequence[tuple[str, str]] = ()
     model: str = "scripted"
     name: str = ""
     start_s: float = 60.0
@@ -78,7 +77,7 @@ class Gateway:
         given = [name for name in ("start", "app", "url") if getattr(self, name) is not None]
         if len(given) != 1:
             raise ConfigError(f"expected one of start, app and url, got {' and '.join(given) or 'none'}")
-        if self.url is not None and (self.upstream_port is None or "://" not in self.url):
+        if self.url is not None and (not self.upstream_port or "://" not in self.url):
             raise ConfigError("expected a full URL, and the port where the gateway looks for its upstream")
         if self.start is not None and "{port}" not in self.start:
             raise ConfigError("expected {port} in the command: where the gateway has to listen")
@@ -88,6 +87,9 @@ class Gateway:
         preset_of(self.preset)
         if self.speaks != TEXT:
             preset_of(self.speaks)
+
+    def __repr__(self) -> str:
+        return f"<Gateway {self.label}: {self.speaks} before {self.preset}>"  # keys stand in commands, URLs and bodies
 
     @property
     def speaks(self) -> str:
@@ -104,6 +106,11 @@ class Gateway:
         if self.url is not None:
             return public_url(self.url)
         return str(getattr(getattr(self.app, "func", self.app), "__name__", "app"))
+
+    @property
+    def secrets(self) -> list[str]:
+        """What its headers hold, whole and without the scheme before a key."""
+        return [word for _, value in self.headers for word in (value, value.rpartition(" ")[2])]
 
     def request(self, question: str) -> dict[str, Any]:
         """What `record()` is told, beside the URL."""
@@ -213,8 +220,3 @@ async def _connects(port: int) -> bool:
 def _tail(command: Command) -> str:
     said = RunningGateway("", None, command).said()
     return f"; it said:\n{said}" if said else ", and said nothing"
-
-
-def port_of(url: str) -> int:
-    """The port in a URL of ours."""
-    return urllib.parse.urlsplit(url).port or 80

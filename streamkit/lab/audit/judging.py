@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from streamkit.lab.audit.damage import damage_of
@@ -12,12 +12,14 @@ from streamkit.lab.findings.endings import Ending, ending
 from streamkit.lab.findings.words import about, many, short
 from streamkit.lab.recording.recording import Recording
 from streamkit.lab.upstream import faults
+from streamkit.reasons import masked
 
-__all__ = ["LATE_NS", "judge"]
+__all__ = ["LATE_NS", "judge", "without"]
 
 LATE_NS: Final = 1_000_000_000
 """A client's leaving that takes longer to reach the upstream is late."""
 SEEN_LIMIT: Final = 60
+LOOKED_AT: Final = 100
 
 
 def judge(scenario: Scenario, witness: Witness, upstream: str = "") -> Judgement:
@@ -100,7 +102,14 @@ def _excerpt(came: str, said: str) -> str:
     """From where the text is another."""
     same = next((at for at, (one, other) in enumerate(zip(came, said, strict=False)) if one != other), None)
     at = min(len(came), len(said)) if same is None else same
-    return repr(short(came[max(0, at - 10) :], SEEN_LIMIT))
+    return repr(short(without(came[max(0, at - 10) : at + LOOKED_AT]), SEEN_LIMIT))
+
+
+def without(text: str, secrets: Sequence[str] = ()) -> str:
+    """As it stands there, unless it holds one of these or what looks like a key: then on one line, and masked."""
+    line = " ".join(text.split())
+    found = masked(line, secrets)
+    return text if found == line else found
 
 
 # --- Text -----------------------------------------------------------------------------------------------------------

@@ -45,7 +45,7 @@ def test_it_is_called_by_its_program_its_place_or_its_name_and_no_key_is_in_that
     assert Gateway(url="http://me:hunter2@host/v1?key=hunter2", upstream_port=1).label == "http://host/v1"
     assert Gateway(app=naive.article).label == "article"
     assert Gateway(start=START, name="mine").label == "mine"
-    assert "hunter2" not in repr(Gateway(start=START, **secret))
+    assert repr(Gateway(start="proxy --key hunter2 {port}", **secret)) == "<Gateway proxy: openai before openai>"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from streamkit.lab.audit.judging import judge
+from streamkit.lab.audit.judging import judge, without
 from streamkit.lab.audit.judging_alone import delays_ns, judge_crowd, judge_flood, judge_pace
 from streamkit.lab.audit.resuming import Came, judge_resuming, offers, resuming
 from streamkit.lab.audit.scenarios import Client, Scenario, catalogue, crowd, flood, pace
@@ -73,6 +73,13 @@ def test_words_of_an_error_in_the_text_are_found_also_where_the_end_is_true() ->
     (finding,) = judged(BROKEN, came("床前明月光Error: lost", CUT)).found
     assert finding.code == "error_in_text"
     assert "Error: lost" in finding.seen
+
+
+def test_a_key_in_them_is_not_repeated() -> None:
+    (finding,) = judged(BROKEN, came("床前明月光Error: wrong key sk-abc123def456", CUT)).found
+    assert "wrong key …" in finding.seen
+    assert without("hunter2 is\nwrong", ["hunter2"]) == "… is wrong"
+    assert without("one\ntwo", ["hunter2"]) == "one\ntwo"
 
 
 def test_what_the_model_said_behind_its_failure_is_not() -> None:
