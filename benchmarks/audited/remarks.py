@@ -53,7 +53,10 @@ LITELLM: Final = (
         "Each answer's head names the model's `api_base`. Whether that matters depends on who reads it; we have "
         "not looked for a way to turn it off."
     ),
-    "No timeout was set (`request_timeout`, `stream_timeout`): with one, what never ended here would end.",
+    (
+        "No timeout was set (`request_timeout`, `stream_timeout`): with one, what never ended here would end. Of a chunk "
+        "size that is no number its client is told in some runs, and in most of ours was not."
+    ),
 )
 NGINX: Final = (
     (

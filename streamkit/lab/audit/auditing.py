@@ -234,7 +234,7 @@ class _Auditing:
         came = dict(zip([each.name for each in longest], await asyncio.gather(*map(one, longest)), strict=True))
         for scenario in [each for each in scenarios if each.name in _accidents(came.values())]:
             self._note(f"{scenario.name}, again")
-            came[scenario.name] = await self._judged(scenario)
+            came[scenario.name] = _second(came[scenario.name], await self._judged(scenario))
         return [came[scenario.name] for scenario in scenarios]
 
     async def _resuming(self, first: Witness) -> Judgement:
@@ -281,6 +281,15 @@ def _awaited(judged: Judgement) -> Judgement:
         AuditFact("leaving", each.scenario, f"{each.seen} (who is cut off may come back)") for each in judged.found
     ]
     return replace(judged, found=(), facts=(*judged.facts, *facts))
+
+
+def _second(first: Judgement, again: Judgement) -> Judgement:
+    """What was seen once, and not again, is told as that."""
+    once = [each for each in first.found if each.code not in {other.code for other in again.found}]
+    facts = [
+        AuditFact(first.aspect, each.scenario, f"once, and not again alone: {each.code}, {each.seen}") for each in once
+    ]
+    return replace(again, facts=(*again.facts, *facts))
 
 
 def _accidents(judged: Iterable[Judgement]) -> set[str]:
