@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from streamkit._version import __version__
+from streamkit.cli.audit import add_audit
 from streamkit.cli.buffering import add_buffering
 from streamkit.cli.compare import add_compare
 from streamkit.cli.demo import add_demo
@@ -70,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     add_compare(commands)
     add_plot(commands)
     add_buffering(commands)
+    add_audit(commands)
     add_replay(commands)
     add_export(commands)
     return parser

@@ -18,7 +18,8 @@ LINKS: Final = re.compile(r"\]\((?!https?://)([^)\s#]*)(?:#([^)\s]*))?\)")
 
 
 def commands(page: Path) -> list[str]:
-    lines = (line for block in BLOCKS.findall(page.read_text("utf-8")) for line in block.splitlines())
+    blocks = BLOCKS.findall(page.read_text("utf-8").replace("\\\n", " "))  # a line may go on in the next
+    lines = (line for block in blocks for line in block.splitlines())
     return [line for line in lines if line.startswith("streamkit ")]
 
 

@@ -4,8 +4,9 @@
 fired, and when (`timeouts`: the results, plain values; `DEADLINES`: which of ours watches which place). `naive` are
 servers as people write them. `stuttering` is a server whose endpoints stutter, each for another reason, and
 `hidden_causes` tells which. `find_buffering()` asks one endpoint in several ways, and names the layer on the way that
-holds bytes back (`buffering`). `slow_reader()` is a trial for sweeps: one reader, one setting. These are the doors, and
-each is loaded when it is first used.
+holds bytes back (`buffering`). `slow_reader()` is a trial for sweeps: one reader, one setting. `audit()` breaks all
+that can break before a `Gateway` of anybody's, and makes a `Certificate` of what came of it (`lab/audit`). These are
+the doors, and each is loaded when it is first used.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from streamkit.lab.audit import Certificate, Gateway, audit
     from streamkit.lab.experiments import naive
     from streamkit.lab.experiments.buffering import find_buffering
     from streamkit.lab.experiments.silences import timeout_map
@@ -21,15 +23,30 @@ if TYPE_CHECKING:
     from streamkit.lab.experiments.stutters import hidden_causes, stuttering
     from streamkit.lab.experiments.timeouts import DEADLINES
 
-__all__ = ["DEADLINES", "find_buffering", "hidden_causes", "naive", "slow_reader", "stuttering", "timeout_map"]
+__all__ = [
+    "DEADLINES",
+    "Certificate",
+    "Gateway",
+    "audit",
+    "find_buffering",
+    "hidden_causes",
+    "naive",
+    "slow_reader",
+    "stuttering",
+    "timeout_map",
+]
 
+_AUDIT: Final = "streamkit.lab.audit"
 _HOME: Final = {
-    "DEADLINES": "timeouts",
-    "find_buffering": "buffering",
-    "hidden_causes": "stutters",
-    "slow_reader": "slow_readers",
-    "stuttering": "stutters",
-    "timeout_map": "silences",
+    "Certificate": _AUDIT,
+    "DEADLINES": f"{__name__}.timeouts",
+    "Gateway": _AUDIT,
+    "audit": _AUDIT,
+    "find_buffering": f"{__name__}.buffering",
+    "hidden_causes": f"{__name__}.stutters",
+    "slow_reader": f"{__name__}.slow_readers",
+    "stuttering": f"{__name__}.stutters",
+    "timeout_map": f"{__name__}.silences",
 }
 
 
@@ -39,7 +56,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name not in _HOME:
         return import_module(f"{__name__}.{name}")
-    globals()[name] = found = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = found = getattr(import_module(_HOME[name]), name)
     return found
 
 

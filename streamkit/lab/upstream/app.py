@@ -23,7 +23,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final, Literal, NoReturn, TypeAlias
 
 import orjson
@@ -48,6 +48,7 @@ REMEMBERED_STREAMS: Final = 1000
 REMEMBERED_GAUGES: Final = 50  # of streams that have ended: up to 64 kB each
 AHEAD_NS: Final = 1_000_000
 FEW_PLAYED: Final = 4
+REMEMBERED_PLANS: Final = 256  # of scripts that are found in questions: their steps are made once
 _serial = itertools.count(1)
 
 
@@ -59,7 +60,8 @@ class SentLog:
     `stream_id` is the asker's (header X-Stream-Id), or one of our own that the answer's head tells, but for a script
     with faults. `finished`: all of it was sent; `cut`: the connection was ended where the script says; `ended_ns`:
     from when on nothing more is sent, for one of these reasons or since the asker has left. `wrote_bytes` of body were
-    written, the framing of HTTP chunks included; `gauges` are the queues, while they are kept.
+    written, the framing of HTTP chunks included; `gauges` are the queues, while they are kept. `hang_up()` resets the
+    connection, whatever the script says; it is for the upstream's own thread.
     """
 
     started_ns: int
@@ -74,6 +76,7 @@ class SentLog:
     ended_ns: int | None = None
     wrote_bytes: int = 0
     gauges: Gauges | None = None
+    hang_up: Callable[[], None] = field(default=lambda: None, repr=False)
 
     @property
     def ended(self) -> bool:
@@ -129,7 +132,7 @@ class SentLog:
 
 
 def create_upstream(
-    script: Script | None = None,
+    script: Script | Callable[[bytes], Script] | None = None,
     *,
     name: str | None = None,
     send_buffer_bytes: int = 0,
@@ -143,6 +146,9 @@ def create_upstream(
     whatever is asked; one of a recorded GET answers GET too. `GET /v1/models` lists the model `script`, in the
     provider's shape.
 
+    Instead of a script it takes a function that finds one in the request's body, so that one upstream says what each
+    question asks for: then `GET /v1/models` is that of the shape `openai`.
+
     The logs of the last streams are `app.ctx.sent`, newest last; `GET /streams/<id>/taps` tells one of them as taps.
 
     `send_buffer_bytes` is the SO_SNDBUF of each connection (0: the kernel's choice), `write_buffer_bytes` how much is
@@ -155,7 +161,8 @@ def create_upstream(
     Raises ValueError for a negative number, EncodeError for text that the script's format cannot carry.
     """
     _check(send_buffer_bytes=send_buffer_bytes, write_buffer_bytes=write_buffer_bytes, gauge_ms=gauge_ms)
-    plan = _Plan(script or Script())
+    plan_of = lru_cache(maxsize=REMEMBERED_PLANS)(_Plan)
+    plan = plan_of(Script(preset="openai") if callable(script) else script or Script())
     app: Sanic[Any, Any] = Sanic(name or f"streamkit_upstream_{next(_serial)}", configure_logging=False)
     keep_plain(app)
     app.config.RESPONSE_TIMEOUT = 24 * 3600.0  # a script may be silent for as long as it likes
@@ -180,10 +187,10 @@ def create_upstream(
     async def speak(request: Request, path: str = "") -> None:  # noqa: ARG001  # any path is this LLM's
         started_ns = time.monotonic_ns()
         stream_id = stream_id_from(request.headers.get(STREAM_ID_HEADER))
-        steps, answer = plan.of(request)
-        log = SentLog(started_ns, request.body, stream_id, steps)
-        app.ctx.sent.append(log)
+        steps, answer = (plan_of(script(request.body)) if callable(script) else plan).of(request)
         transport = transport_of(request)
+        log = SentLog(started_ns, request.body, stream_id, steps, hang_up=transport.abort)
+        app.ctx.sent.append(log)
         set_buffers(transport, send_buffer_bytes=send_buffer_bytes, write_buffer_bytes=write_buffer_bytes)
         try:
             with contextlib.nullcontext() if gauging is None else gauging.watch(log, transport):

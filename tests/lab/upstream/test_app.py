@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from streamkit.errors import EncodeError
+from streamkit.lab.client.record import record
 from streamkit.lab.net import Network
 from streamkit.lab.upstream import app as upstream
 from streamkit.lab.upstream.app import SentLog, create_upstream
@@ -345,3 +346,31 @@ def test_another_answer_comes_on_the_next_connection() -> None:
             with connect(server) as reader:
                 reader.sendall(request("/", b""))
                 assert is_whole(read_answer(reader))
+
+
+# --- One upstream for many scripts ----------------------------------------------------------------------------------
+
+
+def test_a_script_can_be_found_in_the_question() -> None:
+    said = {b"first": Script(["one"], 0, 0), b"other": Script(["two"], 0, 0, faults=[Cut(1)])}
+    with serve(partial(create_upstream, lambda body: said[body])) as server:
+        whole, cut = (asyncio.run(record(server.url, content=body, preset="seed")) for body in (b"first", b"other"))
+        assert server.app is not None
+        asked = [(log.asked, log.how) for log in server.app.ctx.sent]
+    assert (whole.text, whole.outcome.ok, str(cut.outcome)) == ("one", True, "truncated")
+    assert asked == [(b"first", "finished"), (b"other", "cut")]
+
+
+def test_a_stream_can_be_ended_by_whoever_has_its_log() -> None:
+    script = Script(["word "] * 1_000, 0, 10)
+
+    async def ended() -> Any:
+        with serve(partial(create_upstream, script)) as server:
+            asking = asyncio.create_task(record(server.url, content=b"hi", preset="seed"))
+            await asyncio.sleep(0.3)
+            assert server.app is not None
+            assert server.loop is not None
+            server.loop.call_soon_threadsafe(server.app.ctx.sent[-1].hang_up)
+            return await asking
+
+    assert str(asyncio.run(ended()).outcome) == "truncated"

@@ -1,0 +1,149 @@
+"""`streamkit audit`: somebody's gateway between our upstream and our client, and what it does to streams."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from streamkit.cli.arguments import above_zero, from_none, header, json_text, pair, port, text
+from streamkit.cli.output import check_file
+from streamkit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from streamkit.lab.audit import Certificate, Gateway
+
+__all__ = ["add_audit"]
+
+FORMS = (".html", ".json", ".txt")
+
+
+def add_audit(commands: Any) -> None:
+    audit = commands.add_parser(
+        "audit",
+        help="put a gateway between a scripted upstream and a recorder, break what can break, and certify what it did",
+        description="Put a gateway between a scripted upstream and a recorder, break what can break, and certify what "
+        "it did. Exit status: 0 where nothing was found, 1 where something was, 2 for a mistake in what was given or a "
+        "gateway that did not start or did not answer, 130 for Ctrl-C.",
+    )
+    _add_gateway(audit)
+    _add_request(audit)
+    audit.add_argument(
+        "--seconds",
+        type=above_zero,
+        metavar="S",
+        help="the longest silence of the model that it has to bear (default: 5; --quick: 1)",
+    )
+    audit.add_argument("--quick", action="store_true", help="some ten seconds: shorter silences, fewer cuts")
+    audit.add_argument(
+        "--only",
+        metavar="NAME",
+        action="append",
+        default=[],
+        type=text,
+        help="an aspect (endings, text, pace, leaving, timers, back-pressure, 'side by side', resuming, heads) or a "
+        "scenario; may be repeated",
+    )
+    audit.add_argument("--seed", type=from_none, default=0, help="of all that is drawn (default: 0)")
+    audit.add_argument(
+        "--out", type=Path, metavar="FILE", action="append", default=[], help="the certificate: .html, .json, .txt"
+    )
+    audit.set_defaults(command=_audit)
+
+
+def _add_gateway(audit: argparse.ArgumentParser) -> None:
+    which = audit.add_mutually_exclusive_group(required=True)
+    which.add_argument(
+        "--start",
+        metavar="CMD",
+        type=text,
+        help="how the gateway is started: {port} is where it has to listen on 127.0.0.1, {upstream} the URL of the "
+        "upstream (without a path), {upstream_port} its port. No shell runs it",
+    )
+    which.add_argument("--url", metavar="URL", help="or where it is asked already, path and all, with --upstream-port")
+    audit.add_argument("--upstream-port", type=port, metavar="P", help="where that one looks for its upstream")
+    audit.add_argument(
+        "--upstream-host", default="127.0.0.1", metavar="HOST", help="which address the upstream binds (127.0.0.1)"
+    )
+    audit.add_argument("--start-s", type=above_zero, default=60.0, metavar="S", help="how long it may start (60)")
+    audit.add_argument("--name", default="", type=text, help="what it is called in the certificate")
+
+
+def _add_request(audit: argparse.ArgumentParser) -> None:
+    audit.add_argument("--preset", default="openai", metavar="NAME", help="what the upstream speaks (default: openai)")
+    audit.add_argument(
+        "--client-preset",
+        metavar="NAME",
+        help="what the gateway answers in, where that is another; 'text': text/plain, 'streamkit': our relay's events",
+    )
+    audit.add_argument(
+        "--path", metavar="PATH", help="where it is asked (default: /v1/chat/completions; for text and ours /ans)"
+    )
+    body = audit.add_mutually_exclusive_group()
+    body.add_argument(
+        "--json", metavar="JSON", type=json_text, help="the body; {prompt} and {model} in it are filled in"
+    )
+    body.add_argument("--data", metavar="NAME=VALUE", action="append", type=pair, help="or a form's fields, likewise")
+    audit.add_argument("--header", metavar="NAME:VALUE", action="append", default=[], type=header, help="repeatable")
+    audit.add_argument("--model", default="scripted", metavar="NAME", help="which model is asked for (scripted)")
+
+
+def _audit(arguments: argparse.Namespace) -> int:
+    for path in arguments.out:
+        if path.suffix not in FORMS:
+            raise ConfigError(f"expected --out as a file that ends in {', '.join(FORMS)}, got {path.name!r}")
+        check_file(path)
+    certificate = _certified(_gateway(arguments), arguments)
+    print(certificate)
+    for path in arguments.out:
+        certificate.save(path)
+        print(f"certificate: {path.resolve()}", file=sys.stderr)
+    return 0 if certificate.ok else 1
+
+
+def _gateway(arguments: argparse.Namespace) -> Gateway:
+    from streamkit.lab.audit import Gateway
+
+    return Gateway(
+        start=arguments.start,
+        url=arguments.url,
+        upstream_port=arguments.upstream_port,
+        upstream_host=arguments.upstream_host,
+        preset=arguments.preset,
+        client_preset=arguments.client_preset,
+        path=arguments.path,
+        json=arguments.json,
+        data=None if arguments.data is None else dict(arguments.data),
+        headers=arguments.header,
+        model=arguments.model,
+        name=arguments.name,
+        start_s=arguments.start_s,
+    )
+
+
+def _certified(gateway: Gateway, arguments: argparse.Namespace) -> Certificate:
+    from streamkit.lab.audit import audit
+    from streamkit.lab.run import run
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started has to be stopped then, too
+    try:
+        return run(
+            audit(
+                gateway,
+                seconds=arguments.seconds,
+                quick=arguments.quick,
+                only=arguments.only,
+                seed=arguments.seed,
+                on_progress=_told if sys.stderr is not None and sys.stderr.isatty() else None,
+            )
+        )
+    finally:
+        _told("")
+
+
+def _told(what: str) -> None:
+    """One line on stderr, in the place of the one before."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        print(f"\r\033[K{what}", end="", file=sys.stderr, flush=True)
