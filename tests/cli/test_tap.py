@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from streamkit.cli import main
 from streamkit.cli.arguments import address
@@ -204,3 +206,30 @@ def test_help_says_who_may_use_it(capsys: pytest.CaptureFixture[Any]) -> None:
     told = " ".join(capsys.readouterr().out.split())
     assert "whoever can connect can use the server" in told
     assert "--rewrite-host" in told
+
+
+@pytest.mark.parametrize("mid_stream", [False, True])
+def test_before_a_server_with_tls_it_ends_without_a_word_of_pythons(tmp_path: Path, mid_stream: bool) -> None:
+    """Warnings are errors in that process, and a socket that is left open is one."""
+    ca, ca_file = trustme.CA(), tmp_path / "ca.pem"
+    ca.cert_pem.write_to_path(ca_file)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("127.0.0.1").configure_cert(context)
+
+    def secure(plain: socket.socket) -> None:
+        with contextlib.suppress(OSError), context.wrap_socket(plain, server_side=True) as connection:
+            connection.recv(65536)
+            connection.sendall(RELAY_HEAD if mid_stream else WHOLE)
+            connection.recv(1)
+
+    with RawServer(secure, lambda _: b"") as server:
+        url = server.url.replace("http://", "https://")
+        with tapped(url, "--cacert", str(ca_file), "--out", str(tmp_path / "streams")) as tap:
+            port = int(tap.url.rpartition(":")[2])
+            with socket.create_connection(("127.0.0.1", port), WAIT_S) as client:
+                client.sendall(request("/", b"", host="tap.example"))
+                assert client.recv(65536).startswith(RELAY_HEAD)
+                status, out, errors = tap.end()
+    assert status == 130
+    assert ("cancelled(by us)" if mid_stream else "complete") in out
+    assert not re.search("Traceback|Warning|Exception|Error", errors), errors
