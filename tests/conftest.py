@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 from collections.abc import Generator, Iterator
 
 import pytest
@@ -44,3 +45,11 @@ def nothing_left() -> Iterator[None]:
     """The test leaves no server, no server thread and no app behind."""
     with leaves_nothing():
         yield
+
+
+@pytest.fixture
+def ctrl_c_is_heard() -> Iterator[None]:
+    """A shell starts what runs in the background with SIGINT ignored, this suite perhaps."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

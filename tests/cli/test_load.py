@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +17,6 @@ from tests.rawsockets import LAST_CHUNK, SSE_HEAD, RawServer, chunk
 
 RELAY_HEAD = SSE_HEAD.replace(b"\r\n\r\n", b"\r\nX-Stream-Id: s1\r\n\r\n")
 WHOLE = RELAY_HEAD + chunk(b'data: {"text": "hi"}\n\nevent: done\ndata: {}\n\n') + LAST_CHUNK
-
-
-@pytest.fixture
-def _ctrl_c_is_heard() -> Iterator[None]:
-    """A shell starts what runs in the background with SIGINT ignored, this suite perhaps."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def answering(connection: Any) -> None:
@@ -90,7 +81,7 @@ def test_an_answer_that_was_not_complete_is_told_by_the_status(capsys: pytest.Ca
     assert "1 truncated" in capsys.readouterr().out
 
 
-@pytest.mark.usefixtures("_ctrl_c_is_heard")
+@pytest.mark.usefixtures("ctrl_c_is_heard")
 def test_ctrl_c_shows_what_is_there(capsys: pytest.CaptureFixture[str]) -> None:
     over = threading.Event()
 

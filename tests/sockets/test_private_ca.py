@@ -34,18 +34,6 @@ LONG_AGO = datetime.now(UTC) - timedelta(days=2)
 LONG_AFTER = datetime.now(UTC) + timedelta(days=2)
 
 
-@pytest.fixture(scope="module")
-def ca() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="module")
-def ca_file(ca: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("ca") / "ca.pem"
-    ca.cert_pem.write_to_path(path)
-    return str(path)
-
-
 @contextmanager
 def answering(certificate: trustme.LeafCert | None, greeting: bytes = b"") -> Iterator[str]:
     """The URL of a server that answers one request after the other, over TLS; without a certificate, one that says

@@ -374,18 +374,6 @@ def test_no_secret_is_in_what_is_kept(tmp_path: Path) -> None:
 # --- TLS ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def ca() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="module")
-def ca_file(ca: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("ca") / "ca.pem"
-    ca.cert_pem.write_to_path(path)
-    return str(path)
-
-
 class SecureServer:
     """Speaks TLS, by a certificate; what it has read, and how it ends each connection: in order, or not."""
 

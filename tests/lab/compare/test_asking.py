@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -25,14 +24,6 @@ HELLO = sending(HEAD, chunk(event("hello") + DONE), END)
 @pytest.fixture(autouse=True)
 def _nothing_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kept, "_last", None)
-
-
-@pytest.fixture
-def _ctrl_c_is_heard() -> Iterator[None]:
-    """A shell starts what runs in the background with SIGINT ignored, this suite perhaps."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 class Asked:
@@ -199,7 +190,7 @@ def test_a_metric_that_fails_does_so_with_the_first_run_and_loses_none() -> None
     assert sum(len(each) for each in found.recordings.values()) == 1
 
 
-@pytest.mark.usefixtures("_ctrl_c_is_heard")
+@pytest.mark.usefixtures("ctrl_c_is_heard")
 def test_ctrl_c_in_a_plain_cell_keeps_it_too_and_the_run_it_fell_into() -> None:
     async def then_silence(peer: Peer) -> None:
         await peer.send(HEAD, chunk(event("hel")))

@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -29,14 +28,6 @@ BY_US = Outcome("cancelled", "by us")
 @pytest.fixture(autouse=True)
 def _nothing_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kept, "_last", None)
-
-
-@pytest.fixture
-def _ctrl_c_is_heard() -> Iterator[None]:
-    """A shell starts what runs in the background with SIGINT ignored, this suite perhaps."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 async def piece_and_silence(peer: Peer) -> None:
@@ -179,7 +170,7 @@ def test_what_is_interrupted_keeps_what_had_ended_and_what_ran() -> None:
     assert streams.resources
 
 
-@pytest.mark.usefixtures("_ctrl_c_is_heard")
+@pytest.mark.usefixtures("ctrl_c_is_heard")
 def test_ctrl_c_in_a_plain_cell_keeps_it_too() -> None:
     async def main() -> None:
         async with serving(piece_and_silence) as (url, _):
