@@ -222,6 +222,14 @@ CONFIGURATIONS: Final = (
         or_unknown=True,
     ),
     _holding("nginx, an endpoint that tells nothing", [_nginx("")], "bare", "nginx", "portions", named=False),
+    _holding(
+        "HAProxy, no-delay, wait-for-body, the same, asked around it too",
+        [_haproxy("option http-no-delay", WAIT)],
+        "bare",
+        "HAProxy",
+        "head start",
+        direct=True,
+    ),
     _holding("nginx, the same, asked around it too", [_nginx("")], "bare", "nginx", "portions", direct=True),
 )
 
