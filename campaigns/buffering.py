@@ -25,7 +25,7 @@ from sanic import Sanic
 
 import streamkit as sk
 from benchmarks.harness import table
-from campaigns.proxies import CADDY, GZIP, HAPROXY, NGINX, Proxy, running, until_close
+from campaigns.proxies import CADDY, GZIP, HAPROXY, NGINX, Proxy, documented, running, until_close
 from streamkit.app import create_app
 from streamkit.lab.findings.buffering import Buffering
 from streamkit.relay.asks import ask_function
@@ -33,6 +33,7 @@ from streamkit.relay.route import Route
 
 __all__ = ["CONFIGURATIONS", "Backends", "Configuration", "backends", "find", "main"]
 
+NAME: Final = "relay.example"
 EVENTS, GAP_MS = 130, 8.0
 TEXT: Final = "It is a small step from a stream to a lump. " * 9
 """About 400 bytes an event, 52 kB in a second: more than the buffers hold, as an answer of a minute has."""
@@ -200,6 +201,17 @@ CONFIGURATIONS: Final = (
         "Caddy",
         "head start",
     ),
+    *(
+        Configuration(
+            proxy.name,
+            (proxy,),
+            "relay",
+            frozenset({"none"}),
+            frozenset({"none"}),
+            options={"headers": {"host": NAME}},
+        )
+        for proxy in documented()
+    ),
     _holding("nginx (off), HAProxy as it is", [OFF, _haproxy()], "upstream", "HAProxy", "period"),
     _holding("HAProxy (no-delay), nginx deaf", [QUICK, SMALL], "relay", "nginx", "portions"),
     _holding("Caddy, nginx deaf", [_caddy(), SMALL], "relay", "nginx", "portions"),
@@ -222,6 +234,14 @@ CONFIGURATIONS: Final = (
         or_unknown=True,
     ),
     _holding("nginx, an endpoint that tells nothing", [_nginx("")], "bare", "nginx", "portions", named=False),
+    _holding(
+        "HAProxy, no-delay, wait-for-body, the same, asked around it too",
+        [_haproxy("option http-no-delay", WAIT)],
+        "bare",
+        "HAProxy",
+        "head start",
+        direct=True,
+    ),
     _holding("nginx, the same, asked around it too", [_nginx("")], "bare", "nginx", "portions", direct=True),
 )
 
@@ -244,7 +264,7 @@ def _relay() -> Sanic[Any, Any]:
             yield piece(number)
             await asyncio.sleep(GAP_MS / 1e3)
 
-    return create_app(routes={"/long": Route(ask_function(long, "none"))}, trace=True)
+    return create_app(routes={"/long": Route(ask_function(long, "none"))}, trace=True, allowed_hosts=NAME)
 
 
 @contextlib.contextmanager

@@ -297,7 +297,10 @@ def until_close(pieces: int, gap_s: float = 0.1, text: str = "piece") -> Iterato
             for number in range(pieces):
                 await asyncio.sleep(gap_s)
                 writer.write(b"data: %b %d\n\n" % (text.encode(), number))
+                await writer.drain()
             writer.close()
+        except ConnectionError:  # whoever asked has seen enough
+            pass
         except asyncio.CancelledError:  # the block has ended
             writer.transport.abort()
             raise

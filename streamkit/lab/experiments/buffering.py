@@ -113,6 +113,9 @@ def _check(options: Mapping[str, Any]) -> None:
     named = {STREAM_ID_HEADER, "idempotency-key"}.intersection(httpx2.Headers(options.get("headers")))
     if named:
         raise TypeError(f"expected no {named.pop()} in headers: each probe is a stream of its own")
+    content = options.get("content")
+    if not isinstance(content, bytes | str | None):
+        raise TypeError(f"expected bytes or text as content, which is sent several times, got {type(content).__name__}")
     if wrong := sorted(OWN.intersection(options)):
         raise TypeError(f"expected options by which the endpoint is asked, got {', '.join(wrong)}, set by each probe")
 

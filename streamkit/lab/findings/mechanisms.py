@@ -112,9 +112,9 @@ def _held(probe: Probed, probes: Sequence[Probed]) -> bool | None:
     around = next((one for one in probes if one.differs == "direct" and one.ok), None)
     if probe.held is not None or around is None or around.held is not False:
         return probe.held
-    if probe.crowd < CROWDED / 2 * around.crowd:
-        return False
-    return True if probe.crowd >= CROWDED * around.crowd else None
+    if probe.releasing.pattern in KINDS or probe.crowd >= CROWDED * around.crowd:
+        return True
+    return None
 
 
 def _refused(probes: Sequence[Probed]) -> Mechanism | None:
@@ -156,12 +156,13 @@ def _how(plain: Sequence[Probed]) -> Mechanism:
     alike = [probe for probe in plain if probe.releasing.pattern == pattern]
     amounts = [probe.releasing.amount for probe in alike]
     same = SAME_PERIOD if pattern == "period" else SAME
-    if len(alike) * 2 <= len(plain) or pattern not in KINDS or max(amounts) > same * min(amounts):
-        return Mechanism("unknown", because=("in no pattern that is known", *known_by(plain)), held=True)
-    if pattern == "lump" and (whole := alike[0].releasing.bytes) < ENOUGH_BYTES:
-        short = f"all of the answer, which is too short to tell how: {whole:,} bytes fit into any buffer"
-        return Mechanism("unknown", because=(short, *known_by(plain)), held=True)
-    return Mechanism(KINDS[pattern], int(median(amounts)), known_by(alike), alike[0])
+    told = len(alike) * 2 > len(plain) and pattern in KINDS and max(amounts) <= same * min(amounts)
+    if told and (pattern != "lump" or alike[0].releasing.bytes >= ENOUGH_BYTES):
+        return Mechanism(KINDS[pattern], int(median(amounts)), known_by(alike), alike[0])
+    whole = max(probe.releasing.bytes for probe in plain)
+    short = f"the answer is too short to tell how, {whole:,} bytes fit into many a buffer"
+    why = short if whole < ENOUGH_BYTES else "in no pattern that is known"
+    return Mechanism("unknown", because=(why, *known_by(plain)), held=True)
 
 
 def _by_coding(probes: Sequence[Probed], plain: Sequence[Probed]) -> Mechanism:

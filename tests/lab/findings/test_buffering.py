@@ -208,8 +208,7 @@ def test_an_answer_that_fits_into_any_buffer_tells_nothing_but_that_it_was_held(
     told = name_buffering([few, few], [])
     assert (told.layer, told.mechanism) == ("unknown", "unknown")
     assert told.sentence == (
-        "Bytes are held back on the way: all of the answer, which is too short to tell how: "
-        "16,000 bytes fit into any buffer."
+        "Bytes are held back on the way: the answer is too short to tell how, 16,000 bytes fit into many a buffer."
     )
     assert "probe=" in told.advice
 
@@ -234,8 +233,9 @@ def test_the_pattern_that_most_of_them_show_is_the_one() -> None:
 def test_asked_around_the_layers_the_server_shows_what_it_does_itself() -> None:
     held = plain(BUFFER, headers=NGINX, told=False)
     assert found(held, other("direct"), held)[0] == "nginx"
-    lump = plain(whole, headers=CADDY, told=False)
-    assert found(lump, other("direct"), lump) == ("Caddy", "whole answer")
+    for layer, mechanism in ((whole, "whole answer"), (head_start(8192), "the first 8,400 bytes")):
+        probe = plain(layer, headers=CADDY, told=False)
+        assert found(probe, other("direct"), probe) == ("Caddy", mechanism)
     paused = plain(sent=in_bursts(), headers=NGINX, told=False)
     told = name_buffering([paused, other("direct", sent=in_bursts()), paused], [])
     assert (told.layer, told.kind) == ("none", "server")
