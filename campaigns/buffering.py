@@ -27,7 +27,7 @@ import streamkit as sk
 from benchmarks.harness import table
 from campaigns.proxies import CADDY, GZIP, HAPROXY, NGINX, Proxy, documented, running, until_close
 from streamkit.app import create_app
-from streamkit.lab.findings.buffering import Buffering
+from streamkit.lab.buffering.verdict import Buffering
 from streamkit.relay.asks import ask_function
 from streamkit.relay.route import Route
 

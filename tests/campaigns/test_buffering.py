@@ -6,8 +6,8 @@ import pytest
 
 from campaigns import buffering
 from campaigns.buffering import CONFIGURATIONS, Configuration, main
-from streamkit.lab.findings import Buffering
-from streamkit.lab.findings.mechanisms import Kind
+from streamkit.lab.buffering.mechanisms import Kind
+from streamkit.lab.experiments import Buffering
 
 KINDS: tuple[Kind, ...] = ("compression", "unknown", "whole")
 

@@ -15,7 +15,7 @@ import pytest
 
 from campaigns.buffering import CONFIGURATIONS, Backends, Configuration, backends, find
 from streamkit.lab import experiments
-from streamkit.lab.findings import Buffering
+from streamkit.lab.experiments import Buffering
 from tests.rawsockets import LAST_CHUNK, SSE_HEAD, RawServer, chunk
 
 ASKED = (

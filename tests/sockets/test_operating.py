@@ -18,7 +18,7 @@ from sanic import Sanic
 from campaigns.proxies import PAGE, Proxy, documented, running
 from streamkit.app import create_app
 from streamkit.cli import main
-from streamkit.lab.findings.holders import MENDS
+from streamkit.lab.buffering.holders import MENDS
 from streamkit.relay.asks import ask_function
 from streamkit.relay.route import Route
 from streamkit.serving.server import Server, serve

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from streamkit.lab.audit import Certificate, Gateway, audit
+    from streamkit.lab.buffering.verdict import Buffering
     from streamkit.lab.experiments import naive
     from streamkit.lab.experiments.buffering import find_buffering
     from streamkit.lab.experiments.silences import timeout_map
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEADLINES",
+    "Buffering",
     "Certificate",
     "Gateway",
     "audit",
@@ -38,6 +40,7 @@ __all__ = [
 
 _AUDIT: Final = "streamkit.lab.audit"
 _HOME: Final = {
+    "Buffering": "streamkit.lab.buffering.verdict",
     "Certificate": _AUDIT,
     "DEADLINES": f"{__name__}.timeouts",
     "Gateway": _AUDIT,

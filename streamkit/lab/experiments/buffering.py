@@ -3,7 +3,7 @@
     found = await sk.experiments.find_buffering("http://127.0.0.1/ans", data={"chat_history": "hi"}, accept="sse")
     print(found)
 
-The same request is recorded a few times, each time with one difference; what that shows says `findings/buffering.py`.
+The same request is recorded a few times, each time with one difference; what that shows says `lab/buffering`.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from streamkit.lab.buffering.layers import Layer, refused_by
+from streamkit.lab.buffering.mechanisms import ENOUGH_BYTES, disagree
+from streamkit.lab.buffering.probes import Differs, Probed, probed
+from streamkit.lab.buffering.releases import lateness
+from streamkit.lab.buffering.verdict import Buffering, name_buffering
 from streamkit.lab.client.record import record
-from streamkit.lab.findings.buffering import Buffering, name_buffering
-from streamkit.lab.findings.layers import Layer, refused_by
-from streamkit.lab.findings.mechanisms import ENOUGH_BYTES, disagree
-from streamkit.lab.findings.probes import Differs, Probed, probed
-from streamkit.lab.findings.releases import lateness
 from streamkit.taps import STREAM_ID_HEADER
 from streamkit.transport.proxy_status import INCREMENTAL_REFUSED, proxy_error
 

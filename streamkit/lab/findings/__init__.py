@@ -12,19 +12,14 @@ Runs of several targets are compared by `compare`, which gives a `Comparison`: i
 
 The doors are the names below. `finding` is the timeline's sentence, the others have their figure's name:
 `gaps_finding`, `journey_finding`, `backlog_finding`, `hops_finding`, `queues_finding`, `policies_finding`,
-`results_finding`, `upload_finding`; of many streams `load_finding` and `ecdf_finding`. Facts to compute with:
-`policy_facts`, `load_facts`, `held`, `after_leaving`, `end_grid`, `goodput`; and why a stream stuttered: `diagnose`.
-`results_finding`, `upload_finding`, and of a sweep, not of recordings, `sweep_finding`. Facts to compute with:
-`policy_facts`, `held`, `after_leaving`, `end_grid`, `goodput`, `sweep_facts`.
 `results_finding`, `upload_finding`; of many streams `load_finding` and `ecdf_finding`; of a sweep `sweep_finding`.
-Facts to compute with: `policy_facts`, `load_facts`, `sweep_facts`, `held`, `after_leaving`, `end_grid`, `goodput`.
-`Buffering` is what `sk.experiments.find_buffering` finds of one endpoint.
+Facts to compute with: `policy_facts`, `load_facts`, `sweep_facts`, `held`, `after_leaving`, `end_grid`, `goodput`; and
+why a stream stuttered: `diagnose`.
 """
 
 from __future__ import annotations
 
 from streamkit.lab.findings.backlog import backlog_finding
-from streamkit.lab.findings.buffering import Buffering
 from streamkit.lab.findings.causes import diagnose
 from streamkit.lab.findings.comparing import compare, compare_finding
 from streamkit.lab.findings.comparison import Comparison
@@ -46,7 +41,6 @@ from streamkit.lab.recording.goodput import goodput
 
 __all__ = [
     "Band",
-    "Buffering",
     "Comparison",
     "EndGrid",
     "Ending",

@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from streamkit.lab.findings.layers import compressor_of, is_copy, layers_of, page_of, refused_by
+from streamkit.lab.buffering.layers import compressor_of, is_copy, layers_of, page_of, refused_by
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from statistics import median
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from streamkit.content.codings import codings_of
-from streamkit.lab.findings.layers import Layer, compressor_of, is_copy, layers_of
-from streamkit.lab.findings.releases import Lateness, Releasing, lateness, releasing
+from streamkit.lab.buffering.layers import Layer, compressor_of, is_copy, layers_of
+from streamkit.lab.buffering.releases import Lateness, Releasing, lateness, releasing
 from streamkit.lab.findings.words import about, enumerated, many
 
 if TYPE_CHECKING:

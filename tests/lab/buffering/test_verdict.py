@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from streamkit.lab.findings.buffering import Buffering, name_buffering
-from streamkit.lab.findings.layers import Layer as Known
-from streamkit.lab.findings.probes import Differs, Probed, probed
+from streamkit.lab.buffering.layers import Layer as Known
+from streamkit.lab.buffering.probes import Differs, Probed, probed
+from streamkit.lab.buffering.verdict import Buffering, name_buffering
 from streamkit.lab.recording.recording import Recording
 from streamkit.outcome import Outcome
 from tests.lab.findings.held import (

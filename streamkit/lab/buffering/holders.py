@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from streamkit.lab.findings.mechanisms import CORK_NS, Mechanism
-from streamkit.lab.findings.probes import Probed
+from streamkit.lab.buffering.mechanisms import CORK_NS, Mechanism
+from streamkit.lab.buffering.probes import Probed
 
 __all__ = ["UNKNOWN", "advice_for", "holder_of"]
 

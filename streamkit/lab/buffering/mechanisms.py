@@ -18,8 +18,8 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Final, Literal, TypeAlias
 
-from streamkit.lab.findings.probes import Probed, known_by
-from streamkit.lab.findings.releases import Pattern
+from streamkit.lab.buffering.probes import Probed, known_by
+from streamkit.lab.buffering.releases import Pattern
 from streamkit.lab.findings.words import many
 
 __all__ = ["CORK_NS", "ENOUGH_BYTES", "Kind", "Mechanism", "disagree", "mechanism_of"]

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from streamkit.lab.findings.holders import UNKNOWN, advice_for, holder_of
-from streamkit.lab.findings.layers import Layer
-from streamkit.lab.findings.mechanisms import Kind, Mechanism, mechanism_of
-from streamkit.lab.findings.probes import Probed
+from streamkit.lab.buffering.holders import UNKNOWN, advice_for, holder_of
+from streamkit.lab.buffering.layers import Layer
+from streamkit.lab.buffering.mechanisms import Kind, Mechanism, mechanism_of
+from streamkit.lab.buffering.probes import Probed
 from streamkit.lab.findings.words import about, capital, enumerated
 from streamkit.lab.recording.tables import Rows, html_table
 

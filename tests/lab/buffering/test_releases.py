@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamkit.lab.findings.releases import lateness, releases, releasing
+from streamkit.lab.buffering.releases import lateness, releases, releasing
 from streamkit.lab.recording.recorded import Events, Reads
 from streamkit.lab.recording.recording import Recording
 from tests.lab.findings.held import (
