@@ -214,7 +214,12 @@ def _batched(seen: Seen, usual: Usual) -> list[Cause]:
         Cause(
             name=name,
             sentence=f"{many}{every}: {why}",
-            evidence=(line, here, f"half of them lay here for {about_ms(max(0, lay_ns))} or less"),
+            evidence=(
+                line,
+                here,
+                f"half of them lay here for {about_ms(max(0, lay_ns))} or less",
+                *(() if own else seen.by),
+            ),
             silence_ms=found.every_ns / 1e6,
             total_ms=found.every_ns / 1e6,
         )

@@ -47,7 +47,7 @@ def evidence_of(name: CauseName, halt: Halt, seen: Seen) -> tuple[str, ...]:
         "late_loop": _own(halt, "the event loop was late", halt.loop_ns),
         "slow_reader": _own(halt, "its reader took nothing", halt.reader_ns),
         "network": [*_behind(halt), *_lost(halt, seen)],
-        "held": [*_behind(halt), *_not_here(halt, seen), *_lost(halt, seen), *_alive(halt)],
+        "held": [*_behind(halt), *_not_here(halt, seen), *_lost(halt, seen), *_alive(halt), *seen.by],
         "without_text": [f"{halt.other} events without text came meanwhile"],
         "model_paused": [*_alive(halt), *_behind(halt), *_not_here(halt, seen)],
         "source_paused": [*_behind(halt), "no heartbeat came meanwhile", *_not_here(halt, seen), *_lost(halt, seen)],

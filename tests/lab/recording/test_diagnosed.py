@@ -74,6 +74,16 @@ def test_the_receive_queue_is_evidence_where_somebody_looked() -> None:
     assert any("8,192 bytes lay in the receive queue" in line for line in found.evidence)
 
 
+def test_of_what_was_held_the_head_tells_who_may_have_done_it() -> None:
+    headers = {"server": "nginx", "content-encoding": "gzip"}
+    found = recording(BURST, headers=headers).diagnose()
+    assert found.evidence[-2:] == (
+        "the head says server: nginx",
+        "the body was compressed on its way (gzip): whoever compresses collects",
+    )
+    assert not any("nginx" in line for line in recording(TIMES, headers=headers).diagnose().evidence)
+
+
 def test_its_taps_say_where_it_was_first_as_the_journey_does() -> None:
     tap = Tap(at_ns=TIMES, events=range(1, 61), bytes=range(5, 305, 5))
     made = recording(TIMES, taps={"relay.read": tap})
