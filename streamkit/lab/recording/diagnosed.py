@@ -10,6 +10,7 @@ import numpy.typing as npt
 from streamkit.lab import metrics
 from streamkit.lab.diagnosis.rules import diagnose
 from streamkit.lab.diagnosis.seen import Seen, TcpRows, quiet_reads, spans
+from streamkit.lab.diagnosis.several import Served
 from streamkit.lab.recording.recorded import FOREIGN_TAPS
 from streamkit.lab.recording.tap_curves import has_borders, tap_curves
 from streamkit.lab.recording.trust import LOOP_PROBE_NS
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from streamkit.lab.metrics.curves import Curve
     from streamkit.lab.recording.recorded import Recorded
 
-__all__ = ["diagnosed", "seen"]
+__all__ = ["diagnosed", "seen", "served"]
 
 MOST_TOLD: Final = 60
 """Characters of a field of the head, which is somebody else's text."""
@@ -62,6 +63,15 @@ def seen(recording: Recorded) -> Seen:
         origin_ns=recording.origin_ns,
         by=_passed_on(recording.headers),
     )
+
+
+def served(recording: Recorded) -> Served | None:
+    """When it was asked for, when its first piece came, and its last, by the clock of its origin; None if none came."""
+    counted, began_ns = recording.counted, recording.started_ns
+    if not counted.at_ns.size:
+        return None
+    first_ns, last_ns = int(counted.at_ns[0]), int(counted.at_ns[-1])
+    return Served(began_ns + recording.origin_ns, began_ns + first_ns, began_ns + last_ns)
 
 
 def _passed_on(headers: Mapping[str, str]) -> tuple[str, ...]:

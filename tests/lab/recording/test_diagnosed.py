@@ -110,6 +110,18 @@ def test_of_several_recordings_all_causes_are_counted() -> None:
     assert sk.findings.diagnose(recording(TIMES)).cause == "source_paused"
 
 
+def test_streams_that_were_served_one_after_the_other_are_titled_so_where_their_clock_is_one() -> None:
+    def one(number: int, origin: str | None) -> sk.Recording:
+        times = [(500 * number + 60 + 25 * n) * MS for n in range(18)]
+        return recording(times, label=f"request {number + 1}", meta={"origin": origin} if origin else {})
+
+    four = [one(number, "here") for number in range(4)]
+    assert sk.findings.finding(four) == "Served one after the other: request 4 waited 1,500 ms longer than request 1"
+    assert sk.findings.diagnose(four).cause == "serial_server"
+    apart = sk.findings.finding([one(number, None) for number in range(4)])
+    assert apart == "request 4: first piece 1,500 ms later than request 1"
+
+
 def test_what_is_no_recording_is_refused() -> None:
     with pytest.raises(TypeError, match="expected a Recording"):
         sk.findings.diagnose(["x"])  # type: ignore[list-item]
