@@ -19,13 +19,15 @@ GLUE_NS: Final = 5_000_000
 GLUE_SHARE: Final = 0.2
 """Events are of one bunch where the gap between them is less than this share of a usual one."""
 LEAST_BUNCHES: Final = 5
-"""Four in a row that look alike, and the last, which may be cut short."""
+"""Three that look alike between the first and the last, which may be cut short."""
 REGULAR: Final = 0.8
 """The share of bunches that has to be like the median one."""
 TOLERANCE: Final = 0.25
 """How far a bunch may be from the median one, in size or in distance, to be like it: timers of a busy machine."""
 SEEN_NS: Final = 40_000_000
 """Bunches that follow each other faster than this look like a stream that flows (25 pictures a second)."""
+BUNCH_FACTOR: Final = 3
+"""Bunches keep time, as somebody's buffer or timer does: three times their distance is no jitter of theirs."""
 CLUMP: Final = 5
 """So many events at once, each time, are no accident, however few times there are …"""
 CLUMP_SHARE: Final = 0.02
@@ -80,7 +82,8 @@ def pace(seen: Seen) -> Usual:
         gap_ns = metrics.percentile_ns(gaps, 50) or 0
         begins = np.flatnonzero(np.diff(seen.read, prepend=-1))
         size = float(np.median(np.add.reduceat(seen.weight, begins))) if len(seen) else 1.0
-    threshold_ns = max(metrics.gaps.MIN_STALL_NS, metrics.gaps.STALL_FACTOR * gap_ns)
+    factor = metrics.gaps.STALL_FACTOR if found is None else BUNCH_FACTOR
+    threshold_ns = max(metrics.gaps.MIN_STALL_NS, factor * gap_ns)
     return Usual(gap_ns, size, threshold_ns, found)
 
 
@@ -97,11 +100,11 @@ def bunches(seen: Seen) -> Bunches | None:
         return None
     border_ns = max(GLUE_NS, GLUE_SHARE * float(np.median(wide))) if wide.size else GLUE_NS
     starts = np.flatnonzero(np.concatenate(([True], gaps > border_ns)))
-    size = np.diff(starts)  # without the last, which may be cut short
-    every = np.diff(seen.at_ns[starts])
-    if size.size < LEAST_BUNCHES - 1:
+    if starts.size < LEAST_BUNCHES:
         return _clumps(seen, starts)
-    took = seen.at_ns[starts[1:] - 1] - seen.at_ns[starts[:-1]]
+    size = np.diff(starts)[1:]  # neither the first nor the last, which may be cut short
+    every = np.diff(seen.at_ns[starts])[:-1]  # and the last comes early, with the end
+    took = seen.at_ns[starts[2:] - 1] - seen.at_ns[starts[1:-1]]
     usual, usual_ns = int(np.median(size)), int(np.median(every))
     together = np.count_nonzero(size > 1) >= REGULAR * size.size
     quick = np.count_nonzero(took <= GLUE_SHARE * usual_ns) >= REGULAR * size.size

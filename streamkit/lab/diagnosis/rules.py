@@ -7,19 +7,21 @@ before what is concluded from what came behind the silence, and what takes more 
     slow_reader     its reader took nothing for half of the wait, and what      own.HALF, own.HELD: half of a wait
                     was due then lay here                                       makes it one; without it, none
     late_loop       the event lay unread for half of the wait; or the loop      own.HALF, own.HELD
-                    was late for half of it, and what was due then lay here
+                    was late for half of it, and what was due then lay here;
+                    a stamp alone is no proof where segments came out of
+                    order, or a watched loop was on time
     (unknown)       nobody read for half of it, and neither nothing nor all     own.HALF, own.HELD
                     of what was due came
     network         all came at once, and segments had overtaken a lost one     way.ALL: 60 % of what was due
     held            all came at once                                            way.ALL
-    without_text    events without text came meanwhile                          halts.EDGE: not beside its ends
+    without_text    events without text came meanwhile, at their pace           halts.EDGE, source.SPOKE
     model_paused    heartbeats came meanwhile, then the usual pace              halts.EDGE; source.NONE: up to 30 %
     source_paused   nothing came, then the usual pace                           source.NONE
     unknown         neither: too few events to tell a burst from a pace         halts.LEAST_APART: 3 events
 
 Then all halts together: four or more of the way's or the source's at equal distances are one cause, `periodic`
-(rhythm.LEAST_HALTS). Beside halts there is what has none: `batched` (rhythm), and a reader that is always behind
-(BEHIND_NS). Of all causes found the main one is that which cost its reader most time.
+(rhythm.LEAST_HALTS; the shortest may be none of them). Beside halts there is what has none: `batched` (rhythm), and a
+reader that is always behind (BEHIND_NS). Of all causes found the main one is that which cost its reader most time.
 """
 
 from __future__ import annotations
@@ -214,7 +216,12 @@ def _batched(seen: Seen, usual: Usual) -> list[Cause]:
         Cause(
             name=name,
             sentence=f"{many}{every}: {why}",
-            evidence=(line, here, f"half of them lay here for {about_ms(max(0, lay_ns))} or less"),
+            evidence=(
+                line,
+                here,
+                f"half of them lay here for {about_ms(max(0, lay_ns))} or less",
+                *(() if own else seen.by),
+            ),
             silence_ms=found.every_ns / 1e6,
             total_ms=found.every_ns / 1e6,
         )

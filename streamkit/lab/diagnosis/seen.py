@@ -111,6 +111,7 @@ class Seen:
     end                 the silence before the end, from when to when; None where there was none
     ended               how it ended, in words; `complete` if it is whole
     cuts                spans over which it was cut, and asked for again
+    by                  what the head tells of who passed the body on, a line each
     curves              the taps of others and the client's own, if there are any of others
     """
 
@@ -134,6 +135,7 @@ class Seen:
     cuts: Sequence[tuple[int, int]] = ()
     curves: Mapping[str, Curve] = field(default_factory=dict)
     origin_ns: int = 0
+    by: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.at_ns)

@@ -47,7 +47,7 @@ def evidence_of(name: CauseName, halt: Halt, seen: Seen) -> tuple[str, ...]:
         "late_loop": _own(halt, "the event loop was late", halt.loop_ns),
         "slow_reader": _own(halt, "its reader took nothing", halt.reader_ns),
         "network": [*_behind(halt), *_lost(halt, seen)],
-        "held": [*_behind(halt), *_not_here(halt, seen), *_lost(halt, seen), *_alive(halt)],
+        "held": [*_behind(halt), *_not_here(halt, seen), *_lost(halt, seen), *_alive(halt), *seen.by],
         "without_text": [f"{halt.other} events without text came meanwhile"],
         "model_paused": [*_alive(halt), *_behind(halt), *_not_here(halt, seen)],
         "source_paused": [*_behind(halt), "no heartbeat came meanwhile", *_not_here(halt, seen), *_lost(halt, seen)],
@@ -80,8 +80,9 @@ def _behind(halt: Halt) -> list[str]:
 
 
 def _not_here(halt: Halt, seen: Seen) -> list[str]:
-    whose = "the kernel's stamp" if seen.kernel else "the time of its read"
-    lines = [f"not here: {whose} of the event behind it is {about_ms(max(0, halt.lay_ns))} before it was had"]
+    lay = f"the event behind it was had {about_ms(max(0, halt.lay_ns))} after the kernel had it"
+    loop = f"the event loop was late for {about_ms(halt.loop_ns)} of it (there is no kernel's stamp)"
+    lines = [f"it was not here: {lay if seen.kernel else loop}"]
     if halt.unread is not None and halt.unread == 0:
         lines.append("the receive queue was empty")
     return lines

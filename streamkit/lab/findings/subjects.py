@@ -15,12 +15,14 @@ import numpy as np
 from streamkit.lab import metrics
 from streamkit.lab.arguments import check_number
 from streamkit.lab.metrics.columns import characters
+from streamkit.lab.recording.diagnosed import served
 from streamkit.lab.recording.recording import Recording
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from streamkit.lab.diagnosis.result import Diagnosis
+    from streamkit.lab.diagnosis.several import Served
     from streamkit.lab.recording.trust import Trust
     from streamkit.outcome import Outcome
 
@@ -46,7 +48,8 @@ class Subject:
     whether event i had happened meanwhile (`told`: by the server's word), and `in_vain` is how often was asked at last,
     without an answer. No gap and no stall lies over a cut, or at a replayed event.
 
-    `why` says why it stuttered (`Recording.diagnose`), where it stalled.
+    `why` says why it stuttered (`Recording.diagnose`), where it stalled. `served` is when it was asked for, began and
+    ended by the clock of all that are looked at together; None where they have not one.
     """
 
     name: str
@@ -68,6 +71,7 @@ class Subject:
     told: bool
     in_vain: int
     why: Diagnosis | None
+    served: Served | None
 
     @property
     def noun(self) -> str:
@@ -142,7 +146,9 @@ def subjects(recordings: Recordings, stall_ms: float | None = None, *, instead: 
     if instead and len(several) > MOST_APART:
         expected = f"expected at most {MOST_APART} recordings, got {len(several):,}"
         raise ValueError(f"{expected}: a figure does not tell more apart; {instead}")
-    return [_subject(recording, name, stall_ms) for name, recording in named(several)]
+    clocks = {recording.meta.get("origin") for _, recording in several}
+    one_clock = len(clocks) == 1 and None not in clocks
+    return [_subject(recording, name, stall_ms, one_clock) for name, recording in named(several)]
 
 
 def recordings_in(given: Recordings) -> list[tuple[str, Recording]]:
@@ -195,7 +201,7 @@ def extremes(shown: Sequence[Subject], values: Sequence[int]) -> tuple[Subject, 
     return shown[int(np.argmin(values))], shown[int(np.argmax(values))]
 
 
-def _subject(recording: Recording, name: str, stall_ms: float | None) -> Subject:
+def _subject(recording: Recording, name: str, stall_ms: float | None, one_clock: bool) -> Subject:
     events, counted = recording.events, recording.counted
     gaps = metrics.gaps_ns(counted.at_ns, counted.read, follows=counted.follows)
     resumed = [span for cut, span in zip(recording.cuts, recording.cut_silences, strict=True) if cut.resumed]
@@ -222,6 +228,7 @@ def _subject(recording: Recording, name: str, stall_ms: float | None) -> Subject
         told=all(cut.told for cut in recording.cuts),
         in_vain=recording.cuts[-1].attempts if recording.cuts and not recording.cuts[-1].resumed else 0,
         why=recording.diagnose() if stalls.size else None,
+        served=served(recording) if one_clock else None,
     )
 
 

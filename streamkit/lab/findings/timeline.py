@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 
 from streamkit.lab.diagnosis.result import CauseName
+from streamkit.lab.diagnosis.several import serial
 from streamkit.lab.findings.subjects import Recordings, Subject, extremes, subjects
 from streamkit.lab.findings.words import (
     OUTCOME_LIMIT,
@@ -154,6 +155,9 @@ def _several(shown: list[Subject]) -> str:
     if len(measured) < len(shown):
         return f"{len(shown) - len(measured)} of {len(shown)} brought not one piece"
     low, high = extremes(shown, [subject.wait_ns or 0 for subject in shown])
+    if serial([subject.served for subject in shown if subject.served is not None]):
+        later = duration((high.wait_ns or 0) - (low.wait_ns or 0))
+        return f"Served one after the other: {short(high.name)} waited {later} longer than {short(low.name)}"
     if are_apart(low.wait_ns or 0, high.wait_ns or 0):
         later = duration((high.wait_ns or 0) - (low.wait_ns or 0))
         return f"{short(high.name)}: first piece {later} later than {short(low.name)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -10,17 +10,23 @@ import numpy.typing as npt
 from streamkit.lab import metrics
 from streamkit.lab.diagnosis.rules import diagnose
 from streamkit.lab.diagnosis.seen import Seen, TcpRows, quiet_reads, spans
+from streamkit.lab.diagnosis.several import Served
 from streamkit.lab.recording.recorded import FOREIGN_TAPS
 from streamkit.lab.recording.tap_curves import has_borders, tap_curves
 from streamkit.lab.recording.trust import LOOP_PROBE_NS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from streamkit.lab.diagnosis.result import Diagnosis
     from streamkit.lab.metrics.columns import Ints
     from streamkit.lab.metrics.curves import Curve
     from streamkit.lab.recording.recorded import Recorded
 
-__all__ = ["diagnosed", "seen"]
+__all__ = ["diagnosed", "seen", "served"]
+
+MOST_TOLD: Final = 60
+"""Characters of a field of the head, which is somebody else's text."""
 
 
 def diagnosed(recording: Recorded) -> Diagnosis:
@@ -55,7 +61,25 @@ def seen(recording: Recorded) -> Seen:
         cuts=recording.cut_silences,
         curves=_taps(recording),
         origin_ns=recording.origin_ns,
+        by=_passed_on(recording.headers),
     )
+
+
+def served(recording: Recorded) -> Served | None:
+    """When it was asked for, when its first piece came, and its last, by the clock of its origin; None if none came."""
+    counted, began_ns = recording.counted, recording.started_ns
+    if not counted.at_ns.size:
+        return None
+    first_ns, last_ns = int(counted.at_ns[0]), int(counted.at_ns[-1])
+    return Served(began_ns + recording.origin_ns, began_ns + first_ns, began_ns + last_ns)
+
+
+def _passed_on(headers: Mapping[str, str]) -> tuple[str, ...]:
+    """Who is named by the head, and what was done to the body: whoever compresses collects."""
+    lines = [f"the head says {name}: {headers[name][:MOST_TOLD]}" for name in ("via", "server") if name in headers]
+    if (coding := headers.get("content-encoding")) is not None:
+        lines.append(f"the body was compressed on its way ({coding[:MOST_TOLD]}): whoever compresses collects")
+    return tuple(lines)
 
 
 def _certainly_busy(looks: Ints) -> Ints:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from streamkit.lab.diagnosis.several import Served, diagnose_several
+from streamkit.lab.diagnosis.several import diagnose_several
+from streamkit.lab.recording.diagnosed import served
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,14 +19,5 @@ __all__ = ["diagnosed_set"]
 def diagnosed_set(recordings: Sequence[Recording]) -> Diagnosis:
     """See `RecordingSet.diagnose`. Streams of different clocks are looked at one by one alone."""
     clocks = {recording.meta.get("origin") for recording in recordings}
-    streams = [_stream(recording) for recording in recordings] if len(clocks) == 1 else []
+    streams = [served(recording) for recording in recordings] if len(clocks) == 1 else []
     return diagnose_several(streams, [recording.diagnose() for recording in recordings])
-
-
-def _stream(recording: Recording) -> Served | None:
-    counted = recording.counted
-    if not counted.at_ns.size:
-        return None
-    began_ns = recording.started_ns
-    at_ns = (recording.origin_ns, int(counted.at_ns[0]), int(counted.at_ns[-1]))
-    return Served(*(began_ns + each for each in at_ns))

@@ -180,6 +180,16 @@ def test_bunches_that_come_in_several_reads_are_bunches_too() -> None:
     assert diagnose(seen(times)).names == ("batched",)
 
 
+def test_a_stall_between_bunches_is_seen_and_does_not_hide_them() -> None:
+    """What HAProxy made of a word every 25 ms, and of a pause of 700 ms: the kernel collects, 200 ms at a time."""
+    sizes, waits = [6, 9, 5, 9, 9, 9, 9, 4], [211, 227, 824, 224, 223, 228, 92]
+    starts = gaps(*waits)
+    times = [at for at, size in zip(starts, sizes, strict=True) for _ in range(size)]
+    found = diagnose(seen(times))
+    assert found.names == ("source_paused", "batched")
+    assert found.causes[1].sentence.startswith("Always 9 events at a time, every 226 ms")
+
+
 def test_bunches_that_this_client_made_itself_are_not_the_servers() -> None:
     times = [100.0 + n // 5 * 150 for n in range(60)]
     busy = spans([[(100 + k * 150 + 10) * MS, (240 + k * 150) * MS] for k in range(11)])

@@ -74,6 +74,16 @@ def test_the_receive_queue_is_evidence_where_somebody_looked() -> None:
     assert any("8,192 bytes lay in the receive queue" in line for line in found.evidence)
 
 
+def test_of_what_was_held_the_head_tells_who_may_have_done_it() -> None:
+    headers = {"server": "nginx", "content-encoding": "gzip"}
+    found = recording(BURST, headers=headers).diagnose()
+    assert found.evidence[-2:] == (
+        "the head says server: nginx",
+        "the body was compressed on its way (gzip): whoever compresses collects",
+    )
+    assert not any("nginx" in line for line in recording(TIMES, headers=headers).diagnose().evidence)
+
+
 def test_its_taps_say_where_it_was_first_as_the_journey_does() -> None:
     tap = Tap(at_ns=TIMES, events=range(1, 61), bytes=range(5, 305, 5))
     made = recording(TIMES, taps={"relay.read": tap})
@@ -98,6 +108,18 @@ def test_of_several_recordings_all_causes_are_counted() -> None:
     assert found.sentence.endswith("(2 of 4)")
     assert sk.RecordingSet([recording(TIMES)]).diagnose().cause == "source_paused"
     assert sk.findings.diagnose(recording(TIMES)).cause == "source_paused"
+
+
+def test_streams_that_were_served_one_after_the_other_are_titled_so_where_their_clock_is_one() -> None:
+    def one(number: int, origin: str | None) -> sk.Recording:
+        times = [(500 * number + 60 + 25 * n) * MS for n in range(18)]
+        return recording(times, label=f"request {number + 1}", meta={"origin": origin} if origin else {})
+
+    four = [one(number, "here") for number in range(4)]
+    assert sk.findings.finding(four) == "Served one after the other: request 4 waited 1,500 ms longer than request 1"
+    assert sk.findings.diagnose(four).cause == "serial_server"
+    apart = sk.findings.finding([one(number, None) for number in range(4)])
+    assert apart == "request 4: first piece 1,500 ms later than request 1"
 
 
 def test_what_is_no_recording_is_refused() -> None:
