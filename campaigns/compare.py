@@ -10,7 +10,7 @@ and slower. Everything runs through what `sk.compare` runs through, `sk.findings
 - **power**: how often the least difference that a comparison says it could have shown is shown, when it is put in: four
   times of five
 - **several targets**: how often any of three is called different from the first, and from the best
-- **real sockets**: a scripted LLM behind the relay, compared with itself
+- **real sockets**: a scripted LLM behind the relay, compared with itself, and with one that is 3 ms later
 
 Exit status 1 if a claim is broken.
 """
@@ -21,7 +21,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from math import sqrt
 from typing import Final, TypeAlias
 
@@ -42,7 +42,18 @@ from streamkit.lab.metrics.resampling import (
     p_value,
 )
 
-__all__ = ["DISTRIBUTIONS", "SETTINGS", "Cell", "Setting", "Tally", "main", "several", "simulated"]
+__all__ = [
+    "DISTRIBUTIONS",
+    "SETTINGS",
+    "Cell",
+    "Setting",
+    "Tally",
+    "known_difference",
+    "main",
+    "on_sockets",
+    "several",
+    "simulated",
+]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Draw: TypeAlias = Callable[[np.random.Generator, int], Floats]
@@ -190,6 +201,22 @@ async def on_sockets(comparisons: int, runs: int) -> dict[str, int]:
     return wrong
 
 
+async def known_difference(comparisons: int, runs: int, ms: float = 3.0) -> tuple[int, int]:
+    """A lab against one whose first piece is so many ms later: how often that was seen, and how often it lay in the
+    interval.
+    """
+    seen = held = 0
+    script = sk.Script("one two three four five six", first_piece_ms=5, gap_ms=2)
+    with sk.Lab(script, gauge_ms=0) as lab, sk.Lab(replace(script, first_piece_ms=5 + ms), gauge_ms=0) as later:
+        for n in range(comparisons):
+            compared = await sk.compare(
+                {"a": lab, "later": later}, runs=runs, seed=n, accept="sse", taps=False, progress=False
+            )
+            seen += compared.verdict == "slower"
+            held += compared.low <= ms <= compared.high
+    return seen, held
+
+
 def _limit(share: float, times: int) -> float:
     """What of a true share so many show at the most, but once in a thousand times."""
     return share + 3.1 * sqrt(share * (1 - share) / times)
@@ -255,6 +282,8 @@ def _sockets(comparisons: int) -> list[str]:
     wrong = asyncio.run(on_sockets(comparisons, 12))
     print(f"\nreal sockets, a lab against itself, {comparisons} comparisons of 12 rounds; called different by")
     print(table([("metric", "times"), *wrong.items()]))
+    seen, held = asyncio.run(known_difference(comparisons // 2, 12))
+    print(f"\na lab that is 3 ms later: seen in {seen} of {comparisons // 2}, and in {held} of their intervals")
     most = _limit(ALPHA, comparisons * len(wrong)) * comparisons * len(wrong)
     return [f"on sockets {sum(wrong.values())} of {comparisons * len(wrong)}"] if sum(wrong.values()) > most else []
 

@@ -8,7 +8,18 @@ import numpy as np
 import pytest
 
 from campaigns import compare as campaign
-from campaigns.compare import DISTRIBUTIONS, DRIFT, SETTINGS, Setting, Tally, main, on_sockets, several, simulated
+from campaigns.compare import (
+    DISTRIBUTIONS,
+    DRIFT,
+    SETTINGS,
+    Setting,
+    Tally,
+    known_difference,
+    main,
+    on_sockets,
+    several,
+    simulated,
+)
 
 FEW = Setting(10, rounds=True, at=50)
 
@@ -55,3 +66,9 @@ def test_of_several_that_are_alike_few_are_called_different() -> None:
 
 def test_on_sockets_each_number_is_compared() -> None:
     assert set(asyncio.run(on_sockets(1, 6))) == {"ttft", "gap_p50", "gap_p99", "duration"}
+
+
+def test_a_known_difference_is_seen() -> None:
+    """Whether it lies in one interval of 95 %, no single one has to say."""
+    seen, held = asyncio.run(known_difference(1, 8, ms=400.0))
+    assert (seen, held) in [(1, 0), (1, 1)]

@@ -305,7 +305,7 @@ def least_difference(
     """
     without = design.shifted(-design.estimate)
     off = bootstrap(without, rng, draws)
-    short = float(np.quantile(np.concatenate((off, -off)), POWER))
+    short = float(np.quantile(np.concatenate((off, -off)), 1 - expanded(1 - POWER, design.size)))
     least = 0.0
     for _ in range(APPROACHES):
         chance = np.abs(null(without.shifted(least), rng, draws))
