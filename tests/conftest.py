@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import gc
+import os
+import warnings
 from collections.abc import Generator, Iterator
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -25,9 +30,25 @@ def pytest_collection() -> Generator[None, object, object]:
     """Thousands of tests are made and none goes: to look again and again for what could go took two seconds."""
     gc.disable()
     try:
+        import_a_share()
         return (yield)
     finally:
         gc.enable()
+
+
+def import_a_share() -> None:
+    """Of several workers each imports other test files first: where their rewritten asserts are not yet kept (in
+    `__pycache__`), which takes ten seconds and more, each rewrites its share, and not all of them all. What fails, fails again
+    when its tests are gathered, and is told then.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0"))
+    here = Path(__file__).parent
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # as pyproject.toml has it for the tests
+        for path in sorted(here.rglob("test_*.py"))[worker::workers] if workers else ():
+            with suppress(Exception, pytest.skip.Exception):
+                import_module(".".join(path.relative_to(here.parent).with_suffix("").parts))
 
 
 @pytest.fixture(autouse=True, scope="module")
