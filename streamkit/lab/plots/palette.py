@@ -442,8 +442,9 @@ def plain_numbers() -> FuncFormatter:
 def settle(ax: Axes) -> None:
     """Let the figure's layout engine, if it has one, place the frame, so that sizes in points can be relied on."""
     figure = ax.figure.figure  # of a SubFigure: the Figure
-    if figure.get_layout_engine() is not None:
-        figure.draw_without_rendering()
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
 
 
 def wrapped(text: str, size: float, width: float) -> list[str]:
