@@ -54,8 +54,8 @@ LITELLM: Final = (
         "not looked for a way to turn it off."
     ),
     (
-        "No timeout was set (`request_timeout`, `stream_timeout`): with one, what never ended here would end. Of a chunk "
-        "size that is no number its client is told in some runs, and in most of ours was not."
+        "No timeout was set (`request_timeout`, `stream_timeout`): with one, what never ended here would end. Of a "
+        "chunk size that is no number its client is told in some runs, and in most of ours was not."
     ),
 )
 NGINX: Final = (

@@ -127,7 +127,7 @@ def _certified(gateway: Gateway, arguments: argparse.Namespace) -> Certificate:
     from streamkit.lab.audit import audit
     from streamkit.lab.run import run
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started has to be stopped then, too
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started has to be stopped then, too
     try:
         return run(
             audit(
@@ -140,6 +140,7 @@ def _certified(gateway: Gateway, arguments: argparse.Namespace) -> Certificate:
             )
         )
     finally:
+        signal.signal(signal.SIGTERM, before)
         _told("")
 
 
