@@ -56,7 +56,7 @@ def test_the_demo_runs(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "streamkit", *words], capture_output=True, text=True, timeout=RUN_S, check=False
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, f"picture: {tmp_path / 'x.png'}\n")
     assert "举头望明月" in done.stdout
 
 

@@ -99,7 +99,9 @@ class Recorded:
     cuts            where it was cut and asked for again, in order (`record(resume=…)`); see `Cut`
     meta            clock and its origin (numbers of different origins must never be subtracted), start by the wall
                     clock, platform, versions, framing, how the connection ended (`wire_end`, a `WireEnd`), `notes`;
-                    JSON values only
+                    `tcp`: what the kernel knew of the connection, a row a look (`streamkit.sockets.TcpInfo`);
+                    `reader_busy_ns`, `loop_busy_ns`: from when to when whoever reads took nothing, and the loop was
+                    late; JSON values only
     damage          what was lost when the recording was loaded from a damaged file; empty otherwise
 
     Raises ValueError if the columns do not fit together: reads and events must be in the order of time, and an
