@@ -37,9 +37,9 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def import_a_share() -> None:
-    """Of several workers each imports other test files first: where their rewritten asserts are not yet kept (in
-    `__pycache__`), which takes ten seconds and more, each rewrites its share, and not all of them all. What fails, fails again
-    when its tests are gathered, and is told then.
+    """Of several workers each imports other test files first: where no bytecode is kept yet, to rewrite the asserts of
+    all of them takes over ten seconds, and so each worker rewrites its share. What fails, fails again when its tests
+    are gathered, and is told then.
     """
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0"))
