@@ -46,7 +46,8 @@ def test_nothing_is_lost_or_doubled_wherever_a_reader_is_cut() -> None:
     assert tally.places >= 400
     assert {"complete", "broken"} <= set(tally.readers)
     assert tally.came_back > 200
-    assert tally.while_it_spoke > 0
+    # Where the machine is busy, all may have been said before anybody is back: then once more.
+    assert tally.while_it_spoke or any(cut(400).while_it_spoke for _ in range(4))
 
 
 def test_each_case_is_the_same_for_the_same_seed() -> None:
