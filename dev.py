@@ -45,7 +45,7 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = VENV / "streamkit-installed.json"
-WORKERS = "3"  # that run tests side by side: one more than two cores, for many tests wait more than they work
+WORKERS = "4"  # that run tests side by side: two more than two cores, for many tests wait more than they work
 NETWORK_HINT = (
     "If it is the network: HTTPS_PROXY names a proxy, PIP_INDEX_URL another package index, PIP_CERT a file of "
     "certificates to trust. Then run the same command again."

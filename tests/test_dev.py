@@ -497,9 +497,9 @@ def test_test_runs_the_unit_tests_and_then_the_notebooks_strictly(dev: ModuleTyp
     for name in ("02_b.ipynb", "01_a.ipynb", "notes.md"):
         (notebooks / name).touch()
     assert dev.test([]) == 0
-    strictly = "--nbval --nbval-current-env -n 3 --dist loadscope"
+    strictly = "--nbval --nbval-current-env -n 4 --dist loadscope"
     assert runs == [
-        f"{dev.PYTHON} -m pytest tests -p no:nbval -n 3 --dist worksteal",
+        f"{dev.PYTHON} -m pytest tests -p no:nbval -n 4 --dist worksteal",
         f"{dev.PYTHON} -m pytest {strictly} notebooks/01_a.ipynb notebooks/02_b.ipynb",
     ]
 

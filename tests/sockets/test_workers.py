@@ -162,6 +162,16 @@ def start(tmp_path: Path, upstream: str) -> Iterator[Callable[..., Service]]:
         service.end()
 
 
+@pytest.fixture(scope="module")
+def unharmed(tmp_path_factory: pytest.TempPathFactory, upstream: str) -> Iterator[Service]:
+    """One for the tests that only look at it: three interpreters take seconds to start."""
+    service = Service(tmp_path_factory.mktemp("unharmed"), upstream, "--model", "their-model", "--trace")
+    try:
+        yield service.wait_until_ready()
+    finally:
+        service.end()
+
+
 Start = Callable[..., Service]
 
 
@@ -176,12 +186,18 @@ def test_it_says_once_that_all_are_ready_and_then_they_answer(start: Start) -> N
     assert len(service.err().splitlines()) == 3  # one of each stream, and nothing of Sanic's
 
 
-def test_what_the_relay_is_given_stands_on_no_command_line_of_a_worker_and_the_key_nowhere(start: Start) -> None:
-    service = start("--model", "their-model").wait_until_ready()
-    lines = [command_line(pid) for pid in service.processes()]
+def test_what_the_relay_is_given_stands_on_no_command_line_of_a_worker_and_the_key_nowhere(unharmed: Service) -> None:
+    lines = [command_line(pid) for pid in unharmed.processes()]
     assert [line for line in lines if b"their-model" in line or b"upstream" in line] == []
-    assert KEY.encode() not in b"".join([command_line(service.process.pid), *lines])
-    assert KEY not in service.out() + service.err()
+    assert KEY.encode() not in b"".join([command_line(unharmed.process.pid), *lines])
+    assert KEY not in unharmed.out() + unharmed.err()
+
+
+def test_traces_of_several_workers_are_warned_of_once(unharmed: Service) -> None:
+    assert unharmed.err().count("each of the 2 workers remembers the streams that it served") == 1
+    with unharmed.connect() as client:
+        client.sendall(b"GET /streams/nobodys/taps HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        assert b"each of the 2 workers remembers those that it served" in rest_of(client)
 
 
 def test_the_loss_of_one_worker_harms_no_stream_of_another_and_it_is_replaced(start: Start) -> None:
@@ -292,14 +308,6 @@ def test_a_worker_that_cannot_start_ends_all_with_one_line(start: Start, tmp_pat
     (line,) = [line for line in service.err().splitlines() if line.startswith("streamkit:")]
     assert "a worker did not start: the factory raised ModuleNotFoundError" in line
     assert service.out() == ""
-
-
-def test_traces_of_several_workers_are_warned_of_once(start: Start) -> None:
-    service = start("--trace").wait_until_ready()
-    assert service.err().count("each of the 2 workers remembers the streams that it served") == 1
-    with service.connect() as client:
-        client.sendall(b"GET /streams/nobodys/taps HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        assert b"each of the 2 workers remembers those that it served" in rest_of(client)
 
 
 FACTORY = """
