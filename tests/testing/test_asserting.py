@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +10,19 @@ import pytest
 import streamkit as sk
 from streamkit.lab.recording.recording import Recording
 from streamkit.lab.sets import RecordingSet
-from streamkit.testing import StreamAssert, assert_stream
-from streamkit.testing.watching import RunningTest, current, watch
+from streamkit.testing import StreamAssert, assert_stream, asserting
+from streamkit.testing.watching import RunningTest
 from tests.lab.sets.streams import load, stream
 
 MANY = [stream(ttft=ttft) for ttft in (*range(100, 119), 900)]
 
 
 @pytest.fixture(autouse=True)
-def this_test(tmp_path: Path) -> Iterator[RunningTest]:
-    """As the plugin does for each test; whatever plugin runs this one."""
-    outer = current()
+def this_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunningTest:
+    """As the plugin makes one for each test; whatever plugin runs this one."""
     watched = RunningTest(name="tests/test_x.py::test_it[a b]", folder=lambda: tmp_path / "kept")
-    watch(watched)
-    yield watched
-    watch(outer)
+    monkeypatch.setattr(asserting, "current", lambda: watched)
+    return watched
 
 
 def failure(asserted: Any, *args: Any, **given: Any) -> str:
@@ -68,8 +65,8 @@ def test_the_recordings_of_what_failed_are_kept_where_the_failure_says(this_test
         assert RecordingSet.load(path).summary().streams == 20
 
 
-def test_outside_of_a_test_nothing_is_kept() -> None:
-    watch(None)
+def test_outside_of_a_test_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asserting, "current", lambda: None)
     assert "recorded" not in failure(assert_stream(stream()).first_piece, ms=1)
 
 
@@ -148,8 +145,8 @@ def test_what_is_clearly_kept_or_broken_is_decided_whatever_the_trust(this_test:
     assert this_test.undecided == []
 
 
-def test_outside_of_a_test_it_is_skipped_there_and_then() -> None:
-    watch(None)
+def test_outside_of_a_test_it_is_skipped_there_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asserting, "current", lambda: None)
     with pytest.raises(pytest.skip.Exception, match="cannot decide on this machine"):
         assert_stream(near(102)).first_piece(ms=100)
 
