@@ -43,6 +43,7 @@ FAULTS: Final[dict[str, FindingCode]] = {
 }
 LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 SAYS: Final = b"data: %b\n\n"
+LINE_LIMIT: Final = 1 << 20
 LINE_BYTES: Final = 32_768
 LONG_BYTES: Final = 1_000_000
 
@@ -210,7 +211,7 @@ class Gateway:
 
 async def main(port: int, upstream: str, fault: str) -> None:
     gateway = Gateway(upstream, fault)
-    server = await asyncio.start_server(gateway.serve, "127.0.0.1", port, limit=1 << 20)
+    server = await asyncio.start_server(gateway.serve, "127.0.0.1", port, limit=LINE_LIMIT)
     async with server:
         await server.serve_forever()
 

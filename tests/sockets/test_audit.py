@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import socket
 import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +20,8 @@ from streamkit.errors import ConfigError, ServerError
 from streamkit.lab.audit import Certificate, Gateway, audit
 from streamkit.lab.audit.witness import FINDINGS
 from streamkit.serving.server import serve
-from tests.bad_gateway import FAULTS
+from tests.bad_gateway import FAULTS, LINE_LIMIT
+from tests.bad_gateway import Gateway as BadGateway
 
 SILENCE_S = 0.8
 AT_ONCE = 6
@@ -37,6 +41,24 @@ TRIED = {
 def bad(fault: str = "") -> Gateway:
     command = f"{sys.executable} -m tests.bad_gateway {{port}} {{upstream}} {fault}"
     return Gateway(start=command, name=fault or "good")
+
+
+@asynccontextmanager
+async def here(fault: str) -> AsyncIterator[Gateway]:
+    """The same in this loop: eighteen processes would take longer to start than all else takes."""
+    port = free_port()
+    gateway = BadGateway(f"http://127.0.0.1:{port}", fault)
+    async with await asyncio.start_server(gateway.serve, "127.0.0.1", 0, limit=LINE_LIMIT) as server, gateway.client:
+        own = server.sockets[0].getsockname()[1]
+        yield Gateway(url=f"http://127.0.0.1:{own}/v1/chat/completions", upstream_port=port, name=fault)
+
+
+def free_port() -> int:
+    """One that the kernel gives nobody who asks it for any."""
+    for port in random.SystemRandom().sample(range(20_000, 30_000), 100):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("expected a free port")
 
 
 def audited(gateway: Gateway, *only: str) -> Certificate:
@@ -62,8 +84,8 @@ def test_each_planted_fault_is_found_and_no_other() -> None:
         room = asyncio.Semaphore(AT_ONCE)
 
         async def of(fault: str) -> Certificate:
-            async with room:
-                return await audit(bad(fault), quick=True, seconds=SILENCE_S, only=TRIED.get(fault, ENDS))
+            async with room, here(fault) as gateway:
+                return await audit(gateway, quick=True, seconds=SILENCE_S, only=TRIED.get(fault, ENDS))
 
         return dict(zip(FAULTS, await asyncio.gather(*map(of, FAULTS)), strict=True))
 
@@ -85,8 +107,7 @@ def test_where_streams_can_be_resumed_working_on_for_who_left_is_no_fault() -> N
 
 
 def test_a_gateway_that_runs_elsewhere_is_audited_by_its_url() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     with serve(partial(create_app, upstream=f"http://127.0.0.1:{port}", preset="openai")) as relay:
         gateway = Gateway(url=f"{relay.url}/ans", upstream_port=port, client_preset="text")
         certificate = audited(gateway, "text")
