@@ -301,9 +301,8 @@ def until_close(pieces: int, gap_s: float = 0.1, text: str = "piece") -> Iterato
             writer.close()
         except ConnectionError:  # whoever asked has seen enough
             pass
-        except asyncio.CancelledError:  # the block has ended
+        except asyncio.CancelledError:  # the block has ended; not raised, which CPython 3.11's streams would print
             writer.transport.abort()
-            raise
 
     async def serve(started: Future[int], over: asyncio.Event) -> None:
         async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
