@@ -12,11 +12,11 @@ Theory of operation
 Nearly every stream has one answer, and one head for all questions. Of one that was cut and asked for again, the head
 that a recording shows is not the one by which its end is judged:
 
-                     shown, in the recording    last: framing, status at the end
-    head, anew       this one                   this one
-    back             as it was                  this one, with the status shown
-    refused          as it was                  this one, until it is asked for again
-    not_joined       as it was                  as it was
+                     shown, in the recording            last: framing, status at the end
+    head, anew       this one                           this one
+    back             as it was                          this one, with the status shown
+    refused          as it was; if none, its status     this one, until it is asked for again
+    not_joined       as it was                          as it was
 """
 
 from __future__ import annotations
