@@ -1,9 +1,7 @@
-"""How a stream ended for its client: one pure function of what was seen; and the server's own words about it."""
+"""How a stream ended for its client: one pure function of what was seen."""
 
 from __future__ import annotations
 
-import json
-import re
 from typing import Final
 
 from streamkit.content.head import accepted
@@ -11,11 +9,10 @@ from streamkit.lab.client.wire_failure import WireFailure
 from streamkit.outcome import Outcome
 from streamkit.presets.answer import EMPTY, TRUNCATED
 
-__all__ = ["outcome_of", "problem_code", "server_outcome"]
+__all__ = ["outcome_of"]
 
 LOST: Final = "lost_over_cut"
 """The code of a stream that was resumed, and is not whole by the numbers of its pieces."""
-_CODE: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 
 def outcome_of(
@@ -83,22 +80,3 @@ def outcome_of(
 def _with_its_words(what: str, *told: str | None) -> str:
     """What happened, and what the server told of it: its code, and its message unless that is the code again."""
     return ": ".join(dict.fromkeys([what, *filter(None, told)]))
-
-
-def problem_code(body: bytes | bytearray) -> str | None:
-    """The stable `code` of a problem+json body (RFC 9457), if it is one and the code is harmless to show."""
-    try:
-        code = json.loads(body).get("code")
-    except (ValueError, RecursionError, AttributeError):
-        return None
-    return code if isinstance(code, str) and _CODE.fullmatch(code) else None
-
-
-def server_outcome(said: str | bytes | bytearray) -> str | None:
-    """How the stream ended for a relay of ours, in its own words, if what was `said` are such."""
-    try:
-        told = json.loads(said)
-        outcome = Outcome.parse(told.get("error", told)["outcome"])
-    except (ValueError, RecursionError, AttributeError, TypeError, KeyError):
-        return None
-    return str(outcome) if outcome.detail is None or _CODE.fullmatch(str(outcome.detail)) else None

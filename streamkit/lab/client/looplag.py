@@ -46,6 +46,11 @@ class LoopLag:
         else:
             self.busy[-1] = (self.busy[-1][0], until_ns)
 
+    def as_dict(self, later_ns: int) -> dict[str, int | list[list[int]]]:
+        """As a recording's `meta` has it: the busy times by its clock, `later_ns` later than the loop's."""
+        busy = [[at_ns + later_ns for at_ns in span] for span in self.busy]
+        return {"loop_lag_ns": self.worst_ns, "loop_calm_ns": self.calm_ns, "loop_busy_ns": busy}
+
 
 @contextmanager
 def watch_loop() -> Iterator[LoopLag]:

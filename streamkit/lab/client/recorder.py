@@ -13,42 +13,35 @@ Theory of operation
                           reads              events ◀──────── handed_ns ───────────────┤
                                                                        read_at_pace ───┘ (`next()`, where paced)
 
-The recorder itself knows of reads: their columns and bytes, the bound on bytes, the head, and what the request's way
-took. What the bytes say is the decoder's, when an event is handed on the handover's, how it ended that of
-`ending.outcome_of`, of which each argument is one thing seen here. `finish()` closes the decoder first (its last events
-came with the last read), then hands over what waits, then asks for the outcome.
+The recorder itself knows of reads: their columns and bytes, the bound on bytes, and what the request's way took. What
+the bytes say is the decoder's, when an event is handed on the handover's, which head counts that of `Answers`, how it
+ended that of `ending.outcome_of`, of which each argument is one thing seen here. `finish()` closes the decoder first
+(its last events came with the last read), then hands over what waits, then asks for the outcome.
 
 A stream that is resumed has several answers: `cut()`, `asked()`, and then `back()`, `anew()` or `refused()` take the
 place of `head()`. Columns, judge and clock are one for all of them.
-
-That is what the client saw. How a relay of ours says that the stream ended for itself (`timeout(idle)` where the client
-saw `error_event(timeout_idle)`) is `meta["server_outcome"]`.
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-from streamkit.content.head import accepted
+from streamkit.lab.client.answers import AnswerHead, Answers
 from streamkit.lab.client.coded import coding_notes
 from streamkit.lab.client.decoder import MAX_EVENT_BYTES, Decoder
-from streamkit.lab.client.ending import outcome_of, problem_code, server_outcome
+from streamkit.lab.client.ending import outcome_of
 from streamkit.lab.client.handover import Handover
 from streamkit.lab.client.tcplooks import TcpLooks
+from streamkit.lab.client.told import told_by
 from streamkit.lab.client.wire_failure import BY_US
 from streamkit.lab.recording import origin
-from streamkit.lab.recording.cuts import Cut, caught_up
 from streamkit.lab.recording.recorded import Stamps, WireEnd
 from streamkit.lab.recording.recording import Recording
 from streamkit.lab.recording.rows import Events, Reads, SlimEvents, SlimReads
 from streamkit.lab.recording.sends import Sends
-from streamkit.reasons import masked, own_words
 from streamkit.transport import Timings
-from streamkit.transport.framing import framing
-from streamkit.transport.proxy_status import INCREMENTAL_REFUSED, proxy_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -63,15 +56,7 @@ if TYPE_CHECKING:
     from streamkit.taps.gauges import Gauges
     from streamkit.transport import ReadPart
 
-    _Head: TypeAlias = tuple[int, Mapping[str, str], str | None]
-    """Status, headers with names in lower case, and the version of HTTP."""
-
 __all__ = ["Recorder"]
-
-# Cookies and credentials, and addresses that may hold tokens: a recording is made to be shown around.
-SECRET_HEADERS: Final = frozenset(
-    ("set-cookie", "set-cookie2", "authentication-info", "proxy-authentication-info", "location", "refresh", "link")
-)
 
 
 class Recorder:
@@ -118,7 +103,6 @@ class Recorder:
         self.tcp = TcpLooks(self.now)
         self.head_ns: int | None = None
         self.ended_ns: int | None = None
-        self.status: int | None = None
         self.heard = paced or on_piece is not None  # somebody waits for the text
         events = Events() if keep_text else SlimEvents(handed_apart=self.heard)
         self._decoder = Decoder(preset, reasoning, max_events, max_event_bytes, max_bytes, events)
@@ -127,13 +111,9 @@ class Recorder:
         self._room_to_keep = keep_bytes
         self._room_for_bytes = max_bytes
         self._cut = False  # at `max_bytes`
-        self._method = method
         self._secrets = secrets
-        self._headers: dict[str, str] = {}
-        self._answer: _Head | None = None  # the last head
-        self._accepted: _Head | None = None  # the last one of which the body was part of the stream
+        self._answers = Answers(method)
         self._void_bytes = 0  # of answers that were cut before anything of them had come
-        self._cuts: list[Cut] = []
         self._reads = Reads() if keep_text else SlimReads(keeping=keep_bytes > 0)
         self._sends = Sends()
         self._read = -1  # the number that the wire gave to the read in progress
@@ -166,6 +146,11 @@ class Recorder:
         self.started_ns = self._clock()
 
     @property
+    def status(self) -> int | None:
+        """That of the answer; None before it."""
+        return self._answers.shown.status
+
+    @property
     def started(self) -> bool:
         """Body bytes have come."""
         return bool(self._reads)
@@ -196,12 +181,11 @@ class Recorder:
 
     def head(self, status: int, headers: Mapping[str, str], http_version: str | None = "HTTP/1.1") -> None:
         """The response head. `http_version` None: no HTTP of its own (a test transport); its end is taken as clean."""
-        self.status = status
-        self._headers = {name.lower(): value for name, value in headers.items()}
-        self._answer = self._accepted = (status, self._headers, http_version)
+        headers = {name.lower(): value for name, value in headers.items()}
+        self._answers.head(AnswerHead(status, headers, http_version))
         if self.head_ns is None:
             self.head_ns = self.now()
-        self._decoder.head(status, self._headers)
+        self._decoder.head(status, headers)
 
     @property
     def over(self) -> bool:
@@ -220,19 +204,15 @@ class Recorder:
 
     def cut(self, outcome: Outcome) -> None:
         """The stream is to be asked for again. One cut it is until events come again."""
-        self._count_replayed()
         self._keep_read()
         self._read = -1
-        event, read = len(self._decoder.events), len(self._reads)
-        if not self._cuts or self._cuts[-1].event < event:
-            self._cuts.append(Cut(at_ns=self.now(), outcome=outcome, attempts=0, event=event, read=read, told=False))
+        self._answers.count_replayed(self._decoder.events, self._decoder.splice)
+        self._answers.cut(self.now(), outcome, event=len(self._decoder.events), read=len(self._reads))
 
     def asked(self) -> None:
         """It is asked for again, now."""
-        last = self._cuts[-1]
-        self._cuts[-1] = replace(last, attempts=last.attempts + 1, asked_ns=self.now(), back_ns=None, status=None)
+        self._answers.asked(self.now())
         self.ended_ns = None
-        self._answer = self._accepted  # what a refusal told is no part of what comes now
         self._decoder.problem.clear()
         self._meta.pop("problem_code", None)
 
@@ -240,33 +220,29 @@ class Recorder:
         self, status: int, headers: Mapping[str, str], http_version: str | None, timings: Timings | None = None
     ) -> None:
         """The head of an answer with which the stream goes on."""
-        self._came_back(status, timings)
-        self._answer = self._accepted = (self.status or status, headers, http_version)
+        self._answers.back(AnswerHead(status, headers, http_version), self._back_ns(timings))
         self._decoder.back(headers)
 
     def anew(
         self, status: int, headers: Mapping[str, str], http_version: str | None, timings: Timings | None = None
     ) -> None:
         """The head of an answer to the same request, of which nothing had come before: this one counts."""
-        self.head_ns, self._timings.head_ns = self._came_back(status, timings), None
+        self.head_ns, self._timings.head_ns = self._back_ns(timings), None
         self._notes.append(
             "a connection was cut before anything had come: this answers the same request, sent again (where the "
             "server does not know Idempotency-Key, with another answer)"
         )
-        self.status, self._headers = status, dict(headers)
-        self._answer = self._accepted = (status, self._headers, http_version)
+        self._answers.anew(AnswerHead(status, headers, http_version), self.head_ns)
         self._void_bytes = sum(self._reads.size)
-        self._decoder.anew(status, self._headers)
+        self._decoder.anew(status, headers)
 
     def refused(self, status: int, headers: Mapping[str, str], http_version: str | None = "HTTP/1.1") -> None:
         """The head of an answer by which the stream does not go on; its body goes to `told_why`."""
-        self.not_joined(status)
-        self.status = self.status or status
-        self._answer = status, headers, http_version
+        self._answers.refused(AnswerHead(status, headers, http_version))
 
     def not_joined(self, status: int) -> None:
         """An answer came that is not of this stream."""
-        self._cuts[-1] = replace(self._cuts[-1], status=status)
+        self._answers.not_joined(status)
 
     def told_why(self, data: bytes) -> None:
         """More of that body."""
@@ -277,19 +253,9 @@ class Recorder:
         if why:
             self._notes.append(why)
 
-    def _came_back(self, status: int, timings: Timings | None) -> int:
-        back_ns = None if timings is None else self._relative(timings.head_ns)
-        back_ns = self.now() if back_ns is None else back_ns
-        self._cuts[-1] = replace(self._cuts[-1], back_ns=back_ns, status=status)
-        return back_ns
-
-    def _count_replayed(self) -> None:
-        """What came behind the last cut, before another one, or the end."""
-        if not self._cuts or not self._cuts[-1].resumed:
-            return
-        last, events, splice = self._cuts[-1], self._decoder.events, self._decoder.splice
-        replayed = splice.replayed if splice.told else caught_up(events.at_ns, events.read, last.event)
-        self._cuts[-1] = replace(last, replayed=replayed, told=splice.told or not replayed)
+    def _back_ns(self, timings: Timings | None) -> int:
+        """When the head of a further answer had come."""
+        return self.now() if timings is None or timings.head_ns is None else timings.head_ns - self.started_ns
 
     def feed(
         self, read: int, at_ns: int, data: bytes, kind: Stamps = "socket", error_ns: int = -1, late_ns: int = 0
@@ -378,7 +344,8 @@ class Recorder:
             sent = f"{self._sends.bytes:,} bytes of the request's body had been sent, and not all of it"
             error = None if error is None else f"{error}; {sent}"
             self._notes += [f"the answer was complete when {sent}"] if outcome.ok else []
-        self._count_replayed()
+        self._answers.count_replayed(decoder.events, decoder.splice)
+        shown = self._answers.shown
         return Recording(
             reads=self._reads,
             events=decoder.events,
@@ -386,9 +353,9 @@ class Recorder:
             outcome=outcome,
             error=error,
             finish_reason=decoder.finish_reason,
-            status=self.status,
-            headers={name: value for name, value in self._headers.items() if name not in SECRET_HEADERS},
-            content_type=self._headers.get("content-type"),
+            status=shown.status,
+            headers=shown.harmless_headers,
+            content_type=shown.headers.get("content-type"),
             preset=decoder.preset,
             url=self.url,
             label=self.label,
@@ -403,7 +370,7 @@ class Recorder:
             ended_ns=self.ended_ns,
             stamps=self._stamps or "socket",
             gauges={} if self.gauges is None else self.gauges.since(self.started_ns),
-            cuts=tuple(self._cuts),
+            cuts=tuple(self._answers.cuts),
             meta=self._described(),
         )
 
@@ -413,20 +380,23 @@ class Recorder:
             return failure.end
         if self.bound is not None or self._decoder.astray:  # we hung up
             return "open"
-        return "fin" if self._framing() == "close" else "clean"
+        return "fin" if self._answers.framing == "close" else "clean"
 
     def _ending(self, failure: WireFailure | None, *, unhanded: bool, last: bool) -> tuple[Outcome, str | None]:
-        decoder, framing = self._decoder, self._framing()
+        decoder, head, framing = self._decoder, self._answers.last, self._answers.framing
         if (failure is None or decoder.astray) and not decoder.final:
             failure = decoder.undecoded
         clean = failure is None and framing != "close"
         problem = decoder.problem_at_end(clean=clean, last=last)  # first: it may find an error, which is told
+        told = told_by(head, decoder.problem, decoder.error, decoder.error_data, self._secrets)
+        self._meta.update(told.meta)
+        self._notes += told.notes
         return outcome_of(
-            status=None if self._answer is None else self._answer[0],
+            status=head.status,
             framing=framing,
             final=decoder.final,
-            error=self._told(),
-            said=masked(self._said(), self._secrets),
+            error=told.code,
+            said=told.words,
             bound=self.bound,
             failure=failure,
             problem=problem,
@@ -478,44 +448,10 @@ class Recorder:
             self._reads.keep(b"".join(self._data))
         self._data.clear()
 
-    def _framing(self) -> str:
-        """What ends the body, if there is one."""
-        if self._answer is None:
-            return "none"
-        status, headers, http_version = self._answer
-        if status in (204, 304) or self._method.upper() == "HEAD":
-            return "no body"
-        return framing(headers, http_version)
-
-    def _told(self) -> str | None:
-        """The code that the server told; with its own words about the end noted, where it is a relay of ours."""
-        said = self._decoder.problem or self._decoder.error_data
-        if (outcome := server_outcome(said)) is not None:
-            self._meta["server_outcome"] = outcome
-        if (code := problem_code(self._decoder.problem)) is not None:
-            self._meta["problem_code"] = code
-        return code or self._decoder.error or self._proxy_error()
-
-    def _proxy_error(self) -> str | None:
-        """What a proxy says why it answers in the server's place."""
-        if self._answer is None or accepted(self._answer[0]):
-            return None
-        error = proxy_error(self._answer[1].get("proxy-status", ""))
-        said = "a proxy does not pass answers on as they come, which `Incremental` asks for (RFC 10036)"
-        if error == INCREMENTAL_REFUSED and said not in self._notes:
-            self._notes.append(said)
-        return error
-
-    def _said(self) -> str:
-        """The server's own message, of a refusal or an error event."""
-        return own_words(self._decoder.problem or self._decoder.error_data.encode("utf-8", "replace"))
-
     def _described(self) -> dict[str, Any]:
         if self.loop is not None:
             lag, ahead_ns = self.loop
-            to_start_ns = ahead_ns - self.started_ns
-            self._meta["loop_lag_ns"], self._meta["loop_calm_ns"] = lag.worst_ns, lag.calm_ns
-            self._meta["loop_busy_ns"] = [[at_ns + to_start_ns for at_ns in busy] for busy in lag.busy]
+            self._meta.update(lag.as_dict(ahead_ns - self.started_ns))
         if self._timings.sent_error_ns is not None:
             self._meta["sent_error_ns"] = self._timings.sent_error_ns
         if self._timings.window_full_ns is not None:
@@ -525,7 +461,7 @@ class Recorder:
         if busy := self.handover.busy:
             self._meta["reader_busy_ns"] = [list(span) for span in busy]
         notes = list(dict.fromkeys([*self._decoder.notes(), *self._notes, *self._coding_notes()]))
-        return {**self._meta, "framing": self._framing(), "notes": notes}
+        return {**self._meta, "framing": self._answers.framing, "notes": notes}
 
     def _coding_notes(self) -> list[str]:
         sent_ns = self._relative(self._timings.sent_ns) or 0
