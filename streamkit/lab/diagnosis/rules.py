@@ -13,14 +13,16 @@ before what is concluded from what came behind the silence, and what takes more 
     (unknown)       nobody read for half of it, and neither nothing nor all     own.HALF, own.HELD
                     of what was due came
     network         all came at once, and segments had overtaken a lost one     way.ALL: 60 % of what was due
-    held            all came at once                                            way.ALL
+    held            all came at once: close together, more than a read brings   way.ALL, halts.GOES_ON
+                    anyhow, and then it was over
     without_text    events without text came meanwhile, at their pace           halts.EDGE, source.SPOKE
     model_paused    heartbeats came meanwhile, then the usual pace              halts.EDGE; source.NONE: up to 30 %
-    source_paused   nothing came, then the usual pace                           source.NONE
+    source_paused   nothing came, no part of an event either, then the usual    source.NONE
+                    pace
     unknown         neither: too few events to tell a burst from a pace         halts.LEAST_APART: 3 events
 
 Then all halts together: four or more of the way's or the source's at equal distances are one cause, `periodic`
-(rhythm.LEAST_HALTS; the shortest may be none of them). Beside halts there is what has none: `batched` (rhythm), and a
+(rhythm.LEAST_HALTS; the shortest may be none of them; rhythm.LEAST_EVENTS: behind each event is a pace, no count). Beside halts there is what has none: `batched` (rhythm), and a
 reader that is always behind (BEHIND_NS). Of all causes found the main one is that which cost its reader most time.
 """
 
@@ -210,7 +212,7 @@ def _batched(seen: Seen, usual: Usual) -> list[Cause]:
     if found.number == 1:
         many, every = f"All {found.size} events at once", f", {about_ms(found.every_ns)} after the request"
         line = f"{found.size} events within {about_ms(int(seen.at_ns[-1] - seen.at_ns[0]))}, and none before"
-    why = "this client read them late" if own else "sent together by the server or a proxy, not late here"
+    why = "this client read them late" if own else "put together by the server, a proxy or the network, not late here"
     here = f"this client was busy for {about_ms(busy_ns)} of {about_ms(span[1] - span[0])}"
     return [
         Cause(

@@ -86,10 +86,13 @@ class TcpRows(NamedTuple):
 
 
 class Beats(NamedTuple):
-    """When there came what carries no text: signs that a server lives, and events that say something else."""
+    """When there came what carries no text: signs that a server lives, events that say something else, and parts of
+    events.
+    """
 
     alive_ns: Ints
     other_ns: Ints
+    parts_ns: Ints
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -100,7 +103,7 @@ class Seen:
                         with which read, and how many events it stands for (1; where the wire has no event borders, what
                         its text is beside that of a usual read)
     follows             whether the gap before it is one of the live stream
-    alive_ns, other_ns  see `Beats`
+    alive_ns, other_ns, parts_ns   see `Beats`
     kernel              the times are the kernel's: those of arriving, and not of reading
     borders             the wire tells where an event ends
     paced               its reader reads at a pace of its own
@@ -122,6 +125,7 @@ class Seen:
     follows: npt.NDArray[np.bool_]
     alive_ns: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     other_ns: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    parts_ns: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     kernel: bool = True
     borders: bool = True
     paced: bool = False
@@ -178,7 +182,7 @@ def quiet_reads(
     alive, other = pinged & ~with_piece & ~said, said & ~with_piece
     eventless = np.flatnonzero(~with_event)
     alive[eventless] = _are_beats(sizes[eventless], [data[index] for index in eventless.tolist()])
-    return Beats(times[alive], times[other])
+    return Beats(times[alive], times[other], times[~with_event & ~alive])
 
 
 def _of_reads(numbers: Ints, count: int) -> npt.NDArray[np.bool_]:

@@ -111,6 +111,8 @@ def _unknown(halt: Halt, seen: Seen) -> list[str]:
         return [f"nothing came before the end, not even a heartbeat; {how}", *_lost(halt, seen)]
     busy_ns = max(halt.loop_ns, halt.reader_ns)
     lines = [f"this client did not read for {about_ms(busy_ns)} of it"] if busy_ns > halt.length_ns / 2 else []
+    if halt.parts:
+        lines.append(f"{halt.parts} reads brought parts of an event meanwhile: it was on its way")
     if halt.caught_up is None:
         few = "too few events to tell a burst from the usual pace"
         return [*lines, f"behind it {halt.burst} events came, {halt.due:.0f} were due: {few}", *_alive(halt)]

@@ -29,4 +29,4 @@ def held(halt: Halt, _: Seen) -> str | None:
 
 
 def _at_once(halt: Halt) -> bool:
-    return halt.caught_up is not None and halt.caught_up >= ALL and halt.burst >= 2
+    return halt.caught_up is not None and halt.caught_up >= ALL and halt.burst >= 2 and halt.at_once

@@ -24,6 +24,7 @@ TOLD_OF_US: Final = frozenset(
     (
         *("clock", "origin", "started_at", "method", "framing", "wire_end", "streamkit"),
         *("sent_error_ns", "window_full_ns", "loop_lag_ns", "loop_calm_ns", "loop_busy_ns"),
+        *("reader", "reader_busy_ns", "tcp"),
     )
 )
 """What is kept of `meta`: times, and how it was taken; neither the machine, nor words of a server."""

@@ -48,6 +48,7 @@ def seen(recording: Recorded) -> Seen:
         follows=counted.follows,
         alive_ns=beats.alive_ns,
         other_ns=beats.other_ns,
+        parts_ns=beats.parts_ns,
         kernel=recording.stamps == "kernel",
         borders=borders,
         paced="reader" in meta,
