@@ -153,8 +153,8 @@ def _most_unread(seen: Seen, since_ns: int, until_ns: int) -> int | None:
 
 
 def _caught_up(seen: Seen, usual: Usual, index: int) -> tuple[int, float, float | None, bool]:
-    """`burst`, `due`, `caught_up` and `at_once` of the halt before event `index`. Its silence is the stamps' or, where these are
-    of a client that read late, the wait of its reader: what was due, was due in the longer one.
+    """`burst`, `due`, `caught_up` and `at_once` of the halt before event `index`. Its silence is the stamps' or, where
+    these are of a client that read late, the wait of its reader: what was due, was due in the longer one.
     """
     since_ns = int(seen.at_ns[index - 1])
     until_ns = int(max(seen.at_ns[index], seen.handed_ns[index] - (seen.handed_ns[index - 1] - since_ns)))

@@ -39,7 +39,7 @@ MOST_READS: Final = 90
 LEAST_HALTS: Final = 4
 """Three equal distances: by chance that is one stream in a thousand, with one distance less one in thirty."""
 LEAST_EVENTS: Final = 2
-"""Halts behind each single event are a stretch at a slower pace (a model that thinks, and then speaks), and no count."""
+"""Halts behind each single event are a slower pace (a model that thinks, and then speaks), and nobody's count."""
 LEAST_BY_TIME: Final = 5
 SAME_TIME: Final = 0.08
 """Distances in time are equal within this share of their median: tighter than timers, wider than chance."""

@@ -22,8 +22,9 @@ before what is concluded from what came behind the silence, and what takes more 
     unknown         neither: too few events to tell a burst from a pace         halts.LEAST_APART: 3 events
 
 Then all halts together: four or more of the way's or the source's at equal distances are one cause, `periodic`
-(rhythm.LEAST_HALTS; the shortest may be none of them; rhythm.LEAST_EVENTS: behind each event is a pace, no count). Beside halts there is what has none: `batched` (rhythm), and a
-reader that is always behind (BEHIND_NS). Of all causes found the main one is that which cost its reader most time.
+(rhythm.LEAST_HALTS; the shortest may be none of them), unless there is one behind each event: that is a slower pace
+(rhythm.LEAST_EVENTS). Beside halts there is what has none: `batched` (rhythm), and a reader that is always behind
+(BEHIND_NS). Of all causes found the main one is that which cost its reader most time.
 """
 
 from __future__ import annotations

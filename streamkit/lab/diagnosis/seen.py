@@ -162,15 +162,18 @@ def quiet_reads(
     event_read: npt.ArrayLike,
     event_kind: Sequence[str],
     counted: npt.ArrayLike,
+    event_size: npt.ArrayLike = (),
 ) -> Beats:
     """The reads that brought no event that a reader waits for: which of them were heartbeats, and which said something.
 
     at_ns, size, data            of each read; `data` None where its bytes were not kept
     event_read, event_kind, counted   of each event: its read, its type, whether a reader waits for it
+    event_size                   of each event: its bytes, where they are known
 
     A comment (SSE), a blank line, and an event of the type `ping` are signs of life. Any other event without text says
     something: reasoning, a tool call, usage. A read without any event is a part of one, unless its bytes are comments
-    or blank; where they were not kept, unless a small read of its very size came more than once.
+    or blank; where they were not kept, unless a small read of its very size came more than once, and the event behind
+    it is not so large that it must have begun there.
     """
     reads = np.asarray(event_read, dtype=np.int64)
     waited = np.asarray(counted, dtype=np.bool_)
@@ -181,7 +184,8 @@ def quiet_reads(
     )
     alive, other = pinged & ~with_piece & ~said, said & ~with_piece
     eventless = np.flatnonzero(~with_event)
-    alive[eventless] = _are_beats(sizes[eventless], [data[index] for index in eventless.tolist()])
+    begun = _begun(reads, np.asarray(event_size, dtype=np.int64), sizes)
+    alive[eventless] = ~begun[eventless] & _are_beats(sizes[eventless], [data[index] for index in eventless.tolist()])
     return Beats(times[alive], times[other], times[~with_event & ~alive])
 
 
@@ -189,6 +193,16 @@ def _of_reads(numbers: Ints, count: int) -> npt.NDArray[np.bool_]:
     """Of each of so many reads, whether it is among these."""
     found = np.zeros(count, dtype=np.bool_)
     found[numbers] = True
+    return found
+
+
+def _begun(reads: Ints, event_size: Ints, sizes: Ints) -> npt.NDArray[np.bool_]:
+    """Which reads brought the beginning of an event that is larger than the read in which it ended."""
+    found = np.zeros(sizes.size, dtype=np.bool_)
+    upto = np.concatenate(([0], np.cumsum(sizes)))
+    for read, size in zip(reads.tolist(), event_size.tolist(), strict=False):
+        if size > sizes[read]:
+            found[int(np.searchsorted(upto, upto[read + 1] - size, side="right")) - 1 : read] = True
     return found
 
 

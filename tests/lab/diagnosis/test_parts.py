@@ -37,6 +37,15 @@ def test_large_reads_of_one_size_are_parts_of_an_event() -> None:
     assert beats(None, None, sizes=[16_384, 16_384]) == []
 
 
+def test_small_reads_of_one_size_before_an_event_that_is_larger_than_its_own_are_parts_of_it() -> None:
+    """A slow line, and no bytes kept: 2,100 bytes of an event came with four reads and with its own."""
+    sizes = [9, 500, 500, 500, 500, 120]
+    found = quiet_reads(range(6), sizes, [None] * 6, [5], ["message"], [True], [2100])
+    assert (found.alive_ns.tolist(), found.parts_ns.tolist()) == ([], [0, 1, 2, 3, 4])
+    known = quiet_reads(range(6), sizes, [None] * 6, [5], ["message"], [True], [100])
+    assert known.alive_ns.tolist() == [1, 2, 3, 4]
+
+
 def test_a_read_with_an_event_that_is_waited_for_is_no_heartbeat() -> None:
     found = quiet_reads([5, 6], [9, 9], [None, None], [0, 0, 1], ["ping", "message", "ping"], [False, True, False])
     assert (found.alive_ns.tolist(), found.other_ns.tolist()) == ([6], [])
