@@ -21,6 +21,8 @@ PINGS: Final = frozenset(("ping", "heartbeat", "keep-alive", "keepalive"))
 """Types of events by which a server only says that it lives."""
 MOST_BEAT_BYTES: Final = 1024
 """A larger read without an event is a part of one."""
+NEAR_NS: Final = 5_000_000_000
+"""A look at TCP that was longer before a silence tells nothing of it: while all is well there is one every 2 s."""
 NO_SPANS: Final[Ints] = np.zeros((0, 2), dtype=np.int64)
 
 
@@ -75,12 +77,17 @@ class TcpRows(NamedTuple):
         return cls(*(column for column in columns if column is not None))
 
     def grown(self, name: str, since_ns: int, until_ns: int) -> int:
-        """By how much a count grew from the last look before `since_ns` to the first one at `until_ns` or later."""
+        """By how much a count grew from the last look before `since_ns` to the first one at `until_ns` or later; 0 where
+        that one was long before, as behind the last look of a recording that has had its share of them: it may have
+        grown anywhere.
+        """
         column = getattr(self, name)
         if not column:
             return 0
         before = int(np.searchsorted(self.at_ns, since_ns, side="right")) - 1
         after = min(int(np.searchsorted(self.at_ns, until_ns)), len(column) - 1)
+        if before >= 0 and since_ns - self.at_ns[before] > NEAR_NS:
+            return 0
         earlier = column[before] if before >= 0 else 0
         return max(0, int(column[after]) - int(earlier))
 

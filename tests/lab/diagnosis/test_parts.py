@@ -94,6 +94,12 @@ def test_what_tcp_did_not_tell_is_empty(told: object) -> None:
     assert TcpRows.of(told).grown("out_of_order", 0, 1) == 0
 
 
+def test_what_grew_since_a_look_that_was_long_ago_is_of_no_silence() -> None:
+    rows = TcpRows([0, 60_000 * MS], [9000] * 2, [0] * 2, [0, 40])
+    assert rows.grown("out_of_order", 4_000 * MS, 5_000 * MS) == 40
+    assert rows.grown("out_of_order", 30_000 * MS, 31_000 * MS) == 0
+
+
 # --- Rhythms --------------------------------------------------------------------------------------------------------
 
 
