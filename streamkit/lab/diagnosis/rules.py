@@ -14,7 +14,8 @@ before what is concluded from what came behind the silence, and what takes more 
                     of what was due came
     network         all came at once, and segments had overtaken a lost one     way.ALL: 60 % of what was due
     held            all came at once: close together, more than a read brings   way.ALL, halts.GOES_ON
-                    anyhow, and then it was over
+                    anyhow, and then it was over; and a kernel's stamp, or a
+                    watched loop, vouches that it had not lain here
     without_text    events without text came meanwhile, at their pace           halts.EDGE, source.SPOKE
     model_paused    heartbeats came meanwhile, then the usual pace              halts.EDGE; source.NONE: up to 30 %
     source_paused   nothing came, no part of an event either, then the usual    source.NONE
@@ -41,7 +42,7 @@ from streamkit.lab.diagnosis.rhythm import Period, Usual, pace, period
 from streamkit.lab.diagnosis.seen import Seen, overlap_ns
 from streamkit.lab.diagnosis.source import model_paused, source_paused, without_text
 from streamkit.lab.diagnosis.tapped import first_tap, words_of
-from streamkit.lab.diagnosis.telling import CANNOT_TELL, WHY, evidence_of, sentence_of
+from streamkit.lab.diagnosis.telling import CANNOT_TELL, NOT_VOUCHED, WHY, evidence_of, sentence_of
 from streamkit.lab.diagnosis.way import held, lost_packets
 from streamkit.lab.metrics.words import about_ms, times
 
@@ -213,7 +214,11 @@ def _batched(seen: Seen, usual: Usual) -> list[Cause]:
     if found.number == 1:
         many, every = f"All {found.size} events at once", f", {about_ms(found.every_ns)} after the request"
         line = f"{found.size} events within {about_ms(int(seen.at_ns[-1] - seen.at_ns[0]))}, and none before"
+    if not own and not seen.vouched:
+        name = "unknown"
     why = "this client read them late" if own else "put together by the server, a proxy or the network, not late here"
+    if name == "unknown":
+        why = CANNOT_TELL
     here = f"this client was busy for {about_ms(busy_ns)} of {about_ms(span[1] - span[0])}"
     return [
         Cause(
@@ -221,7 +226,7 @@ def _batched(seen: Seen, usual: Usual) -> list[Cause]:
             sentence=f"{many}{every}: {why}",
             evidence=(
                 line,
-                here,
+                here if seen.vouched else f"somebody put them together, or {NOT_VOUCHED}",
                 f"half of them lay here for {about_ms(max(0, lay_ns))} or less",
                 *(() if own else seen.by),
             ),

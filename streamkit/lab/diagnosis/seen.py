@@ -77,9 +77,10 @@ class TcpRows(NamedTuple):
         return cls(*(column for column in columns if column is not None))
 
     def grown(self, name: str, since_ns: int, until_ns: int) -> int:
-        """By how much a count grew from the last look before `since_ns` to the first one at `until_ns` or later; 0 where
-        that one was long before, as behind the last look of a recording that has had its share of them: it may have
-        grown anywhere.
+        """By how much a count grew from the last look before `since_ns` to the first one at `until_ns` or later.
+
+        0 where the one before was long before, as in a recording that has had its share of looks: it may have grown
+        anywhere.
         """
         column = getattr(self, name)
         if not column:
@@ -155,6 +156,11 @@ class Seen:
     def upto_weight(self) -> npt.NDArray[np.float64]:
         """The weight of each event and of all before it."""
         return np.cumsum(self.weight)
+
+    @property
+    def vouched(self) -> bool:
+        """Somebody tells whether what came lay here before: the kernel, or who watched the loop."""
+        return self.kernel or self.watched
 
     @property
     def total_weight(self) -> float:

@@ -77,7 +77,8 @@ def served(recording: Recorded) -> Served | None:
     if not counted.at_ns.size:
         return None
     first_ns, last_ns = int(counted.at_ns[0]), int(counted.at_ns[-1])
-    return Served(began_ns + recording.origin_ns, began_ns + first_ns, began_ns + last_ns)
+    asked_ns = max(recording.origin_ns, recording.acquired_ns or 0)  # before that it was this client that waited
+    return Served(began_ns + asked_ns, began_ns + first_ns, began_ns + last_ns)
 
 
 def _plain_sizes(recording: Recorded) -> Sequence[int]:

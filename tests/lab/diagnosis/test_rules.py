@@ -362,3 +362,18 @@ def test_a_large_event_that_was_on_its_way_all_the_time_is_no_pause() -> None:
     found = diagnose(seen(paused(), parts_ns=np.arange(700, 1350, 30) * MS))
     assert found.cause == "unknown"
     assert found.evidence[0] == "18 reads brought parts of an event meanwhile: it was on its way"
+
+
+def test_where_nobody_vouches_for_the_client_a_burst_is_nobody_s() -> None:
+    """Neither a kernel's stamp nor a watched loop, as in older files and in those of others: it may have lain here."""
+    found = diagnose(seen(held(), kernel=False))
+    assert found.cause == "unknown"
+    assert found.evidence[0].endswith("nobody watched whether this client was late")
+    assert diagnose(seen(held(), kernel=False, watched=True)).cause == "held"
+
+
+def test_where_nobody_vouches_for_the_client_nobody_is_named_for_bunches() -> None:
+    times = np.repeat(np.arange(100.0, 1600, 100), 5).tolist()
+    assert diagnose(seen(times, kernel=False)).cause == "unknown"
+    assert diagnose(seen(times, kernel=False, watched=True)).cause == "batched"
+    assert diagnose(seen(times)).cause == "batched"
