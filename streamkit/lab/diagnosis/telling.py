@@ -84,7 +84,7 @@ def _behind(halt: Halt) -> list[str]:
 def _not_here(halt: Halt, seen: Seen) -> list[str]:
     lay = f"the event behind it was had {about_ms(max(0, halt.lay_ns))} after the kernel had it"
     loop = f"the event loop was late for {about_ms(halt.loop_ns)} of it (there is no kernel's stamp)"
-    lines = [f"it was not here: {lay if seen.kernel else loop}"] if seen.vouched else [f"or {NOT_VOUCHED}"]
+    lines = [f"it was not here: {lay if seen.kernel else loop}"] if seen.vouched else []
     if halt.unread is not None and halt.unread == 0:
         lines.append("the receive queue was empty")
     return lines
