@@ -119,7 +119,7 @@ def _as_told(
         "notes": notes,
     }
     given: dict[str, Any] = {"meta": meta, "started_ns": int(started.timestamp() * 1e3) * 1_000_000}
-    if WITHOUT_TIMES in notes:
+    if WITHOUT_TIMES in notes or WITHOUT_BODY in notes:
         meta["untimed"] = True
     if own:
         given |= {"outcome": Outcome.parse(own["outcome"]), "error": own.get("error")}

@@ -27,7 +27,7 @@ __all__ = ["diagnosed", "seen", "served"]
 
 MOST_TOLD: Final = 60
 """Characters of a field of the head, which is somebody else's text."""
-UNTIMED: Final = "Whether it stuttered cannot be told: the file does not say when which part of the body came"
+UNTIMED: Final = "Whether it stuttered cannot be told: the file does not say what came when"
 
 
 def diagnosed(recording: Recorded) -> Diagnosis:
