@@ -63,7 +63,7 @@ def test_the_matrix_shows_what_was_true_and_what_was_named(capsys: pytest.Captur
 
 def test_losses_are_written_into_the_columns_and_found_there() -> None:
     times = [*range(20), *[44] * 24, *range(44, 60)]
-    recording = Recording.from_pieces([(n * 30_000_000 + k, "word ") for k, n in enumerate(times)])
+    recording = Recording.from_pieces([(n * 30_000_000 + k, "word ") for k, n in enumerate(times)], stamps="kernel")
     assert recording.diagnose().cause == "held"
     assert diagnosis.with_losses(recording, 1).diagnose().cause == "network"
 

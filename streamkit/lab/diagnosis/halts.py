@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from streamkit.lab.diagnosis.rhythm import Usual
+from streamkit.lab.diagnosis.rhythm import GLUE_NS, Usual
 from streamkit.lab.diagnosis.seen import Seen, overlap_ns
 
 __all__ = ["Halt", "find_halts"]
@@ -26,6 +26,12 @@ WINDOW: Final = 0.2
 """The share of a silence within which what was held comes behind it."""
 LEAST_APART: Final = 3.0
 """Events by which a burst and the usual pace have to differ, or which of the two it was cannot be told."""
+TOGETHER: Final = 0.5
+"""This share of a burst comes close behind the one before; the rest is what a busy machine spreads of it."""
+FAR_MORE: Final = 2
+"""A burst is so many times as large as the reads that are usual: a model that says several at a time has large ones."""
+GOES_ON: Final = 0.5
+"""Where this share of a burst comes once more in as long a time behind it, it was none: the pace has changed."""
 EDGE: Final = 0.1
 """A heartbeat so near to the end of a silence belongs to the event beside it."""
 
@@ -42,7 +48,8 @@ class Halt:
     loop_ns, reader_ns   how much of the wait the loop was late, and the reader took nothing
     burst          how many events came within a fifth of the silence behind it; `due`: that had been due meanwhile
     caught_up      what of these came at once, beyond the usual pace: 0 none, 1 all; None where that cannot be told
-    alive, other   heartbeats within it, and events without text
+    at_once        that burst is none of the stream's own: see `_at_once`
+    alive, other, parts   heartbeats within it, events without text, and reads that brought a part of an event
     out_of_order, retransmits   what TCP counted from the last look before it to the first one behind it
     unread         the most bytes that lay in the receive queue meanwhile; None where nobody looked
     before_end     it is the silence before the end
@@ -59,8 +66,10 @@ class Halt:
     burst: int = 0
     due: float = 0.0
     caught_up: float | None = None
+    at_once: bool = True
     alive: int = 0
     other: int = 0
+    parts: int = 0
     out_of_order: int = 0
     retransmits: int = 0
     unread: int | None = None
@@ -89,7 +98,7 @@ def find_halts(seen: Seen, usual: Usual) -> list[Halt]:
 def _halt(seen: Seen, usual: Usual, index: int) -> Halt:
     start_ns, end_ns = int(seen.handed_ns[index - 1]), int(seen.handed_ns[index])
     since_ns, until_ns = int(seen.at_ns[index - 1]), int(seen.at_ns[index])
-    burst, due, caught_up = _caught_up(seen, usual, index)
+    burst, due, caught_up, at_once = _caught_up(seen, usual, index)
     waited = end_ns - start_ns >= until_ns - since_ns
     within = (start_ns, end_ns) if waited else (since_ns, until_ns)
     return Halt(
@@ -104,6 +113,7 @@ def _halt(seen: Seen, usual: Usual, index: int) -> Halt:
         burst=burst,
         due=due,
         caught_up=caught_up,
+        at_once=at_once,
         **_meanwhile(seen, since_ns, until_ns),
     )
 
@@ -126,7 +136,7 @@ def _meanwhile(seen: Seen, since_ns: int, until_ns: int) -> dict[str, Any]:
     inside = (since_ns + edge_ns, until_ns - edge_ns)
     counts: dict[str, Any] = {
         name: int(np.diff(np.searchsorted(times, inside))[0])
-        for name, times in (("alive", seen.alive_ns), ("other", seen.other_ns))
+        for name, times in (("alive", seen.alive_ns), ("other", seen.other_ns), ("parts", seen.parts_ns))
     }
     for name in ("out_of_order", "retransmits"):
         counts[name] = seen.tcp.grown(name, since_ns, until_ns)
@@ -142,9 +152,9 @@ def _most_unread(seen: Seen, since_ns: int, until_ns: int) -> int | None:
     return max((size for size in value[first:end] if size >= 0), default=None)
 
 
-def _caught_up(seen: Seen, usual: Usual, index: int) -> tuple[int, float, float | None]:
-    """`burst`, `due` and `caught_up` of the halt before event `index`. Its silence is the stamps' or, where these are
-    of a client that read late, the wait of its reader: what was due, was due in the longer one.
+def _caught_up(seen: Seen, usual: Usual, index: int) -> tuple[int, float, float | None, bool]:
+    """`burst`, `due`, `caught_up` and `at_once` of the halt before event `index`. Its silence is the stamps' or, where
+    these are of a client that read late, the wait of its reader: what was due, was due in the longer one.
     """
     since_ns = int(seen.at_ns[index - 1])
     until_ns = int(max(seen.at_ns[index], seen.handed_ns[index] - (seen.handed_ns[index - 1] - since_ns)))
@@ -156,5 +166,19 @@ def _caught_up(seen: Seen, usual: Usual, index: int) -> tuple[int, float, float 
     in_window = usual.per_ns * window_ns
     at_pace, at_once = min(usual.size + in_window, left), min(due + in_window, left)
     if at_once - at_pace < max(LEAST_APART, usual.size):
-        return round(burst), due, None
-    return round(burst), due, (burst - at_pace) / (at_once - at_pace)
+        return round(burst), due, None, True
+    return round(burst), due, (burst - at_pace) / (at_once - at_pace), _at_once(seen, usual, index, upto, window_ns)
+
+
+def _at_once(seen: Seen, usual: Usual, index: int, upto: int, window_ns: float) -> bool:
+    """Whether events `index` to `upto`, which came within a window, are a burst that something held.
+
+    They are far more than the stream brings in a read anyhow; most of them follow each other closer than any sender
+    means; and then it is over. A source that goes on faster than before has no burst.
+    """
+    at_ns, weight = seen.at_ns, seen.weight
+    burst = float(weight[index:upto].sum())
+    close = np.diff(at_ns[index:upto], prepend=at_ns[index]) <= GLUE_NS
+    together = float(weight[index:upto][close].sum()) >= TOGETHER * burst
+    last = int(np.searchsorted(at_ns, at_ns[upto - 1] + window_ns, side="right")) if upto > index else upto
+    return burst > FAR_MORE * usual.most and together and float(weight[upto:last].sum()) < GOES_ON * burst

@@ -34,8 +34,12 @@ CLUMP_SHARE: Final = 0.02
 """… if they are there in this share of the wait before them: no model speaks so fast after it has been silent so
 long.
 """
+MOST_READS: Final = 90
+"""The percentile of reads up to which their size is a habit of the stream: a model that guesses ahead says several."""
 LEAST_HALTS: Final = 4
 """Three equal distances: by chance that is one stream in a thousand, with one distance less one in thirty."""
+LEAST_EVENTS: Final = 2
+"""Halts behind each single event are a slower pace (a model that thinks, and then speaks), and nobody's count."""
 LEAST_BY_TIME: Final = 5
 SAME_TIME: Final = 0.08
 """Distances in time are equal within this share of their median: tighter than timers, wider than chance."""
@@ -52,12 +56,15 @@ class Bunches(NamedTuple):
 
 
 class Usual(NamedTuple):
-    """The usual course of a stream: `size` events every `every_ns`; what is longer than `threshold_ns` is a halt."""
+    """The usual course of a stream: `size` events every `every_ns`; what is longer than `threshold_ns` is a halt. Nine
+    of ten reads bring `most` or fewer.
+    """
 
     every_ns: int
     size: float
     threshold_ns: int
     bunches: Bunches | None
+    most: float = 1.0
 
     @property
     def per_ns(self) -> float:
@@ -75,16 +82,17 @@ class Period(NamedTuple):
 def pace(seen: Seen) -> Usual:
     """Of a stream that comes in bunches, theirs; of any other the median gap between reads, and what a read brings."""
     found = bunches(seen)
+    begins = np.flatnonzero(np.diff(seen.read, prepend=-1))
+    brought = np.add.reduceat(seen.weight, begins) if len(seen) else np.ones(1)
     if found is not None:
         gap_ns, size = found.every_ns, float(found.size)
     else:
         gaps = metrics.gaps_ns(seen.at_ns, seen.read, follows=seen.follows)
         gap_ns = metrics.percentile_ns(gaps, 50) or 0
-        begins = np.flatnonzero(np.diff(seen.read, prepend=-1))
-        size = float(np.median(np.add.reduceat(seen.weight, begins))) if len(seen) else 1.0
+        size = float(np.median(brought))
     factor = metrics.gaps.STALL_FACTOR if found is None else BUNCH_FACTOR
     threshold_ns = max(metrics.gaps.MIN_STALL_NS, factor * gap_ns)
-    return Usual(gap_ns, size, threshold_ns, found)
+    return Usual(gap_ns, size, threshold_ns, found, float(np.percentile(brought, MOST_READS, method="lower")))
 
 
 def bunches(seen: Seen) -> Bunches | None:
@@ -143,6 +151,8 @@ def period(after: Sequence[int], start_ns: Sequence[int]) -> Period | None:
     distances = {later - earlier for earlier, later in pairwise(after)}
     every = np.diff(np.asarray(start_ns, dtype=np.int64))
     usual_ns = int(np.median(every))
+    if min(distances) < LEAST_EVENTS:
+        return None
     if len(distances) == 1:
         return Period(distances.pop(), usual_ns)
     if len(after) >= LEAST_BY_TIME and bool((np.abs(every - usual_ns) <= SAME_TIME * usual_ns).all()):

@@ -13,15 +13,19 @@ before what is concluded from what came behind the silence, and what takes more 
     (unknown)       nobody read for half of it, and neither nothing nor all     own.HALF, own.HELD
                     of what was due came
     network         all came at once, and segments had overtaken a lost one     way.ALL: 60 % of what was due
-    held            all came at once                                            way.ALL
+    held            all came at once: close together, more than a read brings   way.ALL, halts.GOES_ON
+                    anyhow, and then it was over; and a kernel's stamp, or a
+                    watched loop, vouches that it had not lain here
     without_text    events without text came meanwhile, at their pace           halts.EDGE, source.SPOKE
     model_paused    heartbeats came meanwhile, then the usual pace              halts.EDGE; source.NONE: up to 30 %
-    source_paused   nothing came, then the usual pace                           source.NONE
+    source_paused   nothing came, no part of an event either, then the usual    source.NONE
+                    pace
     unknown         neither: too few events to tell a burst from a pace         halts.LEAST_APART: 3 events
 
 Then all halts together: four or more of the way's or the source's at equal distances are one cause, `periodic`
-(rhythm.LEAST_HALTS; the shortest may be none of them). Beside halts there is what has none: `batched` (rhythm), and a
-reader that is always behind (BEHIND_NS). Of all causes found the main one is that which cost its reader most time.
+(rhythm.LEAST_HALTS; the shortest may be none of them), unless there is one behind each event: that is a slower pace
+(rhythm.LEAST_EVENTS). Beside halts there is what has none: `batched` (rhythm), and a reader that is always behind
+(BEHIND_NS). Of all causes found the main one is that which cost its reader most time.
 """
 
 from __future__ import annotations
@@ -38,7 +42,7 @@ from streamkit.lab.diagnosis.rhythm import Period, Usual, pace, period
 from streamkit.lab.diagnosis.seen import Seen, overlap_ns
 from streamkit.lab.diagnosis.source import model_paused, source_paused, without_text
 from streamkit.lab.diagnosis.tapped import first_tap, words_of
-from streamkit.lab.diagnosis.telling import CANNOT_TELL, WHY, evidence_of, sentence_of
+from streamkit.lab.diagnosis.telling import CANNOT_TELL, NOT_VOUCHED, WHY, evidence_of, sentence_of
 from streamkit.lab.diagnosis.way import held, lost_packets
 from streamkit.lab.metrics.words import about_ms, times
 
@@ -210,7 +214,11 @@ def _batched(seen: Seen, usual: Usual) -> list[Cause]:
     if found.number == 1:
         many, every = f"All {found.size} events at once", f", {about_ms(found.every_ns)} after the request"
         line = f"{found.size} events within {about_ms(int(seen.at_ns[-1] - seen.at_ns[0]))}, and none before"
-    why = "this client read them late" if own else "sent together by the server or a proxy, not late here"
+    if not own and not seen.vouched:
+        name = "unknown"
+    why = "this client read them late" if own else "put together by the server, a proxy or the network, not late here"
+    if name == "unknown":
+        why = CANNOT_TELL
     here = f"this client was busy for {about_ms(busy_ns)} of {about_ms(span[1] - span[0])}"
     return [
         Cause(
@@ -218,7 +226,7 @@ def _batched(seen: Seen, usual: Usual) -> list[Cause]:
             sentence=f"{many}{every}: {why}",
             evidence=(
                 line,
-                here,
+                here if seen.vouched else f"somebody put them together, or {NOT_VOUCHED}",
                 f"half of them lay here for {about_ms(max(0, lay_ns))} or less",
                 *(() if own else seen.by),
             ),

@@ -21,6 +21,8 @@ PINGS: Final = frozenset(("ping", "heartbeat", "keep-alive", "keepalive"))
 """Types of events by which a server only says that it lives."""
 MOST_BEAT_BYTES: Final = 1024
 """A larger read without an event is a part of one."""
+NEAR_NS: Final = 5_000_000_000
+"""A look at TCP that was longer before a silence tells nothing of it: while all is well there is one every 2 s."""
 NO_SPANS: Final[Ints] = np.zeros((0, 2), dtype=np.int64)
 
 
@@ -75,21 +77,30 @@ class TcpRows(NamedTuple):
         return cls(*(column for column in columns if column is not None))
 
     def grown(self, name: str, since_ns: int, until_ns: int) -> int:
-        """By how much a count grew from the last look before `since_ns` to the first one at `until_ns` or later."""
+        """By how much a count grew from the last look before `since_ns` to the first one at `until_ns` or later.
+
+        0 where the one before was long before, as in a recording that has had its share of looks: it may have grown
+        anywhere.
+        """
         column = getattr(self, name)
         if not column:
             return 0
         before = int(np.searchsorted(self.at_ns, since_ns, side="right")) - 1
         after = min(int(np.searchsorted(self.at_ns, until_ns)), len(column) - 1)
+        if before >= 0 and since_ns - self.at_ns[before] > NEAR_NS:
+            return 0
         earlier = column[before] if before >= 0 else 0
         return max(0, int(column[after]) - int(earlier))
 
 
 class Beats(NamedTuple):
-    """When there came what carries no text: signs that a server lives, and events that say something else."""
+    """When there came what carries no text: signs that a server lives, events that say something else, and parts of
+    events.
+    """
 
     alive_ns: Ints
     other_ns: Ints
+    parts_ns: Ints
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -100,7 +111,7 @@ class Seen:
                         with which read, and how many events it stands for (1; where the wire has no event borders, what
                         its text is beside that of a usual read)
     follows             whether the gap before it is one of the live stream
-    alive_ns, other_ns  see `Beats`
+    alive_ns, other_ns, parts_ns   see `Beats`
     kernel              the times are the kernel's: those of arriving, and not of reading
     borders             the wire tells where an event ends
     paced               its reader reads at a pace of its own
@@ -122,6 +133,7 @@ class Seen:
     follows: npt.NDArray[np.bool_]
     alive_ns: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     other_ns: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    parts_ns: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     kernel: bool = True
     borders: bool = True
     paced: bool = False
@@ -146,6 +158,11 @@ class Seen:
         return np.cumsum(self.weight)
 
     @property
+    def vouched(self) -> bool:
+        """Somebody tells whether what came lay here before: the kernel, or who watched the loop."""
+        return self.kernel or self.watched
+
+    @property
     def total_weight(self) -> float:
         """That of all."""
         return float(self.upto_weight[-1]) if len(self) else 0.0
@@ -158,15 +175,18 @@ def quiet_reads(
     event_read: npt.ArrayLike,
     event_kind: Sequence[str],
     counted: npt.ArrayLike,
+    event_size: npt.ArrayLike = (),
 ) -> Beats:
     """The reads that brought no event that a reader waits for: which of them were heartbeats, and which said something.
 
     at_ns, size, data            of each read; `data` None where its bytes were not kept
     event_read, event_kind, counted   of each event: its read, its type, whether a reader waits for it
+    event_size                   of each event: its bytes, where they are known
 
     A comment (SSE), a blank line, and an event of the type `ping` are signs of life. Any other event without text says
     something: reasoning, a tool call, usage. A read without any event is a part of one, unless its bytes are comments
-    or blank; where they were not kept, unless a small read of its very size came more than once.
+    or blank; where they were not kept, unless a small read of its very size came more than once, and the event behind
+    it is not so large that it must have begun there.
     """
     reads = np.asarray(event_read, dtype=np.int64)
     waited = np.asarray(counted, dtype=np.bool_)
@@ -177,14 +197,25 @@ def quiet_reads(
     )
     alive, other = pinged & ~with_piece & ~said, said & ~with_piece
     eventless = np.flatnonzero(~with_event)
-    alive[eventless] = _are_beats(sizes[eventless], [data[index] for index in eventless.tolist()])
-    return Beats(times[alive], times[other])
+    begun = _begun(reads, np.asarray(event_size, dtype=np.int64), sizes)
+    alive[eventless] = ~begun[eventless] & _are_beats(sizes[eventless], [data[index] for index in eventless.tolist()])
+    return Beats(times[alive], times[other], times[~with_event & ~alive])
 
 
 def _of_reads(numbers: Ints, count: int) -> npt.NDArray[np.bool_]:
     """Of each of so many reads, whether it is among these."""
     found = np.zeros(count, dtype=np.bool_)
     found[numbers] = True
+    return found
+
+
+def _begun(reads: Ints, event_size: Ints, sizes: Ints) -> npt.NDArray[np.bool_]:
+    """Which reads brought the beginning of an event that is larger than the read in which it ended."""
+    found = np.zeros(sizes.size, dtype=np.bool_)
+    upto = np.concatenate(([0], np.cumsum(sizes)))
+    for read, size in zip(reads.tolist(), event_size.tolist(), strict=False):
+        if size > sizes[read]:
+            found[int(np.searchsorted(upto, upto[read + 1] - size, side="right")) - 1 : read] = True
     return found
 
 

@@ -29,8 +29,8 @@ def model_paused(halt: Halt, _: Seen) -> str | None:
 
 
 def source_paused(halt: Halt, _: Seen) -> str | None:
-    """Nothing came, and then the usual pace."""
-    return "then the usual pace" if _at_pace(halt) else None
+    """Nothing came, not even a part of an event, and then the usual pace."""
+    return "then the usual pace" if _at_pace(halt) and not halt.parts else None
 
 
 def _at_pace(halt: Halt) -> bool:

@@ -9,11 +9,13 @@ from streamkit.lab.diagnosis.halts import Halt
 from streamkit.lab.diagnosis.result import CauseName
 from streamkit.lab.diagnosis.rhythm import Period
 from streamkit.lab.diagnosis.seen import Seen
+from streamkit.lab.diagnosis.way import held_somewhere
 from streamkit.lab.metrics.words import about_ms
 
 __all__ = ["CANNOT_TELL", "WHY", "evidence_of", "sentence_of"]
 
 CANNOT_TELL: Final = "this cannot be told from here"
+NOT_VOUCHED: Final = "it lay here: there is no kernel's stamp, and nobody watched whether this client was late"
 WHY: Final[Mapping[CauseName, str]] = {
     "late_loop": "this client's own event loop was late",
     "slow_reader": "this client's reader was slow",
@@ -82,7 +84,7 @@ def _behind(halt: Halt) -> list[str]:
 def _not_here(halt: Halt, seen: Seen) -> list[str]:
     lay = f"the event behind it was had {about_ms(max(0, halt.lay_ns))} after the kernel had it"
     loop = f"the event loop was late for {about_ms(halt.loop_ns)} of it (there is no kernel's stamp)"
-    lines = [f"it was not here: {lay if seen.kernel else loop}"]
+    lines = [f"it was not here: {lay if seen.kernel else loop}"] if seen.vouched else []
     if halt.unread is not None and halt.unread == 0:
         lines.append("the receive queue was empty")
     return lines
@@ -111,8 +113,12 @@ def _unknown(halt: Halt, seen: Seen) -> list[str]:
         return [f"nothing came before the end, not even a heartbeat; {how}", *_lost(halt, seen)]
     busy_ns = max(halt.loop_ns, halt.reader_ns)
     lines = [f"this client did not read for {about_ms(busy_ns)} of it"] if busy_ns > halt.length_ns / 2 else []
+    if halt.parts:
+        lines.append(f"{halt.parts} reads brought parts of an event meanwhile: it was on its way")
     if halt.caught_up is None:
         few = "too few events to tell a burst from the usual pace"
         return [*lines, f"behind it {halt.burst} events came, {halt.due:.0f} were due: {few}", *_alive(halt)]
     part = f"behind it {halt.burst} events came, {halt.due:.0f} were due: neither all at once nor the usual pace"
+    if held_somewhere(halt) and not seen.vouched:
+        part = f"behind it {halt.burst} events came at once, {halt.due:.0f} were due: held, or {NOT_VOUCHED}"
     return [*lines, part, *_alive(halt), *_lost(halt, seen)]

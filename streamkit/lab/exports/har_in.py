@@ -40,6 +40,8 @@ FROM_MESSAGES: Final = "the body was written anew from the messages of the Event
 
 Part = tuple[int, bytes]
 """When, in ns since the start of the entry, and what."""
+Chunk = tuple[int, int]
+"""When, and how many bytes."""
 
 
 class Moments(NamedTuple):
@@ -105,7 +107,7 @@ def _recording(entry: Mapping[str, Any], pages: Mapping[str, Any]) -> Recording:
 
 
 def _as_told(
-    recording: Recording, own: Mapping[str, Any], started: datetime, notes: list[str], sizes: list[Part]
+    recording: Recording, own: Mapping[str, Any], started: datetime, notes: list[str], sizes: list[Chunk]
 ) -> Recording:
     """With what the file says beside the body: how it ended, whose clock that is, and sizes without bytes."""
     told = recording.meta
@@ -117,12 +119,14 @@ def _as_told(
         "notes": notes,
     }
     given: dict[str, Any] = {"meta": meta, "started_ns": int(started.timestamp() * 1e3) * 1_000_000}
+    if WITHOUT_TIMES in notes or WITHOUT_BODY in notes:
+        meta["untimed"] = True
     if own:
         given |= {"outcome": Outcome.parse(own["outcome"]), "error": own.get("error")}
         if own.get("wire_end") in get_args(WireEnd):
             meta["wire_end"] = own["wire_end"]
     if sizes:
-        given["reads"] = Reads([at_ns for at_ns, _ in sizes], [len(data) for _, data in sizes])
+        given["reads"] = Reads([at_ns for at_ns, _ in sizes], [size for _, size in sizes])
     return replace(recording, **given)
 
 
@@ -220,7 +224,7 @@ def _headers(response: Mapping[str, Any]) -> dict[str, str]:
 
 def _parts(
     entry: Mapping[str, Any], body: bytes | None, pages: Mapping[str, Any], started: datetime, moments: Moments
-) -> tuple[list[Part], list[Part], list[str]]:
+) -> tuple[list[Part], list[Chunk], list[str]]:
     """The parts of the body with their times; those of which the sizes alone are known; and what has to be noted."""
     chunks = list(_chunks(entry, pages, started))
     messages = entry.get("_eventSourceMessages")
@@ -230,7 +234,7 @@ def _parts(
     if not body and messages:
         return list(_messages(messages, started)), [], [FROM_MESSAGES]
     if body is None:
-        return [], [(at_ns, bytes(size)) for at_ns, size in chunks], [WITHOUT_BODY]
+        return [], chunks, [WITHOUT_BODY]
     return ([(max(moments.ended_ns, moments.head_ns), body)] if body else []), [], [WITHOUT_TIMES] if body else []
 
 

@@ -8,6 +8,7 @@ from itertools import accumulate, pairwise
 from typing import Any, Final
 
 from streamkit.lab.arguments import check_listener
+from streamkit.lab.diagnosis.seen import TcpRows
 from streamkit.lab.recording.recording import Recording
 from streamkit.lab.recording.rows import Events, Reads, SlimEvents
 
@@ -24,6 +25,7 @@ TOLD_OF_US: Final = frozenset(
     (
         *("clock", "origin", "started_at", "method", "framing", "wire_end", "streamkit"),
         *("sent_error_ns", "window_full_ns", "loop_lag_ns", "loop_calm_ns", "loop_busy_ns"),
+        *("reader", "reader_busy_ns", "tcp", "untimed"),
     )
 )
 """What is kept of `meta`: times, and how it was taken; neither the machine, nor words of a server."""
@@ -79,7 +81,11 @@ def _public(url: str) -> str:
 
 
 def _meta(meta: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in meta.items() if name in TOLD_OF_US}
+    """Of what TCP told the numbers alone: in a file that somebody changed there may stand more."""
+    kept = {name: value for name, value in meta.items() if name in TOLD_OF_US}
+    if "tcp" in kept:
+        kept["tcp"] = {name: list(column) for name, column in TcpRows.of(kept["tcp"])._asdict().items()}
+    return kept
 
 
 def _events(recording: Recording, *, keep_text: bool, redact: Redact | None) -> Events:

@@ -300,7 +300,7 @@ class _Comparing:
         if silent and not any(pair.failed):
             return f"no run of {short(silent[0])}'s has a {self._measure.name}"
         if few < enough_for(self._at):
-            there = many(few, "round") if self._in_rounds else f"{few} runs of one of them"
+            there = many(few, "round") if self._in_rounds else f"{many(few, 'run')} of one of them"
             return (
                 f"{there}, and it takes {enough_for(self._at)}{'' if self._at in (50, 'mean') else f' (p{self._at})'}"
             )

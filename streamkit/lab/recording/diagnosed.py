@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamkit.lab import metrics
+from streamkit.lab.diagnosis.result import Cause, Diagnosis
 from streamkit.lab.diagnosis.rules import diagnose
 from streamkit.lab.diagnosis.seen import Seen, TcpRows, quiet_reads, spans
 from streamkit.lab.diagnosis.several import Served
@@ -16,9 +17,8 @@ from streamkit.lab.recording.tap_curves import has_borders, tap_curves
 from streamkit.lab.recording.trust import LOOP_PROBE_NS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from streamkit.lab.diagnosis.result import Diagnosis
     from streamkit.lab.metrics.columns import Ints
     from streamkit.lab.metrics.curves import Curve
     from streamkit.lab.recording.recorded import Recorded
@@ -27,17 +27,22 @@ __all__ = ["diagnosed", "seen", "served"]
 
 MOST_TOLD: Final = 60
 """Characters of a field of the head, which is somebody else's text."""
+UNTIMED: Final = "Whether it stuttered cannot be told: the file does not say what came when"
 
 
 def diagnosed(recording: Recorded) -> Diagnosis:
     """Why it stuttered; see `Recording.diagnose`."""
+    if recording.meta.get("untimed"):
+        return Diagnosis((Cause(name="unknown", sentence=UNTIMED),))
     return diagnose(seen(recording))
 
 
 def seen(recording: Recorded) -> Seen:
     """Its columns, and what it says of its own making."""
     counted, reads, events, meta = recording.counted, recording.reads, recording.events, recording.meta
-    beats = quiet_reads(reads.at_ns, reads.size, reads.data, events.read, events.event, counted.which)
+    beats = quiet_reads(
+        reads.at_ns, reads.size, reads.data, events.read, events.event, counted.which, _plain_sizes(recording)
+    )
     borders = has_borders(recording)
     unread = recording.gauges.get("client.unread")
     return Seen(
@@ -48,6 +53,7 @@ def seen(recording: Recorded) -> Seen:
         follows=counted.follows,
         alive_ns=beats.alive_ns,
         other_ns=beats.other_ns,
+        parts_ns=beats.parts_ns,
         kernel=recording.stamps == "kernel",
         borders=borders,
         paced="reader" in meta,
@@ -71,7 +77,13 @@ def served(recording: Recorded) -> Served | None:
     if not counted.at_ns.size:
         return None
     first_ns, last_ns = int(counted.at_ns[0]), int(counted.at_ns[-1])
-    return Served(began_ns + recording.origin_ns, began_ns + first_ns, began_ns + last_ns)
+    asked_ns = max(recording.origin_ns, recording.acquired_ns or 0)  # before that it was this client that waited
+    return Served(began_ns + asked_ns, began_ns + first_ns, began_ns + last_ns)
+
+
+def _plain_sizes(recording: Recorded) -> Sequence[int]:
+    """The bytes of each event, to be held against those of reads; none where these were compressed on the wire."""
+    return () if "content-encoding" in recording.headers else recording.events.size
 
 
 def _passed_on(headers: Mapping[str, str]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ and so is whatever a function makes of a recording. A number's unit is in its na
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from numbers import Real
@@ -58,13 +59,15 @@ class Measure:
     _read: Callable[[Recorded, Summary | None], Any]
 
     def of(self, recording: Recorded) -> Measured:
-        """The number, and its error. Raises TypeError where a function gives none."""
+        """The number, and its error. Raises TypeError where a function gives none, ValueError for an infinite one."""
         summary = None if self.name == KEPT else summarize(recording)
         value = self._read(recording, summary)
         if value is None:
             return Measured(None)
         if not isinstance(value, Real):
             raise TypeError(f"expected {self.name} of a recording as a number or None, got {value!r}")
+        if math.isinf(value):
+            raise ValueError(f"expected {self.name} of a recording as a finite number, or None without, got {value!r}")
         return Measured(float(value), *self._error(recording, summary))
 
     @property

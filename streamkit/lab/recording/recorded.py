@@ -101,7 +101,7 @@ class Recorded:
                     clock, platform, versions, framing, how the connection ended (`wire_end`, a `WireEnd`), `notes`;
                     `tcp`: what the kernel knew of the connection, a row a look (`streamkit.sockets.TcpInfo`);
                     `reader_busy_ns`, `loop_busy_ns`: from when to when whoever reads took nothing, and the loop was
-                    late; JSON values only
+                    late; `untimed`: it came out of a file that does not say what came when; JSON values only
     damage          what was lost when the recording was loaded from a damaged file; empty otherwise
 
     Raises ValueError if the columns do not fit together: reads and events must be in the order of time, and an

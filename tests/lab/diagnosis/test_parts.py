@@ -37,9 +37,23 @@ def test_large_reads_of_one_size_are_parts_of_an_event() -> None:
     assert beats(None, None, sizes=[16_384, 16_384]) == []
 
 
+def test_small_reads_of_one_size_before_an_event_that_is_larger_than_its_own_are_parts_of_it() -> None:
+    """A slow line, and no bytes kept: 2,100 bytes of an event came with four reads and with its own."""
+    sizes = [9, 500, 500, 500, 500, 120]
+    found = quiet_reads(range(6), sizes, [None] * 6, [5], ["message"], [True], [2100])
+    assert (found.alive_ns.tolist(), found.parts_ns.tolist()) == ([], [0, 1, 2, 3, 4])
+    known = quiet_reads(range(6), sizes, [None] * 6, [5], ["message"], [True], [100])
+    assert known.alive_ns.tolist() == [1, 2, 3, 4]
+
+
 def test_a_read_with_an_event_that_is_waited_for_is_no_heartbeat() -> None:
     found = quiet_reads([5, 6], [9, 9], [None, None], [0, 0, 1], ["ping", "message", "ping"], [False, True, False])
     assert (found.alive_ns.tolist(), found.other_ns.tolist()) == ([6], [])
+
+
+def test_a_read_that_brought_neither_is_a_part_of_an_event() -> None:
+    found = quiet_reads([5, 6, 7], [9, 2, 9], [b"data: {", b"\n", None], [2], ["message"], [True])
+    assert (found.alive_ns.tolist(), found.parts_ns.tolist()) == ([6], [5])
 
 
 def test_an_event_without_text_that_is_no_ping_says_something_else() -> None:
@@ -80,6 +94,12 @@ def test_what_tcp_did_not_tell_is_empty(told: object) -> None:
     assert TcpRows.of(told).grown("out_of_order", 0, 1) == 0
 
 
+def test_what_grew_since_a_look_that_was_long_ago_is_of_no_silence() -> None:
+    rows = TcpRows([0, 60_000 * MS], [9000] * 2, [0] * 2, [0, 40])
+    assert rows.grown("out_of_order", 4_000 * MS, 5_000 * MS) == 40
+    assert rows.grown("out_of_order", 30_000 * MS, 31_000 * MS) == 0
+
+
 # --- Rhythms --------------------------------------------------------------------------------------------------------
 
 
@@ -97,7 +117,7 @@ def test_distances_in_time_that_differ_are_no_rhythm() -> None:
 def test_a_rhythm_of_events_is_exact(steps: list[int], first: int) -> None:
     after = np.cumsum([first, *steps]).tolist()
     found = period(after, [n * n for n in range(len(after))])
-    assert (found is not None and found.events is not None) == (len(set(steps)) == 1)
+    assert (found is not None and found.events is not None) == (len(set(steps)) == 1 and steps[0] > 1)
 
 
 # --- Taps -----------------------------------------------------------------------------------------------------------

@@ -172,7 +172,7 @@ def test_events_that_always_come_five_at_a_time_are_batched_and_no_stall() -> No
     times = [100.0 + n // 5 * 300 for n in range(60)]
     found = diagnose(seen(times))
     assert (found.cause, found.after) == ("batched", None)
-    assert found.sentence.startswith("Always 5 events at a time, every 300 ms: sent together")
+    assert found.sentence.startswith("Always 5 events at a time, every 300 ms: put together")
 
 
 def test_bunches_that_come_in_several_reads_are_bunches_too() -> None:
@@ -200,7 +200,7 @@ def test_a_whole_answer_at_once_is_batched() -> None:
     """As behind a proxy that collects all of it."""
     found = diagnose(seen([3100.0] * 31))
     assert found.cause == "batched"
-    assert found.sentence.startswith("All 31 events at once, 3.1 s after the request: sent together")
+    assert found.sentence.startswith("All 31 events at once, 3.1 s after the request: put together")
 
 
 def test_an_answer_at_once_that_nobody_had_to_wait_for_is_none() -> None:
@@ -333,3 +333,47 @@ def test_it_says_something_of_any_stream(gaps_ms: list[float], paced: bool, bord
     assert found.sentence
     assert str(found).startswith(found.sentence)
     assert found._repr_html_().startswith("<p>")
+
+
+# --- Honest streams that look like something else -------------------------------------------------------------------
+
+
+def test_a_model_that_thinks_slowly_and_then_speaks_has_no_timer() -> None:
+    """A halt behind each single event is a pace."""
+    assert "periodic" not in diagnose(seen(gaps(*[500] * 12, *[20] * 40))).names
+    assert "periodic" not in diagnose(seen(gaps(*[20] * 40, *[500] * 6, *[20] * 40))).names
+
+
+def test_a_source_that_speaks_faster_behind_a_pause_was_not_held() -> None:
+    """All that was due meanwhile came within a fifth of it; and so it went on, or to its end."""
+    assert diagnose(seen(gaps(*[40] * 60, 800, *[8] * 50))).names == ("unknown",)
+    assert diagnose(seen(gaps(*[30] * 40, 900, *[10] * 10))).names == ("unknown",)
+
+
+def test_a_model_that_says_several_at_a_time_was_not_held_for_saying_eight() -> None:
+    """Reads of one to eight events, as of a model that guesses ahead, and a wait that is longer than the others."""
+    steps = [1, 3, 8, 2, 5, 1, 8, 4, 2, 6, 3, 8, 1, 7, 2, 4]
+    at_ms = [100.0 + 60 * step + (300 if step >= 11 else 0) for step, size in enumerate(steps) for _ in range(size)]
+    assert "held" not in diagnose(seen(at_ms)).names
+
+
+def test_a_large_event_that_was_on_its_way_all_the_time_is_no_pause() -> None:
+    """A slow line: the reads within the silence brought parts of the event behind it."""
+    found = diagnose(seen(paused(), parts_ns=np.arange(700, 1350, 30) * MS))
+    assert found.cause == "unknown"
+    assert found.evidence[0] == "18 reads brought parts of an event meanwhile: it was on its way"
+
+
+def test_where_nobody_vouches_for_the_client_a_burst_is_nobody_s() -> None:
+    """Neither a kernel's stamp nor a watched loop, as in older files and in those of others: it may have lain here."""
+    found = diagnose(seen(held(), kernel=False))
+    assert found.cause == "unknown"
+    assert found.evidence[0].endswith("nobody watched whether this client was late")
+    assert diagnose(seen(held(), kernel=False, watched=True)).cause == "held"
+
+
+def test_where_nobody_vouches_for_the_client_nobody_is_named_for_bunches() -> None:
+    times = np.repeat(np.arange(100.0, 1600, 100), 5).tolist()
+    assert diagnose(seen(times, kernel=False)).cause == "unknown"
+    assert diagnose(seen(times, kernel=False, watched=True)).cause == "batched"
+    assert diagnose(seen(times)).cause == "batched"

@@ -246,6 +246,25 @@ def test_a_har_without_chunks_is_one_read_at_the_end_and_says_so() -> None:
     assert [ns / MS for ns in times if ns is not None] == [10, 40, 60, 60.5, 360.5]
 
 
+def test_a_har_without_chunks_has_no_cause_for_what_it_does_not_tell() -> None:
+    """All of it stands at its end, and nobody put it together there; and so it is when it is given on."""
+    one = read(foreign())
+    for each in (one, sk.exports.for_others(one)):
+        assert each.diagnose().cause == "unknown"
+        assert "does not say what came when" in each.diagnose().sentence
+
+
+def test_sizes_without_a_body_cost_no_room() -> None:
+    """As many bytes as no machine has."""
+    document = foreign()
+    entry = document["log"]["entries"][0]
+    entry["_chunks"] = [{"ts": 1.0, "bytes": 10**15}]
+    entry["response"]["content"] = {"size": 10**15, "mimeType": "text/event-stream"}
+    found = read(document)
+    assert list(found.reads.size) == [10**15]
+    assert found.diagnose().cause == "unknown"
+
+
 def test_nothing_secret_of_it_is_kept() -> None:
     found = read(foreign())
     assert found.url == "https://llm.example/v1/chat"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 import streamkit as sk
 from streamkit.lab.exports import csv, for_others, har, parquet, summary, trace
 from streamkit.lab.recording.relay_word import RelayWord
+from streamkit.lab.recording.rows import Events
 from tests.lab.exports.examples import recorded, with_all
 
 WORD = "hunter2"
@@ -58,6 +60,23 @@ def test_the_columns_of_time_and_size_stay_as_they_are() -> None:
     assert (after.body, after.events.kept, after.label) == (None, False, "mine")
     assert after.headers == {"content-type": "text/event-stream", "server": "nginx"}
     assert after.url == "http://127.0.0.1:1/v1"
+
+
+def test_whose_fault_a_halt_was_stays_what_it_was() -> None:
+    """A reader that took nothing is told by times alone: without them its loop would be blamed."""
+    at_ns = [n * 30_000_000 for n in range(60)]
+    handed_ns = [*accumulate((at + (700_000_000 if n == 20 else 0) for n, at in enumerate(at_ns)), max)]
+    said = sk.Recording.from_pieces([(at, "x") for at in at_ns])
+    meta = {"reader": "slow", "reader_busy_ns": [[at_ns[20], handed_ns[20]]]}
+    events = Events(at_ns, text=["x"] * 60, handed_ns=handed_ns, read=range(60))
+    slow = replace(said, events=events, stamps="kernel", meta=meta)
+    assert (slow.diagnose().cause, for_others(slow).diagnose().cause) == ("slow_reader", "slow_reader")
+
+
+def test_of_tcp_its_numbers_stay_and_nothing_else() -> None:
+    numbers = {"at_ns": [5], "rtt_us": [9000], "retransmits": [0], "out_of_order": [2]}
+    told = replace(talkative(), meta={"tcp": {**numbers, "peer": WORD}})
+    assert for_others(told).meta["tcp"] == numbers
 
 
 def test_it_can_be_saved_loaded_and_given_on_again(tmp_path: Path) -> None:

@@ -29,7 +29,9 @@ TCP = {
 
 
 def recording(times: list[int], **fields: Any) -> sk.Recording:
-    return sk.Recording.from_pieces([(at_ns, "word ") for at_ns in times], sent_ns=0, **fields)
+    return sk.Recording.from_pieces(
+        [(at_ns, "word ") for at_ns in times], **{"sent_ns": 0, "stamps": "kernel", **fields}
+    )
 
 
 def test_what_tcp_told_is_saved_and_so_is_the_diagnosis(tmp_path: Path) -> None:
@@ -97,7 +99,7 @@ def test_a_text_without_borders_is_told_by_its_lengths() -> None:
     times = sorted(set(BURST))
     texts = ["word " * (24 if n == 20 else 1) for n in range(len(times))]
     events = Events(times, text=texts, event=[""] * len(times))
-    made = sk.Recording(reads=Reads(times, size=map(len, texts)), events=events, sent_ns=0)
+    made = sk.Recording(reads=Reads(times, size=map(len, texts)), events=events, sent_ns=0, stamps="kernel")
     assert not seen(made).borders
     assert made.diagnose().cause == "held"
 
@@ -129,3 +131,25 @@ def test_what_is_no_recording_is_refused() -> None:
         sk.findings.diagnose([])
     with pytest.raises(ValueError, match="got none"):
         sk.RecordingSet([]).diagnose()
+
+
+def test_a_burst_in_a_recording_that_nobody_vouches_for_is_not_called_held() -> None:
+    """An older file, or one of others: times of reading alone, and nobody watched who read."""
+    found = recording(BURST, stamps="library").diagnose()
+    assert found.cause == "unknown"
+    assert recording(BURST, stamps="library", meta={"loop_busy_ns": []}).diagnose().cause == "held"
+
+
+def test_streams_that_waited_for_a_slot_of_their_client_say_nothing_of_the_server() -> None:
+    """One at a time, by a limit of the client: each was asked for when it had its slot."""
+    second = 10**9
+    one_by_one = [
+        recording(
+            [n * second + k * 30 * MS for k in range(1, 30)],
+            sent_ns=None,
+            acquired_ns=n * second,
+            ended_ns=n * second + 900 * MS,
+        )
+        for n in range(5)
+    ]
+    assert sk.RecordingSet(one_by_one).diagnose().cause == "none"

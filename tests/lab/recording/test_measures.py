@@ -91,3 +91,12 @@ def test_a_function_that_gives_no_number_is_named() -> None:
 
     with pytest.raises(TypeError, match="expected texts of a recording as a number or None, got 'word word"):
         measure_of(texts).of(stream())
+
+
+def test_a_function_that_gives_an_infinite_number_is_told_so() -> None:
+    with pytest.raises(ValueError, match="expected ratio of a recording as a finite number, or None without, got inf"):
+        measure_of(ratio).of(sk.Recording.from_pieces([(1, "x")]))
+
+
+def ratio(_: object) -> float:
+    return float("inf")
