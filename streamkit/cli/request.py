@@ -14,7 +14,16 @@ from urllib.parse import urlsplit
 from streamkit.cli.arguments import above_zero, folded, header, json_text, media_type, pair, text, token
 from streamkit.errors import ConfigError
 
-__all__ = ["add_headers", "add_label", "add_question", "add_request", "has", "json_or_file", "question_of", "request_of"]
+__all__ = [
+    "add_headers",
+    "add_label",
+    "add_question",
+    "add_request",
+    "has",
+    "json_or_file",
+    "question_of",
+    "request_of",
+]
 
 BODILESS: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 """Methods by which nothing is sent unless it is given."""
