@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from streamkit.cli.arguments import above_zero, from_none, header, json_text, pair, port, text
+from streamkit.cli.arguments import above_zero, from_none, json_text, pair, port, text
 from streamkit.cli.output import check_file
+from streamkit.cli.request import add_headers
 from streamkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def _add_request(audit: argparse.ArgumentParser) -> None:
         "--json", metavar="JSON", type=json_text, help="the body; {prompt} and {model} in it are filled in"
     )
     body.add_argument("--data", metavar="NAME=VALUE", action="append", type=pair, help="or a form's fields, likewise")
-    audit.add_argument("--header", metavar="NAME:VALUE", action="append", default=[], type=header, help="repeatable")
+    add_headers(audit)
     audit.add_argument("--model", default="scripted", metavar="NAME", help="which model is asked for (scripted)")
 
 
@@ -116,7 +117,7 @@ def _gateway(arguments: argparse.Namespace) -> Gateway:
         path=arguments.path,
         json=arguments.json,
         data=None if arguments.data is None else dict(arguments.data),
-        headers=arguments.header,
+        headers=arguments.header or (),
         model=arguments.model,
         name=arguments.name,
         start_s=arguments.start_s,

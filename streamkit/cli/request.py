@@ -14,7 +14,16 @@ from urllib.parse import urlsplit
 from streamkit.cli.arguments import above_zero, folded, header, json_text, media_type, pair, text, token
 from streamkit.errors import ConfigError
 
-__all__ = ["add_label", "add_question", "add_request", "has", "json_or_file", "question_of", "request_of"]
+__all__ = [
+    "add_headers",
+    "add_label",
+    "add_question",
+    "add_request",
+    "has",
+    "json_or_file",
+    "question_of",
+    "request_of",
+]
 
 BODILESS: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 """Methods by which nothing is sent unless it is given."""
@@ -24,22 +33,7 @@ STDIN: Final = "-"
 def add_request(parser: argparse.ArgumentParser) -> None:
     """All of them but the body, which each command has its own names for."""
     parser.add_argument("--method", metavar="NAME", type=token, help="GET, PUT, … (default: POST)")
-    parser.add_argument(
-        *("-H", "--header"),
-        metavar="NAME:VALUE",
-        action="extend",
-        type=header_or_file,
-        help="may be repeated, names too; '@FILE': all headers of a file, one a line, so that no key stands on the "
-        "command line, where others can see it",
-    )
-    parser.add_argument(
-        "--header-file",
-        metavar="FILE",
-        dest="header",
-        action="extend",
-        type=headers_in,
-        help="the same as --header @FILE; '-' for stdin, empty lines and those with # are left out",
-    )
+    add_headers(parser)
     parser.add_argument(
         "--user",
         metavar="NAME",
@@ -135,6 +129,26 @@ def has(headers: list[tuple[str, str]], name: str) -> bool:
 def json_or_file(given: str) -> str:
     """A JSON value as it is written, or `@FILE` with one (no JSON begins so); `@-`: stdin."""
     return json_text(_read(given[1:]) if given.startswith("@") else given)
+
+
+def add_headers(parser: argparse.ArgumentParser) -> None:
+    """As `curl -H` has them, and from a file: a key on the command line is seen by all who list processes."""
+    parser.add_argument(
+        *("-H", "--header"),
+        metavar="NAME:VALUE",
+        action="extend",
+        type=header_or_file,
+        help="may be repeated, names too; '@FILE': all headers of a file, one a line, so that no key stands on the "
+        "command line, where others can see it",
+    )
+    parser.add_argument(
+        "--header-file",
+        metavar="FILE",
+        dest="header",
+        action="extend",
+        type=headers_in,
+        help="the same as --header @FILE; '-' for stdin, empty lines and those with # are left out",
+    )
 
 
 def header_or_file(given: str) -> list[tuple[str, str]]:

@@ -84,3 +84,17 @@ def test_ctrl_c_is_130_and_leaves_nothing_running(number: signal.Signals, tmp_pa
     assert (process.returncode, said) == (130, b"\nstopped\n")
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+def test_the_gateways_key_may_stand_in_a_file_and_is_in_no_certificate(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    keys, out = tmp_path / "keys", tmp_path / "certificate.json"
+    keys.write_text("Authorization: Bearer sesame-42\n# another\nX-Api-Key: sesame-43\n")
+    asked = ["--quick", "--only", "nothing wrong", "--out", str(out)]
+    assert main(["audit", "--start", GOOD, "-H", f"@{keys}", *asked]) == 0
+    assert "sesame" not in capsys.readouterr().out + out.read_text(encoding="utf-8")
+    keys.write_text("no colon, sesame-44\n")
+    with pytest.raises(SystemExit, match="2"):
+        main(["audit", "--start", GOOD, "--header-file", str(keys), *asked])
+    assert f"line 1 of {keys}: expected NAME:VALUE\n" in capsys.readouterr().err

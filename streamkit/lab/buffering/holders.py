@@ -100,14 +100,15 @@ MENDS_ANY: Final[dict[str, str]] = {
     "server": "look at the server: does it flush what it writes?",
     "refused": "let it stream this route, or ask with `Incremental: ?0` and wait for the whole answer",
     "unknown": (
-        "ask a relay that traces (`streamkit serve --trace`), or give the endpoint's own address as direct=, or longer "
-        "answers by probe="
+        "ask a relay that traces (`streamkit serve --trace`), or give the endpoint's own address (--direct, "
+        "direct=), or ask for a longer answer (probe=)"
     ),
 }
 HELD: Final = (
     "ask for a longer answer (probe=), or each layer by itself, the one nearest to the server first: two that hold "
     "make no pattern together"
 )
+UNANSWERED: Final = "ask for what it answers: the URL, the method, the body, the key"
 ELSE: Final = (
     "no response buffering in that layer; `X-Accel-Buffering: no` and `Incremental: ?1` from the server ask for that"
 )
@@ -119,6 +120,8 @@ def advice_for(how: Mechanism, layer: str, seen: Collection[str]) -> str:
         return ""
     if how.held:
         return HELD
+    if not how.answered:
+        return UNANSWERED
     if (line := MENDS.get((layer, how.kind))) is not None:
         return f"{line} (docs/operating.md)"
     perhaps = [f"if it is {name}: {MENDS[name, how.kind]}" for name in sorted(seen) if (name, how.kind) in MENDS]

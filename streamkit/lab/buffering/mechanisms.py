@@ -48,7 +48,7 @@ CROWDED: Final = 4  # times as many events in a release as in the plain probe
 @dataclass(frozen=True)
 class Mechanism:
     """How it is held, as far as the probes tell; `amount` in bytes or ns, `because` for the evidence. `held`: that
-    something holds is known, though not how.
+    something holds is known, though not how. `answered`: whether there was an answer to tell it by.
     """
 
     kind: Kind
@@ -56,6 +56,7 @@ class Mechanism:
     because: tuple[str, ...] = ()
     of: Probed | None = None
     held: bool = False
+    answered: bool = True
 
 
 def mechanism_of(probes: Sequence[Probed], seen: Collection[str]) -> Mechanism:
@@ -69,7 +70,10 @@ def _mechanism(probes: Sequence[Probed]) -> Mechanism:
         if (found := rule(probes)) is not None:
             return found
     if not plain:
-        return Mechanism("unknown", because=(f"the plain probe was no answer: {probes[0].said}",))
+        error = () if probes[0].error is None else (probes[0].error,)
+        return Mechanism(
+            "unknown", because=(f"the plain probe was no answer: {probes[0].said}", *error), answered=False
+        )
     told = [_held(probe, probes) for probe in plain]
     most = max(told, key=told.count)
     if told.count(most) * 2 <= len(told):

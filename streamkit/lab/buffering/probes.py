@@ -26,7 +26,7 @@ Differs: TypeAlias = Literal["plain", "codings", "not incremental", "unbuffered"
 @dataclass(frozen=True, slots=True)
 class Probed:
     """What one probe told. `held` is whether something kept its bytes back, None where that cannot be known; `untold`
-    says why its server did not tell when they left it.
+    says why its server did not tell when they left it, `error` why it was no whole answer.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Probed:
     releasing: Releasing
     lateness: Lateness | None
     untold: str | None = None
+    error: str | None = None
 
     @property
     def held(self) -> bool | None:
@@ -91,6 +92,7 @@ def probed(name: str, differs: Differs, recording: Recording, *, refused: str | 
         releasing=releasing(recording),
         lateness=lateness(recording),
         untold=next((note for note in recording.meta.get("notes", ()) if note.startswith("the taps of")), None),
+        error=recording.error,
     )
 
 

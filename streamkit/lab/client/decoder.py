@@ -185,6 +185,8 @@ class Decoder:
             self._unreadable = True
             self._notes.append(said)
             return self._ignore
+        if "text/html" in types:
+            self._notes.append("the answer calls itself text/html: a web page, perhaps, and no stream")
         told = grammar_of(content_type)
         expected = told if self._given is None else self._given.grammar
         self._typeless = told is None and self._given is not None

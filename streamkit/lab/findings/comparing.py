@@ -291,9 +291,10 @@ class _Comparing:
         if self._measure.whole and failed_p <= ALPHA:
             often, seldom = (name, self._base) if its / made > mine / base_made else (self._base, name)
             counts = (its, made, mine, base_made) if often == name else (mine, base_made, its, made)
+            left = "none is left" if counts[0] == counts[1] else "those that are left are the lucky ones"
             return (
                 f"{short(often)} failed {counts[0]} times of {counts[1]}, {short(seldom)} {counts[2]} of {counts[3]} "
-                f"(p = {said_p(failed_p)}), and those that are left are the lucky ones"
+                f"(p = {said_p(failed_p)}), and {left}"
             )
         few = min(pair.mine.known.size, pair.its.known.size)
         silent = [each for each in (self._base, name) if not self._told[each].known.size]

@@ -280,10 +280,13 @@ def test_two_answers_of_one_stream_are_a_copy() -> None:
 
 
 def test_an_endpoint_that_does_not_answer_is_unknown() -> None:
-    gone = probed("plain", "plain", Recording(outcome=Outcome("refused", "connect")))
+    refused = Recording(outcome=Outcome("refused", "connect"), error="no connection: nobody listens there")
+    gone = probed("plain", "plain", refused)
     told = name_buffering([gone], [])
     assert (told.layer, told.mechanism) == ("unknown", "unknown")
     assert "refused(connect)" in told.sentence
+    assert told.evidence == ("no connection: nobody listens there",)
+    assert told.advice == "ask for what it answers: the URL, the method, the body, the key"  # and of no layer
     with pytest.raises(ValueError, match="at least one probe"):
         name_buffering([])
 

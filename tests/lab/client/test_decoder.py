@@ -46,6 +46,12 @@ class TestPlainText:
         assert recording.events.size.tolist() == [2, 1]
         assert "no event borders" in recording.meta["notes"][0]
 
+    def test_a_web_page_is_recorded_as_text_and_the_notes_say_what_it_is(self) -> None:
+        page = taken([b"<html>Welcome</html>"], {"content-type": "text/html; charset=utf-8", "content-length": "20"})
+        assert page.text == "<html>Welcome</html>"
+        assert page.meta["notes"][0] == "the answer calls itself text/html: a web page, perhaps, and no stream"
+        assert "text/html" not in str(taken([b"ab"], TEXT).meta["notes"])
+
     def test_chunks_of_one_read_make_one_event(self) -> None:
         recorder = Recorder(clock=Clock())
         recorder.head(200, TEXT)

@@ -139,6 +139,13 @@ def test_where_one_fails_more_often_that_is_the_finding_and_nothing_is_said_of_s
     assert compared.sentence.endswith("and those that are left are the lucky ones")
 
 
+def test_of_a_target_whose_every_run_failed_there_are_no_survivors() -> None:
+    compared = compare({"a": runs("a"), "b": runs("b", failed=40)})
+    assert compared.verdict == "cannot decide"
+    assert "b failed 40 times of 40, a 0 of 40" in compared.sentence
+    assert compared.sentence.endswith(", and none is left")
+
+
 def test_a_few_failures_are_counted_told_and_in_no_number() -> None:
     compared = compare({"a": runs("a"), "b": runs("b", 131, failed=2)})
     assert compared.verdict == "slower"
