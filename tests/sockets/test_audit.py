@@ -19,6 +19,7 @@ from streamkit.app import create_app
 from streamkit.errors import ConfigError, ServerError
 from streamkit.lab.audit import Certificate, Gateway, audit
 from streamkit.lab.audit.witness import FINDINGS
+from streamkit.lab.upstream import Script, create_upstream
 from streamkit.serving.server import serve
 from tests.bad_gateway import FAULTS, LINE_LIMIT
 from tests.bad_gateway import Gateway as BadGateway
@@ -129,6 +130,13 @@ def test_so_is_one_that_gives_no_text_and_nothing_else_is_tried() -> None:
     ):
         asyncio.run(audit(gateway, quick=True, on_progress=said.append))
     assert {line.partition(": ")[2] for line in said} == {"nothing wrong"}
+
+
+def test_one_that_asks_somebody_else_is_told_so_and_not_judged() -> None:
+    with serve(partial(create_upstream, Script(preset="openai", first_piece_ms=1, gap_ms=0))) as other:
+        gateway = Gateway(url=f"{other.url}/v1/chat/completions", upstream_port=(port := free_port()))
+        with pytest.raises(ServerError, match=f"without asking its upstream: expected it to ask 127.0.0.1:{port}; it"):
+            audited(gateway)
 
 
 def test_one_that_does_not_exist_is_named() -> None:

@@ -179,7 +179,7 @@ class _Auditing:
         for attempt in range(WARM_UP):
             self._note(self._plan.clean.name)
             witness = await self._bench.ask(self._plan.clean)
-            if witness.recording.text and witness.recording.outcome.name != "refused":
+            if witness.sides and witness.recording.text and witness.recording.outcome.name != "refused":
                 return witness, judge(self._plan.clean, witness, self._bench.address)
             await asyncio.sleep(0.3 * (attempt + 1))
         raise ServerError(self._why_not(witness))
@@ -190,6 +190,15 @@ class _Auditing:
         recording = witness.recording
         status = "no answer" if recording.status is None else f"status {recording.status}"
         asked = "it asked its upstream" if witness.sides else "it did not ask its upstream"
+        if recording.text and recording.outcome.name != "refused" and not witness.sides:
+            where = self._bench.address
+            if self._bench.asked():
+                return (
+                    f"the gateway asked its upstream at {where} something else: expected the question as it was asked"
+                )
+            return (
+                f"the gateway answered without asking its upstream: expected it to ask {where}; it asks somebody else"
+            )
         body = masked((recording.body or b"")[:FIRST_BYTES].decode(errors="replace"), secrets)
         parts = [f"the gateway gave no text of the plainest answer ({recording.outcome}, {status}; {asked})"]
         parts += [f"it answered: {body}"] if body else []
