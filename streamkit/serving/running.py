@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from contextlib import suppress
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from streamkit.serving.factory import forget
 from streamkit.serving.listener import BACKLOG, Listener
@@ -170,6 +171,12 @@ async def _serve_until(app: App, listener: Listener, stop: StopRequest, on_ready
             await asyncio.wait_for(asyncio.get_running_loop().shutdown_asyncgens(), LEFTOVER_S)
 
 
+_COMPILING: Final = threading.Lock()
+"""A Sanic app makes syntax trees when it starts, and CPython 3.11 cannot in several threads at a time: now and then it
+is a SystemError, "AST constructor recursion depth mismatch" (gh-106905).
+"""
+
+
 class RunningApp:
     """A Sanic app on the running loop."""
 
@@ -189,7 +196,8 @@ class RunningApp:
         )
         self._server = server
         mark_serving(app, server, self._sock)
-        await server.startup()
+        with _COMPILING:
+            await server.startup()  # which awaits nothing
         await server.before_start()
         await server.start_serving()
         app.set_serving(True)

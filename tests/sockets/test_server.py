@@ -7,12 +7,14 @@ import os
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from sanic import Sanic
 
 from streamkit.errors import ServerError
 from streamkit.serving.server import serve, servers
@@ -41,6 +43,27 @@ class TestStart:
             answer = httpx2.post(f"{server.url}/echo", content=b"a\nb\n", trust_env=False)
         assert answer.text == "a\nb\n"
         assert answer.headers["transfer-encoding"] == "chunked"
+
+    def test_apps_that_start_in_several_threads_at_a_time_make_their_syntax_trees_one_after_the_other(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """CPython 3.11 fails at it, once in a while, when several do at a time."""
+        inside: list[object] = []
+        most: list[int] = []
+        startup: Any = Sanic._startup
+
+        async def slow(app: Sanic[Any, Any]) -> None:
+            inside.append(app)
+            most.append(len(inside))
+            time.sleep(0.05)  # noqa: ASYNC251  # as what it stands for, which awaits nothing
+            await startup(app)
+            inside.pop()
+
+        monkeypatch.setattr(Sanic, "_startup", slow)
+        with ThreadPoolExecutor(3) as threads:
+            for server in list(threads.map(lambda _: serve(make_app), range(3))):
+                server.stop()
+        assert most == [1, 1, 1]
 
     @EITHER
     def test_the_server_runs_where_it_says(self, process: bool) -> None:
