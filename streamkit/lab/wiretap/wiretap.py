@@ -152,6 +152,7 @@ class Wiretap(Passage):
             )
         except BaseException:
             teller.end()
+            teller.join(TELL_S)
             raise
 
     @property
