@@ -33,7 +33,7 @@ import httpx2
 
 from streamkit.errors import ServerError
 from streamkit.lab.arguments import check_number
-from streamkit.lab.client.kept import carry, keep
+from streamkit.lab.client.kept import LAST
 from streamkit.lab.client.record import record
 from streamkit.lab.net import Link, Network
 from streamkit.lab.net.toxics import Toxic, check_toxics
@@ -266,9 +266,9 @@ class Lab(Stoppable):
         async with self.open() as (_, sources):
             try:
                 found = recording.headers.get(STREAM_ID_HEADER, stream_id)
-                return keep(await joined(recording, sources, found, wait_s))
+                return LAST.keep(await joined(recording, sources, found, wait_s))
             except BaseException as error:
-                carry(recording, error)  # rather without the taps of others than not at all
+                LAST.carry(recording, error)  # rather without the taps of others than not at all
                 raise
 
     def stop(self, grace_s: float | None = None) -> None:

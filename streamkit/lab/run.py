@@ -7,9 +7,9 @@ import contextlib
 import inspect
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from streamkit.lab.client.kept import carry, last_recording
-from streamkit.lab.compare import kept as comparisons
-from streamkit.lab.load import kept as loads
+from streamkit.lab.client.kept import LAST as RECORDING
+from streamkit.lab.compare.kept import LAST as COMPARISON
+from streamkit.lab.load.kept import LAST as LOAD
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
@@ -62,10 +62,8 @@ def _carrying() -> Iterator[None]:
 
 def _hand_on(ended: BaseException, error: BaseException) -> None:
     """What the coroutine's end carries is `error`'s from now on."""
-    if (recording := last_recording(of=ended)) is not None:
-        carry(recording, error)
-    loads.hand_on(ended, error)
-    comparisons.hand_on(ended, error)
+    for last in (RECORDING, LOAD, COMPARISON):
+        last.hand_on(ended, error)
 
 
 def _check_coroutine(given: object) -> None:

@@ -1,23 +1,17 @@
-"""What was recorded last, and what an interruption carries: no recording is lost because somebody stopped it.
-
-keep(recording)              # it is the last one now
-carry(recording, error)      # the same, and whoever catches `error` finds it there
-last_recording(of=error)     # it again, also where the error has become another one on its way
-"""
+"""The last recording of this process; see `lab/kept.py`."""
 
 from __future__ import annotations
 
-from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from streamkit.lab.kept import Last
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from streamkit.lab.recording.recording import Recording
 
-__all__ = ["carry", "keep", "last_recording", "made_of"]
+__all__ = ["LAST", "last_recording"]
 
-_last: Recording | None = None
+LAST: Final = Last["Recording"]("recording")
 
 
 def last_recording(of: BaseException | None = None) -> Recording | None:
@@ -37,31 +31,4 @@ def last_recording(of: BaseException | None = None) -> Recording | None:
     Memory: one recording is held until the next one takes its place: its events, and the bytes of its body as far as
     `keep_bytes` lets them be kept.
     """
-    if of is None:
-        return _last
-    carried = (vars(error).get("recording") for error in made_of(of))
-    return next((recording for recording in carried if recording is not None), None)
-
-
-def keep(recording: Recording) -> Recording:
-    """`recording` is the last one now."""
-    global _last
-    _last = recording
-    return recording
-
-
-def carry(recording: Recording, error: BaseException) -> None:
-    """The same, and `error`, which interrupted it, has it as its attribute `recording`."""
-    vars(error)["recording"] = keep(recording)  # its class may forbid new attributes
-
-
-def made_of(error: BaseException) -> Iterator[BaseException]:
-    """The error, and those that it was made of: causes, contexts, the members of groups; the nearest first."""
-    waiting, seen = deque([error]), set[int]()
-    while waiting:
-        one = waiting.popleft()
-        if id(one) not in seen:
-            seen.add(id(one))
-            yield one
-            inner = one.exceptions if isinstance(one, BaseExceptionGroup) else ()
-            waiting.extend(each for each in (one.__cause__, one.__context__, *inner) if each is not None)
+    return LAST.of(of)

@@ -23,7 +23,7 @@ from streamkit.lab.client.connections import OwnConnections, YourClient, public_
 from streamkit.lab.client.course import Course
 from streamkit.lab.client.decoder import MAX_EVENT_BYTES
 from streamkit.lab.client.joining import join_or_note
-from streamkit.lab.client.kept import carry, keep
+from streamkit.lab.client.kept import LAST
 from streamkit.lab.client.pace import Reader
 from streamkit.lab.client.recorder import Recorder
 from streamkit.lab.client.resume import Recovery, Resume
@@ -255,17 +255,17 @@ async def record(
             failure = failure_of(error, own=asking.own, started=recorder.started)
         if failure is None:
             if recorder.status is not None or not isinstance(error, Exception):  # else there is nothing to keep
-                carry(recorder.finish(interrupted_by(error)), error)
+                LAST.carry(recorder.finish(interrupted_by(error)), error)
             raise
-    recording = keep(recorder.finish(failure))
+    recording = LAST.keep(recorder.finish(failure))
     return await _with_taps(recording, asking, str(url)) if taps else recording
 
 
 async def _with_taps(recording: Recording, asking: Asking, url: str) -> Recording:
     try:
-        return keep(await join_or_note(recording, asking, url))
+        return LAST.keep(await join_or_note(recording, asking, url))
     except BaseException as error:
-        carry(recording, error)  # rather without the taps of others than not at all
+        LAST.carry(recording, error)  # rather without the taps of others than not at all
         raise
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from streamkit.lab.arguments import check_listener, check_whole
 from streamkit.lab.client.kept import last_recording
-from streamkit.lab.compare.kept import carry, keep
+from streamkit.lab.compare.kept import LAST
 from streamkit.lab.findings.comparing import check_asked, compare_sets
 from streamkit.lab.findings.comparison import ROUND
 from streamkit.lab.load.bar import plain_bar
@@ -106,9 +106,9 @@ async def compare(
                 await turns.warm_up(warm_up)
                 await turns.take(runs, seed, show)
             found = await turns.joined()
-        return keep(judged.by(measure, found))
+        return LAST.keep(judged.by(measure, found))
     except BaseException as error:
-        carry(judged.by_whatever_there_is(measure, turns.ended), error)
+        LAST.carry(judged.by_whatever_there_is(measure, turns.ended), error)
         raise
 
 

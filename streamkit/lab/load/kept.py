@@ -1,22 +1,17 @@
-"""The last load, and what an interruption of one carries: what has come is not lost because somebody stopped the rest.
-
-keep(streams)              # it is the last load now
-carry(streams, error)      # the same, and whoever catches `error` finds it there
-last_load(of=error)        # it again
-"""
+"""The last load of this process; see `lab/kept.py`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from streamkit.lab.client.kept import made_of
+from streamkit.lab.kept import Last
 
 if TYPE_CHECKING:
     from streamkit.lab.sets import RecordingSet
 
-__all__ = ["carry", "hand_on", "keep", "last_load"]
+__all__ = ["LAST", "last_load"]
 
-_last: RecordingSet | None = None
+LAST: Final = Last["RecordingSet"]("recordings")
 
 
 def last_load(of: BaseException | None = None) -> RecordingSet | None:
@@ -32,25 +27,4 @@ def last_load(of: BaseException | None = None) -> RecordingSet | None:
 
     Memory: the recordings of one load are held until those of the next take their place.
     """
-    if of is None:
-        return _last
-    carried = (vars(error).get("recordings") for error in made_of(of))
-    return next((streams for streams in carried if streams is not None), None)
-
-
-def keep(streams: RecordingSet) -> RecordingSet:
-    """`streams` are the last load now."""
-    global _last
-    _last = streams
-    return streams
-
-
-def carry(streams: RecordingSet, error: BaseException) -> None:
-    """The same, and `error`, which interrupted it, has them as its attribute `recordings`."""
-    vars(error)["recordings"] = keep(streams)
-
-
-def hand_on(ended: BaseException, error: BaseException) -> None:
-    """What the load's end carries is `error`'s from now on: that of Ctrl-C, of which a cancellation was made."""
-    if (streams := last_load(of=ended)) is not None:
-        carry(streams, error)
+    return LAST.of(of)

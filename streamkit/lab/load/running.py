@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from streamkit.lab.load.arrivals import Closed
 from streamkit.lab.load.crowd import Crowd
-from streamkit.lab.load.kept import carry, keep, last_load
+from streamkit.lab.load.kept import LAST
 from streamkit.lab.load.several import LoadOrder, Several
 from streamkit.lab.load.targets import UrlTarget
 from streamkit.lab.load.watching import Watching
@@ -41,9 +41,9 @@ class ByOne:
                 await self._watched(show, begun_ns)
                 found = await self._asked.joined(self._crowd.ended)
         except BaseException as error:
-            carry(self._set(self._crowd.ended), error)
+            LAST.carry(self._set(self._crowd.ended), error)
             raise
-        return keep(self._set(found))
+        return LAST.keep(self._set(found))
 
     async def _watched(self, show: ShowProgress, begun_ns: int | None) -> None:
         crowd = self._crowd
@@ -77,9 +77,9 @@ class ByClients:
             with watching:
                 await several.run(show)
         except BaseException as error:
-            carry(self._set(several, watching), error)
+            LAST.carry(self._set(several, watching), error)
             raise
-        return keep(self._set(several, watching))
+        return LAST.keep(self._set(several, watching))
 
     def _order(self, k: int, clients: int) -> LoadOrder:
         assert isinstance(self._asked, UrlTarget)  # noqa: S101  # for the type checker: others have been refused
@@ -100,5 +100,5 @@ def run_share(order: LoadOrder, begun_ns: int, show: ShowProgress) -> RecordingS
         with asyncio.Runner() as runner:
             return runner.run(ByOne(order.schedule, asked, Crowd(asked, order.most), {}).run(show, begun_ns))
     except BaseException as error:  # noqa: BLE001  # whatever it is, the parent wants to know
-        kept = last_load(of=error)
+        kept = LAST.of(error)
         return kept if isinstance(error, KeyboardInterrupt) and kept is not None else error

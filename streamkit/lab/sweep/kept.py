@@ -1,15 +1,17 @@
-"""The last sweep, and what an interruption of one carries: no row is lost because somebody stopped the rest."""
+"""The last sweep of this process; see `lab/kept.py`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from streamkit.lab.kept import Last
 
 if TYPE_CHECKING:
     from streamkit.lab.sweep.rows import Sweep
 
-__all__ = ["carry", "keep", "last_sweep"]
+__all__ = ["LAST", "last_sweep"]
 
-_last: Sweep | None = None
+LAST: Final = Last["Sweep"]("sweep")
 
 
 def last_sweep() -> Sweep | None:
@@ -20,16 +22,4 @@ def last_sweep() -> Sweep | None:
 
     The exception that interrupts a sweep has it as its attribute `sweep`.
     """
-    return _last
-
-
-def keep(swept: Sweep) -> Sweep:
-    """It is the last one now."""
-    global _last
-    _last = swept
-    return swept
-
-
-def carry(swept: Sweep, error: BaseException) -> None:
-    """The same, and `error`, which interrupted it, has it as its attribute `sweep`."""
-    vars(error)["sweep"] = keep(swept)
+    return LAST.value

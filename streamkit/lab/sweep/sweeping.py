@@ -15,7 +15,7 @@ from streamkit.jobs.processes import Processes, ProcessLost
 from streamkit.lab.arguments import check_number, check_whole
 from streamkit.lab.sweep.grid import Grid, Setting, settings_of
 from streamkit.lab.sweep.journal import Journal
-from streamkit.lab.sweep.kept import carry, keep
+from streamkit.lab.sweep.kept import LAST
 from streamkit.lab.sweep.portable import Portable, name_of
 from streamkit.lab.sweep.rows import Sweep, TrialRow
 from streamkit.lab.sweep.schedule import Planned, planned
@@ -107,9 +107,9 @@ def sweep(
                 swept.warm_up(pool, run, takes_seed, warm_up * workers)
                 swept.run(pool, run, takes_seed, bar)
             except BaseException as error:
-                carry(swept.result(), error)
+                LAST.carry(swept.result(), error)
                 raise
-    return keep(swept.result())
+    return LAST.keep(swept.result())
 
 
 class _Sweeping:

@@ -11,7 +11,7 @@ import pytest
 
 import streamkit as sk
 from streamkit.lab.client import kept
-from streamkit.lab.client.kept import carry, keep, last_recording
+from streamkit.lab.client.kept import LAST, last_recording
 from streamkit.lab.client.record import record
 from streamkit.lab.recording.recording import Recording
 from streamkit.outcome import Outcome
@@ -20,7 +20,7 @@ from tests.lab.client.peers import DONE, END, HEAD, Peer, chunk, event, recorded
 
 @pytest.fixture(autouse=True)
 def _nothing_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept, "_last", None)
+    monkeypatch.setattr(kept.LAST, "value", None)
 
 
 async def one_piece_and_silence(peer: Peer) -> None:
@@ -194,11 +194,11 @@ def test_there_is_none_before_the_first() -> None:
 
 def test_it_is_found_in_what_an_exception_was_made_of() -> None:
     recording, carrier = Recording(), asyncio.CancelledError()
-    carry(recording, carrier)
+    LAST.carry(recording, carrier)
     outer = KeyboardInterrupt()
     outer.__context__ = ExceptionGroup("several", [ValueError("x"), _caused_by(carrier)])
     assert last_recording(of=outer) is recording
-    keep(Recording())
+    LAST.keep(Recording())
     assert last_recording(of=outer) is recording
     assert last_recording() is not recording
 

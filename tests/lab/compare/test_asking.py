@@ -23,7 +23,7 @@ HELLO = sending(HEAD, chunk(event("hello") + DONE), END)
 
 @pytest.fixture(autouse=True)
 def _nothing_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept, "_last", None)
+    monkeypatch.setattr(kept.LAST, "value", None)
 
 
 class Asked:

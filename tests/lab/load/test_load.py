@@ -27,7 +27,7 @@ BY_US = Outcome("cancelled", "by us")
 
 @pytest.fixture(autouse=True)
 def _nothing_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept, "_last", None)
+    monkeypatch.setattr(kept.LAST, "value", None)
 
 
 async def piece_and_silence(peer: Peer) -> None:

@@ -20,7 +20,7 @@ HELLO = sending(HEAD, chunk(event("hello") + DONE), END)
 
 @pytest.fixture(autouse=True)
 def _nothing_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept, "_last", None)
+    monkeypatch.setattr(kept.LAST, "value", None)
 
 
 def test_together_they_send_what_one_would_have_sent() -> None:
