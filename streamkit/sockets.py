@@ -94,9 +94,12 @@ if sys.platform == "linux":
         is_peer = kind == _BY_FAMILY and (port, to_port) == ends[:2]  # and not somebody who listens there
         return int(unread) if is_peer else None
 
-    def resident_bytes() -> int | None:
-        """The memory that this process has resident (proc(5), statm)."""
-        return int(Path("/proc/self/statm").read_bytes().split()[1]) * _PAGE_BYTES
+    def resident_bytes(pid: int | str = "self") -> int | None:
+        """The memory that this process, or another, has resident (proc(5), statm); None of one that has gone."""
+        try:
+            return int(Path(f"/proc/{pid}/statm").read_bytes().split()[1]) * _PAGE_BYTES
+        except (OSError, IndexError, ValueError):
+            return None
 
 else:
 
@@ -112,7 +115,7 @@ else:
     def _kernel_peer_unread(sock: socket.socket) -> int | None:  # noqa: ARG001  # the signature of its twin
         return None
 
-    def resident_bytes() -> int | None:
+    def resident_bytes(pid: int | str = "self") -> int | None:  # noqa: ARG001  # the signature of its twin
         """Not known without /proc; the peak of getrusage(2) never falls, so it tells nothing of a stream."""
         return None
 

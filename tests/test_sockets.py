@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any, cast
@@ -209,6 +210,12 @@ def test_how_long_a_peer_had_no_room_is_told_of_tcp() -> None:
 def test_resident_memory_is_told_where_the_kernel_tells_it() -> None:
     found = resident_bytes()
     assert (found is not None and found > 1_000_000) if LINUX else found is None
+
+
+def test_resident_memory_is_told_of_any_process_but_one_that_has_gone() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        assert (resident_bytes(other.pid) is None) is (not LINUX)
+    assert resident_bytes(other.pid) is None
 
 
 @pytest.mark.parametrize(

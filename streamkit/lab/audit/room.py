@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
+from streamkit.sockets import resident_bytes
+
 __all__ = ["Room", "flood_bytes", "group_of", "process_of"]
 
 PROC: Final = Path("/proc")
@@ -25,7 +27,7 @@ class Room:
 
     def bytes(self) -> int | None:
         """Now; None where that is not known."""
-        found = [size for pid in self._pids() if (size := _resident(pid)) is not None]
+        found = [size for pid in self._pids() if (size := resident_bytes(pid)) is not None]
         return sum(found) if found else None
 
 
@@ -54,12 +56,5 @@ def group_of(group: int) -> Iterator[int]:
 def _group(pid: str) -> int | None:
     try:
         return int((PROC / pid / "stat").read_text().rpartition(")")[2].split()[2])
-    except (OSError, ValueError, IndexError):
-        return None
-
-
-def _resident(pid: int) -> int | None:
-    try:
-        return int((PROC / str(pid) / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, IndexError):
         return None
