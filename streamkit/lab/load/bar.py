@@ -17,36 +17,29 @@ class ShowProgress(Protocol):
         """So many streams have ended, so many live, and the last one was begun so late."""
 
 
-def _show_nothing(ended: int, live: int, late_ns: int) -> None:
-    """Nobody wants to see it."""
-
-
 @contextlib.contextmanager
 def progress_bar(total: int | None, *, shown: bool) -> Iterator[ShowProgress]:
-    """tqdm's, as it fits a terminal or a notebook; gone in the end. `total` None: nobody knows how many there are."""
-    if not shown:
-        yield _show_nothing
-        return
-    with _tqdm()(total=total, unit=" streams", leave=False, dynamic_ncols=True) as bar:
+    """That of a load. `total` None: nobody knows how many there are."""
+    with plain_bar(total, unit="streams", shown=shown) as bar:
 
         def show(ended: int, live: int, late_ns: int) -> None:
-            bar.set_postfix_str(f"{live} live, {late_ns / 1e6:.0f} ms late", refresh=False)
-            bar.n = ended
-            bar.refresh()  # whoever shows decides how often
+            bar(ended, f"{live} live, {late_ns / 1e6:.0f} ms late")  # whoever shows decides how often
 
         yield show
 
 
 @contextlib.contextmanager
-def plain_bar(total: int, *, unit: str, shown: bool) -> Iterator[Callable[[int, str], None]]:
-    """The same of anything that is done one by one: how many are, and which it is now."""
+def plain_bar(total: int | None, *, unit: str, shown: bool) -> Iterator[Callable[[int, str], None]]:
+    """tqdm's, as it fits a terminal or a notebook; gone in the end. It is shown how many are done, and what there is to
+    say beside.
+    """
     if not shown:
-        yield lambda _done, _now: None
+        yield lambda _done, _beside: None
         return
     with _tqdm()(total=total, unit=f" {unit}", leave=False, dynamic_ncols=True) as bar:
 
-        def show(done: int, now: str) -> None:
-            bar.set_postfix_str(now, refresh=False)
+        def show(done: int, beside: str) -> None:
+            bar.set_postfix_str(beside, refresh=False)
             bar.n = done
             bar.refresh()
 
