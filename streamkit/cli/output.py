@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from datetime import datetime
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,12 +65,15 @@ STREAMS_HEAD = f"{'when':<8}  {'status':>6}  {'outcome':<18}  {'TTFT':>10}  {'ev
 
 def stream_line(recording: Recording) -> str:
     """One of several streams, in a line: when it was begun by the clock on the wall, and how it went."""
+    from streamkit.lab.recording.origin import started_at
+
     summary = recording.summary()
-    began = datetime.fromisoformat(str(recording.meta["started_at"])).astimezone()
+    began = started_at(recording)
+    when = "–" if began is None else f"{began.astimezone():%H:%M:%S}"
     status = "–" if recording.status is None else str(recording.status)
     ttft, gap = ("–" if value is None else f"{value:,.1f} ms" for value in (summary.ttft_ms, summary.max_gap_ms))
     return (
-        f"{began:%H:%M:%S}  {status:>6}  {recording.outcome!s:<18}  {ttft:>10}  {summary.events:>7,}  {gap:>11}  "
+        f"{when:<8}  {status:>6}  {recording.outcome!s:<18}  {ttft:>10}  {summary.events:>7,}  {gap:>11}  "
         f"{recording.label or recording.url}"
     )
 

@@ -28,8 +28,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from streamkit._version import __version__
 from streamkit.content.codings import KNOWN, CodingError, Decoding, codings_of
-from streamkit.lab.exports.some import Recordings, dumped, several, started_at
+from streamkit.lab.exports.some import Recordings, dumped, several
 from streamkit.lab.recording.lines import replace_file
+from streamkit.lab.recording.origin import started_at
 
 if TYPE_CHECKING:
     from streamkit.lab.recording.recording import Recording

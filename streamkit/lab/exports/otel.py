@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from streamkit.lab import metrics
-from streamkit.lab.exports.some import Recordings, several, started_at
+from streamkit.lab.exports.some import Recordings, several
+from streamkit.lab.recording.origin import started_at
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import Meter

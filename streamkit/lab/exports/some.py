@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 from streamkit.lab.recording.recording import Recording
 
-__all__ = ["Recordings", "dumped", "several", "started_at"]
+__all__ = ["Recordings", "dumped", "several"]
 
 Recordings: TypeAlias = Recording | Iterable[Recording]
 """One recording or several, such as a `RecordingSet`."""
@@ -27,13 +26,3 @@ def several(given: Recordings) -> list[Recording]:
 def dumped(value: Any) -> bytes:
     """As JSON (RFC 8259): no NaN, and ASCII, so that a lone surrogate survives as an escape."""
     return json.dumps(value, allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
-
-
-def started_at(one: Recording) -> datetime | None:
-    """When it was begun, by the wall clock; None where the recording does not know."""
-    told = one.meta.get("started_at")
-    try:
-        at = datetime.fromisoformat(told) if isinstance(told, str) else None
-    except ValueError:
-        return None
-    return at if at is None or at.tzinfo else at.replace(tzinfo=UTC)

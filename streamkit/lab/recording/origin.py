@@ -6,11 +6,14 @@ import platform
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from streamkit.taps.clock import clock_origin
 
-__all__ = ["describe"]
+if TYPE_CHECKING:
+    from streamkit.lab.recording.recorded import Recorded
+
+__all__ = ["describe", "started_at"]
 
 
 def describe(method: str) -> dict[str, Any]:
@@ -22,6 +25,16 @@ def describe(method: str) -> dict[str, Any]:
         "method": method,
         **_software(),
     }
+
+
+def started_at(recording: Recorded) -> datetime | None:
+    """When it was begun, by the wall clock; None where the recording does not know."""
+    told = recording.meta.get("started_at")
+    try:
+        at = datetime.fromisoformat(told) if isinstance(told, str) else None
+    except ValueError:
+        return None
+    return at if at is None or at.tzinfo else at.replace(tzinfo=UTC)
 
 
 @cache
