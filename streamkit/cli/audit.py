@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streamkit.cli.arguments import above_zero, from_none, json_text, pair, port, text
-from streamkit.cli.output import check_file
+from streamkit.cli.output import check_file, note, seen_at_once
 from streamkit.cli.request import add_headers
 from streamkit.errors import ConfigError
 
@@ -100,7 +100,7 @@ def _audit(arguments: argparse.Namespace) -> int:
     print(certificate)
     for path in arguments.out:
         certificate.save(path)
-        print(f"certificate: {path.resolve()}", file=sys.stderr)
+        note(f"certificate: {path.resolve()}")
     return 0 if certificate.ok else 1
 
 
@@ -137,7 +137,7 @@ def _certified(gateway: Gateway, arguments: argparse.Namespace) -> Certificate:
                 quick=arguments.quick,
                 only=arguments.only,
                 seed=arguments.seed,
-                on_progress=_told if sys.stderr is not None and sys.stderr.isatty() else None,
+                on_progress=_told,
             )
         )
     finally:
@@ -147,5 +147,5 @@ def _certified(gateway: Gateway, arguments: argparse.Namespace) -> Certificate:
 
 def _told(what: str) -> None:
     """One line on stderr, in the place of the one before."""
-    if sys.stderr is not None and sys.stderr.isatty():
+    if seen_at_once():
         print(f"\r\033[K{what}", end="", file=sys.stderr, flush=True)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streamkit.cli.arguments import count, from_none, objective
 from streamkit.cli.files import load_sets
-from streamkit.cli.output import INTERRUPTED, check_file, check_picture, draw, note
+from streamkit.cli.output import INTERRUPTED, check_file, check_picture, draw, note, seen_at_once
 from streamkit.cli.request import add_question, question_of
 from streamkit.errors import ConfigError
 
@@ -107,7 +106,7 @@ def _of_servers(arguments: argparse.Namespace) -> tuple[Comparison, bool]:
             targets,
             runs=arguments.runs,
             prompts=arguments.prompt,
-            progress=sys.stderr is not None and sys.stderr.isatty(),
+            progress=seen_at_once(),
             **_asked(arguments),
             **question_of(arguments, list(targets.values())),
         )

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streamkit.cli.arguments import above_zero, count, from_none, objective, share
-from streamkit.cli.output import INTERRUPTED, check_file, check_picture, draw
+from streamkit.cli.output import INTERRUPTED, check_file, check_picture, draw, note, seen_at_once
 from streamkit.cli.request import add_label, add_question, question_of
 from streamkit.errors import ConfigError
 
@@ -95,7 +94,7 @@ def _load(arguments: argparse.Namespace) -> int:
     _show(streams, arguments)
     if arguments.save is not None:
         streams.save(arguments.save)
-        print(f"recordings: {arguments.save.resolve()}", file=sys.stderr)
+        note(f"recordings: {arguments.save.resolve()}")
     if arguments.plot is not None:
         draw(streams, "load", arguments.plot)
     if interrupted:
@@ -147,7 +146,7 @@ def _asked(arguments: argparse.Namespace) -> Any:
         pids=pids,
         max_open=arguments.max_open,
         clients=arguments.clients,
-        progress=sys.stderr is not None and sys.stderr.isatty(),
+        progress=seen_at_once(),
         **question_of(arguments, [arguments.url]),
     )
 

@@ -28,6 +28,7 @@ __all__ = [
     "end_line",
     "keep",
     "note",
+    "seen_at_once",
     "show",
     "show_any_text",
     "silence",
@@ -57,6 +58,11 @@ def show(text: str) -> None:
 def note(text: str) -> None:
     """What is said beside the answer: on stderr, so that stdout has nothing but that."""
     print(text, file=sys.stderr, flush=True)
+
+
+def seen_at_once() -> bool:
+    """Somebody looks at stderr while it is written: there progress can be shown."""
+    return sys.stderr is not None and sys.stderr.isatty()
 
 
 STREAMS_HEAD = f"{'when':<8}  {'status':>6}  {'outcome':<18}  {'TTFT':>10}  {'events':>7}  {'longest gap':>11}  stream"

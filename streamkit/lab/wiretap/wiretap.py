@@ -115,9 +115,8 @@ class Wiretap(Passage):
         on_recording: Callable[[Recording], object] | None = None,
         on_notice: Callable[[str], object] | None = None,
     ) -> None:
-        for name, number in (
-            *(("max_streams", max_streams), ("max_bytes", max_bytes), ("max_stream_bytes", max_stream_bytes)),
-        ):
+        bounds = {"max_streams": max_streams, "max_bytes": max_bytes, "max_stream_bytes": max_stream_bytes}
+        for name, number in bounds.items():
             check_whole(name, number, least=1)
         check_listener("on_recording", on_recording)
         check_listener("on_notice", on_notice)
