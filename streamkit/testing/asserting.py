@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeAlias
+from typing import TYPE_CHECKING, Final, NoReturn, Self, TypeAlias
 
 import numpy as np
 
 from streamkit.lab import metrics
 from streamkit.lab.arguments import check_number
+from streamkit.lab.findings.subjects import recordings_in
 from streamkit.lab.findings.words import duration, many, short
 from streamkit.lab.recording.measures import measure_of
 from streamkit.lab.recording.recording import Recording
@@ -54,17 +55,8 @@ def assert_stream(streams: Streams) -> StreamAssert:
     return StreamAssert(_set(streams))
 
 
-def _set(streams: Any) -> RecordingSet:
-    if isinstance(streams, Recording):
-        return RecordingSet([streams])
-    several = list(streams) if isinstance(streams, Iterable) and not isinstance(streams, str) else [streams]
-    wrong = [one for one in several if not isinstance(one, Recording)]
-    if wrong:
-        raise TypeError(
-            f"expected a Recording, several, or a RecordingSet, got {wrong[0]!r} ({type(wrong[0]).__name__})"
-        )
-    if not several:
-        raise ValueError("expected at least one recording, got none")
+def _set(streams: Streams) -> RecordingSet:
+    several = [recording for _, recording in recordings_in(streams)]
     return streams if isinstance(streams, RecordingSet) else RecordingSet(several)
 
 
