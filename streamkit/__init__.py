@@ -157,3 +157,10 @@ if not TYPE_CHECKING:  # a type checker knows the names above, and that there ar
 
 def __dir__() -> list[str]:
     return [*__all__, "__version__"]
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """What `%load_ext streamkit` calls, in a notebook: figures inline, and sharp on every screen."""
+    from streamkit.lab.live.extension import load
+
+    load(shell)
