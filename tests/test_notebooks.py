@@ -1,7 +1,7 @@
 """What holds for every notebook, and one of them as its readers run it.
 
-Each opens with the way of a chunk and "you are here", asks for a prediction before it runs anything, has three exercises
-whose solutions are folded (`tests/front` runs them), and ends with its checks, folded, too.
+Each opens with the way of a chunk and "you are here", asks for a prediction before it runs anything, has three
+exercises whose solutions are folded (`front/` runs them), and ends with its checks, folded, too.
 
 `dev.py test` runs them all with nbval, which sends a cell when the one before has ended. JupyterLab's "Run All Cells"
 queues every cell at once, which makes a difference where a cell lets the kernel's loop go on: that loop must not begin
@@ -144,6 +144,8 @@ def test_what_a_cell_shows_and_nbval_does_not_compare_is_asserted_there_or_in_th
 
 def names(cell: dict[str, Any]) -> set[str]:
     """The variables that a cell uses or sets."""
+    if cell["source"].startswith("%%"):  # in another language
+        return set()
     lines = [line for line in cell["source"].splitlines() if not line.startswith(("%", "!"))]
     tree = compile("\n".join(lines), "cell", "exec", PyCF_ONLY_AST | PyCF_ALLOW_TOP_LEVEL_AWAIT)
     return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} - {"sk", "print"}
