@@ -37,6 +37,7 @@ language = "en"
 
 extensions = ["myst_nb", "sphinx.ext.autodoc"]
 exclude_patterns = ["_build", "building", "**.ipynb_checkpoints"]
+suppress_warnings = ["misc.highlighting_failure"]  # HAProxy's and Caddy's configurations have no lexer
 # Links and references have to lead somewhere. Types in signatures do where they are public; numpy's and private ones do not.
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", ".*")]
@@ -61,7 +62,7 @@ html_copy_source = False
 html_sidebars = {"index": [], "learn": [], "zh": [], "changelog": []}
 html_theme_options: dict[str, Any] = {
     "logo": {"text": "streamkit"},
-    "header_links_before_dropdown": 7,
+    "header_links_before_dropdown": 5,
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
     "navigation_with_keys": False,  # the arrow keys are a reader's own: they scroll wide tables and code
@@ -98,6 +99,9 @@ def read_source(app: Sphinx, page: str, source: list[str]) -> None:
         rows = notebooks.table((ROOT / "README.md").read_text("utf-8"))
         figures = notebooks.thumbnails(rows, ROOT / "notebooks", MADE / "thumbnails")
         source[0] = notebooks.learn(source[0], rows, figures)
+    if page == "certificates/README":
+        pages = sorted(path.stem for path in (DOCS / "certificates").glob("*.md") if path.stem != "README")
+        source[0] += "\n".join(["", "```{toctree}", ":hidden:", "", *pages, "```", ""])
     if page.startswith("notebooks/") and REPOSITORY:
         source[0] = notebooks.with_places_to_run(source[0], page, REPOSITORY)
 

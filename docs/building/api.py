@@ -141,8 +141,8 @@ def _file(room: str) -> str:
     return room.replace("/", "-")
 
 
-def _heading(text: str, line: str = "=") -> list[str]:
-    return [text, line * (2 * len(text)), ""]
+def _heading(text: str) -> list[str]:
+    return [text, "=" * len(text), ""]
 
 
 def _index(shown: list[str], rooms: dict[str, str], named: dict[str, list[Named]]) -> str:
@@ -179,7 +179,7 @@ def _page(room: str, purpose: str, named: list[Named]) -> str:
         lines.append("")
     for each in named:
         kind = "autoclass" if inspect.isclass(each.found) else "autofunction"
-        lines += [*_heading(each.full.rpartition(".")[2], "-"), f".. {kind}:: {each.full}"]
+        lines.append(f".. {kind}:: {each.full}")
         if kind == "autoclass":
             lines.append("   :members:")
             lines += ["   :inherited-members: Exception, tuple, list, dict, NamedTuple"]

@@ -106,7 +106,22 @@ def learn(page: str, rows: list[Row], figures: dict[str, str]) -> str:
             f"<small>{html.escape(row.more.strip())} about {row.minutes} minutes</small></span></a>",
             "</div>",
         ]
-    return page.replace(PLACE, "\n".join([*lines, "</div>"]))
+    return _numbers_as_links(page, rows).replace(PLACE, "\n".join([*lines, "</div>"]))
+
+
+def _numbers_as_links(page: str, rows: list[Row]) -> str:
+    """In the list "start here if …" each number of a notebook leads there."""
+    files = {row.number: row.file for row in rows}
+
+    def linked_number(found: re.Match[str]) -> str:
+        return f"[{found[0]}](notebooks/{files[found[0]]})" if found[0] in files else found[0]
+
+    lines = page.splitlines()
+    for at, line in enumerate(lines):
+        head, colon, numbers = line.partition("**: ")
+        if line.startswith("- **") and colon:
+            lines[at] = head + colon + re.sub(r"\b\d+\b", linked_number, numbers)
+    return "\n".join(lines)
 
 
 def with_places_to_run(notebook: str, page: str, repository: str) -> str:

@@ -51,11 +51,33 @@ def _rest(block: str, known: Mapping[str, str]) -> list[str]:
         return _code("pycon", block)
     if _is_indented(block):
         return _code("python" if _is_python(block) else "text", block)
-    head, rows = _split_table(block.splitlines())
-    lines = inline("\n".join(_apart(head)), known).splitlines() if head else []
-    if rows:
-        lines += ["", *_definitions(rows, known)] if lines else _definitions(rows, known)
+    if _does_something(block):
+        return _code("python", block)
+    lines: list[str] = []
+    for part in _parts(block.splitlines()):
+        lines += [*([""] if lines else []), *_prose_and_table(part, known)]
     return lines
+
+
+def _parts(lines: list[str]) -> Iterator[list[str]]:
+    """A paragraph, and a table that stands in it, indented below the sentence that announces it."""
+    part: list[str] = []
+    within = False
+    for line in lines:
+        starts = not within and bool(part) and line.startswith("    ") and bool(ENTRY.match(line.strip()))
+        if (starts and not ENTRY.match(part[0])) or (within and not line.startswith(" ")):
+            yield part
+            part, within = [], starts
+        part.append(line)
+    yield part
+
+
+def _prose_and_table(lines: list[str], known: Mapping[str, str]) -> list[str]:
+    head, rows = _split_table(dedent("\n".join(lines)).splitlines())
+    found = inline("\n".join(_apart(head)), known).splitlines() if head else []
+    if rows:
+        found += ["", *_definitions(rows, known)] if found else _definitions(rows, known)
+    return found
 
 
 def _apart(lines: list[str]) -> list[str]:
@@ -102,12 +124,22 @@ def _is_indented(block: str) -> bool:
     return all(line.startswith("    ") for line in block.splitlines() if line)
 
 
-def _is_python(block: str) -> bool:
+def _tree(block: str) -> ast.Module | None:
     try:
-        compile(dedent(block), "docstring", "exec", PyCF_ONLY_AST | PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        tree = compile(dedent(block), "docstring", "exec", PyCF_ONLY_AST | PyCF_ALLOW_TOP_LEVEL_AWAIT)
     except SyntaxError:
-        return False
-    return bool(ast)
+        return None
+    return tree if isinstance(tree, ast.Module) else None
+
+
+def _is_python(block: str) -> bool:
+    return _tree(block) is not None
+
+
+def _does_something(block: str) -> bool:
+    """Of a paragraph that is not indented: Python that defines or calls; a word or two of prose are Python as well."""
+    tree = _tree(block)
+    return tree is not None and any(isinstance(node, ast.Call | ast.FunctionDef | ast.ClassDef) for node in ast.walk(tree))
 
 
 def inline(text: str, known: Mapping[str, str]) -> str:
