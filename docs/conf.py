@@ -38,7 +38,7 @@ language = "en"
 extensions = ["myst_nb", "sphinx.ext.autodoc"]
 exclude_patterns = ["_build", "building", "**.ipynb_checkpoints"]
 suppress_warnings = ["misc.highlighting_failure"]  # HAProxy's and Caddy's configurations have no lexer
-# Links and references have to lead somewhere. Types in signatures do where they are public; numpy's and private ones do not.
+# Links and references have to lead somewhere. Types in signatures do where they are public; others need not.
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", ".*")]
 
@@ -59,7 +59,7 @@ html_static_path = ["_static", "_build/made"]
 html_css_files = ["streamkit.css"]
 html_show_sourcelink = False
 html_copy_source = False
-html_sidebars = {"index": [], "learn": [], "zh": [], "changelog": []}
+html_sidebars: dict[str, list[str]] = {"index": [], "learn": [], "zh": [], "changelog": []}
 html_theme_options: dict[str, Any] = {
     "logo": {"text": "streamkit"},
     "header_links_before_dropdown": 5,
@@ -87,13 +87,19 @@ def read_source(app: Sphinx, page: str, source: list[str]) -> None:
     """Links as they are on the site, the tables that are made, and whole files of the folder above."""
     if page in SAME:
         app.env.note_dependency(str(ROOT / SAME[page]))
-        source[0] = re.sub(r"\]\((docs/|(?=CONTRIBUTING|CHANGELOG|README|LICENSE))", _as_page, (ROOT / SAME[page]).read_text("utf-8"))
+        source[0] = re.sub(
+            r"\]\((docs/|(?=CONTRIBUTING|CHANGELOG|README|LICENSE))", _as_page, (ROOT / SAME[page]).read_text("utf-8")
+        )
         for name, file in SAME.items():
             source[0] = source[0].replace(f"](../{file}", f"]({name}.md")
         source[0] = source[0].replace("](../README.md", "](index.md")
     elif not page.startswith(("api/", "notebooks/")):
-        source[0] = re.sub(r"\]\((\.\./)+(notebooks/)", lambda found: f"]({'../' * page.count('/')}{found[2]}", source[0])
-        source[0] = source[0].replace("](../README.md", "](index.md").replace("](../CONTRIBUTING.md", "](contributing.md")
+        source[0] = re.sub(
+            r"\]\((\.\./)+(notebooks/)", lambda found: f"]({'../' * page.count('/')}{found[2]}", source[0]
+        )
+        source[0] = (
+            source[0].replace("](../README.md", "](index.md").replace("](../CONTRIBUTING.md", "](contributing.md")
+        )
     if page == "learn":
         app.env.note_dependency(str(ROOT / "README.md"))
         rows = notebooks.table((ROOT / "README.md").read_text("utf-8"))
@@ -110,13 +116,13 @@ def _as_page(link: re.Match[str]) -> str:
     return "](" if link[1] else "](../"
 
 
-def read_docstring(_: Sphinx, _kind: str, name: str, found: object, _options: object, lines: list[str]) -> None:
-    """A docstring as reStructuredText; what a class inherits from Python's own says nothing here."""
+def read_docstring(_: Sphinx, _kind: str, name: str, _found: object, _options: object, lines: list[str]) -> None:
+    """A docstring as reStructuredText, which links to others and not to itself."""
     known = {word: full for word, full in api.links().items() if full != name}
     lines[:] = [*plain.rest_of("\n".join(lines), known), ""]
 
 
-def skip_member(_: Sphinx, _kind: str, name: str, found: object, skip: bool, _options: object) -> bool | None:  # noqa: FBT001
+def skip_member(_: Sphinx, _kind: str, _name: str, found: object, _skip: bool, _options: object) -> bool | None:
     """What a named tuple and a dataclass have of their own accord is no member to be told of."""
     of_python = inspect.isbuiltin(found) or getattr(found, "__doc__", None) is None
     return True if of_python or (getattr(found, "__doc__", "") or "").startswith("Alias for field number") else None
@@ -140,7 +146,7 @@ def page_language(_: Sphinx, page: str, _template: str, context: dict[str, Any],
 def check(app: Sphinx, error: Exception | None) -> None:
     """When all is written."""
     if error is None and app.builder.name == "html":
-        documented = {name for name, *_ in app.env.get_domain("py").get_objects()}
+        documented = {found[0]: found for found in app.env.get_domain("py").get_objects()}
         public = [named.full for named in api.surface()]
         found = [*checks.names_not_documented(public, documented), *checks.silent_images(Path(app.outdir))]
         for wrong in [*found, *checks.broken_links(Path(app.outdir))]:

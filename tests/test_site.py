@@ -14,9 +14,9 @@ from types import ModuleType
 from typing import Any, Final
 
 import pytest
-from building import checks, notebooks, plain
 
 import streamkit
+from building import checks, notebooks, plain
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 ENGLISH: Final = (ROOT / "README.md").read_text("utf-8")

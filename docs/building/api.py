@@ -39,7 +39,7 @@ BY_DOTTED_NAME = {
         "streamkit.testing.stream_lab",
     ],
 }
-"""Beside what stands at the top and in its modules: what those return and take, and what is imported by its dotted name."""
+"""Beside what stands at the top and in its modules: what those return and take, and what has a dotted name only."""
 ELSEWHERE = {"app": "relay", "shipped": "relay", "errors": "errors", "outcome": "outcome"}
 """Files beside the rooms: the page on which their names are."""
 
@@ -148,9 +148,9 @@ def _heading(text: str) -> list[str]:
 def _index(shown: list[str], rooms: dict[str, str], named: dict[str, list[Named]]) -> str:
     lines = [
         *_heading("API"),
-        "By the rooms of :doc:`the house </house>`, in the order of the way of the data. What is used every day stands at the",
-        "top, ``import streamkit as sk``; the rest is in modules by concept, and tab completion shows what is in each. How the",
-        "relay is set: :doc:`every deadline and limit <settings>`.",
+        "By the rooms of :doc:`the house </house>`, in the order of the way of the data. What is used every day stands",
+        "at the top, ``import streamkit as sk``; the rest is in modules by concept, and tab completion shows what is in",
+        "each. How the relay is set: :doc:`every deadline and limit <settings>`.",
         "",
         ".. list-table::",
         "   :header-rows: 1",
@@ -197,8 +197,8 @@ def _settings() -> str:
     lines = [
         *_heading("Settings of the relay"),
         "Each deadline and limit under its three names: an argument of :py:obj:`sk.create_app <streamkit.create_app>`,",
-        "``sk.create_blueprint`` and ``sk.Lab``; an option of ``streamkit serve``; an environment variable. The first that is",
-        "given counts. What they mean: :doc:`/relay`.",
+        "``sk.create_blueprint`` and ``sk.Lab``; an option of ``streamkit serve``; an environment variable. The first",
+        "that is given counts. What they mean: :doc:`/relay`.",
         "",
         ".. list-table::",
         "   :header-rows: 1",

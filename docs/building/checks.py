@@ -19,7 +19,9 @@ class _Images(HTMLParser):
         given = dict(attrs)
         alt = (given.get("alt") or "").strip()
         source = (given.get("src") or "?").rpartition("/")[2]
-        if tag == "img" and (not alt or alt.rpartition("/")[2] == source):  # Sphinx puts the file's name where there is none
+        if tag == "img" and (
+            not alt or alt.rpartition("/")[2] == source
+        ):  # Sphinx puts the file's name where there is none
             self.without.append(source)
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 ROW: Final = re.compile(
-    r"^\| (?P<number>\d+) \| \[(?P<question>[^\]]+)\]\(notebooks/(?P<file>[\w.-]+\.ipynb)\)(?P<more>[^|]*) \| (?P<minutes>\d+) \|$",
+    r"^\| (?P<number>\d+) \| \[(?P<question>[^\]]+)\]\(notebooks/(?P<file>[\w.-]+\.ipynb)\)(?P<more>[^|]*) "
+    r"\| (?P<minutes>\d+) \|$",
     re.M,
 )
 PLACE: Final = "<!-- the table of the notebooks -->"
@@ -63,11 +64,13 @@ def linked(markdown: str) -> str:
     '[a word](../words.md#percentile), [start](../index.md)'
     """
     markdown = markdown.replace("](../docs/", "](../")
-    return re.sub(r"\]\(\.\./README(\.zh-CN)?\.md", lambda found: "](../zh.md" if found[1] else "](../index.md", markdown)
+    return re.sub(
+        r"\]\(\.\./README(\.zh-CN)?\.md", lambda found: "](../zh.md" if found[1] else "](../index.md", markdown
+    )
 
 
 def thumbnails(rows: list[Row], source: Path, target: Path) -> dict[str, str]:
-    """The figure of each notebook that has one, as a file in `target`; what stands there instead of alt text, by file."""
+    """A figure of each notebook that has one, as a file in `target`; and what it shows in words, by notebook."""
     target.mkdir(parents=True, exist_ok=True)
     found = {}
     for row in rows:
@@ -79,7 +82,7 @@ def thumbnails(rows: list[Row], source: Path, target: Path) -> dict[str, str]:
 
 
 def _figure(notebook: dict[str, Any]) -> tuple[str, str] | None:
-    """Of the figures of a notebook the first behind the map of the way, which all begin with: PNG as base64, and its text."""
+    """The first figure behind the map of the way, with which all begin: PNG as base64, and what it shows."""
     found = []
     for cell in notebook["cells"]:
         for output in cell.get("outputs", []):
@@ -102,7 +105,7 @@ def learn(page: str, rows: list[Row], figures: dict[str, str]) -> str:
         )
         lines += [
             '<div role="listitem">',
-            f'<a href="notebooks/{picture}.html">{image}<span><b>{row.number}. {html.escape(row.question)}</b>'
+            f'<a href="notebooks/{picture}.html">{image}<span><b>{row.number}. {html.escape(row.question)}</b>',
             f"<small>{html.escape(row.more.strip())} about {row.minutes} minutes</small></span></a>",
             "</div>",
         ]

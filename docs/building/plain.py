@@ -139,7 +139,9 @@ def _is_python(block: str) -> bool:
 def _does_something(block: str) -> bool:
     """Of a paragraph that is not indented: Python that defines or calls; a word or two of prose are Python as well."""
     tree = _tree(block)
-    return tree is not None and any(isinstance(node, ast.Call | ast.FunctionDef | ast.ClassDef) for node in ast.walk(tree))
+    return tree is not None and any(
+        isinstance(node, ast.Call | ast.FunctionDef | ast.ClassDef) for node in ast.walk(tree)
+    )
 
 
 def inline(text: str, known: Mapping[str, str]) -> str:
