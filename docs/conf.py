@@ -37,7 +37,10 @@ language = "en"
 
 extensions = ["myst_nb", "sphinx.ext.autodoc"]
 exclude_patterns = ["_build", "building", "**.ipynb_checkpoints"]
-suppress_warnings = ["misc.highlighting_failure"]  # HAProxy's and Caddy's configurations have no lexer
+suppress_warnings = [
+    "misc.highlighting_failure",  # HAProxy's and Caddy's configurations have no lexer
+    "ref.python",  # there are two classes Cut (a fault, and a bad network), and a signature says no more than that
+]
 # Links and references have to lead somewhere. Types in signatures do where they are public; others need not.
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", ".*")]
@@ -122,6 +125,13 @@ def read_docstring(_: Sphinx, _kind: str, name: str, _found: object, _options: o
     lines[:] = [*plain.rest_of("\n".join(lines), known), ""]
 
 
+def short_defaults(
+    _: Sphinx, _kind: str, _name: str, _found: object, _options: object, signature: str | None, answer: str | None
+) -> tuple[str | None, str | None]:
+    """A default that is made anew each time has no value that could be shown."""
+    return (signature or "").replace("<factory>", "...") or None, answer
+
+
 def skip_member(_: Sphinx, _kind: str, _name: str, found: object, _skip: bool, _options: object) -> bool | None:
     """What a named tuple and a dataclass have of their own accord is no member to be told of."""
     of_python = inspect.isbuiltin(found) or getattr(found, "__doc__", None) is None
@@ -158,6 +168,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("builder-inited", make_pages)
     app.connect("source-read", read_source)
     app.connect("autodoc-process-docstring", read_docstring)
+    app.connect("autodoc-process-signature", short_defaults)
     app.connect("autodoc-skip-member", skip_member)
     app.connect("doctree-read", short_names)
     app.connect("html-page-context", page_language)

@@ -23,7 +23,6 @@ BY_DOTTED_NAME = {
     "processors": ["streamkit.processors.processor.Processor"],
     "jobs": ["streamkit.jobs.report.Report", "streamkit.jobs.processes.Processes"],
     "serving": ["streamkit.serving.server.Server"],
-    "relay": ["streamkit.relay.sources.source.Source"],
     "lab/recording": [
         "streamkit.lab.recording.recorded.Recorded",
         "streamkit.lab.recording.summary.Summary",
@@ -40,6 +39,8 @@ BY_DOTTED_NAME = {
     ],
 }
 """Beside what stands at the top and in its modules: what those return and take, and what has a dotted name only."""
+SEE_THE_MODULE = {"Lab", "Policy", "Closed", "Processor"}
+"""Whose docstrings lean on that of their module: it is shown before them."""
 ELSEWHERE = {"app": "relay", "shipped": "relay", "errors": "errors", "outcome": "outcome"}
 """Files beside the rooms: the page on which their names are."""
 
@@ -125,7 +126,7 @@ def write(folder: Path, house_page: Path) -> None:
     _put(folder / "index.rst", _index(shown, rooms, named))
     _put(folder / "settings.rst", _settings())
     for room in shown:
-        _put(folder / f"{_file(room)}.rst", _page(room, rooms[room], named[room]))
+        _put(folder / f"{_file(room)}.rst", _page(room, named[room]))
     wanted = {"index", "settings", *map(_file, shown)}
     for old in folder.glob("*.rst"):
         if old.stem not in wanted:
@@ -149,8 +150,8 @@ def _index(shown: list[str], rooms: dict[str, str], named: dict[str, list[Named]
     lines = [
         *_heading("API"),
         "By the rooms of :doc:`the house </house>`, in the order of the way of the data. What is used every day stands",
-        "at the top, ``import streamkit as sk``; the rest is in modules by concept, and tab completion shows what is in",
-        "each. How the relay is set: :doc:`every deadline and limit <settings>`.",
+        "at the top, ``import streamkit as sk``; the rest is in modules by concept, and tab completion shows what is",
+        "in each. How the relay is set: :doc:`every deadline and limit <settings>`.",
         "",
         ".. list-table::",
         "   :header-rows: 1",
@@ -167,11 +168,11 @@ def _index(shown: list[str], rooms: dict[str, str], named: dict[str, list[Named]
     return "\n".join(lines)
 
 
-def _page(room: str, purpose: str, named: list[Named]) -> str:
+def _page(room: str, named: list[Named]) -> str:
     lines = _heading(room)
     module = "streamkit." + room.replace("/", ".")
     about = inspect.getdoc(import_module(module)) or ""
-    lines += [inline(purpose[0].upper() + purpose[1:] + ".", {}), "", *rest_of(about, links()), ""]
+    lines += [*rest_of(about, links()), ""]
     if len(named) > 1:
         lines += [".. list-table::", "   :widths: 30 70", ""]
         for each in named:
@@ -179,10 +180,12 @@ def _page(room: str, purpose: str, named: list[Named]) -> str:
         lines.append("")
     for each in named:
         kind = "autoclass" if inspect.isclass(each.found) else "autofunction"
+        if each.found.__name__ in SEE_THE_MODULE:
+            lines += [*rest_of(inspect.getdoc(import_module(each.found.__module__)) or "", links()), ""]
         lines.append(f".. {kind}:: {each.full}")
         if kind == "autoclass":
             lines.append("   :members:")
-            lines += ["   :inherited-members: Exception, tuple, list, dict, NamedTuple"]
+            lines += ["   :inherited-members: Exception, BaseException, tuple, list, dict, NamedTuple"]
         lines.append("")
     return "\n".join(lines)
 
