@@ -120,7 +120,7 @@ _ALL: Final = (
         name="slow-client",
         kind="Recording",
         title="a client that reads slowly, on a network that holds next to nothing",
-        done='200 lines of 40 characters, one every 5 ms; the client reads 8,000 bytes a second; network="small-buffers"',
+        done='200 lines of 40 characters, one every 5 ms; the client reads 8,000 bytes/s; network="small-buffers"',
         look="the queues fill from the client backwards, until the upstream itself has to wait",
         figures=("queues", "where", "journey", "backlog"),
     ),
@@ -136,7 +136,7 @@ _ALL: Final = (
         name="gzip-proxy",
         kind="Recording",
         title="a proxy that compresses",
-        done="nginx with gzip on, asked as Chromium asks (Accept-Encoding: gzip, deflate, br, zstd); a word every 20 ms",
+        done="nginx with gzip on, asked as browsers ask (Accept-Encoding: gzip, …); the upstream says a word every 20 ms",
         look="the whole text comes in one read at the end: the compressor kept it until it had all",
         figures=("timeline",),
     ),
@@ -195,8 +195,8 @@ _ALL: Final = (
         name="policies",
         kind="RecordingSet",
         title="one slow client, under every policy",
-        done="150 states of 400 characters, one every 10 ms; the client reads 45 a second and pauses for half a second; "
-        "one stream under each policy, all at once",
+        done="150 states of 400 characters, one every 10 ms; the client reads 45 a second, and pauses once. "
+        "One stream under each policy, all at once",
         look="what each policy costs: the upstream's time, memory, age, what is left out, or the connection",
         figures=("policies", "timeline"),
     ),
@@ -212,8 +212,8 @@ _ALL: Final = (
         name="sweep",
         kind="Sweep",
         title="every setting of a grid, in shuffled rounds",
-        done="sk.experiments.slow_reader with 2 policies × 3 sizes of its buffer, 6 rounds: for how long the upstream was "
-        "held, and what that cost",
+        done="sk.experiments.slow_reader with 2 policies × 3 sizes of its buffer, 6 rounds: for how long the upstream "
+        "was held, and what that cost",
         look="which size is surely worse than the best one, and which may be as good",
         figures=("sweep", "heatmap"),
     ),
@@ -221,7 +221,8 @@ _ALL: Final = (
         name="comparison",
         kind="Comparison",
         title="two servers, asked in turns",
-        done="20 shuffled rounds; the second one's first piece is due 8 ms later, behind a link with up to 16 ms of jitter",
+        done="20 shuffled rounds; the second one's first piece is due 8 ms later; both are behind a link with a jitter "
+        "of up to 16 ms",
         look="whether the difference is real, between which bounds it lies, and which one could not have been seen",
         figures=("compare",),
     ),
@@ -230,7 +231,7 @@ _ALL: Final = (
         kind="TimeoutMap",
         title="silences, everywhere a stream can fall silent",
         done="silences of 0.5 to 2 T before the head, before the first piece, between events and in a blocked write, "
-        "through four relays whose timers are all set to T",
+        "through three relays whose timers are all set to T",
         look="who fires when, and what the client is told: an error with a name, a cut, or what looks complete",
         figures=("outcomes",),
     ),
