@@ -3,8 +3,8 @@
     a situation ─▶ recorded, real servers on real sockets ─▶ addresses out ─▶ streamkit/lab/examples/data/NAME.jsonl.gz
 
 What each of them is says `streamkit/lab/examples/catalogue.py`; when and with which versions it was made, `made.json`
-beside the files. On a busy machine the instrument is late: what leaves a doubt is made again, up to `--tries` times, and
-that with the fewest is kept. All of it takes a minute. `gzip-proxy` needs nginx, and stays as it was where there is
+beside the files. On a busy machine the instrument is late: what leaves a doubt is made again, up to `--tries` times,
+and that with the fewest is kept. All of it takes a minute. `gzip-proxy` needs nginx, and stays as it was where there is
 none. Exit status 1 if a doubt is left, or one of them could not be made.
 
 Afterwards `python -m campaigns.pictures` draws them for the docs.
@@ -51,8 +51,11 @@ SHARED: Final = "share a read"
 SERIAL: Final = itertools.count(1)
 MANY: Final = 20
 """From so many on the verdict is that on a load."""
-SSE: Final = {"accept": "sse"}
-CHAT: Final = {"json": {"model": "script", "stream": True, "messages": [{"role": "user", "content": "hi"}]}}
+SSE: Final[dict[str, Any]] = {"accept": "sse"}
+COMPLETIONS: Final = "/v1/chat/completions"
+CHAT: Final[dict[str, Any]] = {
+    "json": {"model": "script", "stream": True, "messages": [{"role": "user", "content": "hi"}]}
+}
 
 
 # -- the situations --------------------------------------------------------------------------------------------------
@@ -80,13 +83,13 @@ async def through_gzip(*, proxied: bool) -> sk.Recording:
     with sk.serve(partial(sk.create_upstream, script)) as upstream:
         asked = {**CHAT, "preset": "openai", "accept_encoding": "browser"}
         if not proxied:
-            return await sk.record(upstream.url, **asked)
+            return await sk.record(upstream.url + COMPLETIONS, **asked)
         with running(NGINX, port_of(upstream)) as url:
-            return await sk.record(url + urlsplit(upstream.url).path, **asked)
+            return await sk.record(url + COMPLETIONS, **asked)
 
 
 async def cut() -> sk.RecordingSet:
-    said = {"first_piece_ms": 50, "gap_ms": 20}
+    said: dict[str, Any] = {"first_piece_ms": 50, "gap_ms": 20}
     whole = sk.Script(WORDS * 2, **said)
     broken = sk.Script(WORDS * 2, **said, faults=[sk.faults.Cut(7)])
     with sk.Lab(whole) as fine, sk.Lab(broken) as ours, sk.Lab(broken, relay=sk.experiments.naive.stock) as naive:
@@ -126,13 +129,9 @@ async def results() -> sk.RecordingSet:
 
     with sk.Lab(uses="analysis") as lab:
         windows = ("0.5s", "exp(0.5s)")
-        heads = {"headers": {"content-type": "application/x-ndjson"}}
-        asked = [
-            lab.post(
-                f"/analysis?window={window}&every=0.02", content=numbers(), label=f"window {window}", **heads, **SSE
-            )
-            for window in windows
-        ]
+        paths = {f"window {window}": f"/analysis?window={window}&every=0.02" for window in windows}
+        options: dict[str, Any] = {"headers": {"content-type": "application/x-ndjson"}, **SSE}
+        asked = [lab.post(path, content=numbers(), label=name, **options) for name, path in paths.items()]
         return sk.RecordingSet(await asyncio.gather(*asked))
 
 
@@ -161,7 +160,7 @@ def thinking() -> Sanic[Any, Any]:
 
 async def load() -> sk.RecordingSet:
     with sk.serve(thinking) as server:
-        asked = {"keep_text": False, "progress": False, **SSE}
+        asked: dict[str, Any] = {"keep_text": False, "progress": False, **SSE}
         prompts = ["short", "tell me everything"]
         return await sk.load(f"{server.url}/ans", streams=100, rate=25, prompts=prompts, **asked)
 

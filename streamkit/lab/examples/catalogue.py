@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Final, Literal, TypeAlias, overload
 
-from streamkit.lab.recording.tables import html_table, text_table
+from streamkit.lab.recording.tables import Rows, html_table
 
 __all__ = ["DATA", "MADE", "Example", "Examples", "Kind", "describe", "example", "names"]
 
@@ -61,7 +61,7 @@ class Example:
         ]
 
     def __repr__(self) -> str:
-        return f'sk.examples.load("{self.name}")\n{text_table(self.rows(), widest=0)}'
+        return f'sk.examples.load("{self.name}")\n{_lines(self.rows())}'
 
     def _repr_html_(self) -> str:
         return html_table(self.rows(), caption=f'sk.examples.load("{self.name}")')
@@ -90,13 +90,19 @@ class Examples(Sequence[Example]):
         return len(self._all)
 
     def __repr__(self) -> str:
-        return text_table([(each.name, f"{each.title}: {', '.join(each.figures)}") for each in self._all], widest=0)
+        return _lines([(each.name, f"{each.title}: {', '.join(each.figures)}") for each in self._all])
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{word}</th>" for word in ("name", "what", "look at", "figures"))
         rows = ((each.name, each.title, each.look, ", ".join(each.figures)) for each in self._all)
         body = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _lines(rows: Rows) -> str:
+    """Names, and behind them sentences."""
+    names = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:<{names}}  {said}" for name, said in rows)
 
 
 _ALL: Final = (
@@ -136,7 +142,7 @@ _ALL: Final = (
         name="gzip-proxy",
         kind="Recording",
         title="a proxy that compresses",
-        done="nginx with gzip on, asked as browsers ask (Accept-Encoding: gzip, …); the upstream says a word every 20 ms",
+        done="nginx with gzip on, asked as browsers ask (Accept-Encoding: gzip, …); a word is said every 20 ms",
         look="the whole text comes in one read at the end: the compressor kept it until it had all",
         figures=("timeline",),
     ),

@@ -26,6 +26,9 @@ One: TypeAlias = Literal[
 ]
 Several: TypeAlias = Literal["cut", "left", "results", "policies", "load"]
 
+BASE: Final = "before"
+"""The label with which the other runs of the comparison are compared."""
+
 
 @overload
 def load(name: One) -> Recording: ...
@@ -67,7 +70,7 @@ def recordings(name: str) -> RecordingSet:
 
 
 def _load_comparison(path: Path) -> Comparison:
-    return compare(RecordingSet.load(path))
+    return compare(RecordingSet.load(path), against=BASE)
 
 
 _LOAD: Final[Mapping[Kind, Callable[[Path], object]]] = {
