@@ -38,7 +38,8 @@ NOTEBOOKS: Final = ROOT / "notebooks"
 THUMBNAILS: Final = ROOT / "docs" / "thumbnails"
 DPI: Final = 130
 COLOURS: Final = 64
-THUMBNAIL_PX: Final = 320
+THUMBNAIL_PX: Final = (320, 200)
+THUMBNAIL_BYTES: Final = 15_000
 _SHOWN: Final = re.compile(r"```python\n((?:(?!```).)*?)```\n\n!\[([^\]]*)\]\(([^)]+)\)", re.S)
 
 
@@ -77,8 +78,14 @@ def thumbnail(notebook: Path, path: Path) -> bool:
     if found is None:
         return False
     image = Image.open(io.BytesIO(found)).convert("RGB")
-    height = round(image.height * THUMBNAIL_PX / image.width)
-    _save(image.resize((THUMBNAIL_PX, height), Image.Resampling.LANCZOS), path)
+    width, height = THUMBNAIL_PX
+    scaled = image.resize((width, round(image.height * width / image.width)), Image.Resampling.LANCZOS)
+    small = Image.new("RGB", THUMBNAIL_PX, "white")  # a low one in the middle of it, of a tall one the upper part
+    small.paste(scaled, (0, max(0, (height - scaled.height) // 2)))
+    for colours in (COLOURS, COLOURS // 2, COLOURS // 4):
+        _save(small, path, colours)
+        if path.stat().st_size <= THUMBNAIL_BYTES:
+            break
     return True
 
 
@@ -97,9 +104,9 @@ def _pictures(cells: Sequence[Any]) -> Iterator[tuple[Any, bytes]]:
                 yield cell, base64.b64decode(output["data"]["image/png"])
 
 
-def _save(image: Image.Image, path: Path) -> None:
+def _save(image: Image.Image, path: Path, colours: int = COLOURS) -> None:
     path.parent.mkdir(exist_ok=True)
-    image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+    image.convert("RGB").quantize(colours, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
