@@ -4,7 +4,7 @@
 
 What each of them is says `streamkit/lab/examples/catalogue.py`; when and with which versions it was made, `made.json`
 beside the files. On a busy machine the instrument is late: what leaves a doubt is made again, up to `--tries` times,
-and that with the fewest is kept. All of it takes a minute. `gzip-proxy` needs nginx, and stays as it was where there is
+and that with the fewest is kept. All of it takes two minutes. `gzip-proxy` needs nginx, and stays as it was where there is
 none. Exit status 1 if a doubt is left, or one of them could not be made.
 
 Afterwards `python -m campaigns.pictures` draws them for the docs.
@@ -38,7 +38,7 @@ from streamkit.lab.experiments.timeouts import TimeoutMap
 from streamkit.lab.findings.comparison import Comparison
 from streamkit.lab.recording.lines import replace_file
 from streamkit.lab.recording.origin import describe
-from streamkit.lab.recording.trust import Trust
+from streamkit.lab.recording.trust import LEVELS, Trust
 from streamkit.lab.sets.verdict import Verdict
 from streamkit.lab.sweep import Sweep
 
@@ -73,9 +73,9 @@ async def stall() -> sk.Recording:
 
 
 async def slow_client(network: str) -> sk.Recording:
-    script = sk.Script(["A line of forty characters, said at once\n"] * 200, first_piece_ms=50, gap_ms=5)
+    script = sk.Script(["A line of forty characters, said at once\n"] * 150, first_piece_ms=50, gap_ms=10)
     with sk.Lab(script, network=network) as lab:
-        return await lab.ask("hi", reader=sk.Reader(bytes_per_s=8_000), **SSE)
+        return await lab.ask("hi", reader=sk.Reader(bytes_per_s=4_000), **SSE)
 
 
 async def through_gzip(*, proxied: bool) -> sk.Recording:
@@ -106,7 +106,7 @@ async def resumed() -> sk.Recording:
 async def left() -> sk.RecordingSet:
     script = sk.Script(["word "] * 150, first_piece_ms=50, gap_ms=20)
     with sk.Lab(script) as ours, sk.Lab(script, relay=sk.experiments.naive.pumped) as pumped:
-        labs = {"our relay": ours, "pumping relay": pumped}
+        labs = {"our relay": ours, "the pumping relay": pumped}
         asked = [lab.ask("hi", label=name, max_bytes=100, taps_wait_s=10) for name, lab in labs.items()]
         return sk.RecordingSet(await asyncio.gather(*asked))
 
@@ -140,8 +140,8 @@ async def policies() -> sk.RecordingSet:
     reader = sk.Reader(events_per_s=45, pauses_s={30: 0.5})
     with sk.Lab(sk.Script(states, first_piece_ms=50, gap_ms=10), network="small-buffers") as lab:
         wanted = ("pause", "buffer(30000)", "coalesce(30000)", "latest", "disconnect(0.5)")
-        asked = [lab.ask("hi", reader=reader, policy=each, label=each, keep_bytes=False, **SSE) for each in wanted]
-        return sk.RecordingSet(await asyncio.gather(*asked))
+        options = {"reader": reader, "keep_bytes": False, **SSE}
+        return sk.RecordingSet([await lab.ask("hi", policy=each, label=each, **options) for each in wanted])
 
 
 def thinking() -> Sanic[Any, Any]:
@@ -161,7 +161,7 @@ def thinking() -> Sanic[Any, Any]:
 async def load() -> sk.RecordingSet:
     with sk.serve(thinking) as server:
         asked: dict[str, Any] = {"keep_text": False, "progress": False, **SSE}
-        prompts = ["short", "tell me everything"]
+        prompts = ["short", "a long story"]
         return await sk.load(f"{server.url}/ans", streams=100, rate=25, prompts=prompts, **asked)
 
 
@@ -288,7 +288,7 @@ def make_best(name: str, tries: int, folder: Path) -> Trust | Verdict:
     for _ in range(tries):
         unsure = folder / f"{name}.next.jsonl.gz"
         verdict = verdict_of(make(name, unsure))
-        if best is None or len(doubts(verdict)) < len(doubts(best)):
+        if best is None or _rank(verdict) > _rank(best):
             best = verdict
             unsure.replace(folder / f"{name}.jsonl.gz")
         unsure.unlink(missing_ok=True)
@@ -296,6 +296,10 @@ def make_best(name: str, tries: int, folder: Path) -> Trust | Verdict:
             break
     assert best is not None, "it is made once at least"
     return best
+
+
+def _rank(verdict: Trust | Verdict) -> tuple[int, int]:
+    return -len(doubts(verdict)), LEVELS.index(verdict.level)
 
 
 def note_made(name: str, verdict: Trust | Verdict, folder: Path) -> None:

@@ -174,7 +174,7 @@ class TestWhatTheyShow:
     def test_the_load_has_two_kinds_of_prompts_and_its_process(self, loaded: dict[str, Any]) -> None:
         assert len(loaded["load"]) == 100
         assert loaded["load"].outcomes == {"complete": 100}
-        assert set(loaded["load"].by("prompt")) == {"short", "tell me everything"}
+        assert set(loaded["load"].by("prompt")) == {"short", "a long story"}
 
     def test_the_comparison_s_difference_is_real(self, loaded: dict[str, Any]) -> None:
         assert loaded["comparison"].verdict == "slower"
