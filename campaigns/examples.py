@@ -4,8 +4,8 @@
 
 What each of them is says `streamkit/lab/examples/catalogue.py`; when and with which versions it was made, `made.json`
 beside the files. On a busy machine the instrument is late: what leaves a doubt is made again, up to `--tries` times,
-and that with the fewest is kept. All of it takes two minutes. `gzip-proxy` needs nginx, and stays as it was where there is
-none. Exit status 1 if a doubt is left, or one of them could not be made.
+and that with the fewest is kept. All of it takes two minutes. `gzip-proxy` needs nginx, and stays as it was where there
+is none. Exit status 1 if a doubt is left, or one of them could not be made.
 
 Afterwards `python -m campaigns.pictures` draws them for the docs.
 """
