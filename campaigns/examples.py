@@ -177,8 +177,8 @@ async def comparison() -> Comparison:
         lab.client_link.up = [sk.net.Latency(1, jitter_ms=16)]
         return lab
 
-    with server(5) as before, server(13) as after:
-        asked = {"before": before, "after": after}
+    with server(5) as current, server(13) as new:
+        asked = {"current": current, "new": new}
         return await sk.compare(asked, runs=20, taps=False, keep_text=False, progress=False, **SSE)
 
 

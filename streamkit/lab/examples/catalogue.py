@@ -227,7 +227,7 @@ _ALL: Final = (
         name="comparison",
         kind="Comparison",
         title="two servers, asked in turns",
-        done="20 shuffled rounds; the second one's first piece is due 8 ms later; both are behind a link with a jitter "
+        done="20 shuffled rounds; the new one's first piece is due 8 ms later; both are behind a link with a jitter "
         "of up to 16 ms",
         look="whether the difference is real, between which bounds it lies, and which one could not have been seen",
         figures=("compare",),

@@ -26,9 +26,6 @@ One: TypeAlias = Literal[
 ]
 Several: TypeAlias = Literal["cut", "left", "results", "policies", "load"]
 
-BASE: Final = "before"
-"""The label with which the other runs of the comparison are compared."""
-
 
 @overload
 def load(name: One) -> Recording: ...
@@ -70,7 +67,7 @@ def recordings(name: str) -> RecordingSet:
 
 
 def _load_comparison(path: Path) -> Comparison:
-    return compare(RecordingSet.load(path), against=BASE)
+    return compare(RecordingSet.load(path))
 
 
 _LOAD: Final[Mapping[Kind, Callable[[Path], object]]] = {

@@ -123,7 +123,7 @@ def test_a_type_checker_knows_what_each_of_them_is() -> None:
 
 def test_the_recordings_of_one_are_a_set_and_a_sweep_has_none() -> None:
     assert len(sk.examples.recordings("healthy")) == 1
-    assert {each.label for each in sk.examples.recordings("comparison")} == {"before", "after"}
+    assert {each.label for each in sk.examples.recordings("comparison")} == {"current", "new"}
     with pytest.raises(ValueError, match="'sweep': it is a Sweep, which has none"):
         sk.examples.recordings("sweep")
 
