@@ -67,21 +67,15 @@ class Example:
         return html_table(self.rows(), caption=f'sk.examples.load("{self.name}")')
 
 
-class Examples(Sequence[Example]):
+class Examples:
     """All of them: a table in a notebook.
 
     sk.examples.describe()
+    [example.title for example in sk.examples.describe()]
     """
 
     def __init__(self, all_of_them: Sequence[Example]) -> None:
         self._all = tuple(all_of_them)
-
-    @overload
-    def __getitem__(self, index: int) -> Example: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Example]: ...
-    def __getitem__(self, index: int | slice) -> Example | Sequence[Example]:
-        return self._all[index]
 
     def __iter__(self) -> Iterator[Example]:
         return iter(self._all)
