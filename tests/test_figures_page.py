@@ -61,6 +61,7 @@ def test_its_few_lines_draw_it(shown: Shown) -> None:
     assert len(lines) <= 3
     assert max(map(len, lines)) <= 74, "the page is no wider"
     assert re.match(r"sk\.plots\.\w+\(", lines[-1])
+    assert "sk.examples.load" in shown.code or "sk.plots.way(" in shown.code, "no server is needed"
     figure = draw(shown.code)
     assert figure.axes[0].get_title("left"), "the title is the finding"
 
