@@ -19,6 +19,7 @@ from streamkit.lab.plots.plot_gaps import gaps
 from streamkit.lab.plots.plot_heatmap import heatmap
 from streamkit.lab.plots.plot_hops import hops
 from streamkit.lab.plots.plot_journey import journey
+from streamkit.lab.plots.plot_leaving import leaving
 from streamkit.lab.plots.plot_load import load
 from streamkit.lab.plots.plot_outcomes import outcomes
 from streamkit.lab.plots.plot_policies import policies
@@ -27,6 +28,8 @@ from streamkit.lab.plots.plot_results import results
 from streamkit.lab.plots.plot_sweep import sweep
 from streamkit.lab.plots.plot_timeline import timeline
 from streamkit.lab.plots.plot_upload import upload
+from streamkit.lab.plots.plot_way import way
+from streamkit.lab.plots.plot_where import where
 
 __all__ = [
     "backlog",
@@ -36,6 +39,7 @@ __all__ = [
     "heatmap",
     "hops",
     "journey",
+    "leaving",
     "load",
     "outcomes",
     "policies",
@@ -44,6 +48,8 @@ __all__ = [
     "sweep",
     "timeline",
     "upload",
+    "way",
+    "where",
 ]
 
 
