@@ -106,7 +106,7 @@ def read_source(app: Sphinx, page: str, source: list[str]) -> None:
     if page == "learn":
         app.env.note_dependency(str(ROOT / "README.md"))
         rows = notebooks.table((ROOT / "README.md").read_text("utf-8"))
-        figures = notebooks.thumbnails(rows, ROOT / "notebooks", MADE / "thumbnails")
+        figures = notebooks.thumbnails(rows, ROOT / "notebooks", DOCS / "thumbnails", MADE / "thumbnails")
         source[0] = notebooks.learn(source[0], rows, figures)
     if page == "certificates/README":
         pages = sorted(path.stem for path in (DOCS / "certificates").glob("*.md") if path.stem != "README")

@@ -1,15 +1,15 @@
 """The notebooks as pages: copies, for Sphinx reads nothing outside its folder, with their links as they are there.
 
 And the table of them on the page "Learn": number, question and minutes are README's, which is the one place where they
-are written down; the thumbnail is the notebook's own first figure.
+are written down; the thumbnails are those of docs/thumbnails.
 """
 
 from __future__ import annotations
 
-import base64
 import html
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -69,28 +69,27 @@ def linked(markdown: str) -> str:
     )
 
 
-def thumbnails(rows: list[Row], source: Path, target: Path) -> dict[str, str]:
-    """A figure of each notebook that has one, as a file in `target`; and what it shows in words, by notebook."""
+def thumbnails(rows: list[Row], notebooks: Path, source: Path, target: Path) -> dict[str, str]:
+    """Copies those that there are (`python -m campaigns.pictures` makes them); and what each shows, by notebook."""
     target.mkdir(parents=True, exist_ok=True)
     found = {}
     for row in rows:
-        figure = _figure(json.loads((source / row.file).read_text("utf-8")))
-        if figure:
-            (target / f"{Path(row.file).stem}.png").write_bytes(base64.b64decode(figure[0]))
-            found[row.file] = figure[1] or f"a figure of notebook {row.number}"
+        picture = source / f"{Path(row.file).stem}.png"
+        if picture.exists():
+            shutil.copyfile(picture, target / picture.name)
+            words = _words_of_figure(json.loads((notebooks / row.file).read_text("utf-8")))
+            found[row.file] = words or f"a figure of notebook {row.number}"
     return found
 
 
-def _figure(notebook: dict[str, Any]) -> tuple[str, str] | None:
-    """The first figure behind the map of the way, with which all begin: PNG as base64, and what it shows."""
-    found = []
-    for cell in notebook["cells"]:
-        for output in cell.get("outputs", []):
-            png = output.get("data", {}).get("image/png")
-            if png and "plots.way(" not in "".join(cell["source"]):
-                alt = cell["metadata"].get("mystnb", {}).get("image", {}).get("alt", "")
-                found.append(("".join(png), alt))
-    return found[0] if found else None
+def _words_of_figure(notebook: dict[str, Any]) -> str:
+    """What the figure shows that stands for a notebook: of the cell tagged so, else the first behind the way's map."""
+    cells = [cell for cell in notebook["cells"] if "mystnb" in cell["metadata"]]
+    tagged = [cell for cell in cells if "thumbnail" in cell["metadata"].get("tags", [])]
+    behind = [cell for cell in cells if "plots.way(" not in "".join(cell["source"])]
+    for cell in [*tagged, *behind]:
+        return str(cell["metadata"]["mystnb"].get("image", {}).get("alt", ""))
+    return ""
 
 
 def learn(page: str, rows: list[Row], figures: dict[str, str]) -> str:
