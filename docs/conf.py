@@ -62,7 +62,7 @@ html_static_path = ["_static", "_build/made"]
 html_css_files = ["streamkit.css"]
 html_show_sourcelink = False
 html_copy_source = False
-html_sidebars: dict[str, list[str]] = {"index": [], "learn": [], "zh": [], "changelog": []}
+html_sidebars: dict[str, list[str]] = {"*": []}  # pages that have none below them
 html_theme_options: dict[str, Any] = {
     "logo": {"text": "streamkit"},
     "header_links_before_dropdown": 5,
