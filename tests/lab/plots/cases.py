@@ -7,8 +7,10 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
+import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
@@ -379,8 +381,33 @@ def grid_finding(shown: Any) -> str:
 
 
 FIGURES = {
-    "timeline": Figure(draw=plots.timeline, finding=findings.finding, cases=list(PIECES), case=PIECES.__getitem__),
-    "gaps": Figure(draw=plots.gaps, finding=findings.gaps_finding, cases=list(PIECES), case=PIECES.__getitem__),
+    "timeline": Figure(
+        draw=plots.timeline,
+        finding=findings.finding,
+        cases=list(PIECES),
+        case=PIECES.__getitem__,
+        sizes=[(5, 3.5)],
+        worst=["side by side"],
+    ),
+    "gaps": Figure(
+        draw=plots.gaps,
+        finding=findings.gaps_finding,
+        cases=[
+            "normal",
+            "bursts",
+            "refused",
+            "many",
+            "tiny",
+            "two",
+            "side by side",
+            "twelve",
+            "long names",
+            "not sent",
+        ],
+        case=PIECES.__getitem__,
+        sizes=[(5, 3.2)],
+        worst=["side by side"],
+    ),
     "journey": Figure(
         draw=plots.journey,
         finding=findings.journey_finding,
@@ -390,7 +417,14 @@ FIGURES = {
         worst=["slow reader", "cut"],
         others=[name for name in WAYS if name not in ("slow reader", "cut")],
     ),
-    "backlog": Figure(draw=plots.backlog, finding=findings.backlog_finding, cases=list(WAYS), case=WAYS.__getitem__),
+    "backlog": Figure(
+        draw=plots.backlog,
+        finding=findings.backlog_finding,
+        cases=["slow reader", "fine", "relay stalls", "cut", "client alone", "stuck in the relay", "long", "nothing"],
+        case=WAYS.__getitem__,
+        sizes=[(5, 3)],
+        worst=["slow reader"],
+    ),
     "hops": Figure(
         draw=plots.hops,
         finding=findings.hops_finding,
@@ -457,7 +491,7 @@ FIGURES = {
         finding=findings.load_finding,
         cases=list(LOADS),
         case=LOADS.__getitem__,
-        sizes=[(6, 5)],
+        sizes=[(5, 5)],
         worst=["many, one late and one refused"],
         others=["no piece"],
     ),
@@ -475,7 +509,7 @@ FIGURES = {
         finding=findings.compare_finding,
         cases=list(COMPARISONS),
         case=COMPARISONS.__getitem__,
-        sizes=[(5.5, 4)],
+        sizes=[(5, 4)],
         worst=["five"],
         others=["nothing"],
     ),
@@ -500,7 +534,7 @@ FIGURES = {
         finding=grid_finding,
         cases=list(ENDINGS),
         case=ENDINGS.__getitem__,
-        sizes=[(7, 4.5), (9, 4.5), (14, 8)],
+        sizes=[(5, 5), (14, 8)],
         worst=["map", "table"],
         others=["mixed"],
         all_words=True,
@@ -508,9 +542,25 @@ FIGURES = {
 }
 
 
-@functools.cache
+class Drawn(NamedTuple):
+    """A figure, and what drawing it did to pyplot: the figures that it made, and whether a setting was changed."""
+
+    ax: Axes
+    made: tuple[object, ...]
+    changed: bool
+
+
 def drawn(figure: str, case: str) -> Axes:
     """The figure of a typical case as a user gets it, made and laid out once for all tests that only look at it."""
+    return as_drawn(figure, case).ax
+
+
+@functools.cache
+def as_drawn(figure: str, case: str) -> Drawn:
+    before, settings = plt.get_fignums(), dict(mpl.rcParams)
     ax = FIGURES[figure].draw(FIGURES[figure].case(case))
+    made = tuple(plt.figure(number) for number in plt.get_fignums() if number not in before)
+    changed = dict(mpl.rcParams) != settings
     ax.figure.figure.draw_without_rendering()
-    return ax
+    ax.figure.figure.set_layout_engine("none")  # all has its place
+    return Drawn(ax, made, changed)
