@@ -8,7 +8,7 @@
 
 What is used every day stands here. The rest is in modules by concept: `sk.faults` (how an answer goes wrong), `sk.net`
 (a bad network), `sk.arrivals` (when the requests of a load are due), `sk.metrics`, `sk.findings`, `sk.plots`,
-`sk.experiments`, `sk.exports`, `sk.errors`.
+`sk.examples` (recordings to try them on), `sk.experiments`, `sk.exports`, `sk.errors`.
 
 Importing it loads next to nothing: each name below brings its own module when it is first used.
 """
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from streamkit.app import source as source
     from streamkit.extractor import JSON as JSON
     from streamkit.extractor import Extractor as Extractor
+    from streamkit.lab import examples as examples
     from streamkit.lab import experiments as experiments
     from streamkit.lab import exports as exports
     from streamkit.lab import findings as findings
@@ -113,6 +114,7 @@ _NAMES = {
 _MODULES = {
     "arrivals": "lab.load.arrivals",
     "errors": "errors",
+    "examples": "lab.examples",
     "experiments": "lab.experiments",
     "exports": "lab.exports",
     "faults": "lab.upstream.faults",

@@ -39,7 +39,10 @@ TOP = {
     *{"Wiretap"},
     *{"compare", "Comparison", "last_comparison"},
 }
-MODULES = {"arrivals", "errors", "experiments", "exports", "faults", "findings", "metrics", "net", "plots", "shipped"}
+MODULES = {
+    *{"arrivals", "errors", "examples", "experiments", "exports", "faults", "findings", "metrics", "net", "plots"},
+    *{"shipped"},
+}
 RULES = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 

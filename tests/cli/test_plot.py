@@ -20,11 +20,12 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("kind", ["timeline", "gaps", "hops", "policies", "journey", "backlog", "queues"])
+@pytest.mark.parametrize("kind", ["timeline", "gaps", "hops", "policies", "leaving", "journey", "backlog", "queues"])
 def test_each_figure_can_be_drawn_from_a_file(tmp_path: Path, kind: str) -> None:
     file, picture = tmp_path / "x.jsonl", tmp_path / "x.png"
     sent = Tap([900_000, 1_900_000], [1, 2], [1, 2])
-    Recording.from_pieces([(1_000_000, "a"), (2_000_000, "b")], taps={"relay.sent": sent}).save(file)
+    known = {"taps": {"relay.sent": sent}, "marks": {"upstream.asked": 0}, "ended_ns": 2_000_000}
+    Recording.from_pieces([(1_000_000, "a"), (2_000_000, "b")], **known).save(file)
     assert main(["plot", str(file), "--kind", kind, "--out", str(picture)]) == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
 
@@ -193,3 +194,22 @@ def test_a_group_that_a_figure_does_not_have_is_a_line(
     options: list[str], told: str, labelled: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert told in refused(capsys, *labelled, *options, "--out", str(tmp_path / "x.png"))
+
+
+class TestExamples:
+    def test_one_that_ships_is_drawn_like_a_file(self, file: Path, tmp_path: Path) -> None:
+        picture = tmp_path / "x.png"
+        assert main(["plot", "example:gzip-proxy", str(file), "--out", str(picture)]) == 0
+        assert picture.read_bytes().startswith(b"\x89PNG")
+
+    def test_several_are_a_set(self, tmp_path: Path) -> None:
+        picture = tmp_path / "x.png"
+        assert main(["plot", "example:load", "--kind", "load", "--out", str(picture)]) == 0
+        assert picture.exists()
+
+    def test_one_that_there_is_not_is_told_with_those_there_are(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        picture = ["--out", str(tmp_path / "x.png")]
+        assert "got 'gzip': there are gzip-proxy, " in refused(capsys, "example:gzip", *picture)
+        assert "it is a Sweep, which has none" in refused(capsys, "example:sweep", *picture)
