@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 
     Ints = npt.NDArray[np.int64]
 
-__all__ = ["Queued", "describe_queues", "queued", "queues_finding"]
+__all__ = ["Queued", "describe_held", "describe_queues", "queued", "queues_finding"]
 
 LITTLE_BYTES: Final = 65_536  # what a transport holds by default before it makes its writer wait
 LASTING_NS: Final = 100_000_000  # several looks of every sampler
 ALL: Final = 0.995  # a queue with this share of its stretch has all of it
+AGREED: Final = 0.05  # of the most that lay anywhere: curves and queues that differ by less agree
 
 PLACES: Final[Mapping[str, str]] = {
     "upstream → relay": "between upstream and relay",
@@ -119,15 +120,15 @@ def queued(recording: Recording) -> Queued:
     )
 
 
-def queues_finding(recording: Recording) -> str:
+def queues_finding(recording: Recording, *, held: bool = False) -> str:
     """Where most of the bytes lay, and when the relay first had to wait for its client, as a sentence.
 
         >>> sk.findings.queues_finding(sk.Recording.from_pieces([(10_000_000, "hi")]))
         'Where the bytes lay is not known: nobody looked at the queues'
 
-    It is the title of `plots.queues`.
+    `held=True`: how far curves and queues agree on that. It is the title of `plots.queues`.
     """
-    return describe_queues(queued(recording))
+    return (describe_held if held else describe_queues)(queued(recording))
 
 
 def describe_queues(shown: Queued) -> str:
@@ -145,6 +146,29 @@ def describe_queues(shown: Queued) -> str:
         return sentence
     written = "" if shown.blocked_bytes is None else f", when {byte_size(shown.blocked_bytes)} had been written"
     return f"{sentence}; the relay was first blocked after {duration(shown.blocked_ns)}{written}"
+
+
+def describe_held(shown: Queued) -> str:
+    """`queues_finding(held=True)` of what is already looked into. What differs for an instant only is left out of the
+    bytes in no queue, for the samplers look by turns.
+    """
+    if not shown.stretches:
+        return "Where the bytes lay is not known: nobody looked at the queues"
+    told = {stretch: one for stretch, one in shown.stretches.items() if one.rest is not None}
+    if not told:
+        return "The curves do not tell what lay on the way"
+    unseen = {stretch: int((_lasting(one) - one.in_queues).max()) for stretch, one in told.items()}
+    twice = {stretch: -int(np.min(one.rest, initial=0)) for stretch, one in told.items() if one.rest is not None}
+    nowhere, doubled = max(unseen, key=unseen.__getitem__), max(twice, key=twice.__getitem__)
+    most = max(unseen[nowhere], twice[doubled])
+    if most <= AGREED * shown.most:
+        return f"Curves and queues agree within {byte_size(most)}, of {byte_size(shown.most)} that lay on the way"
+    if unseen[nowhere] >= twice[doubled]:
+        where = f"{PLACES[nowhere]}, in no queue that was seen"
+        return f"Up to {byte_size(most)} of {byte_size(shown.most)} lay {where}"
+    return (
+        f"Up to {byte_size(most)} {PLACES[doubled]} were in two queues at once, of {byte_size(shown.most)} on the way"
+    )
 
 
 def _main(shown: Queued) -> str:
