@@ -25,13 +25,25 @@ if TYPE_CHECKING:
 
     Ints = npt.NDArray[np.int64]
 
-__all__ = ["Queued", "describe_held", "describe_queues", "queued", "queues_finding"]
+__all__ = [
+    "ALL",
+    "NOBODY_LOOKED",
+    "PARTS",
+    "PLACES",
+    "Queued",
+    "describe_held",
+    "describe_queues",
+    "lasting",
+    "queued",
+    "queues_finding",
+]
 
 LITTLE_BYTES: Final = 65_536  # what a transport holds by default before it makes its writer wait
 LASTING_NS: Final = 100_000_000  # several looks of every sampler
 ALL: Final = 0.995  # a queue with this share of its stretch has all of it
 AGREED: Final = 0.05  # of the most that lay anywhere: curves and queues that differ by less agree
 
+NOBODY_LOOKED: Final = "Where the bytes lay is not known: nobody looked at the queues"
 PLACES: Final[Mapping[str, str]] = {
     "upstream → relay": "between upstream and relay",
     "in the relay": "in the relay",
@@ -134,7 +146,7 @@ def queues_finding(recording: Recording, *, held: bool = False) -> str:
 def describe_queues(shown: Queued) -> str:
     """`queues_finding` of what is already looked into."""
     if not shown.stretches:
-        return "Where the bytes lay is not known: nobody looked at the queues"
+        return NOBODY_LOOKED
     never = shown.relay_known and shown.blocked_ns is None
     if never and shown.most <= LITTLE_BYTES:
         return f"The relay never had to wait: at most {byte_size(shown.most)} lay anywhere"
@@ -153,11 +165,11 @@ def describe_held(shown: Queued) -> str:
     bytes in no queue, for the samplers look by turns.
     """
     if not shown.stretches:
-        return "Where the bytes lay is not known: nobody looked at the queues"
+        return NOBODY_LOOKED
     told = {stretch: one for stretch, one in shown.stretches.items() if one.rest is not None}
     if not told:
         return "The curves do not tell what lay on the way"
-    unseen = {stretch: int((_lasting(one) - one.in_queues).max()) for stretch, one in told.items()}
+    unseen = {stretch: int((lasting(one) - one.in_queues).max()) for stretch, one in told.items()}
     twice = {stretch: -int(np.min(one.rest, initial=0)) for stretch, one in told.items() if one.rest is not None}
     nowhere, doubled = max(unseen, key=unseen.__getitem__), max(twice, key=twice.__getitem__)
     most = max(unseen[nowhere], twice[doubled])
@@ -173,7 +185,7 @@ def describe_held(shown: Queued) -> str:
 
 def _main(shown: Queued) -> str:
     """The stretch that held most, of several alike the nearest to the client, and its largest part at that moment."""
-    seen = {stretch: _lasting(one) for stretch, one in shown.stretches.items()}
+    seen = {stretch: lasting(one) for stretch, one in shown.stretches.items()}
     largest = max(int(amount.max()) for amount in seen.values())
     stretch = next(stretch for stretch in reversed(seen) if seen[stretch].max() * APART >= largest)
     peak = int(np.argmax(seen[stretch]))
@@ -185,7 +197,7 @@ def _main(shown: Queued) -> str:
     return f"up to {byte_size(amount)} lay {PLACES[stretch]}, {of_it} of it {part}"
 
 
-def _lasting(held: Held) -> Ints:
+def lasting(held: Held) -> Ints:
     """The queues together, and what the curves say beyond them for `LASTING_NS` on end: for an instant they do at every
     leap, since the samplers look by turns. What began later than that before the last look cannot be told.
     """

@@ -28,6 +28,7 @@ from streamkit.lab.plots.plot_sweep import sweep
 from streamkit.lab.plots.plot_timeline import timeline
 from streamkit.lab.plots.plot_upload import upload
 from streamkit.lab.plots.plot_way import way
+from streamkit.lab.plots.plot_where import where
 
 __all__ = [
     "backlog",
@@ -46,6 +47,7 @@ __all__ = [
     "timeline",
     "upload",
     "way",
+    "where",
 ]
 
 

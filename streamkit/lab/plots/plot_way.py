@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from streamkit.lab.plots import palette
+from streamkit.lab.plots.names import rows_of
 from streamkit.lab.plots.palette import INK, LABEL_PT, MUTED, NOTE_PT, WIDTH_IN, width_pt
 from streamkit.taps import TAPS, WAY, Section
 from streamkit.taps.gauges import GAUGES
@@ -44,7 +44,6 @@ ROW_PT: Final = 13.5  # of names
 POLE_PT: Final = 7.0  # what is seen of the line from a name to its place, at least
 TALL_PT: Final = 26.0  # a queue
 KEY_PT: Final = 19.0
-APART_PT: Final = 5.0  # two names
 PALE: Final = 0.62  # by how much what is not marked is nearer to white, where something is
 WIDER: Final = 1.15  # so much the boxes grow into which their names do not go, at the others' cost, at each try
 TRIES: Final = 8
@@ -214,45 +213,11 @@ def _places(part: Section, left: float, right: float, lines: int) -> tuple[list[
     tight = False
     for queue in (False, True):
         own = [index for index, place in enumerate(places) if place.queue is queue]
-        found = _rows([(places[index].x, places[index].wide) for index in own], left + 3, right - 3)
+        found = rows_of([(places[index].x, places[index].wide) for index in own], left + 3, right - 3)
         tight = tight or len(found) < len(own)
         for index, (row, edge) in zip(own, found, strict=False):
             places[index] = places[index]._replace(row=row, left=edge)
     return places, tight
-
-
-def _rows(labels: Sequence[tuple[float, float]], low: float, high: float) -> list[tuple[int, float]]:
-    """For each label (where its line stands, how wide it is) its row, 0 the nearest to the way, and its left edge.
-
-    As few rows as can be, and in them each near to its line and to the way; [] if they do not fit at all.
-    """
-    for rows in range(1, len(labels) + 1):
-        fitting = []
-        for chosen in product(range(rows), repeat=len(labels)):
-            lefts = _fit(labels, chosen, low, high)
-            if lefts is not None:
-                off = sum(abs(left + wide / 2 - x) for left, (x, wide) in zip(lefts, labels, strict=True))
-                fitting.append((off + APART_PT * sum(chosen), list(zip(chosen, lefts, strict=True))))
-        if fitting:
-            return min(fitting)[1]
-    return []
-
-
-def _fit(labels: Sequence[tuple[float, float]], chosen: Sequence[int], low: float, high: float) -> list[float] | None:
-    """The left edges of these labels in these rows; None if there are none that keep all apart."""
-    lefts = [0.0] * len(labels)
-    for row in set(chosen):
-        lines = [x for (x, _), other in zip(labels, chosen, strict=True) if other > row]  # they pass by here
-        end = -1e9
-        for index in [index for index, own in enumerate(chosen) if own == row]:
-            x, wide = labels[index]
-            begin = max([low, end + APART_PT, *(line + 3 for line in lines if line < x)])
-            until = min([high, *(line - 3 for line in lines if line > x)])
-            left = max(begin, min(x - wide / 2, until - wide))
-            if left + wide > until + 0.01 or left > x - 2 or left + wide < x + 2:
-                return None
-            lefts[index], end = left, left + wide
-    return lefts
 
 
 # --- Drawing ----------------------------------------------------------------------------------------------------------

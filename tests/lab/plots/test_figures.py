@@ -58,7 +58,7 @@ def test_no_word_runs_into_another_or_out_of_the_figure(figure: str, case: str) 
 @pytest.mark.parametrize(("figure", "case", "size"), IN_OTHER_SIZES)
 def test_in_other_sizes_words_keep_apart_too(figure: str, case: str, size: tuple[float, float]) -> None:
     known, ax = FIGURES[figure], empty_axes(*size)
-    assert known.draw(known.case(case), ax) is ax
+    assert known.draw(known.case(case), ax=ax) is ax
     assert ax.figure.axes == [ax]
     assert plt.get_fignums() == []
     seen = {text for text, _ in boxes(ax)} if known.all_words else {*inside(ax), *key_of(ax)}
@@ -119,7 +119,7 @@ def test_an_axes_that_is_given_is_drawn_on_and_returned_and_nothing_else_is_touc
     known, ax = FIGURES[figure], empty_axes(9, 5, layout=None)
     other = ax.figure.add_axes((0.9, 0.9, 0.05, 0.05))
     before, settings = len(other.get_children()), dict(mpl.rcParams)
-    assert known.draw(known.case(case), ax) is ax
+    assert known.draw(known.case(case), ax=ax) is ax
     assert ax.figure.axes == [ax, other]
     assert len(other.get_children()) == before
     assert plt.get_fignums() == []
