@@ -125,7 +125,7 @@ class _Lane(NamedTuple):
 def _of_queues(shown: Queued) -> list[_Lane]:
     large, small = _parted(shown)
     lanes = [_Lane(name, shown.queues[name], palette.QUEUE_FILLS[name], _edge(name)) for name in large]
-    others = np.sum([shown.queues[name] for name in small], axis=0, dtype=np.int64) if small else shown.at_ns * 0
+    others = sum((shown.queues[name] for name in small), np.zeros_like(shown.at_ns))
     if others.max(initial=0) > _little(shown):
         lanes.append(_Lane(OTHERS, others, palette.OTHERS, palette.OTHERS.line))
     if shown.rest is not None and shown.most:
