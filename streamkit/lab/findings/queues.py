@@ -161,26 +161,24 @@ def describe_queues(shown: Queued) -> str:
 
 
 def describe_held(shown: Queued) -> str:
-    """`queues_finding(held=True)` of what is already looked into. What differs for an instant only is left out of the
-    bytes in no queue, for the samplers look by turns.
+    """`queues_finding(held=True)` of what is already looked into. What differs for an instant only does not count, for
+    the samplers look by turns.
     """
     if not shown.stretches:
         return NOBODY_LOOKED
-    told = {stretch: one for stretch, one in shown.stretches.items() if one.rest is not None}
-    if not told:
+    rests = {stretch: one.rest for stretch, one in shown.stretches.items() if one.rest is not None}
+    if not rests:
         return "The curves do not tell what lay on the way"
-    unseen = {stretch: int((lasting(one) - one.in_queues).max()) for stretch, one in told.items()}
-    twice = {stretch: -int(np.min(one.rest, initial=0)) for stretch, one in told.items() if one.rest is not None}
+    unseen = {stretch: int(_lasts(shown.at_ns, rest).max()) for stretch, rest in rests.items()}
+    twice = {stretch: int(_lasts(shown.at_ns, -rest).max()) for stretch, rest in rests.items()}
     nowhere, doubled = max(unseen, key=unseen.__getitem__), max(twice, key=twice.__getitem__)
-    most = max(unseen[nowhere], twice[doubled])
+    most, total = max(unseen[nowhere], twice[doubled]), byte_size(shown.most)
     if most <= AGREED * shown.most:
-        return f"Curves and queues agree within {byte_size(most)}, of {byte_size(shown.most)} that lay on the way"
+        within = f" to within {byte_size(most)} of {total}" if most else ""
+        return f"Except for instants, curves and queues agree{within}"
     if unseen[nowhere] >= twice[doubled]:
-        where = f"{PLACES[nowhere]}, in no queue that was seen"
-        return f"Up to {byte_size(most)} of {byte_size(shown.most)} lay {where}"
-    return (
-        f"Up to {byte_size(most)} {PLACES[doubled]} were in two queues at once, of {byte_size(shown.most)} on the way"
-    )
+        return f"Up to {byte_size(most)} of {total} lay {PLACES[nowhere]}, in no queue that was seen"
+    return f"Up to {byte_size(most)} of {total} were in two queues at once, {PLACES[doubled]}"
 
 
 def _main(shown: Queued) -> str:
@@ -201,10 +199,12 @@ def lasting(held: Held) -> Ints:
     """The queues together, and what the curves say beyond them for `LASTING_NS` on end: for an instant they do at every
     leap, since the samplers look by turns. What began later than that before the last look cannot be told.
     """
-    if held.rest is None:
-        return held.in_queues
-    until = np.searchsorted(held.at_ns, held.at_ns + LASTING_NS, side="right")
-    seen = int(np.searchsorted(held.at_ns, held.at_ns[-1] - LASTING_NS, side="right"))
-    least = [max(0, int(held.rest[start:end].min())) for start, end in enumerate(until[:seen])]
-    least += [0] * (held.at_ns.size - seen)
-    return held.in_queues + np.array(least, dtype=np.int64)
+    return held.in_queues if held.rest is None else held.in_queues + _lasts(held.at_ns, held.rest)
+
+
+def _lasts(at_ns: Ints, amount: Ints) -> Ints:
+    """The least that it is for `LASTING_NS` from each moment on, or 0."""
+    until = np.searchsorted(at_ns, at_ns + LASTING_NS, side="right")
+    seen = int(np.searchsorted(at_ns, at_ns[-1] - LASTING_NS, side="right"))
+    least = [max(0, int(amount[start:end].min())) for start, end in enumerate(until[:seen])]
+    return np.array(least + [0] * (at_ns.size - seen), dtype=np.int64)

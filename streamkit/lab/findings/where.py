@@ -16,7 +16,7 @@ from streamkit.taps.gauges import STRETCHES
 if TYPE_CHECKING:
     from streamkit.lab.recording.recording import Recording
 
-__all__ = ["Moment", "describe_moment", "moment", "where_finding"]
+__all__ = ["Moment", "describe_where", "moment", "where_finding"]
 
 MS: Final = 1_000_000
 UNSEEN: Final = "in no queue that was seen"
@@ -90,10 +90,10 @@ def where_finding(recording: Recording, at_ms: float | None = None) -> str:
 
     It is the title of `plots.where`, and it raises the same.
     """
-    return describe_moment(moment(recording, at_ms))
+    return describe_where(moment(recording, at_ms))
 
 
-def describe_moment(shown: Moment) -> str:
+def describe_where(shown: Moment) -> str:
     """`where_finding` of what is already looked into. A queue that has more than half of it all is named alone; else
     the stretch that held most, and its largest part. Of several alike it is the nearest to the client.
     """

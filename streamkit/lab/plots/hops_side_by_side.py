@@ -6,7 +6,7 @@ The vertical unit inside the frame is the point, counted from the top.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, MaxNLocator
@@ -104,7 +104,7 @@ def _say(ax: Axes, text: str, width: float) -> float:
     corner = palette.points_from(ax, 0, 1)
     for row, line in enumerate(lines):
         y = -(row + 0.5) * LINE_PT
-        style = {"fontsize": NOTE_PT, "color": MUTED, "fontfamily": families, "parse_math": False}
+        style: dict[str, Any] = {"fontsize": NOTE_PT, "color": MUTED, "fontfamily": families, "parse_math": False}
         ax.text(0, y, line, transform=corner, va="center", label="_said", **style)
     return len(lines) * LINE_PT
 

@@ -223,7 +223,7 @@ def _draw(ax: Axes, x: npt.NDArray[np.float64], lane: _Lane, base: float) -> Non
     if lane.line is not None:
         ax.plot(x, base + lane.line, drawstyle="steps-post", label="_curves", zorder=3, **LINE)
         return
-    edge = np.where(lane.held != 0, base + lane.held, np.nan)
+    edge = base + lane.held if lane.fill is palette.REST else np.where(lane.held > 0, base + lane.held, np.nan)
     ax.plot(x, edge, drawstyle="steps-post", label=f"_{lane.name}", color=lane.edge, linewidth=1.0, zorder=2)
     if lane.most:
         at = int(np.argmax(lane.held))

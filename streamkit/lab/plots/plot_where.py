@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from matplotlib.patches import Rectangle
 
 from streamkit.lab.findings.queues import NOBODY_LOOKED
-from streamkit.lab.findings.where import UNSEEN, Moment, describe_moment, moment
+from streamkit.lab.findings.where import UNSEEN, Moment, describe_where, moment
 from streamkit.lab.findings.words import byte_size
 from streamkit.lab.plots import palette
 from streamkit.lab.plots.names import rows_of
@@ -54,7 +54,7 @@ def where(
     ax.set_xticks([])
     ax.set_xlabel("bytes, in the order of the way")
     palette.settle(ax)  # the frame's width, for title and note; then its height, with both
-    finding = describe_moment(shown)
+    finding = describe_where(shown)
     palette.dress(ax, finding if title is None else title, spines=[])
     palette.trust_below(ax, [shown.queued.journey.trust])
     if not shown.total:

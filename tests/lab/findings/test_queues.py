@@ -102,9 +102,9 @@ def test_bytes_on_their_way_count_once_in_what_lay_anywhere() -> None:
 @pytest.mark.parametrize(
     ("case", "sentence"),
     [
-        ("tcp", "Curves and queues agree within 931 B, of 8.2 MB that lay on the way"),
+        ("tcp", "Except for instants, curves and queues agree to within 330 B of 8.2 MB"),
         ("unknown", "Up to 4.1 MB of 8.2 MB lay between upstream and relay, in no queue that was seen"),
-        ("client alone", "Up to 80 B in the client were in two queues at once, of 1.5 kB on the way"),
+        ("client alone", "Except for instants, curves and queues agree"),
         ("nothing", "Where the bytes lay is not known: nobody looked at the queues"),
     ],
 )
@@ -117,6 +117,5 @@ def test_bytes_in_two_queues_at_once_are_said_when_they_are_more_than_those_in_n
     late = recording.gauges["relay.unsent"]
     acked = Gauge(late.at_ns, [value + 900 for value in late.value])
     doubled = replace(recording, gauges={**recording.gauges, "relay.unsent": acked})
-    assert queues_finding(doubled, held=True).startswith(
-        "Up to 960 B between relay and client were in two queues at once"
-    )
+    said = queues_finding(doubled, held=True)
+    assert said == "Up to 840 B of 10 kB were in two queues at once, between relay and client"

@@ -138,8 +138,7 @@ def test_held_shows_for_each_stretch_what_its_curves_say_beyond_its_queues() -> 
         (path,) = areas(ax)[name].get_paths()
         assert stretch.rest is not None
         base = path.vertices[:, 1].min() - stretch.rest.min()
-        drawn_rest = np.asarray(line.get_ydata()) - base
-        assert drawn_rest[stretch.rest != 0] == pytest.approx(stretch.rest[stretch.rest != 0])
+        assert np.asarray(line.get_ydata()) - base == pytest.approx(stretch.rest)
     are_readable(ax)
 
 
@@ -150,7 +149,7 @@ def test_held_has_the_sentence_of_the_rest_and_says_what_is_above_and_below() ->
     doubled = replace(recording, gauges={**recording.gauges, "relay.unsent": acked})
     ax = plots.queues(doubled, empty_axes(8, 4.5), held=True)
     assert title_of(ax) == queues_finding(doubled, held=True)
-    assert title_of(ax).startswith("Up to 7")
+    assert "were in two queues at once" in title_of(ax)
     assert inside(ax)[0] == "above each line: in no queue that was seen; below it: in two queues at once"
     assert "relay → client: −7" in lanes(ax)[2]
     assert not labelled(ax, "_blocked")
