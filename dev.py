@@ -117,7 +117,7 @@ def lint(arguments: list[str]) -> int:
 COMMANDS = {
     "demo": (demo, []),
     "test": (test, ["test"]),
-    "lab": (lab, ["notebooks", "pandas"]),
+    "lab": (lab, ["notebooks", "live", "pandas"]),
     "lint": (lint, ["lint", "test"]),
 }
 

@@ -46,6 +46,10 @@ def _takes_arguments(function: F) -> F:
     return cast("F", magic_arguments()(function))  # type: ignore[no-untyped-call]
 
 
+def _of_a_cell(function: F) -> F:
+    return cast("F", cell_magic(function))
+
+
 def _parsed(magic: object, line: str) -> argparse.Namespace:
     return cast("argparse.Namespace", parse_argstring(magic, line))  # type: ignore[no-untyped-call]
 
@@ -70,7 +74,7 @@ class StreamMagics(Magics):
     @_argument("--reasoning", action="store_true", help="record the reasoning too")
     @_argument("--total-s", type=float, metavar="S", help="all of it takes no longer than this (default: no limit)")
     @_argument("--help", action="store_true", help="show this")
-    @cell_magic
+    @_of_a_cell
     def stream(self, line: str, cell: str) -> None:
         """Send the request that is written in the cell, record its answer, and show when each piece came.
 
