@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from streamkit.lab.live.screens import Screen
 
-__all__ = ["watch"]
+__all__ = ["seen", "watch"]
 
 T = TypeVar("T")
 
@@ -91,7 +91,11 @@ def _what_else(given: object) -> str:
 
 
 async def _awaited(asked: Awaitable[T], kind: str | None) -> T:
-    screen = screen_of(kind)
+    return await seen(asked, screen_of(kind))
+
+
+async def seen(asked: Awaitable[T], screen: Screen | None) -> T:
+    """The same on this screen; None: on none."""
     if screen is None:
         return await asked
     with _seen(screen) as came:
