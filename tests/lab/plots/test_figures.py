@@ -29,6 +29,8 @@ IN_OTHER_SIZES = [
 OF_SEVERAL = ["timeline", "gaps", "hops", "policies", "results", "load", "ecdf"]
 WITH_A_NOTE_OF_ITS_OWN = {"outcomes", "load", "ecdf", *OF_SWEEPS}
 """A grid of endings, a sweep and a comparison say what they are of; many streams have a verdict of their own."""
+OF_NOTHING = {"way"}
+"""Drawn of no recording, so that none of this is about it: see `test_plot_way`."""
 
 every_figure = pytest.mark.parametrize("figure", FIGURES)
 every_figure_of_recordings = pytest.mark.parametrize("figure", [one for one in FIGURES if one not in OF_SWEEPS])
@@ -43,7 +45,7 @@ def recordings_of(shown: Any) -> list[Recording]:
 
 
 def test_every_figure_of_the_room_is_held_to_this() -> None:
-    assert sorted(FIGURES) == plots.__all__
+    assert sorted([*FIGURES, *OF_NOTHING]) == plots.__all__
     assert all(known.draw is getattr(plots, figure) for figure, known in FIGURES.items())
 
 
