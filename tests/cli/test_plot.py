@@ -20,11 +20,12 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("kind", ["timeline", "gaps", "hops", "policies", "journey", "backlog", "queues"])
+@pytest.mark.parametrize("kind", ["timeline", "gaps", "hops", "policies", "leaving", "journey", "backlog", "queues"])
 def test_each_figure_can_be_drawn_from_a_file(tmp_path: Path, kind: str) -> None:
     file, picture = tmp_path / "x.jsonl", tmp_path / "x.png"
     sent = Tap([900_000, 1_900_000], [1, 2], [1, 2])
-    Recording.from_pieces([(1_000_000, "a"), (2_000_000, "b")], taps={"relay.sent": sent}).save(file)
+    known = {"taps": {"relay.sent": sent}, "marks": {"upstream.asked": 0}, "ended_ns": 2_000_000}
+    Recording.from_pieces([(1_000_000, "a"), (2_000_000, "b")], **known).save(file)
     assert main(["plot", str(file), "--kind", kind, "--out", str(picture)]) == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
 

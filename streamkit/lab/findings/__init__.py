@@ -12,7 +12,8 @@ Runs of several targets are compared by `compare`, which gives a `Comparison`: i
 
 The doors are the names below. `finding` is the timeline's sentence, the others have their figure's name:
 `gaps_finding`, `journey_finding`, `backlog_finding`, `hops_finding`, `queues_finding`, `policies_finding`,
-`results_finding`, `upload_finding`; of many streams `load_finding` and `ecdf_finding`; of a sweep `sweep_finding`.
+`results_finding`, `upload_finding`, `leaving_finding`; of many streams `load_finding` and `ecdf_finding`; of a sweep
+`sweep_finding`.
 Facts to compute with: `policy_facts`, `load_facts`, `sweep_facts`, `held`, `after_leaving`, `end_grid`, `goodput`; and
 why a stream stuttered: `diagnose`.
 """
@@ -28,7 +29,7 @@ from streamkit.lab.findings.endings import Band, EndGrid, Ending, end_grid, endi
 from streamkit.lab.findings.gaps import gaps_finding
 from streamkit.lab.findings.hops import hops_finding
 from streamkit.lab.findings.journey import journey_finding
-from streamkit.lab.findings.leaving import Leaving, after_leaving
+from streamkit.lab.findings.leaving import Leaving, after_leaving, leaving_finding
 from streamkit.lab.findings.load import LoadFacts, load_facts, load_finding
 from streamkit.lab.findings.policies import PolicyFacts, policies_finding, policy_facts
 from streamkit.lab.findings.queues import queues_finding
@@ -63,6 +64,7 @@ __all__ = [
     "held",
     "hops_finding",
     "journey_finding",
+    "leaving_finding",
     "load_facts",
     "load_finding",
     "policies_finding",

@@ -19,6 +19,7 @@ from streamkit.lab.plots.plot_gaps import gaps
 from streamkit.lab.plots.plot_heatmap import heatmap
 from streamkit.lab.plots.plot_hops import hops
 from streamkit.lab.plots.plot_journey import journey
+from streamkit.lab.plots.plot_leaving import leaving
 from streamkit.lab.plots.plot_load import load
 from streamkit.lab.plots.plot_outcomes import outcomes
 from streamkit.lab.plots.plot_policies import policies
@@ -37,6 +38,7 @@ __all__ = [
     "heatmap",
     "hops",
     "journey",
+    "leaving",
     "load",
     "outcomes",
     "policies",

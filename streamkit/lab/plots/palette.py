@@ -7,6 +7,7 @@ What is what, in every figure:
                                 of an upload (`UPLOAD_STROKES`): green what was sent, orange what was read of it
     an area                     what a hop held (`HOP_FILLS`, by the tap at which the hop ends), or a queue
                                 (`QUEUE_FILLS`: a family of shades for each stretch, in it a hatch for each queue)
+    pale red                    what was sent for nobody: its client had left (`NOBODY`)
     white, dotted               bytes that the curves know of and no queue had (`REST`)
     grey, hatched with lines    waiting: for the first piece, or in silence before the end (`WAIT_…`)
     pale yellow                 a stall (`STALL_FILL`)
@@ -71,6 +72,7 @@ __all__ = [
     "LINE_PT",
     "LOAD_STROKES",
     "MUTED",
+    "NOBODY",
     "NOTE_PT",
     "OTHERS",
     "OUTCOME_FILLS",
@@ -219,6 +221,7 @@ QUEUE_FILLS: Final[dict[str, Fill]] = {
     "client.backlog": Fill("#C9D6D0", "oo", "#6F9186"),
 }
 REST: Final = Fill("#FFFFFF", "...", "#9A9A9A")  # what no queue has
+NOBODY: Final = Fill("#F6DAD5", "///", "#D9998F")  # sent when its client had left
 OTHERS: Final = Fill("#D9D9D9", "", "#B4B4B4")  # queues too small to be drawn one by one
 
 # A load: when its requests were due, and when they had left; between the two is the client's own part.

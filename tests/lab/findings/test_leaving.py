@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from streamkit.lab.experiments.naive import pumped
-from streamkit.lab.findings.leaving import Leaving, after_leaving
+from streamkit.lab.findings.leaving import Leaving, after_leaving, leaving_finding, leavings
 from streamkit.lab.lab import Lab
 from streamkit.lab.recording.recording import Recording
 from streamkit.lab.run import run
 from streamkit.lab.upstream import Script
+from streamkit.outcome import Outcome
 from streamkit.taps import Tap
 
 MS = 1_000_000
@@ -20,7 +23,7 @@ def recording(sent_ms: list[int], ended_ms: int, over_ms: int | None) -> Recordi
     count = len(sent_ms)
     tap = Tap([at * MS for at in sent_ms], range(1, count + 1), range(2, 2 * count + 1, 2))
     marks = {"upstream.asked": 0} | ({} if over_ms is None else {"upstream.ended": over_ms * MS})
-    return Recording(ended_ns=ended_ms * MS, taps={"upstream.sent": tap}, marks=marks)
+    return Recording(ended_ns=ended_ms * MS, taps={"upstream.sent": tap}, marks=marks, outcome=Outcome("cancelled"))
 
 
 def test_what_was_sent_behind_the_end_was_for_nobody() -> None:
@@ -38,6 +41,44 @@ def test_a_recording_without_the_upstreams_taps_is_refused() -> None:
 def test_it_reads_as_a_sentence() -> None:
     assert str(Leaving(3, 1200, 4.26)) == "3 pieces (1,200 bytes) for nobody, stopped after 4.3 ms"
     assert str(Leaving(0, 0, None)) == "0 pieces (0 bytes) for nobody, still at work"
+
+
+@pytest.mark.parametrize(
+    ("sent_ms", "over_ms", "sentence"),
+    [
+        ([10, 20, 30, 40], 45, "The upstream stopped 20 ms after its client had left: 2 pieces for nobody"),
+        ([10, 20], 26, "The upstream stopped 1.0 ms after its client had left: nothing was sent for nobody"),
+        ([10, 30], None, "The upstream did not stop when its client had left: 1 piece for nobody so far"),
+    ],
+)
+def test_the_finding_says_when_it_stopped_and_what_was_for_nobody(
+    sent_ms: list[int], over_ms: int | None, sentence: str
+) -> None:
+    assert leaving_finding(recording(sent_ms, 25, over_ms)) == sentence
+
+
+def test_of_several_the_finding_is_what_sets_them_apart() -> None:
+    soon, late, never = (recording([10, 20], 25, over) for over in (26, 500, None))
+    wasteful = recording([10, 30, 40], 25, 500)
+    assert leaving_finding({"a": soon, "b": wasteful}) == "2 pieces for nobody with b, none with a"
+    assert (
+        leaving_finding({"a": soon, "b": late}) == "The upstream stopped 475 ms after the leaving with b, 1.0 ms with a"
+    )
+    assert leaving_finding({"a": soon, "b": never}) == "The upstream did not stop with b"
+    assert leaving_finding(soon, soon) == "All alike: nothing was sent for nobody, stopped within 1.0 ms"
+
+
+def test_who_stayed_did_not_leave() -> None:
+    stayed = replace(recording([10, 20], 25, 26), outcome=Outcome("complete"))
+    assert leaving_finding(stayed) == "The client did not leave before the end"
+
+
+def test_what_the_relay_sent_on_is_known_where_it_has_taps() -> None:
+    without = recording([10, 30], 25, 45)
+    sent_on = Tap([11 * MS, 31 * MS, 41 * MS], [1, 2, 3], [2, 4, 6])
+    (left,) = leavings(replace(without, taps={**without.taps, "relay.sent": sent_on}))
+    assert (left.facts.pieces, left.facts.relay_pieces) == (1, 2)
+    assert after_leaving(without).relay_pieces is None
 
 
 def test_our_relay_stops_the_model_and_a_pumping_one_lets_it_speak_to_the_end() -> None:

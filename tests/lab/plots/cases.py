@@ -326,6 +326,27 @@ ECDFS: dict[str, Any] = {
     },
     "no piece": LOADS["no piece"],
 }
+# --- Streams whose client left ----------------------------------------------------------------------------------------
+
+
+def left(sent: Sequence[float], gone: float, stopped: float | None, **taps: Sequence[float]) -> Recording:
+    """The upstream sent at `sent` (ms), the client left at `gone`, the upstream stopped at `stopped`, if it did."""
+    marks = {"upstream.asked": 0} | ({} if stopped is None else {"upstream.ended": round(stopped * MS)})
+    named = {name.replace("_", "."): times for name, times in taps.items()}
+    seen = [at + 0.2 for at in sent if at + 0.2 < gone]
+    return way({"upstream.sent": sent, **named}, seen, "cancelled", gone, marks=marks)
+
+
+SOON = left(DUE[:10], 770, 772, relay_sent=later(DUE[:10], 0.1))
+LATE = left(DUE, 770, DUE[-1] + 2)
+LEAVINGS: dict[str, Any] = {
+    "two": {"our relay": SOON, "the pumping relay": LATE},
+    "one": LATE,
+    "before a piece": {"ours": left([], 300, 302), "late": left(DUE[:3], 280, 500), "never": left([], 300, None)},
+    "to the end": quick(DUE),
+    "eight": {f"a very long name 你好 $x$ {n}": left(DUE, 500 + 50 * n, None) for n in range(8)},
+}
+LEAVINGS["to the end"].marks["upstream.asked"] = 0
 # --- The figures ------------------------------------------------------------------------------------------------------
 
 
@@ -394,6 +415,15 @@ FIGURES = {
         worst=["four", "long names"],
         others=["two", "refused", "one"],
         all_words=True,
+    ),
+    "leaving": Figure(
+        draw=plots.leaving,
+        finding=findings.leaving_finding,
+        cases=list(LEAVINGS),
+        case=LEAVINGS.__getitem__,
+        sizes=[(5, 3.5)],
+        worst=["two"],
+        others=["one"],
     ),
     "upload": Figure(
         draw=plots.upload,

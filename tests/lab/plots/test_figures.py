@@ -26,7 +26,7 @@ IN_OTHER_SIZES = [
     *((figure, case, size) for figure, known in FIGURES.items() for case in known.worst for size in known.sizes),
     *((figure, case, known.sizes[0]) for figure, known in FIGURES.items() for case in known.others[::2]),
 ]
-OF_SEVERAL = ["timeline", "gaps", "hops", "policies", "results", "load", "ecdf"]
+OF_SEVERAL = ["timeline", "gaps", "hops", "policies", "leaving", "results", "load", "ecdf"]
 WITH_A_NOTE_OF_ITS_OWN = {"outcomes", "load", "ecdf", *OF_SWEEPS}
 """A grid of endings, a sweep and a comparison say what they are of; many streams have a verdict of their own."""
 OF_NOTHING = {"way"}
@@ -58,7 +58,7 @@ def test_no_word_runs_into_another_or_out_of_the_figure(figure: str, case: str) 
 @pytest.mark.parametrize(("figure", "case", "size"), IN_OTHER_SIZES)
 def test_in_other_sizes_words_keep_apart_too(figure: str, case: str, size: tuple[float, float]) -> None:
     known, ax = FIGURES[figure], empty_axes(*size)
-    assert known.draw(known.case(case), ax) is ax
+    assert known.draw(known.case(case), ax=ax) is ax
     assert ax.figure.axes == [ax]
     assert plt.get_fignums() == []
     seen = {text for text, _ in boxes(ax)} if known.all_words else {*inside(ax), *key_of(ax)}
@@ -119,7 +119,7 @@ def test_an_axes_that_is_given_is_drawn_on_and_returned_and_nothing_else_is_touc
     known, ax = FIGURES[figure], empty_axes(9, 5, layout=None)
     other = ax.figure.add_axes((0.9, 0.9, 0.05, 0.05))
     before, settings = len(other.get_children()), dict(mpl.rcParams)
-    assert known.draw(known.case(case), ax) is ax
+    assert known.draw(known.case(case), ax=ax) is ax
     assert ax.figure.axes == [ax, other]
     assert len(other.get_children()) == before
     assert plt.get_fignums() == []
@@ -159,7 +159,8 @@ def test_the_worst_verdict_is_that_of_the_recording_to_be_trusted_least() -> Non
 @pytest.mark.parametrize("figure", OF_SEVERAL)
 def test_one_several_or_named_recordings_are_taken(figure: str) -> None:
     draw = FIGURES[figure].draw
-    one, two = (way({"relay.sent": DUE}, later(DUE, 1), label=label) for label in ("one", "two"))
+    marks = {"upstream.asked": 0}
+    one, two = (way({"relay.sent": DUE}, later(DUE, 1), label=label, marks=marks) for label in ("one", "two"))
     assert title_of(draw(one)) == title_of(draw([one]))
     named = draw({"one": one, "two": two})
     listed = draw(recording for recording in (one, two))
