@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias, get_args
 
-from streamkit.lab.findings.subjects import Recordings, recordings_in, the_recording
+from streamkit.lab.findings.subjects import ONE_BY_ONE, Recordings, named, recordings_in, the_recording
 from streamkit.lab.findings.words import short
 from streamkit.lab.recording.recording import Recording
 from streamkit.outcome import Outcome
@@ -151,10 +151,31 @@ def end_grid(
 
 
 def endings_of(recordings: Recordings) -> EndGrid:
-    """One row for each recording. What they should have been is not known, so what says that it is complete is."""
-    named = _named(recordings)
-    cells = {(name, ""): [_taken_at_its_word(recording)] for name, recording in named.items()}
-    return EndGrid(rows=list(named), columns=[""], panels={"": cells}, finding=_at_their_word(list(named.values())))
+    """One row for each recording; of more than eight, one for each name. What they should have been is not known, so
+    what says that it is complete is.
+    """
+    given = recordings_in(recordings)
+    told = _at_their_word([recording for _, recording in given])
+    cells = _by_name(given) if len(given) > ONE_BY_ONE else _one_by_one(given)
+    rows = [row for row, _ in cells]
+    return EndGrid(rows=rows, columns=[""], panels={"": cells}, finding=told)
+
+
+def _one_by_one(given: Sequence[tuple[str, Recording]]) -> dict[tuple[str, str], list[Ending]]:
+    return {(name, ""): [_taken_at_its_word(recording)] for name, recording in _told_apart(given).items()}
+
+
+def _by_name(given: Sequence[tuple[str, Recording]]) -> dict[tuple[str, str], list[Ending]]:
+    """What ended alike stands together, so that a share can be seen; sizes are left out."""
+    found: dict[str, list[Ending]] = {}
+    for name, recording in named(given):
+        judged = ending(recording, recording.text)
+        found.setdefault(name, []).append(Ending(judged.kind, short(_own_word(recording), SAYS_LIMIT), judged.after_ms))
+    if len(found) > ONE_BY_ONE:
+        found = {f"all {len(given):,}": [one for cell in found.values() for one in cell]}
+    else:
+        found = {f"{name} ({len(cell):,})": cell for name, cell in found.items()}
+    return {(name, ""): sorted(cell, key=lambda one: KINDS.index(one.kind)) for name, cell in found.items()}
 
 
 # --- One stream -----------------------------------------------------------------------------------------------------
@@ -205,11 +226,11 @@ def _own_word(recording: Recording) -> str:
     return str(recording.meta.get("server_outcome", recording.outcome))
 
 
-def _named(recordings: Recordings) -> dict[str, Recording]:
+def _told_apart(given: Sequence[tuple[str, Recording]]) -> dict[str, Recording]:
     """As everywhere in figures: a mapping's keys, else labels, else numbers; here no two alike."""
     found: dict[str, Recording] = {}
-    for number, (given, recording) in enumerate(recordings_in(recordings), 1):
-        name = given or recording.label or f"recording {number}"
+    for number, (key, recording) in enumerate(given, 1):
+        name = key or recording.label or f"recording {number}"
         same = sum(other == name or other.startswith(f"{name} (") for other in found)
         found[f"{name} ({same + 1})" if name in found else name] = recording
     return found

@@ -21,17 +21,30 @@ from streamkit.lab.recording.recording import Recording
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from streamkit.lab.diagnosis.result import Diagnosis
+    from streamkit.lab.diagnosis.result import CauseName, Diagnosis
     from streamkit.lab.diagnosis.several import Served
     from streamkit.lab.recording.trust import Trust
     from streamkit.outcome import Outcome
 
     Ints = npt.NDArray[np.int64]
 
-__all__ = ["MOST_APART", "Recordings", "Subject", "extremes", "named", "recordings_in", "subjects", "the_recording"]
+__all__ = [
+    "ONE_BY_ONE",
+    "Group",
+    "Recordings",
+    "Subject",
+    "extremes",
+    "grouped",
+    "named",
+    "recordings_in",
+    "subjects",
+    "the_recording",
+]
 
-MOST_APART: Final = 20
-"""So many have a colour and a line of their own (`palette.recording_stroke`)."""
+ONE_BY_ONE: Final = 8
+"""Up to so many recordings stand each by itself in a figure; more are drawn as groups."""
+MOST: Final = 100
+"""So many are rows, or thin lines, that still can be seen."""
 
 Recordings: TypeAlias = Recording | Iterable[Recording] | Mapping[str, Recording]
 
@@ -111,6 +124,17 @@ class Subject:
         return None if found is None or found[1] - found[0] <= self.threshold_ns else found
 
     @property
+    def all_stalls(self) -> list[tuple[int, int]]:
+        """The stalls, and the silence before the end, which is one more: start and end of each, in ns."""
+        return [*((int(start), int(end)) for start, end in self.stalls), *([self.silence] if self.silence else [])]
+
+    def reason(self, start_ns: int) -> CauseName | None:
+        """Why there was a stall from then on, where `why` says it of this one."""
+        after = int(np.count_nonzero(self.counted & (self.at_ns <= start_ns)))
+        causes = self.why.causes if self.why is not None else ()
+        return next((cause.name for cause in causes if cause.after == after), None)
+
+    @property
     def silence_ns(self) -> int:
         """How long that was; 0 where it was no longer than a stall."""
         start, end = self.silence or (0, 0)
@@ -133,19 +157,42 @@ class Subject:
         return int(start), int(end)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Group:
+    """Recordings that a figure draws as one: those of one name. `name` is what to call them, with their number."""
+
+    name: str
+    subjects: Sequence[Subject]
+
+
+def grouped(shown: Sequence[Subject]) -> list[Group]:
+    """Each by itself where they are up to `ONE_BY_ONE`; else by their names; all are one if those are too many.
+
+    No recording is left out.
+    """
+    if len(shown) <= ONE_BY_ONE:
+        return [Group(name=subject.name, subjects=[subject]) for subject in shown]
+    by_name: dict[str, list[Subject]] = {}
+    for subject in shown:
+        by_name.setdefault(subject.name, []).append(subject)
+    if len(by_name) > ONE_BY_ONE:
+        return [Group(name=f"all {len(shown):,}", subjects=list(shown))]
+    return [Group(name=f"{name} ({len(those):,})", subjects=those) for name, those in by_name.items()]
+
+
 def subjects(recordings: Recordings, stall_ms: float | None = None, *, instead: str = "") -> list[Subject]:
     """The recordings as `Subject`s, in order; a mapping's keys are their names, else `label`, else "recording 2".
 
     `stall_ms`: a gap longer than this is a stall; `metrics.stall_threshold_ns` decides where it is None. `instead`: who
-    draws each of them can take no more than can be told apart, and this says what does.
+    draws each of them can take no more than can be seen, and this says what does.
     Raises TypeError for what is not a recording, ValueError for none at all, and for too many.
     """
     if stall_ms is not None:
         check_number("stall_ms", stall_ms, "milliseconds")
     several = recordings_in(recordings)
-    if instead and len(several) > MOST_APART:
-        expected = f"expected at most {MOST_APART} recordings, got {len(several):,}"
-        raise ValueError(f"{expected}: a figure does not tell more apart; {instead}")
+    if instead and len(several) > MOST:
+        expected = f"expected at most {MOST} recordings, got {len(several):,}"
+        raise ValueError(f"{expected}: a figure does not show more one by one; {instead}")
     clocks = {recording.meta.get("origin") for _, recording in several}
     one_clock = len(clocks) == 1 and None not in clocks
     return [_subject(recording, name, stall_ms, one_clock) for name, recording in named(several)]

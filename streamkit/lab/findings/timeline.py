@@ -33,7 +33,7 @@ __all__ = ["describe_cuts", "describe_timeline", "finding"]
 
 IN_A_TITLE: Final[Mapping[CauseName, str]] = {
     "late_loop": "our own event loop was late",
-    "slow_reader": "our reader was slow",
+    "slow_reader": "our client was slow",
     "network": "packets were lost",
     "held": "it was held back, and came at once",
     "model_paused": "the model paused, its server lived",
@@ -69,9 +69,10 @@ def _one(subject: Subject) -> str:
         verb = "Stopped" if subject.outcome.stopped else "Cut"
         reason = f": {short(str(subject.outcome), OUTCOME_LIMIT)}"
         silent = f" and {duration(subject.silence_ns)} of silence" if subject.silence else ""
-        return f"{verb} after {many(subject.count, subject.noun)}{silent}{reason}{_asked_again(subject)}"
+        told = f"{verb} after {many(subject.count, subject.noun)}{silent}{reason}{_asked_again(subject)}"
+        return told + _besides(subject, "before")
     if subject.cuts.size:
-        return describe_cuts(subject)
+        return describe_cuts(subject) + _besides(subject, "besides")
     if _stall_count(subject):
         return _stalls(subject)
     return _pace(subject)
@@ -83,6 +84,15 @@ def describe_cuts(subject: Subject) -> str:
     count = int(np.count_nonzero(subject.counted & subject.replayed))
     replayed = f"{'' if subject.told or not count else 'about '}{many(count, subject.noun)} replayed"
     return f"Cut {times(len(subject.cuts))}; nothing lost; {silent} of silence; {replayed}"
+
+
+def _besides(subject: Subject, where: str) -> str:
+    """The stalls that are drawn, in a title that is about something else."""
+    if subject.longest_stall is None:
+        return ""
+    longest = duration(subject.longest_stall[1] - subject.longest_stall[0])
+    count = len(subject.stalls)
+    return f"; a stall of {longest} {where}" if count == 1 else f"; {count} stalls {where}, the longest {longest}"
 
 
 def _asked_again(subject: Subject) -> str:
@@ -139,13 +149,13 @@ def _several(shown: list[Subject]) -> str:
     failed = [subject for subject in shown if not subject.outcome.ok]
     if failed:
         named = listed([f"{short(subject.name)}: {short(str(subject.outcome), OUTCOME_LIMIT)}" for subject in failed])
-        return f"{of(len(failed), len(shown))} did not complete – {named}"
+        return f"{of(len(failed), len(shown))} did not complete – {named}{_stalled(shown, failed)}"
     cut = [subject for subject in shown if subject.cuts.size]
     if cut:
         worst = max(cut, key=lambda subject: int(np.diff(subject.cuts).sum()))
         silent = about(int(np.diff(worst.cuts).sum()))
         often = f"{short(worst.name)} {times(len(worst.cuts))}"
-        return f"{of(len(cut), len(shown))} cut and resumed, {often}: {silent} of silence"
+        return f"{of(len(cut), len(shown))} cut and resumed, {often}: {silent} of silence{_stalled(shown, cut)}"
     stalled = [subject for subject in shown if _stall_count(subject)]
     if stalled:
         worst = max(stalled, key=_worst_stall_ns)
@@ -179,6 +189,12 @@ def _several(shown: list[Subject]) -> str:
                 f"{short(one.name)}: {lower(_pace(one))}, {short(other.name)}: one every {duration(other.gap_ns(50))}"
             )
     return f"{both(len(shown))} alike: {lower(_pace(shown[0]))}"
+
+
+def _stalled(shown: list[Subject], told: list[Subject]) -> str:
+    """How many others have stalls, in a title that is about something else."""
+    count = sum(_stall_count(subject) > 0 for subject in shown if subject not in told)
+    return f"; {count} more stalled" if count else ""
 
 
 def _together(subject: Subject) -> str:

@@ -9,13 +9,14 @@ What is what, in every figure:
                                 (`QUEUE_FILLS`: a family of shades for each stretch, in it a hatch for each queue)
     pale red                    what was sent for nobody: its client had left (`NOBODY`)
     white, dotted               bytes that the curves know of and no queue had (`REST`)
-    grey, hatched with lines    waiting: for the first piece, or in silence before the end (`WAIT_…`)
-    pale yellow                 a stall (`STALL_FILL`)
+    grey, hatched with lines    waiting for the first piece (`WAIT_…`)
+    pale yellow, with a line    a stall (`STALL_…`), the last silence before the end like any other
+    from end to end
     pale purple, crossed        a cut, behind which the stream went on (`CUT_…`); dark purple: what was replayed then
-    an outlined bar or riser    events that came in one read
+    an outlined tick or riser   events that came in one read
     a stripe                    one stream's end (`END_FILLS`); the white ! in a black triangle: it looks complete, and
                                 is not
-    an upright tick, a cross    the end: complete, or not, and then the outcome's name is beside it; a square where we
+    an upright line, a cross    the end: complete, or not, and then the outcome's name is beside it; a square where we
                                 stopped it ourselves (`Outcome.stopped`), so that nothing was cut
     a dashed upright line       a moment: a timer fired, the relay was first blocked
     circle, square, diamond     p50, p95, p99 (`PERCENTILES`)
@@ -83,7 +84,9 @@ __all__ = [
     "RECORDING_LINES",
     "REPLAYED",
     "REST",
+    "SIZES",
     "STALL_FILL",
+    "STALL_LINE",
     "TAP_STROKES",
     "TICK_PT",
     "TITLE_PT",
@@ -124,6 +127,8 @@ WAIT_FILL: Final = "#F5F5F5"
 WAIT_LINE: Final = "#D2D2D2"
 WAIT_HATCH: Final = "//"
 STALL_FILL: Final = "#F7DFA0"
+STALL_LINE: Final = "#7A5C00"
+SIZES: Final = "#A8A8A8"  # how much each read brought, which is not what a timeline is about
 CUT_FILL: Final = "#F6E3EE"
 CUT_LINE: Final = "#CC79A7"
 CUT_HATCH: Final = "xx"

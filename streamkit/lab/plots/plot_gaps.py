@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
 from streamkit.lab.findings.gaps import describe_gaps
-from streamkit.lab.findings.subjects import Recordings, Subject, subjects
+from streamkit.lab.findings.subjects import Group, Recordings, Subject, grouped, subjects
 from streamkit.lab.findings.words import duration
 from streamkit.lab.plots import palette
 from streamkit.lab.plots.palette import (
@@ -44,17 +45,22 @@ def gaps(recordings: Recordings, ax: Axes | None = None, *, title: str | None = 
     p50, p95 and p99 by nearest rank are marked on the curve, their values stand beside them (one recording) or in
     the key (several). A recording with less than two such reads has no gap and is named as such.
 
-    Takes one `Recording`, up to 20, or a mapping from names to recordings; ValueError for none and for more (those of
+    More than eight recordings are drawn as groups, by their names: a thin line for each, and a thick one of all their
+    gaps together, of which the marks and the key are.
+
+    Takes one `Recording`, up to 100, or a mapping from names to recordings; ValueError for none and for more (those of
     many streams, by groups, draws `plots.ecdf`), TypeError for others.
     """
-    shown = subjects(recordings, instead='plots.ecdf(recordings, by=…, metric="gap") draws groups of them')
+    each = subjects(recordings, instead='plots.ecdf(recordings, by=…, metric="gap") draws groups of them')
+    groups = grouped(each)
+    shown = [_together(group) for group in groups]
     if ax is None:
         ax = palette.new_axes(WIDTH_IN, max(3.2, (FRAME_PT + (len(shown) + 2) * LINE_PT) / 72))
-    ax.set_xlabel(f"gap between reads (ms, log scale){_sharing(shown)}")
+    ax.set_xlabel(f"gap between reads (ms, log scale){_sharing(each)}")
     ax.set_ylabel("gaps at most this long (%)", fontsize=LABEL_PT)
-    palette.dress(ax, describe_gaps(shown) if title is None else title, spines=["left", "bottom"])
+    palette.dress(ax, describe_gaps(each) if title is None else title, spines=["left", "bottom"])
     palette.settle(ax)
-    palette.trust_below(ax, [subject.trust for subject in shown])
+    palette.trust_below(ax, [subject.trust for subject in each])
     if not any(subject.gaps.size for subject in shown):
         return _no_gaps(ax, shown)
     ax.set_ylim(0, 104)
@@ -62,19 +68,39 @@ def gaps(recordings: Recordings, ax: Axes | None = None, *, title: str | None = 
     ax.set_xscale("log")
     palette.settle(ax)
     width, _ = palette.size_pt(ax)
-    notes = _beside_points(shown[0]) if len(shown) == 1 else [(np.inf, _key_width(shown))]
+    notes = _beside_points(shown[0]) if len(each) == 1 else [(np.inf, _key_width(shown))]
     _log_limits(ax, shown, notes, width)
     for at, (q, _) in enumerate(PERCENTILES):
         longest = max(_percentiles_ms(subject)[at] for subject in shown if subject.gaps.size)
         ax.hlines(q, ax.get_xlim()[0], longest, color=palette.GRID, linewidth=0.8, zorder=0)
-    for index, subject in enumerate(shown):
+    for index, (subject, group) in enumerate(zip(shown, groups, strict=True)):
         _draw_curve(ax, index, subject)
-    if len(shown) == 1:
+        if len(group.subjects) > 1:
+            _draw_members(ax, index, group)
+    if len(each) == 1:
         _label_points(ax, shown[0], width)
     else:
         _draw_key(ax, shown)
         _name_curves(ax, shown, width)
     return ax
+
+
+def _together(group: Group) -> Subject:
+    """Its recordings as if they were one."""
+    first, *others = group.subjects
+    if not others:
+        return first
+    return replace(first, name=group.name, gaps=np.concatenate([subject.gaps for subject in group.subjects]))
+
+
+def _draw_members(ax: Axes, index: int, group: Group) -> None:
+    for subject in group.subjects:
+        if subject.gaps.size:
+            ms = _gaps_ms(subject)
+            share = np.arange(ms.size + 1) / ms.size * 100
+            thin: dict[str, Any] = {"linewidth": 0.7, "alpha": 0.35, "zorder": 1, "label": "_one"}
+            colour = palette.recording_stroke(index).colour
+            ax.plot(np.append(ms[0], ms), share, drawstyle="steps-post", color=colour, **thin)
 
 
 def _sharing(shown: list[Subject]) -> str:

@@ -1,14 +1,12 @@
-"""The timeline: one lane per recording.
+"""The timeline: one lane per recording, and in it a tick for each read. What is seen first is time: the distances.
 
-Inside the frame the vertical unit is the point: lanes, words and bars keep their distances, and what would run into
-another word is left out rather than drawn over it.
+Inside the frame the vertical unit is the point: lanes, words and ticks keep their distances, and what would run into
+another word is left out rather than drawn over it. `lanes` says what stands where, `lane_words` what is written.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -16,10 +14,11 @@ from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from streamkit.lab.findings.subjects import Recordings, Subject, subjects
+from streamkit.lab.findings.subjects import Group, Recordings, grouped, subjects
 from streamkit.lab.findings.timeline import describe_timeline
 from streamkit.lab.findings.words import duration
-from streamkit.lab.plots import palette
+from streamkit.lab.plots import lane_words, palette
+from streamkit.lab.plots.lanes import BAND_PT, SIZES_PT, Lane, Layout, Place, Seen, lane_of, places_of, shifted
 from streamkit.lab.plots.palette import FRAME_PT, INK, LINE_PT, MUTED, NOTE_PT, WIDTH_IN, end_mark, width_pt
 
 if TYPE_CHECKING:
@@ -34,7 +33,11 @@ if TYPE_CHECKING:
 __all__ = ["timeline"]
 
 INSTEAD: Final = "plots.load draws many streams, plots.ecdf how a number of them is distributed"
-STUB_PT: Final = 4.0  # the shortest bar: an event without text
+ROWS_PT: Final = 320.0  # what the rows of groups may take together
+ROW_PT: Final = 12.0  # the most that one of them takes
+SIZES_FROM_PT: Final = 48.0  # lanes that are lower do not show how many characters …
+ALONE_FROM_PT: Final = 16.0  # … and these do not say how they ended …
+ROWS_FROM_PT: Final = 10.0  # … nor do rows of a group
 WAITING: Final[dict[str, Any]] = {
     "facecolor": palette.WAIT_FILL,
     "edgecolor": palette.WAIT_LINE,
@@ -59,172 +62,112 @@ def timeline(
         >>> ax.get_title("left")
         'First piece after 10 ms, then one every 50 ms'
 
-    The wait for the first piece is a hatched bar; each read that brought events is an upright bar, as tall as the
-    text it brought has characters (bytes of data where no text was extracted at all); several events in one read are
-    one outlined bar with a count; a cut behind which the stream went on is a crossed area, and what was replayed then
-    is dark purple; gaps longer than `stall_ms` (default: `metrics.stall_threshold_ns`) are shaded; the end is a tick,
-    or with the outcome a cross, or a square where we stopped it ourselves. From 100 s on the axis is in seconds.
-    Where there are more bars than the width can show, the tallest of each half point is drawn. Recordings of one name
-    have one colour.
+    The wait for the first piece is a hatched bar; each read that brought events is an upright tick, all of one height,
+    since what counts is when; several events in one read are one outlined tick with a count. How many characters they
+    brought (bytes of data where no text was extracted at all) hangs small and grey below. Gaps longer than `stall_ms`
+    (default: `metrics.stall_threshold_ns`) are shaded and measured, the last one before the end like any other. A cut
+    behind which the stream went on is a crossed area, and what was replayed then is dark purple. The end is a full
+    line, or a cross, or a square where we stopped it ourselves; the outcome stands beside it. From 100 s on the axis is
+    in seconds. Recordings of one name have one colour.
 
-    Takes one `Recording`, up to 20, or a mapping from names to recordings; ValueError for none and for more (many
+    More than eight recordings are drawn as groups, by their names: a thin row for each, and one line of words.
+
+    Takes one `Recording`, up to 100, or a mapping from names to recordings; ValueError for none and for more (many
     streams draws `plots.load`), TypeError for others.
     """
     shown = subjects(recordings, stall_ms, instead=INSTEAD)
     sent = all(subject.sent_ns is not None for subject in shown)
-    lanes = _lanes([_counted_from(subject, subject.origin_ns) for subject in shown] if sent else shown)
+    groups = grouped([shifted(subject, subject.origin_ns) for subject in shown] if sent else shown)
+    lanes = _lanes(groups)
     if ax is None:
-        lane_pt = 36 + 66 / len(lanes)
-        ax = palette.new_axes(WIDTH_IN, (FRAME_PT + 2 * LINE_PT + len(lanes) * lane_pt) / 72)
+        ax = palette.new_axes(WIDTH_IN, (FRAME_PT + 2 * LINE_PT + _height_pt(groups)) / 72)
     unit_ns = palette.time_axis(ax, max(lane.end_ns for lane in lanes), sent=sent)
     palette.dress(ax, describe_timeline(shown) if title is None else title, spines=["bottom"])
-    layout = _lay_out(ax, lanes, unit_ns)
-    for index, lane in enumerate(lanes):
-        _draw_lane(layout, index, lane)
-    _explain(ax, _entries(lanes, layout.crowded), layout.width_pt)
+    layout = _lay_out(ax, groups, lanes, unit_ns)
+    for lane, place in zip(lanes, layout.places, strict=True):
+        _draw_lane(layout, place, lane)
+    if len(groups) < len(lanes):
+        _label_groups(layout, groups)
+    elif layout.strip_pt >= LINE_PT:
+        for index, lane in enumerate(lanes):
+            lane_words.label_lane(layout, index, lane)
+    _explain(ax, _entries(lanes, layout.seen), layout.width_pt)
     return ax
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Lane:
-    """A recording, and its reads that brought events, one bar each."""
-
-    subject: Subject
-    group: int  # those of one name have one colour
-    end_ns: int
-    at_ns: Ints
-    first: Ints  # index of each read's first event
-    events: Ints
-    weight: Ints  # of each event, in `unit`
-    total: Ints  # of each read
-    unit: str  # what heights show: "characters" or "bytes"
-    single: Bools  # which reads brought one event, with text
-    empty: Bools  # one event, without text
-    shared: Bools  # several events
-    replayed: Bools  # they had happened before the client was back behind a cut
+def _height_pt(groups: Sequence[Group]) -> float:
+    rows = sum(len(group.subjects) for group in groups)
+    if rows == len(groups):
+        return rows * (38 + 28 / rows)
+    return len(groups) * BAND_PT + rows * min(ROW_PT, ROWS_PT / rows)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Layout:
-    """Where things go: x in the axis' unit, y in points from the top of the frame."""
-
-    ax: Axes
-    unit_ns: float
-    left: float  # x at the frame's left edge
-    per_pt: float  # x units in one point
-    width_pt: float
-    header_pt: float  # for the legend
-    lane_pt: float
-    strip_pt: float  # for words above a lane's bars, where lanes are high enough
-    heaviest: int  # the tallest bar
-    crowded: bool  # more bars than the width can show
-
-    def top(self, index: int) -> float:
-        return self.header_pt + index * self.lane_pt + self.strip_pt
-
-    def floor(self, index: int) -> float:
-        return self.header_pt + (index + 1) * self.lane_pt - 6
-
-    @property
-    def tall_pt(self) -> float:
-        return self.floor(0) - self.top(0)
-
-    def x(self, ns: float) -> float:
-        return ns / self.unit_ns
-
-    def pt(self, ns: float) -> float:
-        return (self.x(ns) - self.left) / self.per_pt
-
-    def at_pt(self, pt: float) -> float:
-        return self.left + pt * self.per_pt
-
-    def height(self, weight: Ints) -> Floats:
-        stub = min(STUB_PT, self.tall_pt / 2)
-        return stub + (self.tall_pt - stub) * weight / self.heaviest
-
-
-def _counted_from(subject: Subject, zero_ns: int) -> Subject:
-    return replace(
-        subject,
-        sent_ns=0,
-        end_ns=subject.end_ns - zero_ns,
-        at_ns=subject.at_ns - zero_ns,
-        stalls=subject.stalls - zero_ns,
-        cuts=subject.cuts - zero_ns,
-    )
-
-
-def _lanes(shown: list[Subject]) -> list[_Lane]:
+def _lanes(groups: Sequence[Group]) -> list[Lane]:
+    shown = [subject for group in groups for subject in group.subjects]
     text = any(subject.characters.any() for subject in shown) or not any(subject.at_ns.size for subject in shown)
-    names = list(dict.fromkeys(subject.name for subject in shown))
-    lanes = []
-    for subject in shown:
-        first = np.flatnonzero(np.diff(subject.read, prepend=-1))
-        events = np.diff(first, append=subject.read.size)
-        weight = subject.characters if text else subject.bytes
-        total = np.add.reduceat(weight, first) if first.size else weight
-        lane = _Lane(
-            subject=subject,
-            group=names.index(subject.name),
-            end_ns=max(subject.end_ns, *subject.at_ns[-1:].tolist(), 0),
-            at_ns=subject.at_ns[first],
-            first=first,
-            events=events,
-            weight=weight,
-            total=total,
-            unit="characters" if text else "bytes",
-            single=(events == 1) & (total > 0),
-            empty=(events == 1) & (total == 0),
-            shared=events > 1,
-            replayed=subject.replayed[first],
-        )
-        lanes.append(lane)
-    return lanes
+    names = list(dict.fromkeys(group.name for group in groups))
+    return [lane_of(one, names.index(group.name), text=text) for group in groups for one in group.subjects]
 
 
-def _lay_out(ax: Axes, lanes: list[_Lane], unit_ns: float) -> _Layout:
+def _lay_out(ax: Axes, groups: Sequence[Group], lanes: list[Lane], unit_ns: float) -> Layout:
     """Set the limits, so that every lane and every outcome's name has its room."""
     ends = [lane.end_ns / unit_ns for lane in lanes]
     left = min(0.0, *(min(lane.at_ns.tolist(), default=0) / unit_ns for lane in lanes))
     widest = max(ends) if max(ends) > left else left + 1
     ax.set_xlim(left, widest)
-    _name_lanes(ax, lanes, [i + 0.5 for i in range(len(lanes))])
+    _name_lanes(ax, groups, [i + 0.5 for i in range(len(groups))])
     palette.settle(ax)
     palette.trust_below(ax, [lane.subject.trust for lane in lanes])
     palette.settle(ax)
     width, height = palette.size_pt(ax)
+    seen = _seen(groups, lanes, width, height)
+    header = _columns(_entries(lanes, seen), width)[1] * LINE_PT + 5
+    places, strip = places_of(groups, header, height, sizes=seen.sizes)
     right = widest
     for lane, end in zip(lanes, ends, strict=True):
-        taken = 8 if lane.subject.outcome.ok else 12 + width_pt(_end_name(lane))
+        taken = 12 + width_pt(lane_words.end_name(lane)) if seen.ends else 8
         right = max(right, left + (end - left) * width / max(width - taken, width / 3))
-    crowded = max(lane.events.size for lane in lanes) > 2 * width
-    header = _columns(_entries(lanes, crowded), width)[1] * LINE_PT + 5
-    lane_pt = max(10.0, (height - header) / len(lanes))
-    layout = _Layout(
+    layout = Layout(
         ax=ax,
         unit_ns=unit_ns,
         left=left,
         per_pt=(right - left) / width,
         width_pt=width,
-        header_pt=header,
-        lane_pt=lane_pt,
-        strip_pt=LINE_PT + 2 if lane_pt >= 28 else 2,
+        places=places,
+        strip_pt=strip,
         heaviest=_heaviest(lanes),
-        crowded=crowded,
+        seen=seen,
     )
     ax.set_xlim(left, right)
-    ax.set_ylim(header + len(lanes) * lane_pt, 0)
-    _name_lanes(ax, lanes, [(layout.top(i) + layout.floor(i)) / 2 for i in range(len(lanes))])
+    ax.set_ylim(max(height, places[-1].floor + 5), 0)
+    _name_lanes(ax, groups, [(first.top + last.floor) / 2 for first, last in _ends_of(groups, places)])
     return layout
 
 
-def _heaviest(lanes: list[_Lane]) -> int:
+def _seen(groups: Sequence[Group], lanes: list[Lane], width: float, height: float) -> Seen:
+    """What there is room for, with a key of two lines."""
+    alone, free = len(groups) == len(lanes), height - 2 * LINE_PT - 5
+    lane_pt = free / len(lanes) if alone else (free - len(groups) * BAND_PT) / len(lanes)
+    return Seen(
+        sizes=alone and lane_pt >= SIZES_FROM_PT,
+        ends=lane_pt >= (ALONE_FROM_PT if alone else ROWS_FROM_PT),
+        crowded=max(lane.events.size for lane in lanes) > 2 * width,
+    )
+
+
+def _ends_of(groups: Sequence[Group], places: Sequence[Place]) -> list[tuple[Place, Place]]:
+    """The first and the last place of each group."""
+    last = np.cumsum([len(group.subjects) for group in groups])
+    return [(places[end - len(group.subjects)], places[end - 1]) for group, end in zip(groups, last, strict=True)]
+
+
+def _heaviest(lanes: list[Lane]) -> int:
     return max(int(lane.total.max(initial=1)) for lane in lanes)
 
 
-def _name_lanes(ax: Axes, lanes: list[_Lane], middles: list[float]) -> None:
-    named = any(lane.subject.name for lane in lanes)
-    shown = [palette.legible(lane.subject.name) for lane in lanes]
+def _name_lanes(ax: Axes, groups: Sequence[Group], middles: list[float]) -> None:
+    named = any(group.name for group in groups)
+    shown = [palette.legible(group.name) for group in groups]
     ax.set_yticks(
         middles if named else [],
         labels=[name for name, _ in shown] if named else [],
@@ -234,187 +177,127 @@ def _name_lanes(ax: Axes, lanes: list[_Lane], middles: list[float]) -> None:
     ax.tick_params(axis="y", length=0)
 
 
-def _draw_lane(layout: _Layout, index: int, lane: _Lane) -> None:
+def _label_groups(layout: Layout, groups: Sequence[Group]) -> None:
+    for group, (first, _) in zip(groups, _ends_of(groups, layout.places), strict=True):
+        lane_words.label_group(layout, first.top, group)
+
+
+# --- A lane -----------------------------------------------------------------------------------------------------------
+
+
+def _draw_lane(layout: Layout, place: Place, lane: Lane) -> None:
     subject = lane.subject
     start, end = subject.origin_ns, lane.end_ns
-    waits = [(start, end if subject.wait_ns is None else start + subject.wait_ns), subject.silence]
-    for wait in filter(None, waits):
-        _shade(layout, index, wait, "_wait", **WAITING)
+    _shade(layout, place, (start, end if subject.wait_ns is None else start + subject.wait_ns), "_wait", **WAITING)
     for cut in subject.cuts.tolist():
-        _shade(layout, index, cut, "_cut_off", **CUT)
-    for stall in subject.stalls.tolist():
-        _shade(layout, index, stall, "_stall", facecolor=palette.STALL_FILL)
-    floor = layout.floor(index)
-    layout.ax.plot([layout.x(start), layout.x(end)], [floor, floor], color=MUTED, linewidth=0.8, label="_open")
-    _draw_bars(layout, index, lane)
-    _draw_end(layout, index, lane)
-    if layout.strip_pt >= LINE_PT:
-        _label_lane(layout, index, lane)
+        _shade(layout, place, cut, "_cut_off", **CUT)
+    for stall in subject.all_stalls:
+        _shade(layout, place, stall, "_stall", facecolor=palette.STALL_FILL)
+    _measure(layout, place, subject.all_stalls)
+    x, y = [layout.x(start), layout.x(end)], [place.floor, place.floor]
+    layout.ax.plot(x, y, color=MUTED, linewidth=0.8, label="_open")
+    _draw_ticks(layout, place, lane)
+    if layout.seen.sizes:
+        _draw_sizes(layout, place, lane)
+    _draw_end(layout, place, lane)
 
 
-def _shade(layout: _Layout, index: int, span_ns: Sequence[int], label: str, **style: Any) -> None:
+def _shade(layout: Layout, place: Place, span_ns: Sequence[int], label: str, **style: Any) -> None:
     left, right = layout.x(span_ns[0]), layout.x(span_ns[1])
-    corner = (left, layout.top(index))
-    layout.ax.add_patch(Rectangle(corner, right - left, layout.tall_pt, label=label, zorder=0.5, **style))
+    corner = (left, place.top)
+    layout.ax.add_patch(Rectangle(corner, right - left, place.floor - place.top, label=label, zorder=0.5, **style))
 
 
-def _draw_bars(layout: _Layout, index: int, lane: _Lane) -> None:
+def _measure(layout: Layout, place: Place, stalls: Sequence[tuple[int, int]]) -> None:
+    """A line from end to end of each stall, as on a drawing with measures: without its colour it is seen, too."""
+    if not stalls:
+        return
+    middle, half = (place.top + place.floor) / 2, min(3.0, (place.floor - place.top) / 3)
+    lines: list[list[tuple[float, float]]] = []
+    for start, end in stalls:
+        left, right = layout.x(start) + 2 * layout.per_pt, layout.x(end) - 2 * layout.per_pt
+        if right > left:
+            ends = [[(x, middle - half), (x, middle + half)] for x in (left, right)]
+            lines += [[(left, middle), (right, middle)], *ends]
+    measures = LineCollection(lines, linewidths=0.9, colors=palette.STALL_LINE, label="_measure", zorder=1)
+    layout.ax.add_collection(measures, autolim=False)
+
+
+def _draw_ticks(layout: Layout, place: Place, lane: Lane) -> None:
     colour = palette.recording_stroke(lane.group).colour
     x = lane.at_ns / layout.unit_ns
     pitch = float(np.median(np.diff(x))) / layout.per_pt if x.size > 1 else np.inf
-    thin, thick = float(np.clip(0.5 * pitch, 0.6, 2.4)), float(np.clip(0.8 * pitch, 2.4, 5.0))
-    floor = layout.floor(index)
+    thin, thick = float(np.clip(0.4 * pitch, 0.6, 1.8)), float(np.clip(0.8 * pitch, 2.4, 5.0))
+    middle = (place.top + place.floor) / 2
 
-    def bars(which: Bools, inset: float, width: float, colour: str, label: str) -> None:
-        chosen = _drawn(layout, x, lane.total, np.flatnonzero(which))
-        low = np.full(chosen.size, floor - inset)
-        high = floor - layout.height(lane.total[chosen]) + inset
-        ends = np.stack([np.column_stack([x[chosen], low]), np.column_stack([x[chosen], high])], axis=1)
+    def ticks(which: Bools, width: float, colour: str, label: str, top: float = place.top, inset: float = 0) -> None:
+        chosen = x[_drawn(layout, x, lane.total, np.flatnonzero(which))]
+        low, high = np.full(chosen.size, place.floor - inset), np.full(chosen.size, top + inset)
+        ends = np.stack([np.column_stack([chosen, low]), np.column_stack([chosen, high])], axis=1)
         lines = LineCollection(list(ends), linewidths=width, colors=colour, capstyle="butt", label=label)
         layout.ax.add_collection(lines, autolim=False)
 
-    bars(lane.empty, 0, thin, MUTED, "_empty")
+    ticks(lane.empty, thin, MUTED, "_empty", top=middle)
     inside = thick if thick < 3 else thick - 1.6
-    bars(lane.single & ~lane.replayed, 0, thin, colour, "_pieces")
-    bars(lane.single & lane.replayed, 0, thin, palette.REPLAYED, "_replayed")
-    bars(lane.shared, 0, thick, INK, "_shared")  # where bars touch, this outlines them all together
-    bars(lane.shared & ~lane.replayed, 1, inside, _pale(colour), "_inside")
-    bars(lane.shared & lane.replayed, 1, inside, palette.REPLAYED, "_replayed_inside")
-    if thick >= 4:
-        _draw_borders(layout, floor, lane, x, thick)
+    ticks(lane.single & ~lane.replayed, thin, colour, "_pieces")
+    ticks(lane.single & lane.replayed, thin, palette.REPLAYED, "_replayed")
+    ticks(lane.shared, thick, INK, "_shared")  # where ticks touch, this outlines them all together
+    ticks(lane.shared & ~lane.replayed, inside, _pale(colour), "_inside", inset=0.8)
+    ticks(lane.shared & lane.replayed, inside, palette.REPLAYED, "_replayed_inside", inset=0.8)
 
 
-def _drawn(layout: _Layout, x: Floats, total: Ints, chosen: Ints) -> Ints:
-    """Of too many bars the tallest of each half point: the others would be painted over anyway."""
-    if not layout.crowded:
+def _draw_sizes(layout: Layout, place: Place, lane: Lane) -> None:
+    """How much each read brought hangs below the floor."""
+    x = lane.at_ns / layout.unit_ns
+    chosen = _drawn(layout, x, lane.total, np.flatnonzero(lane.total > 0))
+    low = place.floor + 1.5 + (SIZES_PT - 2) * lane.total[chosen] / layout.heaviest
+    ends = np.stack(
+        [np.column_stack([x[chosen], np.full(chosen.size, place.floor + 1.5)]), np.column_stack([x[chosen], low])],
+        axis=1,
+    )
+    lines = LineCollection(list(ends), linewidths=1.2, colors=palette.SIZES, capstyle="butt", label="_sizes")
+    layout.ax.add_collection(lines, autolim=False)
+
+
+def _drawn(layout: Layout, x: Floats, total: Ints, chosen: Ints) -> Ints:
+    """Of too many ticks that of the largest of each half point: the others would be painted over anyway."""
+    if not layout.seen.crowded:
         return chosen
     column = np.floor((x[chosen] - layout.left) / layout.per_pt * 2).astype(np.int64)
     order = np.lexsort((total[chosen], column))
-    tallest = order[np.flatnonzero(np.diff(column[order], append=np.iinfo(np.int64).max))]
-    return chosen[tallest]
+    largest = order[np.flatnonzero(np.diff(column[order], append=np.iinfo(np.int64).max))]
+    return chosen[largest]
 
 
-def _draw_borders(layout: _Layout, floor: float, lane: _Lane, x: Floats, thick: float) -> None:
-    """The borders between the pieces of one read, where they can be told apart."""
-    half = thick / 2 * layout.per_pt
-    lines = []
-    for at, first, count in zip(x[lane.shared], lane.first[lane.shared], lane.events[lane.shared], strict=True):
-        edges = floor - layout.height(np.cumsum(lane.weight[first : first + count]))
-        if np.ptp(edges) > 3 * count:
-            lines += [[(at - half, edge), (at + half, edge)] for edge in edges[:-1].tolist()]
-    layout.ax.add_collection(LineCollection(lines, linewidths=0.9, colors=INK, label="_borders"), autolim=False)
+def _draw_end(layout: Layout, place: Place, lane: Lane) -> None:
+    """A line over the whole height, or a cross, or a square; its name beside it, where there is room."""
+    end, outcome, tall = layout.x(lane.end_ns), lane.subject.outcome, place.floor - place.top
+    y = (place.top + place.floor) / 2
+    if outcome.ok:
+        span = [place.top, place.floor + min(3.0, tall / 4)]
+        layout.ax.plot([end, end], span, color=INK, linewidth=min(2.0, tall / 4), label="_complete", zorder=3)
+    else:
+        mark = end_mark(outcome)
+        layout.ax.plot([end], [y], zorder=3, **{**mark, "markersize": min(mark["markersize"], tall)})
+    if layout.seen.ends:
+        x, name = end + (5 if outcome.ok else 8) * layout.per_pt, lane_words.end_name(lane)
+        layout.ax.text(x, y, name, fontsize=NOTE_PT, color=INK, va="center", parse_math=False, label="_end")
 
 
-def _draw_end(layout: _Layout, index: int, lane: _Lane) -> None:
-    end, floor, outcome = layout.x(lane.end_ns), layout.floor(index), lane.subject.outcome
-    if outcome.ok:  # across the base line: bars stand on it and cannot hide the lower half
-        layout.ax.plot([end, end], [floor - 5, floor + 5], color=INK, linewidth=2, label="_complete")
-        return
-    y = floor - min(9.0, 0.5 * layout.tall_pt)
-    layout.ax.plot([end], [y], **end_mark(outcome))
-    x = end + 8 * layout.per_pt
-    layout.ax.text(x, y, _end_name(lane), fontsize=NOTE_PT, color=INK, va="center", parse_math=False)
+# --- The key ----------------------------------------------------------------------------------------------------------
 
 
-def _end_name(lane: _Lane) -> str:
-    return palette.legible(str(lane.subject.outcome), limit=32)[0]  # an error's code is the provider's own text
-
-
-def _label_lane(layout: _Layout, index: int, lane: _Lane) -> None:
-    """Words above the bars: what has no room beside something more telling is shortened or left out."""
-    counts = [
-        _over(layout, (at_ns, at_ns), f"×{events:,}")
-        for at_ns, events in zip(lane.at_ns[lane.shared][:100], lane.events[lane.shared], strict=False)
-    ]
-    choices = [
-        [
-            *_wait_words(layout, lane, full_wait),
-            *_stall_words(layout, lane, full_stalls),
-            *_cut_words(layout, lane, full_stalls),
-            *more,
-        ]
-        for more in (counts, [])
-        for full_stalls in (True, False)
-        for full_wait in (True, False)
-    ]
-    words = next((choice for choice in choices if _apart(choice)), None)
-    if words is None:
-        telling = [*_cut_words(layout, lane, True)[:1], *_stall_words(layout, lane, True)[:1]]
-        words = _fitting([], [*telling, *choices[-1]])
-    with_counts = _fitting(words, counts)
-    if len(with_counts) - len(words) > len(counts) / 2:
-        words = with_counts
-    y = layout.top(index) - layout.strip_pt / 2
-    for word in words:
-        layout.ax.text(layout.at_pt(word.left), y, word.text, fontsize=NOTE_PT, color=INK, va="center")
-
-
-@dataclass(frozen=True)
-class _Word:
-    text: str
-    left: float  # in points from the frame's left edge
-
-    @property
-    def right(self) -> float:
-        return self.left + width_pt(self.text)
-
-
-def _over(layout: _Layout, span_ns: Sequence[int], text: str) -> _Word:
-    return _inside(layout, text, (layout.pt(span_ns[0]) + layout.pt(span_ns[1])) / 2 - width_pt(text) / 2)
-
-
-def _inside(layout: _Layout, text: str, left: float) -> _Word:
-    return _Word(text, max(0.0, min(left, layout.width_pt - width_pt(text))))
-
-
-def _apart(words: list[_Word]) -> bool:
-    ordered = sorted(words, key=lambda word: word.left)
-    return all(one.right + 3 <= other.left for one, other in pairwise(ordered))
-
-
-def _fitting(words: list[_Word], more: list[_Word]) -> list[_Word]:
-    for word in more:
-        words = [*words, word] if _apart([*words, word]) else words
-    return words
-
-
-def _wait_words(layout: _Layout, lane: _Lane, full: bool) -> list[_Word]:
-    subject = lane.subject
-    took = lane.end_ns - subject.origin_ns if subject.wait_ns is None else subject.wait_ns
-    what = f"no {subject.noun} in " if subject.wait_ns is None else f"first {subject.noun} after "
-    words = [_inside(layout, f"{what if full else ''}{duration(took)}", layout.pt(subject.origin_ns))]
-    if subject.silence:
-        silence = duration(subject.silence[1] - subject.silence[0])
-        words.append(_over(layout, subject.silence, f"nothing for {silence}" if full else silence))
-    return words
-
-
-def _stall_words(layout: _Layout, lane: _Lane, full: bool) -> list[_Word]:
-    """The longest first."""
-    stalls, what = sorted(lane.subject.stalls.tolist(), key=lambda stall: stall[0] - stall[1]), "stall " if full else ""
-    return [_over(layout, stall, f"{what}{duration(stall[1] - stall[0])}") for stall in stalls[:100]]
-
-
-def _cut_words(layout: _Layout, lane: _Lane, full: bool) -> list[_Word]:
-    """The longest first."""
-    subject = lane.subject
-    cuts = zip(subject.cuts.tolist(), subject.replayed_after, strict=True)
-    words = []
-    for (start, end), count in sorted(cuts, key=lambda cut: cut[0][0] - cut[0][1])[:100]:
-        more = f", {count:,} replayed" if full and count else ""
-        words.append(_over(layout, (start, end), f"{'cut ' if full else ''}{duration(end - start)}{more}"))
-    return words
-
-
-def _entries(lanes: list[_Lane], crowded: bool) -> list[tuple[Artist, str]]:
-    """The legend: only what occurs."""
+def _entries(lanes: list[Lane], seen: Seen) -> list[tuple[Artist, str]]:
+    """The key: only what occurs, and what no word beside it says."""
     colour = palette.recording_stroke(0).colour
-    unit, heaviest = lanes[0].unit, _heaviest(lanes)
-    entries: list[tuple[Artist, str]] = [(Patch(**WAITING), "waiting")]
+    entries: list[tuple[Artist, str]] = []
     if any(lane.total.any() for lane in lanes):
-        what = "piece" if unit == "characters" else "event"
-        tallest = f"tallest {heaviest:,}{'; where crowded, the tallest' if crowded else ''}"
-        entries.append((_mark("|", colour, 9), f"{what}, height = {unit} ({tallest})"))
+        what = "piece" if lanes[0].unit == "characters" else "event"
+        entries.append((_mark("|", colour, 9), what))
+    if seen.sizes and any(lane.total.any() for lane in lanes):
+        most = f"{lanes[0].unit} of each, at most {_heaviest(lanes):,}"
+        most += "; where crowded, the most" if seen.crowded else ""
+        entries.append((_mark("|", palette.SIZES, 5), most))
     if any(lane.empty.any() for lane in lanes):
         entries.append((_mark("|", MUTED, 4), "event without text"))
     if any(lane.shared.any() for lane in lanes):
@@ -423,10 +306,14 @@ def _entries(lanes: list[_Lane], crowded: bool) -> list[tuple[Artist, str]]:
         entries.append((Patch(**CUT), "cut, asked again"))
     if any(lane.replayed.any() for lane in lanes):
         entries.append((_mark("|", palette.REPLAYED, 9), "replayed"))
-    if any(lane.subject.stalls.size for lane in lanes):
-        entries.append((Patch(facecolor=palette.STALL_FILL), "stall"))
-    if any(lane.subject.outcome.ok for lane in lanes):
+    if any(lane.subject.all_stalls for lane in lanes):
+        longer = sorted({lane.subject.threshold_ns for lane in lanes if lane.subject.all_stalls})
+        over = duration(longer[0]) + (f" ({duration(longer[-1])} where slower)" if len(longer) > 1 else "")
+        entries.append((Patch(facecolor=palette.STALL_FILL), f"stall: nothing for over {over}"))
+    if not seen.ends and any(lane.subject.outcome.ok for lane in lanes):
         entries.append((_mark("|", INK, 7), "complete"))
+    if not seen.ends and any(not lane.subject.outcome.ok for lane in lanes):
+        entries.append((_mark("X", INK, 6), "not complete"))
     return entries
 
 

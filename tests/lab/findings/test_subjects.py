@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from streamkit.lab import plots
-from streamkit.lab.findings.subjects import extremes, subjects
+from streamkit.lab.findings.subjects import extremes, grouped, subjects
 from streamkit.lab.findings.timeline import finding
 from streamkit.lab.recording.recorded import Reads
+from streamkit.lab.recording.recording import Recording
 from tests.lab.findings.pieces import MS, made, paced
 
 
@@ -53,11 +54,27 @@ def test_percentiles_of_gaps_are_by_nearest_rank_and_nothing_where_there_is_none
     assert subjects(made([300]))[0].gap_ns(50) == 0
 
 
+def test_more_than_eight_are_groups_by_their_names_or_one_and_none_is_left_out() -> None:
+    def names(recordings: list[Recording]) -> list[tuple[str, int]]:
+        return [(group.name, len(group.subjects)) for group in grouped(subjects(recordings))]
+
+    assert names([made([], label="a")] * 8) == [("a", 1)] * 8
+    assert names([made([], label="a"), made([], label="b")] * 5) == [("a (5)", 5), ("b (5)", 5)]
+    assert names([made([])] * 9) == [("all 9", 9)]
+
+
+def test_a_stall_has_the_reason_that_the_diagnosis_gives_for_it() -> None:
+    stalling = made([*range(0, 1000, 50), *range(1600, 2600, 50)], "complete", 5550)
+    (subject,) = subjects(stalling)
+    assert subject.all_stalls == [(950 * MS, 1600 * MS), (2550 * MS, 5550 * MS)]
+    assert [subject.reason(start) for start, _ in subject.all_stalls] == ["source_paused", "unknown"]
+
+
 def test_more_recordings_than_can_be_told_apart_are_refused_and_what_draws_them_is_named() -> None:
-    assert len(subjects([made([])] * 20, instead="use x")) == 20
-    with pytest.raises(ValueError, match="at most 20 recordings, got 21: a figure does not tell more apart; use x"):
-        subjects([made([])] * 21, instead="use x")
-    with pytest.raises(ValueError, match=r"got 21.*; plots.ecdf\(recordings, by=…, metric=\"gap\"\) draws groups"):
-        plots.gaps([made([])] * 21)
-    with pytest.raises(ValueError, match=r"got 21.*; plots.load draws many streams, plots.ecdf how"):
-        plots.timeline([made([])] * 21)
+    assert len(subjects([made([])] * 100, instead="use x")) == 100
+    with pytest.raises(ValueError, match=r"at most 100 recordings, got 101: .* more one by one; use x"):
+        subjects([made([])] * 101, instead="use x")
+    with pytest.raises(ValueError, match=r"got 101.*; plots.ecdf\(recordings, by=…, metric=\"gap\"\) draws groups"):
+        plots.gaps([made([])] * 101)
+    with pytest.raises(ValueError, match=r"got 101.*; plots.load draws many streams, plots.ecdf how"):
+        plots.timeline([made([])] * 101)

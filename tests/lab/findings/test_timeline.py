@@ -30,6 +30,11 @@ from tests.lab.findings.pieces import BURSTS, MS, made, paced, stalling
         (paced(count=3, outcome="cancelled(by us)"), "Stopped after 3 pieces: cancelled(by us)"),
         (paced(count=3, outcome="timeout(total)"), "Stopped after 3 pieces: timeout(total)"),
         (made([0, 50, 100], "truncated", 5100), "Cut after 3 pieces and 5,000 ms of silence: truncated"),
+        (made([0, 50, 600], "truncated", 650), "Cut after 3 pieces: truncated; a stall of 550 ms before"),
+        (
+            made([0, 50, 100, 150, 600, 1300, 1350], "timeout(idle)", 9350),
+            "Cut after 7 pieces and 8,000 ms of silence: timeout(idle); 2 stalls before, the longest 700 ms",
+        ),
         (made([0, 50, 100], "cancelled", 5100), "Stopped after 3 pieces and 5,000 ms of silence: cancelled"),
         (made([0, 50, 100], "complete", 5100), "A stall of 5,000 ms after piece 3, before the end"),
         (made([0, 50, 600], "complete", 5100), "2 stalls, the longest 4,500 ms after piece 3, before the end"),
@@ -57,6 +62,10 @@ def test_finding_of_one_recording(recording: Recording, sentence: str) -> None:
         ({"a": made([300]), "b": made([300, 350])}, "a: the only piece after 300 ms, b: one every 50 ms"),
         ([stalling(label="a"), stalling(stall=700, label="b")], "Both stalled, b for 700 ms"),
         ([paced(label="a"), paced(outcome="truncated", label="b")], "1 of 2 did not complete – b: truncated"),
+        (
+            [paced(outcome="truncated", label="a"), stalling(label="b")],
+            "1 of 2 did not complete – a: truncated; 1 more stalled",
+        ),
         ([paced(label="a"), Recording(label="b")], "1 of 2 brought not one piece"),
         (
             [paced(outcome="truncated", label=name) for name in "abcd"],
@@ -94,7 +103,7 @@ def test_pieces_are_events_with_text_and_events_are_counted_where_there_is_none(
     some = Recording(reads=reads, events=Events(times, text=["", "a", "b", ""]), outcome=cut)
     none = Recording(reads=reads, events=Events(times, data=["x"] * 4), outcome=cut)
     assert finding(some) == "Cut after 2 pieces and 400 ms of silence: truncated"
-    assert finding(none) == "Cut after 4 events: truncated"
+    assert finding(none) == "Cut after 4 events: truncated; a stall of 400 ms before"
 
 
 def test_silence_between_an_event_without_text_and_the_first_piece_is_the_wait_for_it() -> None:

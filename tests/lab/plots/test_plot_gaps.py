@@ -88,14 +88,24 @@ def test_names_stand_beside_curves_that_are_well_apart() -> None:
     assert inside(plots.gaps({"a": made(), "b": made(gap=51)})).count("a") == 1
 
 
-def test_twenty_recordings_differ_in_colour_or_line() -> None:
+def test_eight_recordings_differ_in_colour_or_line() -> None:
     """The first is the client's green; neighbours differ in both."""
-    ax = plots.gaps({f"run {i}": made(gap=50 + i) for i in range(20)})
-    curves = [labelled(ax, f"run {i}")[0] for i in range(20)]
+    ax = plots.gaps({f"run {i}": made(gap=50 + i) for i in range(8)})
+    curves = [labelled(ax, f"run {i}")[0] for i in range(8)]
     looks = [(curve.get_color(), str(curve._dash_pattern)) for curve in curves]
     assert looks[0][0] == "#009E73"
-    assert len(set(looks)) == 20
+    assert len(set(looks)) == 8
     assert all(a != b and c != d for (a, c), (b, d) in itertools.pairwise(looks))
+
+
+def test_more_than_eight_are_groups_a_thin_line_for_each_and_a_thick_one_of_all_their_gaps() -> None:
+    """Nothing is left out: the key has the number of each group."""
+    ax = plots.gaps([made(5, gap=gap + n, label=label) for n in range(5) for label, gap in (("a", 50), ("b", 90))])
+    assert {"a (5)", "b (5)"} <= set(inside(ax))
+    assert len(labelled(ax, "_one")) == 10
+    assert set(curve_of(ax, "a (5)")[0]) == {50, 51, 52, 53, 54}
+    assert len(labelled(drawn("gaps", "twelve"), "_one")) == 12
+    assert "all 12" in inside(drawn("gaps", "twelve"))
 
 
 @pytest.mark.parametrize(

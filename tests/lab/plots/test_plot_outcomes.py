@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from matplotlib.colors import same_color
@@ -16,7 +18,7 @@ from tests.figures import (
     labelled,
     texts,
 )
-from tests.lab.plots.cases import ENDINGS, drawn, measured
+from tests.lab.plots.cases import ENDINGS, drawn, got, measured
 
 
 @pytest.mark.parametrize("case", ENDINGS)
@@ -100,11 +102,20 @@ def test_the_legend_has_what_occurs() -> None:
     assert key_of(drawn("outcomes", "mixed")) == ["complete", "broken off, visibly", "looks complete, is not"]
 
 
-def test_recordings_are_a_row_each() -> None:
-    ax = drawn("outcomes", "strip")
-    assert len(ax.get_yticks()) == 12
-    assert len(labelled(ax, "_complete")) == 6  # taken at their word
+def test_up_to_eight_recordings_are_a_row_each() -> None:
+    ax = plots.outcomes([got("x", "complete"), got("x", "truncated")] * 4)
+    assert len(ax.get_yticks()) == 8
+    assert len(labelled(ax, "_complete")) == 4  # taken at their word
     assert labelled(ax, "_mark") == []
+
+
+def test_more_than_eight_recordings_are_a_row_for_each_name_with_a_stripe_for_each_of_them() -> None:
+    ax = drawn("outcomes", "strip")
+    assert len(ax.get_yticks()) == 1
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["all 12"]
+    assert len(labelled(ax, "_complete")) == 6
+    named = plots.outcomes([replace(got("x", "complete"), label=label) for label in "abc" * 3])
+    assert [label.get_text() for label in named.get_yticklabels()] == ["a (3)", "b (3)", "c (3)"]
 
 
 def test_a_band_may_be_any_columns() -> None:

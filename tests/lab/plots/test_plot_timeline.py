@@ -18,9 +18,10 @@ from tests.figures import (
     inside,
     key_of,
     labelled,
+    texts,
     title_of,
 )
-from tests.lab.plots.cases import made
+from tests.lab.plots.cases import drawn, made
 from tests.ways import MS
 
 
@@ -72,10 +73,25 @@ def test_a_single_recording_without_a_name_has_no_lane_name() -> None:
     assert plots.timeline(made()).get_yticklabels() == []
 
 
-def test_twelve_lanes_make_a_higher_figure_than_one() -> None:
-    one, twelve = (plots.timeline([made()] * lanes).figure.bbox for lanes in (1, 12))
-    assert twelve.height > 2 * one.height
-    assert twelve.width == one.width
+def test_eight_lanes_make_a_higher_figure_than_one() -> None:
+    one, eight = (plots.timeline([made(2)] * lanes).figure.bbox for lanes in (1, 8))
+    assert eight.height > 2 * one.height
+    assert eight.width == one.width
+
+
+def test_more_than_eight_recordings_are_groups_by_name_with_a_row_each() -> None:
+    ax = plots.timeline([made(3, label=label, stalls={1: n * 900}) for n in (0, 1, 0) for label in "abc"])
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["a (3)", "b (3)", "c (3)"]
+    assert texts(ax, "_group") == ["3 recordings, a row each; first piece after 312 ms; 1 with a stall"] * 3
+    assert len(labelled(ax, "_open")) == 9
+    colours = [lines.get_colors().tolist() for lines in labelled(ax, "_pieces")]
+    assert colours[0] == colours[2] != colours[3]
+
+
+def test_more_than_eight_names_are_one_group_and_nothing_is_left_out() -> None:
+    ax = drawn("timeline", "twelve")
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["all 12"]
+    assert len(labelled(ax, "_open")) == 12
 
 
 def test_the_wait_is_a_bar_of_its_own_with_its_length_in_ms() -> None:
@@ -86,19 +102,25 @@ def test_the_wait_is_a_bar_of_its_own_with_its_length_in_ms() -> None:
     assert "first piece after 312 ms" in inside(ax)
 
 
-def test_bars_are_as_high_as_pieces_have_characters() -> None:
+def heights(ax: Axes, label: str) -> list[float]:
+    (lines,) = labelled(ax, label)
+    return [abs(top[1] - bottom[1]) for bottom, top in lines.get_segments()]
+
+
+def test_ticks_are_of_one_height_and_how_many_characters_they_brought_hangs_small_below() -> None:
     pieces = [(100 * MS, "x" * 10), (200 * MS, "x" * 20), (300 * MS, "x" * 30)]
     ax = plots.timeline(Recording.from_pieces(pieces, ended_ns=300 * MS))
-    (lines,) = labelled(ax, "_pieces")
-    low, middle, high = [abs(top[1] - bottom[1]) for bottom, top in lines.get_segments()]
+    assert len(set(heights(ax, "_pieces"))) == 1
+    low, middle, high = heights(ax, "_sizes")
     assert high - middle == pytest.approx(middle - low)
-    assert "piece, height = characters (tallest 30)" in key_of(ax)
+    assert high < heights(ax, "_pieces")[0] / 3
+    assert "characters of each, at most 30" in key_of(ax)
 
 
 def test_bytes_are_shown_where_no_text_was_extracted() -> None:
     times = [100 * MS, 200 * MS]
     recording = Recording(reads=Reads(times, size=[9, 9]), events=Events(times, data=["abc", "abcd"]))
-    assert "event, height = bytes (tallest 4)" in key_of(plots.timeline(recording))
+    assert key_of(plots.timeline(recording)) == ["event", "bytes of each, at most 4"]
 
 
 def test_an_event_without_text_is_a_stub_of_its_own() -> None:
@@ -117,11 +139,8 @@ def test_events_of_one_read_are_one_outlined_bar_with_their_number() -> None:
 
 
 def test_what_does_not_occur_is_not_in_the_legend() -> None:
-    assert key_of(plots.timeline(made(count=20))) == [
-        "waiting",
-        "piece, height = characters (tallest 12)",
-        "complete",
-    ]
+    """… and neither is what has its words beside it: the wait, the end."""
+    assert key_of(plots.timeline(made(count=20))) == ["piece", "characters of each, at most 12"]
 
 
 def test_a_stall_is_shaded_and_its_length_written() -> None:
@@ -129,7 +148,14 @@ def test_a_stall_is_shaded_and_its_length_written() -> None:
     (stall,) = labelled(ax, "_stall")
     assert (stall.get_x(), stall.get_width()) == (750, 612)
     assert "stall 612 ms" in inside(ax)
-    assert "stall" in key_of(ax)
+    assert "stall: nothing for over 250 ms" in key_of(ax)
+
+
+def test_stalls_of_other_causes_than_the_titles_say_theirs_where_there_is_room() -> None:
+    lost, paused = made(40, stalls={10: 900, 25: 2000}), "the source paused"
+    ax = plots.timeline(lost)
+    assert title_of(ax) == f"2 stalls, the longest 2,050 ms after piece 25: {paused}"
+    assert "stall 2,050 ms: the source paused" in inside(ax)
 
 
 def test_what_counts_as_a_stall_can_be_said() -> None:
@@ -139,8 +165,9 @@ def test_what_counts_as_a_stall_can_be_said() -> None:
 
 def test_the_silence_before_a_timeout_is_shown() -> None:
     ax = plots.timeline(made(5, outcome="timeout(idle)", tail=2000))
-    assert len(labelled(ax, "_wait")) == 2
-    assert "nothing for 2,000 ms" in inside(ax)
+    (stall,) = labelled(ax, "_stall")
+    assert (stall.get_x(), stall.get_width()) == (512, 2000)
+    assert "stall 2,000 ms" in inside(ax)
 
 
 def test_the_same_silence_is_marked_in_every_lane_whatever_event_tells_its_end() -> None:
@@ -155,15 +182,15 @@ def test_the_same_silence_is_marked_in_every_lane_whatever_event_tells_its_end()
     )
     cut = replace(made(2, first=300, outcome="truncated"), ended_ns=2350 * MS)
     ax = plots.timeline({"told": told, "marked": marked, "cut": cut})
-    assert inside(ax).count("nothing for 2,000 ms") == 3
-    spans = [(wait.get_x(), wait.get_width()) for wait in labelled(ax, "_wait")]
-    assert spans == [(0, 300), (350, 2000)] * 3
+    assert inside(ax).count("stall 2,000 ms") == 3
+    spans = [(stall.get_x(), stall.get_width()) for stall in labelled(ax, "_stall")]
+    assert spans == [(350, 2000)] * 3
 
 
 def test_silence_before_a_complete_end_is_a_stall_in_the_title() -> None:
     ax = plots.timeline(made(5, tail=2000))
     assert title_of(ax) == "A stall of 2,000 ms after piece 5, before the end"
-    assert len(labelled(ax, "_wait")) == 2
+    assert len(labelled(ax, "_stall")) == 1
 
 
 @pytest.mark.parametrize(
@@ -190,6 +217,7 @@ def test_a_complete_end_is_a_tick_at_the_end() -> None:
     ax = plots.timeline(made(3, first=100, gap=50, tail=10))
     (tick,) = labelled(ax, "_complete")
     assert list(tick.get_xdata()) == [210, 210]
+    assert texts(ax, "_end") == ["complete"]
     assert not labelled(ax, "_cut")
 
 
@@ -201,15 +229,14 @@ def test_without_a_piece_the_whole_time_was_waiting() -> None:
 
 
 def test_a_hundred_thousand_events_are_thinned_to_what_the_width_can_show() -> None:
-    """… the tallest is among what is left, and the legend says so."""
+    """… the largest is among what is left, and the legend says so."""
     pieces = [(i * MS, "xxx") for i in range(1, 100_000)]
     pieces[54_321] = (pieces[54_321][0], "x" * 90)
     ax = plots.timeline(Recording.from_pieces(pieces, ended_ns=100_000 * MS))
-    (lines,) = labelled(ax, "_pieces")
-    heights = [abs(top[1] - bottom[1]) for bottom, top in lines.get_segments()]
-    assert 500 < len(heights) < 2000
-    assert sum(height > 2 * min(heights) for height in heights) == 1
-    assert "piece, height = characters (tallest 90; where crowded, the tallest)" in key_of(ax)
+    sizes = heights(ax, "_sizes")
+    assert 500 < bars(ax, "_pieces") == len(sizes) < 2000
+    assert sum(size > 2 * min(sizes) for size in sizes) == 1
+    assert "characters of each, at most 90; where crowded, the most" in key_of(ax)
 
 
 def test_a_code_from_a_provider_cannot_spoil_the_figure() -> None:
@@ -223,5 +250,6 @@ def test_a_code_from_a_provider_cannot_spoil_the_figure() -> None:
 
 
 def test_lanes_too_low_for_words_have_none() -> None:
-    ax = plots.timeline([made()] * 12, empty_axes(8, 2, layout=None))
+    ax = plots.timeline([made(2)] * 8, empty_axes(8, 2, layout=None))
     assert inside(ax) == []
+    assert "complete" in key_of(ax)
