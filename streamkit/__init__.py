@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from streamkit.lab.compare.kept import last_comparison as last_comparison
     from streamkit.lab.findings.comparison import Comparison as Comparison
     from streamkit.lab.lab import Lab as Lab
+    from streamkit.lab.live.watch import watch as watch
     from streamkit.lab.load import arrivals as arrivals
     from streamkit.lab.load.kept import last_load as last_load
     from streamkit.lab.load.load import load as load
@@ -91,6 +92,7 @@ _NAMES = {
     "lab.compare.kept": ("last_comparison",),
     "lab.findings.comparison": ("Comparison",),
     "lab.lab": ("Lab",),
+    "lab.live.watch": ("watch",),
     "lab.load.kept": ("last_load",),
     "lab.load.load": ("load",),
     "lab.recording.recording": ("Recording",),

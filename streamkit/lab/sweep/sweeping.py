@@ -20,6 +20,7 @@ from streamkit.lab.sweep.portable import Portable, name_of
 from streamkit.lab.sweep.rows import Sweep, TrialRow
 from streamkit.lab.sweep.schedule import Planned, planned
 from streamkit.lab.sweep.trial import Done, reason, run_alone, run_trial
+from streamkit.lab.under_way import under_way
 
 if TYPE_CHECKING:
     import os
@@ -102,7 +103,7 @@ def sweep(
         _pool(executor, workers, timeout_s) as (pool, run),
     ):
         swept = _Sweeping(portable, settings, repeats, seed, journal, retry_failed)
-        with _bar(name_of(trial), len(settings) * repeats, len(swept.rows), progress) as bar:
+        with under_way(swept.result), _bar(name_of(trial), len(settings) * repeats, len(swept.rows), progress) as bar:
             try:
                 swept.warm_up(pool, run, takes_seed, warm_up * workers)
                 swept.run(pool, run, takes_seed, bar)
@@ -166,7 +167,7 @@ class _Sweeping:
             self._journal.write(row.as_dict())
 
     def result(self) -> Sweep:
-        rows = tuple(self.rows[order] for order in sorted(self.rows))
+        rows = tuple(row for _, row in sorted(self.rows.copy().items()))  # a copy: who watches asks from another thread
         name = name_of(self._trial.function)
         return Sweep(trial=name, settings=self._settings, repeats=self._repeats, seed=self._seed, rows=rows)
 
