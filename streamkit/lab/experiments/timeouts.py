@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias, get_args
@@ -141,6 +142,7 @@ class TimeoutMap:
             panels=panels,
             finding=self.finding,
             scale=True,
+            explain=_how_to_read(self.cells),
             note=f"the machine was up to {self.late_ms:,.0f} ms late",
             x_label=f"length of the silence, × T ({self.T_s * 1e3:,.0f} ms)",
             bands={relay: band for relay in self.relays if band is not None and _polled(self.of(relay))},
@@ -156,6 +158,18 @@ class TimeoutMap:
 
     def __repr__(self) -> str:
         return f"<TimeoutMap T={self.T_s * 1e3:g} ms: {len(self.cells)} streams, {', '.join(self.relays)}>"
+
+
+def _how_to_read(cells: Sequence[SilenceCell]) -> tuple[str, ...]:
+    """What is what in a panel of the map."""
+    each = max(Counter((cell.relay, cell.place, cell.length_s) for cell in cells).values())
+    field = f"a field is {each} streams, a stripe each" if each > 1 else "a field is one stream"
+    return (
+        "a row is a place: where the upstream falls silent",
+        field,
+        "below it: what ended them, and after how long",
+        "a column is a length of the silence",
+    )
 
 
 class Times(NamedTuple):

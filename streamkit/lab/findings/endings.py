@@ -76,7 +76,8 @@ class EndGrid:
         1
 
     A cell may hold several streams, or none. `finding` is the title, `x_label` names the columns; where they are a
-    `scale`, neighbours belong together. `bands` are those of a panel, `note` is the small print.
+    `scale`, neighbours belong together. `bands` are those of a panel, `note` is the small print. `explain` says how a
+    panel is read, beside the first one: a sentence for each of its rows, from the top, and the last for its columns.
     Raises ValueError for a cell or a band outside of the grid, and for no stream at all.
     """
 
@@ -87,6 +88,7 @@ class EndGrid:
     x_label: str = ""
     scale: bool = False
     note: str = ""
+    explain: Sequence[str] = ()
     bands: Mapping[str, Band] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Numbers of results, as a reader gets them one after another, and one sentence of them: the title of results."""
+"""Numbers of results, as a client gets them one after another, and one sentence of them: the title of results."""
 
 from __future__ import annotations
 

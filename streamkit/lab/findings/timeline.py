@@ -110,7 +110,7 @@ def _nothing(subject: Subject) -> str:
 
 
 def _stalls(subject: Subject) -> str:
-    """Silence before the end is one more: no gap between pieces, but a reader waits for the end as for a piece."""
+    """Silence before the end is one more: no gap between pieces, but a client waits for the end as for a piece."""
     start, end = subject.longest_stall or (0, 0)
     last = subject.silence_ns > end - start
     longest_ns = subject.silence_ns if last else end - start

@@ -26,6 +26,8 @@ What is what, in every figure:
     a light field in a map      the better value; cividis, which is in order for all kinds of sight (`heat`)
     recordings side by side     each has a colour and a line of its own (`recording_stroke`), in any figure the same
 
+How texts are drawn says `lettering`, which is shown here too; `paper` keeps a dark style from swallowing them.
+
 Imported by the plotting modules only; it brings in matplotlib. Nothing here touches rcParams or pyplot's state, and
 pyplot itself is loaded only by `new_axes`, so drawing onto somebody's own Axes works without it.
 
@@ -37,20 +39,17 @@ difference: line style, hatch, shape or a word says the same.
 
 from __future__ import annotations
 
-import textwrap
-import unicodedata
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from matplotlib import colormaps, rcParams
 from matplotlib.colors import to_hex
-from matplotlib.font_manager import FontProperties, fontManager, get_font
-from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 from matplotlib.transforms import Affine2D, ScaledTranslation, Transform
 
 from streamkit.lab.findings.words import SECONDS_FROM_MS
+from streamkit.lab.plots.lettering import NOTE_PT, legible, width_pt, wrapped
+from streamkit.lab.plots.paper import FACE, Paper, is_dark
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -137,7 +136,6 @@ REPLAYED: Final = "#8A2D66"  # pieces that came late, because nobody listened
 TITLE_PT: Final = 10.5
 LABEL_PT: Final = 9.0
 TICK_PT: Final = 8.5
-NOTE_PT: Final = 8.0  # nothing is smaller
 LINE_PT: Final = 12.0  # one line of notes
 KEY: Final[dict[str, Any]] = {
     "loc": "upper left",
@@ -263,22 +261,6 @@ RECORDING_LINES: Final = ("-", (0, (5, 2)), (0, (1, 1)), (0, (6, 2, 1, 2)))
 HEAT: Final = "cividis"
 """A map's shades, from dark to light, in order for all kinds of sight (Nuñez, Anderton and Renslow, 2018)."""
 
-# Common on Windows, macOS, Linux and in notebook images; the first that is installed and has the signs is used.
-_CJK_FAMILIES: Final = (
-    "Noto Sans CJK SC",
-    "Noto Sans SC",
-    "Source Han Sans SC",
-    "Microsoft YaHei",
-    "PingFang SC",
-    "Hiragino Sans GB",
-    "Heiti TC",
-    "WenQuanYi Micro Hei",
-    "WenQuanYi Zen Hei",
-    "SimHei",
-    "Droid Sans Fallback",
-    "Arial Unicode MS",
-)
-
 
 def recording_stroke(index: int) -> Stroke:
     """Colour and line style of the recording at `index` (from 0) among those side by side."""
@@ -302,32 +284,16 @@ def heat(share: float) -> tuple[str, str]:
     return to_hex(colour), INK if luminance > 0.21 else "#FFFFFF"
 
 
-def legible(text: str, limit: int = 24) -> tuple[str, list[str]]:
-    """A user's text as it can be drawn here: what to write, and the font families to write it with.
-
-    Longer than `limit` signs it is cut with "…". Signs that no installed font has are written as `\\u4f60`, because
-    matplotlib would draw a box and warn at every rendering, which is long after this call; so are control characters.
-    """
-    families = list(rcParams["font.family"])
-    missing = {c for c in text if not _plain(c)} - _signs(families)
-    if missing:
-        helper = next((f for f in _installed(_CJK_FAMILIES) if missing <= _signs([f])), None)
-        if helper is not None:
-            families, missing = [*families, helper], set()
-    signs = [c.encode("unicode_escape").decode() if c in missing or _control(c) else c for c in text]
-    return _cut(signs, limit), families
-
-
-def width_pt(text: str, size: float = NOTE_PT) -> float:
-    """How wide `text` is when drawn in points, with a little to spare (it is used to keep texts apart)."""
-    return _width_pt(text, size, tuple(legible(text, limit=len(text) + 1)[1]))
-
-
 def new_axes(width_in: float, height_in: float) -> Axes:
-    """Fresh Axes on a pyplot figure (which is what makes a notebook show it), in inches, with constrained layout."""
+    """Fresh Axes on a pyplot figure (which is what makes a notebook show it), in inches, with constrained layout.
+
+    The figure is white in a dark style too: our colours are made for that.
+    """
     import matplotlib.pyplot as plt
 
-    _, ax = plt.subplots(figsize=(width_in, height_in), layout="constrained")
+    _, ax = plt.subplots(figsize=(width_in, height_in), layout="constrained", facecolor=FACE)
+    if is_dark(rcParams["savefig.facecolor"]):
+        ax.add_artist(Paper(whole=True))
     return ax
 
 
@@ -346,6 +312,7 @@ def points_from(ax: Axes, x: float, y: float) -> Transform:
 
 def dress(ax: Axes, title: str, spines: Iterable[str]) -> None:
     _tidy(ax, spines)
+    _lay_paper(ax)
     ax.xaxis.label.set_fontsize(LABEL_PT)
     ax.xaxis.set_major_formatter(plain_numbers())
     shown, families = legible(title, limit=240)
@@ -455,12 +422,12 @@ def settle(ax: Axes) -> None:
         engine.execute(figure)
 
 
-def wrapped(text: str, size: float, width: float) -> list[str]:
-    """Lines of at most `width` points, or of 24 signs where the width is too small for that."""
-    signs = max(24, int(width / (0.4 * size)))
-    while signs > 24 and any(width_pt(line, size) > width for line in textwrap.wrap(text, signs)):
-        signs -= 1
-    return textwrap.wrap(text, signs)
+def _lay_paper(ax: Axes) -> None:
+    """On somebody's dark figure, something white behind all that is drawn here."""
+    ax.set_facecolor(FACE)
+    dark = any(map(is_dark, (ax.figure.figure.get_facecolor(), rcParams["savefig.facecolor"])))
+    if dark and not any(isinstance(artist, Paper) for artist in ax.artists):
+        ax.add_artist(Paper())
 
 
 def _tidy(ax: Axes, spines: Iterable[str] = ("left", "bottom")) -> None:
@@ -470,46 +437,6 @@ def _tidy(ax: Axes, spines: Iterable[str] = ("left", "bottom")) -> None:
         spine.set_visible(side in kept)
         spine.set_color(MUTED)
     ax.tick_params(labelsize=TICK_PT, color=MUTED, labelcolor=INK)
-
-
-def _cut(signs: list[str], limit: int) -> str:
-    if sum(map(len, signs)) <= limit:
-        return "".join(signs)
-    room = limit - 1
-    kept: list[str] = []
-    for sign in signs:  # an escaped sign stays whole or goes
-        room -= len(sign)
-        if room < 0:
-            break
-        kept.append(sign)
-    return "".join(kept).rstrip() + "…"
-
-
-def _plain(sign: str) -> bool:
-    return " " <= sign <= "~"
-
-
-def _control(sign: str) -> bool:
-    return unicodedata.category(sign)[0] == "C" or sign in "\u2028\u2029"
-
-
-@lru_cache(maxsize=1024)
-def _width_pt(text: str, size: float, families: tuple[str, ...]) -> float:
-    font = FontProperties(family=list(families), size=size)
-    width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
-    return 1.03 * float(width)
-
-
-def _installed(families: Iterable[str]) -> list[str]:
-    known = {entry.name for entry in fontManager.ttflist}
-    return [family for family in families if family in known]
-
-
-def _signs(families: Iterable[str]) -> set[str]:
-    return set().union(*(_signs_of(family) for family in families))
-
-
-@lru_cache(maxsize=32)
-def _signs_of(family: str) -> frozenset[str]:
-    path = fontManager.findfont(FontProperties(family=[family]))
-    return frozenset(map(chr, get_font(path).get_charmap()))
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.label.set_color(INK)  # a style may have said otherwise
+    ax.grid(visible=False)

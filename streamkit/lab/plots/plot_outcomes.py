@@ -20,7 +20,7 @@ from streamkit.lab.findings.endings import KINDS, EndGrid, Ending, EndKind, endi
 from streamkit.lab.findings.subjects import Recordings
 from streamkit.lab.findings.words import duration
 from streamkit.lab.plots import palette
-from streamkit.lab.plots.palette import FRAME_PT, INK, LABEL_PT, LINE_PT, MUTED, NOTE_PT, width_pt
+from streamkit.lab.plots.palette import FRAME_PT, INK, LABEL_PT, LINE_PT, MUTED, NOTE_PT, WIDTH_IN, width_pt
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HasEndGrid", "outcomes"]
 
-WIDTH_IN: Final = 9.2
-TALL_PT: Final = 54.0  # a row of a map, with two lines below its cells
+TALL_PT: Final = 50.0  # a row of a map, with two lines below its cells
 LOW_PT: Final = 30.0  # a row of a table, with up to two lines in its cells
 ROW_GAP_PT: Final = 5.0
 PANEL_GAP_PT: Final = 16.0
@@ -40,6 +39,8 @@ ROW_SIGNS: Final = 36
 NAME_PT: Final = 16.0  # the names of the panels
 MARK_PT: Final = 17.0  # the mark of what looks complete and is not
 BAND_PT: Final = 13.0  # the bands below them
+COLUMNS_PT: Final = 22.0  # the names of the columns, where other panels are below them
+EXPLAIN_PT: Final = 150.0  # beside the first panel: how it is read
 WORDS: Final[dict[EndKind, str]] = {
     "complete": "complete",
     "named": "broken: the client is told why",
@@ -74,17 +75,19 @@ def outcomes(shown: Shown, ax: Axes | None = None, *, title: str | None = None) 
         'naive: 1 of 1 broken streams look complete'
 
     Takes a `TimeoutMap` (places × lengths of silences, a panel for each relay: its columns are a scale, so neighbours
-    share their words), an `EndGrid` (as by `end_grid`: faults × relays), or recordings, one row each, which are taken
-    at their word. A cell of several streams has a stripe for each. Times count as the grid says: in the timeout map
-    from the begin of the silence.
+    share their words; the first panel stands alone and says how it is read, the others follow), an `EndGrid` (as by
+    `end_grid`: faults × relays), or recordings, which are taken at their word: one row each, of more than eight one for
+    each name. A cell of several streams has a stripe for each. Times count as the grid says: in the timeout map from
+    the begin of the silence.
 
     Raises ValueError for no recordings, TypeError for what is none of these.
     """
     grid = shown if isinstance(shown, EndGrid) else _grid(shown)
     row_pt = TALL_PT if grid.scale else LOW_PT
     if ax is None:
-        header_pt = 2 * LINE_PT + NAME_PT + BAND_PT
-        ax = palette.new_axes(WIDTH_IN, (FRAME_PT + header_pt + len(grid.rows) * (row_pt + ROW_GAP_PT)) / 72)
+        head_pt, floors = NAME_PT + BAND_PT, 2 if _stacked(grid) else 1
+        tall_pt = FRAME_PT + 2 * LINE_PT + floors * (head_pt + len(grid.rows) * (row_pt + ROW_GAP_PT))
+        ax = palette.new_axes(WIDTH_IN, (tall_pt + (floors - 1) * COLUMNS_PT) / 72)
     ax.set_xlabel(grid.x_label)
     _write_names(ax.yaxis, range(len(grid.rows)), grid.rows, ROW_SIGNS)  # their width is what counts now
     ax.set_xticks([])
@@ -96,6 +99,7 @@ def outcomes(shown: Shown, ax: Axes | None = None, *, title: str | None = None) 
     palette.settle(ax)
     layout = _lay_out(ax, grid)
     _explain(layout)
+    _explain_first(layout)
     for number, name in enumerate(grid.panels):
         _draw_panel(layout, number, name)
     return ax
@@ -103,6 +107,11 @@ def outcomes(shown: Shown, ax: Axes | None = None, *, title: str | None = None) 
 
 def _grid(shown: HasEndGrid | Recordings) -> EndGrid:
     return shown.end_grid() if isinstance(shown, HasEndGrid) else endings_of(shown)
+
+
+def _stacked(grid: EndGrid) -> bool:
+    """Whether the first panel has a floor of its own, above the others: it says how they are read."""
+    return bool(grid.explain) and len(grid.panels) > 1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -113,17 +122,32 @@ class _Layout:
     grid: EndGrid
     kinds: tuple[EndKind, ...]
     key_columns: int
-    names_pt: float  # where the names of the panels begin
-    header_pt: float
-    cell_pt: float
+    key_pt: float
+    head_pt: float  # the names of the panels, and the bands
+    widths: tuple[float, ...]  # of a cell, in each panel
     row_pt: float
     below_pt: float  # what is written below the cells of a row
 
-    def left(self, panel: int, column: int) -> float:
-        return panel * (len(self.grid.columns) * self.cell_pt + PANEL_GAP_PT) + column * self.cell_pt
+    @property
+    def stacked(self) -> bool:
+        return _stacked(self.grid)
 
-    def top(self, row: int) -> float:
-        return self.header_pt + row * self.row_pt
+    def wide(self, panel: int) -> float:
+        """A panel's width."""
+        return len(self.grid.columns) * self.widths[panel]
+
+    def left(self, panel: int, column: int) -> float:
+        before = range(1 if self.stacked and panel else 0, panel)
+        return sum(self.wide(one) + PANEL_GAP_PT for one in before) + column * self.widths[panel]
+
+    def head(self, panel: int) -> float:
+        """Where the name of a panel begins."""
+        if self.stacked and panel:
+            return self.key_pt + self.head_pt + len(self.grid.rows) * self.row_pt + COLUMNS_PT
+        return self.key_pt
+
+    def top(self, panel: int, row: int) -> float:
+        return self.head(panel) + self.head_pt + row * self.row_pt
 
     @property
     def tall_pt(self) -> float:
@@ -137,39 +161,52 @@ def _lay_out(ax: Axes, grid: EndGrid) -> _Layout:
     kinds = tuple(kind for kind in KINDS if kind in found)
     key_columns = palette.key_columns((WORDS[kind] for kind in kinds), width, handle_pt=40)
     key_pt = -(-len(kinds) // key_columns) * (LINE_PT + 2) + 6
-    named = any(grid.panels)
-    header_pt = key_pt + (NAME_PT if named else 0) + (BAND_PT if grid.bands else 0)
-    panels = len(grid.panels)
-    row_pt = max(LINE_PT + ROW_GAP_PT, (height - header_pt) / len(grid.rows))
+    head_pt = (NAME_PT if any(grid.panels) else 0) + (BAND_PT if grid.bands else 0)
+    panels, floors = len(grid.panels), 2 if _stacked(grid) else 1
+    free = height - key_pt - floors * head_pt - (floors - 1) * COLUMNS_PT
+    row_pt = max(LINE_PT + ROW_GAP_PT, free / (floors * len(grid.rows)))
     lines = min(2, int((row_pt - ROW_GAP_PT - LEAST_PT) / LINE_PT)) if grid.scale else 0
-    below_pt = max(0.0, lines * LINE_PT)
+    beside = panels - floors + 1
+    cell_pt = (width - (beside - 1) * PANEL_GAP_PT) / (beside * len(grid.columns))
+    first_pt = max(width - EXPLAIN_PT, width / 2) / len(grid.columns) if grid.explain else cell_pt
     layout = _Layout(
         ax=ax,
         grid=grid,
         kinds=kinds,
         key_columns=key_columns,
-        names_pt=key_pt,
-        header_pt=header_pt,
-        cell_pt=(width - (panels - 1) * PANEL_GAP_PT) / (panels * len(grid.columns)),
+        key_pt=key_pt,
+        head_pt=head_pt,
+        widths=(first_pt, *[cell_pt] * (panels - 1)),
         row_pt=row_pt,
-        below_pt=below_pt,
+        below_pt=max(0.0, lines * LINE_PT),
     )
     ax.set_xlim(0, width)
-    ax.set_ylim(header_pt + len(grid.rows) * layout.row_pt, 0)
-    middles = [layout.top(row) + layout.tall_pt / 2 for row in range(len(grid.rows))]
-    _write_names(ax.yaxis, middles, grid.rows, ROW_SIGNS)
+    ax.set_ylim(layout.top(panels - 1, len(grid.rows)), 0)
+    shown = list(itertools.product((0, 1) if layout.stacked else (0,), range(len(grid.rows))))
+    middles = [layout.top(panel, row) + layout.tall_pt / 2 for panel, row in shown]
+    _write_names(ax.yaxis, middles, [grid.rows[row] for _, row in shown], ROW_SIGNS)
     _write_columns(layout)
     return layout
 
 
 def _write_columns(layout: _Layout) -> None:
-    """Below the cells of each panel; of a scale as many as there is room for."""
-    names, signs = layout.grid.columns, max(4, int(layout.cell_pt / (0.5 * NOTE_PT)))
+    """Below the cells of each panel; of a scale as many as there is room for. Those of the lowest are the axis'."""
+    panels = range(len(layout.grid.panels))
+    lowest = [(panel, *of) for panel in panels if panel or not layout.stacked for of in _columns_of(layout, panel)]
+    signs = max(4, int(layout.widths[-1] / (0.5 * NOTE_PT)))
+    _write_names(layout.ax.xaxis, [x for _, x, _ in lowest], [name for _, _, name in lowest], signs)
+    if layout.stacked:
+        y = layout.top(0, len(layout.grid.rows)) + COLUMNS_PT / 2 - ROW_GAP_PT
+        for x, name in _columns_of(layout, 0):
+            _write(layout, x, y, name, palette.TICK_PT, "_column")
+
+
+def _columns_of(layout: _Layout, panel: int) -> list[tuple[float, str]]:
+    names, wide = layout.grid.columns, layout.widths[panel]
+    signs = max(4, int(wide / (0.5 * NOTE_PT)))
     widest = max(width_pt(palette.legible(name, signs)[0]) for name in names)
-    every = int(widest / layout.cell_pt) + 1 if layout.grid.scale else 1
-    shown = list(itertools.product(range(len(layout.grid.panels)), range(0, len(names), every)))
-    middles = [layout.left(panel, column) + layout.cell_pt / 2 for panel, column in shown]
-    _write_names(layout.ax.xaxis, middles, [names[column] for _, column in shown], signs)
+    every = int((widest + 3) / wide) + 1 if layout.grid.scale else 1
+    return [(layout.left(panel, at) + wide / 2, names[at]) for at in range(0, len(names), every)]
 
 
 def _write_names(axis: Axis, places: Sequence[float], names: Sequence[str], signs: int) -> None:
@@ -185,7 +222,7 @@ def _write_names(axis: Axis, places: Sequence[float], names: Sequence[str], sign
 
 def _draw_panel(layout: _Layout, panel: int, name: str) -> None:
     if name:
-        middle = layout.names_pt + NAME_PT / 2
+        middle = layout.head(panel) + NAME_PT / 2
         _write(layout, layout.left(panel, 0), middle, name, LABEL_PT, "_panel", weight="bold", ha="left")
     _draw_band(layout, panel, name)
     for row, row_name in enumerate(layout.grid.rows):
@@ -208,24 +245,24 @@ def _draw_band(layout: _Layout, panel: int, name: str) -> None:
         return
     first, last = (list(layout.grid.columns).index(column) for column in (band.first, band.last))
     left, right = layout.left(panel, first), layout.left(panel, last + 1)
-    top = layout.header_pt - BAND_PT
+    top = layout.top(panel, 0) - BAND_PT
     bar = Rectangle((left, top), right - left, BAND_PT - 2, facecolor=palette.OTHERS.colour, linewidth=0)
     bar.set_label("_band")
     layout.ax.add_patch(bar)
     edge: dict[str, Any] = {"color": INK, "linewidth": 1.2, "linestyle": (0, (2, 1)), "label": "_edge"}
     for x, row in itertools.product((left - 0.5, right - 0.5), range(len(layout.grid.rows))):
-        layout.ax.plot([x, x], [layout.top(row) - 2, layout.top(row) + layout.tall_pt + 2], **edge)
+        layout.ax.plot([x, x], [layout.top(panel, row) - 2, layout.top(panel, row) + layout.tall_pt], **edge)
     _write(layout, (left + right) / 2, top + BAND_PT / 2 - 1, band.name, NOTE_PT, "_band_name")
 
 
 def _draw_cell(layout: _Layout, panel: int, row: int, column: int, cell: Sequence[Ending]) -> None:
     """A stripe for each stream."""
-    left, width = layout.left(panel, column), layout.cell_pt - CELL_GAP_PT
+    left, width = layout.left(panel, column), layout.widths[panel] - CELL_GAP_PT
     for number, one in enumerate(cell):
         fill = palette.END_FILLS[one.kind]
         layout.ax.add_patch(
             Rectangle(
-                (left + width * number / len(cell), layout.top(row)),
+                (left + width * number / len(cell), layout.top(panel, row)),
                 width / len(cell),
                 layout.tall_pt,
                 facecolor=fill.colour,
@@ -239,8 +276,8 @@ def _draw_cell(layout: _Layout, panel: int, row: int, column: int, cell: Sequenc
 
 def _mark(layout: _Layout, panel: int, row: int, column: int) -> None:
     """It looks complete and is not: in the middle of a scale's cell, at the left of a table's, which has words too."""
-    x = layout.left(panel, column) + ((layout.cell_pt - CELL_GAP_PT) / 2 if layout.grid.scale else MARK_PT / 2)
-    y = layout.top(row) + layout.tall_pt / 2
+    x = layout.left(panel, column) + ((layout.widths[panel] - CELL_GAP_PT) / 2 if layout.grid.scale else MARK_PT / 2)
+    y = layout.top(panel, row) + layout.tall_pt / 2
     layout.ax.plot([x], [y], label="_mark", zorder=4, **MARK)
     layout.ax.plot([x], [y + 1.2], label="_bang", zorder=5, **BANG)
 
@@ -254,7 +291,7 @@ def _write_below(layout: _Layout, panel: int, row: int, cells: Sequence[Sequence
     lines = _lines([one for _, one in broken], right - left)[: int(layout.below_pt / LINE_PT)]
     half = max(map(width_pt, lines), default=0.0) / 2
     middle = (layout.left(panel, broken[0][0]) + layout.left(panel, broken[-1][0] + 1)) / 2
-    top = layout.top(row) + layout.tall_pt + 1
+    top = layout.top(panel, row) + layout.tall_pt + 1
     for number, line in enumerate(lines):
         x = min(max(middle, left + half), right - half)
         _write(layout, x, top + (number + 0.5) * LINE_PT, line, NOTE_PT, "_says")
@@ -269,7 +306,7 @@ def _write_inside(layout: _Layout, panel: int, row: int, column: int, cell: Sequ
     if len(lines) > 1 and width_pt(joined := ", ".join(lines)) <= right - left - 6:
         lines = [joined]
     if lines := lines[: int((layout.tall_pt - 2) / (LINE_PT - 1))]:
-        middle = layout.top(row) + layout.tall_pt / 2
+        middle = layout.top(panel, row) + layout.tall_pt / 2
         _write(layout, (left + right) / 2, middle, "\n".join(lines), NOTE_PT, "_says", bbox=BEHIND)
 
 
@@ -307,6 +344,23 @@ def _write(layout: _Layout, x: float, y: float, text: str, size: float, label: s
         linespacing=1.1,
         **{"ha": "center", "va": "center", **style},
     )
+
+
+def _explain_first(layout: _Layout) -> None:
+    """Beside the first panel, how it is read: a sentence at each row, and one at the columns."""
+    left, (*of_rows, of_columns) = layout.wide(0) + 18, layout.grid.explain or ("",)
+    if not of_columns:
+        return
+    room, _ = palette.size_pt(layout.ax)
+    rows = len(layout.grid.rows)
+    places = [layout.top(0, row) + layout.tall_pt / 2 for row in range(rows)][: len(of_rows)]
+    below = layout.top(0, rows) + COLUMNS_PT / 2 - ROW_GAP_PT
+    for y, sentence in [*zip(places, of_rows, strict=False), *([(below, of_columns)] if layout.stacked else [])]:
+        lines = palette.wrapped(sentence, NOTE_PT, room - left)
+        if len(lines) * LINE_PT > layout.row_pt or max(map(width_pt, lines)) > room - left:
+            continue
+        layout.ax.plot([layout.wide(0) + 2, left - 4], [y, y], color=MUTED, linewidth=0.8, label="_leader")
+        _write(layout, left, y, "\n".join(lines), NOTE_PT, "_explain", ha="left")
 
 
 def _explain(layout: _Layout) -> None:

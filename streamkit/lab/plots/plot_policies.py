@@ -1,4 +1,4 @@
-"""The same slow reader under several policies of back-pressure: a lane of staircases and a row of numbers for each.
+"""The same slow client under several policies of back-pressure: a lane of staircases and a row of numbers for each.
 
 Inside the frame the vertical unit is the point, counted from the top; the staircases of all lanes share one scale, so
 that equal heights are equal numbers of pieces. The table stands beside its lanes in the same frame: the axis of time
@@ -23,7 +23,18 @@ from streamkit.lab.findings.words import about, byte_size
 from streamkit.lab.metrics.curves import Curve
 from streamkit.lab.plots import palette
 from streamkit.lab.plots.page import stairs
-from streamkit.lab.plots.palette import FRAME_PT, GRID, INK, LABEL_PT, LINE_PT, MUTED, NOTE_PT, end_mark, width_pt
+from streamkit.lab.plots.palette import (
+    FRAME_PT,
+    GRID,
+    INK,
+    LABEL_PT,
+    LINE_PT,
+    MUTED,
+    NOTE_PT,
+    WIDTH_IN,
+    end_mark,
+    width_pt,
+)
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -32,13 +43,12 @@ if TYPE_CHECKING:
 
 __all__ = ["policies"]
 
-WIDTH_IN: Final = 9.2  # the table stands beside the lanes
 STRIP_PT: Final = 15.0  # above a lane's staircases: its name, and how it ended
 FOOT_PT: Final = 7.0  # below them
 LOWEST_PT: Final = STRIP_PT + FOOT_PT + 10  # a lane; where they would be lower, the legend makes room
 BAR_PT: Final = 9.0  # which pieces came, at the right of a lane
 GAP_PT: Final = 13.0  # between two columns of the table
-STAIRS_SHARE: Final = 0.45  # of the width stays with the staircases; columns beyond that are left out
+STAIRS_SHARE: Final = 0.38  # of the width stays with the staircases; columns beyond that are left out
 ROOM_FOR_NOTES_PT: Final = 30.0  # a lane lower than this has one line of numbers, not two
 SECONDS_FROM_NS: Final = 1_000_000_000  # as in the table
 WIDTHS: Final = {"upstream.due": 1.3, "upstream.sent": 2.6, "relay.sent": 1.7, "client.event": 1.4}
@@ -48,11 +58,11 @@ CAME: Final = palette.TAP_STROKES["client.event"].colour
 
 
 def policies(recordings: Recordings, ax: Axes | None = None, *, title: str | None = None) -> Axes:
-    """The same slow reader under several policies: one lane each, x in ms or s since the request was sent (or made).
+    """The same slow client under several policies: one lane each, x in ms or s since the request was sent (or made).
 
         sk.plots.policies({"pause": one, "latest": other})
 
-    A lane shows which piece had passed where by when, from the upstream's schedule to the reader; equal heights are
+    A lane shows which piece had passed where by when, from the upstream's schedule to the client; equal heights are
     equal numbers. Where pieces were dropped, the staircases from there on leap over them. The bar at the right says
     which pieces came: green as far as they did, hatched where they are lost. A cross is an end that is not complete, a
     square one that was our own.

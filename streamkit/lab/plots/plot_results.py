@@ -1,4 +1,4 @@
-"""Results: one number of each, or several, over time, as the reader got them."""
+"""Results: one number of each, or several, over time, as the client got them."""
 
 from __future__ import annotations
 

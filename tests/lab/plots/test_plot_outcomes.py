@@ -76,10 +76,25 @@ def test_the_band_of_sanics_timer_is_named_over_its_columns() -> None:
 def test_panels_rows_and_columns_have_their_names() -> None:
     ax = drawn("outcomes", "map")
     assert texts(ax, "_panel") == list(RELAYS)
-    assert [label.get_text() for label in ax.get_yticklabels()] == list(PLACES)
+    assert [label.get_text() for label in ax.get_yticklabels()] == [*PLACES] * 2
     assert ax.get_xlabel() == "length of the silence, × T (500 ms)"
     assert texts(ax, "_note") == ["the machine was up to 4 ms late"]
     assert [label.get_text() for label in drawn("outcomes", "table").get_xticklabels()] == ["article", "stock", "ours"]
+
+
+def test_the_first_panel_of_a_map_says_how_it_is_read_and_the_others_are_below_it() -> None:
+    ax = drawn("outcomes", "map")
+    assert [text.replace("\n", " ") for text in texts(ax, "_explain")] == [
+        "a row is a place: where the upstream falls silent",
+        "a field is 4 streams, a stripe each",
+        "below it: what ended them, and after how long",
+        "a column is a length of the silence",
+    ]
+    first, *others = (text.get_window_extent() for text in labelled(ax, "_panel"))
+    assert all(other.y1 < first.y0 for other in others)
+    assert len({round(other.y0) for other in others}) == 1
+    assert len(texts(ax, "_column")) == len(LENGTHS)
+    assert not labelled(drawn("outcomes", "table"), "_explain")
 
 
 def test_a_row_of_a_map_says_which_timer_and_when() -> None:
