@@ -162,7 +162,14 @@ def __dir__() -> list[str]:
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """What `%load_ext streamkit` calls, in a notebook: figures inline, and sharp on every screen."""
+    """What `%load_ext streamkit` calls, in a notebook: figures inline, and sharp on every screen; and `%%stream`."""
     from streamkit.lab.live.extension import load
 
     load(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """What `%unload_ext streamkit` calls."""
+    from streamkit.lab.live.extension import unload
+
+    unload(shell)

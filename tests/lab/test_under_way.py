@@ -36,9 +36,10 @@ def test_of_several_one_within_the_other_that_is_told_which_began_first() -> Non
 def test_what_begins_in_a_block_that_completes_it_is_told_completed() -> None:
     watched = Watcher()
     with watched_by(watched), under_way(lambda: 1):
+        seen = [watched.last_is_completed]
     with watched_by(watched), completed_by(lambda told: told + 1), under_way(lambda: 1):
         assert watched.so_far() == 2
-    assert watched.last_is_completed
+    assert [*seen, watched.last_is_completed] == [False, True]
     assert watched.completed(7) == 8  # when it is over, too
 
 

@@ -7,6 +7,7 @@ which takes a millisecond or two.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ class Camera:
         self._kind = kind
         self._sent: set[int] = set()  # of a load's recordings, by their identity: they live as long as it does
         self._processes = Processes(1)
+        self._processes.submit(os.nice, 10).result()  # it is there before the stream is, and gives way to others
         self._ready = self._processes.submit(make_ready)
 
     def take(self, shown: object) -> Future[Picture] | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
@@ -58,8 +57,7 @@ _ended: Final[list[Recording]] = []
 
 
 def make_ready() -> None:
-    """For the process that draws: it is there when the first picture is wanted, and in nobody's way."""
-    os.nice(10)
+    """For the process that draws: all is loaded when the first picture is wanted."""
     import streamkit.lab.plots  # noqa: F401  it takes half a second
 
 
