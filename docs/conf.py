@@ -95,8 +95,9 @@ def read_source(app: Sphinx, page: str, source: list[str]) -> None:
         )
         for name, file in SAME.items():
             source[0] = source[0].replace(f"](../{file}", f"]({name}.md")
-        source[0] = source[0].replace("](../README.md", "](index.md")
+        source[0] = source[0].replace("](../README.md", "](index.md").replace("](notebooks/README.md", "](learn.md")
     elif not page.startswith(("api/", "notebooks/")):
+        source[0] = source[0].replace("](../notebooks/README.md", "](learn.md")
         source[0] = re.sub(
             r"\]\((\.\./)+(notebooks/)", lambda found: f"]({'../' * page.count('/')}{found[2]}", source[0]
         )
@@ -104,15 +105,21 @@ def read_source(app: Sphinx, page: str, source: list[str]) -> None:
             source[0].replace("](../README.md", "](index.md").replace("](../CONTRIBUTING.md", "](contributing.md")
         )
     if page == "learn":
-        app.env.note_dependency(str(ROOT / "README.md"))
-        rows = notebooks.table((ROOT / "README.md").read_text("utf-8"))
+        app.env.note_dependency(str(ROOT / "notebooks" / "README.md"))
+        path = (ROOT / "notebooks" / "README.md").read_text("utf-8")
+        rows = notebooks.table(path)
         figures = notebooks.thumbnails(rows, ROOT / "notebooks", DOCS / "thumbnails", MADE / "thumbnails")
-        source[0] = notebooks.learn(source[0], rows, figures)
+        source[0] = notebooks.learn(path, rows, figures) + _below([f"notebooks/{Path(row.file).stem}" for row in rows])
     if page == "certificates/README":
         pages = sorted(path.stem for path in (DOCS / "certificates").glob("*.md") if path.stem != "README")
-        source[0] += "\n".join(["", "```{toctree}", ":hidden:", "", *pages, "```", ""])
+        source[0] += _below(pages)
     if page.startswith("notebooks/") and REPOSITORY:
         source[0] = notebooks.with_places_to_run(source[0], page, REPOSITORY)
+
+
+def _below(pages: list[str]) -> str:
+    """These pages are below this one."""
+    return "\n".join(["", "```{toctree}", ":hidden:", "", *pages, "```", ""])
 
 
 def _as_page(link: re.Match[str]) -> str:

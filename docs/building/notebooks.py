@@ -1,7 +1,6 @@
 """The notebooks as pages: copies, for Sphinx reads nothing outside its folder, with their links as they are there.
 
-And the table of them on the page "Learn": number, question and minutes are README's, which is the one place where they
-are written down; the thumbnails are those of docs/thumbnails.
+And the page "Learn": it is notebooks/README.md, whose table becomes cards; the thumbnails are those of docs/thumbnails.
 """
 
 from __future__ import annotations
@@ -14,15 +13,15 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 ROW: Final = re.compile(
-    r"^\| (?P<number>\d+) \| \[(?P<question>[^\]]+)\]\(notebooks/(?P<file>[\w.-]+\.ipynb)\)(?P<more>[^|]*) "
+    r"^\|[^|]*\| \*\*(?P<number>\d+)\*\* \[(?P<question>[^\]]+)\]\((?P<file>[\w.-]+\.ipynb)\)(?P<more>[^|]*) "
     r"\| (?P<minutes>\d+) \|$",
     re.M,
 )
-PLACE: Final = "<!-- the table of the notebooks -->"
+TABLE: Final = re.compile(r"^\| \| question \| minutes \|\n(\|.*\n)+", re.M)
 
 
 class Row(NamedTuple):
-    """A notebook in README's table."""
+    """A notebook in the table of notebooks/README.md."""
 
     number: str
     question: str
@@ -31,13 +30,13 @@ class Row(NamedTuple):
     minutes: str
 
 
-def table(readme: str) -> list[Row]:
-    """The notebooks that README lists.
+def table(page: str) -> list[Row]:
+    """The notebooks that it lists.
 
-    >>> table("| 1 | [What is it?](notebooks/01_x.ipynb) (and 中文) | 20 |")
-    [Row(number='1', question='What is it?', file='01_x.ipynb', more=' (and 中文)', minutes='20')]
+    >>> table("| <img> | **01** [What is it?](01_x.ipynb) (and 中文) | 20 |")
+    [Row(number='01', question='What is it?', file='01_x.ipynb', more=' (and 中文)', minutes='20')]
     """
-    return [Row(**found.groupdict()) for found in ROW.finditer(readme)]
+    return [Row(**found.groupdict()) for found in ROW.finditer(page)]
 
 
 def copy(source: Path, target: Path) -> None:
@@ -60,13 +59,12 @@ def copy(source: Path, target: Path) -> None:
 def linked(markdown: str) -> str:
     """The links of a notebook as they are on the site.
 
-    >>> linked("[a word](../docs/words.md#percentile), [start](../README.md)")
-    '[a word](../words.md#percentile), [start](../index.md)'
+    >>> linked("[a word](../docs/words.md#percentile), [start](../README.md), [the path](README.md)")
+    '[a word](../words.md#percentile), [start](../index.md), [the path](../learn.md)'
     """
-    markdown = markdown.replace("](../docs/", "](../")
-    return re.sub(
-        r"\]\(\.\./README(\.zh-CN)?\.md", lambda found: "](../zh.md" if found[1] else "](../index.md", markdown
-    )
+    for there, here in {"../docs/": "../", "../README.md": "../index.md", "../README.zh-CN.md": "../zh.md"}.items():
+        markdown = markdown.replace(f"]({there}", f"]({here}")
+    return markdown.replace("](README.md", "](../learn.md")
 
 
 def thumbnails(rows: list[Row], notebooks: Path, source: Path, target: Path) -> dict[str, str]:
@@ -93,37 +91,25 @@ def _words_of_figure(notebook: dict[str, Any]) -> str:
 
 
 def learn(page: str, rows: list[Row], figures: dict[str, str]) -> str:
-    """The page with the table in its place."""
+    """notebooks/README.md as a page of the site: cards for its table, and its links.
+
+    >>> learn("[01](01_x.ipynb), [words](../docs/words.md)", [], {})
+    '[01](notebooks/01_x.ipynb), [words](words.md)'
+    """
     lines = ['<div class="sk-notebooks" role="list">']
     for row in rows:
-        picture = Path(row.file).stem
-        image = (
-            f'<img src="_static/thumbnails/{picture}.png" alt="{html.escape(figures[row.file])}" loading="lazy">'
-            if row.file in figures
-            else ""
-        )
+        stem = Path(row.file).stem
+        words = html.escape(figures.get(row.file, ""))
+        image = f'<img src="_static/thumbnails/{stem}.png" alt="{words}" loading="lazy">' if words else ""
         lines += [
             '<div role="listitem">',
-            f'<a href="notebooks/{picture}.html">{image}<span><b>{row.number}. {html.escape(row.question)}</b>',
+            f'<a href="notebooks/{stem}.html">{image}<span><b>{int(row.number)}. {html.escape(row.question)}</b>',
             f"<small>{html.escape(row.more.strip())} about {row.minutes} minutes</small></span></a>",
             "</div>",
         ]
-    return _numbers_as_links(page, rows).replace(PLACE, "\n".join([*lines, "</div>"]))
-
-
-def _numbers_as_links(page: str, rows: list[Row]) -> str:
-    """In the list "start here if …" each number of a notebook leads there."""
-    files = {row.number: row.file for row in rows}
-
-    def linked_number(found: re.Match[str]) -> str:
-        return f"[{found[0]}](notebooks/{files[found[0]]})" if found[0] in files else found[0]
-
-    lines = page.splitlines()
-    for at, line in enumerate(lines):
-        head, colon, numbers = line.partition("**: ")
-        if line.startswith("- **") and colon:
-            lines[at] = head + colon + re.sub(r"\b\d+\b", linked_number, numbers)
-    return "\n".join(lines)
+    cards = "\n".join([*lines, "</div>", ""])
+    page = re.sub(r"\]\((\d\d_[\w.-]+\.ipynb)", r"](notebooks/\1", page.replace("](../docs/", "]("))
+    return TABLE.sub(lambda _: cards, page)
 
 
 def with_places_to_run(notebook: str, page: str, repository: str) -> str:
