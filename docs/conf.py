@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 import sys
 import tomllib
 from pathlib import Path
@@ -17,14 +16,12 @@ DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 sys.path[:0] = [str(ROOT), str(DOCS)]
 
-from building import api, checks, notebooks, plain  # noqa: E402  # found by the line above
+from building import api, checks, links, notebooks, plain  # noqa: E402  # found by the line above
 from streamkit import __version__  # noqa: E402
 
 MADE = DOCS / "_build" / "made"
 """Files of the site that are made anew for each build and are no pages: thumbnails."""
 MADE.mkdir(parents=True, exist_ok=True)
-SAME = {"zh": "README.zh-CN.md", "changelog": "CHANGELOG.md", "contributing": "CONTRIBUTING.md"}
-"""Pages whose text is a file of the folder above."""
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 REPOSITORY: str = PYPROJECT["tool"]["streamkit"]["repository"]
 """Its address on the web, written down in pyproject.toml alone; while it is empty, no page has a link that needs it."""
@@ -83,47 +80,34 @@ log = logging.getLogger(__name__)
 def make_pages(_: Sphinx) -> None:
     """Before any page is read: those of the API and of the notebooks."""
     api.write(DOCS / "api", DOCS / "house.md")
-    notebooks.copy(ROOT / "notebooks", DOCS / "notebooks")
+    notebooks.copy(ROOT / "notebooks", DOCS / "notebooks", ROOT)
 
 
 def read_source(app: Sphinx, page: str, source: list[str]) -> None:
-    """Links as they are on the site, the tables that are made, and whole files of the folder above."""
-    if page in SAME:
-        app.env.note_dependency(str(ROOT / SAME[page]))
-        source[0] = re.sub(
-            r"\]\((docs/|(?=CONTRIBUTING|CHANGELOG|README|LICENSE))", _as_page, (ROOT / SAME[page]).read_text("utf-8")
-        )
-        for name, file in SAME.items():
-            source[0] = source[0].replace(f"](../{file}", f"]({name}.md")
-        source[0] = source[0].replace("](../README.md", "](index.md").replace("](notebooks/README.md", "](learn.md")
-    elif not page.startswith(("api/", "notebooks/")):
-        source[0] = source[0].replace("](../notebooks/README.md", "](learn.md")
-        source[0] = re.sub(
-            r"\]\((\.\./)+(notebooks/)", lambda found: f"]({'../' * page.count('/')}{found[2]}", source[0]
-        )
-        source[0] = (
-            source[0].replace("](../README.md", "](index.md").replace("](../CONTRIBUTING.md", "](contributing.md")
-        )
+    """Whole files from outside, links as they are on the site, and the tables that are made."""
+    if page.startswith("api/"):
+        return
+    if page.startswith("notebooks/"):
+        if REPOSITORY:
+            source[0] = notebooks.with_places_to_run(source[0], page, REPOSITORY)
+        return
+    file = links.SAME_TEXT.get(page, f"docs/{page}.md")
+    if page in links.SAME_TEXT:
+        app.env.note_dependency(str(ROOT / file))
+        source[0] = (ROOT / file).read_text("utf-8")
     if page == "learn":
-        app.env.note_dependency(str(ROOT / "notebooks" / "README.md"))
-        path = (ROOT / "notebooks" / "README.md").read_text("utf-8")
-        rows = notebooks.table(path)
+        rows = notebooks.table(source[0])
         figures = notebooks.thumbnails(rows, ROOT / "notebooks", DOCS / "thumbnails", MADE / "thumbnails")
-        source[0] = notebooks.learn(path, rows, figures) + _below([f"notebooks/{Path(row.file).stem}" for row in rows])
+        source[0] = notebooks.with_cards(source[0], rows, figures)
+        source[0] += _below([f"notebooks/{Path(row.file).stem}" for row in rows])
     if page == "certificates/README":
-        pages = sorted(path.stem for path in (DOCS / "certificates").glob("*.md") if path.stem != "README")
-        source[0] += _below(pages)
-    if page.startswith("notebooks/") and REPOSITORY:
-        source[0] = notebooks.with_places_to_run(source[0], page, REPOSITORY)
+        source[0] += _below([path.stem for path in sorted(DOCS.glob("certificates/*.md")) if path.stem != "README"])
+    source[0] = links.moved(source[0], file, page, ROOT)
 
 
 def _below(pages: list[str]) -> str:
     """These pages are below this one."""
     return "\n".join(["", "```{toctree}", ":hidden:", "", *pages, "```", ""])
-
-
-def _as_page(link: re.Match[str]) -> str:
-    return "](" if link[1] else "](../"
 
 
 def read_docstring(_: Sphinx, _kind: str, name: str, _found: object, _options: object, lines: list[str]) -> None:

@@ -16,7 +16,7 @@ from typing import Any, Final
 import pytest
 
 import streamkit
-from building import checks, notebooks, plain
+from building import checks, links, notebooks, plain
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 ENGLISH: Final = (ROOT / "README.md").read_text("utf-8")
@@ -32,7 +32,7 @@ def rest(docstring: str) -> str:
 # ---- The two READMEs
 
 
-def links(page: str) -> list[str]:
+def targets(page: str) -> list[str]:
     """Each with its place; to headings of the same page, which are in another language, without."""
     found = re.findall(r"\]\(([^)]+)\)", page)
     return ["#" if link.startswith("#") else link.replace("README.zh-CN.md", "README.md") for link in found]
@@ -44,9 +44,9 @@ def test_both_show_the_same_commands_and_code() -> None:
 
 
 def test_both_have_the_same_links_in_the_same_order_but_for_the_chinese_one_s_first_notebook() -> None:
-    chinese = links(CHINESE)
+    chinese = targets(CHINESE)
     chinese.remove("notebooks/00_an_articles_relay.ipynb")  # "start here" there: it is in both languages
-    assert chinese == links(ENGLISH)
+    assert chinese == targets(ENGLISH)
 
 
 def test_both_have_the_same_numbers_and_names_in_their_tables() -> None:
@@ -76,7 +76,7 @@ def test_the_chinese_one_lists_the_same() -> None:
 def test_the_page_learn_has_a_card_for_each_notebook_and_no_table() -> None:
     path = (ROOT / "notebooks/README.md").read_text("utf-8")
     rows = notebooks.table(path)
-    page = notebooks.learn(path, rows, {rows[0].file: "a staircase"})
+    page = notebooks.with_cards(path, rows, {rows[0].file: "a staircase"})
     assert page.count('role="listitem"') == len(rows)
     assert page.count("<img") == page.count('alt="a staircase"') == 1
     assert "| question |" not in page
@@ -104,10 +104,32 @@ def test_binder_installs_the_checkout_with_what_the_notebooks_want() -> None:
     assert f"Programming Language :: Python :: {python}" in PROJECT["project"]["classifiers"]
 
 
+# ---- Links
+
+
+@pytest.mark.parametrize(
+    ("link", "file", "page", "there"),
+    [
+        ("docs/words.md#queues", "README.zh-CN.md", "zh", "words.md#queues"),
+        ("notebooks/README.md", "README.zh-CN.md", "zh", "learn.md"),
+        ("LICENSE", "README.zh-CN.md", "zh", "../LICENSE"),
+        ("01_first_stream.ipynb", "notebooks/README.md", "learn", "notebooks/01_first_stream.ipynb"),
+        ("../README.md", "notebooks/01_first_stream.ipynb", "notebooks/01_first_stream", "../index.md"),
+        ("../docs/words.md", "notebooks/01_first_stream.ipynb", "notebooks/01_first_stream", "../words.md"),
+        ("../operating.md#nginx", "docs/certificates/nginx.md", "certificates/nginx", "../operating.md#nginx"),
+        ("../notebooks/01_first_stream.ipynb", "docs/relay.md", "relay", "notebooks/01_first_stream.ipynb"),
+        ("no_such.md", "docs/relay.md", "relay", "no_such.md"),
+        ("https://a.example/x.md", "docs/relay.md", "relay", "https://a.example/x.md"),
+    ],
+)
+def test_a_link_of_the_repository_leads_to_the_same_on_the_site(link: str, file: str, page: str, there: str) -> None:
+    assert links.moved(f"see [this]({link})", file, page, ROOT) == f"see [this]({there})"
+
+
 # ---- Docstrings
 
 
-@pytest.mark.parametrize("module", [plain, checks, notebooks], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [plain, checks, links, notebooks], ids=lambda module: module.__name__)
 def test_what_the_docstrings_of_the_site_s_own_modules_show_is_true(module: ModuleType) -> None:
     found = doctest.testmod(module, extraglobs=vars(module))
     assert (found.failed, found.attempted > 0) == (0, True)

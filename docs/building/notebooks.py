@@ -12,6 +12,8 @@ import shutil
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from building.links import moved
+
 ROW: Final = re.compile(
     r"^\|[^|]*\| \*\*(?P<number>\d+)\*\* \[(?P<question>[^\]]+)\]\((?P<file>[\w.-]+\.ipynb)\)(?P<more>[^|]*) "
     r"\| (?P<minutes>\d+) \|$",
@@ -39,7 +41,7 @@ def table(page: str) -> list[Row]:
     return [Row(**found.groupdict()) for found in ROW.finditer(page)]
 
 
-def copy(source: Path, target: Path) -> None:
+def copy(source: Path, target: Path, root: Path) -> None:
     """All notebooks of a folder into the site's; their links to docs/ and to README lead to pages."""
     target.mkdir(exist_ok=True)
     wanted = {path.name: path for path in source.glob("*.ipynb")}
@@ -50,21 +52,10 @@ def copy(source: Path, target: Path) -> None:
         notebook = json.loads(path.read_text("utf-8"))
         for cell in notebook["cells"]:
             if cell["cell_type"] == "markdown":
-                cell["source"] = linked("".join(cell["source"]))
+                cell["source"] = moved("".join(cell["source"]), f"notebooks/{name}", f"notebooks/{name}", root)
         text = json.dumps(notebook, ensure_ascii=False, indent=1)
         if not (target / name).exists() or (target / name).read_text("utf-8") != text:
             (target / name).write_text(text, "utf-8")
-
-
-def linked(markdown: str) -> str:
-    """The links of a notebook as they are on the site.
-
-    >>> linked("[a word](../docs/words.md#percentile), [start](../README.md), [the path](README.md)")
-    '[a word](../words.md#percentile), [start](../index.md), [the path](../learn.md)'
-    """
-    for there, here in {"../docs/": "../", "../README.md": "../index.md", "../README.zh-CN.md": "../zh.md"}.items():
-        markdown = markdown.replace(f"]({there}", f"]({here}")
-    return markdown.replace("](README.md", "](../learn.md")
 
 
 def thumbnails(rows: list[Row], notebooks: Path, source: Path, target: Path) -> dict[str, str]:
@@ -90,12 +81,8 @@ def _words_of_figure(notebook: dict[str, Any]) -> str:
     return ""
 
 
-def learn(page: str, rows: list[Row], figures: dict[str, str]) -> str:
-    """notebooks/README.md as a page of the site: cards for its table, and its links.
-
-    >>> learn("[01](01_x.ipynb), [words](../docs/words.md)", [], {})
-    '[01](notebooks/01_x.ipynb), [words](words.md)'
-    """
+def with_cards(page: str, rows: list[Row], figures: dict[str, str]) -> str:
+    """notebooks/README.md with cards for its table."""
     lines = ['<div class="sk-notebooks" role="list">']
     for row in rows:
         stem = Path(row.file).stem
@@ -108,7 +95,6 @@ def learn(page: str, rows: list[Row], figures: dict[str, str]) -> str:
             "</div>",
         ]
     cards = "\n".join([*lines, "</div>", ""])
-    page = re.sub(r"\]\((\d\d_[\w.-]+\.ipynb)", r"](notebooks/\1", page.replace("](../docs/", "]("))
     return TABLE.sub(lambda _: cards, page)
 
 
