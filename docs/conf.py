@@ -44,6 +44,7 @@ nitpick_ignore_regex = [("py:.*", ".*")]
 
 nb_execution_mode = "off"  # the tests ran them, and compared what they printed
 nb_merge_streams = True
+nb_code_prompt_show, nb_code_prompt_hide = "Show the code", "Hide the code"  # of folded checks
 myst_heading_anchors = 4
 
 autodoc_member_order = "bysource"
