@@ -1,4 +1,4 @@
-"""What a policy of back-pressure cost and gave: the numbers beside a slow reader's curves, and the sentence above them.
+"""What a policy of back-pressure cost and gave: the numbers beside a slow client's curves, and the sentence above them.
 
     policy_facts(recording).dropped, policy_facts(recording).upstream_held_ns
     policies_finding({"pause": one, "latest": other})
@@ -61,7 +61,7 @@ class PolicyFacts:
 
     total              pieces that there were to deliver: the upstream's schedule, or what is known of it
     offered            pieces that came to the relay
-    received           pieces that the reader got
+    received           pieces that the client got
     dropped            pieces that the policy left out (`relay.dropped_pieces`)
     not_delivered      the other pieces that never came, as after a cut: on their way, or never sent
     text_share         of the text in bytes, how much came (0 to 1)
@@ -73,7 +73,7 @@ class PolicyFacts:
                        (`upstream.own_late_p95_ns`); where it did not come to its end, how long its next one had been
                        due when the recording ended
     relay_held_ns      how long the relay let its source wait, by its own count (`relay.held_ns`)
-    age_p50_ns         how old the pieces were when the reader got them, counted from when they were due (or sent, or
+    age_p50_ns         how old the pieces were when the client got them, counted from when they were due (or sent, or
     age_max_ns         decoded by the relay, whichever is known first): the median and the oldest
     numbers            which pieces came: their numbers in the stream, from 1. None where pieces were dropped and the
                        events do not tell which
@@ -97,7 +97,7 @@ class PolicyFacts:
 
     @property
     def lost(self) -> int | None:
-        """Pieces that the reader never got, for whatever reason."""
+        """Pieces that the client never got, for whatever reason."""
         known = [count for count in (self.dropped, self.not_delivered) if count is not None]
         return sum(known) if known else None
 

@@ -8,6 +8,8 @@ What is what, in every figure:
     an area                     what a hop held (`HOP_FILLS`, by the tap at which the hop ends), or a queue
                                 (`QUEUE_FILLS`: a family of shades for each stretch, in it a hatch for each queue)
     white, dotted               bytes that the curves know of and no queue had (`REST`)
+    plain grey                  what is too little to be drawn part by part, or all of it together (`OTHERS`)
+    light words on dark         you are here, in the picture of the way; all else steps back there
     grey, hatched with lines    waiting: for the first piece, or in silence before the end (`WAIT_…`)
     pale yellow                 a stall (`STALL_FILL`)
     pale purple, crossed        a cut, behind which the stream went on (`CUT_…`); dark purple: what was replayed then

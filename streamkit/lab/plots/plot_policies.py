@@ -1,4 +1,4 @@
-"""The same slow reader under several policies of back-pressure: a lane of staircases and a row of numbers for each.
+"""The same slow client under several policies of back-pressure: a lane of staircases and a row of numbers for each.
 
 Inside the frame the vertical unit is the point, counted from the top; the staircases of all lanes share one scale, so
 that equal heights are equal numbers of pieces. The table stands beside its lanes in the same frame: the axis of time
@@ -48,11 +48,11 @@ CAME: Final = palette.TAP_STROKES["client.event"].colour
 
 
 def policies(recordings: Recordings, ax: Axes | None = None, *, title: str | None = None) -> Axes:
-    """The same slow reader under several policies: one lane each, x in ms or s since the request was sent (or made).
+    """The same slow client under several policies: one lane each, x in ms or s since the request was sent (or made).
 
         sk.plots.policies({"pause": one, "latest": other})
 
-    A lane shows which piece had passed where by when, from the upstream's schedule to the reader; equal heights are
+    A lane shows which piece had passed where by when, from the upstream's schedule to the client; equal heights are
     equal numbers. Where pieces were dropped, the staircases from there on leap over them. The bar at the right says
     which pieces came: green as far as they did, hatched where they are lost. A cross is an end that is not complete, a
     square one that was our own.

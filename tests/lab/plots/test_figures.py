@@ -29,6 +29,8 @@ IN_OTHER_SIZES = [
 OF_SEVERAL = ["timeline", "gaps", "hops", "policies", "results", "load", "ecdf"]
 WITH_A_NOTE_OF_ITS_OWN = {"outcomes", "load", "ecdf", *OF_SWEEPS}
 """A grid of endings, a sweep and a comparison say what they are of; many streams have a verdict of their own."""
+OF_NOTHING = {"way"}
+"""Drawn of no recording, so that none of this is about it: see `test_plot_way`."""
 
 every_figure = pytest.mark.parametrize("figure", FIGURES)
 every_figure_of_recordings = pytest.mark.parametrize("figure", [one for one in FIGURES if one not in OF_SWEEPS])
@@ -43,7 +45,7 @@ def recordings_of(shown: Any) -> list[Recording]:
 
 
 def test_every_figure_of_the_room_is_held_to_this() -> None:
-    assert sorted(FIGURES) == plots.__all__
+    assert sorted([*FIGURES, *OF_NOTHING]) == plots.__all__
     assert all(known.draw is getattr(plots, figure) for figure, known in FIGURES.items())
 
 
@@ -56,7 +58,7 @@ def test_no_word_runs_into_another_or_out_of_the_figure(figure: str, case: str) 
 @pytest.mark.parametrize(("figure", "case", "size"), IN_OTHER_SIZES)
 def test_in_other_sizes_words_keep_apart_too(figure: str, case: str, size: tuple[float, float]) -> None:
     known, ax = FIGURES[figure], empty_axes(*size)
-    assert known.draw(known.case(case), ax) is ax
+    assert known.draw(known.case(case), ax=ax) is ax
     assert ax.figure.axes == [ax]
     assert plt.get_fignums() == []
     seen = {text for text, _ in boxes(ax)} if known.all_words else {*inside(ax), *key_of(ax)}
@@ -117,7 +119,7 @@ def test_an_axes_that_is_given_is_drawn_on_and_returned_and_nothing_else_is_touc
     known, ax = FIGURES[figure], empty_axes(9, 5, layout=None)
     other = ax.figure.add_axes((0.9, 0.9, 0.05, 0.05))
     before, settings = len(other.get_children()), dict(mpl.rcParams)
-    assert known.draw(known.case(case), ax) is ax
+    assert known.draw(known.case(case), ax=ax) is ax
     assert ax.figure.axes == [ax, other]
     assert len(other.get_children()) == before
     assert plt.get_fignums() == []
