@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "LoadPart", "Picture", "can_be_shown", "draw", "empty", "make_ready", "still"]
 
-KINDS: Final = ("journey", "timeline", "queues", "backlog", "gaps", "hops", "upload", "results")
+KINDS: Final = ("journey", "timeline", "queues", "where", "backlog", "gaps", "hops", "upload", "results")
 """Figures of one recording."""
 LIVE_SCALE: Final = 1.0
 STILL_SCALE: Final = 2.0  # twice the pixels: a line is as sharp as the text beside it

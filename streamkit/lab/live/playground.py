@@ -142,7 +142,10 @@ class Playground:
             from IPython.display import display
             from ipywidgets import VBox
 
-            display(VBox(list(self.widgets.values())))  # type: ignore[no-untyped-call]
+            shown = VBox(list(self.widgets.values()))._repr_mimebundle_()
+            # Where no front end is there to show them, as on a page: what they say.
+            words = "\n".join(f"{widget.description}: {widget.value}" for widget in self.widgets.values())
+            display({**shown, "text/plain": words}, raw=True)  # type: ignore[no-untyped-call]
 
     def _moved(self, _: object) -> None:
         self._begin(REST_S)

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["NAME", "StreamMagics"]
 
 NAME: Final = "stream"
-OF_SERVERS: Final = frozenset({"journey", "queues", "backlog", "hops"})
+OF_SERVERS: Final = frozenset({"journey", "queues", "where", "backlog", "hops"})
+GAUGED: Final = frozenset({"queues", "where"})
 GAUGE_MS: Final = 20.0
 
 
@@ -67,7 +68,7 @@ class StreamMagics(Magics):
         "--kind",
         choices=KINDS,
         default="timeline",
-        help="which figure (default: timeline); journey, queues, backlog and hops ask a relay of ours for its taps",
+        help="which figure (default: timeline); journey, queues, where, backlog and hops ask a relay of ours for its taps",
     )
     @_argument("--live", action="store_true", help="draw it while it runs, too")
     @_argument("--preset", metavar="NAME", help="whose events they are, as 'openai' (default: guessed)")
@@ -119,7 +120,7 @@ class StreamMagics(Magics):
                 f"{type(error).__name__ + ': ' if not isinstance(error, ValueError) else ''}{error}"
             ) from None
         request["taps"] = arguments.kind in OF_SERVERS
-        request["gauge_ms"] = GAUGE_MS if arguments.kind == "queues" else 0.0
+        request["gauge_ms"] = GAUGE_MS if arguments.kind in GAUGED else 0.0
         options = {name: getattr(arguments, name) for name in ("accept", "preset", "reasoning", "total_s")}
         return request | {name: value for name, value in options.items() if value is not None}
 
