@@ -29,8 +29,9 @@ from tests.ways import DUE, later, way
 
 EVERY_CASE = [(figure, case) for figure, known in FIGURES.items() for case in known.cases]
 IN_OTHER_SIZES = [
-    *((figure, case, size) for figure, known in FIGURES.items() for case in known.worst for size in known.sizes),
-    *((figure, case, known.sizes[0]) for figure, known in FIGURES.items() for case in known.others[::2]),
+    *((figure, known.worst[0], size) for figure, known in FIGURES.items() for size in known.sizes),
+    *((figure, case, known.sizes[0]) for figure, known in FIGURES.items() for case in known.worst[1:]),
+    *((figure, case, known.sizes[0]) for figure, known in FIGURES.items() for case in known.others[::3]),
 ]
 OF_SEVERAL = ["timeline", "gaps", "hops", "policies", "leaving", "results", "load", "ecdf"]
 WITH_A_NOTE_OF_ITS_OWN = {"outcomes", "load", "ecdf", *OF_SWEEPS}
