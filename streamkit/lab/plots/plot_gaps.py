@@ -66,6 +66,7 @@ def gaps(recordings: Recordings, ax: Axes | None = None, *, title: str | None = 
     ax.set_ylim(0, 104)
     ax.yaxis.set_major_locator(FixedLocator([0, 25, 50, 75, 100]))
     ax.set_xscale("log")
+    ax.xaxis.set_minor_locator(NullLocator())  # else the layout makes, and measures, their labels first
     palette.settle(ax)
     width, _ = palette.size_pt(ax)
     notes = _beside_points(shown[0]) if len(each) == 1 else [(np.inf, _key_width(shown))]
