@@ -99,7 +99,7 @@ def test_the_citation_is_of_this_version_and_names_nobody_else() -> None:
 
 def test_binder_installs_the_checkout_with_what_the_notebooks_want() -> None:
     (wanted,) = re.findall(r"^[^#\s].*$", (ROOT / ".binder/requirements.txt").read_text("utf-8"), re.M)
-    assert wanted == "-e .[notebooks,pandas]"
+    assert wanted == "-e .[live,notebooks,pandas]"
     python = (ROOT / ".binder/runtime.txt").read_text("utf-8").strip().removeprefix("python-")
     assert f"Programming Language :: Python :: {python}" in PROJECT["project"]["classifiers"]
 
