@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import secrets
 import subprocess
 import sys
 import tempfile
-import threading
-from collections import deque
+import time
 from pathlib import Path
 from typing import Final, Self
 
@@ -32,7 +32,6 @@ class JupyterLab:
     def __init__(self) -> None:
         self._stack = contextlib.ExitStack()
         self._token = secrets.token_hex()
-        self._said: deque[str] = deque(maxlen=50)
 
     def __enter__(self) -> Self:
         home = Path(self._stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
@@ -42,6 +41,7 @@ class JupyterLab:
             copy_without_outputs(path, self.folder)
         own = {f"JUPYTER{name}_DIR": str(home / name) for name in ("_CONFIG", "_DATA", "_RUNTIME")}
         own |= {f"JUPYTERLAB_{name}_DIR": str(home / name) for name in ("SETTINGS", "WORKSPACES")}
+        said = self._stack.enter_context((home / "said").open("w+b"))
         self._process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--port=0"),
@@ -50,11 +50,10 @@ class JupyterLab:
                 "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
             ],
             env={**os.environ, **own},
-            stderr=subprocess.PIPE,
-            text=True,
+            stderr=said,
         )
         self._stack.callback(self._end)
-        self._port = self._announced_port()
+        self._port = self._announced_port(home)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -62,19 +61,21 @@ class JupyterLab:
 
     def open(self, page: Page, name: str) -> Notebook:
         """The notebook of this file name, in a window of its own, with its kernel ready."""
-        page.goto(f"http://127.0.0.1:{self._port}/lab/workspaces/{secrets.token_hex(4)}/tree/{name}?token={self._token}")
+        page.goto(
+            f"http://127.0.0.1:{self._port}/lab/workspaces/{secrets.token_hex(4)}/tree/{name}?token={self._token}"
+        )
         page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=START_S * 1000)
         return Notebook(page, self._process.pid)
 
-    def _announced_port(self) -> int:
-        assert self._process.stderr is not None
-        for line in self._process.stderr:
-            self._said.append(line)
-            if found := re.search(r"http://(?:127\.0\.0\.1|localhost):(\d+)/lab", line):
-                # whatever it says later has to be read by somebody, or it stops
-                threading.Thread(target=self._said.extend, args=[self._process.stderr], daemon=True).start()
-                return int(found[1])
-        raise RuntimeError(f"JupyterLab ended before it told its address: {''.join(self._said)}")
+    def _announced_port(self, home: Path) -> int:
+        """It writes a file about itself when it listens."""
+        about = home / "_RUNTIME" / f"jpserver-{self._process.pid}.json"
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline and self._process.poll() is None:
+            with contextlib.suppress(FileNotFoundError, ValueError):
+                return int(json.loads(about.read_text())["port"])
+            time.sleep(0.1)
+        raise RuntimeError(f"JupyterLab does not listen: {(home / 'said').read_text()}")
 
     def _end(self) -> None:
         children = psutil.Process(self._process.pid).children(recursive=True)
