@@ -1,0 +1,7 @@
+"""What the site is made of beside its pages: `conf.py` calls these, and `python3 dev.py docs` calls Sphinx.
+
+plain      docstrings, which are written to be read in a terminal, as reStructuredText
+api        a page for each room of the house, with its public names
+notebooks  those of notebooks/ as pages, their links put right, a thumbnail of each
+checks     what Sphinx does not look at: alt text, and whether every public name is there
+"""
