@@ -38,5 +38,5 @@ def page(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
     page = chromium.new_page(viewport=WIDE)  # type: ignore[arg-type]  # a dict of these two keys
     yield page
     if folder := request.config.getoption("--shots"):
-        page.screenshot(path=folder / f"{request.node.name}.png")
+        page.screenshot(path=folder / f"{request.node.name.replace('/', ' ')}.png")
     page.close()

@@ -1,5 +1,5 @@
-"""The pages of the documentation in a browser, as `dev.py docs` has built them: on wide and narrow screens, in light and
-in dark, with the keyboard, and by the rules for who does not see them.
+"""The pages of the documentation in a browser, as `dev.py docs` has built them: on wide and narrow screens, in light
+and in dark, with the keyboard, and by the rules for who does not see them.
 """
 
 from __future__ import annotations
