@@ -52,8 +52,8 @@ def watch(asked: Any, *, kind: str | None = None) -> Any:
     has ended; of a sweep its rows. The end of the text stands in its title. Of several that run one after the other,
     the one that runs; of several at a time, the first. In the end it is the ordinary figure.
 
-    kind    another figure of a recording: "timeline", "journey", "queues", "where", "backlog", "gaps", "hops", "upload",
-            "results"
+    kind    another figure of a recording: "timeline", "journey", "queues", "where", "backlog", "gaps", "hops",
+            "upload", "results"
 
     In a terminal there is a line that says how far a stream is, in a script that nobody sees nothing.
 
