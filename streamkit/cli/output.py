@@ -40,7 +40,7 @@ INTERRUPTED = 130
 """The exit status of a command that Ctrl-C has ended: 128 + SIGINT, as shells expect it."""
 
 SIDE_BY_SIDE = ("timeline", "gaps", "hops", "policies", "leaving")
-OF_ONE = ("journey", "backlog", "queues", "upload")
+OF_ONE = ("journey", "backlog", "queues", "where", "upload")
 OF_MANY = ("ecdf", "load")
 """The figures, by whether they take several recordings, one, or any number of them."""
 OF_FEW = (*SIDE_BY_SIDE, *OF_ONE)

@@ -18,12 +18,15 @@ from streamkit.taps.taps import (
     new_stream_id,
     stream_id_from,
 )
+from streamkit.taps.way import WAY, Section
 
 __all__ = [
     "LIVE_HEADER",
     "STREAM_ID_HEADER",
     "TAPS",
     "UPLOAD_TAPS",
+    "WAY",
+    "Section",
     "StreamTaps",
     "Tap",
     "TapLog",

@@ -12,8 +12,8 @@ Runs of several targets are compared by `compare`, which gives a `Comparison`: i
 
 The doors are the names below. `finding` is the timeline's sentence, the others have their figure's name:
 `gaps_finding`, `journey_finding`, `backlog_finding`, `hops_finding`, `queues_finding`, `policies_finding`,
-`results_finding`, `upload_finding`, `leaving_finding`; of many streams `load_finding` and `ecdf_finding`; of a sweep
-`sweep_finding`.
+`results_finding`, `upload_finding`, `where_finding`, `leaving_finding`; of many streams `load_finding` and
+`ecdf_finding`; of a sweep `sweep_finding`.
 Facts to compute with: `policy_facts`, `load_facts`, `sweep_facts`, `held`, `after_leaving`, `end_grid`, `goodput`; and
 why a stream stuttered: `diagnose`.
 """
@@ -38,6 +38,7 @@ from streamkit.lab.findings.stretches import Held, held
 from streamkit.lab.findings.sweep import SweepFacts, sweep_facts, sweep_finding
 from streamkit.lab.findings.timeline import finding
 from streamkit.lab.findings.upload import upload_finding
+from streamkit.lab.findings.where import where_finding
 from streamkit.lab.recording.goodput import goodput
 
 __all__ = [
@@ -74,6 +75,7 @@ __all__ = [
     "sweep_facts",
     "sweep_finding",
     "upload_finding",
+    "where_finding",
 ]
 
 

@@ -3,20 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
-from streamkit.lab.findings.journey import Journey, journeys
+from streamkit.lab.findings.journey import HopFacts, Journey, journeys
 from streamkit.lab.findings.subjects import Recordings
 from streamkit.lab.findings.words import APART, are_apart, both, duration, listed, lower, short
 from streamkit.lab.metrics import percentile_ns
+from streamkit.taps import TAPS
 
-__all__ = ["describe_hops", "hop_journeys", "hops_finding"]
+__all__ = [
+    "WHOLE",
+    "ComparedHops",
+    "SameHop",
+    "compared_hops",
+    "delay_at",
+    "describe_hops",
+    "hop_journeys",
+    "hops_finding",
+    "hops_of",
+]
 
 MOST: Final = 0.5  # share of the whole delay from which on it is "most"
+COMPARED_BY: Final = (95, 99, 50)  # recordings, by the first of these percentiles at which any hop differs
+WHOLE: Final = "all the way"
+
+
+def delay_at(hop: HopFacts, q: int) -> int:
+    """A percentile of its delays in ns, below 0 where a send returned after the other end had read."""
+    return percentile_ns(hop.delay, q) or 0
+
+
+class SameHop(NamedTuple):
+    """One hop, or all the way, in each recording that has it, by the recording's number."""
+
+    name: str
+    of: dict[int, HopFacts]
+
+    def spread(self, q: int) -> int:
+        """Between the shortest and the longest of these percentiles, in ns."""
+        delays = [delay_at(hop, q) for hop in self.of.values()]
+        return max(delays) - min(delays)
+
+    def differs(self, q: int) -> bool:
+        delays = [delay_at(hop, q) for hop in self.of.values()]
+        return are_apart(min(delays), max(delays))
+
+
+class ComparedHops(NamedTuple):
+    """What differs by percentile `q`, and what does not; where nothing does, the last of all is drawn all the same."""
+
+    q: int
+    drawn: tuple[SameHop, ...]
+    alike: tuple[SameHop, ...]
 
 
 def hops_finding(recordings: Recordings) -> str:
-    """Where most of the delay is, as a sentence; of several recordings, the hop that sets them apart.
+    """Where most of the delay is, as a sentence; of several recordings, the hop that sets them apart, by its p95.
 
         sk.findings.hops_finding({"alone": one, "together": other})
 
@@ -71,19 +113,44 @@ def _shares(journey: Journey) -> str:
     return f"{amount} of the delay is between {most.before} and {most.after}: p50 {duration(part)} of {duration(whole)}"
 
 
+def compared_hops(shown: Sequence[Journey]) -> ComparedHops:
+    """By the first of `COMPARED_BY` at which any hop differs, which are those: by more than a tenth and 5 ms."""
+    groups = hops_of(shown)
+    for q in COMPARED_BY:
+        differing = tuple(group for group in groups if group.differs(q))
+        if differing:
+            break
+    else:
+        q, differing = COMPARED_BY[0], groups[-1:]
+    return ComparedHops(q=q, drawn=differing, alike=tuple(group for group in groups if group not in differing))
+
+
+def hops_of(shown: Sequence[Journey]) -> tuple[SameHop, ...]:
+    """Every hop that anything passed in any of them, in the order of the way, and at last all the way."""
+    found: dict[tuple[int, int], SameHop] = {}
+    for number, journey in enumerate(shown):
+        for hop in journey.hops:
+            if hop.delay.size:
+                place = (TAPS.index(hop.before), TAPS.index(hop.after))
+                found.setdefault(place, SameHop(hop.name, {})).of[number] = hop
+    groups = [found[place] for place in sorted(found)]
+    whole = {n: one.whole for n, one in enumerate(shown) if one.whole is not None and one.whole.delay.size}
+    return (*groups, SameHop(WHOLE, whole)) if len(groups) > 1 else tuple(groups)
+
+
 def _compared(measured: Sequence[Journey]) -> str:
-    """The hop that sets several recordings apart, by p50, then by p99; of those that all of them have."""
-    for q in (50, 99):
-        known = [{hop.name: percentile_ns(hop.delay, q) or 0 for hop in journey.hops} for journey in measured]
-        common = [name for name in known[0] if all(name in delays for delays in known)]
-        if not any(hop.name in common and not hop.before.startswith("client.") for hop in measured[0].hops):
-            return f"{both(len(measured))} were seen at other taps: no hop between two parties is common to them"
-        spread = {name: max(d[name] for d in known) - min(d[name] for d in known) for name in common}
-        name = max(common, key=spread.__getitem__, default="")
-        delays = [d.get(name, 0) for d in known]
-        low, high = min(delays), max(delays)
-        if are_apart(low, high):
-            slow, quick = (short(measured[delays.index(value)].name) for value in (high, low))
-            return f"{name}: p{q} {duration(high)} in {slow}, {duration(low)} in {quick}"
-    longest_ns = max(journey.whole_ns for journey in measured)
-    return f"{both(len(measured))} alike: p50 up to {duration(longest_ns)} from the first tap to the last"
+    """The hop that sets several recordings apart; of those that all of them have."""
+    compared = compared_hops(measured)
+    common = [group for group in (*compared.drawn, *compared.alike) if len(group.of) == len(measured)]
+    if not any(group.name != WHOLE and not group.of[0].before.startswith("client.") for group in common):
+        return f"{both(len(measured))} were seen at other taps: no hop between two parties is common to them"
+    apart = [group for group in common if group.name != WHOLE and group.differs(compared.q)]
+    if not apart:
+        q = compared.q
+        longest_ns = max(delay_at(journey.whole, q) for journey in measured if journey.whole is not None)
+        return f"{both(len(measured))} alike: p{q} up to {duration(longest_ns)} from the first tap to the last"
+    widest = max(apart, key=lambda group: group.spread(compared.q))
+    delays = [delay_at(widest.of[number], compared.q) for number in range(len(measured))]
+    low, high = min(delays), max(delays)
+    slow, quick = (short(measured[delays.index(value)].name) for value in (high, low))
+    return f"{widest.name}: p{compared.q} {duration(high)} in {slow}, {duration(low)} in {quick}"

@@ -4,7 +4,7 @@ A hop lies between two neighbouring taps that the recording has. Its delay is re
 (`curves.delay_ns`), what it held vertically (`curves.backlog`). Which hop is to blame is decided by rules, tried in the
 order of `_RULES`, with the thresholds named here; what no rule explains goes to the largest share of the delay.
 
-A staircase cannot tell a slow network from a slow reader: "the reader" is whatever comes after the relay's send.
+A staircase cannot tell a slow network from a slow client: "the client" is whatever comes after the relay's send.
 """
 
 from __future__ import annotations
@@ -215,14 +215,14 @@ def _cut(journey: Journey) -> str | None:
 
 
 def _client_alone(journey: Journey) -> str | None:
-    """With the client's taps alone, the pace is all there is to tell, unless the reader itself holds."""
+    """With the client's taps alone, the pace is all there is to tell, unless the client itself holds."""
     if not journey.client_only or any(hop.holds for hop in journey.hops):
         return None
     return describe_timeline([journey.subject])
 
 
 def _pressure(journey: Journey) -> str | None:
-    """The reader began to hold, and hops before it followed: nearest first, the upstream last."""
+    """The client began to hold, and hops before it followed: nearest first, the upstream last."""
     reading = [hop for hop in journey.hops if hop.holds and _is_reading(hop)]
     if not reading:
         return None
@@ -233,7 +233,7 @@ def _pressure(journey: Journey) -> str | None:
     since = f"From {_numbered(slow.on_time, journey)} on" if slow.on_time else "From the start"
     if at_upstream:
         later = duration(min(at_upstream) - since_ns)
-        return f"{since} the reader is slow: the pressure reaches the upstream {later} later"
+        return f"{since} the client is slow: the pressure reaches the upstream {later} later"
     in_relay = [hop for hop in (*follows, *reading) if hop.place == "the relay"]
     if in_relay:
         most = max(in_relay, key=lambda hop: hop.most)
@@ -242,7 +242,7 @@ def _pressure(journey: Journey) -> str | None:
     own = max(reading, key=lambda hop: hop.longest_ns)
     if own.after == "client.event":  # what waits unread meanwhile seems to be on its way: it shares a late read
         held = f"up to {many(own.most, journey.noun)}, up to {duration(own.longest_ns)}"
-        return f"{since} the reader is slow: it holds {held}"
+        return f"{since} the client is slow: it holds {held}"
     return None
 
 
@@ -329,7 +329,7 @@ _RULES: Final[tuple[Callable[[Journey], str | None], ...]] = (
 
 
 def _is_reading(hop: HopFacts) -> bool:
-    """Whether the hop waits for the reader: what lies after the relay's send, and a send that does not return."""
+    """Whether the hop waits for the client: what lies after the relay's send, and a send that does not return."""
     return hop.after.startswith("client.") or (hop.before, hop.after) == ("relay.send", "relay.sent")
 
 

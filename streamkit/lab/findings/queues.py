@@ -25,12 +25,25 @@ if TYPE_CHECKING:
 
     Ints = npt.NDArray[np.int64]
 
-__all__ = ["Queued", "describe_queues", "queued", "queues_finding"]
+__all__ = [
+    "ALL",
+    "NOBODY_LOOKED",
+    "PARTS",
+    "PLACES",
+    "Queued",
+    "describe_held",
+    "describe_queues",
+    "lasting",
+    "queued",
+    "queues_finding",
+]
 
 LITTLE_BYTES: Final = 65_536  # what a transport holds by default before it makes its writer wait
 LASTING_NS: Final = 100_000_000  # several looks of every sampler
 ALL: Final = 0.995  # a queue with this share of its stretch has all of it
+AGREED: Final = 0.05  # of the most that lay anywhere: curves and queues that differ by less agree
 
+NOBODY_LOOKED: Final = "Where the bytes lay is not known: nobody looked at the queues"
 PLACES: Final[Mapping[str, str]] = {
     "upstream → relay": "between upstream and relay",
     "in the relay": "in the relay",
@@ -119,21 +132,21 @@ def queued(recording: Recording) -> Queued:
     )
 
 
-def queues_finding(recording: Recording) -> str:
+def queues_finding(recording: Recording, *, held: bool = False) -> str:
     """Where most of the bytes lay, and when the relay first had to wait for its client, as a sentence.
 
         >>> sk.findings.queues_finding(sk.Recording.from_pieces([(10_000_000, "hi")]))
         'Where the bytes lay is not known: nobody looked at the queues'
 
-    It is the title of `plots.queues`.
+    `held=True`: how far curves and queues agree on that. It is the title of `plots.queues`.
     """
-    return describe_queues(queued(recording))
+    return (describe_held if held else describe_queues)(queued(recording))
 
 
 def describe_queues(shown: Queued) -> str:
     """`queues_finding` of what is already looked into."""
     if not shown.stretches:
-        return "Where the bytes lay is not known: nobody looked at the queues"
+        return NOBODY_LOOKED
     never = shown.relay_known and shown.blocked_ns is None
     if never and shown.most <= LITTLE_BYTES:
         return f"The relay never had to wait: at most {byte_size(shown.most)} lay anywhere"
@@ -147,9 +160,30 @@ def describe_queues(shown: Queued) -> str:
     return f"{sentence}; the relay was first blocked after {duration(shown.blocked_ns)}{written}"
 
 
+def describe_held(shown: Queued) -> str:
+    """`queues_finding(held=True)` of what is already looked into. What differs for an instant only does not count, for
+    the samplers look by turns.
+    """
+    if not shown.stretches:
+        return NOBODY_LOOKED
+    rests = {stretch: one.rest for stretch, one in shown.stretches.items() if one.rest is not None}
+    if not rests:
+        return "The curves do not tell what lay on the way"
+    unseen = {stretch: int(_lasts(shown.at_ns, rest).max()) for stretch, rest in rests.items()}
+    twice = {stretch: int(_lasts(shown.at_ns, -rest).max()) for stretch, rest in rests.items()}
+    nowhere, doubled = max(unseen, key=unseen.__getitem__), max(twice, key=twice.__getitem__)
+    most, total = max(unseen[nowhere], twice[doubled]), byte_size(shown.most)
+    if most <= AGREED * shown.most:
+        within = f" to within {byte_size(most)} of {total}" if most else ""
+        return f"Except for instants, curves and queues agree{within}"
+    if unseen[nowhere] >= twice[doubled]:
+        return f"Up to {byte_size(most)} of {total} lay {PLACES[nowhere]}, in no queue that was seen"
+    return f"Up to {byte_size(most)} of {total} were in two queues at once, {PLACES[doubled]}"
+
+
 def _main(shown: Queued) -> str:
     """The stretch that held most, of several alike the nearest to the client, and its largest part at that moment."""
-    seen = {stretch: _lasting(one) for stretch, one in shown.stretches.items()}
+    seen = {stretch: lasting(one) for stretch, one in shown.stretches.items()}
     largest = max(int(amount.max()) for amount in seen.values())
     stretch = next(stretch for stretch in reversed(seen) if seen[stretch].max() * APART >= largest)
     peak = int(np.argmax(seen[stretch]))
@@ -161,14 +195,16 @@ def _main(shown: Queued) -> str:
     return f"up to {byte_size(amount)} lay {PLACES[stretch]}, {of_it} of it {part}"
 
 
-def _lasting(held: Held) -> Ints:
+def lasting(held: Held) -> Ints:
     """The queues together, and what the curves say beyond them for `LASTING_NS` on end: for an instant they do at every
     leap, since the samplers look by turns. What began later than that before the last look cannot be told.
     """
-    if held.rest is None:
-        return held.in_queues
-    until = np.searchsorted(held.at_ns, held.at_ns + LASTING_NS, side="right")
-    seen = int(np.searchsorted(held.at_ns, held.at_ns[-1] - LASTING_NS, side="right"))
-    least = [max(0, int(held.rest[start:end].min())) for start, end in enumerate(until[:seen])]
-    least += [0] * (held.at_ns.size - seen)
-    return held.in_queues + np.array(least, dtype=np.int64)
+    return held.in_queues if held.rest is None else held.in_queues + _lasts(held.at_ns, held.rest)
+
+
+def _lasts(at_ns: Ints, amount: Ints) -> Ints:
+    """The least that it is for `LASTING_NS` from each moment on, or 0."""
+    until = np.searchsorted(at_ns, at_ns + LASTING_NS, side="right")
+    seen = int(np.searchsorted(at_ns, at_ns[-1] - LASTING_NS, side="right"))
+    least = [max(0, int(amount[start:end].min())) for start, end in enumerate(until[:seen])]
+    return np.array(least + [0] * (at_ns.size - seen), dtype=np.int64)

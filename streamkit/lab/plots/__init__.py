@@ -28,6 +28,8 @@ from streamkit.lab.plots.plot_results import results
 from streamkit.lab.plots.plot_sweep import sweep
 from streamkit.lab.plots.plot_timeline import timeline
 from streamkit.lab.plots.plot_upload import upload
+from streamkit.lab.plots.plot_way import way
+from streamkit.lab.plots.plot_where import where
 
 __all__ = [
     "backlog",
@@ -46,6 +48,8 @@ __all__ = [
     "sweep",
     "timeline",
     "upload",
+    "way",
+    "where",
 ]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
 from streamkit.lab.findings.gaps import describe_gaps
-from streamkit.lab.findings.subjects import Group, Recordings, Subject, grouped, subjects
+from streamkit.lab.findings.subjects import Bundle, Recordings, Subject, grouped, subjects
 from streamkit.lab.findings.words import duration
 from streamkit.lab.plots import palette
 from streamkit.lab.plots.palette import (
@@ -86,7 +86,7 @@ def gaps(recordings: Recordings, ax: Axes | None = None, *, title: str | None = 
     return ax
 
 
-def _together(group: Group) -> Subject:
+def _together(group: Bundle) -> Subject:
     """Its recordings as if they were one."""
     first, *others = group.subjects
     if not others:
@@ -94,7 +94,7 @@ def _together(group: Group) -> Subject:
     return replace(first, name=group.name, gaps=np.concatenate([subject.gaps for subject in group.subjects]))
 
 
-def _draw_members(ax: Axes, index: int, group: Group) -> None:
+def _draw_members(ax: Axes, index: int, group: Bundle) -> None:
     for subject in group.subjects:
         if subject.gaps.size:
             ms = _gaps_ms(subject)

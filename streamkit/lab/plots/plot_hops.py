@@ -1,4 +1,4 @@
-"""The delays of the hops: one row per hop, several recordings side by side within it.
+"""The delays of the hops of one recording: one row per hop. Of several, see `hops_side_by_side`.
 
 The vertical unit inside the frame is the point, counted from the top: rows, words and bars keep their distances.
 """
@@ -9,18 +9,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
-from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
-from streamkit.lab.findings.hops import describe_hops, hop_journeys
-from streamkit.lab.findings.journey import HopFacts, Journey
+from streamkit.lab.findings.hops import WHOLE, describe_hops, hop_journeys, hops_of
+from streamkit.lab.findings.journey import HopFacts
 from streamkit.lab.findings.subjects import Recordings
 from streamkit.lab.findings.words import duration
 from streamkit.lab.metrics import percentile_ns
 from streamkit.lab.plots import palette
+from streamkit.lab.plots.hops_side_by_side import draw_differing, no_delay
 from streamkit.lab.plots.palette import FRAME_PT, INK, LINE_PT, MUTED, NOTE_PT, PERCENTILES, WIDTH_IN, log_ms, width_pt
-from streamkit.taps import TAPS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,100 +27,64 @@ if TYPE_CHECKING:
 __all__ = ["hops"]
 
 COLUMN_PT: Final = 48.0
-BAND_PT: Final = 15.0  # one recording's row
-GAP_PT: Final = 9.0  # between hops
-WHOLE: Final = "all the way"
+ROW_PT: Final = 24.0
 LEAST_NS: Final = 1_000  # where the axis may begin
+HEAD_PT: Final = LINE_PT + 4  # the columns' names
 ARROW_PT: Final = 6.0
 BELOW_ZERO: Final = "below 0"
 
 
 def hops(recordings: Recordings, ax: Axes | None = None, *, title: str | None = None) -> Axes:
-    """How long events took from tap to tap: one row per hop, x in ms on a log scale from 1 µs on.
+    """How long events took from tap to tap: of one recording every hop, of several only those that differ.
 
+        sk.plots.hops(recording)
         sk.plots.hops({"alone": one, "together": other})
 
-    A thin line reaches from the shortest delay to the longest, a bar from p5 to p95, the hatched one from p25 to p75;
-    p50, p95 and p99 (nearest rank) are marked, their values stand at the right. The last row is from the first tap to
-    the last. What is shorter than 1 µs or negative (a send may return after the other end has read) has no place on a
-    log scale: it is not drawn, an arrow at the left edge says that there is such, percentiles are written as they are,
-    and a column tells how many are below 0.
+    One recording: x in ms on a log scale (each step of it is ten times the one before) from 1 µs on. A thin line
+    reaches from the shortest delay to the longest, a bar from p5 to p95, the hatched one from p25 to p75; p50, p95 and
+    p99 (nearest rank) are marked, their values stand at the right. The last row is from the first tap to the last. What
+    is shorter than 1 µs or negative (a send may return after the other end has read) has no place on a log scale: it is
+    not drawn, an arrow at the left edge says that there is such, percentiles are written as they are, and a column
+    tells how many are below 0.
+
+    Several: a bar as long as the p95 of each, x in ms, for the hops in which they differ by more than a tenth and 5 ms
+    (by p99, or p50, where p95 is alike everywhere; the axis says which). All other hops are in the small print above.
 
     Takes one `Recording`, several, or a mapping from names to recordings, with taps of the upstream or the relay;
     ValueError for none and for the client's own taps alone (of them a picture of hops would say nothing), TypeError for
     others.
     """
     shown = hop_journeys(recordings)
-    groups = _groups(shown)
+    if len(shown) > 1:
+        return draw_differing(shown, ax, title)
+    groups = [(group.name, group.of[0]) for group in hops_of(shown)]
     if ax is None:
-        bands = sum(len(group.bands) for group in groups)
-        ax = palette.new_axes(
-            WIDTH_IN, max(2.4, (FRAME_PT + _head(shown) + bands * BAND_PT + len(groups) * GAP_PT) / 72)
-        )
+        ax = palette.new_axes(WIDTH_IN, max(2.4, (FRAME_PT + HEAD_PT + len(groups) * ROW_PT) / 72))
     ax.set_xlabel("delay from tap to tap (ms, log scale)")
-    _name_rows(ax, groups)
+    ax.set_yticks(range(len(groups)), labels=[name for name, _ in groups])  # so that the layout knows how wide they are
+    ax.tick_params(axis="y", length=0)
     palette.settle(ax)
     palette.dress(ax, describe_hops(shown) if title is None else title, spines=["bottom"])
-    palette.trust_below(ax, [journey.trust for journey in shown])
+    palette.trust_below(ax, [shown[0].trust])
     if not groups:
-        return _nothing(ax, shown)
+        palette.say_instead(ax, [(shown[0].name, no_delay(shown[0]))])
+        return ax
     palette.settle(ax)
     _, height = palette.size_pt(ax)
-    head = _head(shown)
-    stretch = max(0.2, (height - head) / sum(group.height for group in groups))
     ax.set_ylim(height, 0)
-    _limit(ax, groups)
-    if len(shown) > 1:
-        _explain(ax, shown)
-    columns = _Columns.of(groups)
-    _write_heads(ax, columns, head)
-    middles, top = [], head
-    for index, group in enumerate(groups):
-        if index:
-            ax.axhline(top, color=palette.GRID, linewidth=0.8, zorder=0, label="_border")
-        for row, (number, hop) in enumerate(group.bands):
-            y = top + (GAP_PT / 2 + (row + 0.5) * BAND_PT) * stretch
-            look = _look(hop, group.name == WHOLE, number if len(shown) > 1 else None)
-            _draw_band(ax, y, hop, look, tall=min(10.0, 0.7 * BAND_PT * stretch))
-            columns.write(ax, y, _numbers(hop))
-        middles.append(top + group.height * stretch / 2)
-        top += group.height * stretch
-    ax.set_yticks(middles, labels=[group.name for group in groups])
+    own = [hop for _, hop in groups]
+    _limit(ax, own)
+    columns = _Columns.of(own)
+    _write_heads(ax, columns, HEAD_PT)
+    row_pt = max(0.2 * ROW_PT, (height - HEAD_PT) / len(groups))
+    middles = [HEAD_PT + (row + 0.5) * row_pt for row in range(len(groups))]
+    for row, ((name, hop), y) in enumerate(zip(groups, middles, strict=True)):
+        if row:
+            ax.axhline(y - row_pt / 2, color=palette.GRID, linewidth=0.8, zorder=0, label="_border")
+        _draw_band(ax, y, hop, _look(hop, name == WHOLE), tall=min(10.0, 0.45 * row_pt))
+        columns.write(ax, y, _numbers(hop))
+    ax.set_yticks(middles, labels=[name for name, _ in groups])
     return ax
-
-
-class _Group(NamedTuple):
-    """A hop, and which recordings have it."""
-
-    name: str
-    bands: list[tuple[int, HopFacts]]
-
-    @property
-    def height(self) -> float:
-        return len(self.bands) * BAND_PT + GAP_PT
-
-
-def _groups(shown: Sequence[Journey]) -> list[_Group]:
-    found: dict[tuple[int, int], _Group] = {}
-    for number, journey in enumerate(shown):
-        for hop in journey.hops:
-            if hop.delay.size:
-                place = (TAPS.index(hop.before), TAPS.index(hop.after))
-                found.setdefault(place, _Group(hop.name, [])).bands.append((number, hop))
-    groups = [found[place] for place in sorted(found)]
-    whole = [(n, one.whole) for n, one in enumerate(shown) if one.whole is not None and one.whole.delay.size]
-    return [*groups, _Group(WHOLE, whole)] if len(groups) > 1 else groups
-
-
-def _head(shown: Sequence[Journey]) -> float:
-    """Room above the rows: the columns' names and, of several recordings, a line for each."""
-    return LINE_PT + 4 + (len(shown) * (LINE_PT + 1) + 4 if len(shown) > 1 else 0)
-
-
-def _name_rows(ax: Axes, groups: Sequence[_Group]) -> None:
-    """The names in any place, so that the layout knows how wide they are."""
-    ax.set_yticks(range(len(groups)), labels=[group.name for group in groups])
-    ax.tick_params(axis="y", length=0)
 
 
 class _Columns(NamedTuple):
@@ -132,8 +95,8 @@ class _Columns(NamedTuple):
     width: float
 
     @classmethod
-    def of(cls, groups: Sequence[_Group]) -> _Columns:
-        negative = [_numbers(hop)[-1] for group in groups for _, hop in group.bands if _negative(hop)]
+    def of(cls, hops: Sequence[HopFacts]) -> _Columns:
+        negative = [_numbers(hop)[-1] for hop in hops if _negative(hop)]
         heads = (*(f"p{q} ms" for q, _ in PERCENTILES), *([BELOW_ZERO] if negative else []))
         widths = [COLUMN_PT] * len(PERCENTILES)
         if negative:
@@ -158,16 +121,16 @@ def _numbers(hop: HopFacts) -> list[str]:
     return [*values, f"{negative:,} of {hop.delay.size:,}" if negative else ""]
 
 
-def _limit(ax: Axes, groups: Sequence[_Group]) -> None:
+def _limit(ax: Axes, hops: Sequence[HopFacts]) -> None:
     """At least a factor of ten, and room for the columns of numbers at the right."""
-    delays = np.concatenate([hop.delay for group in groups for _, hop in group.bands])
+    delays = np.concatenate([hop.delay for hop in hops])
     drawn = delays[delays >= LEAST_NS]
     low = np.log10(log_ms(int(drawn.min()) if drawn.size else LEAST_NS)) - 0.08
     if drawn.size < delays.size:
         low -= 0.12  # room for the arrow
     high = max(np.log10(log_ms(int(delays.max()))) + 0.05, low + 1)
     width, _ = palette.size_pt(ax)
-    right = low + (high - low) * width / max(width - _Columns.of(groups).width, width / 3)
+    right = low + (high - low) * width / max(width - _Columns.of(hops).width, width / 3)
     ax.set_xscale("log")
     ax.set_xlim(10**low, 10**right)
     roomy = width / (right - low) > 110  # points in a decade
@@ -186,10 +149,9 @@ def _write_heads(ax: Axes, columns: _Columns, head: float) -> None:
         ax.plot([x], [-y], marker, color=MUTED, markersize=4, transform=corner, label="_head")
 
 
-def _look(hop: HopFacts, whole: bool, number: int | None) -> dict[str, Any]:
-    """The hop's own fill, in the colour of the tap it waits for, or of the recording at `number` of several."""
-    tap = INK if whole else palette.TAP_STROKES[hop.after].colour
-    colour = tap if number is None else palette.recording_stroke(number).colour
+def _look(hop: HopFacts, whole: bool) -> dict[str, Any]:
+    """The hop's own fill, in the colour of the tap it waits for."""
+    colour = INK if whole else palette.TAP_STROKES[hop.after].colour
     fill = {"facecolor": palette.WAIT_FILL} if whole else palette.HOP_FILLS[hop.after].style
     return {**fill, "edgecolor": colour, "linewidth": 1.0}
 
@@ -217,24 +179,3 @@ def _draw_band(ax: Axes, y: float, hop: HopFacts, look: dict[str, Any], tall: fl
             ax.plot(
                 [x(value)], [y], marker, color=colour, markeredgecolor="white", markersize=6, label=f"_p{q}", zorder=2
             )
-
-
-def _explain(ax: Axes, shown: Sequence[Journey]) -> None:
-    strokes = [palette.recording_stroke(number) for number in range(len(shown))]
-    names = [palette.legible(journey.name) for journey in shown]
-    legend = ax.legend(
-        [Line2D([], [], color=stroke.colour, linewidth=4) for stroke in strokes],
-        [name for name, _ in names],
-        **{**palette.KEY, "borderaxespad": 0.2},
-    )
-    for text, (_, families) in zip(legend.get_texts(), names, strict=True):
-        text.set_fontfamily(families)
-        text.set_parse_math(False)
-
-
-def _nothing(ax: Axes, shown: Sequence[Journey]) -> Axes:
-    def why(journey: Journey) -> str:
-        return f"no delay ({journey.subject.count or 'no'} {journey.subject.noun}s, {journey.subject.outcome})"
-
-    palette.say_instead(ax, [(journey.name, why(journey)) for journey in shown])
-    return ax

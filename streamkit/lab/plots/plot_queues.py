@@ -1,27 +1,25 @@
-"""Queues: where the bytes were over time, the nearest to the client at the bottom, and what the curves say on top."""
+"""Queues: where the bytes were over time, a lane for each queue in the order of the way, below what the curves say.
+
+All lanes have one scale, so that their heights can be compared and added up: y is in bytes, each lane counted from its
+own base, and a lane is as high as its queue was full. With `held=True` the lanes are the stretches of the way, and show
+what curves and queues do not agree on.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
-from streamkit.lab.findings.queues import Queued, describe_queues, queued
-from streamkit.lab.findings.words import byte_size, duration
+from streamkit.lab.findings.queues import Queued, describe_held, describe_queues, queued
+from streamkit.lab.findings.words import byte_size
 from streamkit.lab.plots import palette
 from streamkit.lab.plots.palette import INK, LINE_PT, MUTED, NOTE_PT, WIDTH_IN, Fill, width_pt
-from streamkit.taps.gauges import STRETCHES
+from streamkit.taps.gauges import GAUGES, STRETCHES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import numpy.typing as npt
-    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
     from streamkit.lab.recording.recording import Recording
@@ -30,112 +28,129 @@ if TYPE_CHECKING:
 
 __all__ = ["queues"]
 
-HEIGHT_IN: Final = 4.6
-LITTLE: Final = 0.02  # of the highest stack: queues that never hold more would be lines
-ROW_PT: Final = 11.6  # of the key
-HANDLE_PT: Final = 36.0  # what an entry of the key takes beside its words
-KEY_SHARE: Final = 0.45  # of the height: a key that needs more goes without numbers
+HEIGHT_IN: Final = 4.8
+LITTLE: Final = 0.05  # of the most that lay in all queues: those that never hold more have no lane of their own
+LANE_PT: Final = 13.0  # a lane's name needs so much
+GAP_PT: Final = 7.0  # between lanes
+TWO_LINES_PT: Final = 26.0  # a lane that is so high has its size below its name
 LINE: Final[dict[str, Any]] = {"color": INK, "linewidth": 1.3}
+CURVES: Final = "by the curves"
+OTHERS: Final = "The others"
 BLOCKED: Final = "relay first blocked"
+NO_GAUGES: Final = "no gauges in this recording (gauge_ms turns them on)"
+GREY: Final = "Line: what lay on the way by the curves; grey: all queues together"
+NO_QUEUE: Final = "Above each line: in no queue that was seen"
+TWO_QUEUES: Final = "; below it: in two queues at once"
 
 
-def queues(recording: Recording, ax: Axes | None = None, *, title: str | None = None) -> Axes:
+def queues(recording: Recording, ax: Axes | None = None, *, title: str | None = None, held: bool = False) -> Axes:
     """How many bytes lay in each queue on the way: x in ms since the request was sent (or made), s from 100 s on.
 
         sk.plots.queues(await lab.post("/ans", chat_history="hi", reader=sk.Reader(bytes_per_s=100)))
 
-    The queues are stacked from the client's at the bottom to the upstream's on top: one family of colours for each
-    stretch of the way, in it one shade and hatch for each queue. Those that never held more than a fiftieth of it all
-    are drawn together. The line is what the curves say that lay on the way; between it and the stack is what was in no
-    queue that could be seen. Where the line is below the stack, bytes were in two queues at once (see `findings.held`).
-    A dashed line is where the relay first had to wait for its client. Without gauges, words say so.
+    One lane for each queue that held something, from the upstream's at the top to the client's at the bottom, all on
+    one scale; a dot marks when it was fullest, and the most that lay there stands beside its name. Queues that never
+    held a twentieth of it all share a lane, or are named above it. On top is the line of what the curves say that lay
+    on the way, and below it, in grey, what all queues held together. A dashed line is where the relay first had to wait
+    for its client. Without gauges, words say so.
+
+    `held=True` is the other figure: for each stretch of the way, what its curves say beyond its queues. Above its line
+    are bytes that were in no queue that could be seen, below it those that were in two at once (see `findings.held`).
 
     Raises TypeError for what is not a recording.
     """
     shown = queued(recording)
     if ax is None:
         ax = palette.new_axes(WIDTH_IN, HEIGHT_IN)
-    stack = _stacked(shown)
+    lanes = (_of_stretches if held else _of_queues)(shown)
     unit_ns = palette.time_axis(ax, shown.journey.end_ns, sent=shown.journey.subject.sent_ns is not None)
-    ax.set_ylabel("bytes held", fontsize=palette.LABEL_PT)
-    _name_sizes(ax, stack.most)
-    left, right = stack.left_ns, max(shown.end_ns, 1_000_000)
+    left, right = _first_ns(shown, lanes), max(shown.end_ns, 1_000_000)
     ax.set_xlim(left / unit_ns, right / unit_ns)
-    ax.set_ylim(0, max(stack.most, 1))
+    ax.set_yticks(range(len(lanes)), labels=[lane.label(0) for lane in lanes], fontsize=NOTE_PT)
+    ax.tick_params(axis="y", length=0)
     palette.settle(ax)  # the frame's width, for title and note; then its height, with both
-    palette.dress(ax, describe_queues(shown) if title is None else title, spines=["left", "bottom"])
+    finding = (describe_held if held else describe_queues)(shown)
+    palette.dress(ax, finding if title is None else title, spines=["bottom"])
+    ax.tick_params(axis="y", labelsize=NOTE_PT)
     palette.trust_below(ax, [shown.journey.trust])
-    if not shown.stretches:
-        ax.set_yticks([])
-        palette.say_instead(ax, [("", "no gauges in this recording (gauge_ms turns them on)")])
-        return ax
+    if not lanes:
+        return _nothing(ax, shown, finding)
     palette.settle(ax)
     width, height = palette.size_pt(ax)
-    key_pt = _explain(ax, shown, stack)
-    ax.set_ylim(0, max(stack.most, 1) * height / max(height - key_pt - ROW_PT - 4, height / 3))
-    for layer, low, high in stack.bands():
-        _draw(ax, stack.at_ns / unit_ns, low, high, layer)
-    if stack.by_curves is not None:
-        ax.plot(stack.at_ns / unit_ns, stack.by_curves, drawstyle="steps-post", label="_curves", zorder=3, **LINE)
-    if shown.blocked_ns is not None:
-        across = (shown.blocked_ns - left) / (right - left) * width
-        _mark_blocked(ax, shown.blocked_ns / unit_ns, across, key_pt)
+    head_pt = _say(ax, "".join(f"{note}. " for note in _notes(shown, lanes, held=held)), width)
+    blocked_ns = None if held else shown.blocked_ns
+    blocked_pt = 0.0 if blocked_ns is None else LINE_PT
+    heights = _heights(lanes, height - head_pt - blocked_pt)
+    ax.set_ylim(0, height / heights.scale)
+    bases = _place(ax, lanes, (height - head_pt - blocked_pt) / heights.scale, heights)
+    for lane, base in zip(lanes, bases, strict=True):
+        _draw(ax, shown.at_ns / unit_ns, lane, base)
+    if blocked_ns is not None:
+        room = (right - blocked_ns) / (right - left) * width
+        _mark_blocked(ax, blocked_ns / unit_ns, head_pt, right=width_pt(BLOCKED) + 4 <= room)
     return ax
 
 
-class _Layer(NamedTuple):
-    """What is drawn as one area; `edge` is the colour of its upper edge."""
+# --- What the lanes are -----------------------------------------------------------------------------------------------
+
+
+class _Lane(NamedTuple):
+    """What is drawn over time from one base; `edge` is the colour of its upper edge."""
 
     name: str
     held: Ints
     fill: Fill
     edge: str
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Stack:
-    """The layers from the bottom to the top, and the line that the curves draw over them."""
-
-    at_ns: Ints
-    layers: tuple[_Layer, ...]
-    by_curves: Ints | None
-    rest: Ints | None
-
-    @cached_property
-    def top(self) -> Ints:
-        return sum((layer.held for layer in self.layers), np.zeros_like(self.at_ns))
-
-    @property
-    def highest(self) -> Ints:
-        return self.top if self.by_curves is None else np.maximum(self.top, self.by_curves)
+    line: Ints | None = None  # what the curves say
 
     @property
     def most(self) -> int:
-        return int(self.highest.max(initial=0))
+        return int(max(self.held.max(initial=0), 0 if self.line is None else self.line.max(initial=0)))
 
     @property
-    def left_ns(self) -> int:
-        """0, or earlier if something was held before the request was sent."""
-        early = self.at_ns[self.highest > 0]
-        return min(0, int(early[0])) if early.size else 0
+    def low(self) -> int:
+        """0, or below it."""
+        return int(self.held.min(initial=0))
 
-    def bands(self) -> Iterator[tuple[_Layer, Ints, Ints]]:
-        """Each layer with its lower and upper edge; the last is the rest."""
-        low = np.zeros_like(self.at_ns)
-        for layer in self.layers:
-            yield layer, low, (low := low + layer.held)
-        if self.rest is not None:
-            yield _Layer("rest", self.rest, palette.REST, palette.REST.line), low, self.highest
+    @property
+    def tall(self) -> int:
+        return self.most - self.low
+
+    def label(self, tall_pt: float) -> str:
+        size = byte_size(self.most) if self.most or not self.low else ""
+        below = f"{', ' if size else ''}−{byte_size(-self.low)}" if self.low < 0 else ""
+        return f"{self.name}{chr(10) if tall_pt >= TWO_LINES_PT else ': '}{size}{below}"
 
 
-def _stacked(shown: Queued) -> _Stack:
-    large = [name for name, held in shown.queues.items() if held.max(initial=0) > LITTLE * shown.most]
-    layers = [_Layer(name, shown.queues[name], palette.QUEUE_FILLS[name], _edge(name)) for name in reversed(large)]
-    small = [held for name, held in shown.queues.items() if name not in large]
-    if any(held.any() for held in small):
-        layers.append(_Layer("the others together", np.sum(small, axis=0), palette.OTHERS, palette.OTHERS.line))
-    by_curves = None if shown.rest is None else shown.in_queues + shown.rest
-    return _Stack(at_ns=shown.at_ns, layers=tuple(layers), by_curves=by_curves, rest=shown.rest)
+def _of_queues(shown: Queued) -> list[_Lane]:
+    large, small = _parted(shown)
+    lanes = [_Lane(name, shown.queues[name], palette.QUEUE_FILLS[name], _edge(name)) for name in large]
+    others = sum((shown.queues[name] for name in small), np.zeros_like(shown.at_ns))
+    if others.max(initial=0) > _little(shown):
+        lanes.append(_Lane(OTHERS, others, palette.OTHERS, palette.OTHERS.line))
+    if shown.rest is not None and shown.most:
+        by_curves = shown.in_queues + shown.rest
+        lanes.insert(0, _Lane(CURVES, shown.in_queues, palette.OTHERS, palette.OTHERS.line, line=by_curves))
+    return lanes
+
+
+def _little(shown: Queued) -> float:
+    return LITTLE * int(shown.in_queues.max(initial=0))
+
+
+def _parted(shown: Queued) -> tuple[list[str], list[str]]:
+    """The queues with a lane of their own, and those that held something, but little."""
+    most = {name: int(held.max(initial=0)) for name, held in shown.queues.items()}
+    large = [name for name in most if most[name] > _little(shown)]
+    return large, [name for name in most if most[name] and name not in large]
+
+
+def _of_stretches(shown: Queued) -> list[_Lane]:
+    return [
+        _Lane(stretch, held.rest, palette.REST, _edge(STRETCHES[stretch][0]))
+        for stretch, held in shown.stretches.items()
+        if held.rest is not None
+    ]
 
 
 def _edge(name: str) -> str:
@@ -144,33 +159,112 @@ def _edge(name: str) -> str:
     return palette.TAP_STROKES[next(taps[stretch] for stretch, names in STRETCHES.items() if name in names)].colour
 
 
-def _draw(ax: Axes, x: npt.NDArray[np.float64], low: Ints, high: Ints, layer: _Layer) -> None:
-    ax.fill_between(x, low, high, step="post", label=f"_held {layer.name}", zorder=1.5, **layer.fill.style)
-    if layer.name != "rest":
-        edge = np.where(high > low, high, np.nan)
-        ax.plot(x, edge, drawstyle="steps-post", label=f"_{layer.name}", color=layer.edge, linewidth=0.8, zorder=2)
+def _first_ns(shown: Queued, lanes: Sequence[_Lane]) -> int:
+    """0, or earlier if something was held before the request was sent."""
+    seen = np.zeros(shown.at_ns.size, dtype=bool)
+    for lane in lanes:
+        seen |= (lane.held > 0) | (False if lane.line is None else lane.line > 0)
+    return min(0, int(shown.at_ns[seen][0])) if seen.any() else 0
 
 
-def _name_sizes(ax: Axes, most: int) -> None:
-    """Ticks up to `most`, all in the unit in which it is best read."""
-    scale, unit = next((step for step in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")) if most >= step[0]), (1.0, "B"))
-    ticks = MaxNLocator(nbins=6, min_n_ticks=1, steps=[1, 2, 5, 10]).tick_values(0, max(most, 1) / scale)
-    ax.yaxis.set_major_locator(FixedLocator([tick * scale for tick in ticks if 0 <= tick <= max(most, 1) / scale]))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y / scale:,g} {unit}" if y else "0"))
+def _notes(shown: Queued, lanes: Sequence[_Lane], *, held: bool) -> list[str]:
+    """How the lanes are read; what has none, and why."""
+    if held:
+        notes = [NO_QUEUE + (TWO_QUEUES if any(lane.low < 0 for lane in lanes) else "")]
+    else:
+        notes = [GREY] if lanes[0].line is not None else []
+        notes += _without_lane(shown, lanes)
+    notes += [f"Not known here: {', '.join(shown.missing)}"] if shown.missing else []
+    untold = [f"{name} ({one.untold})" for name, one in shown.stretches.items() if one.untold]
+    return notes + ([f"Not told by the curves: {', '.join(untold)}"] if untold else [])
 
 
-def _mark_blocked(ax: Axes, x: float, across: float, key_pt: float) -> None:
-    """A dashed line up to its name, which stands below the key, to the right if there is room."""
-    width, height = palette.size_pt(ax)
-    ceiling = 1 - (key_pt + 2) / height
+def _without_lane(shown: Queued, lanes: Sequence[_Lane]) -> list[str]:
+    _, small = _parted(shown)
+    sizes = [f"{name} {byte_size(int(shown.queues[name].max()))}" for name in small]
+    empty = [name for name in GAUGES if name in shown.queues and not shown.queues[name].any()]
+    named = OTHERS if lanes[-1].name == OTHERS else "Too little to draw"
+    found = [f"{named}: {', '.join(sizes)}"] if sizes else []
+    return found + ([f"Empty: {', '.join(empty)}"] if empty else [])
+
+
+# --- Where they go, and drawing ---------------------------------------------------------------------------------------
+
+
+class _Heights(NamedTuple):
+    """Points for a byte, for the least high lane, and between two of them."""
+
+    scale: float
+    least: float
+    gap: float
+
+    def of(self, lane: _Lane) -> float:
+        return max(self.least, lane.tall * self.scale)
+
+
+def _heights(lanes: Sequence[_Lane], room: float) -> _Heights:
+    """So that all lanes go into `room`; a lane is not lower than its name, where there is room for all names."""
+    room = max(room, 10.0)
+    gap = min(GAP_PT, 0.25 * room / len(lanes))
+    rows = room - gap * len(lanes)
+    least = min(LANE_PT, 0.9 * rows / len(lanes))
+    low, high = 0.0, rows / max(sum(lane.tall for lane in lanes), 1)
+    for _ in range(30):
+        middle = (low + high) / 2
+        fits = sum(max(least, lane.tall * middle) for lane in lanes) <= rows
+        low, high = (middle, high) if fits else (low, middle)
+    return _Heights(max(low, 1e-12), least, gap)
+
+
+def _place(ax: Axes, lanes: Sequence[_Lane], top: float, heights: _Heights) -> list[float]:
+    """The base of each lane, in bytes from the axis of time; and its name beside it."""
+    bases, middles, labels = [], [], []
+    for lane in lanes:
+        tall_pt = heights.of(lane)
+        bottom = top - (tall_pt + heights.gap / 2) / heights.scale
+        bases.append(bottom - lane.low)
+        middles.append(bottom + tall_pt / 2 / heights.scale)
+        labels.append(lane.label(tall_pt))
+        top = bottom - heights.gap / 2 / heights.scale
+    ax.set_yticks(middles, labels=labels)
+    return bases
+
+
+def _draw(ax: Axes, x: npt.NDArray[np.float64], lane: _Lane, base: float) -> None:
+    ax.axhline(base, color=palette.GRID, linewidth=0.8, zorder=1, label="_base")
+    ax.fill_between(x, base, base + lane.held, step="post", label=f"_held {lane.name}", zorder=1.5, **lane.fill.style)
+    if lane.line is not None:
+        ax.plot(x, base + lane.line, drawstyle="steps-post", label="_curves", zorder=3, **LINE)
+        return
+    edge = base + lane.held if lane.fill is palette.REST else np.where(lane.held > 0, base + lane.held, np.nan)
+    ax.plot(x, edge, drawstyle="steps-post", label=f"_{lane.name}", color=lane.edge, linewidth=1.0, zorder=2)
+    if lane.most:
+        at = int(np.argmax(lane.held))
+        style: dict[str, Any] = {"color": lane.edge, "markeredgecolor": "white", "markersize": 5.5, "zorder": 4}
+        ax.plot([x[at]], [base + lane.most], "o", label="_most", **style)
+
+
+def _say(ax: Axes, text: str, width: float) -> float:
+    """Small lines from the top of the frame on; how high they are."""
+    lines = palette.wrapped(text, NOTE_PT, width - 4) if text else []
+    corner = palette.points_from(ax, 0, 1)
+    for row, line in enumerate(lines):
+        y = -(row + 0.5) * LINE_PT
+        ax.text(0, y, line, transform=corner, va="center", fontsize=NOTE_PT, color=MUTED, label="_said")
+    return len(lines) * LINE_PT + 2
+
+
+def _mark_blocked(ax: Axes, x: float, head_pt: float, *, right: bool) -> None:
+    """A dashed line up to its name, which stands above the lanes, to the `right` of it or to the left."""
+    _, height = palette.size_pt(ax)
     style: dict[str, Any] = {"color": INK, "linewidth": 0.9, "linestyle": (0, (4, 3)), "zorder": 4}
-    ax.plot([x, x], [0, ceiling], transform=ax.get_xaxis_transform(), label="_blocked", **style)
-    right = across + 4 + width_pt(BLOCKED) <= width
-    ax.text(
-        across + (4 if right else -4),
-        -key_pt - 2 - ROW_PT / 2,
+    ax.plot([x, x], [0, 1 - head_pt / height], transform=ax.get_xaxis_transform(), label="_blocked", **style)
+    ax.annotate(
         BLOCKED,
-        transform=palette.points_from(ax, 0, 1),
+        (x, 1),
+        xycoords=("data", "axes fraction"),
+        xytext=(4 if right else -4, -head_pt - LINE_PT / 2),
+        textcoords="offset points",
         ha="left" if right else "right",
         va="center",
         fontsize=NOTE_PT,
@@ -178,55 +272,7 @@ def _mark_blocked(ax: Axes, x: float, across: float, key_pt: float) -> None:
     )
 
 
-def _explain(ax: Axes, shown: Queued, stack: _Stack) -> float:
-    """The key in the order of the way, and below it, small, what nobody can tell; how high both are, in points."""
-    width, height = palette.size_pt(ax)
-    small = [line for text in _unknown(shown) for line in palette.wrapped(text, NOTE_PT, width - 8)]
-    choices = [_entries(stack, numbers=numbers) for numbers in (True, False)]
-    heights = [-(-len(entries) // _columns(entries, width)) * ROW_PT for entries in choices]
-    fits = heights[0] + len(small) * LINE_PT <= KEY_SHARE * height
-    entries, key_pt = (choices[0], heights[0]) if fits else (choices[1], heights[1])
-    ax.legend(
-        [handle for handle, _ in entries],
-        [text for _, text in entries],
-        ncols=_columns(entries, width),
-        **{**palette.KEY, "borderaxespad": 0.3, "columnspacing": 1.2},
-    )
-    corner = palette.points_from(ax, 0, 1)
-    for row, line in enumerate(small):
-        y = -key_pt - 4 - (row + 0.5) * LINE_PT
-        ax.text(3, y, line, transform=corner, va="center", fontsize=NOTE_PT, color=MUTED, label="_unknown")
-    return key_pt + len(small) * LINE_PT + 6
-
-
-def _columns(entries: list[tuple[Artist, str]], width: float) -> int:
-    return palette.key_columns((text for _, text in entries), width, HANDLE_PT)
-
-
-def _entries(stack: _Stack, *, numbers: bool) -> list[tuple[Artist, str]]:
-    entries: list[tuple[Artist, str]] = []
-    if stack.by_curves is not None and stack.rest is not None:
-        most = f": max {byte_size(int(stack.by_curves.max()))}" if numbers else ""
-        span = f": {_span(stack.rest)}" if numbers else ""
-        entries.append((Line2D([], [], **LINE), f"by the curves{most}"))
-        entries.append((Patch(**palette.REST.style), f"in no queue{span}"))
-    for layer in reversed(stack.layers):
-        peak = int(np.argmax(layer.held))
-        most = f": max {byte_size(int(layer.held[peak]))}, after {duration(int(stack.at_ns[peak]))}" if numbers else ""
-        entries.append((Patch(**layer.fill.style), layer.name + most))
-    return entries
-
-
-def _span(rest: Ints) -> str:
-    low, high = int(rest.min()), max(0, int(rest.max()))
-    return f"max {byte_size(high)}{f', in two: {byte_size(-low)}' if low < 0 else ''}"
-
-
-def _unknown(shown: Queued) -> list[str]:
-    texts = []
-    if shown.missing:
-        texts.append(f"not known here: {', '.join(shown.missing)}")
-    untold = [f"{name} ({held.untold})" for name, held in shown.stretches.items() if held.untold]
-    if untold:
-        texts.append(f"not told by the curves: {', '.join(untold)}")
-    return texts
+def _nothing(ax: Axes, shown: Queued, finding: str) -> Axes:
+    ax.set_yticks([])
+    palette.say_instead(ax, [("", finding if shown.stretches else NO_GAUGES)])
+    return ax

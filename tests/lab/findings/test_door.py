@@ -31,12 +31,14 @@ def test_no_name_is_that_of_a_file(room: str) -> None:
 
 
 def test_every_figure_has_its_sentence() -> None:
-    """… but outcomes: the title of a grid of endings is in the grid; and a map of a sweep has the sweep's."""
+    """… but outcomes: the title of a grid of endings is in the grid; a map of a sweep has the sweep's; and the way is
+    of no recording.
+    """
     sentences = {name.removesuffix("_finding") for name in findings.__all__ if name.endswith("_finding")}
-    assert sentences | {"timeline", "outcomes", "heatmap"} == set(plots.__all__)
+    assert sentences | {"timeline", "outcomes", "heatmap", "way"} == set(plots.__all__)
 
 
-@pytest.mark.parametrize("figure", sorted(set(plots.__all__) - {"outcomes", "heatmap"}))
+@pytest.mark.parametrize("figure", sorted(set(plots.__all__) - {"outcomes", "heatmap", "way"}))
 def test_a_figure_draws_what_the_file_of_its_name_says(figure: str) -> None:
     drawn = importlib.import_module(f"streamkit.lab.plots.plot_{figure}")
     said = importlib.import_module(f"streamkit.lab.findings.{SAID_IN.get(figure, figure)}")

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from streamkit.lab.findings.hops import hops_finding
+from streamkit.lab.findings.hops import compared_hops, hop_journeys, hops_finding
 from streamkit.lab.recording.recorded import Reads
 from streamkit.lab.recording.recording import Recording
 from tests.lab.findings.pieces import made
@@ -21,13 +21,13 @@ from tests.ways import DISTANT, DUE, FINE, RELAY_STALL, later, way
         (Recording(), "No delay to measure: it takes two taps and an event that passed both"),
         (
             {"direct": FINE, "far": DISTANT},
-            "relay.sent → client.read: p50 150 ms in far, 0.20 ms in direct",
+            "relay.sent → client.read: p95 150 ms in far, 0.20 ms in direct",
         ),
         (
             {"direct": FINE, "stalled": RELAY_STALL},
-            "relay.event → relay.send: p99 850 ms in stalled, 0.20 ms in direct",
+            "relay.event → relay.send: p95 750 ms in stalled, 0.20 ms in direct",
         ),
-        ({"a": FINE, "b": FINE}, "Both alike: p50 up to 1.2 ms from the first tap to the last"),
+        ({"a": FINE, "b": FINE}, "Both alike: p95 up to 1.2 ms from the first tap to the last"),
         (
             {"none": Recording(), "far": DISTANT},
             "far: most of the delay is between relay.sent and client.read: p50 150 ms of 151 ms",
@@ -84,3 +84,36 @@ def test_recordings_without_a_common_hop_are_not_compared() -> None:
     assert hops_finding([by_relay, by_upstream]) == (
         "Both were seen at other taps: no hop between two parties is common to them"
     )
+
+
+def test_a_hop_that_differs_in_its_tail_alone_is_found_there_and_one_in_its_middle_alone_too() -> None:
+    """By p95 first, then by p99, then by p50."""
+
+    def delayed(*delays_ms: float) -> Recording:
+        sent = [1000.0 * index for index in range(len(delays_ms))]
+        return way({"relay.sent": sent}, [at + delay for at, delay in zip(sent, delays_ms, strict=True)])
+
+    quick, rarely = delayed(*[0.5] * 40), delayed(*[0.5] * 39, 400)
+    assert hops_finding({"a": quick, "b": rarely}) == "relay.sent → client.read: p99 400 ms in b, 0.50 ms in a"
+    seldom, often = delayed(*[300] * 30, *[500] * 10), delayed(*[300] * 10, *[500] * 30)
+    assert hops_finding({"a": seldom, "b": often}) == "relay.sent → client.read: p50 500 ms in b, 300 ms in a"
+
+
+def test_hops_that_differ_are_told_from_those_that_are_alike_and_none_is_left_out() -> None:
+    compared = compared_hops(hop_journeys({"direct": FINE, "far": DISTANT}))
+    assert [group.name for group in compared.drawn] == ["relay.sent → client.read", "all the way"]
+    assert [group.name for group in (*compared.alike, *compared.drawn[:1])] == [
+        "upstream.due → upstream.sent",
+        "upstream.sent → relay.read",
+        "relay.read → relay.event",
+        "relay.event → relay.send",
+        "relay.send → relay.sent",
+        "client.read → client.event",
+        "relay.sent → client.read",
+    ]
+
+
+def test_where_nothing_differs_the_whole_way_is_drawn_all_the_same() -> None:
+    compared = compared_hops(hop_journeys({"a": FINE, "b": FINE}))
+    assert [group.name for group in compared.drawn] == ["all the way"]
+    assert compared.q == 95

@@ -47,7 +47,7 @@ WAVES = [300 + 50 * i + (200 if 10 <= i < 20 else 0) for i in range(20)]
         (way({}, DUE[:3], "truncated"), "Cut after 3 pieces: truncated"),
         (way({}, DUE), "First piece after 300 ms, then one every 50 ms"),
         (way({"relay.sent": DUE}, DUE, "complete", 5000), "A stall of 2,750 ms after piece 40, before the end"),
-        (slow_reader(12), "From event 30 on the reader is slow: the pressure reaches the upstream 1,020 ms later"),
+        (slow_reader(12), "From event 30 on the client is slow: the pressure reaches the upstream 1,020 ms later"),
         (slow_reader(1000), "The relay held 33 events for 1,350 ms: the client reads too slowly"),
         (SLIPPED, "Upstream sent 81 ms late (p95): its own schedule slipped"),
         (
@@ -104,7 +104,7 @@ def test_pressure_that_the_relay_feels_in_send_needs_no_other_sign() -> None:
 def test_a_reader_that_takes_its_time_is_named_without_other_taps() -> None:
     handed = [at + 20 * i for i, at in enumerate(DUE)]
     assert journey_finding(way({}, DUE, handed=handed)) == (
-        "From event 1 on the reader is slow: it holds up to 12 events, up to 780 ms"
+        "From event 1 on the client is slow: it holds up to 12 events, up to 780 ms"
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from streamkit.lab.findings.queues import describe_queues, queued, queues_finding
 from streamkit.lab.findings.stretches import Held
+from streamkit.taps.gauges import Gauge
 from tests.queue_chain import queue_case, small
 from tests.ways import MS
 
@@ -96,3 +97,25 @@ def test_bytes_on_their_way_count_once_in_what_lay_anywhere() -> None:
     shown = replace(queued(small()), stretches=stretches, at_ns=at_ns, relay_known=True, blocked_ns=None)
     assert shown.most == 1_000
     assert describe_queues(shown) == "The relay never had to wait: at most 1.0 kB lay anywhere"
+
+
+@pytest.mark.parametrize(
+    ("case", "sentence"),
+    [
+        ("tcp", "Except for instants, curves and queues agree to within 330 B of 8.2 MB"),
+        ("unknown", "Up to 4.1 MB of 8.2 MB lay between upstream and relay, in no queue that was seen"),
+        ("client alone", "Except for instants, curves and queues agree"),
+        ("nothing", "Where the bytes lay is not known: nobody looked at the queues"),
+    ],
+)
+def test_held_is_said_by_how_far_curves_and_queues_agree(case: str, sentence: str) -> None:
+    assert queues_finding(queue_case(case), held=True) == sentence
+
+
+def test_bytes_in_two_queues_at_once_are_said_when_they_are_more_than_those_in_none() -> None:
+    recording = small()
+    late = recording.gauges["relay.unsent"]
+    acked = Gauge(late.at_ns, [value + 900 for value in late.value])
+    doubled = replace(recording, gauges={**recording.gauges, "relay.unsent": acked})
+    said = queues_finding(doubled, held=True)
+    assert said == "Up to 840 B of 10 kB were in two queues at once, between relay and client"

@@ -440,6 +440,15 @@ FIGURES = {
         worst=["tcp", "unknown"],
         others=[name for name in QUEUES if name not in ("tcp", "unknown")],
     ),
+    "where": Figure(
+        draw=plots.where,
+        finding=findings.where_finding,
+        cases=["tcp", "small", "unknown", "client alone", "empty queues", "nothing"],
+        case=queue_case,
+        sizes=[(5, 2.4), (12, 3)],
+        worst=["small"],
+        others=["tcp"],
+    ),
     "policies": Figure(
         draw=plots.policies,
         finding=findings.policies_finding,

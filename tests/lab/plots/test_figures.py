@@ -36,6 +36,8 @@ IN_OTHER_SIZES = [
 OF_SEVERAL = ["timeline", "gaps", "hops", "policies", "leaving", "results", "load", "ecdf"]
 WITH_A_NOTE_OF_ITS_OWN = {"outcomes", "load", "ecdf", *OF_SWEEPS}
 """A grid of endings, a sweep and a comparison say what they are of; many streams have a verdict of their own."""
+OF_NOTHING = {"way"}
+"""Drawn of no recording, so that none of this is about it: see `test_plot_way`."""
 
 ON_THEIR_OWN_FIELD: Final = {"_cell"}
 """Words in a map's dark fields are white."""
@@ -59,7 +61,7 @@ def bare_axes() -> Axes:
 
 
 def test_every_figure_of_the_room_is_held_to_this() -> None:
-    assert sorted(FIGURES) == plots.__all__
+    assert sorted([*FIGURES, *OF_NOTHING]) == plots.__all__
     assert all(known.draw is getattr(plots, figure) for figure, known in FIGURES.items())
 
 
@@ -138,11 +140,11 @@ def test_without_axes_one_pyplot_figure_is_made_and_no_setting_is_changed(figure
 def test_it_is_saved_as_png_and_svg_of_the_same_size_and_the_svg_keeps_all_words(figure: str) -> None:
     """… and nothing warns."""
     ax = drawn(figure, FIGURES[figure].cases[0])
-    width, height = ax.figure.get_size_inches()
+    width, height = ax.figure.figure.get_size_inches()
     pixels, vectors = io.BytesIO(), io.StringIO()
-    ax.figure.savefig(pixels, format="png", dpi=20)
+    ax.figure.figure.savefig(pixels, format="png", dpi=20)
     with mpl.rc_context({"svg.fonttype": "none"}):
-        ax.figure.savefig(vectors, format="svg")
+        ax.figure.figure.savefig(vectors, format="svg")
     size = [int.from_bytes(pixels.getvalue()[at : at + 4]) for at in (16, 20)]  # of a PNG's IHDR
     assert size == [int(width * 20), int(height * 20)]
     root = ElementTree.fromstring(vectors.getvalue())  # noqa: S314  # we wrote it
@@ -201,7 +203,7 @@ def test_a_figure_of_our_own_is_white_in_a_dark_style_too() -> None:
     with plt.style.context("dark_background"):
         ax = palette.new_axes(1, 1)
         pixels = io.BytesIO()
-        ax.figure.savefig(pixels, format="raw", dpi=20)
+        ax.figure.figure.savefig(pixels, format="raw", dpi=20)
     assert same_color(ax.figure.get_facecolor(), "white")
     assert set(pixels.getvalue()[:4]) == {255}, "the upper left corner; the style says black for what is saved"
 

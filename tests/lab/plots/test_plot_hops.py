@@ -5,15 +5,21 @@ from __future__ import annotations
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import pytest
+from matplotlib.axes import Axes
 
 from streamkit.lab import plots
 from streamkit.lab.plots import palette
 from tests.figures import (
     are_apart,
+    are_readable,
     boxes,
+    empty_axes,
     inside,
     key_of,
     labelled,
+    note_of,
+    texts,
+    title_of,
 )
 from tests.lab.plots.cases import WAYS, drawn
 from tests.ways import DUE, later, way
@@ -41,16 +47,6 @@ def test_percentiles_are_marked_and_written_and_differ_in_shape() -> None:
     assert {"50", "95", "99"} <= set(inside(ax))
     (half, *_) = labelled(ax, "_half")
     assert (half.get_x(), half.get_x() + half.get_width()) == (25, 75)
-
-
-def test_several_recordings_have_a_band_each_in_every_hop() -> None:
-    ax = plots.hops({"direct": WAYS["fine"], "你好": WAYS["coalesced"], "refused": WAYS["refused"]})
-    assert key_of(ax) == ["direct", palette.legible("你好")[0], "refused"]
-    assert len(labelled(ax, "_half")) == 2 * 7, "the client's own hop takes no time, and so has no place on the axis"
-    colours = {mpl.colors.to_hex(patch.get_edgecolor()) for patch in labelled(ax, "_half")}
-    assert colours == {palette.recording_stroke(i).colour.lower() for i in (0, 1)}
-    assert any(text.get_text().startswith("trust, the worst of 3: ") for text in ax.texts)
-    are_apart(boxes(ax))
 
 
 def test_delays_below_zero_are_off_the_axis_counted_and_written_as_they_are() -> None:
@@ -89,3 +85,76 @@ def test_the_clients_own_taps_make_no_figure() -> None:
 
 def test_without_a_delay_a_note_says_why() -> None:
     assert inside(drawn("hops", "refused")) == ["no delay (no pieces, refused(503))"]
+
+
+# --- Of several -------------------------------------------------------------------------------------------------------
+
+
+def bars(ax: Axes) -> list[tuple[float, float]]:
+    """From where to where, in ms."""
+    return [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in labelled(ax, "_bar")]
+
+
+def rows(ax: Axes) -> list[str]:
+    return [label.get_text() for label in ax.get_yticklabels()]
+
+
+@pytest.fixture(scope="module")
+def several() -> Axes:
+    shown = {"direct": WAYS["fine"], "你好": WAYS["coalesced"], "refused": WAYS["refused"]}
+    return plots.hops(shown, empty_axes(8, 3))
+
+
+def test_of_several_only_the_hops_that_differ_have_rows_and_x_is_linear(several: Axes) -> None:
+    assert rows(several) == ["relay.event → relay.send", "all the way"]
+    assert several.get_xscale() == "linear"
+    assert several.get_xlabel() == "p95 of the delay from tap to tap (ms)"
+
+
+def test_a_bar_is_as_long_as_its_p95_and_has_its_recordings_name_and_colour(several: Axes) -> None:
+    assert [bar[1] for bar in bars(several)] == pytest.approx([0.2, 200, 1.2, 200.9], abs=0.6)
+    assert all(bar[0] == 0 for bar in bars(several))
+    name = palette.legible("你好")[0]
+    assert texts(several, "_named")[:2] == ["direct: 0.20 ms", f"{name}: 200 ms"]
+    colours = [mpl.colors.to_hex(bar.get_facecolor()) for bar in labelled(several, "_bar")]
+    assert colours == [palette.recording_stroke(number).colour.lower() for number in (0, 1, 0, 1)]
+    assert not key_of(several)
+
+
+def test_all_other_hops_and_whoever_has_none_are_in_the_small_print(several: Axes) -> None:
+    said = " ".join(texts(several, "_said"))
+    assert said.startswith(
+        "Alike by p95, each up to 0.20 ms: upstream.due → upstream.sent, upstream.sent → relay.read,"
+    )
+    assert "client.read → client.event." in said
+    assert said.endswith("refused: no delay (no pieces, refused(503)).")
+    are_readable(several)
+    assert note_of(several).startswith("trust, the worst of 3: ")
+
+
+def test_hops_that_only_some_have_are_named_with_those() -> None:
+    ax = plots.hops({"slow": WAYS["slow reader"], "cut": WAYS["cut"]}, empty_axes(8, 3.2))
+    said = " ".join(texts(ax, "_said"))
+    assert "Seen only in slow: upstream.due → upstream.sent (0 ms), relay.read → relay.sent (504 ms)." in said
+    assert "Seen only in cut: relay.read → relay.send (0 ms), relay.send → relay.sent (0 ms)." in said
+    are_readable(ax)
+
+
+def test_where_nothing_differs_there_is_still_the_whole_way() -> None:
+    ax = plots.hops([WAYS["fine"], WAYS["fine"]], empty_axes(8, 2.4))
+    assert rows(ax) == ["all the way"]
+    assert title_of(ax) == "Both alike: p95 up to 1.2 ms from the first tap to the last"
+
+
+def test_delays_below_zero_of_several_are_bars_to_the_left() -> None:
+    early = way({"relay.sent": later(DUE, 50)}, DUE)
+    late = way({"relay.sent": DUE}, later(DUE, 50))
+    ax = plots.hops({"early": early, "late": late}, empty_axes(8, 2.4))
+    assert bars(ax)[:2] == [(-50, 0), (0, 50)]
+    assert ax.get_xlim()[0] == -50
+    are_readable(ax)
+
+
+def test_of_several_without_any_delay_words_say_why() -> None:
+    ax = plots.hops({"a": WAYS["refused"], "b": WAYS["refused"]}, empty_axes(8, 2.4))
+    assert inside(ax) == ["a: no delay (no pieces, refused(503))", "b: no delay (no pieces, refused(503))"]
