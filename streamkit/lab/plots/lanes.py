@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Bools = npt.NDArray[np.bool_]
     Ints = npt.NDArray[np.int64]
 
-__all__ = ["BAND_PT", "SIZES_PT", "Lane", "Layout", "Stand", "Room", "lane_of", "places_of", "shifted"]
+__all__ = ["BAND_PT", "SIZES_PT", "Fits", "Lane", "Layout", "Stand", "lane_of", "places_of", "shifted"]
 
 STRIP_PT: Final = LINE_PT + 2  # words above a lane
 LEAST_PT: Final = 28.0  # lanes that are lower have none
@@ -50,7 +50,7 @@ class Stand(NamedTuple):
     floor: float
 
 
-class Room(NamedTuple):
+class Fits(NamedTuple):
     """What there is room for: `sizes` below the ticks, the names of the `ends`; `crowded`: more ticks than that."""
 
     sizes: bool
@@ -70,7 +70,7 @@ class Layout:
     places: Sequence[Stand]
     strip_pt: float  # for words above a lane's ticks, where lanes are high enough
     heaviest: int  # the most characters
-    seen: Room
+    seen: Fits
 
     def x(self, ns: float) -> float:
         return ns / self.unit_ns

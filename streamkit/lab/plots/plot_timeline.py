@@ -18,7 +18,7 @@ from streamkit.lab.findings.subjects import Bundle, Recordings, grouped, subject
 from streamkit.lab.findings.timeline import describe_timeline
 from streamkit.lab.findings.words import duration
 from streamkit.lab.plots import lane_words, palette
-from streamkit.lab.plots.lanes import BAND_PT, SIZES_PT, Lane, Layout, Stand, Room, lane_of, places_of, shifted
+from streamkit.lab.plots.lanes import BAND_PT, SIZES_PT, Fits, Lane, Layout, Stand, lane_of, places_of, shifted
 from streamkit.lab.plots.palette import FRAME_PT, INK, LINE_PT, MUTED, NOTE_PT, WIDTH_IN, end_mark, width_pt
 
 if TYPE_CHECKING:
@@ -144,11 +144,11 @@ def _lay_out(ax: Axes, groups: Sequence[Bundle], lanes: list[Lane], unit_ns: flo
     return layout
 
 
-def _seen(groups: Sequence[Bundle], lanes: list[Lane], width: float, height: float) -> Room:
+def _seen(groups: Sequence[Bundle], lanes: list[Lane], width: float, height: float) -> Fits:
     """What there is room for, with a key of two lines."""
     alone, free = len(groups) == len(lanes), height - 2 * LINE_PT - 5
     lane_pt = free / len(lanes) if alone else (free - len(groups) * BAND_PT) / len(lanes)
-    return Room(
+    return Fits(
         sizes=alone and lane_pt >= SIZES_FROM_PT,
         ends=lane_pt >= (ALONE_FROM_PT if alone else ROWS_FROM_PT),
         crowded=max(lane.events.size for lane in lanes) > 2 * width,
@@ -287,7 +287,7 @@ def _draw_end(layout: Layout, place: Stand, lane: Lane) -> None:
 # --- The key ----------------------------------------------------------------------------------------------------------
 
 
-def _entries(lanes: list[Lane], seen: Room) -> list[tuple[Artist, str]]:
+def _entries(lanes: list[Lane], seen: Fits) -> list[tuple[Artist, str]]:
     """The key: only what occurs, and what no word beside it says."""
     colour = palette.recording_stroke(0).colour
     entries: list[tuple[Artist, str]] = []
