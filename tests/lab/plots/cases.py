@@ -384,7 +384,9 @@ FIGURES = {
     "timeline": Figure(
         draw=plots.timeline,
         finding=findings.finding,
-        cases=[name for name in PIECES if name not in ("stall", "timeout", "refused")],  # others have these
+        cases=[
+            name for name in PIECES if name not in ("stall", "timeout", "refused", "two", "single")
+        ],  # others have these
         case=PIECES.__getitem__,
         sizes=[(5, 3.5)],
         worst=["side by side"],
@@ -411,7 +413,9 @@ FIGURES = {
     "journey": Figure(
         draw=plots.journey,
         finding=findings.journey_finding,
-        cases=list(WAYS),
+        cases=[
+            name for name in WAYS if name not in ("error", "made", "no first piece", "refused")
+        ],  # others have these
         case=WAYS.__getitem__,
         sizes=[(3.5, 2.6), (5, 3), (12, 7)],
         worst=["slow reader", "cut"],
@@ -428,13 +432,13 @@ FIGURES = {
     "hops": Figure(
         draw=plots.hops,
         finding=findings.hops_finding,
-        cases=[name for name in WAYS if name not in ("client alone", "error")],  # of those there is none
+        cases=["slow reader", "fine", "cut", "stuck in the relay", "one", "far", "plain text", "nothing"],
         case=WAYS.__getitem__,
     ),
     "queues": Figure(
         draw=plots.queues,
         finding=findings.queues_finding,
-        cases=list(QUEUES),
+        cases=["tcp", "small", "fits", "unknown", "all unknown", "client alone", "blocked late", "nothing"],
         case=queue_case,
         sizes=[(5, 3.5), (12, 7)],
         worst=["tcp", "unknown"],

@@ -140,11 +140,11 @@ def test_without_axes_one_pyplot_figure_is_made_and_no_setting_is_changed(figure
 def test_it_is_saved_as_png_and_svg_of_the_same_size_and_the_svg_keeps_all_words(figure: str) -> None:
     """… and nothing warns."""
     ax = drawn(figure, FIGURES[figure].cases[0])
-    width, height = ax.figure.get_size_inches()
+    width, height = ax.figure.figure.get_size_inches()
     pixels, vectors = io.BytesIO(), io.StringIO()
-    ax.figure.savefig(pixels, format="png", dpi=20)
+    ax.figure.figure.savefig(pixels, format="png", dpi=20)
     with mpl.rc_context({"svg.fonttype": "none"}):
-        ax.figure.savefig(vectors, format="svg")
+        ax.figure.figure.savefig(vectors, format="svg")
     size = [int.from_bytes(pixels.getvalue()[at : at + 4]) for at in (16, 20)]  # of a PNG's IHDR
     assert size == [int(width * 20), int(height * 20)]
     root = ElementTree.fromstring(vectors.getvalue())  # noqa: S314  # we wrote it
@@ -203,7 +203,7 @@ def test_a_figure_of_our_own_is_white_in_a_dark_style_too() -> None:
     with plt.style.context("dark_background"):
         ax = palette.new_axes(1, 1)
         pixels = io.BytesIO()
-        ax.figure.savefig(pixels, format="raw", dpi=20)
+        ax.figure.figure.savefig(pixels, format="raw", dpi=20)
     assert same_color(ax.figure.get_facecolor(), "white")
     assert set(pixels.getvalue()[:4]) == {255}, "the upper left corner; the style says black for what is saved"
 
