@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from streamkit.lab.recording.recording import Recording
     from streamkit.serving.server import Server
 
-__all__ = ["PROXIES", "Proxy", "Seen", "ask", "documented", "main", "running"]
+__all__ = ["GZIP", "PROXIES", "Proxy", "Seen", "ask", "documented", "main", "nginx", "port_of", "running"]
 
 ACCEPTS: Final = ("text", "sse", "ndjson")
 RELAY_PATH: Final = "/ans"
@@ -116,7 +116,8 @@ GZIP: Final = "gzip on; gzip_types text/event-stream text/plain application/x-nd
 DEAF: Final = "proxy_ignore_headers X-Accel-Buffering;"
 
 
-def _nginx(name: str, options: str) -> Proxy:
+def nginx(name: str, options: str) -> Proxy:
+    """nginx with these lines for its one location."""
     return Proxy(name, "nginx", NGINX, ("-p", "{folder}", "-c", "{config}", "-e", "stderr"), options)
 
 
@@ -145,7 +146,7 @@ def documented() -> tuple[Proxy, ...]:
     """Those of docs/operating.md, as they stand there: but for where they listen, and where the relay does."""
     blocks = dict(re.findall(r"^```(nginx|haproxy|caddyfile)\n(.*?)^```$", PAGE.read_text("utf-8"), re.M | re.S))
     there = (
-        (_nginx("nginx, as docs/operating.md", ""), NGINX_OF_PAGE, blocks["nginx"], "listen 80;"),
+        (nginx("nginx, as docs/operating.md", ""), NGINX_OF_PAGE, blocks["nginx"], "listen 80;"),
         (_haproxy("HAProxy, as docs/operating.md"), "{block}", blocks["haproxy"], "bind :80"),
         (_caddy("Caddy, as docs/operating.md"), CADDY_OF_PAGE, blocks["caddyfile"], NAME),
     )
@@ -170,11 +171,11 @@ def _here(around: str, block: str, listens: str) -> str:
 
 BACKEND: Final = "127.0.0.1:8000"
 PROXIES: Final = (
-    _nginx("nginx", "proxy_http_version 1.1;"),
-    _nginx("nginx, HTTP/1.0 (its default)", ""),
-    _nginx("nginx, proxy_buffering off", "proxy_http_version 1.1; proxy_buffering off;"),
-    _nginx("nginx, gzip on", f"proxy_http_version 1.1; {GZIP}"),
-    _nginx("nginx, gzip on, ignores X-Accel-Buffering", f"proxy_http_version 1.1; {DEAF} {GZIP}"),
+    nginx("nginx", "proxy_http_version 1.1;"),
+    nginx("nginx, HTTP/1.0 (its default)", ""),
+    nginx("nginx, proxy_buffering off", "proxy_http_version 1.1; proxy_buffering off;"),
+    nginx("nginx, gzip on", f"proxy_http_version 1.1; {GZIP}"),
+    nginx("nginx, gzip on, ignores X-Accel-Buffering", f"proxy_http_version 1.1; {DEAF} {GZIP}"),
     _haproxy("HAProxy"),
     _haproxy("HAProxy, option http-no-delay", "option http-no-delay"),
     _caddy("Caddy"),
@@ -276,8 +277,8 @@ def endpoints(pieces: int) -> Iterator[list[Endpoint]]:
     whole = sk.Script(texts, 100, 100, preset="openai")
     broken = sk.Script(texts[:6], 50, 20, preset="openai", faults=[sk.faults.Cut(5)])
     with sk.Lab(whole) as lab, sk.Lab(broken) as cut, until_close(pieces) as port:
-        relays = _port(lab.relay), _port(cut.relay)
-        upstreams = _port(lab.upstream), _port(cut.upstream)
+        relays = port_of(lab.relay), port_of(cut.relay)
+        upstreams = port_of(lab.upstream), port_of(cut.upstream)
         yield [
             Endpoint("the relay, which says X-Accel-Buffering: no", relays, RELAY_PATH, ACCEPTS),
             Endpoint("an endpoint that says nothing of buffering", upstreams, "/v1/chat/completions", ("sse",)),
@@ -354,7 +355,8 @@ def _row(name: str, coding: str, seen: Seen) -> list[str]:
     return [name, coding, seen.whole, *times, *ends]
 
 
-def _port(server: Server | None) -> int:
+def port_of(server: Server | None) -> int:
+    """Where it listens."""
     port = urlsplit(server.url).port if server is not None else None
     assert port is not None, server
     return port

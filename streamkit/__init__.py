@@ -8,7 +8,7 @@
 
 What is used every day stands here. The rest is in modules by concept: `sk.faults` (how an answer goes wrong), `sk.net`
 (a bad network), `sk.arrivals` (when the requests of a load are due), `sk.metrics`, `sk.findings`, `sk.plots`,
-`sk.experiments`, `sk.exports`, `sk.errors`.
+`sk.examples` (recordings to try them on), `sk.experiments`, `sk.exports`, `sk.errors`.
 
 Importing it loads next to nothing: each name below brings its own module when it is first used.
 """
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from streamkit.app import source as source
     from streamkit.extractor import JSON as JSON
     from streamkit.extractor import Extractor as Extractor
+    from streamkit.lab import examples as examples
     from streamkit.lab import experiments as experiments
     from streamkit.lab import exports as exports
     from streamkit.lab import findings as findings
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from streamkit.lab.compare.kept import last_comparison as last_comparison
     from streamkit.lab.findings.comparison import Comparison as Comparison
     from streamkit.lab.lab import Lab as Lab
+    from streamkit.lab.live.playground import playground as playground
+    from streamkit.lab.live.watch import watch as watch
     from streamkit.lab.load import arrivals as arrivals
     from streamkit.lab.load.kept import last_load as last_load
     from streamkit.lab.load.load import load as load
@@ -91,6 +94,8 @@ _NAMES = {
     "lab.compare.kept": ("last_comparison",),
     "lab.findings.comparison": ("Comparison",),
     "lab.lab": ("Lab",),
+    "lab.live.playground": ("playground",),
+    "lab.live.watch": ("watch",),
     "lab.load.kept": ("last_load",),
     "lab.load.load": ("load",),
     "lab.recording.recording": ("Recording",),
@@ -111,6 +116,7 @@ _NAMES = {
 _MODULES = {
     "arrivals": "lab.load.arrivals",
     "errors": "errors",
+    "examples": "lab.examples",
     "experiments": "lab.experiments",
     "exports": "lab.exports",
     "faults": "lab.upstream.faults",
@@ -160,7 +166,14 @@ def __dir__() -> list[str]:
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """What `%load_ext streamkit` calls, in a notebook: figures inline, and sharp on every screen."""
+    """What `%load_ext streamkit` calls, in a notebook: figures inline, and sharp on every screen; and `%%stream`."""
     from streamkit.lab.live.extension import load
 
     load(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """What `%unload_ext streamkit` calls."""
+    from streamkit.lab.live.extension import unload
+
+    unload(shell)

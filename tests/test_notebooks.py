@@ -13,6 +13,7 @@ from __future__ import annotations
 import ast
 import itertools
 import json
+import math
 import re
 import time
 from ast import PyCF_ALLOW_TOP_LEVEL_AWAIT, PyCF_ONLY_AST
@@ -34,6 +35,12 @@ others have: servers, top-level awaits, pictures.
 LIVE = "nbval-ignore-output"
 WAIT_S = 120.0
 LONGEST_CELL = 8
+PATH = FOLDER / "README.md"
+ROW = re.compile(r"^\|([^|]*)\| \*\*(\d\d)\*\* \[(.+)\]\((\S+)\)[^|]*\| (\d+) \|$", re.MULTILINE)
+SOLUTION = re.compile(r"<details>.*?</details>", re.DOTALL)
+WORDS_A_MINUTE = 200
+RUNNING_MINUTES = 1
+"""All cells of each take less; that they do is nothing to assert on any machine."""
 
 EACH = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
@@ -142,10 +149,46 @@ def test_what_a_cell_shows_and_nbval_does_not_compare_is_asserted_there_or_in_th
             assert "assert" in cell["source"] or names(cell) & checked, cell["source"]
 
 
+def test_the_path_has_a_row_for_each_notebook_with_its_question() -> None:
+    rows = [(number, question, file) for _, number, question, file, _ in ROW.findall(PATH.read_text("utf-8"))]
+    assert rows == [(path.stem[:2], question(path), path.name) for path in NOTEBOOKS]
+
+
+def test_its_minutes_are_those_that_reading_and_running_take() -> None:
+    """To a minute: a sentence more changes nothing."""
+    told = {file: int(minutes) for *_, file, minutes in ROW.findall(PATH.read_text("utf-8"))}
+    counted = {path.name: minutes(path) for path in NOTEBOOKS}
+    assert all(abs(told[file] - counted[file]) <= 1 for file in counted), counted
+
+
+def test_what_the_path_links_to_is_there_under_the_number_that_it_says() -> None:
+    text = PATH.read_text("utf-8")
+    links = re.findall(r"\[(\d\d)\]\((\S+?)\)", text)
+    assert links
+    assert all(file.startswith(f"{number}_") for number, file in links)
+    pictures = re.findall(r'<img src="([^"]+)"', text)
+    for target in [*(file for _, file in links), *pictures]:
+        assert (FOLDER / target).is_file(), target
+    for picture, _, _, file, _ in ROW.findall(text):
+        assert not picture.strip() or f"/{Path(file).stem}.png" in picture
+
+
+def question(path: Path) -> str:
+    """What its title asks, in English."""
+    title: str = cells(path)[0]["source"].splitlines()[0]
+    return title.removeprefix(f"# {int(path.stem[:2])}. ").partition(" · ")[0]
+
+
+def minutes(path: Path) -> int:
+    shown = [cell["source"] for cell in cells(path) if "checks" not in cell["metadata"].get("tags", ())]
+    words = SOLUTION.sub("", "\n".join(shown)).split()
+    return math.ceil(len(words) / WORDS_A_MINUTE) + RUNNING_MINUTES
+
+
 def names(cell: dict[str, Any]) -> set[str]:
     """The variables that a cell uses or sets."""
-    if cell["source"].startswith("%%"):  # in another language
-        return set()
+    if cell["source"].startswith("%%"):  # in another language; its recording has a name all the same
+        return set(re.findall(r"--out (\w+)", cell["source"].splitlines()[0]))
     lines = [line for line in cell["source"].splitlines() if not line.startswith(("%", "!"))]
     tree = compile("\n".join(lines), "cell", "exec", PyCF_ONLY_AST | PyCF_ALLOW_TOP_LEVEL_AWAIT)
     return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} - {"sk", "print"}

@@ -35,10 +35,14 @@ TOP = {
     *{"Lab", "Script", "random_script", "create_upstream", "record", "Reader", "Resume", "Recording", "Outcome"},
     *{"calibrate", "run", "last_recording", "RecordingSet", "load", "last_load", "Sweep", "sweep", "last_sweep"},
     *{"join"},
+    *{"watch", "playground"},
     *{"Wiretap"},
     *{"compare", "Comparison", "last_comparison"},
 }
-MODULES = {"arrivals", "errors", "experiments", "exports", "faults", "findings", "metrics", "net", "plots", "shipped"}
+MODULES = {
+    *{"arrivals", "errors", "examples", "experiments", "exports", "faults", "findings", "metrics", "net", "plots"},
+    *{"shipped"},
+}
 RULES = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 

@@ -1,10 +1,10 @@
-"""Recordings out of files, whichever kind these are."""
+"""Recordings out of files, whichever kind these are; and, as `example:NAME`, those that ship with streamkit."""
 
 from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from streamkit.cli.output import note
 from streamkit.errors import ConfigError
@@ -17,11 +17,15 @@ if TYPE_CHECKING:
 
 __all__ = ["load_all", "load_one", "load_sets"]
 
+EXAMPLE: Final = "example:"
+
 
 def load_sets(paths: Iterable[Path]) -> list[RecordingSet]:
     """A set of each of these files: of one recording, of a set, or (`.har`) HAR; what is damaged is said on stderr.
+    `example:NAME` is an example that ships.
 
-    Raises RecordingFormatError for a file that is none of these, OSError for one that cannot be read.
+    Raises RecordingFormatError for a file that is none of these, OSError for one that cannot be read, ConfigError for
+    an example that there is not.
     """
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
@@ -47,8 +51,19 @@ def load_one(path: Path) -> Recording:
 def _load(path: Path) -> RecordingSet:
     from streamkit.lab.sets import RecordingSet
 
+    if str(path).startswith(EXAMPLE):
+        return _example(str(path).removeprefix(EXAMPLE))
     if path.suffix.lower() == ".har":
         from streamkit.lab.exports import har
 
         return RecordingSet(har.read(path))
     return RecordingSet.load(path)
+
+
+def _example(name: str) -> RecordingSet:
+    from streamkit.lab import examples
+
+    try:
+        return examples.recordings(name)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error

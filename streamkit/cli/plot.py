@@ -34,7 +34,8 @@ def add_plot(commands: Any) -> None:
         nargs="+",
         type=Path,
         metavar="FILE",
-        help="what `streamkit record`, `load` or `tap` saved, one recording or a set of them; or HARs",
+        help="what `streamkit record`, `load` or `tap` saved, one recording or a set of them; or HARs; or an example "
+        "that ships with streamkit (example:healthy, example:gzip-proxy, …)",
     )
     plot.add_argument("--kind", choices=KINDS, default="timeline", help="the figure (default: %(default)s)")
     plot.add_argument(

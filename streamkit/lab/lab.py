@@ -38,7 +38,8 @@ from streamkit.lab.client.record import record
 from streamkit.lab.net import Link, Network
 from streamkit.lab.net.toxics import Toxic, check_toxics
 from streamkit.lab.places import Apart, Links, MakeRelay, Open, RelayFactory, Together, is_url
-from streamkit.lab.server_taps import TAPS_WAIT_S, joined
+from streamkit.lab.server_taps import TAPS_WAIT_S, joined, seen_so_far
+from streamkit.lab.under_way import completed_by
 from streamkit.lab.upstream import Script, create_upstream
 from streamkit.relay.delivery.policy import Policy
 from streamkit.relay.settings import options, settings_from
@@ -245,8 +246,10 @@ class Lab(Stoppable):
         given = _headers(headers, policy)
         stream_id = given.setdefault(STREAM_ID_HEADER, new_stream_id())
         form = _form(chat_history, data)
-        async with self.open() as (url, _):
-            recording = await record(url + path, data=form, headers=given, accept=accept, **options)
+        async with self.open() as (url, sources):
+            near = {} if self.roles == "processes" else sources  # who is in this process is asked at once
+            with completed_by(partial(seen_so_far, sources=near, stream_id=stream_id)):
+                recording = await record(url + path, data=form, headers=given, accept=accept, **options)
             return recording if taps_wait_s is None else await self.join(recording, stream_id, taps_wait_s)
 
     def open(self) -> AbstractAsyncContextManager[Open]:

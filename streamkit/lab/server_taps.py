@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Awaitable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
@@ -13,13 +15,13 @@ from streamkit.lab.client.connections import OwnConnections
 from streamkit.lab.client.joining import TAPS_WAIT_S, FetchTaps, fetch_taps, finished_taps, noted
 from streamkit.lab.recording.join import attach
 from streamkit.lab.upstream.app import SentLog
-from streamkit.taps import StreamTaps
+from streamkit.taps import StreamTaps, Tap
 
 if TYPE_CHECKING:
     from streamkit.lab.recording.recording import Recording
     from streamkit.serving.factory import App
 
-__all__ = ["TAPS_WAIT_S", "FetchTaps", "fetcher", "joined"]
+__all__ = ["TAPS_WAIT_S", "FetchTaps", "fetcher", "joined", "seen_so_far"]
 
 
 def fetcher(app: App | None, url: str) -> FetchTaps:
@@ -62,6 +64,29 @@ async def joined(
             recording = noted(recording, f"the taps of {who} cannot be joined: {error}")
     missing = ", ".join(who for who in sources if who not in found and not _was_not_asked(who, found.get("relay")))
     return noted(recording, f"no taps of this stream: {missing}") if missing else recording
+
+
+def seen_so_far(recording: Recording, sources: Mapping[str, FetchTaps], stream_id: str) -> Recording:
+    """A stream that runs, with what each of these sources, all in this process, has of it by now. Of what the upstream
+    is to send there is what was due. From any thread.
+    """
+    asked = [_at_once(fetch(stream_id)) for fetch in sources.values()]
+    seen = attach(recording, *(taps for taps in asked if taps is not None))
+    due, now_ns = seen.taps.get("upstream.due"), seen.ended_ns
+    if due is None or now_ns is None:
+        return seen
+    by_now = bisect_right(due.at_ns, now_ns)
+    was_due = Tap(due.at_ns[:by_now], due.events[:by_now], due.bytes[:by_now])
+    return replace(seen, taps={**seen.taps, "upstream.due": was_due})
+
+
+def _at_once(fetching: Awaitable[StreamTaps | None]) -> StreamTaps | None:
+    """What is here, and has nothing to wait for."""
+    try:
+        next(fetching.__await__())
+    except StopIteration as told:
+        return cast("StreamTaps | None", told.value)
+    raise AssertionError("expected taps of this process, got some that have to be waited for")
 
 
 def _was_not_asked(who: str, relay: StreamTaps | None) -> bool:

@@ -197,3 +197,22 @@ def test_a_group_that_a_figure_does_not_have_is_a_line(
     options: list[str], told: str, labelled: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert told in refused(capsys, *labelled, *options, "--out", str(tmp_path / "x.png"))
+
+
+class TestExamples:
+    def test_one_that_ships_is_drawn_like_a_file(self, file: Path, tmp_path: Path) -> None:
+        picture = tmp_path / "x.png"
+        assert main(["plot", "example:gzip-proxy", str(file), "--out", str(picture)]) == 0
+        assert picture.read_bytes().startswith(b"\x89PNG")
+
+    def test_several_are_a_set(self, tmp_path: Path) -> None:
+        picture = tmp_path / "x.png"
+        assert main(["plot", "example:load", "--kind", "load", "--out", str(picture)]) == 0
+        assert picture.exists()
+
+    def test_one_that_there_is_not_is_told_with_those_there_are(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        picture = ["--out", str(tmp_path / "x.png")]
+        assert "got 'gzip': there are gzip-proxy, " in refused(capsys, "example:gzip", *picture)
+        assert "it is a Sweep, which has none" in refused(capsys, "example:sweep", *picture)

@@ -21,6 +21,7 @@ from streamkit.lab.client.looplag import LoopLag, watch_loop
 from streamkit.lab.client.pace import Pace, read_at_pace
 from streamkit.lab.client.resume import Ask
 from streamkit.lab.client.wire_failure import WireFailure, failure_of
+from streamkit.lab.under_way import is_watched
 from streamkit.taps.gauges import Gauges, Sampler
 from streamkit.transport import Timings
 
@@ -179,8 +180,9 @@ class Course:
                 return
             try:
                 if self._asking.own:
-                    # What lies in a batch would show as this end's backlog, where that is looked at.
-                    at_once = recorder.heard or self._gauge_ms > 0
+                    # What lies in a batch would show as this end's backlog, where that is looked at, and whoever
+                    # watches would not see it.
+                    at_once = recorder.heard or self._gauge_ms > 0 or is_watched()
                     await response.stream.pour(sink if at_once else batch.take)
                 else:
                     await feed_from_library(response, recorder, ending.fed)

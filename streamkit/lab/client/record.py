@@ -29,6 +29,7 @@ from streamkit.lab.client.recorder import Recorder
 from streamkit.lab.client.resume import Recovery, Resume
 from streamkit.lab.client.sending import Sending
 from streamkit.lab.client.wire_failure import WireFailure, failure_of, interrupted_by
+from streamkit.lab.under_way import under_way
 from streamkit.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -243,8 +244,9 @@ async def record(
     course = Course(recorder, asking, deadline, reader=reader, gauge_ms=gauge_ms, recovery=recovery, on_sent=on_sent)
     recorder.start()
     try:
-        async with contextlib.aclosing(sending):
-            failure = await course.run()
+        with under_way(recorder.so_far):
+            async with contextlib.aclosing(sending):
+                failure = await course.run()
         sending.check()
     except BaseException as error:
         if error is sending.raised:

@@ -37,10 +37,12 @@ from streamkit.lab.client.tcplooks import TcpLooks
 from streamkit.lab.client.told import told_by
 from streamkit.lab.client.wire_failure import BY_US
 from streamkit.lab.recording import origin
+from streamkit.lab.recording.join import UNDER_WAY
 from streamkit.lab.recording.recorded import Stamps, WireEnd
 from streamkit.lab.recording.recording import Recording
 from streamkit.lab.recording.rows import Events, Reads, SlimEvents, SlimReads
 from streamkit.lab.recording.sends import Sends
+from streamkit.outcome import Outcome
 from streamkit.transport import Timings
 
 if TYPE_CHECKING:
@@ -51,7 +53,6 @@ if TYPE_CHECKING:
     from streamkit.lab.client.wire_failure import WireFailure
     from streamkit.lab.recording.calibration import Calibration
     from streamkit.lab.recording.recorded import Label
-    from streamkit.outcome import Outcome
     from streamkit.presets import PresetLike
     from streamkit.taps.gauges import Gauges
     from streamkit.transport import ReadPart
@@ -345,10 +346,31 @@ class Recorder:
             error = None if error is None else f"{error}; {sent}"
             self._notes += [f"the answer was complete when {sent}"] if outcome.ok else []
         self._answers.count_replayed(decoder.events, decoder.splice)
-        shown = self._answers.shown
+        return self._made(self._reads, decoder.events, outcome, error, self.ended_ns, self._described())
+
+    def so_far(self) -> Recording:
+        """What has come by now, of a stream that goes on: it does not grow, and of bytes and data it has the sizes
+        alone. Its outcome is that of a recording made by hand, which says nothing. From any thread; see `under_way`.
+        """
+        events = self._decoder.events.copied()  # before the reads, each of which was there before its events
+        reads = self._reads.copied()
+        if events.kept:  # else they are not here
+            reads.data, events.data = [None] * len(reads), [""] * len(events)
+        return self._made(reads, events, Outcome("complete"), None, self.now(), {**self._meta, UNDER_WAY: True})
+
+    def _made(
+        self,
+        reads: Reads,
+        events: Events,
+        outcome: Outcome,
+        error: str | None,
+        ended_ns: int | None,
+        meta: Mapping[str, Any],
+    ) -> Recording:
+        decoder, shown = self._decoder, self._answers.shown
         return Recording(
-            reads=self._reads,
-            events=decoder.events,
+            reads=reads,
+            events=events,
             sends=self._sends,
             outcome=outcome,
             error=error,
@@ -367,11 +389,11 @@ class Recorder:
             tls_ns=self._relative(self._timings.tls_ns),
             sent_ns=self._relative(self._timings.sent_ns),
             head_ns=self.head_ns,
-            ended_ns=self.ended_ns,
+            ended_ns=ended_ns,
             stamps=self._stamps or "socket",
             gauges={} if self.gauges is None else self.gauges.since(self.started_ns),
             cuts=tuple(self._answers.cuts),
-            meta=self._described(),
+            meta=meta,
         )
 
     def _wire_end(self, failure: WireFailure | None) -> WireEnd:

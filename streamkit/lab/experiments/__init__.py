@@ -1,8 +1,8 @@
 """Experiments: several streams with one question, and the relays that ours is compared with.
 
 `timeout_map()` asks several relays for silences wherever a stream can fall silent (`silences`), and tells which timer
-fired, and when (`timeouts`: the results, plain values; `DEADLINES`: which of ours watches which place). `naive` are
-servers as people write them. `stuttering` is a server whose endpoints stutter, each for another reason, and
+fired, and when (`TimeoutMap`: plain values, which can be saved; `DEADLINES`: which of ours watches which place).
+`naive` are servers as people write them. `stuttering` is a server whose endpoints stutter, each for another reason, and
 `hidden_causes` tells which. `find_buffering()` asks one endpoint in several ways, and names the layer on the way that
 holds bytes back (`buffering`). `slow_reader()` is a trial for sweeps: one reader, one setting. `audit()` breaks all
 that can break before a `Gateway` of anybody's, and makes a `Certificate` of what came of it (`lab/audit`). These are
@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     from streamkit.lab.experiments.silences import timeout_map
     from streamkit.lab.experiments.slow_readers import slow_reader
     from streamkit.lab.experiments.stutters import hidden_causes, stuttering
-    from streamkit.lab.experiments.timeouts import DEADLINES
+    from streamkit.lab.experiments.timeouts import DEADLINES, TimeoutMap
 
 __all__ = [
     "DEADLINES",
     "Buffering",
     "Certificate",
     "Gateway",
+    "TimeoutMap",
     "audit",
     "find_buffering",
     "hidden_causes",
@@ -44,6 +45,7 @@ _HOME: Final = {
     "Certificate": _AUDIT,
     "DEADLINES": f"{__name__}.timeouts",
     "Gateway": _AUDIT,
+    "TimeoutMap": f"{__name__}.timeouts",
     "audit": _AUDIT,
     "find_buffering": f"{__name__}.buffering",
     "hidden_causes": f"{__name__}.stutters",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias, get_args
 
+from streamkit.errors import RecordingFormatError
 from streamkit.lab.findings.endings import Band, EndGrid, Ending, EndKind, ending
+from streamkit.lab.recording.lines import BadLineError, decode, read_lines, write_whole
 from streamkit.lab.recording.recording import Recording
 from streamkit.outcome import Outcome
 
@@ -25,6 +29,8 @@ between events        it has sent a piece, and then nothing
 blocked write         the client does not read, while the upstream sends more than the buffers hold
 """
 OURS: Final = "ours"
+VERSION: Final = 1
+"""Of its file: a head, `{"streamkit": "timeout map", "version": 1, "T_s": …, "cells": …}`, and a line for each cell."""
 BAND: Final = (1.0, 1.5)  # of T: where RESPONSE_TIMEOUT fires
 WORDS: Final = ("one ", "two ", "three")
 FLOOD: Final = ("." * 1000,) * 48  # small buffers hold five of them, and a client that is late to stop takes 16 more
@@ -155,6 +161,37 @@ class TimeoutMap:
         except ImportError:
             raise ImportError("to_pandas() needs pandas: pip install 'streamkit[pandas]'") from None
         return pd.DataFrame([asdict(cell) for cell in self.cells])
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write all cells to a file of JSON Lines, whole or not at all.
+
+        found.save("silences.jsonl")  # or "silences.jsonl.gz": compressed, and read as any other
+        """
+        head = {"streamkit": "timeout map", "version": VERSION, "T_s": self.T_s, "cells": len(self.cells)}
+        write_whole(path, [head, *map(asdict, self.cells)])
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> TimeoutMap:
+        """Read a file written by `save()`.
+
+            found = sk.experiments.TimeoutMap.load("silences.jsonl")
+
+        Raises `RecordingFormatError` for any other file, and for one that is not whole: a map with holes would say
+        something else. OSError if it cannot be read.
+        """
+        name = Path(path).name
+        try:
+            head, *rows = (decode(line.removesuffix(b"\n")) for line in read_lines(path))
+            told = [field.name for field in fields(SilenceCell)]
+            found = cls(float(head["T_s"]), tuple(SilenceCell(**{each: row[each] for each in told}) for row in rows))
+            whole = (head["streamkit"], head["version"], head["cells"]) == ("timeout map", VERSION, len(rows))
+        except (BadLineError, KeyError, TypeError, ValueError):
+            whole = False
+        if not whole:
+            raise RecordingFormatError(
+                f"expected a whole timeout map (version {VERSION}) in {name}, got something else"
+            )
+        return found
 
     def __repr__(self) -> str:
         return f"<TimeoutMap T={self.T_s * 1e3:g} ms: {len(self.cells)} streams, {', '.join(self.relays)}>"

@@ -12,7 +12,7 @@ Runs of several targets are compared by `compare`, which gives a `Comparison`: i
 
 The doors are the names below. `finding` is the timeline's sentence, the others have their figure's name:
 `gaps_finding`, `journey_finding`, `backlog_finding`, `hops_finding`, `queues_finding`, `policies_finding`,
-`results_finding`, `upload_finding`, `where_finding`, `leaving_finding`; of many streams `load_finding` and
+`results_finding`, `upload_finding`, `leaving_finding`, `where_finding`; of many streams `load_finding` and
 `ecdf_finding`; of a sweep `sweep_finding`.
 Facts to compute with: `policy_facts`, `load_facts`, `sweep_facts`, `held`, `after_leaving`, `end_grid`, `goodput`; and
 why a stream stuttered: `diagnose`.

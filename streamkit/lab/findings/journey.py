@@ -23,6 +23,7 @@ from streamkit.lab.findings.subjects import Recordings, Subject, named, recordin
 from streamkit.lab.findings.timeline import describe_cuts, describe_timeline
 from streamkit.lab.findings.words import capital, duration, many
 from streamkit.lab.metrics.curves import backlog, count_at, delay_ns, time_of
+from streamkit.lab.recording.join import UNDER_WAY
 from streamkit.lab.recording.recording import Recording
 from streamkit.lab.recording.trust import read_error_ns
 
@@ -54,6 +55,7 @@ class HopFacts:
     at_ns: Ints
     held: Ints
     lost: int  # what passed the tap before, and by the end not the one after
+    under_way: bool  # that was not the end: it may still come
 
     @property
     def name(self) -> str:
@@ -110,6 +112,7 @@ class Journey:
     trust: Trust
     error_ns: int  # how wrong the times of its reads may be, the 99th percentile
     own_late_ns: int | None  # how late the upstream was by itself, the 95th percentile
+    under_way: bool  # the stream went on when this was told
 
     @property
     def name(self) -> str:
@@ -136,6 +139,7 @@ class Journey:
             at_ns=at_ns,
             held=held,
             lost=max(0, one.total - other.total),
+            under_way=self.under_way,
         )
 
     @property
@@ -192,6 +196,7 @@ def _journey(recording: Recording, subject: Subject, unit: Unit) -> Journey:
         trust=recording.trust,
         error_ns=metrics.percentile_ns(read_error_ns(recording), 99) or 0,
         own_late_ns=recording.counts.get("upstream.own_late_p95_ns"),
+        under_way=UNDER_WAY in recording.meta,
     )
 
 

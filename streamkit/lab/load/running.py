@@ -14,6 +14,7 @@ from streamkit.lab.load.several import LoadOrder, Several
 from streamkit.lab.load.targets import UrlTarget
 from streamkit.lab.load.watching import Watching
 from streamkit.lab.sets import RecordingSet
+from streamkit.lab.under_way import under_way, watched_by
 
 if TYPE_CHECKING:
     from streamkit.lab.load.bar import ShowProgress
@@ -38,7 +39,9 @@ class ByOne:
         """Its recordings. It begins at once, unless `begun_ns` says when."""
         try:
             async with self._asked.opened():
-                await self._watched(show, begun_ns)
+                # Its streams are told as one: of each by itself nobody asks.
+                with under_way(lambda: self._set(self._crowd.ended)), watched_by(None):
+                    await self._watched(show, begun_ns)
                 found = await self._asked.joined(self._crowd.ended)
         except BaseException as error:
             LAST.carry(self._set(self._crowd.ended), error)

@@ -6,7 +6,8 @@ A recording may hold a million events; a Python loop over them costs a tenth of 
 from __future__ import annotations
 
 from array import array
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +41,20 @@ class Columnar(Indexed[Item]):
 
     def _values(self, index: int) -> dict[str, Any]:
         return {name: getattr(self, name)[index] for name in self._columns}
+
+    def copied(self) -> Self:
+        """The rows so far, which do not grow with these.
+
+        While another thread adds rows, the last of them may be there in some columns alone: it is left out, where
+        columns are plain lists and arrays. Those in few bytes may be caught uneven.
+        """
+        made, memo = object.__new__(type(self)), dict[int, Any]()
+        columns = {name: getattr(self, name) for name in self._columns}
+        plain = all(isinstance(column, list | array) for column in columns.values())
+        rows = min(map(len, columns.values()))
+        for name, column in columns.items():  # of what is plain a slice: numbers and texts are shared
+            setattr(made, name, column[:rows] if plain else deepcopy(column, memo))
+        return made
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Columnar) or other._columns != self._columns:

@@ -380,7 +380,7 @@ def _columns(page: Page, entries: list[tuple[Artist, str]]) -> int:
 
 
 def _how_long(hop: HopFacts) -> str:
-    return f"{hop.lost:,} of them for good" if hop.lost else duration(hop.longest_ns)
+    return f"{hop.lost:,} of them for good" if hop.lost and not hop.under_way else duration(hop.longest_ns)
 
 
 def _corners(page: Page, entries: list[tuple[Artist, str]]) -> tuple[Box, Box]:

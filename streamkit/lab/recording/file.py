@@ -38,7 +38,7 @@ from streamkit.errors import RecordingFormatError
 from streamkit.lab.metrics.columns import check_ascending, check_at_least
 from streamkit.lab.metrics.compact import Unkept
 from streamkit.lab.recording.cuts import Cut
-from streamkit.lab.recording.lines import BadLineError, decode, write_whole
+from streamkit.lab.recording.lines import BadLineError, decode, read_lines, write_whole
 from streamkit.lab.recording.recorded import ALL_GAUGES, JOINED_TAPS, Events, Reads, Recorded, SomeRecorded, Stamps
 from streamkit.lab.recording.relay_word import RelayWord
 from streamkit.lab.recording.rows import SlimEvents, SlimReads
@@ -94,7 +94,7 @@ def save(recording: Recorded, path: str | os.PathLike[str]) -> None:
 def load(path: str | os.PathLike[str], kind: type[SomeRecorded]) -> SomeRecorded:
     """Read the recording at `path` as one of that kind; see `Recording.load`."""
     name = Path(path).name
-    lines = Path(path).read_bytes().split(b"\n")
+    lines = b"".join(read_lines(path)).split(b"\n")
     _check_format(name, lines[0])
     loading = _Loading()
     for number, line in enumerate(lines[:-1], start=1):

@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from streamkit.lab.recording.recorded import Recorded, SomeRecorded
     from streamkit.taps import StreamTaps, Tap
 
-__all__ = ["DROPPED", "UNFINISHED", "attach"]
+__all__ = ["DROPPED", "UNDER_WAY", "UNFINISHED", "attach"]
 
 DROPPED: Final = "taps_dropped"
 """In a recording's `meta`: how many steps of its taps were dropped for want of room."""
 UNFINISHED: Final = "taps_unfinished"
 """In a recording's `meta`: the taps that were read before their stream had ended."""
+
+UNDER_WAY: Final = "under_way"
+"""In the `meta` of what is told of a stream that goes on: nothing of it has an end yet."""
 
 
 def attach(recording: SomeRecorded, *stream_taps: StreamTaps) -> SomeRecorded:

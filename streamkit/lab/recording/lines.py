@@ -2,22 +2,28 @@
 
     {"n": 0, "at_ns": …, "crc32": "9a1b2c3d"}
 
-A flipped bit inside a text would otherwise load as a different text.
+A flipped bit inside a text would otherwise load as a different text. A file whose name ends in `.gz` is written
+compressed (gzip), a tenth as large; what is compressed is read as such, whatever its name.
 """
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import json
 import os
 import re
 import uuid
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Final
 
-__all__ = ["BadLineError", "decode", "encode", "replace_file", "write_whole"]
+__all__ = ["GZIP", "BadLineError", "decode", "encode", "read_lines", "replace_file", "write_whole"]
 
+GZIP: Final = b"\x1f\x8b"
+"""What a compressed file begins with (RFC 1952); none of ours does, which is ASCII."""
+_PART: Final = 65_536
 _CRC = re.compile(rb',"crc32":"([0-9a-f]{8})"}\Z')
 
 
@@ -48,8 +54,33 @@ def decode(line: bytes) -> dict[str, Any]:
 
 
 def write_whole(path: str | os.PathLike[str], lines: Iterable[Mapping[str, Any]]) -> None:
-    """Write these lines to a file, whole or not at all."""
-    replace_file(path, map(encode, lines))
+    """Write these lines to a file, whole or not at all; compressed if its name ends in `.gz`."""
+    if Path(path).suffix == ".gz":  # without name and time in it: the same lines are the same file
+        replace_file(path, [gzip.compress(b"".join(map(encode, lines)), mtime=0)])
+    else:
+        replace_file(path, map(encode, lines))
+
+
+def read_lines(path: str | os.PathLike[str]) -> Generator[bytes, None, None]:
+    """The lines of a file with their ends, uncompressed, one at a time.
+
+    Of a compressed one that is damaged they are as many as come before the damage: which of them are whole, their
+    checksums tell. Raises OSError if it cannot be read.
+    """
+    with Path(path).open("rb") as file:
+        compressed = file.read(len(GZIP)) == GZIP
+        file.seek(0)
+        yield from _unzipped(file) if compressed else file
+
+
+def _unzipped(file: IO[bytes]) -> Iterator[bytes]:
+    left, unzip = b"", zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)  # gzip's head and checksum around it
+    with contextlib.suppress(zlib.error):
+        while part := file.read(_PART):
+            *lines, left = (left + unzip.decompress(part)).split(b"\n")
+            yield from (line + b"\n" for line in lines)
+    if left:
+        yield left
 
 
 def replace_file(path: str | os.PathLike[str], parts: Iterable[bytes]) -> None:

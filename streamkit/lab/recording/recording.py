@@ -169,7 +169,7 @@ class Recording(Recorded):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a JSON Lines file, whole or not at all (a new file takes the old one's place when it is ready).
 
-        recording.save("slow.jsonl")
+        recording.save("slow.jsonl")  # or "slow.jsonl.gz": compressed, and read as any other
         """
         storage.save(self, path)
 

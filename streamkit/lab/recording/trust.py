@@ -21,7 +21,7 @@ import numpy as np
 from streamkit.lab import metrics
 from streamkit.lab.metrics.words import about_ms
 from streamkit.lab.recording.calibration import Calibration
-from streamkit.lab.recording.join import DROPPED, UNFINISHED
+from streamkit.lab.recording.join import DROPPED, UNDER_WAY, UNFINISHED
 from streamkit.lab.recording.tap_curves import has_borders
 
 if TYPE_CHECKING:
@@ -355,7 +355,7 @@ def _taps_are_incomplete(recording: Recorded, gap_ns: int | None) -> _Finding | 
     meta = recording.meta
     if meta.get(DROPPED):
         return "limited", f"{meta[DROPPED]} steps of the taps were dropped"
-    if meta.get(UNFINISHED) and recording.outcome.ok:
+    if meta.get(UNFINISHED) and recording.outcome.ok and UNDER_WAY not in meta:
         return "limited", f"read before their end: {', '.join(meta[UNFINISHED])}"
     return None
 

@@ -190,7 +190,7 @@ class RecordingSet(Sequence[Recording]):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all of it to one file, JSON Lines, whole or not at all.
 
-        streams.save("load.jsonl")
+        streams.save("load.jsonl")  # or "load.jsonl.gz": compressed, and read as any other
         """
         set_file.save(path, self.recordings, self.meta, self.resources)
 

@@ -17,7 +17,7 @@ import binascii
 import json
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,7 +26,7 @@ import numpy as np
 from streamkit.errors import RecordingFormatError
 from streamkit.lab.recording import file as recording_file
 from streamkit.lab.recording.file import LENGTHS, SET, columns_of, footer_of, header_of, read_footer, read_header
-from streamkit.lab.recording.lines import BadLineError, decode, write_whole
+from streamkit.lab.recording.lines import BadLineError, decode, read_lines, write_whole
 from streamkit.lab.recording.recorded import Events, Reads
 from streamkit.lab.recording.recording import Recording
 from streamkit.lab.recording.rows import SlimEvents
@@ -62,13 +62,14 @@ def load(
 ) -> tuple[list[Recording], dict[str, Any], list[Resources], tuple[str, ...]]:
     """The recordings, `meta`, the resources, and what was lost; see `RecordingSet.load`."""
     name = Path(path).name
-    with Path(path).open("rb") as file:
-        if _begin_of(name, file.readline()) == "recording":
-            return [recording_file.load(path, Recording)], {}, [], ()
-        file.seek(0)
-        loading = _Loading()
-        for number, line in enumerate(file, start=1):
-            loading.take(number, line)
+    lines = read_lines(path)
+    first = next(lines, b"")
+    if _begin_of(name, first) == "recording":
+        lines.close()
+        return [recording_file.load(path, Recording)], {}, [], ()
+    loading = _Loading()
+    for number, line in enumerate(chain([first] if first else [], lines), start=1):
+        loading.take(number, line)
     if not loading.whole:
         raise RecordingFormatError(f"expected recordings in {name}, got a file without a single whole line of a set")
     loading.compare_counts()

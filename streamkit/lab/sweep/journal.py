@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from streamkit.errors import RecordingFormatError
-from streamkit.lab.recording.lines import BadLineError, decode, encode
+from streamkit.lab.recording.lines import GZIP, BadLineError, decode, encode, read_lines
 
 __all__ = ["Journal", "read"]
 
@@ -83,7 +83,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], list[dict[str, A
 
     Raises OSError if it cannot be read, RecordingFormatError if it is not the file of a sweep.
     """
-    name, (first, *lines) = Path(path).name, Path(path).read_bytes().splitlines(keepends=True) or [b""]
+    name, (first, *lines) = Path(path).name, list(read_lines(path)) or [b""]
     head, rows, left_out = _decoded(first), [], []
     if head is None or head.get("streamkit") != "sweep" or head.get("version") != VERSION or not _fits(head, _HEAD):
         raise RecordingFormatError(f"expected the file of a sweep (version {VERSION}) in {name}, got something else")
@@ -103,6 +103,8 @@ def _is_begun(path: Path) -> bool:
     """Not where there is nothing, or the beginning of a head; what else there is, is somebody's."""
     with path.open("rb") as file:
         line = file.readline()
+    if line.startswith(GZIP):
+        raise RecordingFormatError(f"{path.name} is compressed, and cannot be written on: unpack it (gunzip) first")
     return line.endswith(b"\n") or not (BEGINS.startswith(line) or line.startswith(BEGINS))
 
 

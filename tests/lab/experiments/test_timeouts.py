@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamkit.errors import RecordingFormatError
 from streamkit.lab.experiments.silences import RELAYS
 from streamkit.lab.experiments.timeouts import (
     PLACES,
@@ -143,3 +145,35 @@ def test_a_row_for_each_stream_in_pandas() -> None:
     frame = MADE.to_pandas()
     assert len(frame) == 9
     assert list(frame["fired"][frame["relay"] == "ours"]) == ["", "idle", "write_stall"]
+
+
+class TestFiles:
+    FOUND = TimeoutMap(
+        0.4, (SilenceCell("ours", "before head", 0.5, 0.1, "named", "x", "x", 504, False, "idle", 1.5, 2),)
+    )
+
+    @pytest.mark.parametrize("name", ["map.jsonl", "map.jsonl.gz"])
+    def test_all_of_it_comes_back(self, tmp_path: Path, name: str) -> None:
+        self.FOUND.save(tmp_path / name)
+        assert TimeoutMap.load(tmp_path / name) == self.FOUND
+
+    def test_one_that_is_not_whole_is_refused_a_map_with_holes_would_say_something_else(self, tmp_path: Path) -> None:
+        path = tmp_path / "map.jsonl"
+        self.FOUND.save(path)
+        whole = path.read_bytes()
+        for end in (0, 5, whole.index(b"\n") + 1, len(whole) - 2):
+            path.write_bytes(whole[:end])
+            with pytest.raises(RecordingFormatError, match=r"expected a whole timeout map \(version 1\) in map.jsonl"):
+                TimeoutMap.load(path)
+
+    @pytest.mark.parametrize("content", [b"{}\n", b"\x80", b"[]"])
+    def test_what_is_none_is_refused(self, tmp_path: Path, content: bytes) -> None:
+        path = tmp_path / "map.jsonl"
+        path.write_bytes(content)
+        with pytest.raises(RecordingFormatError):
+            TimeoutMap.load(path)
+
+    def test_a_recording_is_none(self, tmp_path: Path) -> None:
+        Recording().save(tmp_path / "x")
+        with pytest.raises(RecordingFormatError):
+            TimeoutMap.load(tmp_path / "x")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
 import warnings
@@ -446,3 +447,48 @@ class TestDamagedFiles:
                     assert Recording.load(file).damage
                 except RecordingFormatError:
                     assert position < whole.index(b"\n")
+
+
+class TestCompressedFiles:
+    def test_a_name_in_gz_compresses_and_the_same_comes_back(self, tmp_path: Path) -> None:
+        many = Recording.from_pieces([(each * MS, "word ") for each in range(200)])
+        for name in ("plain.jsonl", "packed.jsonl.gz"):
+            many.save(tmp_path / name)
+        assert Recording.load(tmp_path / "packed.jsonl.gz") == many
+        sizes = [(tmp_path / name).stat().st_size for name in ("plain.jsonl", "packed.jsonl.gz")]
+        assert sizes[1] < sizes[0] / 5
+        assert gzip.decompress((tmp_path / "packed.jsonl.gz").read_bytes()) == (tmp_path / "plain.jsonl").read_bytes()
+
+    def test_the_same_recording_is_the_same_file_whenever_it_is_saved(self, tmp_path: Path) -> None:
+        for name in ("one.gz", "two.gz"):
+            small().save(tmp_path / name)
+        assert (tmp_path / "one.gz").read_bytes() == (tmp_path / "two.gz").read_bytes()
+
+    def test_what_is_compressed_is_read_whatever_its_name(self, file: Path) -> None:
+        file.write_bytes(gzip.compress(file.read_bytes()))
+        assert Recording.load(file) == small()
+
+    def test_of_one_that_was_cut_off_the_whole_lines_are_kept(self, tmp_path: Path) -> None:
+        noise = random.Random(7)  # what does not compress stands evenly in the file
+        texts = ["".join(noise.choices("abcdefghijklmnop", k=400)) for _ in range(60)]
+        many = Recording.from_pieces([(at * MS, text) for at, text in enumerate(texts)])
+        path = tmp_path / "many.jsonl.gz"
+        many.save(path)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        recording = load_damaged(path)
+        assert many.text.startswith(recording.text)
+        assert len(many.text) / 3 < len(recording.text) < len(many.text)
+
+    def test_of_one_with_a_flipped_bit_no_line_is_another(self, tmp_path: Path) -> None:
+        path = tmp_path / "x.jsonl.gz"
+        small().save(path)
+        whole = path.read_bytes()
+        for place in range(30, len(whole), 7):
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                try:
+                    recording = Recording.load(path)
+                except RecordingFormatError:
+                    continue
+            assert recording == small() or recording.damage

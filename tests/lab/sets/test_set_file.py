@@ -118,3 +118,11 @@ def test_what_is_no_set_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x").write_bytes(content)
     with pytest.raises(RecordingFormatError, match="expected recordings in x"):
         RecordingSet.load(tmp_path / "x")
+
+
+def test_a_compressed_one_comes_back_too(tmp_path: Path) -> None:
+    loaded = RecordingSet.load(saved(tmp_path / "load.jsonl.gz", *load(9)))
+    assert loaded.recordings == RecordingSet(load(9)).recordings
+    assert (tmp_path / "load.jsonl.gz").read_bytes().startswith(b"\x1f\x8b")
+    small().save(tmp_path / "one.gz")
+    assert RecordingSet.load(tmp_path / "one.gz").recordings == (small(),)

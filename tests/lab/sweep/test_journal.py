@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -98,3 +99,17 @@ def test_it_can_be_read_while_it_is_written(path: Path) -> None:
     with Journal(path, HEAD) as journal:
         journal.write(row(3))
         assert len(read(path)[1]) == 4
+
+
+def test_a_compressed_one_is_read_and_not_written_on(path: Path) -> None:
+    """What is appended to it would be lost, and the rest with it."""
+    whole = read(path)
+    path.write_bytes(gzip.compress(path.read_bytes()))
+    packed = path.read_bytes()
+    head, rows, left_out, _ = read(path)
+    assert (head, rows, left_out) == (whole[0], whole[1], [])
+    with pytest.raises(
+        RecordingFormatError, match=r"is compressed, and cannot be written on: unpack it \(gunzip\) first"
+    ):
+        Journal(path, HEAD)
+    assert path.read_bytes() == packed
