@@ -31,7 +31,7 @@ STILL_SCALE: Final = 2.0  # twice the pixels: a line is as sharp as the text bes
 TAIL: Final = 72  # characters of the text that stand in the title
 
 WIDTH: Final = 800
-HEIGHTS: Final = {"journey": 440, "queues": 460, "timeline": 267, "load": 1080, "sweep": 400}
+HEIGHTS: Final = {"journey": 440, "queues": 460, "timeline": 217, "load": 1080, "sweep": 400}
 """In CSS pixels, by the figure, where nobody has set another resolution."""
 
 Shown: TypeAlias = Recording | RecordingSet | Sweep | Comparison

@@ -384,9 +384,7 @@ FIGURES = {
     "timeline": Figure(
         draw=plots.timeline,
         finding=findings.finding,
-        cases=[
-            name for name in PIECES if name not in ("stall", "timeout", "refused", "two", "single")
-        ],  # others have these
+        cases=[name for name in PIECES if name not in ("stall", "timeout", "refused", "two", "single")],
         case=PIECES.__getitem__,
         sizes=[(5, 3.5)],
         worst=["side by side"],
@@ -413,9 +411,7 @@ FIGURES = {
     "journey": Figure(
         draw=plots.journey,
         finding=findings.journey_finding,
-        cases=[
-            name for name in WAYS if name not in ("error", "made", "no first piece", "refused")
-        ],  # others have these
+        cases=[name for name in WAYS if name not in ("error", "made", "no first piece", "refused")],
         case=WAYS.__getitem__,
         sizes=[(3.5, 2.6), (5, 3), (12, 7)],
         worst=["slow reader", "cut"],
@@ -440,7 +436,7 @@ FIGURES = {
         finding=findings.queues_finding,
         cases=["tcp", "small", "fits", "unknown", "all unknown", "client alone", "blocked late", "nothing"],
         case=queue_case,
-        sizes=[(5, 3.5), (12, 7)],
+        sizes=[(5, 3.5)],
         worst=["tcp", "unknown"],
         others=[name for name in QUEUES if name not in ("tcp", "unknown")],
     ),
@@ -449,7 +445,7 @@ FIGURES = {
         finding=findings.where_finding,
         cases=["tcp", "small", "unknown", "client alone", "empty queues", "nothing"],
         case=queue_case,
-        sizes=[(5, 2.4), (12, 3)],
+        sizes=[(5, 2.4)],
         worst=["small"],
         others=["tcp"],
     ),
@@ -458,7 +454,7 @@ FIGURES = {
         finding=findings.policies_finding,
         cases=["four", "six", "long names", "no taps", "refused", "only refused", "error", "made", "nothing"],
         case=SLOW_READER.__getitem__,
-        sizes=[(5, 5), (12, 9)],
+        sizes=[(5, 5)],
         worst=["four", "long names"],
         others=["two", "refused", "one"],
         all_words=True,
@@ -477,7 +473,7 @@ FIGURES = {
         finding=findings.upload_finding,
         cases=["server", "iterator", "network", "client", "refused", "long", "another client's", "nothing"],
         case=UPLOADS.__getitem__,
-        sizes=[(4, 3), (12, 7)],
+        sizes=[(4, 3)],
         worst=["server"],
         others=["network", "small", "cut"],
     ),
@@ -486,7 +482,7 @@ FIGURES = {
         finding=findings.results_finding,
         cases=["one", "eight", "many", "large", "none", "one of two", "long names", "nothing"],
         case=RESULTS.__getitem__,
-        sizes=[(4, 3), (12, 7)],
+        sizes=[(4, 3)],
         worst=["eight", "long names"],
         others=["one", "none", "large"],
     ),

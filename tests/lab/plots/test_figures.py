@@ -66,9 +66,10 @@ def test_every_figure_of_the_room_is_held_to_this() -> None:
 
 
 @every_case
-def test_no_word_runs_into_another_or_out_of_the_figure(figure: str, case: str) -> None:
+def test_no_word_runs_into_another_or_out_of_the_figure_or_is_smaller_than_eight_points(figure: str, case: str) -> None:
     """… and nothing warns: not of missing glyphs, not of a layout that does not fit."""
     are_readable(drawn(figure, case))
+    assert all(float(text.get_fontsize()) >= 8 for text in words(drawn(figure, case)))
 
 
 @pytest.mark.parametrize(("figure", "case", "size"), IN_OTHER_SIZES)
@@ -79,11 +80,6 @@ def test_in_other_sizes_words_keep_apart_too(figure: str, case: str, size: tuple
     assert plt.get_fignums() == []
     seen = {text for text, _ in boxes(ax)} if known.all_words else {*inside(ax), *key_of(ax)}
     are_apart((text, box) for text, box in boxes(ax) if text in seen)
-
-
-@every_case
-def test_no_text_is_smaller_than_eight_points(figure: str, case: str) -> None:
-    assert all(float(text.get_fontsize()) >= 8 for text in words(drawn(figure, case)))
 
 
 @every_case
@@ -119,9 +115,9 @@ def test_the_verdict_of_trust_stands_small_below_the_axis(figure: str, case: str
     assert note.get_fontsize() == palette.NOTE_PT
 
 
-@every_case
-def test_there_is_no_frame_around_the_figure(figure: str, case: str) -> None:
-    spines = drawn(figure, case).spines
+@every_figure
+def test_there_is_no_frame_around_the_figure(figure: str) -> None:
+    spines = drawn(figure, FIGURES[figure].cases[0]).spines
     assert not spines["top"].get_visible()
     assert not spines["right"].get_visible()
 
