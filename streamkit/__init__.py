@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from streamkit.lab.compare.kept import last_comparison as last_comparison
     from streamkit.lab.findings.comparison import Comparison as Comparison
     from streamkit.lab.lab import Lab as Lab
+    from streamkit.lab.live.playground import playground as playground
     from streamkit.lab.live.watch import watch as watch
     from streamkit.lab.load import arrivals as arrivals
     from streamkit.lab.load.kept import last_load as last_load
@@ -93,6 +94,7 @@ _NAMES = {
     "lab.compare.kept": ("last_comparison",),
     "lab.findings.comparison": ("Comparison",),
     "lab.lab": ("Lab",),
+    "lab.live.playground": ("playground",),
     "lab.live.watch": ("watch",),
     "lab.load.kept": ("last_load",),
     "lab.load.load": ("load",),
@@ -164,7 +166,14 @@ def __dir__() -> list[str]:
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """What `%load_ext streamkit` calls, in a notebook: figures inline, and sharp on every screen."""
+    """What `%load_ext streamkit` calls, in a notebook: figures inline, and sharp on every screen; and `%%stream`."""
     from streamkit.lab.live.extension import load
 
     load(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """What `%unload_ext streamkit` calls."""
+    from streamkit.lab.live.extension import unload
+
+    unload(shell)

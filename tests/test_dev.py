@@ -399,9 +399,9 @@ def test_a_second_run_installs_nothing(checkout: Checkout) -> None:
 def test_extras_add_up_over_the_commands(checkout: Checkout) -> None:
     for command in ("demo", "lab", "demo"):
         checkout.dev(command)
-    assert [call[-1] for call in checkout.pip_calls[1:]] == [".", ".[notebooks,pandas]"]
+    assert [call[-1] for call in checkout.pip_calls[1:]] == [".", ".[live,notebooks,pandas]"]
     assert checkout.dev("test", "-k", "parser").returncode == 0
-    assert checkout.pip_calls[-1][-1] == ".[notebooks,pandas,test]"
+    assert checkout.pip_calls[-1][-1] == ".[live,notebooks,pandas,test]"
 
 
 def test_another_pyproject_is_installed_again(checkout: Checkout) -> None:

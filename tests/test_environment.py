@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-EXTRAS = ("notebooks", "pandas", "redis", "metrics", "dask", "parquet", "otel", "test")
+EXTRAS = ("notebooks", "live", "pandas", "redis", "metrics", "dask", "parquet", "otel", "test")
 PYPI_NAMES = {
     "matplotlib-base": "matplotlib",
     "brotli-python": "brotli",

@@ -35,7 +35,7 @@ TOP = {
     *{"Lab", "Script", "random_script", "create_upstream", "record", "Reader", "Resume", "Recording", "Outcome"},
     *{"calibrate", "run", "last_recording", "RecordingSet", "load", "last_load", "Sweep", "sweep", "last_sweep"},
     *{"join"},
-    *{"watch"},
+    *{"watch", "playground"},
     *{"Wiretap"},
     *{"compare", "Comparison", "last_comparison"},
 }

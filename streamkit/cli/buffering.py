@@ -42,7 +42,9 @@ def _buffering(arguments: argparse.Namespace) -> int:
         if url is not None:
             split_unix_url(url)  # says what is wrong with it
     request = request_of(arguments, arguments.json, [arguments.url])
-    asked = find_buffering(arguments.url, direct=arguments.direct, refusals=not arguments.no_refusals, **request)
+    asked = find_buffering(
+        arguments.url, direct=arguments.direct, refusals=not arguments.no_refusals, progress=False, **request
+    )
     found = asyncio.run(asked)
     print(found)
     return 0 if found.layer == "none" else 1

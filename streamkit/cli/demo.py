@@ -27,14 +27,14 @@ def add_demo(commands: Any) -> None:
     )
     demo.add_argument("--accept", choices=("text", "sse", "ndjson"), default="text", help="the answer's form")
     demo.add_argument(
-        "--reader-ms", type=from_zero, default=0.0, help="what the reader takes for each piece (default: 0)"
+        "--reader-ms", type=from_zero, default=0.0, help="what the client takes for each piece (default: 0)"
     )
-    demo.add_argument("--bytes-per-s", type=above_zero, help="how fast the reader reads (default: as fast as it comes)")
+    demo.add_argument("--bytes-per-s", type=above_zero, help="how fast the client reads (default: as fast as it comes)")
     demo.add_argument(
         "--network",
         choices=("loopback-tcp", "small-buffers"),
         default="loopback-tcp",
-        help="what lies between the three; small buffers make a slow reader felt at once (default: %(default)s)",
+        help="what lies between the three; small buffers make a slow client felt at once (default: %(default)s)",
     )
     demo.add_argument("--kind", choices=OF_FEW, default="timeline", help="what to draw (default: %(default)s)")
     demo.add_argument("--seed", type=int, default=0, help="another seed, other pieces and jitter (default: 0)")
@@ -43,7 +43,7 @@ def add_demo(commands: Any) -> None:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    """The first notebook's experiment; with a slow reader, the third one's."""
+    """The first notebook's experiment; with a slow client, the third one's."""
     from streamkit.lab.client.pace import Reader
     from streamkit.lab.lab import Lab
     from streamkit.lab.recording.summary import timetable

@@ -20,7 +20,9 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("kind", ["timeline", "gaps", "hops", "policies", "leaving", "journey", "backlog", "queues"])
+@pytest.mark.parametrize(
+    "kind", ["timeline", "gaps", "hops", "policies", "leaving", "journey", "backlog", "queues", "where"]
+)
 def test_each_figure_can_be_drawn_from_a_file(tmp_path: Path, kind: str) -> None:
     file, picture = tmp_path / "x.jsonl", tmp_path / "x.png"
     sent = Tap([900_000, 1_900_000], [1, 2], [1, 2])
@@ -30,7 +32,7 @@ def test_each_figure_can_be_drawn_from_a_file(tmp_path: Path, kind: str) -> None
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("kind", ["journey", "backlog", "queues"])
+@pytest.mark.parametrize("kind", ["journey", "backlog", "queues", "where"])
 def test_a_figure_of_one_recording_takes_no_two(tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "x.jsonl"
     Recording.from_pieces([(1_000_000, "a")]).save(file)

@@ -25,6 +25,7 @@ from streamkit.lab.audit.resuming import cut_everywhere, judge_resuming, offers,
 from streamkit.lab.audit.room import flood_bytes
 from streamkit.lab.audit.scenarios import ASPECTS, Scenario, catalogue, clean, crowd, flood, pace
 from streamkit.lab.audit.witness import AuditFact, AuditFinding, FindingCode, Judgement, Witness
+from streamkit.lab.bar import plain_bar
 from streamkit.lab.upstream import Script, faults
 from streamkit.reasons import masked
 
@@ -57,6 +58,7 @@ async def audit(
     only: Collection[str] = (),
     seed: int = 0,
     on_progress: Callable[[str], object] | None = None,
+    progress: bool = True,
 ) -> Certificate:
     """Put a gateway between our scripted upstream and our recorder, break everything that can break, and judge it.
 
@@ -65,7 +67,8 @@ async def audit(
 
     A minute or two, `quick` some ten seconds: shorter silences, fewer cuts. `seconds` is the longest silence that the
     gateway has to bear (5 s; quick: 1 s): about longer ones nothing is said. `only` names scenarios, or aspects
-    ("endings", "text", "pace", …). The same `seed` asks for the same. `on_progress` is told what is tried, in a line.
+    ("endings", "text", "pace", …). The same `seed` asks for the same. `on_progress` is told what is tried, in a line;
+    without it a bar shows that, unless `progress` is False.
 
     Raises ServerError if the gateway does not start, or gives no text of the plainest answer: then there is nothing to
     judge, and what it said is in the message. ConfigError for a name that there is none of.
@@ -78,17 +81,25 @@ async def audit(
         raise TypeError(f"expected a Gateway, such as Gateway(start='…'), got {gateway!r}")
     began_s = time.monotonic()
     plan = _Plan(gateway.preset, silence_s, quick, frozenset(only), seed)
-    async with Bench.of(gateway) as bench:
-        auditing = _Auditing(bench, plan, on_progress or _silent)
-        judgements = await auditing.run()
-        said = bench.running.said(gateway.secrets)
+    shown = progress and on_progress is None
+    with plain_bar(None, unit="scenarios", shown=shown) as show:
+        async with Bench.of(gateway) as bench:
+            auditing = _Auditing(bench, plan, on_progress or _counted(show))
+            judgements = await auditing.run()
+            said = bench.running.said(gateway.secrets)
     took = f"{len(judgements)} scenarios in {time.monotonic() - began_s:.0f} s"
     judgements = [_discreet(judgement, gateway.secrets) for judgement in judgements]
     return Certificate(gateway.label, tuple(judgements), _about(gateway, silence_s, took), said)
 
 
-def _silent(_: str) -> None:
-    return None
+def _counted(show: Callable[[int, str], None]) -> Callable[[str], None]:
+    """What is tried, in a line that begins with how many were: beside a bar that counts."""
+
+    def tell(line: str) -> None:
+        count, _, what = line.partition(": ")
+        show(int(count), what)
+
+    return tell
 
 
 def _about(gateway: Gateway, silence_s: float, took: str) -> dict[str, str]:

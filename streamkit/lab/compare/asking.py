@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from streamkit.lab.arguments import check_listener, check_whole
+from streamkit.lab.bar import plain_bar
 from streamkit.lab.client.kept import last_recording
 from streamkit.lab.compare.kept import LAST
 from streamkit.lab.findings.comparing import check_asked, compare_sets
 from streamkit.lab.findings.comparison import ROUND
-from streamkit.lab.load.bar import plain_bar
 from streamkit.lab.load.mix import Mix
 from streamkit.lab.load.targets import target_of
 from streamkit.lab.metrics.resampling import enough_for

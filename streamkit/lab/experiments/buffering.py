@@ -11,11 +11,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import httpx2
 
+from streamkit.lab.bar import plain_bar
 from streamkit.lab.buffering.layers import Layer, refused_by
 from streamkit.lab.buffering.mechanisms import ENOUGH_BYTES, disagree
 from streamkit.lab.buffering.probes import Differs, Probed, probed
@@ -61,6 +62,7 @@ async def find_buffering(
     probe: Callable[[int], Mapping[str, Any]] | None = None,
     refusals: bool = True,
     side_by_side: bool = False,
+    progress: bool = True,
     **options: Any,
 ) -> Buffering:
     """Ask a streaming endpoint some times, and say which layer on the way holds bytes back, and how.
@@ -84,29 +86,60 @@ async def find_buffering(
                 page it is refused: those two are on the way to many servers without a word. It costs no model anything;
                 False, where refused requests raise an alarm
     side_by_side   all at the same time: faster, for servers that have several places
+    progress    show a progress bar: a step for each time that it was asked
 
     What goes wrong on the wire is told in the result: the mechanism is "unknown". Nothing that it cannot know is named.
 
     Raises TypeError for options that it sets itself, and what `record()` raises.
     """
     _check(options)
-    given: Options = {"total_s": TOTAL_S, **options}
-    first = await _ask(_Probe("plain", "plain", url, given))
+    with plain_bar(None, unit="streams", shown=progress) as show:
+        ask = _Asking(show)
+        asked = await _asked(url, {"total_s": TOTAL_S, **options}, direct, unbuffered, probe, side_by_side, ask)
+    return name_buffering(asked.probes, await _refusals(url, asked.given) if refusals else None)
+
+
+class _Asked(NamedTuple):
+    probes: list[Probed]
+    given: Options
+
+
+class _Asking:
+    """Asks, and says how often it has."""
+
+    def __init__(self, show: Callable[[int, str], None]) -> None:
+        self._show = show
+        self._times = 0
+
+    async def __call__(self, probe: _Probe) -> Probed:
+        answer = await _ask(probe)
+        self._times += 1
+        self._show(self._times, probe.name)
+        return answer
+
+
+async def _asked(
+    url: str,
+    given: Options,
+    direct: str | None,
+    unbuffered: Mapping[str, Any] | None,
+    probe: Callable[[int], Mapping[str, Any]] | None,
+    side_by_side: bool,
+    ask: _Asking,
+) -> _Asked:
+    first = await ask(_Probe("plain", "plain", url, given))
     if probe is not None and _is_too_short(first):
         given |= probe(LONG_BYTES)
         _check(given)
-        first = await _ask(_Probe("plain, longer", "plain", url, given))
+        first = await ask(_Probe("plain, longer", "plain", url, given))
     if first.refused is not None:
         given = _with_header(given, "incremental", "?0")
     probes = _probes(url, given, direct, unbuffered)
-    if side_by_side:
-        rest = await asyncio.gather(*map(_ask, probes))
-    else:
-        rest = [await _ask(each) for each in probes]
+    rest = await asyncio.gather(*map(ask, probes)) if side_by_side else [await ask(each) for each in probes]
     asked = [first, *rest]
     while disagree(asked) and len(asked) < len(probes) + TRIES:
-        asked.append(await _ask(_Probe("plain, once more", "plain", url, given)))
-    return name_buffering(asked, await _refusals(url, given) if refusals else None)
+        asked.append(await ask(_Probe("plain, once more", "plain", url, given)))
+    return _Asked(asked, given)
 
 
 def _check(options: Mapping[str, Any]) -> None:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, cast
@@ -29,6 +29,7 @@ from sanic import HTTPResponse, Request, Sanic
 from streamkit.app import create_app
 from streamkit.inside_sanic import keep_plain
 from streamkit.lab.arguments import check_number, check_whole
+from streamkit.lab.bar import plain_bar
 from streamkit.lab.client.looplag import LoopLag, watch_loop
 from streamkit.lab.client.pace import Reader
 from streamkit.lab.client.record import record
@@ -60,12 +61,14 @@ async def timeout_map(
     places: Sequence[Place] = PLACES,
     relays: Sequence[str] = RELAYS,
     phases: int = 4,
+    progress: bool = True,
 ) -> TimeoutMap:
     """Ask each relay for silences of all `lengths` (in units of T) at all `places`, and see what its client gets.
 
     All streams of a relay run at the same time, one relay after the other; upstream and relay have a thread each.
     With `phases` streams a cell, the requests of a cell's streams are sent 0 … T / 2 after their connections were
-    made. Streams during which the machine was late by more than T / 10 are asked for again, up to twice.
+    made. Streams during which the machine was late by more than T / 10 are asked for again, up to twice. It takes a
+    minute or less; `progress`: a bar says how far it is.
 
         found = await sk.experiments.timeout_map(T_s=0.5, lengths=(0.5, 1.2, 2.0))
 
@@ -77,9 +80,11 @@ async def timeout_map(
         Silence(next(numbers), place, length * T_s, phase * T_s / 2 / phases)
         for length, place, phase in itertools.product(lengths, places, range(phases))
     ]
-    cells = []
-    for relay in relays:
-        cells += await _run(relay, T_s, silences)
+    cells: list[SilenceCell] = []
+    with plain_bar(len(relays) * len(silences), unit="streams", shown=progress) as show:
+        for relay in relays:
+            before = len(cells)
+            cells += await _run(relay, T_s, silences, lambda done: show(before + done, relay))  # noqa: B023  # called here
     return TimeoutMap(T_s, tuple(cells))
 
 
@@ -172,15 +177,28 @@ def _small_stock(upstream: str, T_s: float, *, httpx_timeout: bool) -> Sanic[Any
     return app
 
 
-async def _run(relay: str, T_s: float, silences: Sequence[Silence]) -> list[SilenceCell]:  # noqa: N803  # as above
+async def _run(
+    relay: str,
+    T_s: float,  # noqa: N803  # as above
+    silences: Sequence[Silence],
+    show: Callable[[int], None],
+) -> list[SilenceCell]:
     cells: dict[int, SilenceCell] = {}
+    over: set[int] = set()
+
+    async def ask(silence: Silence, start_s: float) -> Recording:
+        recording = await _ask(server, silence, start_s)
+        over.add(silence.number)
+        show(len(over))
+        return recording
+
     with serve(_silent_upstream) as upstream, _start(relay, upstream.url, T_s) as server:
         assert upstream.app is not None  # noqa: S101  # it has a thread, no process
         for _ in range(ROUNDS):
             disturbed = [one for one in silences if _is_disturbed(cells.get(one.number), T_s)]
             if not disturbed:
                 break
-            asked = [_ask(server, one, start_s=n * SPREAD_S) for n, one in enumerate(disturbed)]
+            asked = [ask(one, start_s=n * SPREAD_S) for n, one in enumerate(disturbed)]
             recordings = await asyncio.gather(*asked)
             for one, recording in zip(disturbed, recordings, strict=True):
                 kept = upstream.app.ctx.kept.pop(one.number, None)

@@ -7,6 +7,7 @@ which takes a millisecond or two.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -25,15 +26,15 @@ __all__ = ["Camera"]
 
 
 class Camera:
-    """`camera.take(recording).result()` is a `Picture`; nothing is left of it behind `close()`."""
+    """`camera.take(recording, "journey").result()` is a `Picture`; nothing is left of it behind `close()`."""
 
-    def __init__(self, kind: str | None) -> None:
-        self._kind = kind
+    def __init__(self) -> None:
         self._sent: set[int] = set()  # of a load's recordings, by their identity: they live as long as it does
         self._processes = Processes(1)
+        self._processes.submit(os.nice, 10).result()  # it is there before the stream is, and gives way to others
         self._ready = self._processes.submit(make_ready)
 
-    def take(self, shown: object) -> Future[Picture] | None:
+    def take(self, shown: object, kind: str | None) -> Future[Picture] | None:
         """A picture of it. None: there is nothing to draw yet, or no figure of it, or nobody ready to draw it."""
         if not self._ready.done():
             return None
@@ -48,7 +49,7 @@ class Camera:
             told = shown
         else:
             return None
-        return self._processes.submit(draw, told, self._kind, _look())
+        return self._processes.submit(draw, told, kind, _look())
 
     def close(self) -> None:
         """The process ends, in the midst of its work perhaps."""

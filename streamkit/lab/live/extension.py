@@ -1,13 +1,15 @@
-"""What `%load_ext streamkit` does: figures in the notebook, sharp on every screen."""
+"""What `%load_ext streamkit` does: figures in the notebook, sharp on every screen; the cell magic `%%stream`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from streamkit.lab.live.stream_magic import NAME, StreamMagics
+
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-__all__ = ["load"]
+__all__ = ["load", "unload"]
 
 PLAIN = {"png"}  # the backend's own choice: whoever made another keeps it
 
@@ -16,6 +18,12 @@ def load(shell: InteractiveShell) -> None:
     """Make the shell ready: see `streamkit.load_ipython_extension`. To load it twice is to load it once."""
     if shell.has_trait("kernel"):  # a notebook's; a terminal has windows, or none
         _show_figures_inline(shell)
+    shell.register_magics(StreamMagics)
+
+
+def unload(shell: InteractiveShell) -> None:
+    """What `%unload_ext streamkit` does: `%%stream` is gone. Figures stay inline, as somebody may rely on it by now."""
+    shell.magics_manager.magics["cell"].pop(NAME, None)
 
 
 def _show_figures_inline(shell: InteractiveShell) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "LoadPart", "Picture", "can_be_shown", "draw", "empty", "make_ready", "still"]
 
-KINDS: Final = ("journey", "timeline", "queues", "backlog", "gaps", "hops", "upload", "results")
+KINDS: Final = ("journey", "timeline", "queues", "where", "backlog", "gaps", "hops", "upload", "results")
 """Figures of one recording."""
 LIVE_SCALE: Final = 1.0
 STILL_SCALE: Final = 2.0  # twice the pixels: a line is as sharp as the text beside it
@@ -58,8 +57,7 @@ _ended: Final[list[Recording]] = []
 
 
 def make_ready() -> None:
-    """For the process that draws: it is there when the first picture is wanted, and in nobody's way."""
-    os.nice(10)
+    """For the process that draws: all is loaded when the first picture is wanted."""
     import streamkit.lab.plots  # noqa: F401  it takes half a second
 
 

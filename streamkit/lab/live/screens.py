@@ -47,7 +47,7 @@ class Display:
 
     def __init__(self) -> None:
         self._id = f"streamkit-{token_hex(8)}"
-        self._there = False
+        self.is_there = False
 
     def show(self, picture: Picture) -> None:
         """Put it there, or in the place of the one before."""
@@ -55,34 +55,40 @@ class Display:
 
         data = {"image/png": picture.png, "text/plain": picture.words or "nothing yet"}
         size = {"image/png": {"width": picture.width, "height": picture.height}}
-        display(data, metadata=size, raw=True, display_id=self._id, update=self._there)  # type: ignore[no-untyped-call]
-        self._there = True
+        display(data, metadata=size, raw=True, display_id=self._id, update=self.is_there)  # type: ignore[no-untyped-call]
+        self.is_there = True
 
 
 class Notebook:
-    """A display under the cell: pictures while it goes on, and a still one in the end."""
+    """A display under the cell: pictures while it goes on, and a still one in the end.
 
-    def __init__(self, kind: str | None) -> None:
+    With a display and a camera of somebody's, these are used, and left as they are.
+    """
+
+    def __init__(self, kind: str | None, display: Display | None = None, camera: Camera | None = None) -> None:
         self._kind = kind
-        self._display = Display()
-        self._camera = Camera(kind)
+        self._display = Display() if display is None else display
+        self._own_camera = camera is None
+        self._camera = Camera() if camera is None else camera
         self._last: object | None = None
         self._begun = False
 
     def begin(self, watched: Watcher) -> None:
         if not self._begun:
             self._begun = True
-            self._display.show(empty(watched.so_far(), self._kind, with_taps=watched.last_is_completed))
+            if not self._display.is_there:
+                self._display.show(empty(watched.so_far(), self._kind, with_taps=watched.last_is_completed))
 
     def take(self, shown: object) -> Future[Picture] | None:
         self._last = shown
-        return self._camera.take(shown)
+        return self._camera.take(shown, self._kind)
 
     def show(self, picture: Picture) -> None:
         self._display.show(picture)
 
     def stop(self) -> None:
-        self._camera.close()
+        if self._own_camera:
+            self._camera.close()
 
     def end(self, last: object | None) -> None:
         found = next((each for each in (last, self._last) if can_be_shown(each)), None)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from streamkit.lab.live.screens import Screen
 
-__all__ = ["watch"]
+__all__ = ["seen", "watch"]
 
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ def watch(asked: Any, *, kind: str | None = None) -> Any:
     has ended; of a sweep its rows. The end of the text stands in its title. Of several that run one after the other,
     the one that runs; of several at a time, the first. In the end it is the ordinary figure.
 
-    kind    another figure of a recording: "timeline", "journey", "queues", "backlog", "gaps", "hops", "upload",
+    kind    another figure of a recording: "timeline", "journey", "queues", "where", "backlog", "gaps", "hops", "upload",
             "results"
 
     In a terminal there is a line that says how far a stream is, in a script that nobody sees nothing.
@@ -91,7 +91,11 @@ def _what_else(given: object) -> str:
 
 
 async def _awaited(asked: Awaitable[T], kind: str | None) -> T:
-    screen = screen_of(kind)
+    return await seen(asked, screen_of(kind))
+
+
+async def seen(asked: Awaitable[T], screen: Screen | None) -> T:
+    """The same on this screen; None: on none."""
     if screen is None:
         return await asked
     with _seen(screen) as came:

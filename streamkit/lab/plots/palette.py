@@ -9,6 +9,8 @@ What is what, in every figure:
                                 (`QUEUE_FILLS`: a family of shades for each stretch, in it a hatch for each queue)
     pale red                    what was sent for nobody: its client had left (`NOBODY`)
     white, dotted               bytes that the curves know of and no queue had (`REST`)
+    plain grey                  what is too little to be drawn part by part, or all of it together (`OTHERS`)
+    light words on dark         you are here, in the picture of the way; all else steps back there
     grey, hatched with lines    waiting for the first piece (`WAIT_…`)
     pale yellow, with a line    a stall (`STALL_…`), the last silence before the end like any other
     from end to end

@@ -35,11 +35,11 @@ GAP_PT: Final = 7.0  # between lanes
 TWO_LINES_PT: Final = 26.0  # a lane that is so high has its size below its name
 LINE: Final[dict[str, Any]] = {"color": INK, "linewidth": 1.3}
 CURVES: Final = "by the curves"
-OTHERS: Final = "the others"
+OTHERS: Final = "The others"
 BLOCKED: Final = "relay first blocked"
 NO_GAUGES: Final = "no gauges in this recording (gauge_ms turns them on)"
-GREY: Final = "line: what lay on the way by the curves; grey: all queues together"
-NO_QUEUE: Final = "above each line: in no queue that was seen"
+GREY: Final = "Line: what lay on the way by the curves; grey: all queues together"
+NO_QUEUE: Final = "Above each line: in no queue that was seen"
 TWO_QUEUES: Final = "; below it: in two queues at once"
 
 
@@ -77,12 +77,12 @@ def queues(recording: Recording, ax: Axes | None = None, *, title: str | None = 
         return _nothing(ax, shown, finding)
     palette.settle(ax)
     width, height = palette.size_pt(ax)
-    head_pt = _say(ax, _notes(shown, lanes, held=held), width)
+    head_pt = _say(ax, "".join(f"{note}. " for note in _notes(shown, lanes, held=held)), width)
     blocked_ns = None if held else shown.blocked_ns
     blocked_pt = 0.0 if blocked_ns is None else LINE_PT
-    scale = _scale(lanes, height - head_pt - blocked_pt)
-    ax.set_ylim(0, height / scale)
-    bases = _place(ax, lanes, (height - head_pt - blocked_pt) / scale, scale)
+    heights = _heights(lanes, height - head_pt - blocked_pt)
+    ax.set_ylim(0, height / heights.scale)
+    bases = _place(ax, lanes, (height - head_pt - blocked_pt) / heights.scale, heights)
     for lane, base in zip(lanes, bases, strict=True):
         _draw(ax, shown.at_ns / unit_ns, lane, base)
     if blocked_ns is not None:
@@ -173,46 +173,59 @@ def _notes(shown: Queued, lanes: Sequence[_Lane], *, held: bool) -> list[str]:
         notes = [NO_QUEUE + (TWO_QUEUES if any(lane.low < 0 for lane in lanes) else "")]
     else:
         notes = [GREY] if lanes[0].line is not None else []
-        notes += ["; ".join(_without_lane(shown, lanes))]
-    notes += [f"not known here: {', '.join(shown.missing)}"] if shown.missing else []
+        notes += _without_lane(shown, lanes)
+    notes += [f"Not known here: {', '.join(shown.missing)}"] if shown.missing else []
     untold = [f"{name} ({one.untold})" for name, one in shown.stretches.items() if one.untold]
-    return notes + ([f"not told by the curves: {', '.join(untold)}"] if untold else [])
+    return notes + ([f"Not told by the curves: {', '.join(untold)}"] if untold else [])
 
 
 def _without_lane(shown: Queued, lanes: Sequence[_Lane]) -> list[str]:
     _, small = _parted(shown)
     sizes = [f"{name} {byte_size(int(shown.queues[name].max()))}" for name in small]
     empty = [name for name in GAUGES if name in shown.queues and not shown.queues[name].any()]
-    named = OTHERS if lanes[-1].name == OTHERS else "too little to draw"
+    named = OTHERS if lanes[-1].name == OTHERS else "Too little to draw"
     found = [f"{named}: {', '.join(sizes)}"] if sizes else []
-    return found + ([f"empty: {', '.join(empty)}"] if empty else [])
+    return found + ([f"Empty: {', '.join(empty)}"] if empty else [])
 
 
 # --- Where they go, and drawing ---------------------------------------------------------------------------------------
 
 
-def _scale(lanes: Sequence[_Lane], room: float) -> float:
-    """Points for a byte, so that all lanes go into `room`; a lane is never lower than its name."""
-    total = max(sum(lane.tall for lane in lanes), 1)
-    rows = room - GAP_PT * len(lanes)
-    low, high = 0.2 * max(room, 1.0) / total, max(rows, 1.0) / total
+class _Heights(NamedTuple):
+    """Points for a byte, for the least high lane, and between two of them."""
+
+    scale: float
+    least: float
+    gap: float
+
+    def of(self, lane: _Lane) -> float:
+        return max(self.least, lane.tall * self.scale)
+
+
+def _heights(lanes: Sequence[_Lane], room: float) -> _Heights:
+    """So that all lanes go into `room`; a lane is not lower than its name, where there is room for all names."""
+    room = max(room, 10.0)
+    gap = min(GAP_PT, 0.25 * room / len(lanes))
+    rows = room - gap * len(lanes)
+    least = min(LANE_PT, 0.9 * rows / len(lanes))
+    low, high = 0.0, rows / max(sum(lane.tall for lane in lanes), 1)
     for _ in range(30):
         middle = (low + high) / 2
-        fits = sum(max(LANE_PT, lane.tall * middle) for lane in lanes) <= rows
+        fits = sum(max(least, lane.tall * middle) for lane in lanes) <= rows
         low, high = (middle, high) if fits else (low, middle)
-    return low
+    return _Heights(max(low, 1e-12), least, gap)
 
 
-def _place(ax: Axes, lanes: Sequence[_Lane], top: float, scale: float) -> list[float]:
+def _place(ax: Axes, lanes: Sequence[_Lane], top: float, heights: _Heights) -> list[float]:
     """The base of each lane, in bytes from the axis of time; and its name beside it."""
     bases, middles, labels = [], [], []
     for lane in lanes:
-        tall_pt = max(LANE_PT, lane.tall * scale)
-        bottom = top - (tall_pt + GAP_PT / 2) / scale
+        tall_pt = heights.of(lane)
+        bottom = top - (tall_pt + heights.gap / 2) / heights.scale
         bases.append(bottom - lane.low)
-        middles.append(bottom + tall_pt / 2 / scale)
+        middles.append(bottom + tall_pt / 2 / heights.scale)
         labels.append(lane.label(tall_pt))
-        top = bottom - GAP_PT / 2 / scale
+        top = bottom - heights.gap / 2 / heights.scale
     ax.set_yticks(middles, labels=labels)
     return bases
 
@@ -231,14 +244,14 @@ def _draw(ax: Axes, x: npt.NDArray[np.float64], lane: _Lane, base: float) -> Non
         ax.plot([x[at]], [base + lane.most], "o", label="_most", **style)
 
 
-def _say(ax: Axes, texts: Sequence[str], width: float, above_pt: float = 0.0) -> float:
-    """Small lines from the top of the frame on; how high they and what is above them are."""
-    lines = [line for text in texts for line in palette.wrapped(text, NOTE_PT, width - 8)]
+def _say(ax: Axes, text: str, width: float) -> float:
+    """Small lines from the top of the frame on; how high they are."""
+    lines = palette.wrapped(text, NOTE_PT, width - 4) if text else []
     corner = palette.points_from(ax, 0, 1)
     for row, line in enumerate(lines):
-        y = -above_pt - (row + 0.5) * LINE_PT
-        ax.text(3, y, line, transform=corner, va="center", fontsize=NOTE_PT, color=MUTED, label="_said")
-    return above_pt + len(lines) * LINE_PT
+        y = -(row + 0.5) * LINE_PT
+        ax.text(0, y, line, transform=corner, va="center", fontsize=NOTE_PT, color=MUTED, label="_said")
+    return len(lines) * LINE_PT + 2
 
 
 def _mark_blocked(ax: Axes, x: float, head_pt: float, *, right: bool) -> None:

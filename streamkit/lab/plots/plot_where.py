@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 
 from streamkit.lab.findings.queues import NOBODY_LOOKED
 from streamkit.lab.findings.where import UNSEEN, Moment, describe_where, moment
-from streamkit.lab.findings.words import byte_size
+from streamkit.lab.findings.words import byte_size, capital
 from streamkit.lab.plots import palette
 from streamkit.lab.plots.names import rows_of
 from streamkit.lab.plots.palette import INK, LINE_PT, MUTED, NOTE_PT, WIDTH_IN, Fill, width_pt
@@ -143,9 +143,9 @@ def _note(ax: Axes, shown: Moment, width: float, above_pt: float) -> float:
         f"{f'in no queue, {stretch}' if name == UNSEEN else name} {byte_size(size)}"
         for (stretch, name), size in small.items()
     ]
-    texts = [f"{OTHERS}, in grey at the right: {', '.join(sizes)}"] if small else []
-    texts += [f"not known here: {', '.join(shown.queued.missing)}"] if shown.queued.missing else []
-    lines = [line for text in texts for line in palette.wrapped(text, NOTE_PT, width - 8)]
+    texts = [f"{capital(OTHERS)}, in grey at the right: {', '.join(sizes)}."] if small else []
+    texts += [f"Not known here: {', '.join(shown.queued.missing)}."] if shown.queued.missing else []
+    lines = palette.wrapped(" ".join(texts), NOTE_PT, width - 4) if texts else []
     for row, line in enumerate(lines):
         y = above_pt + 4 + (row + 0.5) * LINE_PT
         ax.text(0, y, line, va="center", fontsize=NOTE_PT, color=MUTED, label="_said")

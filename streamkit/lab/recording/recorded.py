@@ -76,7 +76,9 @@ class Recorded:
                     or as our relay passed it on; None where none was given
     status          the HTTP status, None when no response head arrived
     headers         response headers, lower-case names; those that carry cookies or credentials are left out
+    content_type    the response's media type, as the header says it; None where it does not
     preset          the provider shape by which text was extracted, None when none fitted or none was needed
+    label           what it is called in figures; recordings of one label are a group
     url             scheme, host and path of the request; no user info, no query
     labels          what a stream is told apart by in a set of many: `{"prompt": "long", "clients": 50}`
     started_ns      the monotonic clock at the call; all other times are relative to it

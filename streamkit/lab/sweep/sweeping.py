@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import signal
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, as_completed, wait
 from contextlib import contextmanager, nullcontext
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from streamkit.jobs.processes import Processes, ProcessLost
 from streamkit.lab.arguments import check_number, check_whole
+from streamkit.lab.bar import plain_bar
 from streamkit.lab.sweep.grid import Grid, Setting, settings_of
 from streamkit.lab.sweep.journal import Journal
 from streamkit.lab.sweep.kept import LAST
@@ -25,7 +25,6 @@ from streamkit.lab.under_way import under_way
 if TYPE_CHECKING:
     import os
 
-    from tqdm import tqdm
 
 __all__ = ["sweep"]
 
@@ -103,10 +102,11 @@ def sweep(
         _pool(executor, workers, timeout_s) as (pool, run),
     ):
         swept = _Sweeping(portable, settings, repeats, seed, journal, retry_failed)
-        with under_way(swept.result), _bar(name_of(trial), len(settings) * repeats, len(swept.rows), progress) as bar:
+        total, done = len(settings) * repeats, len(swept.rows)
+        with under_way(swept.result), plain_bar(total, unit="trials", shown=progress, done=done) as show:
             try:
                 swept.warm_up(pool, run, takes_seed, warm_up * workers)
-                swept.run(pool, run, takes_seed, bar)
+                swept.run(pool, run, takes_seed, show)
             except BaseException as error:
                 LAST.carry(swept.result(), error)
                 raise
@@ -136,7 +136,7 @@ class _Sweeping:
             extra = {SEED: self._seed} if takes_seed else {}
             wait([_submit(pool, run, self._trial, self._settings[0], extra) for _ in range(times)])
 
-    def run(self, pool: Executor, run: Run, takes_seed: bool, bar: tqdm[Any]) -> None:
+    def run(self, pool: Executor, run: Run, takes_seed: bool, show: Callable[[int, str], None]) -> None:
         """All that is missing, in its order; whatever stops us stops what has not begun."""
         futures: dict[Future[Done], Planned] = {}
         try:
@@ -146,8 +146,7 @@ class _Sweeping:
                     futures[_submit(pool, run, self._trial, self._settings[due.setting], extra)] = due
             for future in as_completed(futures):
                 self._take(futures[future], future)
-                bar.update()
-                bar.set_postfix(failed=sum(row.error is not None for row in self.rows.values()), refresh=False)
+                show(len(self.rows), f"failed={sum(row.error is not None for row in self.rows.values())}")
         finally:
             for future in futures:
                 future.cancel()
@@ -235,16 +234,3 @@ def _check_trial(trial: object, settings: tuple[Setting, ...]) -> bool:
                 f"expected trial as a function of {', '.join(setting)}, got {name_of(trial)}: {error}"
             ) from None
     return takes_seed
-
-
-@contextmanager
-def _bar(name: str, total: int, done: int, shown: bool) -> Iterator[tqdm[Any]]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # without ipywidgets a notebook has a bar of text, which is no reason to warn
-        from tqdm.auto import tqdm
-
-    class Bar(tqdm):  # type: ignore[type-arg]  # which of its two it is, is seen when it runs
-        monitor_interval = 0  # no thread of its own that stays behind: each row shows it
-
-    with Bar(total=total, initial=done, desc=name.rpartition(".")[2], unit=" trials", disable=not shown) as bar:
-        yield bar

@@ -31,7 +31,9 @@ def test_no_name_is_that_of_a_file(room: str) -> None:
 
 
 def test_every_figure_has_its_sentence() -> None:
-    """… but outcomes: the title of a grid of endings is in the grid; a map of a sweep has the sweep's; the way is of no recording."""
+    """… but outcomes: the title of a grid of endings is in the grid; a map of a sweep has the sweep's; and the way is
+    of no recording.
+    """
     sentences = {name.removesuffix("_finding") for name in findings.__all__ if name.endswith("_finding")}
     assert sentences | {"timeline", "outcomes", "heatmap", "way"} == set(plots.__all__)
 

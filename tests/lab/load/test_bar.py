@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from streamkit.lab.load.bar import plain_bar, progress_bar
+from streamkit.lab.bar import plain_bar
+from streamkit.lab.load.bar import progress_bar
 
 
 def test_it_shows_how_many_have_ended_and_live_and_how_late_we_are(capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,6 +25,7 @@ from tests.figures import (
     inside,
     key_of,
     labelled,
+    texts,
     title_of,
 )
 from tests.lab.plots.cases import drawn
@@ -43,6 +44,11 @@ def height_at(ax: Axes, name: str, at_ms: float) -> float:
 def lanes(ax: Axes) -> list[str]:
     """Their names and sizes, from the top."""
     return [label.get_text().replace("\n", ": ") for label in ax.get_yticklabels()]
+
+
+def said(ax: Axes) -> str:
+    """The small print above the lanes."""
+    return " ".join(texts(ax, "_said"))
 
 
 @pytest.mark.parametrize("case", QUEUES)
@@ -89,7 +95,7 @@ def test_the_line_is_the_queues_and_the_rest_together_over_the_queues_in_grey() 
     assert line.get_drawstyle() == "steps-post"
     together = sum(stretch.in_queues for stretch in held(queue_case("small")).values())
     assert height_at(ax, "by the curves", 2301) == pytest.approx(int(np.asarray(together)[115]))
-    assert inside(ax)[0] == "line: what lay on the way by the curves; grey: all queues together"
+    assert said(ax).startswith("Line: what lay on the way by the curves; grey: all queues together. ")
 
 
 def test_a_queue_wears_its_shade_and_hatch() -> None:
@@ -113,17 +119,16 @@ def test_beside_each_lane_stands_the_most_that_it_held_and_a_dot_is_where() -> N
 
 
 def test_queues_that_held_little_are_named_with_their_sizes_and_so_are_empty_ones() -> None:
-    little = (
-        "too little to draw: upstream.buffer 66 kB, relay.inbox 66 kB, relay.buffer 66 kB, client.backlog 4.0 kB; "
-        "empty: relay.pending"
+    assert (
+        "Too little to draw: upstream.buffer 66 kB, relay.inbox 66 kB, relay.buffer 66 kB, client.backlog 4.0 kB. "
+        "Empty: relay.pending." in said(drawn("queues", "tcp"))
     )
-    assert little in " ".join(inside(drawn("queues", "tcp")))
 
 
 def test_queues_that_held_little_each_and_more_together_share_a_lane() -> None:
     ax = drawn("queues", "unknown")
-    assert lanes(ax)[-1] == "the others: 131 kB"
-    assert any(text.startswith("the others: relay.inbox 66 kB, relay.buffer 66 kB;") for text in inside(ax))
+    assert lanes(ax)[-1] == "The others: 131 kB"
+    assert "The others: relay.inbox 66 kB, relay.buffer 66 kB." in said(ax)
 
 
 # --- What curves and queues do not agree on --------------------------------------------------------------------------
@@ -138,8 +143,7 @@ def test_held_shows_for_each_stretch_what_its_curves_say_beyond_its_queues() -> 
         (path,) = areas(ax)[name].get_paths()
         assert stretch.rest is not None
         base = path.vertices[:, 1].min() - stretch.rest.min()
-        drawn_rest = np.asarray(line.get_ydata()) - base
-        assert drawn_rest[stretch.rest != 0] == pytest.approx(stretch.rest[stretch.rest != 0])
+        assert np.asarray(line.get_ydata()) - base == pytest.approx(stretch.rest)
     are_readable(ax)
 
 
@@ -151,7 +155,7 @@ def test_held_has_the_sentence_of_the_rest_and_says_what_is_above_and_below() ->
     ax = plots.queues(doubled, empty_axes(8, 4.5), held=True)
     assert title_of(ax) == queues_finding(doubled, held=True)
     assert "were in two queues at once" in title_of(ax)
-    assert inside(ax)[0] == "above each line: in no queue that was seen; below it: in two queues at once"
+    assert said(ax) == "Above each line: in no queue that was seen; below it: in two queues at once."
     assert "relay → client: −7" in lanes(ax)[2]
     assert not labelled(ax, "_blocked")
 
@@ -173,13 +177,13 @@ def test_held_says_in_words_why_there_is_nothing_to_draw(recording: Recording, w
 
 
 def test_what_cannot_be_seen_is_named() -> None:
-    assert "not known here: upstream → relay, relay.unsent, in the client" in inside(drawn("queues", "unknown"))
-    assert not any("not known" in text for text in inside(drawn("queues", "tcp")))
+    assert "Not known here: upstream → relay, relay.unsent, in the client." in said(drawn("queues", "unknown"))
+    assert "Not known" not in said(drawn("queues", "tcp"))
 
 
 def test_where_the_curves_do_not_tell_is_named() -> None:
-    assert "not told by the curves: in the relay (pieces were dropped there)" in inside(drawn("queues", "dropping"))
-    assert not any("not told" in text for text in inside(drawn("queues", "small")))
+    assert "Not told by the curves: in the relay (pieces were dropped there)." in said(drawn("queues", "dropping"))
+    assert "Not told" not in said(drawn("queues", "small"))
 
 
 def test_where_the_relay_was_first_blocked_is_a_dashed_line_with_its_name() -> None:

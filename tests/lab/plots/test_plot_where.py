@@ -53,7 +53,7 @@ def test_each_has_its_name_and_size_below_it_and_its_stretch_above() -> None:
 def test_small_parts_are_one_in_grey_and_named_in_small_print() -> None:
     ax = drawn("where", "tcp")
     assert list(areas(ax))[-1] == "the others"
-    assert inside(ax)[-2].startswith("the others, in grey at the right: upstream.buffer 66 kB, ")
+    assert " ".join(texts(ax, "_said")).startswith("The others, in grey at the right: upstream.buffer 66 kB, ")
     assert not any("relay.pending" in text for text in inside(ax)), "it held nothing"
 
 
@@ -61,7 +61,7 @@ def test_what_the_curves_say_beyond_the_queues_is_white_and_dotted() -> None:
     ax = plots.where(queue_case("unknown"), 1500, ax=empty_axes(8, 2.4))
     unseen = labelled(ax, "_held in no queue that was seen")
     assert [patch.get_hatch() for patch in unseen] == [palette.REST.hatch] * 2
-    assert "not known here: upstream → relay, relay.unsent, in the client" in inside(ax)
+    assert "Not known here: upstream → relay, relay.unsent, in the client." in " ".join(texts(ax, "_said"))
 
 
 def test_at_another_time_it_is_another_picture() -> None:
