@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The commands of this checkout: python3 dev.py demo | test | lab | lint | docs.
+"""The commands of this checkout: python3 dev.py demo | test | lab | docs | front | lint.
 
 Makes `.venv` beside this file, installs the package there (editable, with what the command needs) and runs the
 command in it. Nothing outside `.venv` is changed. Needs CPython's standard library and a package index; neither pip
@@ -47,6 +47,7 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = VENV / "streamkit-installed.json"
 WORKERS = "4"  # that run tests side by side: two more than two cores, for many tests wait more than they work
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 NETWORK_HINT = (
     "If it is the network: HTTPS_PROXY names a proxy, PIP_INDEX_URL another package index, PIP_CERT a file of "
     "certificates to trust. Then run the same command again."
@@ -98,6 +99,16 @@ def lab(arguments: list[str]) -> int:
     return become("-m", "jupyterlab", ROOT / "notebooks", *arguments)
 
 
+def front(arguments: list[str]) -> int:
+    """try the notebooks in JupyterLab in a browser, and the exercises; needs Chromium
+
+    Two at a time: each worker has a browser, a JupyterLab and a kernel.
+    """
+    if not any(map(shutil.which, CHROMIUM)):
+        raise StepFailed("front needs Chromium, and found none; Debian: apt-get install chromium")
+    return run(PYTHON, "-m", "pytest", "front", "-p", "no:nbval", "-n", "2", "--dist", "worksteal", *arguments)
+
+
 def lint(arguments: list[str]) -> int:
     """run ruff and mypy; arguments go to `ruff check`, such as --fix
 
@@ -136,8 +147,9 @@ COMMANDS = {
     "demo": (demo, []),
     "test": (test, ["test"]),
     "lab": (lab, ["notebooks", "live", "pandas"]),
-    "lint": (lint, ["lint", "test"]),
     "docs": (docs, ["docs"]),
+    "front": (front, ["front", "test", "docs"]),
+    "lint": (lint, ["lint", "test", "front"]),
 }
 
 

@@ -214,14 +214,14 @@ def test_the_line_at_which_python_2_gives_up_names_the_python_that_is_needed() -
 def test_help_has_one_line_for_each_command(dev: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     assert dev.main(["--help"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    for command in ("demo", "test", "lab", "lint", "docs"):
+    for command in ("demo", "test", "lab", "docs", "front", "lint"):
         assert len([line for line in lines if line.startswith(f"  {command} ")]) == 1
 
 
 def test_an_unknown_command_is_an_error_that_names_the_known_ones(checkout: Checkout) -> None:
     answer = checkout.dev("tset")
     assert answer.returncode == 2
-    assert "expected one of demo, test, lab, lint, docs, got 'tset'" in answer.stderr
+    assert "expected one of demo, test, lab, docs, front, lint, got 'tset'" in answer.stderr
     assert not checkout.venv.exists()
 
 
@@ -676,17 +676,18 @@ def ci(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     return run
 
 
-def test_ci_runs_lint_and_the_tests_in_a_copy_without_the_venv(
+def test_ci_runs_lint_and_all_tests_in_a_copy_without_the_venv(
     ci: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
     answer = ci(python3=False)
     assert answer.returncode == 0, answer.stderr
     python = tmp_path / "bin/python3"
-    assert answer.stdout.splitlines() == [f"{python} {step} CI=true .ci dev.py " for step in ("lint", "test", "docs")]
+    commands = "lint", "test", "docs", "front"
+    assert answer.stdout.splitlines() == [f"{python} {command} CI=true .ci dev.py " for command in commands]
     assert {path.name for path in tmp_path.iterdir()} == {"used clone", "bin"}, "the copy is removed"
 
 
-@pytest.mark.parametrize("failing", ["lint", "test", "docs"])
+@pytest.mark.parametrize("failing", ["lint", "test", "docs", "front"])
 def test_ci_fails_when_a_step_fails(ci: Callable[..., subprocess.CompletedProcess[str]], failing: str) -> None:
     assert ci(failing, python3=False).returncode != 0
 

@@ -66,9 +66,10 @@ def test_every_figure_of_the_room_is_held_to_this() -> None:
 
 
 @every_case
-def test_no_word_runs_into_another_or_out_of_the_figure(figure: str, case: str) -> None:
+def test_no_word_runs_into_another_or_out_of_the_figure_or_is_smaller_than_eight_points(figure: str, case: str) -> None:
     """… and nothing warns: not of missing glyphs, not of a layout that does not fit."""
     are_readable(drawn(figure, case))
+    assert all(float(text.get_fontsize()) >= 8 for text in words(drawn(figure, case)))
 
 
 @pytest.mark.parametrize(("figure", "case", "size"), IN_OTHER_SIZES)
@@ -79,11 +80,6 @@ def test_in_other_sizes_words_keep_apart_too(figure: str, case: str, size: tuple
     assert plt.get_fignums() == []
     seen = {text for text, _ in boxes(ax)} if known.all_words else {*inside(ax), *key_of(ax)}
     are_apart((text, box) for text, box in boxes(ax) if text in seen)
-
-
-@every_case
-def test_no_text_is_smaller_than_eight_points(figure: str, case: str) -> None:
-    assert all(float(text.get_fontsize()) >= 8 for text in words(drawn(figure, case)))
 
 
 @every_case
@@ -119,9 +115,9 @@ def test_the_verdict_of_trust_stands_small_below_the_axis(figure: str, case: str
     assert note.get_fontsize() == palette.NOTE_PT
 
 
-@every_case
-def test_there_is_no_frame_around_the_figure(figure: str, case: str) -> None:
-    spines = drawn(figure, case).spines
+@every_figure
+def test_there_is_no_frame_around_the_figure(figure: str) -> None:
+    spines = drawn(figure, FIGURES[figure].cases[0]).spines
     assert not spines["top"].get_visible()
     assert not spines["right"].get_visible()
 
@@ -140,11 +136,11 @@ def test_without_axes_one_pyplot_figure_is_made_and_no_setting_is_changed(figure
 def test_it_is_saved_as_png_and_svg_of_the_same_size_and_the_svg_keeps_all_words(figure: str) -> None:
     """… and nothing warns."""
     ax = drawn(figure, FIGURES[figure].cases[0])
-    width, height = ax.figure.get_size_inches()
+    width, height = ax.figure.figure.get_size_inches()
     pixels, vectors = io.BytesIO(), io.StringIO()
-    ax.figure.savefig(pixels, format="png", dpi=20)
+    ax.figure.figure.savefig(pixels, format="png", dpi=20)
     with mpl.rc_context({"svg.fonttype": "none"}):
-        ax.figure.savefig(vectors, format="svg")
+        ax.figure.figure.savefig(vectors, format="svg")
     size = [int.from_bytes(pixels.getvalue()[at : at + 4]) for at in (16, 20)]  # of a PNG's IHDR
     assert size == [int(width * 20), int(height * 20)]
     root = ElementTree.fromstring(vectors.getvalue())  # noqa: S314  # we wrote it
@@ -203,7 +199,7 @@ def test_a_figure_of_our_own_is_white_in_a_dark_style_too() -> None:
     with plt.style.context("dark_background"):
         ax = palette.new_axes(1, 1)
         pixels = io.BytesIO()
-        ax.figure.savefig(pixels, format="raw", dpi=20)
+        ax.figure.figure.savefig(pixels, format="raw", dpi=20)
     assert same_color(ax.figure.get_facecolor(), "white")
     assert set(pixels.getvalue()[:4]) == {255}, "the upper left corner; the style says black for what is saved"
 
