@@ -247,9 +247,9 @@ def test_the_place_is_kept_from_the_beginning_and_no_picture_is_of_another_size(
     moving: Picture, standing: Picture
 ) -> None:
     pictures = (empty(GIVEN, None, with_taps=False), moving, standing)
-    assert {picture[1:3] for picture in pictures} == {(800, 267)}
+    assert {picture[1:3] for picture in pictures} == {(800, 217)}
     shapes = [plt.imread(io.BytesIO(base64.b64decode(picture.png))).shape[:2] for picture in pictures]
-    assert shapes == [(267, 800), (266, 800), (533, 1600)]  # a browser keeps the shape that a picture has
+    assert shapes == [(217, 800), (216, 800), (433, 1600)]  # a browser keeps the shape that a picture has
 
 
 def test_the_title_on_the_way_has_the_end_of_the_text_and_the_last_one_is_the_figures_own(
