@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The commands of this checkout: python3 dev.py demo | test | lab | lint.
+"""The commands of this checkout: python3 dev.py demo | test | lab | docs | front | lint.
 
 Makes `.venv` beside this file, installs the package there (editable, with what the command needs) and runs the
 command in it. Nothing outside `.venv` is changed. Needs CPython's standard library and a package index; neither pip
@@ -29,6 +29,7 @@ import tempfile
 import urllib.parse
 import urllib.request
 import venv
+import webbrowser
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = VENV / "streamkit-installed.json"
 WORKERS = "4"  # that run tests side by side: two more than two cores, for many tests wait more than they work
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 NETWORK_HINT = (
     "If it is the network: HTTPS_PROXY names a proxy, PIP_INDEX_URL another package index, PIP_CERT a file of "
     "certificates to trust. Then run the same command again."
@@ -97,6 +99,16 @@ def lab(arguments: list[str]) -> int:
     return become("-m", "jupyterlab", ROOT / "notebooks", *arguments)
 
 
+def front(arguments: list[str]) -> int:
+    """try the notebooks in JupyterLab in a browser, and the exercises; needs Chromium
+
+    Two at a time: each worker has a browser, a JupyterLab and a kernel.
+    """
+    if not any(map(shutil.which, CHROMIUM)):
+        raise StepFailed("front needs Chromium, and found none; Debian: apt-get install chromium")
+    return run(PYTHON, "-m", "pytest", "front", "-p", "no:nbval", "-n", "2", "--dist", "worksteal", *arguments)
+
+
 def lint(arguments: list[str]) -> int:
     """run ruff and mypy; arguments go to `ruff check`, such as --fix
 
@@ -112,13 +124,32 @@ def lint(arguments: list[str]) -> int:
     return 1 if failed else 0
 
 
+def docs(arguments: list[str]) -> int:
+    """build the site into docs/_build/html; --open shows it, other arguments go to Sphinx
+
+    Whatever Sphinx warns of is an error: a link that leads nowhere, a figure without words, a public name on no page.
+    """
+    site = ROOT / "docs" / "_build" / "html"
+    words = [word for word in arguments if word != "--open"]
+    code = run(PYTHON, "-m", "sphinx", "-W", "--keep-going", "-j", "auto", *words, ROOT / "docs", site)
+    if code:
+        say("FAILED: the site; Sphinx says why above")
+        return code
+    say(f"the site's front page: {site / 'index.html'}")
+    if "--open" in arguments:
+        webbrowser.open((site / "index.html").as_uri())
+    return 0
+
+
 # Each command with the extras of pyproject.toml that it needs; mypy wants to see what the tests import, and does
 # without the benchmarks' peers.
 COMMANDS = {
     "demo": (demo, []),
     "test": (test, ["test"]),
     "lab": (lab, ["notebooks", "live", "pandas"]),
-    "lint": (lint, ["lint", "test"]),
+    "docs": (docs, ["docs"]),
+    "front": (front, ["front", "test", "docs"]),
+    "lint": (lint, ["lint", "test", "front"]),
 }
 
 

@@ -137,7 +137,7 @@ def checkout(tmp_path: Path, index: Index) -> Checkout:
     (folder / "streamkit").mkdir(parents=True)
     (folder / "dev.py").write_text(SOURCE)
     (folder / "pyproject.toml").write_text("[project]\n")
-    for stand_in in ("streamkit/__main__.py", "pytest.py", "jupyterlab.py"):
+    for stand_in in ("streamkit/__main__.py", "pytest.py", "jupyterlab.py", "sphinx.py"):
         (folder / stand_in).write_text(SHOW_CALL)
     home = tmp_path / "empty home"
     home.mkdir()
@@ -214,14 +214,14 @@ def test_the_line_at_which_python_2_gives_up_names_the_python_that_is_needed() -
 def test_help_has_one_line_for_each_command(dev: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     assert dev.main(["--help"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    for command in ("demo", "test", "lab", "lint"):
+    for command in ("demo", "test", "lab", "docs", "front", "lint"):
         assert len([line for line in lines if line.startswith(f"  {command} ")]) == 1
 
 
 def test_an_unknown_command_is_an_error_that_names_the_known_ones(checkout: Checkout) -> None:
     answer = checkout.dev("tset")
     assert answer.returncode == 2
-    assert "expected one of demo, test, lab, lint, got 'tset'" in answer.stderr
+    assert "expected one of demo, test, lab, docs, front, lint, got 'tset'" in answer.stderr
     assert not checkout.venv.exists()
 
 
@@ -607,6 +607,34 @@ def test_a_command_ended_by_a_signal_has_the_exit_code_of_a_shell(dev: ModuleTyp
     assert dev.run(sys.executable, "-c", "import os; os.kill(os.getpid(), 9)") == 137
 
 
+# ---- The site
+
+
+def test_docs_builds_the_site_with_warnings_as_errors_and_says_where_its_front_page_is(checkout: Checkout) -> None:
+    answer = checkout.dev("docs", "-E")
+    assert answer.returncode == 0, answer.stderr
+    *_, call, last = answer.stdout.splitlines()
+    name, arguments, folder, _ = json.loads(call)
+    assert (name, folder) == ("__main__", str(checkout.folder))
+    site = checkout.folder / "docs/_build/html"
+    assert arguments == ["-W", "--keep-going", "-j", "auto", "-E", str(checkout.folder / "docs"), str(site)]
+    assert last == f"dev.py: the site's front page: {site / 'index.html'}"
+    assert checkout.pip_calls[-1][-1] == ".[docs]"
+
+
+def test_docs_shows_the_front_page_when_asked_to_and_the_site_is_whole(
+    dev: ModuleType, runs: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(dev.webbrowser, "open", shown.append)
+    assert dev.docs(["--open"]) == 0
+    assert shown == [(dev.ROOT / "docs/_build/html/index.html").as_uri()]
+    assert "--open" not in runs[0]
+    monkeypatch.setattr(dev, "run", lambda *_: 1)
+    assert dev.docs(["--open"]) == 1
+    assert len(shown) == 1
+
+
 # ---- .ci/run
 
 CI_PYTHON = """#!/bin/sh
@@ -648,17 +676,18 @@ def ci(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     return run
 
 
-def test_ci_runs_lint_and_the_tests_in_a_copy_without_the_venv(
+def test_ci_runs_lint_and_all_tests_in_a_copy_without_the_venv(
     ci: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
     answer = ci(python3=False)
     assert answer.returncode == 0, answer.stderr
     python = tmp_path / "bin/python3"
-    assert answer.stdout.splitlines() == [f"{python} lint CI=true .ci dev.py ", f"{python} test CI=true .ci dev.py "]
+    commands = "lint", "test", "docs", "front"
+    assert answer.stdout.splitlines() == [f"{python} {command} CI=true .ci dev.py " for command in commands]
     assert {path.name for path in tmp_path.iterdir()} == {"used clone", "bin"}, "the copy is removed"
 
 
-@pytest.mark.parametrize("failing", ["lint", "test"])
+@pytest.mark.parametrize("failing", ["lint", "test", "docs", "front"])
 def test_ci_fails_when_a_step_fails(ci: Callable[..., subprocess.CompletedProcess[str]], failing: str) -> None:
     assert ci(failing, python3=False).returncode != 0
 

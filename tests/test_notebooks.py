@@ -187,8 +187,8 @@ def minutes(path: Path) -> int:
 
 def names(cell: dict[str, Any]) -> set[str]:
     """The variables that a cell uses or sets."""
-    if cell["source"].startswith("%%"):  # in another language
-        return set()
+    if cell["source"].startswith("%%"):  # in another language; its recording has a name all the same
+        return set(re.findall(r"--out (\w+)", cell["source"].splitlines()[0]))
     lines = [line for line in cell["source"].splitlines() if not line.startswith(("%", "!"))]
     tree = compile("\n".join(lines), "cell", "exec", PyCF_ONLY_AST | PyCF_ALLOW_TOP_LEVEL_AWAIT)
     return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} - {"sk", "print"}

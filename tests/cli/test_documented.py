@@ -12,7 +12,12 @@ import pytest
 from streamkit.cli import _parser
 
 ROOT: Final = Path(__file__).parents[2]
-PAGES: Final = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
+MADE: Final = {"_build", "api", "notebooks"}
+"""Folders of docs/ that the building of the site makes."""
+PAGES: Final = [
+    *(ROOT / name for name in ("README.md", "README.zh-CN.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *(page for page in sorted(ROOT.glob("docs/**/*.md")) if page.relative_to(ROOT).parts[1] not in MADE),
+]
 BLOCKS: Final = re.compile(r"```sh\n(.*?)```", re.S)
 LINKS: Final = re.compile(r"\]\((?!https?://)([^)\s#]*)(?:#([^)\s]*))?\)")
 

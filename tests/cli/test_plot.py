@@ -20,9 +20,10 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize(
-    "kind", ["timeline", "gaps", "hops", "policies", "leaving", "journey", "backlog", "queues", "where"]
-)
+KINDS = ["timeline", "gaps", "hops", "policies", "leaving", "journey", "backlog", "queues", "where"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_each_figure_can_be_drawn_from_a_file(tmp_path: Path, kind: str) -> None:
     file, picture = tmp_path / "x.jsonl", tmp_path / "x.png"
     sent = Tap([900_000, 1_900_000], [1, 2], [1, 2])

@@ -1,4 +1,4 @@
-"""What README and docs/your_own_source.md say of a source of your own: their code runs as it stands there."""
+"""What docs/overview.md and docs/your_own_source.md say of a source of your own: their code runs as it stands there."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def with_route(code: str, **given: Any) -> Server:
     return sk.serve(make_app, grace_s=0.1)
 
 
-def test_five_lines_of_the_readme_stream_progress_and_values() -> None:
-    (five,) = [block for block in blocks("README.md") if "@sk.source" in block]
+def test_five_lines_stream_progress_and_values() -> None:
+    (five,) = [block for block in blocks("docs/overview.md") if "@sk.source" in block]
     with with_route(five) as server:
         recording = sk.run(
             sk.record(f"{server.url}/count", data={"upto": "2"}, headers={"Accept": "text/event-stream"})

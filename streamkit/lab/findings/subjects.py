@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ONE_BY_ONE",
-    "Group",
+    "Bundle",
     "Recordings",
     "Subject",
     "extremes",
@@ -158,26 +158,26 @@ class Subject:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Group:
+class Bundle:
     """Recordings that a figure draws as one: those of one name. `name` is what to call them, with their number."""
 
     name: str
     subjects: Sequence[Subject]
 
 
-def grouped(shown: Sequence[Subject]) -> list[Group]:
+def grouped(shown: Sequence[Subject]) -> list[Bundle]:
     """Each by itself where they are up to `ONE_BY_ONE`; else by their names; all are one if those are too many.
 
     No recording is left out.
     """
     if len(shown) <= ONE_BY_ONE:
-        return [Group(name=subject.name, subjects=[subject]) for subject in shown]
+        return [Bundle(name=subject.name, subjects=[subject]) for subject in shown]
     by_name: dict[str, list[Subject]] = {}
     for subject in shown:
         by_name.setdefault(subject.name, []).append(subject)
     if len(by_name) > ONE_BY_ONE:
-        return [Group(name=f"all {len(shown):,}", subjects=list(shown))]
-    return [Group(name=f"{name} ({len(those):,})", subjects=those) for name, those in by_name.items()]
+        return [Bundle(name=f"all {len(shown):,}", subjects=list(shown))]
+    return [Bundle(name=f"{name} ({len(those):,})", subjects=those) for name, those in by_name.items()]
 
 
 def subjects(recordings: Recordings, stall_ms: float | None = None, *, instead: str = "") -> list[Subject]:

@@ -33,7 +33,7 @@ __all__ = ["describe_cuts", "describe_timeline", "finding"]
 
 IN_A_TITLE: Final[Mapping[CauseName, str]] = {
     "late_loop": "our own event loop was late",
-    "slow_reader": "our client was slow",
+    "slow_reader": "the client was slow",
     "network": "packets were lost",
     "held": "it was held back, and came at once",
     "model_paused": "the model paused, its server lived",

@@ -111,7 +111,8 @@ def describe_where(shown: Moment) -> str:
     stretch, held = _largest({stretch: sum(queues.values()) for stretch, queues in shown.parts.items()})
     place, amount = _largest({at: value for at, value in shown.by_name.items() if at[0] == stretch})
     of_it = "all" if amount >= ALL * held else byte_size(amount)
-    return f"{when}, {_share(held, shown.total)} lay {PLACES[stretch]}, {of_it} of it {_told(place)}"
+    part = UNSEEN if place[1] == UNSEEN else _told(place)
+    return f"{when}, {_share(held, shown.total)} lay {PLACES[stretch]}, {of_it} of it {part}"
 
 
 def _largest(sizes: Mapping[_Key, int]) -> tuple[_Key, int]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import base64
 import io
+import struct
+import zlib
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
@@ -28,9 +30,8 @@ LIVE_SCALE: Final = 1.0
 STILL_SCALE: Final = 2.0  # twice the pixels: a line is as sharp as the text beside it
 TAIL: Final = 72  # characters of the text that stand in the title
 
-CLEAR_PIXEL: Final = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII="
 WIDTH: Final = 800
-HEIGHTS: Final = {"journey": 440, "queues": 460, "timeline": 267, "load": 1080, "sweep": 400}
+HEIGHTS: Final = {"journey": 440, "queues": 460, "timeline": 217, "load": 1080, "sweep": 400}
 """In CSS pixels, by the figure, where nobody has set another resolution."""
 
 Shown: TypeAlias = Recording | RecordingSet | Sweep | Comparison
@@ -62,10 +63,26 @@ def make_ready() -> None:
 
 
 def empty(shown: object, kind: str | None, *, with_taps: bool) -> Picture:
-    """One clear pixel, as large as the figure will be: it keeps the place."""
+    """Nothing, as large as the figure will be: it keeps the place."""
     kind = kind or ("journey" if with_taps else "timeline")
     kind = "load" if isinstance(shown, RecordingSet) else "sweep" if isinstance(shown, Sweep) else kind
-    return Picture(CLEAR_PIXEL, WIDTH, HEIGHTS.get(kind, HEIGHTS["journey"]), "")
+    height = HEIGHTS.get(kind, HEIGHTS["journey"])
+    return Picture(_clear(WIDTH, height), WIDTH, height, "")
+
+
+def _clear(width: int, height: int) -> str:
+    """A PNG of that size with nothing in it: a browser keeps the shape of a picture, whatever size it is told."""
+    rows = height * bytes(1 + -(-width // 8))  # one bit a pixel, of a grey that is clear
+    chunks = (
+        (b"IHDR", struct.pack("!2I5B", width, height, 1, 0, 0, 0, 0)),
+        (b"tRNS", bytes(2)),
+        (b"IDAT", zlib.compress(rows, 9)),
+        (b"IEND", b""),
+    )
+    parts = (
+        struct.pack("!I", len(data)) + name + data + struct.pack("!I", zlib.crc32(name + data)) for name, data in chunks
+    )
+    return base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"".join(parts)).decode()
 
 
 def can_be_shown(value: object) -> bool:

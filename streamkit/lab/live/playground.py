@@ -64,7 +64,7 @@ SLIDERS: Final = {
     "first_piece_ms": _Slider("upstream: first piece after (ms)", 300, 3000, 50),
     "gap_ms": _Slider("upstream: a piece every (ms)", 40, 300, 5),
     "jitter_ms": _Slider("upstream: give or take (ms)", 0, 300, 5),
-    "stall_ms": _Slider("upstream: silent in the middle for (ms)", 0, 3000, 100),
+    "stall_ms": _Slider("upstream: silent midway (ms)", 0, 3000, 100),
 }
 CHOICES: Final = {
     "network": ("network, relay to client", tuple(NETWORKS)),

@@ -68,7 +68,7 @@ class StreamMagics(Magics):
         "--kind",
         choices=KINDS,
         default="timeline",
-        help="which figure (default: timeline); journey, queues, where, backlog and hops ask a relay of ours for its taps",
+        help="which figure (default: timeline); journey, queues, where, backlog, hops ask a relay of ours for taps",
     )
     @_argument("--live", action="store_true", help="draw it while it runs, too")
     @_argument("--preset", metavar="NAME", help="whose events they are, as 'openai' (default: guessed)")

@@ -13,7 +13,7 @@ from streamkit.lab.plots import palette
 from streamkit.lab.plots.palette import INK, NOTE_PT, width_pt
 
 if TYPE_CHECKING:
-    from streamkit.lab.findings.subjects import Group
+    from streamkit.lab.findings.subjects import Bundle
     from streamkit.lab.plots.lanes import Lane, Layout
 
 __all__ = ["end_name", "label_group", "label_lane"]
@@ -24,7 +24,7 @@ def end_name(lane: Lane) -> str:
     return palette.legible(str(lane.subject.outcome), limit=32)[0]
 
 
-def label_group(layout: Layout, top: float, group: Group) -> None:
+def label_group(layout: Layout, top: float, group: Bundle) -> None:
     """Above its rows: how long they waited for the first piece, and how many of them stalled, or did not complete."""
     waits = [subject.wait_ns for subject in group.subjects if subject.wait_ns is not None]
     parts = [f"{len(group.subjects):,} recordings, a row each"]

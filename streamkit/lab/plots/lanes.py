@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from streamkit.lab.findings.subjects import Group, Subject
+from streamkit.lab.findings.subjects import Bundle, Subject
 from streamkit.lab.plots.palette import LINE_PT
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Bools = npt.NDArray[np.bool_]
     Ints = npt.NDArray[np.int64]
 
-__all__ = ["BAND_PT", "SIZES_PT", "Lane", "Layout", "Place", "Seen", "lane_of", "places_of", "shifted"]
+__all__ = ["BAND_PT", "SIZES_PT", "Fits", "Lane", "Layout", "Stand", "lane_of", "places_of", "shifted"]
 
 STRIP_PT: Final = LINE_PT + 2  # words above a lane
 LEAST_PT: Final = 28.0  # lanes that are lower have none
@@ -43,14 +43,14 @@ class Lane:
     replayed: Bools  # they had happened before the client was back behind a cut
 
 
-class Place(NamedTuple):
+class Stand(NamedTuple):
     """Where a lane's ticks stand, from the top to the floor; both in points from the top of the frame."""
 
     top: float
     floor: float
 
 
-class Seen(NamedTuple):
+class Fits(NamedTuple):
     """What there is room for: `sizes` below the ticks, the names of the `ends`; `crowded`: more ticks than that."""
 
     sizes: bool
@@ -67,10 +67,10 @@ class Layout:
     left: float  # x at the frame's left edge
     per_pt: float  # x units in one point
     width_pt: float
-    places: Sequence[Place]
+    places: Sequence[Stand]
     strip_pt: float  # for words above a lane's ticks, where lanes are high enough
     heaviest: int  # the most characters
-    seen: Seen
+    seen: Fits
 
     def x(self, ns: float) -> float:
         return ns / self.unit_ns
@@ -82,7 +82,7 @@ class Layout:
         return self.left + pt * self.per_pt
 
 
-def places_of(groups: Sequence[Group], header: float, height: float, *, sizes: bool) -> tuple[list[Place], float]:
+def places_of(groups: Sequence[Bundle], header: float, height: float, *, sizes: bool) -> tuple[list[Stand], float]:
     """A place for each lane, and how high the strip of words is; `sizes`: below each lane there is room for those.
 
     Alone, a lane has both; of a group, all lanes share one strip, and are rows without any words.
@@ -92,14 +92,14 @@ def places_of(groups: Sequence[Group], header: float, height: float, *, sizes: b
         lane_pt = max(10.0, (height - header) / rows)
         strip = STRIP_PT if lane_pt >= LEAST_PT else 2.0
         below = min(5.0, lane_pt / 4) + (SIZES_PT if sizes else 0.0)
-        places = [Place(header + i * lane_pt + strip, header + (i + 1) * lane_pt - below) for i in range(rows)]
+        places = [Stand(header + i * lane_pt + strip, header + (i + 1) * lane_pt - below) for i in range(rows)]
         return places, strip
     row_pt = max(2.0, (height - header - len(groups) * BAND_PT) / rows)
     places, top = [], header
     for group in groups:
         top += STRIP_PT
         places += [
-            Place(top + i * row_pt, top + (i + 1) * row_pt - min(1.5, row_pt / 4)) for i in range(len(group.subjects))
+            Stand(top + i * row_pt, top + (i + 1) * row_pt - min(1.5, row_pt / 4)) for i in range(len(group.subjects))
         ]
         top += len(group.subjects) * row_pt + BAND_PT - STRIP_PT
     return places, STRIP_PT

@@ -428,7 +428,7 @@ def _lay_paper(ax: Axes) -> None:
     """On somebody's dark figure, something white behind all that is drawn here."""
     ax.set_facecolor(FACE)
     dark = any(map(is_dark, (ax.figure.figure.get_facecolor(), rcParams["savefig.facecolor"])))
-    if dark and not any(isinstance(artist, Paper) for artist in ax.artists):
+    if dark and not any(isinstance(artist, Paper) for artist in ax.patches):
         ax.add_artist(Paper())
 
 

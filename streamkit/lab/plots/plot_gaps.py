@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
 from streamkit.lab.findings.gaps import describe_gaps
-from streamkit.lab.findings.subjects import Group, Recordings, Subject, grouped, subjects
+from streamkit.lab.findings.subjects import Bundle, Recordings, Subject, grouped, subjects
 from streamkit.lab.findings.words import duration
 from streamkit.lab.plots import palette
 from streamkit.lab.plots.palette import (
@@ -66,6 +66,8 @@ def gaps(recordings: Recordings, ax: Axes | None = None, *, title: str | None = 
     ax.set_ylim(0, 104)
     ax.yaxis.set_major_locator(FixedLocator([0, 25, 50, 75, 100]))
     ax.set_xscale("log")
+    ax.xaxis.set_minor_locator(NullLocator())  # else the layout makes, and measures, labels that will not be there
+    ax.xaxis.set_major_formatter(palette.plain_numbers())  # a log scale brings its own
     palette.settle(ax)
     width, _ = palette.size_pt(ax)
     notes = _beside_points(shown[0]) if len(each) == 1 else [(np.inf, _key_width(shown))]
@@ -85,7 +87,7 @@ def gaps(recordings: Recordings, ax: Axes | None = None, *, title: str | None = 
     return ax
 
 
-def _together(group: Group) -> Subject:
+def _together(group: Bundle) -> Subject:
     """Its recordings as if they were one."""
     first, *others = group.subjects
     if not others:
@@ -93,7 +95,7 @@ def _together(group: Group) -> Subject:
     return replace(first, name=group.name, gaps=np.concatenate([subject.gaps for subject in group.subjects]))
 
 
-def _draw_members(ax: Axes, index: int, group: Group) -> None:
+def _draw_members(ax: Axes, index: int, group: Bundle) -> None:
     for subject in group.subjects:
         if subject.gaps.size:
             ms = _gaps_ms(subject)
@@ -159,8 +161,6 @@ def _log_limits(ax: Axes, shown: list[Subject], notes: Sequence[tuple[float, flo
     ax.set_xlim(10**low, 10**right)
     roomy = width / (right - low) > 110  # points in a decade
     ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if roomy else (1.0,), numticks=20))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(palette.plain_numbers())  # a log scale brings its own
 
 
 def _draw_curve(ax: Axes, index: int, subject: Subject) -> None:

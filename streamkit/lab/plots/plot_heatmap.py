@@ -168,7 +168,18 @@ def _hatch(ax: Axes, column: int, row: int, word: str) -> None:
 
 
 def _write(ax: Axes, column: int, row: int, text: str, ink: str) -> None:
-    ax.text(column, row, text, ha="center", va="center", fontsize=NOTE_PT, color=ink, parse_math=False, zorder=4)
+    ax.text(
+        column,
+        row,
+        text,
+        ha="center",
+        va="center",
+        fontsize=NOTE_PT,
+        color=ink,
+        parse_math=False,
+        zorder=4,
+        label="_cell",
+    )
 
 
 def _name_columns(ax: Axes, xs: Sequence[object]) -> None:

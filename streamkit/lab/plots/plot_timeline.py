@@ -14,11 +14,11 @@ from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from streamkit.lab.findings.subjects import Group, Recordings, grouped, subjects
+from streamkit.lab.findings.subjects import Bundle, Recordings, grouped, subjects
 from streamkit.lab.findings.timeline import describe_timeline
 from streamkit.lab.findings.words import duration
 from streamkit.lab.plots import lane_words, palette
-from streamkit.lab.plots.lanes import BAND_PT, SIZES_PT, Lane, Layout, Place, Seen, lane_of, places_of, shifted
+from streamkit.lab.plots.lanes import BAND_PT, SIZES_PT, Fits, Lane, Layout, Stand, lane_of, places_of, shifted
 from streamkit.lab.plots.palette import FRAME_PT, INK, LINE_PT, MUTED, NOTE_PT, WIDTH_IN, end_mark, width_pt
 
 if TYPE_CHECKING:
@@ -95,21 +95,21 @@ def timeline(
     return ax
 
 
-def _height_pt(groups: Sequence[Group]) -> float:
+def _height_pt(groups: Sequence[Bundle]) -> float:
     rows = sum(len(group.subjects) for group in groups)
     if rows == len(groups):
         return rows * (38 + 28 / rows)
     return len(groups) * BAND_PT + rows * min(ROW_PT, ROWS_PT / rows)
 
 
-def _lanes(groups: Sequence[Group]) -> list[Lane]:
+def _lanes(groups: Sequence[Bundle]) -> list[Lane]:
     shown = [subject for group in groups for subject in group.subjects]
     text = any(subject.characters.any() for subject in shown) or not any(subject.at_ns.size for subject in shown)
     names = list(dict.fromkeys(group.name for group in groups))
     return [lane_of(one, names.index(group.name), text=text) for group in groups for one in group.subjects]
 
 
-def _lay_out(ax: Axes, groups: Sequence[Group], lanes: list[Lane], unit_ns: float) -> Layout:
+def _lay_out(ax: Axes, groups: Sequence[Bundle], lanes: list[Lane], unit_ns: float) -> Layout:
     """Set the limits, so that every lane and every outcome's name has its room."""
     ends = [lane.end_ns / unit_ns for lane in lanes]
     left = min(0.0, *(min(lane.at_ns.tolist(), default=0) / unit_ns for lane in lanes))
@@ -144,18 +144,18 @@ def _lay_out(ax: Axes, groups: Sequence[Group], lanes: list[Lane], unit_ns: floa
     return layout
 
 
-def _seen(groups: Sequence[Group], lanes: list[Lane], width: float, height: float) -> Seen:
+def _seen(groups: Sequence[Bundle], lanes: list[Lane], width: float, height: float) -> Fits:
     """What there is room for, with a key of two lines."""
     alone, free = len(groups) == len(lanes), height - 2 * LINE_PT - 5
     lane_pt = free / len(lanes) if alone else (free - len(groups) * BAND_PT) / len(lanes)
-    return Seen(
+    return Fits(
         sizes=alone and lane_pt >= SIZES_FROM_PT,
         ends=lane_pt >= (ALONE_FROM_PT if alone else ROWS_FROM_PT),
         crowded=max(lane.events.size for lane in lanes) > 2 * width,
     )
 
 
-def _ends_of(groups: Sequence[Group], places: Sequence[Place]) -> list[tuple[Place, Place]]:
+def _ends_of(groups: Sequence[Bundle], places: Sequence[Stand]) -> list[tuple[Stand, Stand]]:
     """The first and the last place of each group."""
     last = np.cumsum([len(group.subjects) for group in groups])
     return [(places[end - len(group.subjects)], places[end - 1]) for group, end in zip(groups, last, strict=True)]
@@ -165,7 +165,7 @@ def _heaviest(lanes: list[Lane]) -> int:
     return max(int(lane.total.max(initial=1)) for lane in lanes)
 
 
-def _name_lanes(ax: Axes, groups: Sequence[Group], middles: list[float]) -> None:
+def _name_lanes(ax: Axes, groups: Sequence[Bundle], middles: list[float]) -> None:
     named = any(group.name for group in groups)
     shown = [palette.legible(group.name) for group in groups]
     ax.set_yticks(
@@ -177,7 +177,7 @@ def _name_lanes(ax: Axes, groups: Sequence[Group], middles: list[float]) -> None
     ax.tick_params(axis="y", length=0)
 
 
-def _label_groups(layout: Layout, groups: Sequence[Group]) -> None:
+def _label_groups(layout: Layout, groups: Sequence[Bundle]) -> None:
     for group, (first, _) in zip(groups, _ends_of(groups, layout.places), strict=True):
         lane_words.label_group(layout, first.top, group)
 
@@ -185,7 +185,7 @@ def _label_groups(layout: Layout, groups: Sequence[Group]) -> None:
 # --- A lane -----------------------------------------------------------------------------------------------------------
 
 
-def _draw_lane(layout: Layout, place: Place, lane: Lane) -> None:
+def _draw_lane(layout: Layout, place: Stand, lane: Lane) -> None:
     subject = lane.subject
     start, end = subject.origin_ns, lane.end_ns
     _shade(layout, place, (start, end if subject.wait_ns is None else start + subject.wait_ns), "_wait", **WAITING)
@@ -202,13 +202,13 @@ def _draw_lane(layout: Layout, place: Place, lane: Lane) -> None:
     _draw_end(layout, place, lane)
 
 
-def _shade(layout: Layout, place: Place, span_ns: Sequence[int], label: str, **style: Any) -> None:
+def _shade(layout: Layout, place: Stand, span_ns: Sequence[int], label: str, **style: Any) -> None:
     left, right = layout.x(span_ns[0]), layout.x(span_ns[1])
     corner = (left, place.top)
     layout.ax.add_patch(Rectangle(corner, right - left, place.floor - place.top, label=label, zorder=0.5, **style))
 
 
-def _measure(layout: Layout, place: Place, stalls: Sequence[tuple[int, int]]) -> None:
+def _measure(layout: Layout, place: Stand, stalls: Sequence[tuple[int, int]]) -> None:
     """A line from end to end of each stall, as on a drawing with measures: without its colour it is seen, too."""
     if not stalls:
         return
@@ -223,7 +223,7 @@ def _measure(layout: Layout, place: Place, stalls: Sequence[tuple[int, int]]) ->
     layout.ax.add_collection(measures, autolim=False)
 
 
-def _draw_ticks(layout: Layout, place: Place, lane: Lane) -> None:
+def _draw_ticks(layout: Layout, place: Stand, lane: Lane) -> None:
     colour = palette.recording_stroke(lane.group).colour
     x = lane.at_ns / layout.unit_ns
     pitch = float(np.median(np.diff(x))) / layout.per_pt if x.size > 1 else np.inf
@@ -246,7 +246,7 @@ def _draw_ticks(layout: Layout, place: Place, lane: Lane) -> None:
     ticks(lane.shared & lane.replayed, inside, palette.REPLAYED, "_replayed_inside", inset=0.8)
 
 
-def _draw_sizes(layout: Layout, place: Place, lane: Lane) -> None:
+def _draw_sizes(layout: Layout, place: Stand, lane: Lane) -> None:
     """How much each read brought hangs below the floor."""
     x = lane.at_ns / layout.unit_ns
     chosen = _drawn(layout, x, lane.total, np.flatnonzero(lane.total > 0))
@@ -269,7 +269,7 @@ def _drawn(layout: Layout, x: Floats, total: Ints, chosen: Ints) -> Ints:
     return chosen[largest]
 
 
-def _draw_end(layout: Layout, place: Place, lane: Lane) -> None:
+def _draw_end(layout: Layout, place: Stand, lane: Lane) -> None:
     """A line over the whole height, or a cross, or a square; its name beside it, where there is room."""
     end, outcome, tall = layout.x(lane.end_ns), lane.subject.outcome, place.floor - place.top
     y = (place.top + place.floor) / 2
@@ -287,7 +287,7 @@ def _draw_end(layout: Layout, place: Place, lane: Lane) -> None:
 # --- The key ----------------------------------------------------------------------------------------------------------
 
 
-def _entries(lanes: list[Lane], seen: Seen) -> list[tuple[Artist, str]]:
+def _entries(lanes: list[Lane], seen: Fits) -> list[tuple[Artist, str]]:
     """The key: only what occurs, and what no word beside it says."""
     colour = palette.recording_stroke(0).colour
     entries: list[tuple[Artist, str]] = []

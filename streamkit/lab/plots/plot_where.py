@@ -114,7 +114,7 @@ def _name_stretches(ax: Axes, shown: Moment, parts: list[_Part], width: float) -
         inset = 2 * shown.total / width
         style: dict[str, Any] = {"color": MUTED, "linewidth": 1.0, "label": "_stretch"}
         ax.plot([left + inset, right - inset], [STRETCH_PT - 4] * 2, **style)
-        words = [f"{stretch}: {byte_size(right - left)}", stretch] if len(own) > 1 else [stretch]
+        words = [f"{stretch}: {byte_size(sum(shown.parts[stretch].values()))}", stretch] if len(own) > 1 else [stretch]
         fitting = [text for text in words if width_pt(text) <= (right - left) * width / shown.total]
         if fitting:
             _write(ax, (left + right) / 2, STRETCH_PT - 11, fitting[0], MUTED)
@@ -140,7 +140,7 @@ def _note(ax: Axes, shown: Moment, width: float, above_pt: float) -> float:
     """Which parts are too small to be drawn one by one, and what nobody could see."""
     small = {place: size for place, size in shown.by_name.items() if 0 < size <= LITTLE * shown.total}
     sizes = [
-        f"{f'in no queue, {stretch}' if name == UNSEEN else name} {byte_size(size)}"
+        f"{f'{stretch} in no queue' if name == UNSEEN else name} {byte_size(size)}"
         for (stretch, name), size in small.items()
     ]
     texts = [f"{capital(OTHERS)}, in grey at the right: {', '.join(sizes)}."] if small else []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streamkit.lab.audit.auditing import _accidents, _awaited, _discreet, _second
+from streamkit.lab.audit.auditing import _accidents, _awaited, _counted, _discreet, _second
 from streamkit.lab.audit.witness import AuditFinding, FindingCode, Judgement
 
 
@@ -37,3 +37,9 @@ def test_a_client_that_may_come_back_is_worked_for_and_of_others_nothing_changes
 def test_what_was_sent_is_not_shown() -> None:
     told = Judgement("a", "endings", None, (AuditFinding("error_in_text", "a", "'wrong key hunter2'"),))
     assert _discreet(told, ["hunter2"]).found[0].seen == "'wrong key …'"
+
+
+def test_beside_the_bar_stands_what_is_tried() -> None:
+    shown: list[tuple[int, str]] = []
+    _counted(lambda count, what: shown.append((count, what)))("3: a reset in the middle: of an event")
+    assert shown == [(3, "a reset in the middle: of an event")]

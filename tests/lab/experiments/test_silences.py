@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
+from contextlib import redirect_stderr
 from functools import cache
 from typing import Any
 
@@ -39,12 +41,15 @@ def test_what_is_no_number_is_refused_by_name(wrong: dict[str, Any]) -> None:
         asyncio.run(timeout_map(**wrong))
 
 
+BAR = io.StringIO()
+
+
 @cache
 def measured() -> TimeoutMap:
     """Short and long are far from T, and from 1.5 T. The relay's log, which it listens to, is as before."""
     log = logging.getLogger("streamkit.relay")
     before = (log.level, log.propagate, list(log.handlers))
-    with leaves_nothing():
+    with leaves_nothing(), redirect_stderr(BAR):
         found = asyncio.run(timeout_map(T_S, (SHORT, LONG, 3.0), phases=2))
     assert (log.level, log.propagate, list(log.handlers)) == before
     return found
@@ -73,6 +78,11 @@ def test_of_ours_the_right_timer_fires_and_in_time(place: Place) -> None:
 def test_ours_tells_its_client_wherever_there_is_one_to_be_told() -> None:
     assert {one.kind for one in cells("ours", *PLACES[:3])} == {"named"}
     assert {one.kind for one in cells("ours", "blocked write")} == {"cut"}
+
+
+def test_meanwhile_a_bar_counts_the_streams() -> None:
+    count = len(measured().cells)
+    assert f"{count}/{count}" in BAR.getvalue()
 
 
 def test_before_the_head_stock_says_500_or_503_and_no_more() -> None:

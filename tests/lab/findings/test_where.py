@@ -26,6 +26,11 @@ from tests.ways import MS
         ),
         ("tcp", 200, "At 200 ms, 774 kB of 802 kB lay in the client's kernel (client.unread)"),
         ("unknown", 900, "At 900 ms, 2.2 MB of 3.6 MB lay between relay and client in no queue that was seen"),
+        (
+            "unknown",
+            1500,
+            ("At 1,500 ms, 4.1 MB of 6.0 MB lay between relay and client, 2.6 MB of it in no queue that was seen"),
+        ),
         ("client alone", 400, "At 400 ms, 1.3 kB of 1.5 kB lay in the client's kernel (client.unread)"),
         ("empty queues", None, "No queue that was seen ever held a byte"),
         ("empty queues", 1, "At 1.0 ms no queue that was seen held a byte"),

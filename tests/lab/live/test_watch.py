@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import io
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
+import matplotlib.pyplot as plt
 import pytest
 
 import streamkit as sk
@@ -244,7 +246,10 @@ def standing() -> Picture:
 def test_the_place_is_kept_from_the_beginning_and_no_picture_is_of_another_size(
     moving: Picture, standing: Picture
 ) -> None:
-    assert {picture[1:3] for picture in (empty(GIVEN, None, with_taps=False), moving, standing)} == {(800, 267)}
+    pictures = (empty(GIVEN, None, with_taps=False), moving, standing)
+    assert {picture[1:3] for picture in pictures} == {(800, 267)}
+    shapes = [plt.imread(io.BytesIO(base64.b64decode(picture.png))).shape[:2] for picture in pictures]
+    assert shapes == [(267, 800), (266, 800), (533, 1600)]  # a browser keeps the shape that a picture has
 
 
 def test_the_title_on_the_way_has_the_end_of_the_text_and_the_last_one_is_the_figures_own(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -37,3 +40,13 @@ def test_what_is_done_one_by_one_has_a_plain_one(capsys: pytest.CaptureFixture[s
     with plain_bar(8, unit="runs", shown=False) as show:
         show(3, "relay")
     assert capsys.readouterr().err == ""
+
+
+def test_an_environment_without_bars_has_none() -> None:
+    """Notebooks are run so whose outputs must not vary."""
+    code = (
+        "from streamkit.lab.bar import plain_bar\nwith plain_bar(8, unit='runs', shown=True) as show: show(3, 'relay')"
+    )
+    without = {**os.environ, "TQDM_DISABLE": "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=without, capture_output=True, check=True)
+    assert done.stderr == b""

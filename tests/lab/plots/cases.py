@@ -7,8 +7,10 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
+import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
@@ -354,8 +356,8 @@ LEAVINGS["to the end"].marks["upstream.asked"] = 0
 class Figure:
     """A function of `plots`, its sentence, and the names of its typical cases.
 
-    In other sizes the `worst` two are drawn in all of `sizes` (inches), the others in the first of them, the smallest;
-    then `all_words` keep apart, or those inside the frame.
+    In other sizes the `worst` one, which is the first of these, is drawn in all of `sizes` (inches), the other of them
+    and some `others` in the first size, the smallest; then `all_words` keep apart, or those inside the frame.
     """
 
     draw: Callable[..., Axes]
@@ -379,30 +381,62 @@ def grid_finding(shown: Any) -> str:
 
 
 FIGURES = {
-    "timeline": Figure(draw=plots.timeline, finding=findings.finding, cases=list(PIECES), case=PIECES.__getitem__),
-    "gaps": Figure(draw=plots.gaps, finding=findings.gaps_finding, cases=list(PIECES), case=PIECES.__getitem__),
+    "timeline": Figure(
+        draw=plots.timeline,
+        finding=findings.finding,
+        cases=[name for name in PIECES if name not in ("stall", "timeout", "refused", "two", "single")],
+        case=PIECES.__getitem__,
+        sizes=[(5, 3.5)],
+        worst=["side by side"],
+    ),
+    "gaps": Figure(
+        draw=plots.gaps,
+        finding=findings.gaps_finding,
+        cases=[
+            "normal",
+            "bursts",
+            "refused",
+            "many",
+            "tiny",
+            "two",
+            "side by side",
+            "twelve",
+            "long names",
+            "not sent",
+        ],
+        case=PIECES.__getitem__,
+        sizes=[(5, 3.2)],
+        worst=["side by side"],
+    ),
     "journey": Figure(
         draw=plots.journey,
         finding=findings.journey_finding,
-        cases=list(WAYS),
+        cases=[name for name in WAYS if name not in ("error", "made", "no first piece", "refused")],
         case=WAYS.__getitem__,
         sizes=[(3.5, 2.6), (5, 3), (12, 7)],
         worst=["slow reader", "cut"],
         others=[name for name in WAYS if name not in ("slow reader", "cut")],
     ),
-    "backlog": Figure(draw=plots.backlog, finding=findings.backlog_finding, cases=list(WAYS), case=WAYS.__getitem__),
+    "backlog": Figure(
+        draw=plots.backlog,
+        finding=findings.backlog_finding,
+        cases=["slow reader", "fine", "relay stalls", "cut", "client alone", "stuck in the relay", "long", "nothing"],
+        case=WAYS.__getitem__,
+        sizes=[(5, 3)],
+        worst=["slow reader"],
+    ),
     "hops": Figure(
         draw=plots.hops,
         finding=findings.hops_finding,
-        cases=[name for name in WAYS if name not in ("client alone", "error")],  # of those there is none
+        cases=["slow reader", "fine", "cut", "stuck in the relay", "one", "far", "plain text", "nothing"],
         case=WAYS.__getitem__,
     ),
     "queues": Figure(
         draw=plots.queues,
         finding=findings.queues_finding,
-        cases=list(QUEUES),
+        cases=["tcp", "small", "fits", "unknown", "all unknown", "client alone", "blocked late", "nothing"],
         case=queue_case,
-        sizes=[(5, 3.5), (12, 7)],
+        sizes=[(5, 3.5)],
         worst=["tcp", "unknown"],
         others=[name for name in QUEUES if name not in ("tcp", "unknown")],
     ),
@@ -411,16 +445,16 @@ FIGURES = {
         finding=findings.where_finding,
         cases=["tcp", "small", "unknown", "client alone", "empty queues", "nothing"],
         case=queue_case,
-        sizes=[(5, 2.4), (12, 3)],
+        sizes=[(5, 2.4)],
         worst=["small"],
         others=["tcp"],
     ),
     "policies": Figure(
         draw=plots.policies,
         finding=findings.policies_finding,
-        cases=list(SLOW_READER),
+        cases=["four", "six", "long names", "no taps", "refused", "only refused", "error", "made", "nothing"],
         case=SLOW_READER.__getitem__,
-        sizes=[(5, 5), (6.5, 4.5), (12, 9)],
+        sizes=[(5, 5)],
         worst=["four", "long names"],
         others=["two", "refused", "one"],
         all_words=True,
@@ -437,18 +471,18 @@ FIGURES = {
     "upload": Figure(
         draw=plots.upload,
         finding=findings.upload_finding,
-        cases=list(UPLOADS),
+        cases=["server", "iterator", "network", "client", "refused", "long", "another client's", "nothing"],
         case=UPLOADS.__getitem__,
-        sizes=[(4, 3), (12, 7)],
+        sizes=[(4, 3)],
         worst=["server"],
-        others=[name for name in UPLOADS if name != "server"],
+        others=["network", "small", "cut"],
     ),
     "results": Figure(
         draw=plots.results,
         finding=findings.results_finding,
-        cases=list(RESULTS),
+        cases=["one", "eight", "many", "large", "none", "one of two", "long names", "nothing"],
         case=RESULTS.__getitem__,
-        sizes=[(4, 3), (12, 7)],
+        sizes=[(4, 3)],
         worst=["eight", "long names"],
         others=["one", "none", "large"],
     ),
@@ -457,7 +491,7 @@ FIGURES = {
         finding=findings.load_finding,
         cases=list(LOADS),
         case=LOADS.__getitem__,
-        sizes=[(6, 5)],
+        sizes=[(5, 5)],
         worst=["many, one late and one refused"],
         others=["no piece"],
     ),
@@ -473,16 +507,16 @@ FIGURES = {
     "compare": Figure(
         draw=plots.compare,
         finding=findings.compare_finding,
-        cases=list(COMPARISONS),
+        cases=["slower", "five", "a share", "nothing", "far apart"],
         case=COMPARISONS.__getitem__,
-        sizes=[(5.5, 4)],
+        sizes=[(5, 4)],
         worst=["five"],
         others=["nothing"],
     ),
     "sweep": Figure(
         draw=plots.sweep,
         finding=findings.sweep_finding,
-        cases=["not sure", "some failed", "all failed", "ratios", "long names"],
+        cases=["some failed", "all failed", "ratios", "long names"],
         case=SWEEPS.__getitem__,
         sizes=[(5, 3.5)],
         worst=["long names"],
@@ -500,7 +534,7 @@ FIGURES = {
         finding=grid_finding,
         cases=list(ENDINGS),
         case=ENDINGS.__getitem__,
-        sizes=[(7, 4.5), (9, 4.5), (14, 8)],
+        sizes=[(5, 5), (14, 8)],
         worst=["map", "table"],
         others=["mixed"],
         all_words=True,
@@ -508,9 +542,25 @@ FIGURES = {
 }
 
 
-@functools.cache
+class Drawn(NamedTuple):
+    """A figure, and what drawing it did to pyplot: the figures that it made, and whether a setting was changed."""
+
+    ax: Axes
+    made: tuple[object, ...]
+    changed: bool
+
+
 def drawn(figure: str, case: str) -> Axes:
     """The figure of a typical case as a user gets it, made and laid out once for all tests that only look at it."""
+    return as_drawn(figure, case).ax
+
+
+@functools.cache
+def as_drawn(figure: str, case: str) -> Drawn:
+    before, settings = plt.get_fignums(), dict(mpl.rcParams)
     ax = FIGURES[figure].draw(FIGURES[figure].case(case))
+    made = tuple(plt.figure(number) for number in plt.get_fignums() if number not in before)
+    changed = dict(mpl.rcParams) != settings
     ax.figure.figure.draw_without_rendering()
-    return ax
+    ax.figure.figure.set_layout_engine("none")  # all has its place
+    return Drawn(ax, made, changed)

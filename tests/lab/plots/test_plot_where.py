@@ -40,8 +40,8 @@ def test_they_are_in_the_order_of_the_way_in_the_shades_of_their_queues() -> Non
 def test_each_has_its_name_and_size_below_it_and_its_stretch_above() -> None:
     ax = drawn("where", "tcp")
     assert texts(ax, "_name") == [
-        "upstream → relay: 4.0 MB",
-        "relay → client: 4.0 MB",
+        "upstream → relay: 4.1 MB",
+        "relay → client: 4.1 MB",
         "upstream.unsent\n2.6 MB",
         "relay.unread\n1.4 MB",
         "relay.unsent\n2.6 MB",

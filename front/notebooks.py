@@ -1,0 +1,43 @@
+"""The notebooks as their readers get them: what stands in their cells, and a copy in a folder of one's own."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, Final
+
+FOLDER: Final = Path(__file__).parent.parent / "notebooks"
+NOTEBOOKS: Final = sorted(FOLDER.glob("*.ipynb"))
+SOLUTION: Final = re.compile(r"<details>\s*<summary>[^<]*</summary>(.*?)</details>", re.DOTALL)
+PYTHON: Final = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+def cells(path: Path) -> list[dict[str, Any]]:
+    """Each with its source as one string."""
+    return [{**cell, "source": "".join(cell["source"])} for cell in json.loads(path.read_text("utf-8"))["cells"]]
+
+
+def code(path: Path) -> list[str]:
+    return [cell["source"] for cell in cells(path) if cell["cell_type"] == "code"]
+
+
+def figures(path: Path) -> int:
+    """How many pictures its committed outputs have."""
+    outputs = [output for cell in cells(path) for output in cell.get("outputs", ())]
+    return sum("image/png" in output.get("data", ()) for output in outputs)
+
+
+def solutions(path: Path) -> list[str]:
+    """The code of each folded solution, one string each."""
+    text = "\n".join(cell["source"] for cell in cells(path) if cell["cell_type"] == "markdown")
+    return ["\n".join(PYTHON.findall(folded)) for folded in SOLUTION.findall(text)]
+
+
+def copy_without_outputs(path: Path, folder: Path) -> None:
+    """So that whatever is seen there was made there."""
+    notebook = json.loads(path.read_text("utf-8"))
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            cell.update(outputs=[], execution_count=None)
+    (folder / path.name).write_text(json.dumps(notebook), "utf-8")

@@ -1,0 +1,47 @@
+"""The notebooks in JupyterLab, in a browser: by its menus, as a reader would."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from front.jupyterlab import JupyterLab
+from front.notebooks import NOTEBOOKS, code, figures
+
+EACH = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+AGAIN = pytest.mark.parametrize("path", [NOTEBOOKS[1], NOTEBOOKS[-1]], ids=lambda path: path.stem)
+
+
+@EACH
+def test_run_all_shows_every_figure_and_leaves_nothing_running(jupyterlab: JupyterLab, page: Page, path: Path) -> None:
+    notebook = jupyterlab.open(page, path.name)
+    notebook.run_all()
+    assert notebook.errors() == []
+    pictures = notebook.pictures()
+    assert len(pictures) == figures(path)
+    assert all(0 < shown <= room for shown, room in pictures)
+    assert notebook.left_running() == []
+    notebook.close()
+
+
+@AGAIN
+def test_restart_and_run_all_does_the_same_three_times(jupyterlab: JupyterLab, page: Page, path: Path) -> None:
+    notebook = jupyterlab.open(page, path.name)
+    for _ in range(3):
+        notebook.restart_and_run_all()
+        assert notebook.errors() == []
+        assert len(notebook.pictures()) == figures(path)
+        assert notebook.left_running() == []
+    notebook.close()
+
+
+def test_the_keyboard_is_enough(jupyterlab: JupyterLab, page: Page) -> None:
+    notebook = jupyterlab.open(page, NOTEBOOKS[1].name)
+    page.keyboard.press("Escape")
+    for _ in range(len(code(NOTEBOOKS[1]))):
+        page.keyboard.press("Shift+Enter")
+    expect(page.locator(".jp-OutputArea img").first).to_be_visible(timeout=60_000)
+    assert notebook.errors() == []
+    notebook.close()
