@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from streamkit.lab.recording.recording import Recording
     from streamkit.lab.sets import RecordingSet
 
-__all__ = ["load_all", "load_one", "load_sets"]
+__all__ = ["EXAMPLE", "load_all", "load_one", "load_sets"]
 
 EXAMPLE: Final = "example:"
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from streamkit.cli.files import load_sets
+from streamkit.cli.files import EXAMPLE, load_sets
 from streamkit.cli.output import KINDS, OF_ONE, check_picture, draw
 from streamkit.errors import ConfigError
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from streamkit.lab.recording.recording import Recording
+    from streamkit.lab.sets import RecordingSet
 
 __all__ = ["add_plot"]
 
@@ -27,7 +29,8 @@ def add_plot(commands: Any) -> None:
         "plot",
         help="draw saved recordings side by side",
         description="Draw saved recordings side by side. Those of one label (record --label) are a group: in the "
-        "timeline their lanes stand together, and in gaps and ecdf they are one curve.",
+        "timeline their lanes stand together, and in gaps and ecdf they are one curve. One without a label is called "
+        "as its file is.",
     )
     plot.add_argument(
         "recordings",
@@ -60,7 +63,7 @@ def _plot(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"expected --kind ecdf with --metric, got {kind}")
     check_picture(arguments.out)
     sets = load_sets(arguments.recordings)
-    recordings = [recording for each in sets for recording in each]
+    recordings = _named(arguments.recordings, sets)
     if kind in OF_ONE and len(recordings) != 1:
         raise ConfigError(f"expected one recording for --kind {kind}, got {len(recordings)}")
     if kind in GROUPED and (by or _share_a_label(recordings)):
@@ -72,6 +75,17 @@ def _plot(arguments: argparse.Namespace) -> int:
     else:
         draw(_together(recordings), kind, arguments.out)
     return 0
+
+
+def _named(paths: Sequence[Path], sets: Sequence[RecordingSet]) -> list[Recording]:
+    """Of several files, a recording that was given no label is called as its file is: whoever typed the names looks for
+    them in the picture."""
+    if len(paths) == 1:
+        return list(sets[0])
+    stems = [path.stem.removeprefix(EXAMPLE) for path in paths]
+    names = stems if len(set(stems)) == len(stems) else [str(path) for path in paths]
+    pairs = [(name, recording) for name, each in zip(names, sets, strict=True) for recording in each]
+    return [recording if recording.label else replace(recording, label=name) for name, recording in pairs]
 
 
 def _share_a_label(recordings: Sequence[Recording]) -> bool:

@@ -156,6 +156,17 @@ def test_recordings_of_one_label_stand_together(labelled: list[str], monkeypatch
     assert drawn(monkeypatch, *labelled) == ("timeline", ["fast", "fast", "slow"], {})
 
 
+def test_of_several_files_one_without_a_label_is_called_as_its_file(
+    file: Path, labelled: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert drawn(monkeypatch, str(file), "example:gzip-proxy", labelled[1])[1] == ["x", "gzip-proxy", "slow"]
+    assert drawn(monkeypatch, str(file))[1] == [""]
+    (tmp_path / "other").mkdir()
+    twin = tmp_path / "other" / "x.jsonl"
+    twin.write_bytes(file.read_bytes())
+    assert drawn(monkeypatch, str(file), str(twin))[1] == [str(file), str(twin)]
+
+
 def test_in_gaps_they_are_one_curve(labelled: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     kind, _, options = drawn(monkeypatch, *labelled, "--kind", "gaps")
     assert (kind, options) == ("ecdf", {"by": ["label"], "metric": "gap"})

@@ -265,11 +265,12 @@ def describe(name: str | None = None) -> Example | Examples:
 
 
 def example(name: str) -> Example:
-    """The one of that name. Raises ValueError with the names there are, the closest first; TypeError for no name."""
+    """The one of that name. Raises ValueError with the names there are, those like it first; TypeError for no name."""
     if not isinstance(name, str):
         raise TypeError(f"expected the name of an example, such as 'healthy', got {name!r}")
     found = _BY_NAME.get(name)
     if found is None:
-        close = difflib.get_close_matches(name, _BY_NAME, n=len(_BY_NAME), cutoff=0.0)
-        raise ValueError(f"expected the name of an example, got {name!r}: there are {', '.join(close)}")
+        close = difflib.get_close_matches(name, _BY_NAME, cutoff=0.5)
+        others = [each for each in _BY_NAME if each not in close]  # far from it, and so in the order of `names()`
+        raise ValueError(f"expected the name of an example, got {name!r}: there are {', '.join([*close, *others])}")
     return found

@@ -90,6 +90,7 @@ class Playground:
         self._camera: Camera | None = None
         self._screens = screens or self._in_place
         self._task: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None  # in which its streams run: all in one
         self._closed = False
         for widget in self.widgets.values():
             widget.observe(self._moved, names="value")
@@ -148,7 +149,16 @@ class Playground:
             display({**shown, "text/plain": words}, raw=True)  # type: ignore[no-untyped-call]
 
     def _moved(self, _: object) -> None:
-        self._begin(REST_S)
+        """A kernel may be told of it in a thread with a loop of its own (JupyterLab's comms over subshells), now in
+        that one and now in the main one: a task of one loop can be neither stopped nor awaited from another.
+        """
+        here = None
+        with contextlib.suppress(RuntimeError):
+            here = asyncio.get_running_loop()
+        if self._loop is None or self._loop is here or not self._loop.is_running():
+            self._begin(REST_S)
+        else:
+            self._loop.call_soon_threadsafe(self._begin, REST_S)
 
     def _begin(self, rest_s: float) -> None:
         if self._closed:
@@ -156,7 +166,8 @@ class Playground:
         before, self._task = self._task, None
         if before is not None:
             before.cancel()
-        self._task = asyncio.get_running_loop().create_task(self._run(before, rest_s))
+        self._loop = asyncio.get_running_loop()
+        self._task = self._loop.create_task(self._run(before, rest_s))
 
     async def _run(self, before: asyncio.Task[None] | None, rest_s: float) -> None:
         if before is not None:

@@ -109,6 +109,11 @@ def test_an_unknown_name_is_told_with_those_there_are_the_closest_first(of: Any)
     assert all(name in str(told.value) for name in NAMES)
 
 
+def test_a_name_like_none_is_told_with_those_there_are_the_simplest_first() -> None:
+    with pytest.raises(ValueError, match=f"there are {', '.join(NAMES)}$"):
+        sk.examples.load("??")
+
+
 def test_what_is_no_name_is_refused() -> None:
     with pytest.raises(TypeError, match="expected the name of an example, such as 'healthy', got 3"):
         sk.examples.load(3)  # type: ignore[call-overload]  # what it says

@@ -74,6 +74,42 @@ def test_the_stream_that_ran_is_stopped_and_of_quick_changes_the_last_one_counts
     asyncio.run(changed())
 
 
+def test_a_change_that_another_threads_loop_tells_of_runs_in_the_first_one() -> None:
+    async def changed() -> None:
+        with album() as (play, figures, shown):
+            play.set(**QUICK)
+            before = await play.settled()
+            for stall_ms in (100, 200):  # the second while the first one's stream rests, or runs
+                await asyncio.to_thread(asyncio.run, moved(play, stall_ms))
+            play.set(figure="timeline")
+            after = await play.settled()
+            assert after is not before
+            assert shown.last[-1] is after
+            assert figures[-1] == "timeline"
+            assert play.values["stall_ms"] == 200
+
+    async def moved(play: Playground, stall_ms: int) -> None:
+        play.widgets["stall_ms"].value = stall_ms
+
+    asyncio.run(changed())
+
+
+def test_such_a_change_alone_is_a_new_stream() -> None:
+    async def changed() -> None:
+        with album() as (play, _, shown):
+            play.set(**QUICK)
+            before = await play.settled()
+            await asyncio.to_thread(asyncio.run, moved(play))
+            await asyncio.sleep(0)  # the loop is told
+            assert shown.last == [before]
+            assert await play.settled() is not before
+
+    async def moved(play: Playground) -> None:
+        play.widgets["first_piece_ms"].value = 50
+
+    asyncio.run(changed())
+
+
 @pytest.mark.parametrize(
     "values",
     [
