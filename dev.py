@@ -47,6 +47,7 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = VENV / "streamkit-installed.json"
 WORKERS = "4"  # that run tests side by side: two more than two cores, for many tests wait more than they work
+WITHOUT_BARS = {"TQDM_DISABLE": "1"}  # where outputs are compared: what progress bars print varies
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 NETWORK_HINT = (
     "If it is the network: HTTPS_PROXY names a proxy, PIP_INDEX_URL another package index, PIP_CERT a file of "
@@ -72,7 +73,7 @@ def demo(arguments: list[str]) -> int:
 def test(arguments: list[str]) -> int:
     """run the unit tests, then the notebooks; with arguments: pytest with just those"""
     if arguments:
-        return run(PYTHON, "-m", "pytest", *arguments)
+        return run(PYTHON, "-m", "pytest", *arguments, **(WITHOUT_BARS if "--nbval" in arguments else {}))
     # worksteal gives each worker whole files to begin with, so that a module's servers and figures are made once;
     # nbval is for the notebooks, and takes each worker a second and a half to load
     code = run(PYTHON, "-m", "pytest", "tests", "-p", "no:nbval", "-n", WORKERS, "--dist", "worksteal")
@@ -85,8 +86,7 @@ def test(arguments: list[str]) -> int:
     # The kernel is this environment's, whatever kernel the user has installed under the notebook's kernel name;
     # loadscope keeps the cells of a notebook on one worker.
     nbval = ["--nbval", "--nbval-current-env", "-n", WORKERS, "--dist", "loadscope"]
-    os.environ["TQDM_DISABLE"] = "1"  # what progress bars print varies, and outputs are compared
-    code = run(PYTHON, "-m", "pytest", *nbval, *notebooks)
+    code = run(PYTHON, "-m", "pytest", *nbval, *notebooks, **WITHOUT_BARS)
     if code:
         say(f"FAILED: the notebooks (exit code {code}); the unit tests passed")
         return code
@@ -190,15 +190,16 @@ def say(text: str) -> None:
     print(f"dev.py: {text}", flush=True)
 
 
-def run(*command: str | Path) -> int:
-    """Run a command in the checkout to its end; its exit code, or 128 + n if signal n ended it.
+def run(*command: str | Path, **variables: str) -> int:
+    """Run a command in the checkout to its end; its exit code, or 128 + n if signal n ended it. `variables` are put
+    into its environment.
 
     Ctrl-C reaches the child as well (it is in the same process group) and gives it time to tidy up. No child
     outlives this function.
     """
     # PIP_USER: a user's pip.conf may ask for --user, which a venv refuses. PYTHONDONTWRITEBYTECODE: where it is set,
     # each of the hundreds of processes that the tests start would compile the package, and each worker all tests.
-    environment = {**os.environ, "PIP_USER": "0", "PYTHONDONTWRITEBYTECODE": ""}
+    environment = {**os.environ, "PIP_USER": "0", "PYTHONDONTWRITEBYTECODE": "", **variables}
     with subprocess.Popen(command, cwd=ROOT, env=environment) as child:
         try:
             code = child.wait()

@@ -166,7 +166,10 @@ def __dir__() -> list[str]:
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """What `%load_ext streamkit` calls, in a notebook: figures inline, and sharp on every screen; and `%%stream`."""
+    """What `%load_ext streamkit` calls, in a notebook: figures inline, and sharp on every screen; `%%stream`; and what
+    has been imported is left out of garbage collections (`gc.freeze`), since a full one would hold a stream for a tenth
+    of a second.
+    """
     from streamkit.lab.live.extension import load
 
     load(shell)

@@ -168,8 +168,8 @@ def runs(dev: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Every command that dev.py runs, as one line; none is really run, and all of them succeed."""
     seen: list[str] = []
 
-    def run(*words: object) -> int:
-        seen.append(" ".join(map(str, words)))
+    def run(*words: object, **variables: str) -> int:
+        seen.append(" ".join([*(f"{name}={value}" for name, value in variables.items()), *map(str, words)]))
         return 0
 
     monkeypatch.setattr(dev, "run", run)
@@ -500,7 +500,7 @@ def test_test_runs_the_unit_tests_and_then_the_notebooks_strictly(dev: ModuleTyp
     strictly = "--nbval --nbval-current-env -n 4 --dist loadscope"
     assert runs == [
         f"{dev.PYTHON} -m pytest tests -p no:nbval -n 4 --dist worksteal",
-        f"{dev.PYTHON} -m pytest {strictly} notebooks/01_a.ipynb notebooks/02_b.ipynb",
+        f"TQDM_DISABLE=1 {dev.PYTHON} -m pytest {strictly} notebooks/01_a.ipynb notebooks/02_b.ipynb",
     ]
 
 
@@ -525,7 +525,7 @@ def test_test_fails_with_the_code_of_what_failed_and_stops_there(
     (dev.ROOT / "notebooks/01_a.ipynb").touch()
     codes: list[int] = []
 
-    def run(*words: Any) -> int:
+    def run(*words: Any, **_: str) -> int:
         codes.append(5 if failing in words else 0)
         return codes[-1]
 
@@ -537,6 +537,11 @@ def test_test_fails_with_the_code_of_what_failed_and_stops_there(
 def test_test_with_arguments_is_pytest_with_those(dev: ModuleType, runs: list[str]) -> None:
     assert dev.test(["-k", "parser"]) == 0
     assert runs == [f"{dev.PYTHON} -m pytest -k parser"]
+
+
+def test_where_outputs_are_compared_there_are_no_progress_bars(dev: ModuleType, runs: list[str]) -> None:
+    assert dev.test(["--nbval", "a.ipynb"]) == 0
+    assert runs == [f"TQDM_DISABLE=1 {dev.PYTHON} -m pytest --nbval a.ipynb"]
 
 
 def test_lint_runs_every_check_also_after_one_has_failed(

@@ -7,6 +7,7 @@ notebooks are tested whose outputs must not vary.
 from __future__ import annotations
 
 import contextlib
+import os
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,7 +20,7 @@ def plain_bar(total: int | None, *, unit: str, shown: bool, done: int = 0) -> It
     """tqdm's, as it fits a terminal or a notebook; gone in the end. It is shown how many are done, and what there is to
     say beside. `total` None: nobody knows how many there will be; `done`: so many were before it began.
     """
-    if not shown:
+    if not shown or os.environ.get("TQDM_DISABLE", "0") not in ("", "0"):  # tqdm's own does not hear it in a notebook
         yield lambda _done, _beside: None
         return
     with _tqdm()(total=total, initial=done, unit=f" {unit}", leave=False, dynamic_ncols=True) as bar:

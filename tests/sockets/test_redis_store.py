@@ -369,12 +369,12 @@ def test_a_blocked_connection_that_breaks_alone_loses_nothing(server: RedisServe
             log = await made(two.here)
             found = await two.there.find(log.id, OWNER)
             reading = asyncio.create_task(read(found))
-            for _ in range(5):
+            for ten in range(5):
                 with server.client() as client:
                     blocked = [each["id"] for each in client.client_list() if "b" in each["flags"]]
                     for each in blocked:
                         client.client_kill_filter(_id=each)
-                assert log.offer(words(log.last + 10)[log.last :])
+                assert log.offer(words(10 * ten + 10)[10 * ten :])
                 await asyncio.sleep(0.05)
             await log.finish(StreamEnd())
             assert await reading == (words(50), StreamEnd())

@@ -36,16 +36,20 @@ def lines() -> Iterator[list[dict[str, Any]]]:
         yield kept
 
 
+def still_there(path: Path) -> str:
+    """What the file of a thread or a process says; nothing, if that has ended meanwhile."""
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
 def working() -> set[int]:
     """The processes of jobs, of servers in this process, that are at work: not asleep."""
     found = set()
     for task in Path("/proc/self/task").iterdir():
-        for child in map(int, (task / "children").read_text().split()):
-            try:
-                state = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0]
-            except OSError:
-                continue
-            if state == "R":
+        for child in map(int, still_there(task / "children").split()):
+            if still_there(Path(f"/proc/{child}/stat")).rpartition(")")[2].split()[:1] == ["R"]:
                 found.add(child)
     return found
 

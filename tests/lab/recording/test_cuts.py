@@ -153,7 +153,7 @@ class TestSentences:
         assert said == "Cut after 8 pieces: truncated; resumed once before; asked again 5 times in vain"
 
     def test_of_several_the_one_that_was_cut_is_named(self) -> None:
-        plain = dataclasses.replace(resumed(), cuts=(), events=Events([MS]), reads=Reads([MS], size=[1]))
+        plain = dataclasses.replace(resumed(), cuts=(), events=Events([MS]), reads=Reads([MS], size=[1]), ended_ns=MS)
         said = sk.findings.finding({"one": resumed(), "other": plain})
         assert said == "1 of 2 cut and resumed, one once: 700 ms of silence"
 
@@ -165,7 +165,7 @@ class TestSentences:
 def test_a_cut_before_anything_had_come_is_part_of_the_wait(figure: str) -> None:
     early = Cut(at_ns=20 * MS, asked_ns=30 * MS, back_ns=90 * MS, status=200, replayed=1)
     ax = getattr(sk.plots, figure)(resumed(early))
-    assert ax.get_title("left") == "Cut once; nothing lost; 80 ms of silence; 1 piece replayed"
+    assert ax.get_title("left").startswith("Cut once; nothing lost; 80 ms of silence; 1 piece replayed")
 
 
 @pytest.mark.parametrize("figure", ["timeline", "journey"])
