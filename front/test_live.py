@@ -111,7 +111,11 @@ def test_what_is_wrong_with_a_cell_is_said_in_a_line(client: BlockingKernelClien
 
 
 def test_its_help_says_how_a_request_is_written(client: BlockingKernelClient) -> None:
-    for asked in ("%%stream --help\nx", "import io, IPython; print(get_ipython().find_cell_magic('stream').__doc__)"):
+    for asked in (
+        "%%stream --help\nx",
+        "%stream --help",
+        "import io, IPython; print(get_ipython().find_cell_magic('stream').__doc__)",
+    ):
         said = run(client, asked)
         assert "POST {lab.relay.url}/ans" in said.out
         assert "--accept TYPE" in said.out

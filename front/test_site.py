@@ -89,6 +89,20 @@ def test_every_picture_is_there_and_says_in_words_what_it_shows(site: str, page:
     assert [src for src, width, alt in pictures if not width or len(alt) < 10] == []
 
 
+@PAGES
+def test_no_picture_is_squeezed_where_it_is_made_narrower(site: str, page: Page, name: str) -> None:
+    page.set_viewport_size(NARROW)  # type: ignore[arg-type]  # a dict of these two keys
+    visit(page, f"{site}/{name}.html")
+    pictures = page.locator("article img").filter(visible=True)
+    pictures.evaluate_all("images => images.forEach(image => { image.loading = 'eager' })")
+    page.wait_for_function("[...document.querySelectorAll('article img')].every(image => image.complete)")
+    shapes = pictures.evaluate_all(
+        """images => images.filter(i => getComputedStyle(i).objectFit === 'fill')
+            .map(i => [i.src, i.width / i.height, i.naturalWidth / i.naturalHeight])"""
+    )
+    assert [src for src, shown, made in shapes if abs(shown / made - 1) > 0.03] == []
+
+
 def test_the_front_page_shows_the_journey_and_how_to_make_it_on_the_first_screen(site: str, page: Page) -> None:
     page.goto(f"{site}/index.html")
     expect(page.locator("h1")).to_contain_text("streamkit")

@@ -315,6 +315,10 @@ def _held(journey: Journey) -> str | None:
 def _added(journey: Journey) -> str:
     """What is left: a delay that does not grow."""
     most = max(journey.hops, key=lambda hop: (hop.percentile(50), hop.longest_ns))
+    if most.percentile(50) < NOISE_NS:  # a few were late, and the rest is nothing to speak of
+        late = max(journey.hops, key=lambda hop: hop.percentile(99))
+        some, half = duration(late.percentile(99)), duration(late.percentile(50))
+        return f"{capital(late.place)} added {some} to a few (p99), {half} to most (p50): {late.name}"
     whole = duration(journey.whole_ns)
     return f"{capital(most.place)} added {duration(most.percentile(50))} (p50) of {whole}: {most.name}"
 

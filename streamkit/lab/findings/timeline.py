@@ -104,6 +104,8 @@ def _asked_again(subject: Subject) -> str:
 def _nothing(subject: Subject) -> str:
     took = duration(subject.end_ns - subject.origin_ns)
     if subject.outcome.name == "refused":
+        if subject.outcome.detail == "connect":
+            return f"No connection after {took}"
         status = "" if subject.outcome.detail is None else f" with status {subject.outcome.detail}"
         return f"Refused{status} after {took}"
     return f"Not one piece in {took}: {short(str(subject.outcome), OUTCOME_LIMIT)}{_asked_again(subject)}"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from IPython.core.error import UsageError
-from IPython.core.magic import Magics, cell_magic, magics_class
+from IPython.core.magic import Magics, line_cell_magic, magics_class
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 
 from streamkit.lab.client.kept import last_recording
@@ -48,7 +48,8 @@ def _takes_arguments(function: F) -> F:
 
 
 def _of_a_cell(function: F) -> F:
-    return cast("F", cell_magic(function))
+    """And of a line, for its help: IPython runs no cell magic without a cell, and then names that of a line."""
+    return cast("F", line_cell_magic(function))
 
 
 def _parsed(magic: object, line: str) -> argparse.Namespace:
@@ -76,7 +77,7 @@ class StreamMagics(Magics):
     @_argument("--total-s", type=float, metavar="S", help="all of it takes no longer than this (default: no limit)")
     @_argument("--help", action="store_true", help="show this")
     @_of_a_cell
-    def stream(self, line: str, cell: str) -> None:
+    def stream(self, line: str, cell: str | None = None) -> None:
         """Send the request that is written in the cell, record its answer, and show when each piece came.
 
         ::
@@ -100,7 +101,7 @@ class StreamMagics(Magics):
             arguments = _parsed(self.stream, line)
         except SystemExit:  # argparse's own way out
             return
-        if arguments.help or not cell.strip():
+        if arguments.help or cell is None or not cell.strip():
             print(self.stream.__doc__)  # noqa: T201  it was asked for
             return
         if not arguments.out.isidentifier():

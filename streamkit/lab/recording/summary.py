@@ -265,6 +265,7 @@ def summarize(recording: Recorded) -> Summary:
     p50, p95, p99, longest = map(_in_ms, metrics.percentiles_ns(gaps, (50, 95, 99, 100)))
     threshold_ns = metrics.stall_threshold_ns(gaps)
     coalesced = metrics.coalesced_share(events.read)
+    hops = _hops(recording) if set(FOREIGN_TAPS) & recording.taps.keys() else ()
     text, reasoning = characters(events.text), characters(events.reasoning)
     return Summary(
         outcome=recording.outcome,
@@ -300,9 +301,9 @@ def summarize(recording: Recorded) -> Summary:
         throughput_events_per_s=metrics.throughput_per_s(counted.at_ns, counted.read, np.ones_like(counted.read)),
         throughput_chars_per_s=metrics.throughput_per_s(counted.at_ns, counted.read, counted.characters),
         server_ms=_server_ms(recording),
-        hops=_hops(recording) if set(FOREIGN_TAPS) & recording.taps.keys() else (),
+        hops=hops,
         **_instrument(recording),
-        notes=_notes(recording, coalesced),
+        notes=_notes(recording, coalesced, hops),
     )
 
 
@@ -390,7 +391,7 @@ def _instrument(recording: Recorded) -> dict[str, Any]:
     }
 
 
-def _notes(recording: Recorded, coalesced: float | None) -> tuple[str, ...]:
+def _notes(recording: Recorded, coalesced: float | None, hops: tuple[HopSummary, ...]) -> tuple[str, ...]:
     notes = []
     if coalesced:
         notes.append(f"gaps are between reads; {coalesced:.0%} of the events shared a read with an earlier one")
@@ -406,6 +407,10 @@ def _notes(recording: Recorded, coalesced: float | None) -> tuple[str, ...]:
         )
     if any(cut.resumed for cut in recording.cuts) and (left_out := sorted(OF_ONE_ANSWER & recording.taps.keys())):
         notes.append(f"of the first answer alone, as the stream was resumed, and so in no hop: {', '.join(left_out)}")
+    if below := [hop.name for hop in hops if hop.p50_ms is not None and hop.p50_ms < 0]:
+        notes.append(
+            f"{', '.join(below)} is below zero: sent is when the call is back, and by then the other end may have it"
+        )
     if recording.sends and recording.origin_ns != recording.sent_ns:
         notes.append("times are from the first byte of the request's body")
     elif recording.sent_ns is None:

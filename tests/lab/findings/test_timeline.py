@@ -40,6 +40,7 @@ from tests.lab.findings.pieces import BURSTS, MS, made, paced, stalling
         (made([0, 50, 600], "complete", 5100), "2 stalls, the longest 4,500 ms after piece 3, before the end"),
         (made([0, 50, 600], "complete", 900), "2 stalls, the longest 550 ms after piece 2"),
         (made([], "refused(503)", 12), "Refused with status 503 after 12 ms"),
+        (made([], "refused(connect)", 12), "No connection after 12 ms"),
         (made([], "refused", 2.5), "Refused after 2.5 ms"),
         (made([], "timeout(first_piece)", 5000), "Not one piece in 5,000 ms: timeout(first_piece)"),
         (Recording(), "Not one piece in 0 ms: complete"),

@@ -115,6 +115,15 @@ def test_hops_are_shown_where_others_saw_the_stream_too() -> None:
     assert not any("→" in name for name in rows(Recording.from_pieces([(9 * MS, "a")])))
 
 
+def test_a_hop_that_took_less_than_nothing_is_explained() -> None:
+    def seen(sent_ns: int) -> Recording:
+        return Recording.from_pieces([(9 * MS, "a")], sent_ns=0, taps={"relay.sent": Tap([sent_ns], [1], [1])})
+
+    (note,) = seen(10 * MS).summary().notes
+    assert note.startswith("relay.sent → client.read is below zero: ")
+    assert seen(9 * MS).summary().notes == ()
+
+
 def test_a_hop_that_no_event_passed_tells_what_it_holds() -> None:
     recording = Recording(taps={"upstream.sent": Tap([MS], [3], [9]), "relay.read": Tap()})
     assert rows(recording)["upstream.sent → relay.read"] == "no event passed both, held at most 3"
