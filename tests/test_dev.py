@@ -497,9 +497,10 @@ def test_test_runs_the_unit_tests_and_then_the_notebooks_strictly(dev: ModuleTyp
     for name in ("02_b.ipynb", "01_a.ipynb", "notes.md"):
         (notebooks / name).touch()
     assert dev.test([]) == 0
-    strictly = "--nbval --nbval-current-env -n 4 --dist loadscope"
+    left_out = "--ignore=tests/benchmarks --ignore=tests/campaigns"
+    strictly = "--nbval --nbval-current-env -n 5 --dist loadscope"
     assert runs == [
-        f"{dev.PYTHON} -m pytest tests -p no:nbval -n 4 --dist worksteal",
+        f"{dev.PYTHON} -m pytest tests {left_out} -p no:nbval -n 5 --dist worksteal",
         f"TQDM_DISABLE=1 {dev.PYTHON} -m pytest {strictly} notebooks/01_a.ipynb notebooks/02_b.ipynb",
     ]
 
@@ -687,7 +688,8 @@ def test_ci_runs_lint_and_all_tests_in_a_copy_without_the_venv(
     answer = ci(python3=False)
     assert answer.returncode == 0, answer.stderr
     python = tmp_path / "bin/python3"
-    commands = "lint", "test", "docs", "front"
+    measuring = "test tests/benchmarks tests/campaigns -n 4 --dist worksteal"
+    commands = "lint", "test", measuring, "docs", "front"
     assert answer.stdout.splitlines() == [f"{python} {command} CI=true .ci dev.py " for command in commands]
     assert {path.name for path in tmp_path.iterdir()} == {"used clone", "bin"}, "the copy is removed"
 
