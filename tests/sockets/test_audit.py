@@ -79,20 +79,27 @@ def test_nor_of_ours() -> None:
 
 
 def test_each_planted_fault_is_found_and_no_other() -> None:
-    """A few gateways at a time: an audit waits more than it works."""
+    """A few gateways at a time: an audit waits more than it works. Where that was too much for the machine, and pieces
+    came late, the gateway is audited again, alone.
+    """
 
-    async def of_all() -> dict[str, Certificate]:
+    async def of(fault: str) -> Certificate:
+        async with here(fault) as gateway:
+            return await audit(gateway, quick=True, seconds=SILENCE_S, only=TRIED.get(fault, ENDS), progress=False)
+
+    async def in_room(room: asyncio.Semaphore, fault: str) -> Certificate:
+        async with room:
+            return await of(fault)
+
+    async def of_all() -> list[Certificate]:
         room = asyncio.Semaphore(AT_ONCE)
+        return await asyncio.gather(*(in_room(room, fault) for fault in FAULTS))
 
-        async def of(fault: str) -> Certificate:
-            async with room, here(fault) as gateway:
-                return await audit(gateway, quick=True, seconds=SILENCE_S, only=TRIED.get(fault, ENDS))
-
-        return dict(zip(FAULTS, await asyncio.gather(*map(of, FAULTS)), strict=True))
-
-    came = asyncio.run(of_all())
-    wrong = [str(certificate) for fault, certificate in came.items() if certificate.codes != [FAULTS[fault]]]
-    assert wrong == []
+    came = dict(zip(FAULTS, asyncio.run(of_all()), strict=True))
+    doubtful = [fault for fault, certificate in came.items() if certificate.codes != [FAULTS[fault]]]
+    assert len(doubtful) <= 2, [str(came[fault]) for fault in doubtful]
+    alone = {fault: asyncio.run(of(fault)) for fault in doubtful}
+    assert [str(certificate) for fault, certificate in alone.items() if certificate.codes != [FAULTS[fault]]] == []
 
 
 def test_there_is_a_planted_fault_for_each_finding_but_one() -> None:

@@ -46,20 +46,28 @@ def judge_pace(scenario: Scenario, witness: Witness, bare: Witness | None = None
     """Whether pieces are passed on one by one, and what the way through the gateway adds.
 
     `bare` is the same stream without a gateway: how wrong the instrument is. A piece is held if it comes only when the
-    next one has been sent.
+    next one has been sent. Where that is so without a gateway, too, nothing is judged: this machine is too busy.
     """
     delays = delays_ns(witness)
     if delays is None or len(delays) < 2:
         return Judgement.of(
             scenario, (), unjudged=f"the text came otherwise than it was sent ({witness.recording.outcome})"
         )
-    return Judgement.of(scenario, _of_pace(scenario, witness.sides[0].sent_ns, delays, bare))
+    own = None if bare is None else delays_ns(bare)
+    if bare is not None and own and _held(own, bare.sides[0].sent_ns) > HELD_SHARE * (len(own) - 1):
+        return Judgement.of(scenario, (), unjudged="pieces came late without the gateway, too: this machine is busy")
+    return Judgement.of(scenario, _of_pace(scenario, witness.sides[0].sent_ns, delays, own))
+
+
+def _held(delays: Sequence[int], sent_ns: Sequence[int]) -> int:
+    """How many came only when the next one had been sent."""
+    return sum(delay > after - at for delay, at, after in zip(delays, sent_ns, sent_ns[1:], strict=False))
 
 
 def _of_pace(
-    scenario: Scenario, sent_ns: Sequence[int], delays: Sequence[int], bare: Witness | None
+    scenario: Scenario, sent_ns: Sequence[int], delays: Sequence[int], own: Sequence[int] | None
 ) -> Iterator[AuditFinding | AuditFact]:
-    held = sum(delay > after - at for delay, at, after in zip(delays, sent_ns, sent_ns[1:], strict=False))
+    held = _held(delays, sent_ns)
     browser, steps = scenario.client.like_browser, len(sent_ns) - 1
     if held > HELD_SHARE * steps:
         told = f"{held} of {steps} pieces came only when the next had been sent, up to {about(max(delays))} late"
@@ -68,7 +76,7 @@ def _of_pace(
         yield AuditFact("pace", scenario.name, f"{steps - held} of {steps} pieces passed on before the next was sent")
     if not browser:
         yield AuditFact("pace", "a piece's way", _percentiles(delays))
-        if bare is not None and (own := delays_ns(bare)):
+        if own:
             yield AuditFact("pace", "… without the gateway", _percentiles(own))
 
 

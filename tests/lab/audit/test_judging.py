@@ -226,6 +226,10 @@ def test_those_that_wait_for_the_next_are_held(browser: bool, code: str) -> None
     assert (finding.code, finding.seen[:7]) == (code, "3 of 3 ")
 
 
+def test_where_they_come_late_without_the_gateway_too_nothing_is_judged() -> None:
+    assert judge_pace(pace("openai"), paced(31, 21, 11, 1), paced(31, 21, 11, 1)).unjudged
+
+
 @pytest.mark.parametrize(("firsts_ms", "found"), [((40, 41, 44, 90), False), ((40, 400, 760, 1120), True)])
 def test_streams_that_wait_for_each_other_are_found(firsts_ms: tuple[int, ...], found: bool) -> None:
     recordings = [Recording.from_pieces([(first * MS, "a")]) for first in firsts_ms]
