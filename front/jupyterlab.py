@@ -17,7 +17,8 @@ from typing import Final, Self
 import psutil
 from playwright.sync_api import Page, expect
 
-from front.notebooks import NOTEBOOKS, copy_without_outputs
+from front.notebooks import copy_without_outputs
+from tests.notebooks import NOTEBOOKS
 
 START_S: Final = 120.0
 CELLS_S: Final = 240.0

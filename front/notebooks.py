@@ -1,25 +1,16 @@
-"""The notebooks as their readers get them: what stands in their cells, and a copy in a folder of one's own."""
+"""The notebooks as their readers get them: figures, solutions, and a copy in a folder of one's own."""
 
 from __future__ import annotations
 
 import json
 import re
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-FOLDER: Final = Path(__file__).parent.parent / "notebooks"
-NOTEBOOKS: Final = sorted(FOLDER.glob("*.ipynb"))
+from tests.notebooks import cells
+
 SOLUTION: Final = re.compile(r"<details>\s*<summary>[^<]*</summary>(.*?)</details>", re.DOTALL)
 PYTHON: Final = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
-
-
-def cells(path: Path) -> list[dict[str, Any]]:
-    """Each with its source as one string."""
-    return [{**cell, "source": "".join(cell["source"])} for cell in json.loads(path.read_text("utf-8"))["cells"]]
-
-
-def code(path: Path) -> list[str]:
-    return [cell["source"] for cell in cells(path) if cell["cell_type"] == "code"]
 
 
 def figures(path: Path) -> int:

@@ -8,7 +8,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from front.jupyterlab import JupyterLab
-from front.notebooks import NOTEBOOKS, code, figures
+from front.notebooks import figures
+from tests.notebooks import NOTEBOOKS, code_cells
 
 EACH = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 AGAIN = pytest.mark.parametrize("path", [NOTEBOOKS[1], NOTEBOOKS[-1]], ids=lambda path: path.stem)
@@ -66,7 +67,7 @@ def test_each_slider_that_is_moved_is_a_new_figure(jupyterlab: JupyterLab, page:
 def test_the_keyboard_is_enough(jupyterlab: JupyterLab, page: Page) -> None:
     notebook = jupyterlab.open(page, NOTEBOOKS[1].name)
     page.keyboard.press("Escape")
-    for _ in range(len(code(NOTEBOOKS[1]))):
+    for _ in range(len(code_cells(NOTEBOOKS[1]))):
         page.keyboard.press("Shift+Enter")
     expect(page.locator(".jp-OutputArea img").first).to_be_visible(timeout=60_000)
     assert notebook.errors() == []

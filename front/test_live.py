@@ -14,7 +14,7 @@ from jupyter_client.blocking.client import BlockingKernelClient
 
 import streamkit as sk
 from streamkit.lab.recording.recorded import Recorded
-from tests.test_notebooks import FOLDER, kernel
+from tests.notebooks import FOLDER, kernel
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")  # jupyter_client's own
 

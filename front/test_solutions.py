@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from front.notebooks import NOTEBOOKS, code, solutions
-from tests.test_notebooks import kernel
+from front.notebooks import solutions
+from tests.notebooks import NOTEBOOKS, code_cells, kernel
 
 CELL_S = 180.0
 
@@ -19,6 +19,10 @@ def test_each_solution_runs_behind_its_notebook_and_leaves_nothing_running(path:
     assert len(folded) == 3
     assert all(folded), "a solution is something to run"
     with kernel(path) as client:
-        for cell in [*code(path), *folded, "import streamkit\nassert streamkit.servers() == []"]:
+        for cell in [
+            *(cell["source"] for cell in code_cells(path)),
+            *folded,
+            "import streamkit\nassert streamkit.servers() == []",
+        ]:
             reply = client.execute_interactive(cell, output_hook=lambda _: None, timeout=CELL_S)
             assert reply["content"]["status"] == "ok", f"{cell}\n{reply['content']}"

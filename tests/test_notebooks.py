@@ -17,23 +17,18 @@ import math
 import re
 import time
 from ast import PyCF_ALLOW_TOP_LEVEL_AWAIT, PyCF_ONLY_AST
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from jupyter_client.blocking.client import BlockingKernelClient
-from jupyter_client.manager import KernelManager
 
-FOLDER = Path(__file__).parent.parent / "notebooks"
-NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+from tests.notebooks import FOLDER, NOTEBOOKS, WAIT_S, cells, code_cells, kernel
+
 QUEUED = FOLDER / "01_first_stream.ipynb"
 """The one with `run()`, which goes back into the kernel's loop in the middle of a cell; besides that it has what the
 others have: servers, top-level awaits, pictures.
 """
 LIVE = "nbval-ignore-output"
-WAIT_S = 120.0
 LONGEST_CELL = 8
 PATH = FOLDER / "README.md"
 ROW = re.compile(r"^\|([^|]*)\| \*\*(\d\d)\*\* \[(.+)\]\((\S+)\)[^|]*\| (\d+) \|$", re.MULTILINE)
@@ -43,30 +38,6 @@ RUNNING_MINUTES = 1
 """All cells of each take less; that they do is nothing to assert on any machine."""
 
 EACH = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-
-
-def cells(path: Path) -> list[dict[str, Any]]:
-    """Read as the JSON that they are: nbformat, by which nbval reads them, takes a second and a half to import."""
-    return [{**cell, "source": "".join(cell["source"])} for cell in json.loads(path.read_text("utf-8"))["cells"]]
-
-
-def code_cells(path: Path) -> list[dict[str, Any]]:
-    return [cell for cell in cells(path) if cell["cell_type"] == "code"]
-
-
-@contextmanager
-def kernel(path: Path) -> Iterator[BlockingKernelClient]:
-    manager = KernelManager(kernel_name="python3")
-    manager.start_kernel(cwd=str(path.parent))
-    client = manager.blocking_client()
-    client.start_channels()
-    try:
-        client.wait_for_ready(timeout=WAIT_S)
-        yield client
-    finally:
-        client.stop_channels()
-        manager.shutdown_kernel(now=True)
-        manager.cleanup_resources()
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")  # jupyter_client's own

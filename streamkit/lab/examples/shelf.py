@@ -47,8 +47,9 @@ def load(name: str) -> Any:
 
     Raises ValueError for a name that there is not.
     """
-    with as_file(DATA / f"{example(name).name}.jsonl.gz") as path:
-        return _LOAD[example(name).kind](path)
+    kind = example(name).kind
+    with as_file(DATA / f"{name}.jsonl.gz") as path:
+        return _LOAD[kind](path)
 
 
 def recordings(name: str) -> RecordingSet:

@@ -22,7 +22,7 @@ from streamkit.lab.sweep import Sweep
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["KINDS", "LoadPart", "Picture", "can_be_shown", "draw", "empty", "make_ready", "still"]
+__all__ = ["KINDS", "LoadPart", "Picture", "can_be_shown", "draw", "empty", "how_far", "make_ready", "still"]
 
 KINDS: Final = ("journey", "timeline", "queues", "where", "backlog", "gaps", "hops", "upload", "results")
 """Figures of one recording."""
@@ -109,13 +109,18 @@ def still(value: Shown, kind: str | None = None) -> Picture:
     return _png(value, kind, None, STILL_SCALE)
 
 
+def how_far(recording: Recording) -> str:
+    """What has come of one that goes on."""
+    seconds = ((recording.ended_ns or 0) - (recording.sent_ns or 0)) / 1e9
+    return f"{len(recording.events)} events in {seconds:.1f} s"
+
+
 def _so_far(shown: Shown) -> str:
     if isinstance(shown, Recording):
-        seconds = ((shown.ended_ns or 0) - (shown.sent_ns or 0)) / 1e9
         texts = shown.events.text[-TAIL:] if shown.events.kept else []
         tail = " ".join("".join(texts).split())
         said = f": “{'…' if len(tail) > TAIL else ''}{tail[-TAIL:]}”" if tail else ""
-        return f"So far {len(shown.events)} events in {seconds:.1f} s{said}"
+        return f"So far {how_far(shown)}{said}"
     if isinstance(shown, Sweep):
         return f"So far {len(shown.rows)} of {len(shown.settings) * shown.repeats} trials"
     return f"So far {len(shown)} streams have ended" if isinstance(shown, RecordingSet) else ""

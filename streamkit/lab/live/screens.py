@@ -12,7 +12,7 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Protocol
 
 from streamkit.lab.live.camera import Camera
-from streamkit.lab.live.picture import Picture, can_be_shown, empty, still
+from streamkit.lab.live.picture import Picture, can_be_shown, empty, how_far, still
 from streamkit.lab.recording.recording import Recording
 
 if TYPE_CHECKING:
@@ -111,8 +111,7 @@ class Terminal:
 
     def take(self, shown: object) -> None:
         if isinstance(shown, Recording):
-            seconds = ((shown.ended_ns or 0) - (shown.sent_ns or 0)) / 1e9
-            self._write(f"\r{len(shown.events)} events in {seconds:.1f} s\x1b[K")
+            self._write(f"\r{how_far(shown)}\x1b[K")
             self._written = True
 
     def show(self, picture: Picture) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_notebooks import FOLDER, kernel
+from tests.notebooks import FOLDER, kernel
 
 ASKED = """
 %load_ext streamkit
