@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from streamkit.parser import NDJSONParser, SSEParser
+from tests.memory import peak_bytes
 from tests.parser.feeding import Parser, drain, feed_all, message
 
 # --- memory
@@ -30,13 +30,7 @@ def test_memory_stays_bounded(make: Callable[[], Parser], read: bytes) -> None:
     """A stream that never dispatches anything does not grow in memory."""
     parser = make()
     feed_all(parser, [read * 500])
-    tracemalloc.start()
-    try:
-        feed_all(parser, [read * 500] * 100)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak < 50_000
+    assert peak_bytes(lambda: feed_all(parser, [read * 500] * 100)) < 50_000
 
 
 def test_a_bound_below_one_is_refused() -> None:

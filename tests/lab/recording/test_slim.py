@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from streamkit.lab.client.recorder import Recorder
 from streamkit.lab.recording.recording import Recording
 from streamkit.lab.recording.summary import timetable
 from tests.lab.client.answers import SSE, Clock
+from tests.memory import kept_bytes
 
 MOST_BYTES = 64
 """An event, in all: its own columns and those of its read."""
@@ -36,16 +36,9 @@ def slim(events: int, **options: Any) -> Recording:
 
 def test_an_event_takes_few_bytes() -> None:
     events = 5_000
-    slim(40)  # what is made once
-    tracemalloc.start()
-    try:
-        parts_before = tracemalloc.get_traced_memory()[0]
-        recording = slim(events, keep_bytes=0)
-        taken = tracemalloc.get_traced_memory()[0] - parts_before
-    finally:
-        tracemalloc.stop()
+    recording = slim(events, keep_bytes=0)
     assert len(recording.events) == len(recording.reads) == events
-    assert taken / events < MOST_BYTES
+    assert kept_bytes(lambda: slim(events, keep_bytes=0)) / events < MOST_BYTES
 
 
 def test_its_lengths_are_told_and_its_texts_are_an_error() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tracemalloc
 from typing import Any
 
 import pytest
@@ -31,6 +30,7 @@ from streamkit.lab.upstream.faults import (
 )
 from streamkit.parser import SSEParser
 from streamkit.presets import preset
+from tests.memory import peak_bytes
 from tests.rawsockets import LAST_CHUNK, chunk
 from tests.scripted import MS, OPENAI, SEED, A, B, C, head_of, parted, script, times_ms, wires
 
@@ -120,15 +120,11 @@ def test_an_error_event_is_the_providers_own_and_its_end_marker_follows_unless_l
 
 
 def test_a_huge_event_has_its_size_and_is_never_in_memory_as_a_whole() -> None:
-    tracemalloc.start()
-    try:
+    def send() -> None:
         steps = script(HugeEvent(2, 100_000_000)).steps()
-        sent = sum(len(step.data) for step in steps if step.kind == "part")
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert sent > 100_000_000
-    assert peak < 2_000_000
+        assert sum(len(step.data) for step in steps if step.kind == "part") > 100_000_000
+
+    assert peak_bytes(send) < 2_000_000
     (huge,) = SSEParser().feed(b"".join(step.data for step in script(HugeEvent(1, 70_001)).steps()[1:5]))
     assert preset("seed").read(huge) == Piece("x" * 70_001)
 

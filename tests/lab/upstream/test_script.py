@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +22,7 @@ from streamkit.lab.upstream.faults import (
     WrongLength,
 )
 from streamkit.lab.upstream.script import POEM, Script, split_text
+from tests.memory import peak_bytes
 
 PIECES = ("你", "好", "ab")
 
@@ -104,14 +104,11 @@ def test_an_unknown_wire_format_is_refused_when_the_script_is_written() -> None:
 def test_the_bytes_of_a_long_script_are_never_in_memory_as_a_whole() -> None:
     pieces = [f"{number:05} {'x' * 10_000}" for number in range(1000)]
     script = Script(pieces, preset="openai")
-    tracemalloc.start()
-    try:
-        steps = script.steps()
-        assert sum(len(step.data) for step in steps) > 10_000_000
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak < 2_000_000
+
+    def write() -> None:
+        assert sum(len(step.data) for step in script.steps()) > 10_000_000
+
+    assert peak_bytes(write) < 2_000_000
 
 
 def test_usage_is_one_step_more_before_the_last_for_those_who_ask_for_it() -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import gzip
 import threading
-import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ from streamkit.lab.wiretap import teller as teller_module
 from streamkit.lab.wiretap.folder import Folder
 from streamkit.lab.wiretap.shelf import EVENT_BYTES, STREAM_BYTES, Shelf
 from streamkit.lab.wiretap.teller import Teller
+from tests.memory import kept_bytes
 
 WAIT_S = 10.0
 SSE = {"content-type": "text/event-stream"}
@@ -90,20 +89,19 @@ def test_no_more_run_at_a_time_than_are_kept() -> None:
 @pytest.mark.parametrize("keep_text", [True, False])
 def test_what_it_reckons_with_is_about_what_recordings_take(keep_text: bool) -> None:
     body = b'data: {"choices": [{"index": 0, "delta": {"content": "hello"}}]}\n\n'
-    shelf = Shelf(max_streams=999, max_bytes=1 << 30, keep_text=keep_text)
-    recorder = Recorder(keep_bytes=0, keep_text=keep_text)
-    shelf.begins(recorder)
-    recorder.head(200, SSE)
-    gc.collect()
-    tracemalloc.start()
-    for n in range(5_000):
-        recorder.feed(n, recorder.started_ns + n, body)
-        shelf.grows(recorder, len(body))
-    shelf.put(recorder, recorder.finish())
-    gc.collect()
-    took, _ = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    reckoned = shelf._taken - STREAM_BYTES
+
+    def keep() -> Shelf:
+        shelf = Shelf(max_streams=999, max_bytes=1 << 30, keep_text=keep_text)
+        recorder = Recorder(keep_bytes=0, keep_text=keep_text)
+        shelf.begins(recorder)
+        recorder.head(200, SSE)
+        for n in range(5_000):
+            recorder.feed(n, recorder.started_ns + n, body)
+            shelf.grows(recorder, len(body))
+        shelf.put(recorder, recorder.finish())
+        return shelf
+
+    took, reckoned = kept_bytes(keep), keep()._taken - STREAM_BYTES
     assert took / 2 < reckoned < 5 * took, (took, reckoned)
 
 
