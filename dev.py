@@ -105,13 +105,15 @@ def lab(arguments: list[str]) -> int:
 
 
 def front(arguments: list[str]) -> int:
-    """try the notebooks in JupyterLab in a browser, and the exercises; needs Chromium
+    """build the site, then try it and the notebooks in a browser; needs Chromium
 
-    Two at a time: each worker has a browser, a JupyterLab and a kernel.
+    Two at a time: each worker has a browser, a JupyterLab and a kernel. With arguments, which go to pytest, the site
+    is not built anew.
     """
     if not any(map(shutil.which, CHROMIUM)):
         raise StepFailed("front needs Chromium, and found none; Debian: apt-get install chromium")
-    return run(PYTHON, "-m", "pytest", "front", "-p", "no:nbval", "-n", "2", "--dist", "worksteal", *arguments)
+    code = 0 if arguments else docs([])
+    return code or run(PYTHON, "-m", "pytest", "front", "-p", "no:nbval", "-n", "2", "--dist", "worksteal", *arguments)
 
 
 def lint(arguments: list[str]) -> int:

@@ -3,7 +3,8 @@
 - **figures**: each block of Python in docs/figures.md is run as it stands there, and what it draws is saved as the
   picture that the page shows behind it, in docs/figures. No server is needed: the blocks draw the examples that ship
 - **thumbnails**: a small picture of each notebook, out of the outputs that it was committed with, in docs/thumbnails:
-  of the cell that is tagged `thumbnail`; else the first figure behind that of the way
+  of the cell that is tagged `thumbnail`; else the first figure behind that of the way. The picture says itself what
+  it shows, in its `Description`: that cell's alternative text
 
 A colour more or less is not seen in a diagram: a picture has 64, which takes a third of the bytes.
 """
@@ -18,12 +19,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import nbformat
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 import streamkit as sk
 from benchmarks.harness import ROOT
@@ -31,7 +33,19 @@ from benchmarks.harness import ROOT
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["NOTEBOOKS", "PAGE", "THUMBNAILS", "Shown", "draw", "main", "picture_of", "save", "shown_on", "thumbnail"]
+__all__ = [
+    "NOTEBOOKS",
+    "PAGE",
+    "THUMBNAILS",
+    "Picture",
+    "Shown",
+    "draw",
+    "main",
+    "picture_of",
+    "save",
+    "shown_on",
+    "thumbnail",
+]
 
 PAGE: Final = ROOT / "docs" / "figures.md"
 NOTEBOOKS: Final = ROOT / "notebooks"
@@ -45,11 +59,18 @@ _SHOWN: Final = re.compile(r"```python\n((?:(?!```).)*?)```\n\n!\[([^\]]*)\]\(([
 
 @dataclass(frozen=True)
 class Shown:
-    """A block of Python, and the picture behind it: where it is, and what it says to who does not see it."""
+    """A block of Python, and the picture behind it: where it is, and the same in words for those who cannot see it."""
 
     code: str
     alt: str
     path: Path
+
+
+class Picture(NamedTuple):
+    """What a cell of a notebook draws, and the same in words for those who cannot see it."""
+
+    png: bytes
+    alt: str
 
 
 def shown_on(page: Path) -> list[Shown]:
@@ -77,36 +98,40 @@ def thumbnail(notebook: Path, path: Path) -> bool:
     found = picture_of(notebook)
     if found is None:
         return False
-    image = Image.open(io.BytesIO(found)).convert("RGB")
+    image = Image.open(io.BytesIO(found.png)).convert("RGB")
     width, height = THUMBNAIL_PX
     scaled = image.resize((width, round(image.height * width / image.width)), Image.Resampling.LANCZOS)
     small = Image.new("RGB", THUMBNAIL_PX, "white")  # a low one in the middle of it, of a tall one the upper part
     small.paste(scaled, (0, max(0, (height - scaled.height) // 2)))
     for colours in (COLOURS, COLOURS // 2, COLOURS // 4):
-        _save(small, path, colours)
+        _save(small, path, colours, found.alt)
         if path.stat().st_size <= THUMBNAIL_BYTES:
             break
     return True
 
 
-def picture_of(notebook: Path) -> bytes | None:
-    """The picture that stands for a notebook, as a PNG; None where it has no figure but the way."""
+def picture_of(notebook: Path) -> Picture | None:
+    """The picture that stands for a notebook; None where it has no figure but the way."""
     pictures = list(_pictures(nbformat.read(notebook, as_version=4).cells))  # type: ignore[no-untyped-call]  # it has no types
-    chosen = [png for cell, png in pictures if "thumbnail" in cell.metadata.get("tags", [])]
-    own = [png for cell, png in pictures if "plots.way(" not in cell.source]
+    chosen = [picture for cell, picture in pictures if "thumbnail" in cell.metadata.get("tags", [])]
+    own = [picture for cell, picture in pictures if "plots.way(" not in cell.source]
     return next(iter(chosen or own), None)
 
 
-def _pictures(cells: Sequence[Any]) -> Iterator[tuple[Any, bytes]]:
+def _pictures(cells: Sequence[Any]) -> Iterator[tuple[Any, Picture]]:
     for cell in cells:
         for output in cell.get("outputs", []):
             if "image/png" in output.get("data", {}):
-                yield cell, base64.b64decode(output["data"]["image/png"])
+                png = base64.b64decode(output["data"]["image/png"])
+                yield cell, Picture(png, cell.metadata.get("mystnb", {}).get("image", {}).get("alt", ""))
 
 
-def _save(image: Image.Image, path: Path, colours: int = COLOURS) -> None:
+def _save(image: Image.Image, path: Path, colours: int = COLOURS, description: str = "") -> None:
     path.parent.mkdir(exist_ok=True)
-    image.convert("RGB").quantize(colours, dither=Image.Dither.NONE).save(path, optimize=True)
+    words = PngInfo()
+    if description:
+        words.add_itxt("Description", description)
+    image.convert("RGB").quantize(colours, dither=Image.Dither.NONE).save(path, optimize=True, pnginfo=words)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -98,7 +98,7 @@ def read_source(app: Sphinx, page: str, source: list[str]) -> None:
         source[0] = (ROOT / file).read_text("utf-8")
     if page == "learn":
         rows = notebooks.table(source[0])
-        figures = notebooks.thumbnails(rows, ROOT / "notebooks", DOCS / "thumbnails", MADE / "thumbnails")
+        figures = notebooks.thumbnails(rows, DOCS / "thumbnails", MADE / "thumbnails")
         source[0] = notebooks.with_cards(source[0], rows, figures)
         source[0] += _below([f"notebooks/{Path(row.file).stem}" for row in rows])
     if page == "certificates/README":

@@ -641,6 +641,36 @@ def test_docs_shows_the_front_page_when_asked_to_and_the_site_is_whole(
     assert len(shown) == 1
 
 
+# ---- In a browser
+
+
+@pytest.fixture
+def chromium(dev: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dev, "CHROMIUM", (sys.executable,))
+
+
+@pytest.mark.usefixtures("chromium")
+def test_front_tries_the_site_as_it_is_now(dev: ModuleType, runs: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert dev.front([]) == 0
+    assert ["sphinx" in line for line in runs] == [True, False]
+    assert "pytest front" in runs[1]
+    monkeypatch.setattr(dev, "run", lambda *words: 3 if "sphinx" in words else pytest.fail("a site that is not whole"))
+    assert dev.front([]) == 3
+
+
+@pytest.mark.usefixtures("chromium")
+def test_front_with_arguments_is_pytest_with_those(dev: ModuleType, runs: list[str]) -> None:
+    assert dev.front(["-k", "playground"]) == 0
+    assert len(runs) == 1
+    assert runs[0].endswith("-k playground")
+
+
+def test_front_without_chromium_says_what_to_install(dev: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dev, "CHROMIUM", ("no-such-browser",))
+    with pytest.raises(dev.StepFailed, match="apt-get install chromium"):
+        dev.front([])
+
+
 # ---- .ci/run
 
 CI_PYTHON = """#!/bin/sh
@@ -689,12 +719,12 @@ def test_ci_runs_lint_and_all_tests_in_a_copy_without_the_venv(
     assert answer.returncode == 0, answer.stderr
     python = tmp_path / "bin/python3"
     measuring = "test tests/benchmarks tests/campaigns -n 4 --dist worksteal"
-    commands = "lint", "test", measuring, "docs", "front"
+    commands = "lint", "test", measuring, "front"
     assert answer.stdout.splitlines() == [f"{python} {command} CI=true .ci dev.py " for command in commands]
     assert {path.name for path in tmp_path.iterdir()} == {"used clone", "bin"}, "the copy is removed"
 
 
-@pytest.mark.parametrize("failing", ["lint", "test", "docs", "front"])
+@pytest.mark.parametrize("failing", ["lint", "test", "front"])
 def test_ci_fails_when_a_step_fails(ci: Callable[..., subprocess.CompletedProcess[str]], failing: str) -> None:
     assert ci(failing, python3=False).returncode != 0
 

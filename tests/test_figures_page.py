@@ -101,6 +101,10 @@ def test_each_notebook_with_a_figure_has_a_thumbnail_and_there_is_no_other() -> 
 
 
 @pytest.mark.parametrize("path", sorted(THUMBNAILS.glob("*.png")), ids=lambda path: path.stem)
-def test_a_thumbnail_is_small_and_of_one_size(path: Path) -> None:
+def test_a_thumbnail_is_small_of_one_size_and_says_what_it_shows(path: Path) -> None:
     assert path.stat().st_size <= THUMBNAIL_BYTES
     assert size_of(path) == THUMBNAIL_PX
+    picture = picture_of(NOTEBOOKS / f"{path.stem}.ipynb")
+    assert picture is not None
+    with Image.open(path) as image:
+        assert image.info["Description"] == picture.alt, "python -m campaigns.pictures --thumbnails"

@@ -1,6 +1,7 @@
 """The notebooks as pages: copies, for Sphinx reads nothing outside its folder, with their links as they are there.
 
-And the page "Learn": it is notebooks/README.md, whose table becomes cards; the thumbnails are those of docs/thumbnails.
+And the page "Learn": it is notebooks/README.md, whose table becomes cards; the thumbnails are those of docs/thumbnails,
+and each says itself what it shows.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import json
 import re
 import shutil
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
+
+from PIL import Image
 
 from building.links import moved
 
@@ -58,7 +61,7 @@ def copy(source: Path, target: Path, root: Path) -> None:
             (target / name).write_text(text, "utf-8")
 
 
-def thumbnails(rows: list[Row], notebooks: Path, source: Path, target: Path) -> dict[str, str]:
+def thumbnails(rows: list[Row], source: Path, target: Path) -> dict[str, str]:
     """Copies those that there are (`python -m campaigns.pictures` makes them); and what each shows, by notebook."""
     target.mkdir(parents=True, exist_ok=True)
     found = {}
@@ -66,19 +69,9 @@ def thumbnails(rows: list[Row], notebooks: Path, source: Path, target: Path) -> 
         picture = source / f"{Path(row.file).stem}.png"
         if picture.exists():
             shutil.copyfile(picture, target / picture.name)
-            words = _words_of_figure(json.loads((notebooks / row.file).read_text("utf-8")))
-            found[row.file] = words or f"a figure of notebook {row.number}"
+            with Image.open(picture) as image:
+                found[row.file] = image.info["Description"]
     return found
-
-
-def _words_of_figure(notebook: dict[str, Any]) -> str:
-    """What the figure shows that stands for a notebook: of the cell tagged so, else the first behind the way's map."""
-    cells = [cell for cell in notebook["cells"] if "mystnb" in cell["metadata"]]
-    tagged = [cell for cell in cells if "thumbnail" in cell["metadata"].get("tags", [])]
-    behind = [cell for cell in cells if "plots.way(" not in "".join(cell["source"])]
-    for cell in [*tagged, *behind]:
-        return str(cell["metadata"]["mystnb"].get("image", {}).get("alt", ""))
-    return ""
 
 
 def with_cards(page: str, rows: list[Row], figures: dict[str, str]) -> str:
