@@ -45,6 +45,16 @@ Options = dict[str, Any]
 
 
 @dataclass(frozen=True)
+class _Endpoint:
+    """Who is asked, and what else is known of it: `find_buffering`'s arguments of the same names."""
+
+    url: str
+    direct: str | None
+    unbuffered: Mapping[str, Any] | None
+    probe: Callable[[int], Mapping[str, Any]] | None
+
+
+@dataclass(frozen=True)
 class _Probe:
     """One request, and what it differs in from the plain one."""
 
@@ -93,9 +103,9 @@ async def find_buffering(
     Raises TypeError for options that it sets itself, and what `record()` raises.
     """
     _check(options)
+    endpoint = _Endpoint(url, direct, unbuffered, probe)
     with plain_bar(None, unit="streams", shown=progress) as show:
-        ask = _Asking(show)
-        asked = await _asked(url, {"total_s": TOTAL_S, **options}, direct, unbuffered, probe, side_by_side, ask)
+        asked = await _asked(endpoint, {"total_s": TOTAL_S, **options}, side_by_side, _Asking(show))
     return name_buffering(asked.probes, await _refusals(url, asked.given) if refusals else None)
 
 
@@ -118,27 +128,19 @@ class _Asking:
         return answer
 
 
-async def _asked(
-    url: str,
-    given: Options,
-    direct: str | None,
-    unbuffered: Mapping[str, Any] | None,
-    probe: Callable[[int], Mapping[str, Any]] | None,
-    side_by_side: bool,
-    ask: _Asking,
-) -> _Asked:
-    first = await ask(_Probe("plain", "plain", url, given))
-    if probe is not None and _is_too_short(first):
-        given |= probe(LONG_BYTES)
+async def _asked(endpoint: _Endpoint, given: Options, side_by_side: bool, ask: _Asking) -> _Asked:
+    first = await ask(_Probe("plain", "plain", endpoint.url, given))
+    if endpoint.probe is not None and _is_too_short(first):
+        given |= endpoint.probe(LONG_BYTES)
         _check(given)
-        first = await ask(_Probe("plain, longer", "plain", url, given))
+        first = await ask(_Probe("plain, longer", "plain", endpoint.url, given))
     if first.refused is not None:
         given = _with_header(given, "incremental", "?0")
-    probes = _probes(url, given, direct, unbuffered)
+    probes = _probes(endpoint, given)
     rest = await asyncio.gather(*map(ask, probes)) if side_by_side else [await ask(each) for each in probes]
     asked = [first, *rest]
     while disagree(asked) and len(asked) < len(probes) + TRIES:
-        asked.append(await ask(_Probe("plain, once more", "plain", url, given)))
+        asked.append(await ask(_Probe("plain, once more", "plain", endpoint.url, given)))
     return _Asked(asked, given)
 
 
@@ -153,8 +155,9 @@ def _check(options: Mapping[str, Any]) -> None:
         raise TypeError(f"expected options by which the endpoint is asked, got {', '.join(wrong)}, set by each probe")
 
 
-def _probes(url: str, given: Options, direct: str | None, unbuffered: Mapping[str, Any] | None) -> list[_Probe]:
+def _probes(endpoint: _Endpoint, given: Options) -> list[_Probe]:
     """All but the first."""
+    url, direct, unbuffered = endpoint.url, endpoint.direct, endpoint.unbuffered
     probes = [
         _Probe("as a browser asks", "codings", url, {**given, "accept_encoding": "browser"}),
         _Probe("Incremental: ?0", "not incremental", url, _with_header(given, "incremental", "?0")),
