@@ -16,11 +16,12 @@ from streamkit.cli.compare import add_compare
 from streamkit.cli.demo import add_demo
 from streamkit.cli.export import add_export
 from streamkit.cli.load import add_load
-from streamkit.cli.output import INTERRUPTED, show_any_text, silence
+from streamkit.cli.output import show_any_text, silence
 from streamkit.cli.plot import add_plot
 from streamkit.cli.record import add_record
 from streamkit.cli.replay import add_replay
 from streamkit.cli.serve import add_serve
+from streamkit.cli.stopping import INTERRUPTED, TERMINATED, Terminated
 from streamkit.cli.tap import add_tap
 from streamkit.errors import StreamkitError
 
@@ -43,9 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = command(arguments)
         if sys.stdout is not None:
             sys.stdout.flush()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print("\nstopped", file=sys.stderr)
-        return INTERRUPTED
+        return TERMINATED if isinstance(error, Terminated) else INTERRUPTED
     except BrokenPipeError:  # `streamkit record … | head`: the reader has seen enough
         silence()
         return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from streamkit.cli.arguments import above_zero, from_none, json_text, pair, port, text
 from streamkit.cli.output import check_file, note, seen_at_once
 from streamkit.cli.request import add_headers
+from streamkit.cli.stopping import stoppable
 from streamkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def add_audit(commands: Any) -> None:
         help="put a gateway between a scripted upstream and a recorder, break what can break, and certify what it did",
         description="Put a gateway between a scripted upstream and a recorder, break what can break, and certify what "
         "it did. Exit status: 0 where nothing was found, 1 where something was, 2 for a mistake in what was given or a "
-        "gateway that did not start or did not answer, 130 for Ctrl-C.",
+        "gateway that did not start or did not answer, 130 for Ctrl-C, 143 for SIGTERM.",
     )
     _add_gateway(audit)
     _add_request(audit)
@@ -91,6 +91,7 @@ def _add_request(audit: argparse.ArgumentParser) -> None:
     audit.add_argument("--model", default="scripted", metavar="NAME", help="which model is asked for (scripted)")
 
 
+@stoppable
 def _audit(arguments: argparse.Namespace) -> int:
     for path in arguments.out:
         if path.suffix not in FORMS:
@@ -128,7 +129,6 @@ def _certified(gateway: Gateway, arguments: argparse.Namespace) -> Certificate:
     from streamkit.lab.audit import audit
     from streamkit.lab.run import run
 
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started has to be stopped then, too
     try:
         return run(
             audit(
@@ -141,7 +141,6 @@ def _certified(gateway: Gateway, arguments: argparse.Namespace) -> Certificate:
             )
         )
     finally:
-        signal.signal(signal.SIGTERM, before)
         _told("")
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from streamkit.cli.arguments import count, from_none, objective
 from streamkit.cli.files import load_sets
-from streamkit.cli.output import INTERRUPTED, check_file, check_picture, draw, note, seen_at_once
+from streamkit.cli.output import check_file, check_picture, draw, note, seen_at_once
 from streamkit.cli.request import add_question, question_of
+from streamkit.cli.stopping import INTERRUPTED, stoppable
 from streamkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def add_compare(commands: Any) -> None:
         description="Servers are asked in turns, each once in a round, in an order of its own. Of saved recordings no "
         "server is asked: what they show is compared. Exit status: 0 where all was decided, a difference or none; 1 "
         "where something could not be, as with too few runs or many failures; 2 for a mistake in what was given; 130 "
-        "for Ctrl-C, which compares what is there.",
+        "for Ctrl-C and 143 for SIGTERM, which compare what is there.",
     )
     compare.add_argument(
         "targets",
@@ -61,6 +62,7 @@ def _at(given: str) -> int | str:
     return number
 
 
+@stoppable
 def _compare(arguments: argparse.Namespace) -> int:
     if arguments.save is not None:
         check_file(arguments.save)

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streamkit.cli.arguments import above_zero, count, from_none, objective, share
-from streamkit.cli.output import INTERRUPTED, check_file, check_picture, draw, note, seen_at_once
+from streamkit.cli.output import check_file, check_picture, draw, note, seen_at_once
 from streamkit.cli.request import add_label, add_question, question_of
+from streamkit.cli.stopping import INTERRUPTED, stoppable
 from streamkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def add_load(commands: Any) -> None:
         help="many requests to a streaming endpoint, each when it is due, and what their users waited",
         description="Many requests to a streaming endpoint, in an open loop: each is sent when it is due, however the "
         "server gets on with those before it. Exit status: 0 where all answers were complete, 1 where one was not, 2 "
-        "for a mistake in what was given, 130 for Ctrl-C, which shows what is there.",
+        "for a mistake in what was given, 130 for Ctrl-C and 143 for SIGTERM, which show what is there.",
     )
     load.add_argument("url", metavar="URL", help="http://, https:// or http+unix://%%2Fpath%%2Fof.sock/…")
     _add_schedule(load)
@@ -81,6 +82,7 @@ def _add_clients(load: argparse.ArgumentParser) -> None:
     )
 
 
+@stoppable
 def _load(arguments: argparse.Namespace) -> int:
     from streamkit.transport.url import split_unix_url
 

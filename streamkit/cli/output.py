@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from streamkit.lab.recording.recording import Recording
 
 __all__ = [
-    "INTERRUPTED",
     "KINDS",
     "OF_FEW",
     "OF_ONE",
@@ -35,9 +34,6 @@ __all__ = [
     "stays",
     "stream_line",
 ]
-
-INTERRUPTED = 130
-"""The exit status of a command that Ctrl-C has ended: 128 + SIGINT, as shells expect it."""
 
 SIDE_BY_SIDE = ("timeline", "gaps", "hops", "policies", "leaving")
 OF_ONE = ("journey", "backlog", "queues", "where", "upload")

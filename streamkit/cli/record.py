@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from streamkit.cli.arguments import above_zero, codings, count, pair, path
 from streamkit.cli.output import (
-    INTERRUPTED,
     STREAMS_HEAD,
     check_file,
     check_picture,
@@ -27,6 +26,7 @@ from streamkit.cli.output import (
     stream_line,
 )
 from streamkit.cli.request import add_label, add_request, has, json_or_file, request_of
+from streamkit.cli.stopping import INTERRUPTED, stoppable
 from streamkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def add_record(commands: Any) -> None:
         help="POST to a streaming endpoint, show and keep what came, and when",
         description="POST to a streaming endpoint, show and keep what came, and when. The text of the answer goes to "
         "stdout, all else to stderr. Exit status: 0 for a complete answer, 1 for any other, 2 for a mistake in what "
-        "was given, 130 for Ctrl-C.",
+        "was given, 130 for Ctrl-C, 143 for SIGTERM.",
     )
     record.add_argument("url", metavar="URL", help="http://, https:// or http+unix://%%2Fpath%%2Fof.sock/…")
     body = record.add_mutually_exclusive_group()
@@ -129,6 +129,7 @@ def add_record(commands: Any) -> None:
     record.set_defaults(command=_record)
 
 
+@stoppable
 def _record(arguments: argparse.Namespace) -> int:
     from streamkit.transport.url import split_unix_url
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from streamkit.cli.arguments import address, count
-from streamkit.cli.output import INTERRUPTED, STREAMS_HEAD, check_picture, draw, note, silence, stream_line
+from streamkit.cli.output import STREAMS_HEAD, check_picture, draw, note, silence, stream_line
+from streamkit.cli.stopping import INTERRUPTED, stoppable
 from streamkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["add_tap"]
 
-TERMINATED: Final = 128 + signal.SIGTERM
 DRAWN: Final = 20
 
 
@@ -31,8 +28,8 @@ def add_tap(commands: Any) -> None:
         help="stand between any client and any server, and record each stream that passes",
         description="Stand between any client and any server: point the client at the address that is printed instead "
         "of the server. The bytes pass untouched; of each answer a line is printed as it ends, and a recording kept. "
-        "Lines go to stdout, all else to stderr. Exit status: 130 for Ctrl-C; with --count 0 where all answers were "
-        "complete and 1 where one was not; 2 for a mistake in what was given.",
+        "Lines go to stdout, all else to stderr. Exit status: 130 for Ctrl-C and 143 for SIGTERM; with "
+        "--count 0 where all answers were complete and 1 where one was not; 2 for a mistake in what was given.",
     )
     tap.add_argument("--to", metavar="URL", required=True, help="the server: http://, https:// or http+unix://%%2F…")
     tap.add_argument(
@@ -71,6 +68,7 @@ def add_tap(commands: Any) -> None:
     tap.set_defaults(command=_tap)
 
 
+@stoppable
 def _tap(arguments: argparse.Namespace) -> int:
     if arguments.plot is not None:
         check_picture(arguments.plot)
@@ -78,21 +76,20 @@ def _tap(arguments: argparse.Namespace) -> int:
 
     lines = _Lines(arguments.count, needed=arguments.out is not None or arguments.plot is not None)
     status = 0
-    with _terminable(lines):
-        tap = _wiretap(arguments, lines)
-        everywhere = " (on every address of this machine)" if arguments.listen[0] in WILDCARDS else ""
-        note(f"streamkit tap ready: {tap.url}{everywhere} leads to {arguments.to_shown} (Ctrl-C stops it)")
-        try:
-            lines.over.wait()
-        except KeyboardInterrupt:
-            status = INTERRUPTED
-        finally:
-            tap.stop()
+    tap = _wiretap(arguments, lines)
+    everywhere = " (on every address of this machine)" if arguments.listen[0] in WILDCARDS else ""
+    note(f"streamkit tap ready: {tap.url}{everywhere} leads to {arguments.to_shown} (Ctrl-C stops it)")
+    try:
+        lines.over.wait()
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    finally:
+        tap.stop()
     recordings = tap.recordings
     _show_end(tap, recordings)
     if arguments.plot is not None and len(recordings):
         draw(recordings[-DRAWN:], "timeline", arguments.plot)
-    return status or lines.signal or (0 if lines.all_complete else 1)
+    return status or (0 if lines.all_complete else 1)
 
 
 def _wiretap(arguments: argparse.Namespace, lines: _Lines) -> Wiretap:
@@ -128,7 +125,6 @@ class _Lines:
 
     def __init__(self, wanted: int | None, *, needed: bool) -> None:
         self.over = threading.Event()
-        self.signal = 0
         self.all_complete = True
         self._left = wanted
         self._needed = needed  # also where nobody reads the table any more
@@ -162,21 +158,3 @@ def _show_end(tap: Wiretap, recordings: RecordingSet) -> None:
         *([f"{tap.untold:,} neither saved nor shown, which was too slow"] if tap.untold else []),
     ]
     note("; ".join(told))
-
-
-@contextmanager
-def _terminable(lines: _Lines) -> Iterator[None]:
-    """SIGTERM ends it as Ctrl-C does, with a status of its own."""
-
-    def terminate(*_: object) -> None:
-        lines.signal = TERMINATED
-        lines.over.set()
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

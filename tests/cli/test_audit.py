@@ -65,8 +65,10 @@ def test_a_mistake_is_2_and_one_line_says_which(
     assert told in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_is_130_and_leaves_nothing_running(number: signal.Signals, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_has_its_status_and_leaves_nothing_running(
+    number: signal.Signals, status: int, tmp_path: Path
+) -> None:
     script = tmp_path / "gateway.sh"
     script.write_text(f"echo $$ > {tmp_path}/pid; exec {sys.executable} -m tests.bad_gateway $1 $2\n")
     start = f"sh {script} {{port}} {{upstream}}"
@@ -81,7 +83,7 @@ def test_ctrl_c_is_130_and_leaves_nothing_running(number: signal.Signals, tmp_pa
         time.sleep(1.5)
         process.send_signal(number)
         _, said = process.communicate(timeout=20)
-    assert (process.returncode, said) == (130, b"\nstopped\n")
+    assert (process.returncode, said) == (status, b"\nstopped\n")
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
 

@@ -82,16 +82,19 @@ def test_an_answer_that_was_not_complete_is_told_by_the_status(capsys: pytest.Ca
 
 
 @pytest.mark.usefixtures("ctrl_c_is_heard")
-def test_ctrl_c_shows_what_is_there(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_and_sigterm_show_what_is_there(
+    number: signal.Signals, status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     over = threading.Event()
 
     def silent_after_a_piece(connection: Any) -> None:
         connection.sendall(RELAY_HEAD + chunk(b'data: {"text": "hi"}\n\n'))
-        threading.Timer(0.1, signal.raise_signal, [signal.SIGINT]).start()
+        threading.Timer(0.1, signal.raise_signal, [number]).start()
         over.wait(10)
 
     with RawServer(silent_after_a_piece) as server:
-        assert main(["load", server.url, "--streams", "1"]) == 130
+        assert main(["load", server.url, "--streams", "1"]) == status
         over.set()
     assert "1 cancelled(by us)" in capsys.readouterr().out
 

@@ -328,18 +328,21 @@ def test_a_full_disk_behind_stdout_is_a_line(
     assert capsys.readouterr().err == "streamkit: No space left on device\n"
 
 
-# --- Ctrl-C ---------------------------------------------------------------------------------------------------------
+# --- Ctrl-C and SIGTERM ---------------------------------------------------------------------------------------------
 
 
-def test_ctrl_c_keeps_what_was_shown_saves_and_prints_the_recording_so_far(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_keeps_what_was_shown_saves_and_prints_the_recording_so_far(
+    number: signal.Signals, status: int, tmp_path: Path
+) -> None:
     path = tmp_path / "x.jsonl"
     with RawServer(ticking) as server:
         process = run(server.url, "--out", str(path))
         assert process.stdout is not None
         assert process.stdout.read(3) == b"..."
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out, errors = process.communicate(timeout=WAIT_S)
-    assert (process.returncode, out.strip(b".")) == (130, b"\n")
+    assert (process.returncode, out.strip(b".")) == (status, b"\n")
     assert b"cancelled(by us)" in errors
     assert f"recording: {path}".encode() in errors
     assert b"Traceback" not in errors
