@@ -39,6 +39,7 @@ AT_ONCE: Final = 8
 CROWD: Final = 4
 WARM_UP: Final = 3
 """So often a gateway that has just begun to listen is asked, before it is given up."""
+PACE_TRIES: Final = 3
 EVERY_QUICK: Final = 29
 RECOVERY_TRIES: Final = 2
 RECOVERY_S: Final = 60.0
@@ -162,10 +163,7 @@ class _Auditing:
         first, found = await self._warm()
         judgements = [found] if plan.wants(plan.clean) else []
         judgements += await self._crowd()
-        for scenario in filter(plan.wants, plan.paces):
-            judgements.append(await self._pace(scenario))
-            if judgements[-1].found:
-                break  # what is held back from all is held back from browsers
+        judgements += await self._paces()
         judgements += await self._side_by_side([each for each in plan.side_by_side if plan.wants(each)])
         if plan.wants(plan.resuming):
             resumed = await self._resuming(first)
@@ -232,12 +230,22 @@ class _Auditing:
             self._at_once = 1
         return [judged] if self._plan.wants(scenario) else []
 
+    async def _paces(self) -> list[Judgement]:
+        """That of all clients first: what is held back from all, or may be, says nothing about browsers."""
+        judgements: list[Judgement] = []
+        for scenario in filter(self._plan.wants, self._plan.paces):
+            judgements.append(await self._pace(scenario))
+            if judgements[-1].found or judgements[-1].unjudged:
+                break
+        return judgements
+
     async def _pace(self, scenario: Scenario) -> Judgement:
-        for _ in range(2):
+        """Again where something was found, or the machine was too busy to tell: either may have been an accident."""
+        for _ in range(PACE_TRIES):
             self._note(scenario.name)
-            bare = None if scenario.client.like_browser else await self._bench.ask(scenario, bare=True)
+            bare = await self._bench.ask(scenario, bare=True)
             judged = judge_pace(scenario, await self._bench.ask(scenario), bare)
-            if not judged.found:
+            if not judged.found and not judged.unjudged:
                 break
         return judged
 

@@ -16,10 +16,9 @@ from streamkit.lab.recording.recorded import Events
 from streamkit.lab.recording.recording import Recording
 from streamkit.lab.upstream import Script, faults
 from streamkit.outcome import Outcome
+from tests.lab.audit.witnesses import MS, PIECES, paced, side
 
-MS = 1_000_000
 S = 1_000 * MS
-PIECES = ("床前", "明月光", " The", " moon")
 TEXT = "".join(PIECES)
 CUT = Outcome("truncated")
 
@@ -37,12 +36,6 @@ LEAVES = Scenario(name="leaves", aspect="leaving", script=script(), client=Clien
 def came(text: str, outcome: Outcome | None = None, **more: Any) -> Recording:
     fields = {"started_ns": 0, "ended_ns": 50 * MS, "status": 200, "outcome": outcome or Outcome("complete")}
     return Recording.from_pieces([(20 * MS, text)] if text else [], **(fields | more))
-
-
-def side(pieces: int = 4, gap_ms: int = 10, **more: Any) -> UpstreamSide:
-    sizes = [len("".join(PIECES[:number]).encode()) for number in range(1, pieces + 1)]
-    at_ns = tuple(number * gap_ms * MS for number in range(1, pieces + 1))
-    return replace(UpstreamSide(0, at_ns, tuple(sizes), at_ns[-1] if at_ns else None, 60 * MS), **more)
 
 
 def codes(judged: Judgement) -> list[str]:
@@ -188,14 +181,6 @@ def test_before_anything_was_said_it_counts_from_the_request() -> None:
 
 
 # --- What is measured alone -----------------------------------------------------------------------------------------
-
-
-def paced(*delays_ms: float) -> Witness:
-    times = [
-        (int((10 * (number + 1) + delay) * MS), text)
-        for number, (delay, text) in enumerate(zip(delays_ms, PIECES, strict=True))
-    ]
-    return Witness(Recording.from_pieces(times, started_ns=0), (side(),))
 
 
 def test_a_pieces_way_is_from_its_sending_to_the_read_that_completed_it() -> None:
