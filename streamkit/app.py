@@ -250,7 +250,7 @@ def _finish_every_head(app: Sanic[Any, Any] | Blueprint, relay: Relay) -> None:
 
 
 def _for_pages_that_may(relay: Relay) -> Callable[[Handler], Handler]:
-    """Refuse what no web page should have sent, as `Relay.answer` does by itself."""
+    """Refuse what no web page should have sent, as what `Relay.ask` makes does by itself."""
 
     def decorate(handler: Handler) -> Handler:
         @wraps(handler)

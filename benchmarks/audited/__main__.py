@@ -20,13 +20,13 @@ FOLDER: Final = Path("docs/certificates")
 INDEX: Final = "certificates.json"
 INTRODUCTION: Final = """# Certificates
 
-What `streamkit audit` found out about gateways that stand between a model and its readers, ours among them. Each page
-is one run on one machine, of the versions that it names, as they come or configured as the page tells. Most of what is
-found can be configured, or is meant, and the remarks say so where we know. A certificate says what was seen, not what a
-product is worth.
+What `streamkit audit` found in gateways that stand between a model and its clients, ours among them. Each page
+is one run on one machine, with the versions that it names, in their default configuration or in the one that the page
+shows. Most of what is found can be configured away, or is intended; where we know that, the remarks say so. A
+certificate says what was seen, not what a product is worth.
 
-`python -m benchmarks.audited NAME` writes a page again, and each page has the plain command.
-[operating.md](../operating.md#auditing-a-gateway) says what is tried, and how it is judged.
+`python -m benchmarks.audited NAME` writes a page anew, and each page shows the plain command.
+[operating.md](../operating.md#auditing-a-gateway) says what is tried, and what counts as a finding.
 
 | gateway | versions | broken answers that look complete | found | a piece's way |
 |---|---|---|---|---|
