@@ -116,7 +116,7 @@ def retold(upstream: str, timeout_s: float | None) -> Callable[[str | None, dict
                         except (json.JSONDecodeError, KeyError):
                             continue
                         await write(content)
-        except Exception as e:  # noqa: BLE001  # what is to be shown
+        except Exception as e:
             await write(f"error: {e}")
 
     return relay
