@@ -230,6 +230,12 @@ def test_bandwidth_is_shared_by_no_other_connection_and_kept(target: Target) -> 
         assert time.monotonic() - begin >= 0.3
 
 
+def test_each_link_has_a_jitter_of_its_own_unless_it_is_given_a_seed(target: Target) -> None:
+    with Link(target.url) as first, Link(target.url) as second, Link(target.url, seed=7) as third:
+        assert second.seed == first.seed + 1
+        assert third.seed == 7
+
+
 def test_slices_with_a_gap_come_one_by_one(target: Target) -> None:
     with Link(target.url, down=[Slice(1, gap_ms=20)]) as link, target.through(link) as (client, server):
         begin = time.monotonic()

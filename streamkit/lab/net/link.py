@@ -47,6 +47,7 @@ DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 WANTED: Final = "expected the target as a URL such as http://127.0.0.1:8000 or http+unix://%2Ftmp%2Fa.sock"
 
 _numbers = itertools.count(1)
+_seeds = itertools.count(1)
 
 
 class Carried(NamedTuple):
@@ -117,8 +118,11 @@ class Link(Passage):
     """A network between whoever connects to `.url` and `target_url`: `http://host:port` or `http+unix://…`.
 
     It runs in a thread of its own, until `stop()` or until it is collected; a context manager, also with `async with`.
-    In IPython, running a cell again stops the links that its earlier run made. The same `seed` gives the same jitter to
-    the same parts. `up` and `down` can be set at any time, from any thread, and hold when the assignment returns.
+    In IPython, running a cell again stops the links that its earlier run made. `up` and `down` can be set at any time,
+    from any thread, and hold when the assignment returns.
+
+    The same `seed` gives the same jitter to the same parts. By default each link of a process has its own, in the order
+    in which they are made (1, 2, …), since links that all wait alike cannot be compared; `link.seed` says which.
 
         with sk.serve(make_app) as server, sk.net.Link(server.url, down=[sk.net.Latency(200)]) as link:
             recording = await sk.record(f"{link.url}/ans", data={"chat_history": "hi"})
@@ -126,11 +130,14 @@ class Link(Passage):
     Raises ValueError for a URL that makes no sense, TypeError for what are no toxics.
     """
 
-    def __init__(self, target_url: str, *, up: Iterable[Toxic] = (), down: Iterable[Toxic] = (), seed: int = 0) -> None:
+    def __init__(
+        self, target_url: str, *, up: Iterable[Toxic] = (), down: Iterable[Toxic] = (), seed: int | None = None
+    ) -> None:
         target = Destination.of(target_url)
         if target.secure:
             raise ValueError(f"{WANTED}; not https: its certificate would not be that of the link's address")
-        super().__init__(target, {"up": check_toxics(up), "down": check_toxics(down)}, seed=seed)
+        self.seed = next(_seeds) if seed is None else seed
+        super().__init__(target, {"up": check_toxics(up), "down": check_toxics(down)}, seed=self.seed)
 
     @property
     def up(self) -> tuple[Toxic, ...]:
