@@ -347,7 +347,7 @@ case("fin_after_end_marker", then_closed(SSE_HEAD + A + B + chunk(DONE)), Whole(
 # Heads.
 case("slow_head", again_and_again(b"HTTP/1.1 200 OK\r\nX-A: ", b"a", 0.05), SILENT)
 case("slow_head_lines", again_and_again(b"HTTP/1.1 200 OK\r\n", b"X-A: a\r\n", 0.05), SILENT)
-case("slow_interim_heads", again_and_again(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n", 0.05), SILENT)
+case("slow_interim_heads", again_and_again(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n", 0.2), SILENT)
 case("endless_head", flood(b"HTTP/1.1 200 OK\r\n", b"X-A: a\r\n" * 100, 1 << 24), LARGE_HEAD, large=True)
 case("endless_header", flood(b"HTTP/1.1 200 OK\r\nX-A: ", b"a" * 1000, 1 << 24), LARGE_HEAD, large=True)
 case("oversized_head", head(TYPE, f"X-A: {'a' * 70_000}"), LARGE_HEAD, large=True)
