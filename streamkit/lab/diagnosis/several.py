@@ -92,7 +92,7 @@ def _serial(streams: Sequence[Served]) -> Cause:
         sentence=sentence,
         evidence=(
             f"asked for within {about_ms(max(sent) - min(sent))}; the first pieces came after {listed}",
-            f"each began when the one before had ended, none beside another; half of them took {about_ms(took)}",
+            f"each began only when the one before had ended; the middle one of them took {about_ms(took)}",
         ),
         total_ms=(max(waits) - min(waits)) / 1e6,
         silence_ms=max(waits) / 1e6,

@@ -15,16 +15,16 @@ from streamkit.lab.metrics.words import about_ms
 __all__ = ["CANNOT_TELL", "WHY", "evidence_of", "sentence_of"]
 
 CANNOT_TELL: Final = "this cannot be told from here"
-NOT_VOUCHED: Final = "it lay here: there is no kernel's stamp, and nobody watched whether this client was late"
+NOT_VOUCHED: Final = "it lay here: the kernel stamped no read, and nobody watched whether this client was late"
 WHY: Final[Mapping[CauseName, str]] = {
     "late_loop": "this client's own event loop was late",
     "slow_reader": "this client's reader was slow",
     "network": "the network lost packets",
-    "held": "held back before it came here, by a proxy, the network or the server",
-    "model_paused": "the model paused, while the server in front of it lived",
-    "without_text": "the server spoke, but no text",
+    "held": "held back on the way here, by a proxy, the network or the server",
+    "model_paused": "the model paused, and the server in front of it was alive",
+    "without_text": "the server sent events, but no text",
     "source_paused": "the source paused",
-    "periodic": "somebody counts, or has a timer",
+    "periodic": "something counts events, or has a timer",
     "unknown": CANNOT_TELL,
 }
 """What is said of halts; the rest of the causes have sentences of their own."""
@@ -62,11 +62,11 @@ def evidence_of(name: CauseName, halt: Halt, seen: Seen) -> tuple[str, ...]:
 def _own(halt: Halt, who: str, busy_ns: int) -> list[str]:
     lines = [f"{who} for {about_ms(busy_ns)} of {about_ms(halt.length_ns)}"] if busy_ns else []
     if halt.same_read:
-        lines.append("the event behind it came with the same read as the one before")
+        lines.append("the next event came in the same read as the one before it")
     elif halt.lay_ns > 1_000_000:
-        lines.append(f"the event behind it had been here for {about_ms(halt.lay_ns)} when it was had")
+        lines.append(f"the next event had been here for {about_ms(halt.lay_ns)} when the reader got it")
     if halt.burst > 1:
-        lines.append(f"then {halt.burst} events were there, {halt.due:.0f} had been due")
+        lines.append(f"then {halt.burst} events were there; {halt.due:.0f} had been due")
     if halt.unread:
         lines.append(f"up to {halt.unread:,} bytes lay in the receive queue")
     return lines
@@ -77,13 +77,13 @@ def _behind(halt: Halt) -> list[str]:
         return []
     what = "all at once" if halt.caught_up > 0.5 else "the usual pace"
     return [
-        f"behind it {halt.burst} events came within {about_ms(halt.length_ns // 5)}, {halt.due:.0f} were due: {what}"
+        f"{halt.burst} events came in the {about_ms(halt.length_ns // 5)} after it; {halt.due:.0f} were due: {what}"
     ]
 
 
 def _not_here(halt: Halt, seen: Seen) -> list[str]:
-    lay = f"the event behind it was had {about_ms(max(0, halt.lay_ns))} after the kernel had it"
-    loop = f"the event loop was late for {about_ms(halt.loop_ns)} of it (there is no kernel's stamp)"
+    lay = f"the reader got the next event {about_ms(max(0, halt.lay_ns))} after the kernel had it"
+    loop = f"the event loop was late for {about_ms(halt.loop_ns)} of it (the kernel stamped no read)"
     lines = [f"it was not here: {lay if seen.kernel else loop}"] if seen.vouched else []
     if halt.unread is not None and halt.unread == 0:
         lines.append("the receive queue was empty")
@@ -109,7 +109,7 @@ def _alive(halt: Halt) -> list[str]:
 
 def _unknown(halt: Halt, seen: Seen) -> list[str]:
     if halt.before_end:
-        how = "its end came alone" if seen.ended == "complete" else f"then: {seen.ended}"
+        how = "then only the end" if seen.ended == "complete" else f"then: {seen.ended}"
         return [f"nothing came before the end, not even a heartbeat; {how}", *_lost(halt, seen)]
     busy_ns = max(halt.loop_ns, halt.reader_ns)
     lines = [f"this client did not read for {about_ms(busy_ns)} of it"] if busy_ns > halt.length_ns / 2 else []
@@ -117,8 +117,8 @@ def _unknown(halt: Halt, seen: Seen) -> list[str]:
         lines.append(f"{halt.parts} reads brought parts of an event meanwhile: it was on its way")
     if halt.caught_up is None:
         few = "too few events to tell a burst from the usual pace"
-        return [*lines, f"behind it {halt.burst} events came, {halt.due:.0f} were due: {few}", *_alive(halt)]
-    part = f"behind it {halt.burst} events came, {halt.due:.0f} were due: neither all at once nor the usual pace"
+        return [*lines, f"{halt.burst} events came after it; {halt.due:.0f} were due: {few}", *_alive(halt)]
+    part = f"{halt.burst} events came after it; {halt.due:.0f} were due: neither all at once nor at the usual pace"
     if held_somewhere(halt) and not seen.vouched:
-        part = f"behind it {halt.burst} events came at once, {halt.due:.0f} were due: held, or {NOT_VOUCHED}"
+        part = f"{halt.burst} events came at once after it; {halt.due:.0f} were due: held, or {NOT_VOUCHED}"
     return [*lines, part, *_alive(halt), *_lost(halt, seen)]

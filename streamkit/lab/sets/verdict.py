@@ -219,7 +219,7 @@ def _without_schedule(recordings: Sequence[Recorded], rows: StreamRows) -> _Find
     if not without:
         return None
     who = "no request" if without == len(recordings) else f"{len(recordings) - without:,} of {len(recordings):,}"
-    return "limited", f"{who} had a time at which it was due: what a slow server kept from being asked is in no number"
+    return "limited", f"{who} had a due time: requests that a slow server held up are missing from the numbers"
 
 
 def _damaged(recordings: Sequence[Recorded], rows: StreamRows) -> _Finding | None:
@@ -231,7 +231,7 @@ def _damaged(recordings: Sequence[Recorded], rows: StreamRows) -> _Finding | Non
 def _several_clocks(recordings: Sequence[Recorded], rows: StreamRows) -> _Finding | None:
     del rows
     clocks = len({one.meta.get("origin") for one in recordings})
-    return ("limited", f"made by {clocks} clocks: no rate, and no axis of time") if clocks > 1 else None
+    return ("limited", f"made by {clocks} clocks: there is no rate, and no axis of time") if clocks > 1 else None
 
 
 _RULES: Final[dict[str, _Rule]] = {

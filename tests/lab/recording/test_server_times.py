@@ -130,6 +130,6 @@ def test_of_a_header_only_the_longest_counts_as_they_may_lie_in_one_another() ->
 
 def test_the_summary_shows_them_and_only_where_there_are_any() -> None:
     assert answer(VLLM).summary().server_ms == {"queue": 12.3, "prefill": 85.2, "decode": 1240.5}
-    assert "server: queue, as it tells" in str(answer(VLLM).summary())
+    assert "server: queue, as it reports" in str(answer(VLLM).summary())
     assert answer().summary().server_ms == {}
     assert "server" not in str(answer().summary())
