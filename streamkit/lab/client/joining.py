@@ -133,7 +133,7 @@ async def fetch_taps(asking: Asking, url: str, stream_id: str, answer_s: float =
         async with asyncio.timeout(answer_s), asking(ask, Timings()) as response:
             status, told = response.status_code, await _body_of(response)
     except TimeoutError:
-        raise NoTaps(f"the server at {where} did not tell the taps within {answer_s:g} s") from None
+        raise NoTaps(f"the server at {where} did not send the taps within {answer_s:g} s") from None
     except Exception as error:
         failure = failure_of(error, own=asking.own, started=True)
         if failure is None:

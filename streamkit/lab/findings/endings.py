@@ -136,7 +136,7 @@ def end_grid(
 
         >>> cut = sk.Recording.from_pieces([(10_000_000, "Hel")])
         >>> sk.findings.end_grid({"cut by FIN": {"naive": cut}}, whole="Hello").finding
-        'naive: 1 of 1 broken streams look complete'
+        'naive: the broken stream looks complete'
 
     `whole` is the whole text, of all rows or by row.
     """

@@ -116,7 +116,7 @@ def test_more_than_was_seen_is_not_believed_and_said_to_be_so() -> None:
     recording = answer(VLLM, ttft=90)
     found = budget(recording)
     assert found.rest.ns == 90 * MS
-    assert found.note == "the server tells of 97.500 ms before its first token: more than is unexplained, left out"
+    assert found.note == "the server reports 97.500 ms before its first token: more than is unexplained, left out"
     assert str(found).endswith(f"* {found.note}")
     assert "more than the first piece took" in recording.summary().notes[-1]
 
