@@ -107,7 +107,7 @@ def _counted(found: Sequence[Diagnosis]) -> list[Cause]:
         worst = max(
             (cause for one in found for cause in one.causes if cause.name == name), key=lambda cause: cause.total_ms
         )
-        which = f"{count} of {len(found)}" if count < len(found) else f"all {count}"
+        which = f"{count} of {len(found)}" if count < len(found) else "both" if count == 2 else f"all {count}"
         sentence = worst.sentence if len(found) == 1 else f"{worst.sentence} ({which})"
         named.append(Cause(**{**vars(worst), "sentence": sentence}))
     named.sort(key=lambda cause: (cause.name == "none", -counts[cause.name], -cause.total_ms))
