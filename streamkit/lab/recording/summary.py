@@ -406,7 +406,7 @@ def _notes(recording: Recorded, coalesced: float | None, hops: tuple[HopSummary,
             "which events were replayed after a cut is an estimate: those that came in one go (reads up to 5 ms apart)"
         )
     if any(cut.resumed for cut in recording.cuts) and (left_out := sorted(OF_ONE_ANSWER & recording.taps.keys())):
-        notes.append(f"of the first answer alone, as the stream was resumed, so in no hop: {', '.join(left_out)}")
+        notes.append(f"{', '.join(left_out)}: of the first answer only, as the stream was resumed: they make no hop")
     if below := [hop.name for hop in hops if hop.p50_ms is not None and hop.p50_ms < 0]:
         notes.append(
             f"{', '.join(below)} is below zero: sent is when the call returned; by then the other end may have had it"
