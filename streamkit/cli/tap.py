@@ -162,7 +162,7 @@ def _show_end(tap: Wiretap, recordings: RecordingSet) -> None:
     gone = tap.finished - len(recordings)
     told = [
         f"{tap.finished:,} answer{'' if tap.finished == 1 else 's'} recorded",
-        *([f"{gone:,} older ones made room"] if gone else []),
+        *([f"{gone:,} older one{'' if gone == 1 else 's'} made room"] if gone else []),
         *([f"{tap.unrecorded:,} passed unrecorded, for want of room"] if tap.unrecorded else []),
         *([f"{tap.untold:,} neither saved nor shown, which was too slow"] if tap.untold else []),
     ]

@@ -10,7 +10,7 @@ from streamkit.lab.diagnosis.result import CauseName
 from streamkit.lab.diagnosis.rhythm import Period
 from streamkit.lab.diagnosis.seen import Seen
 from streamkit.lab.diagnosis.way import held_somewhere
-from streamkit.lab.metrics.words import about_ms
+from streamkit.lab.metrics.words import about_ms, many
 
 __all__ = ["CANNOT_TELL", "WHY", "evidence_of", "sentence_of"]
 
@@ -50,7 +50,7 @@ def evidence_of(name: CauseName, halt: Halt, seen: Seen) -> tuple[str, ...]:
         "slow_reader": _own(halt, "its reader took nothing", halt.reader_ns),
         "network": [*_behind(halt), *_lost(halt, seen)],
         "held": [*_behind(halt), *_not_here(halt, seen), *_lost(halt, seen), *_alive(halt), *seen.by],
-        "without_text": [f"{halt.other} events without text came meanwhile"],
+        "without_text": [f"{many(halt.other, 'event')} without text came meanwhile"],
         "model_paused": [*_alive(halt), *_behind(halt), *_not_here(halt, seen)],
         "source_paused": [*_behind(halt), "no heartbeat came meanwhile", *_not_here(halt, seen), *_lost(halt, seen)],
         "periodic": [],
@@ -76,9 +76,8 @@ def _behind(halt: Halt) -> list[str]:
     if halt.before_end or halt.caught_up is None:
         return []
     what = "all at once" if halt.caught_up > 0.5 else "the usual pace"
-    return [
-        f"{halt.burst} events came in the {about_ms(halt.length_ns // 5)} after it; {halt.due:.0f} were due: {what}"
-    ]
+    within = about_ms(halt.length_ns // 5)
+    return [f"{many(halt.burst, 'event')} came in the {within} after it; {halt.due:.0f} were due: {what}"]
 
 
 def _not_here(halt: Halt, seen: Seen) -> list[str]:
@@ -97,14 +96,14 @@ def _lost(halt: Halt, seen: Seen) -> list[str]:
     rtt = f"round trip {about_ms(1000 * max(tcp.rtt_us))}"
     if halt.out_of_order or halt.retransmits:
         again = f", {halt.retransmits} sent again by us" if halt.retransmits else ""
-        return [f"TCP: {halt.out_of_order} segments overtook a lost one{again}; {rtt}"]
+        return [f"TCP: {many(halt.out_of_order, 'segment')} overtook a lost one{again}; {rtt}"]
     return [f"TCP: no segment out of order; {rtt} (a loss of all that was sent would not show)"]
 
 
 def _alive(halt: Halt) -> list[str]:
     if not halt.alive:
         return []
-    return [f"{halt.alive} heartbeat{'s' if halt.alive > 1 else ''} came meanwhile over the same connection"]
+    return [f"{many(halt.alive, 'heartbeat')} came meanwhile over the same connection"]
 
 
 def _unknown(halt: Halt, seen: Seen) -> list[str]:
@@ -114,11 +113,13 @@ def _unknown(halt: Halt, seen: Seen) -> list[str]:
     busy_ns = max(halt.loop_ns, halt.reader_ns)
     lines = [f"this client did not read for {about_ms(busy_ns)} of it"] if busy_ns > halt.length_ns / 2 else []
     if halt.parts:
-        lines.append(f"{halt.parts} reads brought parts of an event meanwhile: it was on its way")
+        lines.append(f"{many(halt.parts, 'read')} brought parts of an event meanwhile: it was on its way")
     if halt.caught_up is None:
         few = "too few events to tell a burst from the usual pace"
-        return [*lines, f"{halt.burst} events came after it; {halt.due:.0f} were due: {few}", *_alive(halt)]
-    part = f"{halt.burst} events came after it; {halt.due:.0f} were due: neither all at once nor at the usual pace"
+        return [*lines, f"{many(halt.burst, 'event')} came after it; {halt.due:.0f} were due: {few}", *_alive(halt)]
+    part = (
+        f"{many(halt.burst, 'event')} came after it; {halt.due:.0f} were due: neither all at once nor at the usual pace"
+    )
     if held_somewhere(halt) and not seen.vouched:
-        part = f"{halt.burst} events came at once after it; {halt.due:.0f} were due: held, or {NOT_VOUCHED}"
+        part = f"{many(halt.burst, 'event')} came at once after it; {halt.due:.0f} were due: held, or {NOT_VOUCHED}"
     return [*lines, part, *_alive(halt), *_lost(halt, seen)]

@@ -13,6 +13,7 @@ import numpy as np
 from streamkit.lab import metrics
 from streamkit.lab.metrics.columns import Ints
 from streamkit.lab.metrics.curves import Curve
+from streamkit.lab.metrics.words import many
 from streamkit.lab.recording.recorded import Recorded
 from streamkit.lab.recording.tables import html_table, text_table
 from streamkit.lab.sets.columns import Floats, StreamRows, known
@@ -237,10 +238,10 @@ def _span_ns(rows: StreamRows) -> int | None:
 def _notes(recordings: Sequence[Recorded], rows: StreamRows) -> Iterator[str]:
     silent = int(np.count_nonzero(np.isnan(rows.ttft_sent)))
     if silent and silent < len(recordings):
-        yield f"{silent:,} stream{'' if silent == 1 else 's'} brought no piece: left out of the time to the first piece"
+        yield f"{many(silent, 'stream')} brought no piece: left out of the time to the first piece"
     unsent = int(np.count_nonzero(np.isnan(rows.sent)))
     if unsent:
-        yield f"of {unsent:,} streams it is not known when the request had left: their times are from the call"
+        yield f"of {many(unsent, 'stream')} it is not known when the request had left: their times are from the call"
     if 0 < len(recordings) < FEW:
         yield f"with fewer than {FEW} values the p99 is the largest one"
 
