@@ -89,7 +89,7 @@ def test_a_cell_that_is_a_request_is_recorded_and_shown(client: BlockingKernelCl
     said = run(client, cell)
     assert said.status == "ok", said
     assert said.out.startswith("complete: ")
-    assert said.out.endswith("; it is answer\n")
+    assert said.out.endswith("; kept as answer\n")
     assert [kind for kind, _ in said.shown] == ["display_data"]
     assert run(client, "print(answer.text == lab.script.expected_text, answer.status)").out == "True 200\n"
 

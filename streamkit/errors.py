@@ -132,7 +132,7 @@ class LimitExceeded(StreamkitError):
     def __init__(self, limit: int, events: Sequence[Any] = ()) -> None:
         super().__init__(
             f"{self._what} is longer than {limit} bytes; it is dropped up to its end. "
-            f"The events before it are in .events; call feed() again to go on behind it, or close() to stop"
+            f"The events before it are in .events; call feed() again to go on after it, or close() to stop"
         )
         self.limit = limit
         self.events = list(events)

@@ -24,10 +24,10 @@ FORMS = (".html", ".json", ".txt")
 def add_audit(commands: Any) -> None:
     audit = commands.add_parser(
         "audit",
-        help="put a gateway between a scripted upstream and a recorder, break what can break, and certify what it did",
+        help="put a gateway between a scripted upstream and a recorder, break what can break, and certify what it does",
         description="Put a gateway between a scripted upstream and a recorder, break what can break, and certify what "
-        "it did. Exit status: 0 where nothing was found, 1 where something was, 2 for a mistake in what was given or a "
-        "gateway that did not start or did not answer, 130 for Ctrl-C, 143 for SIGTERM.",
+        "it does. Exit status: 0 if nothing was found, 1 if something was, 2 for a wrong argument or a gateway that "
+        "did not start or did not answer, 130 for Ctrl-C, 143 for SIGTERM.",
     )
     _add_gateway(audit)
     _add_request(audit)
@@ -35,21 +35,26 @@ def add_audit(commands: Any) -> None:
         "--seconds",
         type=above_zero,
         metavar="S",
-        help="the longest silence of the model that it has to bear (default: 5; --quick: 1)",
+        help="the longest silence of the model that it has to survive (default: 5; --quick: 1)",
     )
-    audit.add_argument("--quick", action="store_true", help="some ten seconds: shorter silences, fewer cuts")
+    audit.add_argument("--quick", action="store_true", help="take about ten seconds: shorter silences, fewer cuts")
     audit.add_argument(
         "--only",
         metavar="NAME",
         action="append",
         default=[],
         type=text,
-        help="an aspect (endings, text, pace, leaving, timers, back-pressure, 'side by side', resuming, heads) or a "
-        "scenario; may be repeated",
+        help="only this aspect (endings, text, pace, leaving, timers, back-pressure, 'side by side', resuming, heads) "
+        "or scenario; may be repeated",
     )
-    audit.add_argument("--seed", type=from_none, default=0, help="of all that is drawn (default: 0)")
+    audit.add_argument("--seed", type=from_none, default=0, metavar="N", help="for everything random (default: 0)")
     audit.add_argument(
-        "--out", type=Path, metavar="FILE", action="append", default=[], help="the certificate: .html, .json, .txt"
+        "--out",
+        type=Path,
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="save the certificate (.html, .json, .txt); may be repeated",
     )
     audit.set_defaults(command=_audit)
 
@@ -60,15 +65,22 @@ def _add_gateway(audit: argparse.ArgumentParser) -> None:
         "--start",
         metavar="CMD",
         type=text,
-        help="how the gateway is started: {port} is where it has to listen on 127.0.0.1, {upstream} the URL of the "
-        "upstream (without a path), {upstream_port} its port. No shell runs it",
+        help="the command that starts the gateway: {port} is where it has to listen on 127.0.0.1, {upstream} the URL "
+        "of the upstream (without a path), {upstream_port} its port. It is not run by a shell",
     )
-    which.add_argument("--url", metavar="URL", help="or where it is asked already, path and all, with --upstream-port")
-    audit.add_argument("--upstream-port", type=port, metavar="P", help="where that one looks for its upstream")
+    which.add_argument("--url", metavar="URL", help="or where it already runs, path included; needs --upstream-port")
     audit.add_argument(
-        "--upstream-host", default="127.0.0.1", metavar="HOST", help="which address the upstream binds (127.0.0.1)"
+        "--upstream-port", type=port, metavar="P", help="with --url: the port where it looks for its upstream"
     )
-    audit.add_argument("--start-s", type=above_zero, default=60.0, metavar="S", help="how long it may start (60)")
+    audit.add_argument(
+        "--upstream-host",
+        default="127.0.0.1",
+        metavar="HOST",
+        help="which address the upstream binds (default: 127.0.0.1)",
+    )
+    audit.add_argument(
+        "--start-s", type=above_zero, default=60.0, metavar="S", help="how long it may take to start (default: 60)"
+    )
     audit.add_argument("--name", default="", type=text, help="what it is called in the certificate")
 
 
@@ -77,18 +89,24 @@ def _add_request(audit: argparse.ArgumentParser) -> None:
     audit.add_argument(
         "--client-preset",
         metavar="NAME",
-        help="what the gateway answers in, where that is another; 'text': text/plain, 'streamkit': our relay's events",
+        help="what the gateway answers in, if that differs; 'text': text/plain, 'streamkit': our relay's events",
     )
     audit.add_argument(
-        "--path", metavar="PATH", help="where it is asked (default: /v1/chat/completions; for text and ours /ans)"
+        "--path", metavar="PATH", help="which path to ask (default: /v1/chat/completions; for text and streamkit /ans)"
     )
     body = audit.add_mutually_exclusive_group()
     body.add_argument(
-        "--json", metavar="JSON", type=json_text, help="the body; {prompt} and {model} in it are filled in"
+        "--json", metavar="JSON", type=json_text, help="the body to send; {prompt} and {model} in it are filled in"
     )
-    body.add_argument("--data", metavar="NAME=VALUE", action="append", type=pair, help="or a form's fields, likewise")
+    body.add_argument(
+        "--data",
+        metavar="NAME=VALUE",
+        action="append",
+        type=pair,
+        help="or a form field to send, likewise; may be repeated",
+    )
     add_headers(audit)
-    audit.add_argument("--model", default="scripted", metavar="NAME", help="which model is asked for (scripted)")
+    audit.add_argument("--model", default="scripted", metavar="NAME", help="which model to ask for (default: scripted)")
 
 
 @stoppable

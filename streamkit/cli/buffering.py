@@ -17,8 +17,8 @@ def add_buffering(commands: Any) -> None:
         "buffering",
         help="ask a streaming endpoint in several ways: which layer on the way holds bytes back?",
         description="Ask a streaming endpoint four times or more, and say which layer on the way holds bytes back, and "
-        "which configuration line mends it. Ask for an answer of a second and some tens of kilobytes. Exit status: 0 "
-        "where nothing does, 1 where something does or it is not known, 2 for a mistake in what was given.",
+        "which configuration line mends it. Ask it something that takes a second and some tens of kilobytes to answer. "
+        "Exit status: 0 if nothing does, 1 if something does or that is not known, 2 for a wrong argument.",
     )
     buffering.add_argument("url", metavar="URL", help="the endpoint, as its clients reach it")
     body = buffering.add_mutually_exclusive_group()
@@ -26,10 +26,14 @@ def add_buffering(commands: Any) -> None:
     body.add_argument("--json", metavar="JSON", type=json_or_file, help="a JSON body, or '@FILE' with one")
     add_request(buffering)
     buffering.add_argument("--preset", metavar="NAME", help="how to find the text in the events (default: guessed)")
-    buffering.add_argument("--direct", metavar="URL", help="the same endpoint around the layers, to compare with")
-    buffering.add_argument("--total-s", type=above_zero, metavar="S", help="for one answer (default: 60)")
     buffering.add_argument(
-        "--no-refusals", action="store_true", help="do not ask with heads that nginx and HAProxy refuse"
+        "--direct", metavar="URL", help="the same endpoint without the layers before it, to compare with"
+    )
+    buffering.add_argument(
+        "--total-s", type=above_zero, metavar="S", help="the longest that one answer may take (default: 60)"
+    )
+    buffering.add_argument(
+        "--no-refusals", action="store_true", help="do not send the heads by whose refusal nginx and HAProxy are known"
     )
     buffering.set_defaults(command=_buffering)
 

@@ -24,16 +24,16 @@ def add_compare(commands: Any) -> None:
     compare = commands.add_parser(
         "compare",
         help="is one streaming endpoint slower than another, and is that sure?",
-        description="Servers are asked in turns, each once in a round, in an order of its own. Of saved recordings no "
-        "server is asked: what they show is compared. Exit status: 0 where all was decided, a difference or none; 1 "
-        "where something could not be, as with too few runs or many failures; 2 for a mistake in what was given; 130 "
-        "for Ctrl-C and 143 for SIGTERM, which compare what is there.",
+        description="Ask servers in turns: each once a round, and each round in an order of its own. Given saved "
+        "recordings, ask nobody, and compare what they show. Exit status: 0 if all was decided, a difference or none; "
+        "1 if something could not be, as with too few runs or many failures; 2 for a wrong argument; 130 for Ctrl-C and "
+        "143 for SIGTERM, which compare what is there.",
     )
     compare.add_argument(
         "targets",
         nargs="+",
         metavar="[NAME=]URL|FILE",
-        help="two servers or more; or files of recordings: one a target, or one in which they are told apart by label",
+        help="two servers or more; or files of recordings: one for each target, or one in which labels tell them apart",
     )
     compare.add_argument("--runs", type=count, default=40, metavar="N", help="how many rounds (default: %(default)s)")
     compare.add_argument(
@@ -43,9 +43,16 @@ def add_compare(commands: Any) -> None:
         "--slo", type=objective, metavar="ttft=MS,gap=MS", help="compare which share of the runs kept this objective"
     )
     compare.add_argument("--at", metavar="P", type=_at, help="a percentile of the runs, or mean (default: 50)")
-    compare.add_argument("--against", metavar="NAME", help="with whom the others are compared; 'best' (default: first)")
-    compare.add_argument("--by", default="label", metavar="LABEL", help="of one file: what tells its runs apart")
-    compare.add_argument("--seed", type=from_none, default=0, help="of all that is drawn (default: 0)")
+    compare.add_argument(
+        "--against", metavar="NAME", help="the target to compare the others with, or 'best' (default: the first)"
+    )
+    compare.add_argument(
+        "--by",
+        default="label",
+        metavar="LABEL",
+        help="with one file: the label that tells its runs apart (default: label)",
+    )
+    compare.add_argument("--seed", type=from_none, default=0, metavar="N", help="for everything random (default: 0)")
     add_question(compare)
     compare.add_argument("--json", action="store_true", help="show one JSON object instead of a table")
     compare.add_argument("--save", type=Path, metavar="FILE", help="save all recordings (JSON Lines)")

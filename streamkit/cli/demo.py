@@ -16,29 +16,47 @@ __all__ = ["add_demo"]
 
 def add_demo(commands: Any) -> None:
     demo = commands.add_parser("demo", help="a scripted LLM, the relay, one POST: text, summary, picture")
-    demo.add_argument("--question", type=text, default="你好", help="the chat_history to send (default: %(default)s)")
+    demo.add_argument(
+        "--question", type=text, default="你好", metavar="TEXT", help="the chat_history to send (default: %(default)s)"
+    )
     demo.add_argument(
         "--wire", default="seed", metavar="PRESET", help="the scripted LLM's format (default: %(default)s)"
     )
-    demo.add_argument("--first-piece-ms", type=from_zero, default=300.0, help="time to the first piece (default: 300)")
-    demo.add_argument("--gap-ms", type=from_zero, default=50.0, help="time between pieces (default: 50)")
     demo.add_argument(
-        "--jitter-ms", type=from_zero, default=15.0, help="each piece is moved by up to this (default: 15)"
+        "--first-piece-ms", type=from_zero, default=300.0, metavar="MS", help="time to the first piece (default: 300)"
+    )
+    demo.add_argument("--gap-ms", type=from_zero, default=50.0, metavar="MS", help="time between pieces (default: 50)")
+    demo.add_argument(
+        "--jitter-ms", type=from_zero, default=15.0, metavar="MS", help="move each piece by up to this (default: 15)"
     )
     demo.add_argument("--accept", choices=("text", "sse", "ndjson"), default="text", help="the answer's form")
     demo.add_argument(
-        "--reader-ms", type=from_zero, default=0.0, help="what the client takes for each piece (default: 0)"
+        "--reader-ms",
+        type=from_zero,
+        default=0.0,
+        metavar="MS",
+        help="how long the client works on each piece (default: 0)",
     )
-    demo.add_argument("--bytes-per-s", type=above_zero, help="how fast the client reads (default: as fast as it comes)")
+    demo.add_argument(
+        "--bytes-per-s", type=above_zero, metavar="N", help="how fast the client reads (default: as fast as it comes)"
+    )
     demo.add_argument(
         "--network",
         choices=("loopback-tcp", "small-buffers"),
         default="loopback-tcp",
-        help="what lies between the three; small buffers make a slow client felt at once (default: %(default)s)",
+        help="what lies between the three; with small buffers a slow client is felt at once (default: %(default)s)",
     )
     demo.add_argument("--kind", choices=OF_FEW, default="timeline", help="what to draw (default: %(default)s)")
-    demo.add_argument("--seed", type=int, default=0, help="another seed, other pieces and jitter (default: 0)")
-    demo.add_argument("--out", type=Path, default=Path("streamkit-demo.png"), help="the picture (default: %(default)s)")
+    demo.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="another seed gives other pieces and jitter (default: 0)"
+    )
+    demo.add_argument(
+        "--out",
+        type=Path,
+        default=Path("streamkit-demo.png"),
+        metavar="FILE",
+        help="the picture (default: %(default)s)",
+    )
     demo.set_defaults(command=_demo)
 
 

@@ -21,7 +21,7 @@ def add_export(commands: Any) -> None:
         "export",
         help="write saved recordings for other tools: HAR, Parquet, CSV, a trace, the numbers",
         description="har: waterfall viewers and developer tools; parquet, csv: pandas, duckdb, spreadsheets; trace: "
-        "ui.perfetto.dev; json: the numbers of summary(). docs/exchange.md says what each has, and loses.",
+        "ui.perfetto.dev; json: the numbers of summary(). docs/exchange.md says what each keeps, and what it loses.",
     )
     export.add_argument(
         "recordings", nargs="+", type=Path, metavar="FILE", help="what `record --out` or `load --save` saved, or HARs"
@@ -29,12 +29,12 @@ def add_export(commands: Any) -> None:
     export.add_argument("--to", required=True, choices=tuple(FORMATS), help="the format")
     export.add_argument("--out", required=True, type=Path, metavar="PATH", help="the file to write")
     export.add_argument(
-        "--rows", choices=("events", "reads", "streams"), help="of a table, a row each (default: events)"
+        "--rows", choices=("events", "reads", "streams"), help="for parquet and csv: what a row is (default: events)"
     )
     export.add_argument(
         "--no-text",
         action="store_true",
-        help="nothing that was said, no bytes, no headers but harmless ones: lengths, times and outcomes remain",
+        help="leave out all texts, bytes, and headers but harmless ones: lengths, times and outcomes remain",
     )
     export.set_defaults(command=_export)
 

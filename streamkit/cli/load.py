@@ -21,10 +21,10 @@ __all__ = ["add_load"]
 def add_load(commands: Any) -> None:
     load = commands.add_parser(
         "load",
-        help="many requests to a streaming endpoint, each when it is due, and what their users waited",
-        description="Many requests to a streaming endpoint, in an open loop: each is sent when it is due, however the "
-        "server gets on with those before it. Exit status: 0 where all answers were complete, 1 where one was not, 2 "
-        "for a mistake in what was given, 130 for Ctrl-C and 143 for SIGTERM, which show what is there.",
+        help="send many requests to a streaming endpoint, each when it is due: how long do their users wait?",
+        description="Send many requests to a streaming endpoint, in an open loop: each is sent when it is due, however "
+        "the server gets on with those before it. Exit status: 0 if all answers were complete, 1 if one was not, 2 for "
+        "a wrong argument, 130 for Ctrl-C and 143 for SIGTERM, which show what is there.",
     )
     load.add_argument("url", metavar="URL", help="http://, https:// or http+unix://%%2Fpath%%2Fof.sock/…")
     _add_schedule(load)
@@ -38,10 +38,12 @@ def add_load(commands: Any) -> None:
 
 
 def _add_schedule(load: argparse.ArgumentParser) -> None:
-    load.add_argument("--rate", type=above_zero, metavar="R", help="requests a second, in the mean (none: all at once)")
-    load.add_argument("--duration-s", type=above_zero, metavar="S", help="for how long requests are due")
     load.add_argument(
-        "--streams", type=count, metavar="N", help="how many requests; of both, whichever is reached first"
+        "--rate", type=above_zero, metavar="R", help="requests a second, on average (without it: all at once)"
+    )
+    load.add_argument("--duration-s", type=above_zero, metavar="S", help="for how long to send requests")
+    load.add_argument(
+        "--streams", type=count, metavar="N", help="how many requests to send; of the two, whichever is reached first"
     )
     load.add_argument(
         "--arrivals",
@@ -50,7 +52,11 @@ def _add_schedule(load: argparse.ArgumentParser) -> None:
         "a closed loop of 50 users who think for 2 s",
     )
     load.add_argument(
-        "--seed", type=from_none, default=0, help="of all that is drawn: the same seed, the same load (default: 0)"
+        "--seed",
+        type=from_none,
+        default=0,
+        metavar="N",
+        help="for everything random: the same seed, the same load (default: 0)",
     )
 
 
@@ -62,23 +68,27 @@ def _add_clients(load: argparse.ArgumentParser) -> None:
         type=above_zero,
         default=1.0,
         metavar="S",
-        help="at random within so many seconds (default: 1)",
+        help="each at a random time within this many seconds (default: 1)",
     )
     load.add_argument(
-        "--max-open", type=count, metavar="N", help="the most streams at a time (default: as ulimit -n says)"
+        "--max-open", type=count, metavar="N", help="the most streams at a time (default: what ulimit -n allows)"
     )
     load.add_argument(
         "--clients",
         type=count,
         default=1,
         metavar="N",
-        help="send it by N processes, where one is too slow (default: 1)",
+        help="send from N processes, if one is too slow (default: 1)",
     )
     load.add_argument(
         "--slo", type=objective, metavar="ttft=MS,gap=MS", help="the objective: which share of the streams kept it"
     )
     load.add_argument(
-        "--pid", type=count, action="append", metavar="N", help="of a server on this machine: watch its memory and CPU"
+        "--pid",
+        type=count,
+        action="append",
+        metavar="N",
+        help="process id of a server on this machine: watch its memory and CPU; may be repeated",
     )
 
 

@@ -28,9 +28,9 @@ def add_plot(commands: Any) -> None:
     plot = commands.add_parser(
         "plot",
         help="draw saved recordings side by side",
-        description="Draw saved recordings side by side. Those of one label (record --label) are a group: in the "
-        "timeline their lanes stand together, and in gaps and ecdf they are one curve. One without a label is called "
-        "as its file is.",
+        description="Draw saved recordings side by side. Those with the same label (record --label) are a group: in "
+        "the timeline their lanes stand together, and in gaps and ecdf they are one curve. One without a label is "
+        "called as its file is.",
     )
     plot.add_argument(
         "recordings",
@@ -49,9 +49,13 @@ def add_plot(commands: Any) -> None:
         "a load drew); may be repeated (default: label, where several recordings have the same one)",
     )
     plot.add_argument(
-        "--metric", choices=("ttft", "gap", "duration"), help="in ecdf, which number (default: ttft, of gaps the gap)"
+        "--metric",
+        choices=("ttft", "gap", "duration"),
+        help="in ecdf, which number (default: ttft; in gaps it is the gap)",
     )
-    plot.add_argument("--out", type=Path, default=Path("streamkit.png"), help="the picture (default: %(default)s)")
+    plot.add_argument(
+        "--out", type=Path, default=Path("streamkit.png"), metavar="FILE", help="the picture (default: %(default)s)"
+    )
     plot.set_defaults(command=_plot)
 
 

@@ -45,19 +45,23 @@ def add_record(commands: Any) -> None:
         "record",
         help="POST to a streaming endpoint, show and keep what came, and when",
         description="POST to a streaming endpoint, show and keep what came, and when. The text of the answer goes to "
-        "stdout, all else to stderr. Exit status: 0 for a complete answer, 1 for any other, 2 for a mistake in what "
-        "was given, 130 for Ctrl-C, 143 for SIGTERM.",
+        "stdout, everything else to stderr. Exit status: 0 for a complete answer, 1 for any other, 2 for a wrong "
+        "argument, 130 for Ctrl-C, 143 for SIGTERM.",
     )
     record.add_argument("url", metavar="URL", help="http://, https:// or http+unix://%%2Fpath%%2Fof.sock/…")
     body = record.add_mutually_exclusive_group()
     body.add_argument(
-        "--data", metavar="NAME=VALUE", action="append", type=pair, help="a form field; may be repeated, names too"
+        "--data",
+        metavar="NAME=VALUE",
+        action="append",
+        type=pair,
+        help="a form field; may be repeated, with the same name too",
     )
     body.add_argument(
         "--json",
         metavar="JSON",
         type=json_or_file,
-        help="a JSON body: any value, sent as it is written; '@FILE' for that of a file, '@-' for stdin's",
+        help="a JSON body: any value, sent as it is written; '@FILE' reads it from a file, '@-' from stdin",
     )
     body.add_argument(
         "--upload",
@@ -71,7 +75,7 @@ def add_record(commands: Any) -> None:
         "--accept-encoding",
         metavar="CODINGS",
         type=codings,
-        help="the content codings to ask for, as 'gzip, br' (default: identity, that is none)",
+        help="the content codings to ask for, such as 'gzip, br' (default: identity, which is none)",
     )
     encoding.add_argument(
         "--like-browser",
@@ -79,7 +83,7 @@ def add_record(commands: Any) -> None:
         action="store_const",
         const="browser",
         help="ask for the codings that browsers ask for (gzip, deflate, br, zstd): a proxy that compresses keeps text "
-        "back from them, and not from who asks for none",
+        "back from them, but not from clients that ask for none",
     )
     reading = record.add_mutually_exclusive_group()
     reading.add_argument("--preset", metavar="NAME", help="how to find the text in the events (default: guessed)")
@@ -88,7 +92,7 @@ def add_record(commands: Any) -> None:
         metavar="PATH",
         dest="preset",
         type=path,
-        help="where the text stands in each event, as 'choices[0].delta.content'",
+        help="where the text stands in each event, such as 'choices[0].delta.content'",
     )
     record.add_argument("--bytes-per-s", type=above_zero, metavar="N", help="read no faster than this")
     record.add_argument("--events-per-s", type=above_zero, metavar="N", help="take no more events than this")
@@ -108,21 +112,21 @@ def add_record(commands: Any) -> None:
         nargs="?",
         const=DEFAULT_ATTEMPTS,
         metavar="N",
-        help="ask again where the stream is cut, as browsers do (Last-Event-ID), up to N times in a row without a new "
+        help="if the stream is cut, ask again as browsers do (Last-Event-ID), up to N times in a row without a new "
         f"event (default: {DEFAULT_ATTEMPTS})",
     )
     record.add_argument(
-        "--max-events", type=count, metavar="N", help="hang up behind so many events (default: a million)"
+        "--max-events", type=count, metavar="N", help="hang up after this many events (default: a million)"
     )
     record.add_argument(
-        "--max-event-bytes", type=count, metavar="N", help="hang up at a line or an event that is longer"
+        "--max-event-bytes", type=count, metavar="N", help="hang up at a line or an event longer than this"
     )
     record.add_argument(
         "--repeat",
         type=count,
         metavar="N",
         help="ask N times, one after the other: a line for each on stdout, and no text; then their numbers as one set, "
-        "which is what --out saves",
+        "which --out saves",
     )
     record.add_argument("--out", type=Path, metavar="FILE", help="save the recording (JSON Lines)")
     record.add_argument("--plot", type=Path, metavar="FILE", help="draw the timeline (.png, .svg, .pdf)")

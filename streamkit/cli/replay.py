@@ -25,7 +25,11 @@ def add_replay(commands: Any) -> None:
     )
     replay.add_argument("--port", type=port, default=8001, help="port to bind, 0 for a free one (default: %(default)s)")
     replay.add_argument(
-        "--speed", type=above_zero, default=1.0, metavar="X", help="so many times as fast (default: %(default)g)"
+        "--speed",
+        type=above_zero,
+        default=1.0,
+        metavar="X",
+        help="play it this many times as fast (default: %(default)g)",
     )
     replay.set_defaults(command=_replay)
 

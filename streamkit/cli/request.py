@@ -38,22 +38,25 @@ def add_request(parser: argparse.ArgumentParser) -> None:
         "--user",
         metavar="NAME",
         type=user,
-        help="HTTP basic authentication: the password is asked for, or the first line of stdin where that is no "
-        "terminal. (One in the URL, http://NAME:PASSWORD@…, works too, and others can see it)",
+        help="HTTP basic authentication: you are asked for the password, or it is the first line of stdin where that "
+        "is not a terminal. (One in the URL, http://NAME:PASSWORD@…, works too, but others can see it)",
     )
     parser.add_argument("--accept", metavar="TYPE", type=media_type, help="text, sse, ndjson, or a media type")
     parser.add_argument(
         "--cacert",
         metavar="FILE",
-        help="certificates (PEM) of those who may vouch for the server, instead of the system's; 'env': those that "
-        "SSL_CERT_FILE or SSL_CERT_DIR names, which are not looked at otherwise",
+        help="the certificates (PEM) to trust, instead of the system's; 'env': those that SSL_CERT_FILE or "
+        "SSL_CERT_DIR names, which are ignored otherwise",
     )
     parser.add_argument("--reasoning", action="store_true", default=None, help="record the reasoning too")
 
 
 def add_label(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--label", metavar="NAME", type=text, help="what it is called in figures; recordings of one label are a group"
+        "--label",
+        metavar="NAME",
+        type=text,
+        help="what it is called in figures; recordings with the same label are a group",
     )
 
 
@@ -65,21 +68,21 @@ def add_question(parser: argparse.ArgumentParser) -> None:
         metavar="TEXT",
         action="append",
         type=text,
-        help="what is asked: the form field chat_history, or as the provider of --preset wants it; may be repeated, "
-        "then each request has one of them (default: hi)",
+        help="what to ask: sent as the form field chat_history, or as the provider of --preset wants it; may be "
+        "repeated, and each request then has one of them (default: hi)",
     )
     body.add_argument("--data", metavar="NAME=VALUE", action="append", type=pair, help="a form field; may be repeated")
     body.add_argument(
         "--body",
         metavar="JSON",
         type=json_or_file,
-        help="a JSON body: any value, sent as it is written; '@FILE' for that of a file",
+        help="a JSON body: any value, sent as it is written; '@FILE' reads it from a file",
     )
     add_request(parser)
     parser.add_argument(
-        "--preset", metavar="NAME", help="a provider: how it is asked and read (default: our relay's form)"
+        "--preset", metavar="NAME", help="the provider: how it is asked and read (default: our relay's form)"
     )
-    parser.add_argument("--model", metavar="NAME", help="which of its models is asked for, with --preset")
+    parser.add_argument("--model", metavar="NAME", help="which of its models to ask for, with --preset")
     parser.add_argument(
         "--total-s", type=above_zero, metavar="S", help="the longest that a stream may take (default: none)"
     )
@@ -138,8 +141,8 @@ def add_headers(parser: argparse.ArgumentParser) -> None:
         metavar="NAME:VALUE",
         action="extend",
         type=header_or_file,
-        help="may be repeated, names too; '@FILE': all headers of a file, one a line, so that no key stands on the "
-        "command line, where others can see it",
+        help="a header; may be repeated, with the same name too; '@FILE' reads headers from a file, one a line: that "
+        "keeps a key off the command line, where others can see it",
     )
     parser.add_argument(
         "--header-file",
@@ -147,7 +150,7 @@ def add_headers(parser: argparse.ArgumentParser) -> None:
         dest="header",
         action="extend",
         type=headers_in,
-        help="the same as --header @FILE; '-' for stdin, empty lines and those with # are left out",
+        help="the same as --header @FILE; '-' for stdin; empty lines and lines that begin with # are skipped",
     )
 
 

@@ -34,50 +34,52 @@ def add_serve(commands: Any) -> None:
     )
     serve.add_argument("--host", default="127.0.0.1", help="address to bind (default: %(default)s)")
     serve.add_argument("--port", type=port, default=8000, help="port to bind, 0 for a free one (default: %(default)s)")
-    serve.add_argument("--unix", metavar="PATH", help="a unix socket instead of host and port")
+    serve.add_argument("--unix", metavar="PATH", help="listen on this Unix socket instead of host and port")
     serve.add_argument(
         "--workers",
         type=count,
         default=1,
         metavar="N",
-        help="how many processes serve; limits such as --max-streams are of each (default: %(default)s)",
+        help="how many processes serve; limits such as --max-streams hold for each (default: %(default)s)",
     )
     serve.add_argument("--upstream", metavar="URL", help="the provider's full endpoint; needed without --with")
     serve.add_argument(
         "--with",
         dest="uses",
         metavar="NAMES",
-        help="routes of other sources: upload, jobs, analysis, with commas (environment: STREAMKIT_WITH)",
+        help="routes of other sources, separated by commas: upload, jobs, analysis (environment: STREAMKIT_WITH)",
     )
     serve.add_argument(
-        "--preset", metavar="NAME", help=f"how it is asked and read: {', '.join(presets())} (default: seed)"
+        "--preset",
+        metavar="NAME",
+        help=f"the provider, which decides how it is asked and read: {', '.join(presets())} (default: seed)",
     )
     serve.add_argument("--model", metavar="NAME", help="the model to ask for")
     serve.add_argument(
         "--extra",
         metavar="JSON",
         type=json_object,
-        help="further fields of the request, such as '{\"temperature\": 0}'",
+        help="more fields for the request, such as '{\"temperature\": 0}'",
     )
     serve.add_argument(
         "--cacert",
         metavar="FILE",
-        help="certificates (PEM) of those who may vouch for an https upstream, instead of the system's; 'env': those "
-        "that SSL_CERT_FILE or SSL_CERT_DIR names, which are not looked at otherwise (environment: STREAMKIT_CACERT)",
+        help="the certificates (PEM) to trust for an https upstream, instead of the system's; 'env': those "
+        "that SSL_CERT_FILE or SSL_CERT_DIR names, which are ignored otherwise (environment: STREAMKIT_CACERT)",
     )
     serve.add_argument(
         "--cors-origin",
         metavar="ORIGIN",
         action="append",
-        help="let web pages of this origin ask, as https://app.example, or '*' for any; may be repeated "
-        "(environment: STREAMKIT_CORS_ORIGINS, with commas)",
+        help="let web pages of this origin ask, such as https://app.example, or '*' for any; may be repeated "
+        "(environment: STREAMKIT_CORS_ORIGINS, separated by commas)",
     )
     serve.add_argument(
         "--allow-host",
         metavar="NAME",
         action="append",
-        help="a name, beside localhost, by which requests over a loopback address may call this relay, as a reverse "
-        "proxy on this machine does; may be repeated (environment: STREAMKIT_ALLOWED_HOSTS, with commas)",
+        help="a host name, besides localhost, that requests over a loopback address may carry, as those of a reverse "
+        "proxy on this machine do; may be repeated (environment: STREAMKIT_ALLOWED_HOSTS, separated by commas)",
     )
     serve.add_argument("--reasoning", action="store_true", help="pass the model's reasoning on as well")
     serve.add_argument(
@@ -90,7 +92,7 @@ def add_serve(commands: Any) -> None:
         "--metrics",
         action="store_true",
         default=None,
-        help="count, and tell Prometheus of it, of all workers: GET /metrics (environment: STREAMKIT_METRICS=1)",
+        help="count what happens, in all workers, for Prometheus: GET /metrics (environment: STREAMKIT_METRICS=1)",
     )
     serve.add_argument(
         "--policy",
@@ -102,20 +104,21 @@ def add_serve(commands: Any) -> None:
         "--resume",
         action="store_true",
         default=None,
-        help="a client that was cut can come back: streams are kept, in memory (environment: STREAMKIT_RESUME=1)",
+        help="keep streams in memory, so that a client that was cut off can come back (environment: "
+        "STREAMKIT_RESUME=1)",
     )
     serve.add_argument(
         "--replay",
         metavar="URL",
-        help="keep them in this Redis instead, as redis://127.0.0.1:6379/0, where all workers find them; implies "
+        help="keep them in this Redis instead, such as redis://127.0.0.1:6379/0, where all workers find them; implies "
         "--resume (environment: STREAMKIT_REPLAY)",
     )
     serve.add_argument(
         "--resume-owner-header",
         metavar="NAME",
         action="append",
-        help="who may read a stream is told by this header instead of Authorization; may be repeated "
-        "(environment: STREAMKIT_RESUME_OWNER_HEADERS, with commas)",
+        help="this header, instead of Authorization, says whose a stream is: only they may read it; may be repeated "
+        "(environment: STREAMKIT_RESUME_OWNER_HEADERS, separated by commas)",
     )
     for option in options():
         off = "" if option.kind is int or option.name.startswith("resume") else ", 0 = off"
@@ -123,7 +126,7 @@ def add_serve(commands: Any) -> None:
             option.flag,
             type=option.kind,
             metavar={"seconds": "S", "milliseconds": "MS"}.get(option.unit, "N"),
-            help=f"{option.help} ({option.unit}{off}; default: {option.default:.10g})",
+            help=f"{option.help} ({option.unit}{off}; default: {option.default:.12g})",
         )
     serve.set_defaults(command=_serve)
 

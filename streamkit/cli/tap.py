@@ -27,9 +27,9 @@ def add_tap(commands: Any) -> None:
         "tap",
         help="stand between any client and any server, and record each stream that passes",
         description="Stand between any client and any server: point the client at the address that is printed instead "
-        "of the server. The bytes pass untouched; of each answer a line is printed as it ends, and a recording kept. "
-        "Lines go to stdout, all else to stderr. Exit status: 130 for Ctrl-C and 143 for SIGTERM; with "
-        "--count 0 where all answers were complete and 1 where one was not; 2 for a mistake in what was given.",
+        "of the server. The bytes pass untouched; as each answer ends, a line is printed and a recording kept. "
+        "Lines go to stdout, everything else to stderr. Exit status: 130 for Ctrl-C, 143 for SIGTERM; with --count, "
+        "0 if all answers were complete and 1 if one was not; 2 for a wrong argument.",
     )
     tap.add_argument("--to", metavar="URL", required=True, help="the server: http://, https:// or http+unix://%%2F…")
     tap.add_argument(
@@ -37,23 +37,28 @@ def add_tap(commands: Any) -> None:
         metavar="[HOST:]PORT",
         type=address,
         default=("127.0.0.1", 0),
-        help="where clients connect to (default: a free port of 127.0.0.1). Nobody is asked who they are: whoever can "
-        "connect can use the server, and what passes is plain HTTP on this side",
+        help="where clients connect (default: a free port of 127.0.0.1). There is no access control: whoever can "
+        "connect can use the server, and on this side all is plain HTTP",
     )
     tap.add_argument(
         "--rewrite-host",
         action=argparse.BooleanOptionalAction,
         default=None,
-        help="let the server see its own name as Host, and not the tap's address: the one change that is made to any "
-        "byte (default: for https:// only)",
+        help="let the server see its own name as Host instead of the tap's address: the only change made to any byte "
+        "(default: for https:// only)",
     )
-    tap.add_argument(
-        "--cacert", metavar="FILE", help="certificates (PEM) of those who may vouch for the server, or 'env'"
-    )
+    tap.add_argument("--cacert", metavar="FILE", help="the certificates (PEM) to trust, or 'env'")
     tap.add_argument("--preset", metavar="NAME", help="how to find the text in the events (default: guessed)")
     tap.add_argument("--reasoning", action="store_true", help="keep the reasoning too")
-    tap.add_argument("--no-text", dest="keep_text", action="store_false", help="of texts keep only how long they are")
-    tap.add_argument("--out", type=Path, metavar="FOLDER", help="save each recording there, a file each (JSON Lines)")
+    tap.add_argument(
+        "--no-text", dest="keep_text", action="store_false", help="keep only how long texts are, not the texts"
+    )
+    tap.add_argument(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="save each recording in a file of its own in this folder (JSON Lines)",
+    )
     tap.add_argument("--plot", type=Path, metavar="FILE", help=f"at the end, draw the timeline of the last {DRAWN}")
     tap.add_argument(
         "--max-streams",
@@ -62,9 +67,9 @@ def add_tap(commands: Any) -> None:
         help="how many recordings are kept, here and in FOLDER: the oldest make room (default: 1000)",
     )
     tap.add_argument(
-        "--max-bytes", type=count, metavar="N", help="about how much they may take, likewise (default: 256 MiB)"
+        "--max-bytes", type=count, metavar="N", help="about how much room they may take, likewise (default: 256 MiB)"
     )
-    tap.add_argument("--count", type=count, metavar="N", help="end when so many streams have been recorded")
+    tap.add_argument("--count", type=count, metavar="N", help="end when this many streams have been recorded")
     tap.set_defaults(command=_tap)
 
 
@@ -153,7 +158,7 @@ def _show_end(tap: Wiretap, recordings: RecordingSet) -> None:
     gone = tap.finished - len(recordings)
     told = [
         f"{tap.finished:,} answer{'' if tap.finished == 1 else 's'} recorded",
-        *([f"{gone:,} older ones made room"] if gone else []),
+        *([f"{gone:,} older one{'' if gone == 1 else 's'} made room"] if gone else []),
         *([f"{tap.unrecorded:,} passed unrecorded, for want of room"] if tap.unrecorded else []),
         *([f"{tap.untold:,} neither saved nor shown, which was too slow"] if tap.untold else []),
     ]

@@ -246,7 +246,7 @@ class _Step:
                     if not data:
                         return
                     if not self._several:
-                        raise CodingError("expected nothing behind its end")
+                        raise CodingError("expected nothing after its end")
                 self._frame = self._begin(data)
                 self._waiting = data if self._frame is None else b""
                 if self._frame is None:

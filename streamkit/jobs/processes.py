@@ -70,7 +70,7 @@ class Processes(Executor):
         call = _Call(pickle.dumps((fn, args, kwargs)))
         with self._lock:
             if self._closed:
-                raise RuntimeError("these processes were shut down")
+                raise RuntimeError("these processes were shut down: make new ones")
             self._open.add(call)
             self._calls.put(call)
             if self._max > len(self._threads) < len(self._open):

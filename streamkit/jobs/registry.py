@@ -183,7 +183,7 @@ class Job:
         if not isinstance(arguments, dict):
             raise BadArguments(f"expected arguments as an object; {self}")
         if arguments.keys() - {each.name for each in self.takes}:
-            raise BadArguments(f"expected no other arguments than there are; {self}")
+            raise BadArguments(f"expected no arguments but its own; {self}")
         for each in self.takes:
             if each.name not in arguments:
                 if each.needed:

@@ -205,7 +205,7 @@ class Answer:
         unread = sorted(self._unread.items())
         notes = [f"events that could not be read ({code}): {count}" for code, count in unread]
         if self._behind:
-            notes.append(f"pieces behind the end, which are no part of the answer: {self._behind}")
+            notes.append(f"pieces after the end, which are no part of the answer: {self._behind}")
         notes += [] if self._choices is None else self._choices.notes()
         return notes if self._repeats is None else [*notes, *self._repeats.notes()]
 

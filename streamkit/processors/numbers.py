@@ -192,7 +192,7 @@ class JSONNumbers:
     def _cells(self, cells: dict[str, float], columns: dict[str, list[float]]) -> str:
         new = cells.keys() - self._names
         if not all(0 < len(name) <= MAX_NAME for name in new):
-            return f"a name of not 1 to {MAX_NAME} characters"
+            return f"a name that is not 1 to {MAX_NAME} characters long"
         if len(self._names) + len(new) > MAX_COLUMNS:
             return f"more than {MAX_COLUMNS} columns in all"
         self._kind = "object"

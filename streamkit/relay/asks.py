@@ -134,5 +134,5 @@ async def one_by_one(items: AsyncGenerator[Item, None], into: Into) -> Pieces:
 def _not_back(reached: float, piece: Progress) -> float:
     progress = cast("float", piece.data["progress"])
     if progress < reached:
-        raise ValueError(f"expected progress that does not go back, got {progress!r} behind {reached!r}")
+        raise ValueError(f"expected progress that does not go back, got {progress!r} after {reached!r}")
     return progress

@@ -422,7 +422,7 @@ def _sampler(gauge_ms: float, *, traced: bool) -> Sampler | None:
     if not gauge_ms:
         return None
     if not traced:
-        raise ConfigError("gauge_ms needs trace: the queues are kept with a stream's taps")
+        raise ConfigError("gauge_ms needs trace (trace=True, --trace): the queues are kept with a stream's taps")
     return Sampler(int(gauge_ms * 1e6))
 
 

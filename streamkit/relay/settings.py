@@ -73,15 +73,15 @@ class Deadlines:
 
     head_s: float = _seconds(10.0, "client: from connecting, or its request's first byte, to a complete head")
     body_s: float = _seconds(30.0, "client: until its request body is complete")
-    connect_s: float = _seconds(10.0, "upstream: until the connection stands (TLS included)")
+    connect_s: float = _seconds(10.0, "upstream: until it is connected (TLS included)")
     first_piece_s: float = _seconds(60.0, "upstream: from asking, or its latest reasoning, to the first piece")
     idle_s: float = _seconds(30.0, "upstream: between two events")
-    write_stall_s: float = _seconds(30.0, "client: no byte taken off the connection although some are waiting")
+    write_stall_s: float = _seconds(30.0, "client: how long it may take no byte although some are waiting")
     total_s: float = _seconds(600.0, "the whole answer, from the complete request to its end")
     drain_s: float = _seconds(0.0, "shutdown: how long requests are still taken while /readyz answers 503")
-    grace_s: float = _seconds(10.0, "shutdown: how long running streams may still take, then")
+    grace_s: float = _seconds(10.0, "shutdown: how long running streams may take after that")
     heartbeat_s: float = _seconds(
-        15.0, "client: after so long a silence it hears a comment (SSE) or a blank line (NDJSON)"
+        15.0, "client: after this much silence it gets a comment (SSE) or a blank line (NDJSON)"
     )
 
     def __post_init__(self) -> None:
@@ -119,9 +119,11 @@ class Retries:
     Raises ConfigError for a number of retries that is no integer from 0 to 10, and for negative or non-finite times.
     """
 
-    connect_retries: int = _bound(0, "upstream: further attempts to connect; an answer that began is never asked again")
+    connect_retries: int = _bound(
+        0, "upstream: how often to try again to connect; an answer that has begun is not retried"
+    )
     retry_backoff_ms: float = field(
-        default=100.0, metadata={"help": "upstream: the longest wait before the first further attempt; then it doubles"}
+        default=100.0, metadata={"help": "upstream: the longest wait before the first retry; it doubles each time"}
     )
 
     def __post_init__(self) -> None:
@@ -177,9 +179,11 @@ class Resuming:
     Raises ConfigError for a time that is negative or not finite, for a keep or lease of 0, and for bytes below 1.
     """
 
-    resume_grace_s: float = _seconds(30.0, "resume: how long the upstream goes on with no reader at all; 0 = not")
+    resume_grace_s: float = _seconds(
+        30.0, "resume: how long the upstream goes on with no reader at all; 0: it does not"
+    )
     resume_keep_s: float = _seconds(300.0, "resume: how long an ended stream is kept")
-    resume_lease_s: float = _seconds(5.0, "resume, Redis: after so long a worker that says nothing counts as dead")
+    resume_lease_s: float = _seconds(5.0, "resume, Redis: a worker that says nothing for this long counts as dead")
     resume_max_bytes: int = _bound(4 << 20, "resume: what is kept of one stream")
     resume_max_total_bytes: int = _bound(256 << 20, "resume: what is kept of all streams; beyond it 503")
 
@@ -205,7 +209,7 @@ class Shipped:
     """
 
     max_upload_bytes: int = _bound(10 << 30, "uploads: the body; beyond it 413")
-    upload_stall_s: float = _seconds(30.0, "uploads: no byte of the body comes")
+    upload_stall_s: float = _seconds(30.0, "uploads: how long no byte of the body may come")
     max_jobs: int = _bound(0, "jobs: how many run at once; 0 = twice as many as there are cores")
     job_queue: int = _bound(100, "jobs: how many may wait for their turn; the next one gets 503 with Retry-After")
     job_s: float = _seconds(600.0, "jobs: how long one may run")

@@ -79,7 +79,8 @@ def serve(
         holder = _on_port(port) if runner.listener is None else None
         if holder is None:
             raise
-        raise ServerError(f"{error}. There is {holder!r} of this process: a common name= replaces it") from error
+        instead = "give both the same name=, and the new one replaces it"
+        raise ServerError(f"{error}. There is {holder!r} of this process: {instead}") from error
     handle = Server(runner)
     entered.handle = weakref.ref(handle)
     return handle

@@ -99,7 +99,7 @@ class StreamAssert:
         """
         __tracebackhide__ = True
         if sum(each is not None for each in (expected, contains, matches)) != 1:
-            raise TypeError("expected one of a text, contains= and matches=")
+            raise TypeError("expected exactly one of a text, contains= and matches=")
         if expected is not None:
             return self._texts(f"the text {_quoted(expected)}", lambda text: text == expected)
         if contains is not None:
@@ -214,7 +214,7 @@ class StreamAssert:
     def _of(self, others: Sequence[tuple[int, str]]) -> str:
         if len(self.streams) == 1:
             return others[0][1]
-        return f"others from {len(others)} of {len(self.streams)} streams"
+        return f"something else from {len(others)} of {len(self.streams)} streams"
 
     @property
     def _trust(self) -> str:

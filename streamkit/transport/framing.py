@@ -218,7 +218,7 @@ class _Events:
 
     def on_message_begin(self) -> None:
         if self.ended:
-            raise WireError("bytes behind the end of the message")
+            raise WireError("bytes after the end of the message")
 
     def on_message_complete(self) -> None:
         self.ended = True

@@ -224,7 +224,7 @@ class _HeadParser:
 
     def eof(self) -> None:
         if self._eaten or self._buffer:
-            raise WireError("the connection was closed inside of the head of the answer (RFC 9112 section 8)")
+            raise WireError("the connection was closed inside the head of the answer (RFC 9112 section 8)")
         raise WireError("the connection was closed before an answer came")
 
     def _check_start_and_size(self, more: int) -> None:
@@ -260,7 +260,7 @@ class _HeadParser:
             raise WireError("an HTTP version other than 1.0 and 1.1 (RFC 9112 section 2.3)")
         self.status, self.reason = int(status), reason or b""
         if not 100 <= self.status <= 599:
-            raise WireError("a status outside of 100 to 599 (RFC 9110 section 15)")
+            raise WireError("a status outside 100 to 599 (RFC 9110 section 15)")
         if self.status == 101:
             raise WireError("101 Switching Protocols, which was not asked for (RFC 9110 section 7.8)")
 

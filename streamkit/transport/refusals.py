@@ -48,7 +48,7 @@ HANDSHAKES: Final = {  # the peer's alerts (RFC 8446, section 6.2), and what Ope
     "TLSV1_ALERT_PROTOCOL_VERSION": "the server speaks no version of TLS that this client does",
     "UNSUPPORTED_PROTOCOL": "the server speaks no version of TLS that this client does",
     "TLSV1_UNRECOGNIZED_NAME": "the server knows no host of this name",
-    "UNEXPECTED_EOF_WHILE_READING": "the server ended the connection inside of the TLS handshake",
+    "UNEXPECTED_EOF_WHILE_READING": "the server ended the connection during the TLS handshake",
 }
 CERTIFICATES: Final = {  # openssl-verification-options(1), X509_V_ERR_…
     9: "it is not valid yet",

@@ -46,7 +46,7 @@ def test_something_found_is_1(capsys: pytest.CaptureFixture[str]) -> None:
     ("given", "told"),
     [
         (["--start", "proxy"], "expected {port} in the command"),
-        (["--url", "http://127.0.0.1:1/v1"], "and the port where the gateway looks for its upstream"),
+        (["--url", "http://127.0.0.1:1/v1"], "as upstream_port the port where the gateway looks for its upstream"),
         (["--start", GOOD, "--out", "certificate.pdf"], "expected --out as a file that ends in"),
         (["--start", GOOD, "--client-preset", "opnai"], "expected a preset's name"),
         (["--start", "no-such-gateway {port}"], "'no-such-gateway' cannot be started"),

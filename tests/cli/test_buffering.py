@@ -49,7 +49,7 @@ def test_what_is_not_known_is_status_1_and_says_how_to_know_more(capsys: pytest.
 def test_an_answer_around_the_layers_tells_that_it_is_the_server(capsys: pytest.CaptureFixture[str]) -> None:
     with RawServer(at_once) as server:
         assert main(["buffering", server.url, "--direct", server.url, "--no-refusals"]) == 0
-    assert "the server itself lets them go like that" in capsys.readouterr().out
+    assert "the server itself sends them like that" in capsys.readouterr().out
 
 
 def test_a_url_that_is_none_is_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:

@@ -52,7 +52,7 @@ def test_the_table_has_the_verdict_above_it_and_all_is_saved(
     with RawServer(answering) as server:
         assert main(["load", server.url, "--streams", "3", "--arrivals", "closed(2)", "--save", str(kept)]) == 0
     shown = " ".join(capsys.readouterr().out.split())  # lines are wrapped
-    assert shown.index("had a time at which it was due") < shown.index("3 complete")
+    assert shown.index("had a due time") < shown.index("3 complete")
     assert [recording.text for recording in RecordingSet.load(kept)] == ["hi"] * 3
 
 

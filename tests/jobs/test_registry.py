@@ -133,7 +133,7 @@ def test_arguments_that_fit_are_taken(arguments: dict[str, Any]) -> None:
     [
         ([], "expected arguments as an object"),
         ({}, "expected count; all takes count"),
-        ({"count": 1, "secret": 2}, "expected no other arguments than there are"),
+        ({"count": 1, "secret": 2}, "expected no arguments but its own"),
         ({"count": 0}, "expected count as an integer from 1 to 10"),
         ({"count": 11}, "expected count as an integer from 1 to 10"),
         ({"count": "1"}, "expected count as an integer from 1 to 10"),

@@ -130,7 +130,8 @@ def test_names_are_short_and_columns_few() -> None:
     assert read(reader, b'{"": 1}\n{"%b": 1}\n' % (b"n" * 101), rows)[2:] == (
         7,
         [
-            *((1, 0, "a name of not 1 to 100 characters"), (2, 8, "a name of not 1 to 100 characters")),
+            (1, 0, "a name that is not 1 to 100 characters long"),
+            (2, 8, "a name that is not 1 to 100 characters long"),
             *[(103 + n, 117 + 10 * 9 + 90 * 10 + 11 * n, "more than 100 columns in all") for n in range(5)],
         ],
     )

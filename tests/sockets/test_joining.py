@@ -63,7 +63,7 @@ def test_record_does_it_by_itself_when_the_stream_has_ended(upstream: Server) ->
 
 def test_taps_that_are_turned_off_are_an_error_of_join_and_a_note_of_record(upstream: Server) -> None:
     with relay(upstream) as server:
-        with pytest.raises(sk.errors.NoTaps, match=r"tells no taps \(404\): a relay does with --trace"):
+        with pytest.raises(sk.errors.NoTaps, match=r"has no taps \(404\): a relay has them with --trace"):
             asyncio.run(sk.join(asked(server)))
         alone = asked(server, taps=True)
     assert (alone.text, alone.taps) == (SCRIPT.text, {})

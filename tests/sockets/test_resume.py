@@ -206,7 +206,7 @@ class TestTheEnd:
     def test_pieces_that_a_relay_has_lost_are_named(self) -> None:
         recording = asked(several(BEGUN, sending(RELAY_HEAD, piece(4, "d"), chunk(DONE_SSE), END)))
         assert (str(recording.outcome), recording.text) == ("error_event(lost_over_cut)", "ad")
-        assert recording.error == "2 pieces did not come over a cut"
+        assert recording.error == "2 pieces lost at a cut"
 
     def test_events_without_ids_are_not_resumed_and_it_says_why(self) -> None:
         no_ids = sending(RELAY_HEAD, chunk(b'data: {"text":"a"}\n\n'))

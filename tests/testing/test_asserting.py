@@ -101,7 +101,7 @@ def test_an_end_is_named_whole_or_by_its_word() -> None:
         "outcome: expected refused(500), got refused(503)"
     )
     assert failure(assert_stream([stream(), refused]).whole).startswith(
-        "outcome: expected complete, got others from 1 of 2 streams\n  stream 1: refused(503)"
+        "outcome: expected complete, got something else from 1 of 2 streams\n  stream 1: refused(503)"
     )
     with pytest.raises(ValueError, match="expected an outcome such as"):
         assert_stream(refused).outcome("broken")
@@ -113,7 +113,7 @@ def test_a_text_is_the_same_has_something_or_matches() -> None:
     assert failure(asserted.text, contains="x").startswith("expected a text with 'x' in it, got 'word word '")
     assert failure(asserted.text, matches="^d").startswith("expected a text that matches '^d', got 'word word '")
     for wrong in ({}, {"contains": "a", "matches": "b"}):
-        with pytest.raises(TypeError, match="expected one of a text, contains= and matches="):
+        with pytest.raises(TypeError, match="expected exactly one of a text, contains= and matches="):
             asserted.text(**wrong)
 
 

@@ -363,9 +363,9 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "a malformed interim head": (head(b"A : b", status=b"HTTP/1.1 100 X") + head(*OK) + b"ok", "colon"),
     # cut: RFC 9112 section 8
     "cut before anything": (b"", "before an answer"),
-    "cut in the status line": (b"HTT", "inside of the head"),
-    "cut in the head": (head(*OK)[:-1], "inside of the head"),
-    "cut behind an interim head": (head(status=b"HTTP/1.1 100 X"), "inside of the head"),
+    "cut in the status line": (b"HTT", "inside the head"),
+    "cut in the head": (head(*OK)[:-1], "inside the head"),
+    "cut behind an interim head": (head(status=b"HTTP/1.1 100 X"), "inside the head"),
     "cut in a counted body": (head(b"Content-Length: 12345") + b"hello", "the body ended after 5 of 12345 bytes"),
     "cut before a counted body": (head(b"Content-Length: 5"), "the body ended after 0 of 5 bytes"),
     "cut in a chunk": (CHUNKED + b"5\r\nhel", "without its final chunk"),

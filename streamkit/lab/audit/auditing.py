@@ -202,12 +202,8 @@ class _Auditing:
         if recording.text and recording.outcome.name != "refused" and not witness.sides:
             where = self._bench.address
             if self._bench.asked():
-                return (
-                    f"the gateway asked its upstream at {where} something else: expected the question as it was asked"
-                )
-            return (
-                f"the gateway answered without asking its upstream: expected it to ask {where}; it asks somebody else"
-            )
+                return f"expected the gateway to pass the question on as it was asked, got another one at {where}"
+            return f"expected the gateway to ask its upstream at {where}, got an answer without that: it asks another"
         body = masked((recording.body or b"")[:FIRST_BYTES].decode(errors="replace"), secrets)
         parts = [f"the gateway gave no text of the plainest answer ({recording.outcome}, {status}; {asked})"]
         parts += [f"it answered: {body}"] if body else []

@@ -78,9 +78,11 @@ class Gateway:
         if len(given) != 1:
             raise ConfigError(f"expected one of start, app and url, got {' and '.join(given) or 'none'}")
         if self.url is not None and (not self.upstream_port or "://" not in self.url):
-            raise ConfigError("expected a full URL, and the port where the gateway looks for its upstream")
+            raise ConfigError(
+                "expected a full URL as url, and as upstream_port the port where the gateway looks for its upstream"
+            )
         if self.start is not None and "{port}" not in self.start:
-            raise ConfigError("expected {port} in the command: where the gateway has to listen")
+            raise ConfigError("expected {port} in the command, in place of the port where the gateway has to listen")
         if self.json is not None and self.data is not None:
             raise ConfigError("expected json or data, got both")
         check_number("start_s", self.start_s, "seconds", zero=False)
@@ -201,7 +203,7 @@ async def _accepts(port: int, command: Command, within_s: float) -> None:
                 await asyncio.sleep(POLL_S)
     except TimeoutError:
         raise ServerError(
-            f"the gateway accepted no connection on port {port} within {within_s:g} s{_tail(command)}"
+            f"the gateway accepted no connection on port {port} within {within_s:g} s (start_s){_tail(command)}"
         ) from None
 
 

@@ -51,7 +51,7 @@ def judge_pace(scenario: Scenario, witness: Witness, bare: Witness | None = None
     delays = delays_ns(witness)
     if delays is None or len(delays) < 2:
         return Judgement.of(
-            scenario, (), unjudged=f"the text came otherwise than it was sent ({witness.recording.outcome})"
+            scenario, (), unjudged=f"the text did not come as it was sent ({witness.recording.outcome})"
         )
     own = None if bare is None else delays_ns(bare)
     if bare is not None and own and _held(own, bare.sides[0].sent_ns) > HELD_SHARE * (len(own) - 1):

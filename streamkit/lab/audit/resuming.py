@@ -84,7 +84,7 @@ def judge_resuming(scenario: Scenario, came: Sequence[Came], asked: int = 0) -> 
     if not came or (not any(each.had for each in whole) and len(whole) + len(broken) == len(came)):
         return Judgement.of(scenario, (), unjudged=NOT_OFFERED)
     if wrong := [each for each in came if each not in whole]:
-        shown = listed([f"behind byte {each.cut} {_how(each, said)}" for each in wrong])
+        shown = listed([f"after byte {each.cut} {_how(each, said)}" for each in wrong])
         told = f"{len(wrong)} of {many(len(came), 'cut')}: {shown}"
         return Judgement.of(scenario, [AuditFinding("resumed_wrongly", scenario.name, told)])
     fact = f"{many(len(came), 'cut')}, each went on to the whole text"

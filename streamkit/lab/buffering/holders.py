@@ -108,7 +108,7 @@ HELD: Final = (
     "ask for a longer answer (probe=), or each layer by itself, the one nearest to the server first: two that hold "
     "make no pattern together"
 )
-UNANSWERED: Final = "ask for what it answers: the URL, the method, the body, the key"
+UNANSWERED: Final = "ask so that it answers: check the URL, the method, the body, the key"
 ELSE: Final = (
     "no response buffering in that layer; `X-Accel-Buffering: no` and `Incremental: ?1` from the server ask for that"
 )

@@ -164,7 +164,7 @@ def _how(plain: Sequence[Probed]) -> Mechanism:
     if told and (pattern != "lump" or alike[0].releasing.bytes >= ENOUGH_BYTES):
         return Mechanism(KINDS[pattern], int(median(amounts)), known_by(alike), alike[0])
     whole = max(probe.releasing.bytes for probe in plain)
-    short = f"the answer is too short to tell how, {whole:,} bytes fit into many a buffer"
+    short = f"the answer is too short to tell how: {whole:,} bytes fit into many a buffer"
     why = short if whole < ENOUGH_BYTES else "in no pattern that is known"
     return Mechanism("unknown", because=(why, *known_by(plain)), held=True)
 
@@ -183,7 +183,7 @@ def _by_coding(probes: Sequence[Probed], plain: Sequence[Probed]) -> Mechanism:
         if late:
             return Mechanism("unknown", because=(f"encoded it was late in no pattern that is known: {probe}", *because))
     asked_whole = [
-        f"asked for by {one.name} it is held" for one in probes if one.differs == "not incremental" and one.held
+        f"asked with {one.name} it is held" for one in probes if one.differs == "not incremental" and one.held
     ]
     return Mechanism("none", because=(*because, *known_by(coded), *asked_whole), of=plain[0])
 
@@ -203,7 +203,7 @@ def _by_difference(probes: Sequence[Probed], plain: Sequence[Probed]) -> Mechani
 
 
 SILENT: Final = (
-    "a server that pauses, or says all at once, looks the same from here, and nothing tells when the bytes had left it"
+    "a server that pauses, or says it all at once, looks the same from here, and nothing tells when the bytes left it"
 )
 SLOW: Final = "events come late, but one by one, as through a slow network, or a limit on its rate, or a busy machine"
 

@@ -98,7 +98,7 @@ def probed(name: str, differs: Differs, recording: Recording, *, refused: str | 
 
 def _said_of(one: Releasing) -> str:
     """How its releases lie, in words."""
-    inside = f", {one.inside} of {one.count - 1} times inside of an event"
+    inside = f", {one.inside} of {one.count - 1} times inside an event"
     told = {
         "as it came": "as it came",
         "bursts": "several events at a time",
@@ -130,8 +130,8 @@ def known_by(probes: Sequence[Probed]) -> tuple[str, ...]:
     if inside and patterns == {"portions"}:
         ended = sum(probe.releasing.count - 1 for probe in probes)
         lines.append(
-            f"{inside} of {ended} releases end inside of an event, as no source ends that writes whole ones ({names})"
+            f"{inside} of {ended} releases end inside an event, where no source ends that writes whole ones ({names})"
         )
     if patterns == {"as it came"} and not told:
-        lines.append(f"events came one by one, as nobody lets them go who waits for more of them ({names})")
+        lines.append(f"events came one by one: nobody waited to let several go together ({names})")
     return tuple(lines)

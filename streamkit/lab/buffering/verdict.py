@@ -116,11 +116,11 @@ def _sentence(how: Mechanism, layer: str, seen: Sequence[str]) -> str:
     held = "bytes are held back on the way" if how.held else "it is not known whether anything holds bytes back"
     told = {
         "none": "nothing on the way holds bytes back, encoded or not",
-        "server": "nothing on the way holds bytes back: the server itself lets them go like that",
+        "server": "nothing on the way holds bytes back: the server itself sends them like that",
         "refused": f"{who} passes on whole answers only, and refuses a request that asks for more (RFC 10036)",
         "copy": f"{who} answered out of a cache: that is no stream",
-        "compression": f"{who} keeps text back in a compressor; who accepts no coding gets it as it comes",
-        "portions": f"{who} holds text back until {how.amount:,} bytes of it are full",
+        "compression": f"{who} keeps text back in a compressor; a client that accepts no coding gets it as it comes",
+        "portions": f"{who} holds text back until it has {how.amount:,} bytes of it",
         "period": f"{who} holds text back, and lets it go every {about(how.amount)}",
         "head start": f"{who} holds the first {how.amount:,} bytes back, then passes on what comes",
         "whole": f"{who} holds the whole answer back until it has ended",

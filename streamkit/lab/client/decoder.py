@@ -186,7 +186,7 @@ class Decoder:
             self._notes.append(said)
             return self._ignore
         if "text/html" in types:
-            self._notes.append("the answer calls itself text/html: a web page, perhaps, and no stream")
+            self._notes.append("the answer calls itself text/html: perhaps a web page, and no stream")
         told = grammar_of(content_type)
         expected = told if self._given is None else self._given.grammar
         self._typeless = told is None and self._given is not None
@@ -241,7 +241,7 @@ class Decoder:
                 self.events.grow(-1, late_text, late_reasoning)
                 yield len(self.events) - 1, late_text
             if self._typeless and not self.events:
-                self._notes.append("the body is not one event; without preset= it is recorded as the text that it is")
+                self._notes.append("the body holds no event; without preset= it is recorded as plain text")
             elif self._parser.unfinished is not None:
                 self._notes.append("the stream ended inside an event; that event was dropped")
         if whole and self.undecoded is None and not self._coding.whole:
@@ -317,7 +317,9 @@ class Decoder:
                 if self.bound is not None:
                     return
         except CodingError:
-            self._undecodable("malformed_coding", f"the body is not {self.coding}, as it says, from read {read} on")
+            self._undecodable(
+                "malformed_coding", f"from read {read} on, the body is not the {self.coding} that its head promises"
+            )
             self._decode = self._ignore
 
     def _undecodable(self, code: str, why: str) -> None:
@@ -370,7 +372,7 @@ class Decoder:
             self.astray = True
             self.undecoded = WireFailure(
                 Outcome("error_event", OTHER_ANSWER),
-                "behind the cut the server sent another answer, which is not joined",
+                "after the cut the server sent another answer, which is not joined",
             )
             self._decode = self._uncoded = self._ignore
 

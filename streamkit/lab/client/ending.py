@@ -71,7 +71,7 @@ def outcome_of(
     if unread is not None:
         return Outcome("error_event", unread), "an event could not be read, so text is missing"
     if lost:
-        return Outcome("error_event", LOST), f"{lost} piece{'' if lost == 1 else 's'} did not come over a cut"
+        return Outcome("error_event", LOST), f"{lost} piece{'' if lost == 1 else 's'} lost at a cut"
     if problem == EMPTY:
         return Outcome("error_event", EMPTY), f"the answer held not one event of preset {preset!r}"
     return Outcome("complete"), None

@@ -133,7 +133,7 @@ async def fetch_taps(asking: Asking, url: str, stream_id: str, answer_s: float =
         async with asyncio.timeout(answer_s), asking(ask, Timings()) as response:
             status, told = response.status_code, await _body_of(response)
     except TimeoutError:
-        raise NoTaps(f"the server at {where} did not tell the taps within {answer_s:g} s") from None
+        raise NoTaps(f"the server at {where} did not send the taps within {answer_s:g} s") from None
     except Exception as error:
         failure = failure_of(error, own=asking.own, started=True)
         if failure is None:
@@ -144,7 +144,7 @@ async def fetch_taps(asking: Asking, url: str, stream_id: str, answer_s: float =
     try:
         return StreamTaps.from_dict(json.loads(told))
     except (ValueError, TypeError, KeyError):
-        raise NoTaps(f"the server at {where} answered something else than taps: is it a relay of ours?") from None
+        raise NoTaps(f"the server at {where} answered with something other than taps: is it a relay of ours?") from None
 
 
 async def _body_of(response: Any) -> bytes:
@@ -176,12 +176,12 @@ def _code_of(body: bytes) -> str | None:
 def _why_not(where: str, status: int, code: str | None) -> str:
     if code == "unknown_stream":
         return (
-            f"the relay at {where} does not know the stream (404, unknown_stream): it is another one, another of its "
-            "workers, was started again, or has forgotten it"
+            f"the relay at {where} does not know the stream (404, unknown_stream): it is another relay, or another of "
+            "its workers, or it was restarted, or has forgotten it"
         )
     if status == 404:
         return (
-            f"the server at {where} tells no taps (404): a relay does with --trace, create_app(trace=True) or "
+            f"the server at {where} has no taps (404): a relay has them with --trace, create_app(trace=True) or "
             "STREAMKIT_TRACE=1; behind a proxy the URL may need a path"
         )
     return f"the server at {where} answered {status} when asked for the taps"

@@ -203,7 +203,9 @@ async def record(
     if resume is not None:
         _check_resume(resume, sending)
         if not keep_text:
-            raise TypeError("expected keep_text=True with resume=: answers are joined by what had come of them")
+            raise TypeError(
+                "expected keep_text=True with resume=, got False: answers are joined by what had come of them"
+            )
         given = {name for name, _ in arguments["headers"]}
         recovery = Recovery(resume, str(url), method, has_key=b"idempotency-key" in {name.lower() for name in given})
     recorder = Recorder(

@@ -328,7 +328,7 @@ class Recorder:
         if unhanded:
             self.ended_ns = self.now()
         elif decoder.final and failure is not None:
-            self._notes.append("the connection stayed open, or was cut, behind the end of the stream")
+            self._notes.append("the connection stayed open, or was cut, after the end of the stream")
             self.ended_ns = self._reads.at_ns[-1]
         elif self.ended_ns is None:
             self.ended_ns = self.now()
@@ -342,7 +342,7 @@ class Recorder:
         outcome, error = self._ending(failure, unhanded=unhanded, last=True)
         self._meta["wire_end"] = self._wire_end(failure)
         if self._sends and self._timings.sent_ns is None:
-            sent = f"{self._sends.bytes:,} bytes of the request's body had been sent, and not all of it"
+            sent = f"only {self._sends.bytes:,} bytes of the request's body had been sent"
             error = None if error is None else f"{error}; {sent}"
             self._notes += [f"the answer was complete when {sent}"] if outcome.ok else []
         self._answers.count_replayed(decoder.events, decoder.splice)

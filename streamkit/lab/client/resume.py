@@ -195,7 +195,7 @@ class Recovery:
         if place.grammar != "text":
             return place.stuck or "its events have no ids, and the server cannot be told which had come"
         if codings_of(self._head.get("content-encoding")):
-            return "its text is compressed, and goes on at no byte of it"
+            return "its text is compressed, and cannot go on from a byte of it"
         location = self._location()
         ranges = "bytes" in self._head.get("accept-ranges", "").lower().split(",")
         if location is None or not (ranges or "x-stream-id" in self._head):
@@ -205,7 +205,7 @@ class Recovery:
     def _judged(self, status: int, headers: Mapping[str, str]) -> tuple[Verdict, str]:
         asked_bytes = "range" in self._next.headers
         if status in NO_CONTENT:
-            return "over", f"the server answered {status}: it is not to be asked any more"
+            return "over", f"the server answered {status}: it wants no more requests"
         if asked_bytes and status == 416 and _length(headers) == self._place.size:
             return "whole", ""
         if asked_bytes and status == 200:

@@ -85,7 +85,7 @@ class Splice:
                 return
 
     def notes(self) -> list[str]:
-        dropped = f"events that came once more behind a cut, and were dropped: {self.dropped}"
+        dropped = f"events that came once more after a cut, and were dropped: {self.dropped}"
         return [dropped] if self.dropped else []
 
     def _row(self, id_: str) -> int | None:

@@ -140,10 +140,10 @@ def _periodic(seen: Seen, others: Sequence[tuple[CauseName, Halt]], rhythm: Peri
     found = _cause(seen, "periodic", [halt for _, halt in others], rhythm)
     each = evidence_of(usual, max((halt for name, halt in others if name == usual), key=lambda h: h.length_ns), seen)
     nature = usual.replace("_", " ")
-    line = f"{kinds.count(usual)} of {len(kinds)} look, each by itself, like {nature}:" if usual != "unknown" else ""
+    line = f"taken one by one, {kinds.count(usual)} of {len(kinds)} look like {nature!r}:" if usual != "unknown" else ""
     more = (line, *each) if line else each
     by = f"after every {rhythm.events} events" if rhythm.events else f"every {about_ms(rhythm.every_ns)}"
-    return Cause(**{**vars(found), "evidence": (f"they come {by}, so they are counted, or timed, by someone", *more)})
+    return Cause(**{**vars(found), "evidence": (f"they come {by}, as a counter or a timer makes them", *more)})
 
 
 def _cut(seen: Seen) -> list[Cause]:
@@ -158,7 +158,7 @@ def _cut(seen: Seen) -> list[Cause]:
             name="cut",
             sentence=f"The connection was cut {times(len(seen.cuts))} and asked for again: "
             f"{about_ms(silent_ns)} of silence after event {after}",
-            evidence=("the recording has the cuts, and when it was back",),
+            evidence=("the recording has each cut, and when the stream was back",),
             halts=len(seen.cuts),
             after=after,
             at_ms=(longest[0] - seen.origin_ns) / 1e6,
@@ -186,7 +186,7 @@ def _always_behind(seen: Seen, halts: Sequence[Halt]) -> list[Cause]:
             sentence=f"This client's reader is always behind: by {about_ms(most)} at event {index + 1}",
             evidence=(
                 f"it took nothing for {about_ms(busy_ns)} of {about_ms(lasted[1] - lasted[0])}",
-                f"half of the events lay here for more than {about_ms(int(np.median(behind)))} before it had them",
+                f"half of the events lay here for more than {about_ms(int(np.median(behind)))} before it took them",
             ),
             after=index,
             at_ms=(int(seen.at_ns[index]) - seen.origin_ns) / 1e6,
@@ -216,7 +216,7 @@ def _batched(seen: Seen, usual: Usual) -> list[Cause]:
         line = f"{found.size} events within {about_ms(int(seen.at_ns[-1] - seen.at_ns[0]))}, and none before"
     if not own and not seen.vouched:
         name = "unknown"
-    why = "this client read them late" if own else "put together by the server, a proxy or the network, not late here"
+    why = "this client read them late" if own else "put together by the server, a proxy or the network, not here"
     if name == "unknown":
         why = CANNOT_TELL
     here = f"this client was busy for {about_ms(busy_ns)} of {about_ms(span[1] - span[0])}"

@@ -92,7 +92,7 @@ def _serial(streams: Sequence[Served]) -> Cause:
         sentence=sentence,
         evidence=(
             f"asked for within {about_ms(max(sent) - min(sent))}; the first pieces came after {listed}",
-            f"each began when the one before had ended, none beside another; half of them took {about_ms(took)}",
+            f"each began only when the one before had ended; the middle one of them took {about_ms(took)}",
         ),
         total_ms=(max(waits) - min(waits)) / 1e6,
         silence_ms=max(waits) / 1e6,
@@ -107,7 +107,7 @@ def _counted(found: Sequence[Diagnosis]) -> list[Cause]:
         worst = max(
             (cause for one in found for cause in one.causes if cause.name == name), key=lambda cause: cause.total_ms
         )
-        which = f"{count} of {len(found)}" if count < len(found) else f"all {count}"
+        which = f"{count} of {len(found)}" if count < len(found) else "both" if count == 2 else f"all {count}"
         sentence = worst.sentence if len(found) == 1 else f"{worst.sentence} ({which})"
         named.append(Cause(**{**vars(worst), "sentence": sentence}))
     named.sort(key=lambda cause: (cause.name == "none", -counts[cause.name], -cause.total_ms))

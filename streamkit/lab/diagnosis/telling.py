@@ -10,21 +10,21 @@ from streamkit.lab.diagnosis.result import CauseName
 from streamkit.lab.diagnosis.rhythm import Period
 from streamkit.lab.diagnosis.seen import Seen
 from streamkit.lab.diagnosis.way import held_somewhere
-from streamkit.lab.metrics.words import about_ms
+from streamkit.lab.metrics.words import about_ms, many
 
 __all__ = ["CANNOT_TELL", "WHY", "evidence_of", "sentence_of"]
 
 CANNOT_TELL: Final = "this cannot be told from here"
-NOT_VOUCHED: Final = "it lay here: there is no kernel's stamp, and nobody watched whether this client was late"
+NOT_VOUCHED: Final = "it lay here: the kernel stamped no read, and nobody watched whether this client was late"
 WHY: Final[Mapping[CauseName, str]] = {
     "late_loop": "this client's own event loop was late",
     "slow_reader": "this client's reader was slow",
     "network": "the network lost packets",
-    "held": "held back before it came here, by a proxy, the network or the server",
-    "model_paused": "the model paused, while the server in front of it lived",
-    "without_text": "the server spoke, but no text",
+    "held": "held back on the way here, by a proxy, the network or the server",
+    "model_paused": "the model paused, and the server in front of it was alive",
+    "without_text": "the server sent events, but no text",
     "source_paused": "the source paused",
-    "periodic": "somebody counts, or has a timer",
+    "periodic": "something counts events, or has a timer",
     "unknown": CANNOT_TELL,
 }
 """What is said of halts; the rest of the causes have sentences of their own."""
@@ -50,7 +50,7 @@ def evidence_of(name: CauseName, halt: Halt, seen: Seen) -> tuple[str, ...]:
         "slow_reader": _own(halt, "its reader took nothing", halt.reader_ns),
         "network": [*_behind(halt), *_lost(halt, seen)],
         "held": [*_behind(halt), *_not_here(halt, seen), *_lost(halt, seen), *_alive(halt), *seen.by],
-        "without_text": [f"{halt.other} events without text came meanwhile"],
+        "without_text": [f"{many(halt.other, 'event')} without text came meanwhile"],
         "model_paused": [*_alive(halt), *_behind(halt), *_not_here(halt, seen)],
         "source_paused": [*_behind(halt), "no heartbeat came meanwhile", *_not_here(halt, seen), *_lost(halt, seen)],
         "periodic": [],
@@ -62,11 +62,11 @@ def evidence_of(name: CauseName, halt: Halt, seen: Seen) -> tuple[str, ...]:
 def _own(halt: Halt, who: str, busy_ns: int) -> list[str]:
     lines = [f"{who} for {about_ms(busy_ns)} of {about_ms(halt.length_ns)}"] if busy_ns else []
     if halt.same_read:
-        lines.append("the event behind it came with the same read as the one before")
+        lines.append("the next event came in the same read as the one before it")
     elif halt.lay_ns > 1_000_000:
-        lines.append(f"the event behind it had been here for {about_ms(halt.lay_ns)} when it was had")
+        lines.append(f"the next event had been here for {about_ms(halt.lay_ns)} when the reader got it")
     if halt.burst > 1:
-        lines.append(f"then {halt.burst} events were there, {halt.due:.0f} had been due")
+        lines.append(f"then {halt.burst} events were there; {halt.due:.0f} had been due")
     if halt.unread:
         lines.append(f"up to {halt.unread:,} bytes lay in the receive queue")
     return lines
@@ -76,14 +76,13 @@ def _behind(halt: Halt) -> list[str]:
     if halt.before_end or halt.caught_up is None:
         return []
     what = "all at once" if halt.caught_up > 0.5 else "the usual pace"
-    return [
-        f"behind it {halt.burst} events came within {about_ms(halt.length_ns // 5)}, {halt.due:.0f} were due: {what}"
-    ]
+    within = about_ms(halt.length_ns // 5)
+    return [f"{many(halt.burst, 'event')} came in the {within} after it; {halt.due:.0f} were due: {what}"]
 
 
 def _not_here(halt: Halt, seen: Seen) -> list[str]:
-    lay = f"the event behind it was had {about_ms(max(0, halt.lay_ns))} after the kernel had it"
-    loop = f"the event loop was late for {about_ms(halt.loop_ns)} of it (there is no kernel's stamp)"
+    lay = f"the reader got the next event {about_ms(max(0, halt.lay_ns))} after the kernel had it"
+    loop = f"the event loop was late for {about_ms(halt.loop_ns)} of it (the kernel stamped no read)"
     lines = [f"it was not here: {lay if seen.kernel else loop}"] if seen.vouched else []
     if halt.unread is not None and halt.unread == 0:
         lines.append("the receive queue was empty")
@@ -97,28 +96,30 @@ def _lost(halt: Halt, seen: Seen) -> list[str]:
     rtt = f"round trip {about_ms(1000 * max(tcp.rtt_us))}"
     if halt.out_of_order or halt.retransmits:
         again = f", {halt.retransmits} sent again by us" if halt.retransmits else ""
-        return [f"TCP: {halt.out_of_order} segments overtook a lost one{again}; {rtt}"]
+        return [f"TCP: {many(halt.out_of_order, 'segment')} overtook a lost one{again}; {rtt}"]
     return [f"TCP: no segment out of order; {rtt} (a loss of all that was sent would not show)"]
 
 
 def _alive(halt: Halt) -> list[str]:
     if not halt.alive:
         return []
-    return [f"{halt.alive} heartbeat{'s' if halt.alive > 1 else ''} came meanwhile over the same connection"]
+    return [f"{many(halt.alive, 'heartbeat')} came meanwhile over the same connection"]
 
 
 def _unknown(halt: Halt, seen: Seen) -> list[str]:
     if halt.before_end:
-        how = "its end came alone" if seen.ended == "complete" else f"then: {seen.ended}"
+        how = "then only the end" if seen.ended == "complete" else f"then: {seen.ended}"
         return [f"nothing came before the end, not even a heartbeat; {how}", *_lost(halt, seen)]
     busy_ns = max(halt.loop_ns, halt.reader_ns)
     lines = [f"this client did not read for {about_ms(busy_ns)} of it"] if busy_ns > halt.length_ns / 2 else []
     if halt.parts:
-        lines.append(f"{halt.parts} reads brought parts of an event meanwhile: it was on its way")
+        lines.append(f"{many(halt.parts, 'read')} brought parts of an event meanwhile: it was on its way")
     if halt.caught_up is None:
         few = "too few events to tell a burst from the usual pace"
-        return [*lines, f"behind it {halt.burst} events came, {halt.due:.0f} were due: {few}", *_alive(halt)]
-    part = f"behind it {halt.burst} events came, {halt.due:.0f} were due: neither all at once nor the usual pace"
+        return [*lines, f"{many(halt.burst, 'event')} came after it; {halt.due:.0f} were due: {few}", *_alive(halt)]
+    part = (
+        f"{many(halt.burst, 'event')} came after it; {halt.due:.0f} were due: neither all at once nor at the usual pace"
+    )
     if held_somewhere(halt) and not seen.vouched:
-        part = f"behind it {halt.burst} events came at once, {halt.due:.0f} were due: held, or {NOT_VOUCHED}"
+        part = f"{many(halt.burst, 'event')} came at once after it; {halt.due:.0f} were due: held, or {NOT_VOUCHED}"
     return [*lines, part, *_alive(halt), *_lost(halt, seen)]

@@ -105,7 +105,7 @@ _ALL: Final = (
         kind="Recording",
         title="a stream in good health",
         done="60 words, one every 25 ms, through our relay, all in one process; every tap and gauge is on",
-        look="each word is with the client within a millisecond or two: the staircases lie on each other",
+        look="each word reaches the client within a millisecond or two: the staircases lie on top of each other",
         figures=("timeline", "journey", "hops", "gaps", "backlog"),
     ),
     Example(
@@ -113,7 +113,7 @@ _ALL: Final = (
         kind="Recording",
         title="the upstream pauses",
         done="the same, but for a pause of 700 ms before word 21",
-        look="the stall is there at the first tap already, upstream.sent: nobody on the way is to blame",
+        look="the stall is already there in the upstream's own taps: nobody on the way is to blame",
         figures=("timeline", "journey", "gaps"),
     ),
     Example(
@@ -128,7 +128,7 @@ _ALL: Final = (
         name="tcp-hides",
         kind="Recording",
         title="the same slow client, on TCP as it is",
-        done="as slow-client, over loopback TCP with the sizes that the system gives",
+        done="as slow-client, over loopback TCP with the system's own buffer sizes",
         look="the kernel takes all of it at once: the upstream never notices, and is done long before its client",
         figures=("queues", "where", "journey", "hops"),
     ),
@@ -136,8 +136,8 @@ _ALL: Final = (
         name="gzip-proxy",
         kind="Recording",
         title="a proxy that compresses",
-        done="nginx with gzip on, asked as browsers ask (Accept-Encoding: gzip, …); a word is said every 20 ms",
-        look="the whole text comes in one read at the end: the compressor kept it until it had all",
+        done="nginx with gzip on, asked as browsers ask (Accept-Encoding: gzip, …); one word every 20 ms",
+        look="the whole text comes in one read at the end: the compressor kept it until it had all of it",
         figures=("timeline",),
     ),
     Example(
@@ -154,7 +154,7 @@ _ALL: Final = (
         title="an upstream that breaks off, through two relays",
         done="first without a cut through our relay; then cut after 6 of 12 words, through ours and through one that "
         "passes on what it gets (sk.experiments.naive.stock)",
-        look="half of the text is missing, and of the naive relay's client it looks complete",
+        look="half of the text is missing, and to the naive relay's client it looks complete",
         figures=("outcomes", "timeline"),
     ),
     Example(
@@ -162,7 +162,7 @@ _ALL: Final = (
         kind="Recording",
         title="a connection that is cut again and again, and a client that comes back",
         done="100 words, one every 20 ms; the link breaks after each 2,500 bytes; record(…, resume=sk.Resume())",
-        look="the cuts are marked; behind each come at once the words that were spoken meanwhile; none is lost",
+        look="the cuts are marked; after each, the words said meanwhile come all at once; none is lost",
         figures=("timeline", "journey"),
     ),
     Example(
@@ -171,15 +171,15 @@ _ALL: Final = (
         title="a client that leaves, through two relays",
         done="150 words, one every 20 ms; the client leaves after 100 bytes; through our relay, and through one that "
         "reads its upstream in a task of its own (sk.experiments.naive.pumped)",
-        look="the first stops its upstream at once, the second lets it speak to the end for nobody",
+        look="the first stops its upstream at once, the second lets it go on to the end, for nobody",
         figures=("leaving", "outcomes"),
     ),
     Example(
         name="upload",
         kind="Recording",
         title="an upload that is answered while it is sent",
-        done="ten parts of 4 kB, one every 100 ms; the server counts lines, and says every 50 ms how far it is",
-        look="the two staircases lie on each other, and the ticks above them, the results, begin with the first part",
+        done="ten parts of 4 kB, one every 100 ms; the server counts lines, and reports every 50 ms how far it is",
+        look="the two staircases lie on top of each other; the ticks above, the results, begin with the first part",
         figures=("upload",),
     ),
     Example(
@@ -195,7 +195,7 @@ _ALL: Final = (
         name="policies",
         kind="RecordingSet",
         title="one slow client, under every policy",
-        done="150 states of 400 characters, one every 10 ms; the client reads 45 a second, and pauses once. "
+        done="150 states of 400 characters, one every 10 ms; the client reads 45 a second, and pauses once; "
         "one stream under each policy, one after the other",
         look="what each policy costs: the upstream's time, memory, age, what is left out, or the connection",
         figures=("policies", "timeline"),
@@ -223,7 +223,7 @@ _ALL: Final = (
         title="two servers, asked in turns",
         done="20 shuffled rounds; the new one's first piece is due 8 ms later; both are behind a link with a jitter "
         "of up to 16 ms",
-        look="whether the difference is real, between which bounds it lies, and which one could not have been seen",
+        look="whether the difference is real, within which bounds it lies, and how small a one would not be seen",
         figures=("compare",),
     ),
     Example(
@@ -232,7 +232,7 @@ _ALL: Final = (
         title="silences, everywhere a stream can fall silent",
         done="silences of 0.5 to 2 T before the head, before the first piece, between events and in a blocked write, "
         "through three relays whose timers are all set to T",
-        look="who fires when, and what the client is told: an error with a name, a cut, or what looks complete",
+        look="which timer fires when, and what the client is told: an error with a name, a cut, or what looks complete",
         figures=("outcomes",),
     ),
 )

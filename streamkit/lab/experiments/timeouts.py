@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias, get_args
 
 from streamkit.errors import RecordingFormatError
-from streamkit.lab.findings.endings import Band, EndGrid, Ending, EndKind, ending
+from streamkit.lab.findings.endings import Band, EndGrid, Ending, EndKind, broken_and_complete, ending
 from streamkit.lab.recording.lines import BadLineError, decode, read_lines, write_whole
 from streamkit.lab.recording.recording import Recording
 from streamkit.outcome import Outcome
@@ -290,6 +290,6 @@ def _clause(relay: str, cells: Sequence[SilenceCell], T_s: float) -> str:  # noq
     when = f"{first} × T" if first == last else f"{first} – {last} × T"
     lies = sum(cell.kind == "false_complete" for cell in broken)
     if lies:
-        return f"{relay}: cut at {when}, and {lies} of {len(broken)} broken streams look complete"
+        return f"{relay}: cut at {when}, and {broken_and_complete(lies, len(broken))}"
     right = all(cell.fired == DEADLINES[cell.place] for cell in broken)
     return f"{relay}: every timer fires at {when} and says which" if right else f"{relay}: cut at {when}"

@@ -36,7 +36,7 @@ CLOCK: Final = "the wall clock of a HAR"
 WITHOUT_TIMES: Final = "the HAR does not say when which part of the body came: all of it stands at its end"
 WITHOUT_BODY: Final = "the HAR does not have the body"
 AS_SHARES: Final = "the sizes of the parts do not add up to the body: where they cut it is an estimate"
-FROM_MESSAGES: Final = "the body was written anew from the messages of the EventSource, without comments and retry"
+FROM_MESSAGES: Final = "the body was built anew from the messages of the EventSource, without comments and retry"
 
 Part = tuple[int, bytes]
 """When, in ns since the start of the entry, and what."""
@@ -70,7 +70,7 @@ def recordings_of(data: bytes, name: str) -> list[Recording]:
             found.append(_recording(entry, pages))
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             what = f"{type(error).__name__}: {error}"
-            raise RecordingFormatError(f"entry {number} of {name} is none of HAR 1.2 ({what})") from None
+            raise RecordingFormatError(f"entry {number} of {name} is not one of HAR 1.2 ({what})") from None
     return found
 
 
@@ -280,6 +280,6 @@ def _failure(response: Mapping[str, Any], own: Mapping[str, Any], *, answered: b
         return None if end == "clean" else WireFailure(Outcome("truncated"), "as it was recorded", end)
     error = response.get("_error")
     if error or not answered:
-        told = f"the browser tells of {error}" if error else "the HAR has no answer to this request"
+        told = f"the browser reports {error}" if error else "the HAR has no answer to this request"
         return WireFailure(Outcome("truncated"), told, "reset")
     return None

@@ -293,7 +293,7 @@ class _Comparing:
             counts = (its, made, mine, base_made) if often == name else (mine, base_made, its, made)
             left = "none is left" if counts[0] == counts[1] else "those that are left are the lucky ones"
             return (
-                f"{short(often)} failed {counts[0]} times of {counts[1]}, {short(seldom)} {counts[2]} of {counts[3]} "
+                f"{short(often)} failed {counts[0]} of {counts[1]} times, {short(seldom)} {counts[2]} of {counts[3]} "
                 f"(p = {said_p(failed_p)}), and {left}"
             )
         few = min(pair.mine.known.size, pair.its.known.size)
@@ -323,11 +323,11 @@ class _Comparing:
     def _drowned(self, numbers: _Numbers) -> str:
         """Chance alone would not do it, but the instrument might."""
         if numbers.low <= 0 <= numbers.high:
-            return "p alone says so, and the interval does not keep away from 0"
+            return "p alone says so: the interval reaches 0"
         seen, error = (quantity(self._measure.name, each) for each in (abs(numbers.difference), numbers.error))
         if abs(numbers.difference) <= numbers.error:
             return f"the difference of {seen} drowns in the {error} by which the instrument may be wrong"
-        return f"of the difference of {seen} the instrument may have made {error}, and the rest is not sure"
+        return f"the instrument may have made {error} of the difference of {seen}, and the rest is not sure"
 
     def _notes(self, sets: Mapping[str, RecordingSet]) -> Iterable[str]:
         if self._looked_at is not None:
@@ -339,10 +339,10 @@ class _Comparing:
         elif _one_after_the_other(sets):
             yield "the runs of one came before the other's: what changed in between is in the difference"
         if any(map(_side_by_side, sets.values())):
-            yield "runs of one target overlap in time: they do not stand each for itself, and p is too small"
+            yield "runs of one target overlap in time: they are not independent of each other, and p is too small"
         unmeasured = sum(int((np.isnan(each.values) & ~each.failed & each.over).sum()) for each in self._told.values())
         if unmeasured:
-            yield f"{many(unmeasured, 'run')} without {self._measure.name}, in no number"
+            yield f"{many(unmeasured, 'run')} without {self._measure.name}, left out"
 
 
 @dataclass(frozen=True, kw_only=True)

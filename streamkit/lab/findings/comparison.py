@@ -244,7 +244,7 @@ class Comparison:
                 (f"{whose}difference", self._between(each)),
                 (f"{whose}p", said_p(each.p)),
                 (f"{whose}least that could be seen", self._said(each.least)),
-                (f"{whose}of that the instrument's", self._said(each.error)),
+                (f"{whose}of which the instrument's", self._said(each.error)),
             ]
             if any(each.failed):
                 told.append(
@@ -405,7 +405,7 @@ def _failures(each: Against) -> str:
     if not any(each.failed) or "failed" in each.why:
         return ""
     told = [f"{count} of {made} of {_named(name)}'s" for name, count, made in _failed(each) if count]
-    return f". Failed, and in no number: {enumerated(told)}"
+    return f". Failed, and left out: {enumerated(told)}"
 
 
 def _failed(each: Against) -> Sequence[tuple[str, int, int]]:

@@ -18,7 +18,7 @@ from streamkit.lab.findings.words import short
 from streamkit.lab.recording.recording import Recording
 from streamkit.outcome import Outcome
 
-__all__ = ["KINDS", "Band", "EndGrid", "EndKind", "Ending", "end_grid", "ending", "endings_of"]
+__all__ = ["KINDS", "Band", "EndGrid", "EndKind", "Ending", "broken_and_complete", "end_grid", "ending", "endings_of"]
 
 EndKind: TypeAlias = Literal["complete", "named", "unnamed", "cut", "endless", "false_complete"]
 KINDS: Final[tuple[EndKind, ...]] = get_args(EndKind)
@@ -136,7 +136,7 @@ def end_grid(
 
         >>> cut = sk.Recording.from_pieces([(10_000_000, "Hel")])
         >>> sk.findings.end_grid({"cut by FIN": {"naive": cut}}, whole="Hello").finding
-        'naive: 1 of 1 broken streams look complete'
+        'naive: the broken stream looks complete'
 
     `whole` is the whole text, of all rows or by row.
     """
@@ -261,11 +261,20 @@ def _by_column(names: Sequence[str], cells: Mapping[tuple[str, str], Sequence[En
         if not broken:
             clauses.append(f"{short(name)}: all {len(endings)} complete")
         elif lies:
-            clauses.append(f"{short(name)}: {lies} of {len(broken)} broken streams look complete")
+            clauses.append(f"{short(name)}: {broken_and_complete(lies, len(broken))}")
         else:
             clauses.append(f"{short(name)}: none of {len(broken)}" if clauses else _honest(name, len(broken)))
     return "; ".join(clauses)
 
 
 def _honest(name: str, broken: int) -> str:
+    if broken == 1:
+        return f"{short(name)}: the broken stream does not look complete"
     return f"{short(name)}: none of {broken} broken streams looks complete"
+
+
+def broken_and_complete(lies: int, broken: int) -> str:
+    """`1 of 3 broken streams looks complete`, `both broken …`: how many of those that broke look as if they had not."""
+    if broken == 1:
+        return "the broken stream looks complete"
+    return f"{lies} of {broken} broken streams look{'s' if lies == 1 else ''} complete"

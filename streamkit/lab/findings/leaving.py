@@ -142,9 +142,8 @@ def describe_leaving(shown: list[Left]) -> str:
     soon, late = (pick(shown, key=_stopped_ns) for pick in (min, max))
     if are_apart(_stopped_ns(soon), _stopped_ns(late)):
         after, later = duration(_stopped_ns(soon)), duration(_stopped_ns(late))
-        return (
-            f"The upstream stopped {later} after the leaving with {short(late.name)}, {after} with {short(soon.name)}"
-        )
+        told = f"the upstream stopped {later} after its client left"
+        return f"With {short(late.name)} {told}, with {short(soon.name)} {after}"
     return f"All alike: {_counted(most.facts.pieces)}, stopped within {duration(_stopped_ns(late))}"
 
 
@@ -156,7 +155,7 @@ def _one(facts: Leaving) -> str:
 
 
 def _counted(pieces: int) -> str:
-    return f"{many(pieces, 'piece')} for nobody" if pieces else "nothing was sent for nobody"
+    return f"{many(pieces, 'piece')} for nobody"
 
 
 def _stopped_ns(left: Left) -> float:

@@ -164,7 +164,7 @@ def describe_load(facts: LoadFacts) -> str:
     live = f", up to {summary.most_live:,} live at once" if (summary.most_live or 0) > 1 else ""
     if facts.bend is not None:
         before, after = about(facts.bend.before_ns), about(facts.bend.after_ns)
-        return f"The first piece took {before} at first and {after} at last: {many(summary.streams, 'stream')}{live}"
+        return f"First pieces took {before} at the start, {after} at the end: {many(summary.streams, 'stream')}{live}"
     return f"{many(summary.streams, 'stream')}{live}: {_first_piece(facts)}"
 
 

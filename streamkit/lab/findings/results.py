@@ -69,8 +69,8 @@ def describe_results(rows: list[Row]) -> str:
     if len(there) == 1:
         (row,) = there
         low, high, last = map(_told, (row.values.min(), row.values.max(), row.values[-1]))
-        return f"{short(row.number)}: from {low} to {high} in {many(row.values.size, 'result')}, at last {last}"
-    of = f"{short(numbers[0])} at last: " if len(numbers) == 1 else "At last: "
+        return f"{short(row.number)}: from {low} to {high} in {many(row.values.size, 'result')}, ending at {last}"
+    of = f"Last {short(numbers[0])}: " if len(numbers) == 1 else "Last: "
     return of + listed([f"{short(row.name)} {_told(row.values[-1])}" for row in there])
 
 

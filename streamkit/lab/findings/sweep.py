@@ -218,7 +218,7 @@ def describe_sweep(facts: SweepFacts) -> str:
     """`sweep_finding` of what are already facts."""
     if facts.best is None:
         why = f": {short(facts.reasons[0], REASON_LIMIT)}" if facts.reasons else ""
-        return f"No trial tells {facts.y}{why}"
+        return f"No trial gave {facts.y}{why}"
     best, extreme = facts.settings[facts.best], "lowest" if facts.better == "lower" else "highest"
     compared = [each for each in facts.settings if each.values]
     if len(compared) == 1:

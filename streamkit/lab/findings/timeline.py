@@ -36,10 +36,10 @@ IN_A_TITLE: Final[Mapping[CauseName, str]] = {
     "slow_reader": "the client was slow",
     "network": "packets were lost",
     "held": "it was held back, and came at once",
-    "model_paused": "the model paused, its server lived",
-    "without_text": "the server spoke, but no text",
+    "model_paused": "the model paused, its server did not",
+    "without_text": "events came, but no text",
     "source_paused": "the source paused",
-    "periodic": "they come at equal distances",
+    "periodic": "they come at even intervals",
 }
 """Why, where `Recording.diagnose()` knows it; short enough to stand behind the stall that it explains."""
 CROWDED: Final = 0.2  # from this share of coalesced events on, "one every 50 ms" would be untrue
@@ -165,7 +165,7 @@ def _several(shown: list[Subject]) -> str:
         return f"{of(len(stalled), len(shown))} stalled, {short(worst.name)} for {longest}"
     measured = [subject for subject in shown if subject.count]
     if len(measured) < len(shown):
-        return f"{len(shown) - len(measured)} of {len(shown)} brought not one piece"
+        return f"{len(shown) - len(measured)} of {len(shown)} brought no piece"
     low, high = extremes(shown, [subject.wait_ns or 0 for subject in shown])
     if serial([subject.served for subject in shown if subject.served is not None]):
         later = duration((high.wait_ns or 0) - (low.wait_ns or 0))

@@ -102,7 +102,7 @@ def describe_upload(facts: UploadFacts) -> str:
         return _read_only(facts) if facts.read else NOTHING_KNOWN
     if not facts.whole:
         ended = "complete" if facts.outcome.ok else short(str(facts.outcome), OUTCOME_SIGNS)
-        return f"The sending ended after {byte_size(facts.sent)}, before all had left: {ended}{_unread(facts)}"
+        return f"Sending stopped after {byte_size(facts.sent)}, before all had left: {ended}{_unread(facts)}"
     what = f"{byte_size(facts.sent)} sent in {duration(facts.took_ns)}"
     return f"{what}: {_WHY[slow_side(facts)](facts)}"
 

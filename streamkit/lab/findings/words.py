@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from streamkit.lab.metrics.words import many
+
 __all__ = [
     "APART",
     "APART_NS",
@@ -83,11 +85,6 @@ def listed(names: list[str]) -> str:
 def enumerated(words: Sequence[str]) -> str:
     """All of them: `a`, `a and b`, `a, b and c`."""
     return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else "".join(words)
-
-
-def many(count: int, noun: str) -> str:
-    """`1 piece`, `1,234 pieces`."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def lower(sentence: str) -> str:

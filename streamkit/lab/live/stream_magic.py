@@ -74,7 +74,7 @@ class StreamMagics(Magics):
     @_argument("--live", action="store_true", help="draw it while it runs, too")
     @_argument("--preset", metavar="NAME", help="whose events they are, as 'openai' (default: guessed)")
     @_argument("--reasoning", action="store_true", help="record the reasoning too")
-    @_argument("--total-s", type=float, metavar="S", help="all of it takes no longer than this (default: no limit)")
+    @_argument("--total-s", type=float, metavar="S", help="end after this long (default: no limit)")
     @_argument("--help", action="store_true", help="show this")
     @_of_a_cell
     def stream(self, line: str, cell: str | None = None) -> None:
@@ -144,4 +144,4 @@ class StreamMagics(Magics):
             getattr(plots, arguments.kind)(recording)
         error = "" if recording.error is None else f" ({recording.error})"
         counts = f"{len(recording.events)} events, {len(recording.text)} characters"
-        print(f"{recording.outcome}{error}: {counts}; trust: {recording.trust}; it is {arguments.out}")  # noqa: T201
+        print(f"{recording.outcome}{error}: {counts}; trust: {recording.trust}; kept as {arguments.out}")  # noqa: T201

@@ -142,7 +142,7 @@ def _named_prompts(given: Any) -> list[tuple[str, Prompt]]:
     else:
         raise TypeError(f"expected prompts as a text, several, or a table of them by name, got {given!r}")
     if not found:
-        raise ValueError("expected one prompt at least, got none")
+        raise ValueError("expected at least one prompt, got none")
     return found
 
 
@@ -179,7 +179,7 @@ def _named_readers(given: Any) -> list[tuple[str, Reader | None]]:
         if reader is not None and not isinstance(reader, Reader):
             raise TypeError(f"expected a reader as a Reader, such as Reader(events_per_s=5), or None, got {reader!r}")
     if not found:
-        raise ValueError("expected one reader at least, got none; None reads at full speed")
+        raise ValueError("expected at least one reader, got none; None reads at full speed")
     return found
 
 

@@ -15,8 +15,8 @@ from streamkit.lab.load.mix import Mix, Visit
 __all__ = ["Schedule"]
 
 HIDES_WAITING: Final = (
-    "a closed loop hides waiting: where the server grows slow it is asked less often, and who would have come "
-    "meanwhile is in no number (coordinated omission)"
+    "a closed loop hides waiting: a server that grows slow is asked less often, and requests that would have come "
+    "meanwhile are missing from the numbers (coordinated omission)"
 )
 
 

@@ -139,7 +139,7 @@ def budget(
     rest_ns = total_ns - sum((column for *_, column in columns), _always(0, passed))
     told_ns, note = sum(ns for _, ns in told), ""
     if told_ns > rest_ns[event - 1]:
-        note = f"the server tells of {ms(told_ns / 1e6, 3)} before its first token: more than is unexplained, left out"
+        note = f"the server reports {ms(told_ns / 1e6, 3)} before its first token: more than is unexplained, left out"
     elif told:
         own = [(SERVER, name, _always(ns, passed)) for name, ns in told]
         columns[len(moments) - 1 : len(moments) - 1] = own

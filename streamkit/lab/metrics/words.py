@@ -1,8 +1,8 @@
-"""How a time is written in a table or a reason: in ms, with as many digits as it is known to; and how often."""
+"""How a time is written in a table or a reason: in ms, with as many digits as it is known to; how often, how many."""
 
 from __future__ import annotations
 
-__all__ = ["about_ms", "ms", "times"]
+__all__ = ["about_ms", "many", "ms", "times"]
 
 
 def ms(value: float | None, digits: int = 1) -> str:
@@ -15,6 +15,11 @@ def about_ms(ns: int) -> str:
     if ns >= 2_000_000_000:
         return f"{ns / 1e9:,.1f} s" if ns < 9_950_000_000 else f"{ns / 1e9:,.0f} s"
     return f"{ns / 1e6:.0f} ms" if ns >= 10_000_000 else f"{ns / 1e6:.2g} ms"
+
+
+def many(count: int, noun: str) -> str:
+    """`1 piece`, `1,234 pieces`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def times(count: int) -> str:

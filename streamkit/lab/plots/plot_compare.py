@@ -78,7 +78,7 @@ def compare(compared: Comparison | Runs, ax: Axes | None = None, *, title: str |
 def _note(found: Comparison, width: float) -> str:
     """How they came, and of what has to be known as much as there is room for."""
     most = max(len(each) for each in found.recordings.values())
-    told = f"{many(most, 'round')}, shuffled" if found.in_rounds else f"up to {many(most, 'run')} each, in no rounds"
+    told = f"{many(most, 'round')}, shuffled" if found.in_rounds else f"up to {many(most, 'run')} each, not in rounds"
     for number, note in enumerate(found.notes):
         longer, left = f"{told}; {note}", len(found.notes) - number
         if palette.width_pt(longer) > width - (palette.width_pt("; and 9 more") if left > 1 else 0):
@@ -96,7 +96,7 @@ def _entries(found: Comparison) -> list[tuple[Any, str]]:
         )
         for index, name in enumerate(found.targets)
     ]
-    return [*handles, (Patch(**UNSEEN), "less than could be seen")]
+    return [*handles, (Patch(**UNSEEN), "too small to be seen")]
 
 
 def _middle(found: Comparison, name: str) -> str:

@@ -144,7 +144,7 @@ def _caption(left: Left) -> str:
     name, facts = f"{left.name}: " if left.name else "", left.facts
     if left.stayed:
         return f"{name}the client did not leave before the end"
-    parts = [f"{many(facts.pieces, 'piece') if facts.pieces else 'nothing'} sent for nobody"]
+    parts = [f"{many(facts.pieces, 'piece')} sent for nobody"]
     if facts.relay_pieces:
         parts.append(f"{facts.relay_pieces:,} of them sent on by the relay")
     over = facts.stopped_after_ms

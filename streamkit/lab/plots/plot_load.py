@@ -86,7 +86,7 @@ def load(streams: Streams, ax: Axes | None = None, *, title: str | None = None) 
     palette.note_below(ax, f"verdict: {facts.verdict.brief}")
     palette.settle(ax)
     if facts.zero_ns is None:
-        palette.say_instead(ax, [("", "made by different clocks: there is no one axis of time")])
+        palette.say_instead(ax, [("", "made by different clocks: there is no common time axis")])
         ax.set_yticks([])
         return ax
     unit_ns = 1e9 if seconds else 1e6

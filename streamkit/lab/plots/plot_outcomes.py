@@ -72,7 +72,7 @@ def outcomes(shown: Shown, ax: Axes | None = None, *, title: str | None = None) 
         >>> cut = sk.Recording.from_pieces([(10_000_000, "Hel")])
         >>> ax = sk.plots.outcomes(sk.findings.end_grid({"cut by FIN": {"naive": cut}}, whole="Hello"))
         >>> ax.get_title("left")
-        'naive: 1 of 1 broken streams look complete'
+        'naive: the broken stream looks complete'
 
     Takes a `TimeoutMap` (places × lengths of silences, a panel for each relay: its columns are a scale, so neighbours
     share their words; the first panel stands alone and says how it is read, the others follow), an `EndGrid` (as by

@@ -81,7 +81,7 @@ def sweep(
     _name_values(ax, xs)
     palette.note_below(ax, note_of_trials(facts))
     if facts.best is None:
-        palette.say_instead(ax, [("", f"no trial tells {facts.y}")])
+        palette.say_instead(ax, [("", f"no trial gave {facts.y}")])
         ax.set_yticks([])
         return ax
     bys: list[object] = list(dict.fromkeys(each.setting[-1][1] for each in facts.settings)) if facts.by else [None]

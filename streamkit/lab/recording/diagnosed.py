@@ -88,9 +88,10 @@ def _plain_sizes(recording: Recorded) -> Sequence[int]:
 
 def _passed_on(headers: Mapping[str, str]) -> tuple[str, ...]:
     """Who is named by the head, and what was done to the body: whoever compresses collects."""
-    lines = [f"the head says {name}: {headers[name][:MOST_TOLD]}" for name in ("via", "server") if name in headers]
+    named = [name for name in ("via", "server") if name in headers]
+    lines = [f"the answer's head says {name}: {headers[name][:MOST_TOLD]}" for name in named]
     if (coding := headers.get("content-encoding")) is not None:
-        lines.append(f"the body was compressed on its way ({coding[:MOST_TOLD]}): whoever compresses collects")
+        lines.append(f"the body was compressed on its way ({coding[:MOST_TOLD]}), and compressors collect")
     return tuple(lines)
 
 

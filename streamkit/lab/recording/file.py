@@ -239,7 +239,7 @@ class _Loading:
 
     def _take(self, record: dict[str, Any], number: int) -> None:
         if self._footer is not None:
-            raise BadLineError("stands behind the end of the recording")
+            raise BadLineError("comes after the end of the recording")
         if "streamkit" in record:
             if number != 1:
                 raise BadLineError("is the header of a recording, in the middle of another")
@@ -263,7 +263,7 @@ class _Loading:
         data, events = _base64(_get(record, "data", _optional(_is_str))), _get(record, "events", _is_list)
         completed = [_event(event, _EVENT if self._slim is None else _SLIM_EVENT) for event in events]
         if n < self._next_read:
-            raise BadLineError(f"read {n} stands behind a later one")
+            raise BadLineError(f"read {n} comes after a later one")
         if self._reads and at_ns < self._reads.at_ns[-1]:
             raise BadLineError(f"read {n} is earlier than the one before it")
         if size < 0 or (data is not None and len(data) != size):
@@ -286,7 +286,7 @@ class _Loading:
         name = _get(record, "tap", lambda value: value in JOINED_TAPS)
         columns = {column: _get(record, column, _is_column) for column in _TAP}
         if name in self._taps:
-            raise BadLineError(f"holds the tap {name} once more")
+            raise BadLineError(f"holds the tap {name} a second time")
         try:
             self._taps[name] = Tap(**columns)
         except ValueError:
@@ -296,7 +296,7 @@ class _Loading:
         name = _get(record, "gauge", lambda value: value in ALL_GAUGES)
         columns = {column: _get(record, column, _is_column) for column in _GAUGE}
         if name in self._gauges:
-            raise BadLineError(f"holds the gauge {name} once more")
+            raise BadLineError(f"holds the gauge {name} a second time")
         try:
             self._gauges[name] = Gauge(**columns)
         except ValueError:

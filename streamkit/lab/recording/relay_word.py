@@ -52,7 +52,7 @@ class RelayWord:
             raise ValueError(f"expected a relay's word with an outcome, got {type(told).__name__}") from error
         for name, value in given.items():
             if not _FITS[name](value):
-                raise ValueError(f"expected {name} in a relay's word of another kind than {type(value).__name__}")
+                raise ValueError(f"expected {name} in a relay's word as another type than {type(value).__name__}")
         return cls(outcome=outcome, **given)
 
 

@@ -166,7 +166,7 @@ class Summary(Mapping[str, Any]):
             *([("error", self.error)] if self.error else []),
             *([("outcome for the relay", str(self.relay_outcome))] if self._relay_differs() else []),
             *(self._stream() if self.events else self._no_event()),
-            *((f"server: {name}, as it tells", ms(value)) for name, value in self.server_ms.items()),
+            *((f"server: {name}, as it reports", ms(value)) for name, value in self.server_ms.items()),
             *((hop.name, _hop(hop)) for hop in self.hops),
             *([("stamps", self.stamps)] if self.reads else []),
             *_known(("first piece's error", self.ttft_error_ms), digits=3),
@@ -398,18 +398,18 @@ def _notes(recording: Recorded, coalesced: float | None, hops: tuple[HopSummary,
     if first_piece_is_shared(recording):
         earlier = about_ms(first_piece_error_ns(recording) or 0)
         notes.append(
-            f"the first piece shared its read with what came behind it: it may have come up to {earlier} earlier, and "
+            f"the first piece shared its read with what came after it: it may have come up to {earlier} earlier, and "
             "the time to it is an upper bound"
         )
     if any(cut.resumed and not cut.told for cut in recording.cuts):
         notes.append(
-            "which events were replayed behind a cut is an estimate: those that came in one go (reads up to 5 ms apart)"
+            "which events were replayed after a cut is an estimate: those that came in one go (reads up to 5 ms apart)"
         )
     if any(cut.resumed for cut in recording.cuts) and (left_out := sorted(OF_ONE_ANSWER & recording.taps.keys())):
-        notes.append(f"of the first answer alone, as the stream was resumed, and so in no hop: {', '.join(left_out)}")
+        notes.append(f"{', '.join(left_out)}: of the first answer only, as the stream was resumed: they make no hop")
     if below := [hop.name for hop in hops if hop.p50_ms is not None and hop.p50_ms < 0]:
         notes.append(
-            f"{', '.join(below)} is below zero: sent is when the call is back, and by then the other end may have it"
+            f"{', '.join(below)} is below zero: sent is when the call returned; by then the other end may have had it"
         )
     if recording.sends and recording.origin_ns != recording.sent_ns:
         notes.append("times are from the first byte of the request's body")
@@ -418,10 +418,10 @@ def _notes(recording: Recorded, coalesced: float | None, hops: tuple[HopSummary,
     told_ns = sum(time.ns for time in before_first(server_times(recording)))
     if recording.counted.characters.any() and told_ns > recording.counted.at_ns[0] - recording.origin_ns:
         notes.append(
-            f"the server tells of {about_ms(told_ns)} before its first token, which is more than the first piece took"
+            f"the server reports {about_ms(told_ns)} before its first token, which is more than the first piece took"
         )
     if recording.stamps == "library":
-        notes.append("the stamps are of what a client library gave, not of socket reads")
+        notes.append("the stamps say when a client library handed events over: they are not of socket reads")
     if recording.damage:
         notes.append("loaded from a damaged file: what is missing there is missing here")
     return (*notes, *recording.meta.get("notes", ()))

@@ -273,14 +273,15 @@ def _timers_are_coarse(recording: Recorded, gap_ns: int | None) -> _Finding | No
         return None
     late_ns = calibration.timer_p99_ns
     text = (
-        f"timers here are up to {about_ms(late_ns)} late (p99), the upstream's gaps were to be {about_ms(scheduled_ns)}"
+        f"timers here are up to {about_ms(late_ns)} late (p99), and the upstream's gaps were meant to be "
+        f"{about_ms(scheduled_ns)}"
     )
     return ("limited", text) if late_ns > WORST_SHARE * scheduled_ns else None
 
 
 def _stamped_by_a_library(recording: Recorded, gap_ns: int | None) -> _Finding | None:
     del gap_ns
-    return ("limited", "stamped is what a client library gave, not reads") if recording.stamps == "library" else None
+    return ("limited", "stamped by a client library, not when it was read") if recording.stamps == "library" else None
 
 
 def _stamps_are_wrong(recording: Recorded, gap_ns: int | None) -> _Finding | None:

@@ -155,7 +155,7 @@ class _Loading:
         elif "stream" in record:
             number = int(record["stream"])
             if number in self.recordings:
-                raise BadLineError(f"holds stream {number} once more")
+                raise BadLineError(f"holds stream {number} a second time")
             self.recordings[number] = _recording(record)
         else:
             raise BadLineError("is neither a header, a stream nor resources")

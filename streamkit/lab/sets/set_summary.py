@@ -13,6 +13,7 @@ import numpy as np
 from streamkit.lab import metrics
 from streamkit.lab.metrics.columns import Ints
 from streamkit.lab.metrics.curves import Curve
+from streamkit.lab.metrics.words import many
 from streamkit.lab.recording.recorded import Recorded
 from streamkit.lab.recording.tables import html_table, text_table
 from streamkit.lab.sets.columns import Floats, StreamRows, known
@@ -142,25 +143,25 @@ class SetSummary(Mapping[str, Any]):
         spreads = [
             ("time to first piece, from due", self.ttft_due),
             ("time to first piece, from sent", self.ttft_sent),
-            ("begun late by ourselves", self.own_late),
+            ("begun late by this client", self.own_late),
             ("connecting and sending", self.leaving),
             ("gap between reads", self.gap),
             ("duration", self.duration),
-            *((f"server: {name}, as it tells", spread) for name, spread in self.server.items()),
+            *((f"server: {name}, as it reports", spread) for name, spread in self.server.items()),
         ]
         return [
             ("streams", f"{self.streams:,}"),
             ("outcomes", ", ".join(f"{count:,} {outcome}" for outcome, count in self.outcomes.items()) or "–"),
             *_aligned([(name, each) for name, each in spreads if each.count]),
             *_told("offered", self.offered_per_s, "requests/s"),
-            *_told("left", self.achieved_per_s, "requests/s"),
+            *_told("sent", self.achieved_per_s, "requests/s"),
             *_told("completed", self.ended_per_s, "streams/s"),
             *([] if self.most_live is None else [("most live at once", f"{self.most_live:,}")]),
-            *_told("from the first to the last end", None if self.span_ms is None else self.span_ms / 1e3, "s"),
+            *_told("from the first request to the last end", None if self.span_ms is None else self.span_ms / 1e3, "s"),
             ("events", f"{self.events:,}"),
             ("bytes", f"{self.bytes:,}"),
             ("stamps", ", ".join(f"{name} ({count:,})" for name, count in self.stamps.items()) or "–"),
-            *_told("recorder's loop late, at the worst", self.loop_late_max_ms, "ms"),
+            *_told("recorder's loop late, at worst", self.loop_late_max_ms, "ms"),
         ]
 
     def __str__(self) -> str:
@@ -237,12 +238,12 @@ def _span_ns(rows: StreamRows) -> int | None:
 def _notes(recordings: Sequence[Recorded], rows: StreamRows) -> Iterator[str]:
     silent = int(np.count_nonzero(np.isnan(rows.ttft_sent)))
     if silent and silent < len(recordings):
-        yield f"{silent:,} streams brought no piece, and are in no time to the first piece"
+        yield f"{many(silent, 'stream')} brought no piece: left out of the time to the first piece"
     unsent = int(np.count_nonzero(np.isnan(rows.sent)))
     if unsent:
-        yield f"of {unsent:,} streams it is not known when the request had left: their times are from the call"
+        yield f"of {many(unsent, 'stream')} it is not known when the request had left: their times are from the call"
     if 0 < len(recordings) < FEW:
-        yield f"of fewer than {FEW} values the p99 is the largest"
+        yield f"with fewer than {FEW} values the p99 is the largest one"
 
 
 def _aligned(spreads: Sequence[tuple[str, Spread]]) -> list[tuple[str, str]]:

@@ -28,7 +28,7 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from streamkit.lab import metrics
-from streamkit.lab.metrics.words import about_ms
+from streamkit.lab.metrics.words import about_ms, many
 from streamkit.lab.recording.recorded import Recorded
 from streamkit.lab.recording.trust import LEVELS, LIMITED_NS, Level
 from streamkit.lab.sets.columns import Floats, StreamRows, known
@@ -194,7 +194,7 @@ def _loop_was_late(recordings: Sequence[Recorded], rows: StreamRows) -> _Finding
 def _stamped_by_a_library(recordings: Sequence[Recorded], rows: StreamRows) -> _Finding | None:
     del rows
     count = sum(one.stamps == "library" for one in recordings)
-    return ("limited", f"{count:,} streams were stamped by a client library, not at reads") if count else None
+    return ("limited", f"{many(count, 'stream')} stamped by a client library, not at reads") if count else None
 
 
 def _upstream_was_late(recordings: Sequence[Recorded], rows: StreamRows) -> _Finding | None:
@@ -219,19 +219,19 @@ def _without_schedule(recordings: Sequence[Recorded], rows: StreamRows) -> _Find
     if not without:
         return None
     who = "no request" if without == len(recordings) else f"{len(recordings) - without:,} of {len(recordings):,}"
-    return "limited", f"{who} had a time at which it was due: what a slow server kept from being asked is in no number"
+    return "limited", f"{who} had a due time: requests that a slow server held up are missing from the numbers"
 
 
 def _damaged(recordings: Sequence[Recorded], rows: StreamRows) -> _Finding | None:
     del rows
     count = sum(bool(one.damage) for one in recordings)
-    return ("do not quote", f"parts of {count:,} streams were lost with damaged files") if count else None
+    return ("do not quote", f"parts of {many(count, 'stream')} were lost with damaged files") if count else None
 
 
 def _several_clocks(recordings: Sequence[Recorded], rows: StreamRows) -> _Finding | None:
     del rows
     clocks = len({one.meta.get("origin") for one in recordings})
-    return ("limited", f"made by {clocks} clocks: no rate, and no axis of time") if clocks > 1 else None
+    return ("limited", f"made by {clocks} clocks: there is no rate, and no axis of time") if clocks > 1 else None
 
 
 _RULES: Final[dict[str, _Rule]] = {

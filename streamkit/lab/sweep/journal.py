@@ -104,7 +104,7 @@ def _is_begun(path: Path) -> bool:
     with path.open("rb") as file:
         line = file.readline()
     if line.startswith(GZIP):
-        raise RecordingFormatError(f"{path.name} is compressed, and cannot be written on: unpack it (gunzip) first")
+        raise RecordingFormatError(f"{path.name} is compressed, and cannot be added to: unpack it (gunzip) first")
     return line.endswith(b"\n") or not (BEGINS.startswith(line) or line.startswith(BEGINS))
 
 

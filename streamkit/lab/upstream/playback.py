@@ -149,7 +149,7 @@ def _check(recording: Recorded) -> None:
     instead = "expected a recording that can be played, got one"
     outcome = recording.outcome
     if outcome == "refused(connect)" or (recording.status is None and outcome.detail in ("connect", "write", "pool")):
-        raise ValueError(f"{instead} that ended as {outcome}: no server had its request, so there is nothing to send")
+        raise ValueError(f"{instead} that ended as {outcome}: no server got its request, so there is nothing to send")
     if recording.cuts:
         raise ValueError(
             f"{instead} of several connections (its cuts: {len(recording.cuts)}): record it without resume=, and play "

@@ -268,11 +268,11 @@ def _conflict(given: Sequence[Fault]) -> str:
     """Why they cannot stand together, if so."""
     kinds = [type(fault) for fault in given]
     if twice := [kind.__name__ for kind in ONCE if kinds.count(kind) > 1]:
-        return f"{twice[0]} can stand there once"
+        return f"{twice[0]} can stand there only once"
     if faults.WrongLength in kinds and faults.BadChunk in kinds:
         return "with a Content-Length there are no chunks"
     instead = [kind.__name__ for kind in kinds if kind in INSTEAD]
     others = [f for f in given if not isinstance(f, (*INSTEAD, *OF_HEAD)) and getattr(f, "at", 1) != 0]
     if len(instead) > 1 or (instead and others):
-        return f"with {instead[0]} there is no stream that the others could concern"
+        return f"with {instead[0]} there is no stream for the others to act on"
     return ""

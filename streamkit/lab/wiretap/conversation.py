@@ -233,7 +233,7 @@ class Conversation:
         at = 0
         while at < len(data):
             if not self._waiting:
-                raise WireError("the server sends what answers no request")
+                raise WireError("the server sent something that answers no request")
             asked = self._waiting[0]
             if self._answer is None:
                 self._answer = PassingAnswer(asked.request.method)
@@ -342,7 +342,7 @@ class Conversation:
 
     def _fail(self) -> None:
         """A fault of ours: it is told, and harms nobody."""
-        _log.exception("%s: looking at it has failed; its bytes go on", self._name)
+        _log.exception("%s: looking at it has failed; its bytes still pass", self._name)
         self._stop_looking("a fault of this tap itself, which is in its log")
 
     def _tell(self, what: str) -> None:
@@ -369,7 +369,7 @@ def _with_held(recording: Recording, held_ns: int) -> Recording:
     notes = list(recording.meta.get("notes", ()))
     if held_ms > HELD_NOTED_MS:
         notes.append(
-            f"the client took nothing for {held_ms:,.0f} ms in all, by which the server was held back: gaps may be the "
+            f"the client took nothing for {held_ms:,.0f} ms in all, which held the server back: gaps may be the "
             "client's"
         )
     return replace(recording, meta={**recording.meta, "client_held_ms": held_ms, "notes": notes})

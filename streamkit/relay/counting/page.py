@@ -27,7 +27,7 @@ __all__ = ["page", "process_values"]
 NANO: Final = 1e-9
 HELD: Final = {
     "streams_active": "Answers that are running",
-    "producing": "Streams that are asked of the upstream for those who come back, whoever reads them",
+    "producing": "Streams read from the upstream for clients that may come back, whoever reads them",
     "buffered_bytes": "Output that waits for clients in this process: by policy, and in connections' buffers",
     "draining": "1 where it is about to stop",
 }
@@ -40,7 +40,7 @@ SUMS: Final = {
 ROWS: Final = {
     "answered": (
         "streamkit_streams",
-        "Answers that have ended, however",
+        "Answers that have ended, one way or another",
         ("outcome", "code", "format", "policy"),
     ),
     "produced": (

@@ -50,7 +50,7 @@ LEAST_BYTES: Final = 1 << 16
 LOOK_S: Final = 0.02
 """How often a producer that waits looks whether readers have taken anything: no kernel tells when they do."""
 
-TRIMMED: Final = Failure.of_request(410, "cursor_trimmed", "the pieces behind this cursor are no longer kept")
+TRIMMED: Final = Failure.of_request(410, "cursor_trimmed", "the pieces after this cursor are no longer kept")
 
 InFlight = Callable[[], int | None]
 """Bytes that were handed on and may not have arrived; None where that is not known."""

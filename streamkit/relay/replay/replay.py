@@ -20,7 +20,7 @@ __all__ = ["AHEAD", "Replay", "check_cursor"]
 STOP_S: Final = 0.5
 """How long a stop waits for an upstream to be closed."""
 
-AHEAD: Final = Failure.of_request(400, "cursor_ahead", "this cursor lies behind the last piece of the stream")
+AHEAD: Final = Failure.of_request(400, "cursor_ahead", "this cursor is beyond the last piece of the stream")
 
 
 def check_cursor(log: Log, number: int) -> None:

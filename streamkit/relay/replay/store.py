@@ -29,10 +29,10 @@ UNKNOWN: Final = replace(
 )
 EXPIRED: Final = Failure.of_request(410, "stream_expired", "the stream has ended, and is no longer kept")
 KEY_REUSED: Final = Failure.of_request(
-    422, "idempotency_key_reused", "this Idempotency-Key was sent with another body; take a fresh one"
+    422, "idempotency_key_reused", "this Idempotency-Key was sent with another body; use a fresh one"
 )
 FULL: Final = Failure(
-    Outcome("refused", 503), "resume_full", 503, "as much is kept of resumable streams as is allowed", retry_after_s=5
+    Outcome("refused", 503), "resume_full", 503, "resumable streams fill all the room they may take", retry_after_s=5
 )
 
 

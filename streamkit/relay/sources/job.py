@@ -236,7 +236,7 @@ class _Working:
     async def read(self) -> list[Message]:
         """What it says next. Raises Failed at its end, if it has not said how it ended."""
         coming = await asyncio.shield(self._messages)
-        why = "it said what is no message"
+        why = "it sent something that is no message"
         with suppress(ValueError):
             if coming is not None and (messages := await coming.read()):
                 self.has_ended = messages[-1].kind in ENDS

@@ -234,7 +234,7 @@ WIRE_FAILURES: Final = {
         Outcome("truncated"),
         "upstream_closed_idle",
         502,
-        "the upstream closed an idle connection just as the question went out; perhaps it was heard",
+        "the upstream closed an idle connection just as the question went out; it may have got it",
     ),
     MalformedHead: Failure(
         Outcome("error_event", "upstream_malformed_head"),

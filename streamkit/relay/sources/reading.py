@@ -39,7 +39,7 @@ NOT_A_STREAM: Final = Failure(
     Outcome("error_event", "upstream_content_type"),
     "upstream_content_type",
     502,
-    "the upstream answered with something else than an answer in events",
+    "the upstream answered with something other than a stream of events",
 )
 
 

@@ -53,7 +53,7 @@ def test_it_is_called_by_its_program_its_place_or_its_name_and_no_key_is_in_that
     [
         ({}, "expected one of start, app and url, got none"),
         ({"start": START, "url": "http://h"}, "expected one of start, app and url, got start and url"),
-        ({"url": "http://h"}, "and the port where the gateway looks for its upstream"),
+        ({"url": "http://h"}, "as upstream_port the port where the gateway looks for its upstream"),
         ({"url": "host:80", "upstream_port": 1}, "expected a full URL"),
         ({"start": "proxy"}, "expected {port} in the command"),
         ({"start": START, "json": "{}", "data": {}}, "expected json or data, got both"),

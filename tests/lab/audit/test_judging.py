@@ -248,7 +248,7 @@ def test_streams_that_all_go_on_to_the_whole_text_are_right() -> None:
 def test_where_one_goes_on_all_have_to(wrong: Came) -> None:
     found = judge_resuming(RESUMED, [Came(200, 1, SAID, True), wrong])
     assert codes(found) == ["resumed_wrongly"]
-    assert "1 of 2 cuts: behind byte 300" in found.found[0].seen
+    assert "1 of 2 cuts: after byte 300" in found.found[0].seen
 
 
 def test_a_stream_that_goes_nowhere_and_says_so_is_not_offered_to_go_on() -> None:

@@ -124,7 +124,9 @@ def test_what_streams_until_it_is_encoded_is_held_by_a_compressor() -> None:
     probe = plain(headers=NGINX)
     told = name_buffering([probe, coded(AT_THE_END, NGINX), probe], [])
     assert (told.layer, told.mechanism) == ("nginx", "compression (gzip)")
-    assert told.sentence == "nginx keeps text back in a compressor; who accepts no coding gets it as it comes."
+    assert (
+        told.sentence == "nginx keeps text back in a compressor; a client that accepts no coding gets it as it comes."
+    )
     assert told.advice == "`gzip off;` in that location (docs/operating.md)"
 
 
@@ -178,7 +180,7 @@ def test_releases_inside_of_events_are_a_buffers_but_whose_may_be_the_servers_ow
     probe = plain(BUFFER, headers=NGINX, told=False)
     told = name_buffering([probe, probe], [])
     assert (told.layer, told.mechanism) == ("unknown", "response buffer of 4,096 bytes")
-    assert "22 of 22 releases end inside of an event" in told.evidence[0]
+    assert "22 of 22 releases end inside an event" in told.evidence[0]
     assert "if it is nginx: `proxy_buffering off;`" in told.advice
 
 
@@ -208,7 +210,7 @@ def test_an_answer_that_fits_into_any_buffer_tells_nothing_but_that_it_was_held(
     told = name_buffering([few, few], [])
     assert (told.layer, told.mechanism) == ("unknown", "unknown")
     assert told.sentence == (
-        "Bytes are held back on the way: the answer is too short to tell how, 16,000 bytes fit into many a buffer."
+        "Bytes are held back on the way: the answer is too short to tell how: 16,000 bytes fit into many a buffer."
     )
     assert "probe=" in told.advice
 
@@ -286,7 +288,7 @@ def test_an_endpoint_that_does_not_answer_is_unknown() -> None:
     assert (told.layer, told.mechanism) == ("unknown", "unknown")
     assert "refused(connect)" in told.sentence
     assert told.evidence == ("no connection: nobody listens there",)
-    assert told.advice == "ask for what it answers: the URL, the method, the body, the key"  # and of no layer
+    assert told.advice == "ask so that it answers: check the URL, the method, the body, the key"  # and of no layer
     with pytest.raises(ValueError, match="at least one probe"):
         name_buffering([])
 
@@ -301,9 +303,9 @@ def result() -> Buffering:
 
 def test_it_is_a_sentence_a_row_for_each_probe_the_evidence_and_what_mends_it() -> None:
     lines = str(result()).splitlines()
-    assert lines[0] == "nginx holds text back until 4,096 bytes of it are full."
+    assert lines[0] == "nginx holds text back until it has 4,096 bytes of it."
     assert [line.partition("  ")[0] for line in lines[1:4]] == ["plain", "as a browser asks", "plain"]
-    assert "4,096 bytes at a time, 11 of 11 times inside of an event" in lines[1]
+    assert "4,096 bytes at a time, 11 of 11 times inside an event" in lines[1]
     assert "* nginx is on the way: Server: nginx/1.22.1" in lines
     assert any(line.startswith("* from upstream.sent to client.read half of the events took 40 ms") for line in lines)
     assert lines[-1].startswith("* to do: `proxy_buffering off;`")

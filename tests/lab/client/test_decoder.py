@@ -49,7 +49,7 @@ class TestPlainText:
     def test_a_web_page_is_recorded_as_text_and_the_notes_say_what_it_is(self) -> None:
         page = taken([b"<html>Welcome</html>"], {"content-type": "text/html; charset=utf-8", "content-length": "20"})
         assert page.text == "<html>Welcome</html>"
-        assert page.meta["notes"][0] == "the answer calls itself text/html: a web page, perhaps, and no stream"
+        assert page.meta["notes"][0] == "the answer calls itself text/html: perhaps a web page, and no stream"
         assert "text/html" not in str(taken([b"ab"], TEXT).meta["notes"])
 
     def test_chunks_of_one_read_make_one_event(self) -> None:
@@ -77,7 +77,7 @@ class TestPlainText:
     def test_a_preset_that_is_given_decides_so_text_is_not_taken_for_its_answer(self) -> None:
         recording = taken([b"the model is overloaded"], TEXT, preset="openai")
         assert not recording.outcome.ok
-        assert "without preset= it is recorded as the text" in recording.meta["notes"][0]
+        assert "without preset= it is recorded as plain text" in recording.meta["notes"][0]
 
 
 FOREIGN = {"content-type": "text/event-stream", "transfer-encoding": "chunked"}

@@ -79,7 +79,7 @@ class TestItsEnd:
         recording = taken(parts, GZIP)
         assert (str(recording.outcome), recording.text) == ("error_event(malformed_coding)", "hello")
         assert recording.body == b"".join(parts)
-        assert "the body is not gzip, as it says, from read 1 on" in recording.meta["notes"][0]
+        assert "from read 1 on, the body is not the gzip that its head promises" in recording.meta["notes"][0]
 
     def test_an_unknown_coding_is_an_error_of_its_own_and_kept(self) -> None:
         recording = taken([b"abc"], {**SSE, "content-encoding": "compress"})

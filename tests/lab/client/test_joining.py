@@ -100,18 +100,20 @@ def test_what_a_proxy_compressed_is_read_too() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"no JSON", b"[]", b'{"stream_id": "one"}'])
 def test_an_answer_that_is_no_taps_is_of_no_relay_of_ours(body: bytes) -> None:
-    with pytest.raises(NoTaps, match="http://relay:8000 answered something else than taps: is it a relay of ours"):
+    with pytest.raises(
+        NoTaps, match="http://relay:8000 answered with something other than taps: is it a relay of ours"
+    ):
         joined(httpx2.Response(200, content=body))
 
 
 def test_a_server_that_does_not_trace_is_told_how() -> None:
-    with pytest.raises(NoTaps, match=r"tells no taps \(404\): a relay does with --trace, create_app\(trace=True\)"):
+    with pytest.raises(NoTaps, match=r"has no taps \(404\): a relay has them with --trace, create_app\(trace=True\)"):
         joined(httpx2.Response(404, text="<h1>Not Found</h1>"))
 
 
 def test_a_stream_that_a_relay_does_not_know_is_something_else() -> None:
     problem = {"code": "unknown_stream", "status": 404}
-    with pytest.raises(NoTaps, match=r"does not know the stream .*: it is another one, another of its workers"):
+    with pytest.raises(NoTaps, match=r"does not know the stream .*: it is another relay, or another of its workers"):
         joined(httpx2.Response(404, json=problem))
 
 

@@ -261,7 +261,7 @@ class TestOutcomes:
                 "broken chunked framing: Invalid character in chunk size (RFC 9112 section 7.1)",
             ),
             (b"", "the connection was closed before an answer came"),
-            (b"HTTP/1.1 200 O", "the connection was closed inside of the head of the answer (RFC 9112 section 8)"),
+            (b"HTTP/1.1 200 O", "the connection was closed inside the head of the answer (RFC 9112 section 8)"),
             (b"SSH-2.0-x\r\n\r\n", "the answer does not begin with HTTP/ (RFC 9112 section 4)"),
         ],
     )

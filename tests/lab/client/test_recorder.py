@@ -54,7 +54,7 @@ class TestReadsAndEvents:
         told: list[str] = []
         recording = taken([HELLO, HELLO + DONE, HELLO], on_piece=told.append)
         assert told == ["hello", "hello"]
-        assert recording.meta["notes"] == ["pieces behind the end, which are no part of the answer: 1"]
+        assert recording.meta["notes"] == ["pieces after the end, which are no part of the answer: 1"]
 
     def test_what_on_piece_raises_comes_out(self) -> None:
         def fail(_text: str) -> None:

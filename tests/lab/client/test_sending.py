@@ -149,9 +149,7 @@ def test_what_was_sent_is_kept_and_what_was_not_is_said() -> None:
     cut = WireFailure(Outcome("truncated"), "the connection was reset")
     recording = recorded(sent_ns=None, failure=cut)
     assert recording.sends == Sends([10, 30], [7, 5], [0, 12])
-    assert recording.error == (
-        "the connection was reset; 12 bytes of the request's body had been sent, and not all of it"
-    )
+    assert recording.error == ("the connection was reset; only 12 bytes of the request's body had been sent")
     assert recording.meta["window_full_ns"] == 9
     assert "12 bytes" not in str(recorded(sent_ns=1030, failure=cut).error)
 
@@ -159,4 +157,6 @@ def test_what_was_sent_is_kept_and_what_was_not_is_said() -> None:
 def test_an_answer_that_was_whole_before_all_was_sent_has_a_note() -> None:
     recording = recorded(sent_ns=None, body=b"x")
     assert (recording.outcome.ok, recording.error) == (True, None)
-    assert "the answer was complete when 12 bytes of the request's body had been sent" in recording.meta["notes"][-1]
+    assert (
+        "the answer was complete when only 12 bytes of the request's body had been sent" in recording.meta["notes"][-1]
+    )

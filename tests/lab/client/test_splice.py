@@ -65,7 +65,7 @@ class TestWhatIsNew:
     def test_what_had_come_is_dropped_and_counted(self) -> None:
         splice = spliced(of(("1", "a"), ("2", "b")), "2", ("2", "b"), ("3", "c"))
         assert (came(splice), splice.dropped) == (["c"], 1)
-        assert splice.notes() == ["events that came once more behind a cut, and were dropped: 1"]
+        assert splice.notes() == ["events that came once more after a cut, and were dropped: 1"]
 
     def test_the_whole_from_its_beginning_is_too(self) -> None:
         splice = spliced(of(("1", "a"), ("2", "b")), "2", ("1", "a"), ("2", "b"), ("3", "c"))

@@ -151,7 +151,7 @@ def test_a_server_that_refuses_is_a_failure_and_the_others_go_on() -> None:
     found = asyncio.run(main())
     assert found.verdict == "cannot decide"
     assert found.only.failed == (0, 8)
-    assert "b failed 8 times of 8, a 0 of 8" in found.sentence
+    assert "b failed 8 of 8 times, a 0 of 8" in found.sentence
 
 
 # --- What is kept ---------------------------------------------------------------------------------------------------

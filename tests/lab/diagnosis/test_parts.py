@@ -186,7 +186,7 @@ def test_of_several_the_serial_server_comes_first_and_then_what_most_of_them_had
 
 
 def test_several_that_are_well_are_well() -> None:
-    assert diagnose_several([], [WELL, WELL]).sentence == "No stall (all 2)"
+    assert diagnose_several([], [WELL, WELL]).sentence == "No stall (both)"
 
 
 def test_none_at_all_is_refused() -> None:

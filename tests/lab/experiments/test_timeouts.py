@@ -106,7 +106,7 @@ MADE = TimeoutMap(
 def test_the_finding_says_when_timers_fire_and_whether_that_can_be_seen() -> None:
     assert MADE.finding == (
         "Ours: every timer fires at 1.01 – 1.04 × T and says which; "
-        "Sanic + httpx: cut at 1.00 × T, and 1 of 1 broken streams look complete; "
+        "Sanic + httpx: cut at 1.00 × T, and the broken stream looks complete; "
         "Sanic alone: cut at 1.13 – 1.49 × T"
     )
 

@@ -342,7 +342,7 @@ def test_a_file_that_is_no_har_is_said_to_be_none(data: bytes) -> None:
     ],
 )
 def test_an_entry_that_is_none_is_named(change: dict[str, Any]) -> None:
-    with pytest.raises(RecordingFormatError, match=r"entry 0 of x\.har is none of HAR 1\.2"):
+    with pytest.raises(RecordingFormatError, match=r"entry 0 of x\.har is not one of HAR 1\.2"):
         read(foreign(**change))
 
 

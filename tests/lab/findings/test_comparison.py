@@ -135,14 +135,14 @@ def test_where_one_fails_more_often_that_is_the_finding_and_nothing_is_said_of_s
     compared = compare({"a": runs("a"), "b": runs("b", 60, failed=15)})
     assert compared.verdict == "cannot decide"
     assert compared.only.failed_p < 0.001
-    assert "b failed 15 times of 40, a 0 of 40 (p = 0.000" in compared.sentence
+    assert "b failed 15 of 40 times, a 0 of 40 (p = 0.000" in compared.sentence
     assert compared.sentence.endswith("and those that are left are the lucky ones")
 
 
 def test_of_a_target_whose_every_run_failed_there_are_no_survivors() -> None:
     compared = compare({"a": runs("a"), "b": runs("b", failed=40)})
     assert compared.verdict == "cannot decide"
-    assert "b failed 40 times of 40, a 0 of 40" in compared.sentence
+    assert "b failed 40 of 40 times, a 0 of 40" in compared.sentence
     assert compared.sentence.endswith(", and none is left")
 
 
@@ -150,7 +150,7 @@ def test_a_few_failures_are_counted_told_and_in_no_number() -> None:
     compared = compare({"a": runs("a"), "b": runs("b", 131, failed=2)})
     assert compared.verdict == "slower"
     assert (compared.only.failed, compared.only.made, compared.only.runs) == ((0, 2), (40, 40), (38, 38))
-    assert compared.sentence.endswith(". Failed, and in no number: 2 of 40 of b's")
+    assert compared.sentence.endswith(". Failed, and left out: 2 of 40 of b's")
     assert [math.isnan(value) for value in compared.values["b"]][:3] == [True, True, False]
 
 
@@ -214,7 +214,7 @@ def test_gaps_of_recordings_that_are_not_to_be_quoted_decide_nothing_and_their_f
 
 def test_runs_without_the_number_are_told_of() -> None:
     compared = compare({"a": runs("a"), "b": [*runs("b")[:-1], stream(39_000, pieces=0, labels={"round": 39})]})
-    assert compared.notes == ("1 run without ttft_ms, in no number",)
+    assert compared.notes == ("1 run without ttft_ms, left out",)
     none = compare({"a": runs("a", pieces=1), "b": runs("b")}, metric="gap_p50")
     assert none.sentence == "Cannot decide whether b's median gap is longer than a's: no run of a's has a gap_p50_ms"
     assert math.isnan(none.difference)
@@ -326,7 +326,7 @@ def test_the_table_has_every_number_and_the_sentence_stands_above_it() -> None:
         "difference",
         "p",
         "least that could be seen",
-        "of that the instrument's",
+        "of which the instrument's",
     ]
 
 

@@ -47,7 +47,7 @@ def test_it_reads_as_a_sentence() -> None:
     ("sent_ms", "over_ms", "sentence"),
     [
         ([10, 20, 30, 40], 45, "The upstream stopped 20 ms after its client had left: 2 pieces for nobody"),
-        ([10, 20], 26, "The upstream stopped 1.0 ms after its client had left: nothing was sent for nobody"),
+        ([10, 20], 26, "The upstream stopped 1.0 ms after its client had left: 0 pieces for nobody"),
         ([10, 30], None, "The upstream did not stop when its client had left: 1 piece for nobody so far"),
     ],
 )
@@ -62,10 +62,11 @@ def test_of_several_the_finding_is_what_sets_them_apart() -> None:
     wasteful = recording([10, 30, 40], 25, 500)
     assert leaving_finding({"a": soon, "b": wasteful}) == "2 pieces for nobody with b, none with a"
     assert (
-        leaving_finding({"a": soon, "b": late}) == "The upstream stopped 475 ms after the leaving with b, 1.0 ms with a"
+        leaving_finding({"a": soon, "b": late})
+        == "With b the upstream stopped 475 ms after its client left, with a 1.0 ms"
     )
     assert leaving_finding({"a": soon, "b": never}) == "The upstream did not stop with b"
-    assert leaving_finding(soon, soon) == "All alike: nothing was sent for nobody, stopped within 1.0 ms"
+    assert leaving_finding(soon, soon) == "All alike: 0 pieces for nobody, stopped within 1.0 ms"
 
 
 def test_who_stayed_did_not_leave() -> None:

@@ -29,7 +29,7 @@ def test_who_leaves_because_they_were_to_is_no_failure() -> None:
 
 def test_then_where_it_bends() -> None:
     bent = [stream(20 * n, ttft=100 + 40 * n) for n in range(40)]
-    told = "The first piece took 222 ms at first and 1.5 s at last: 40 streams, up to 30 live at once"
+    told = "First pieces took 222 ms at the start, 1.5 s at the end: 40 streams, up to 30 live at once"
     assert load_finding(bent) == told
 
 

@@ -16,15 +16,15 @@ FALLING = results_of([{"mean": n} for n in (9, 0.5)])
 @pytest.mark.parametrize(
     ("sentence", "given"),
     [
-        ("mean: from 1 to 4 in 3 results, at last 4", (RISING,)),
-        ("mean: from 1 to 1 in 1 result, at last 1", (results_of([{"mean": 1}]),)),
+        ("mean: from 1 to 4 in 3 results, ending at 4", (RISING,)),
+        ("mean: from 1 to 1 in 1 result, ending at 1", (results_of([{"mean": 1}]),)),
         (
-            "mean: from 0.000123 to 12,346 in 2 results, at last 12,346",
+            "mean: from 0.000123 to 12,346 in 2 results, ending at 12,346",
             (results_of([{"mean": 1.23e-4}, {"mean": 12345.6}]),),
         ),
-        ("mean at last: up 4, down 0.5", ({"up": RISING, "down": FALLING},)),
-        ("At last: mean 4, p95 40", (RISING, ["mean", "p95"])),
-        ("At last: up: mean 4, up: p95 40, down: mean 0.5", ({"up": RISING, "down": FALLING}, ["mean", "p95"])),
+        ("Last mean: up 4, down 0.5", ({"up": RISING, "down": FALLING},)),
+        ("Last: mean 4, p95 40", (RISING, ["mean", "p95"])),
+        ("Last: up: mean 4, up: p95 40, down: mean 0.5", ({"up": RISING, "down": FALLING}, ["mean", "p95"])),
         ("No result has a number: mean", (results_of([{"n": 1}]),)),
         ("No result has a number: a, b", (RISING, ["a", "b"])),
     ],

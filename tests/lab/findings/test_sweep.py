@@ -21,7 +21,7 @@ SURELY = (
     [
         ("sure", SURELY),
         ("five trials", "held_ms is 828 ms with buffer=4,096, policy=pause (5 trials)"),
-        ("all failed", "No trial tells a number: ConnectionError: nobody there"),
+        ("all failed", "No trial gave a number: ConnectionError: nobody there"),
         ("all the same", "held_ms is 7.0 ms with each of 4 settings"),
     ],
 )

@@ -67,7 +67,7 @@ def test_finding_of_one_recording(recording: Recording, sentence: str) -> None:
             [paced(outcome="truncated", label="a"), stalling(label="b")],
             "1 of 2 did not complete – a: truncated; 1 more stalled",
         ),
-        ([paced(label="a"), Recording(label="b")], "1 of 2 brought not one piece"),
+        ([paced(label="a"), Recording(label="b")], "1 of 2 brought no piece"),
         (
             [paced(outcome="truncated", label=name) for name in "abcd"],
             "All 4 did not complete – a: truncated, b: truncated, and 2 more",

@@ -47,10 +47,10 @@ def test_each_side_has_its_sentence_with_how_long_and_how_much() -> None:
 
 def test_one_that_did_not_leave_whole_says_after_how_much_it_ended_and_how() -> None:
     assert findings.upload_finding(UPLOADS["refused"]) == (
-        "The sending ended after 4.0 MB, before all had left: refused(413)"
+        "Sending stopped after 4.0 MB, before all had left: refused(413)"
     )
     assert findings.upload_finding(UPLOADS["cut"]) == (
-        "The sending ended after 4.0 MB, before all had left: truncated; at most 1.5 MB were sent and not read"
+        "Sending stopped after 4.0 MB, before all had left: truncated; at most 1.5 MB were sent and not read"
     )
 
 

@@ -62,11 +62,11 @@ def test_a_user_thinks_as_long_as_was_said() -> None:
     ("given", "error", "message"),
     [
         ({"prompts": 3}, TypeError, "expected prompts as a text, several, or a table of them by name, got 3"),
-        ({"prompts": []}, ValueError, "expected one prompt at least"),
+        ({"prompts": []}, ValueError, "expected at least one prompt"),
         ({"prompts": ["a", 3]}, TypeError, "expected a prompt as a text, or as options of record"),
         ({"readers": "slow"}, TypeError, "expected readers as a Reader, several, or a table of them by name"),
         ({"readers": [3]}, TypeError, r"expected a reader as a Reader, such as Reader\(events_per_s=5\), or None"),
-        ({"readers": []}, ValueError, "expected one reader at least"),
+        ({"readers": []}, ValueError, "expected at least one reader"),
         ({"leave": 1.5}, ValueError, "expected leave as a share from 0 to 1, got 1.5: 0.1 is every tenth"),
         ({"leave_after_s": 2}, TypeError, "expected leave_after_s as two numbers of seconds"),
         ({"leave_after_s": (2, 1)}, ValueError, r"expected leave_after_s as \(from, to\) with from <= to"),

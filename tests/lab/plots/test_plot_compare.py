@@ -52,10 +52,10 @@ def test_each_of_several_has_a_row_and_its_verdict_in_words() -> None:
 
 def test_the_key_tells_each_targets_middle_and_the_note_how_they_came() -> None:
     ax = plots.compare(COMPARISONS["slower"])
-    assert key_of(ax) == ["a: 115 ms", "b: 143 ms", "less than could be seen"]
+    assert key_of(ax) == ["a: 115 ms", "b: 143 ms", "too small to be seen"]
     assert note_of(ax) == "40 rounds, shuffled"
     without = plots.compare({"a": runs("a", rounds=False), "b": runs("b", rounds=False, begun=90_000)})
-    assert note_of(without).startswith("up to 40 runs each, in no rounds; the runs of one came before")
+    assert note_of(without).startswith("up to 40 runs each, not in rounds; the runs of one came before")
 
 
 def test_runs_that_are_far_apart_stand_on_a_scale_of_ratios() -> None:

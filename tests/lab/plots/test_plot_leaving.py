@@ -20,7 +20,7 @@ def panels(ax: Axes) -> list[Any]:
 def test_each_recording_has_a_panel_and_a_caption_that_says_what_was_for_nobody() -> None:
     captions = [texts(inner, "_caption") for inner in panels(drawn("leaving", "two"))]
     assert captions == [
-        ["our relay: nothing sent for nobody, the upstream stopped after 2.0 ms"],
+        ["our relay: 0 pieces sent for nobody, the upstream stopped after 2.0 ms"],
         ["the pumping relay: 30 pieces sent for nobody, the upstream stopped after 1,482 ms"],
     ]
 

@@ -80,8 +80,8 @@ def test_of_what_was_held_the_head_tells_who_may_have_done_it() -> None:
     headers = {"server": "nginx", "content-encoding": "gzip"}
     found = recording(BURST, headers=headers).diagnose()
     assert found.evidence[-2:] == (
-        "the head says server: nginx",
-        "the body was compressed on its way (gzip): whoever compresses collects",
+        "the answer's head says server: nginx",
+        "the body was compressed on its way (gzip), and compressors collect",
     )
     assert not any("nginx" in line for line in recording(TIMES, headers=headers).diagnose().evidence)
 

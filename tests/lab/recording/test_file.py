@@ -272,7 +272,7 @@ class TestDamagedFiles:
         file.write_bytes(b"\n".join([*lines[:2], lines[1], *lines[2:]]))
         recording = load_damaged(file)
         assert recording == small()
-        assert recording.damage == ("line 3: read 0 stands behind a later one",)
+        assert recording.damage == ("line 3: read 0 comes after a later one",)
 
     def test_two_recordings_in_one_file_are_not_mixed(self, file: Path) -> None:
         file.write_bytes(file.read_bytes() * 2)
@@ -341,7 +341,7 @@ class TestDamagedFiles:
         path.write_bytes(b"\n".join([lines[0], lines[1], *lines[1:]]))
         recording = load_damaged(path)
         assert recording == whole
-        assert recording.damage == ("line 3: holds the gauge relay.unsent once more",)
+        assert recording.damage == ("line 3: holds the gauge relay.unsent a second time",)
 
     def test_a_repeated_tap_is_left_out(self, tmp_path: Path) -> None:
         path = tmp_path / "r"
@@ -351,7 +351,7 @@ class TestDamagedFiles:
         path.write_bytes(b"\n".join([lines[0], lines[1], *lines[1:]]))
         recording = load_damaged(path)
         assert recording == whole
-        assert recording.damage == ("line 3: holds the tap relay.read once more",)
+        assert recording.damage == ("line 3: holds the tap relay.read a second time",)
 
     @pytest.mark.parametrize(
         ("line", "fields", "complaint"),

@@ -116,7 +116,7 @@ def test_more_than_was_seen_is_not_believed_and_said_to_be_so() -> None:
     recording = answer(VLLM, ttft=90)
     found = budget(recording)
     assert found.rest.ns == 90 * MS
-    assert found.note == "the server tells of 97.500 ms before its first token: more than is unexplained, left out"
+    assert found.note == "the server reports 97.500 ms before its first token: more than is unexplained, left out"
     assert str(found).endswith(f"* {found.note}")
     assert "more than the first piece took" in recording.summary().notes[-1]
 
@@ -130,6 +130,6 @@ def test_of_a_header_only_the_longest_counts_as_they_may_lie_in_one_another() ->
 
 def test_the_summary_shows_them_and_only_where_there_are_any() -> None:
     assert answer(VLLM).summary().server_ms == {"queue": 12.3, "prefill": 85.2, "decode": 1240.5}
-    assert "server: queue, as it tells" in str(answer(VLLM).summary())
+    assert "server: queue, as it reports" in str(answer(VLLM).summary())
     assert answer().summary().server_ms == {}
     assert "server" not in str(answer().summary())

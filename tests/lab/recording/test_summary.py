@@ -327,7 +327,7 @@ def test_a_first_piece_that_shared_its_read_is_told_as_an_upper_bound() -> None:
     assert recording.summary().ttft_is_bound
     assert rows(recording)["time to first piece"] == "≤ 300.0 ms"
     assert recording.summary().notes[1] == (
-        "the first piece shared its read with what came behind it: it may have come up to 300 ms earlier, and the time "
+        "the first piece shared its read with what came after it: it may have come up to 300 ms earlier, and the time "
         "to it is an upper bound"
     )
 

@@ -178,7 +178,10 @@ def test_parts_of_one_packet_have_no_gaps_that_an_error_could_matter_for() -> No
 def test_a_schedule_finer_than_the_timers_is_limited() -> None:
     recording = sent(0, gap_ms=2)
     fine = replace(recording, meta=calibrated(timer_ms=5.4))
-    assert str(judge(fine)) == "limited: timers here are up to 5.4 ms late (p99), the upstream's gaps were to be 2 ms"
+    assert (
+        str(judge(fine))
+        == "limited: timers here are up to 5.4 ms late (p99), and the upstream's gaps were meant to be 2 ms"
+    )
     assert judge(replace(recording, meta=calibrated(timer_ms=1.9))).level == "good"
 
 
@@ -187,7 +190,7 @@ def test_a_schedule_finer_than_the_timers_is_limited() -> None:
 
 def test_stamps_of_a_foreign_client_are_limited_at_best() -> None:
     verdict = judge(paced(gap_ms=1000, stamps="library", error_ms=-1))
-    assert str(verdict) == "limited: stamped is what a client library gave, not reads"
+    assert str(verdict) == "limited: stamped by a client library, not when it was read"
 
 
 def test_user_space_stamps_are_good_where_gaps_are_long() -> None:

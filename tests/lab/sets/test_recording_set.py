@@ -123,11 +123,11 @@ class TestItsSummary:
         text = str(RecordingSet(load(20)).summary())
         assert text.splitlines()[0] == "good"
         assert "time to first piece, from due, p50 / p95 / p99 / max" in text
-        assert "of fewer than 100 values the p99 is the largest" in text
+        assert "with fewer than 100 values the p99 is the largest one" in text
 
     def test_says_what_is_in_no_percentile(self) -> None:
         notes = RecordingSet([stream(), stream(pieces=0, outcome="refused(503)")]).summary().notes
-        assert notes[0] == "1 streams brought no piece, and are in no time to the first piece"
+        assert notes[0] == "1 stream brought no piece: left out of the time to the first piece"
 
     def test_says_what_whoever_made_the_load_has_to_say(self) -> None:
         assert RecordingSet([stream()], meta={"notes": ["a closed loop"]}).summary().notes[-1] == "a closed loop"
@@ -187,4 +187,4 @@ def test_what_servers_tell_of_themselves_stands_beside_what_was_seen() -> None:
     assert several.columns()["server_queue_ms"].tolist()[0] == 40.5
     assert np.isnan(several.columns()["server_queue_ms"][1])
     assert several.summary()["server_queue_p50_ms"] == 40.5
-    assert "server: queue, as it tells, p50 / p95 / p99 / max" in str(several.summary())
+    assert "server: queue, as it reports, p50 / p95 / p99 / max" in str(several.summary())

@@ -109,7 +109,7 @@ def test_a_compressed_one_is_read_and_not_written_on(path: Path) -> None:
     head, rows, left_out, _ = read(path)
     assert (head, rows, left_out) == (whole[0], whole[1], [])
     with pytest.raises(
-        RecordingFormatError, match=r"is compressed, and cannot be written on: unpack it \(gunzip\) first"
+        RecordingFormatError, match=r"is compressed, and cannot be added to: unpack it \(gunzip\) first"
     ):
         Journal(path, HEAD)
     assert path.read_bytes() == packed

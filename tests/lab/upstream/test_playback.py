@@ -218,8 +218,8 @@ def test_half_a_character_that_a_provider_sent_is_no_hindrance() -> None:
         (recording(events=SlimEvents()), "keep_text=True"),
         (recording(b"a", cuts=(Cut(at_ns=9),)), "without resume="),
         (recording(b"a", damage=("line 3: no JSON",)), "damaged file"),
-        (sk.Recording(outcome=sk.Outcome("refused", "connect")), "no server had its request"),
-        (sk.Recording(outcome=sk.Outcome("timeout", "connect")), "no server had its request"),
+        (sk.Recording(outcome=sk.Outcome("refused", "connect")), "no server got its request"),
+        (sk.Recording(outcome=sk.Outcome("timeout", "connect")), "no server got its request"),
     ],
 )
 def test_what_is_not_known_is_not_made_up(one: sk.Recording, told: str) -> None:

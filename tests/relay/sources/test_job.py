@@ -303,7 +303,7 @@ def test_what_is_no_message_is_a_lost_worker() -> None:
         client = Client()
         failure = await client.read(job(jobs, "garbles", {}, client.into))
         assert failure is not None
-        assert (failure.code, failure.why) == ("worker_lost", "it said what is no message")
+        assert (failure.code, failure.why) == ("worker_lost", "it sent something that is no message")
 
     with threads() as executor:
         run(check, executor=executor)
