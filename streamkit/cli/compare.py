@@ -26,8 +26,8 @@ def add_compare(commands: Any) -> None:
         help="is one streaming endpoint slower than another, and is that sure?",
         description="Ask servers in turns: each once a round, and each round in an order of its own. Given saved "
         "recordings, ask nobody, and compare what they show. Exit status: 0 if all was decided, a difference or none; "
-        "1 if something could not be, as with too few runs or many failures; 2 for a wrong argument; 130 for Ctrl-C and "
-        "143 for SIGTERM, which compare what is there.",
+        "1 if something could not be, as with too few runs or many failures; 2 for a wrong argument; 130 for Ctrl-C "
+        "and 143 for SIGTERM, which compare what is there.",
     )
     compare.add_argument(
         "targets",
