@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import random
 import socket
@@ -78,6 +79,8 @@ def test_nor_of_ours() -> None:
     assert certificate.codes == [], str(certificate)
 
 
+# anyio 4.16, by which these gateways ask, leaves a socket open whose task is cancelled as it connects
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_each_planted_fault_is_found_and_no_other() -> None:
     """A few gateways at a time: an audit waits more than it works. Where that was too much for the machine, and pieces
     came late, the gateway is audited again, alone.
@@ -99,6 +102,7 @@ def test_each_planted_fault_is_found_and_no_other() -> None:
     doubtful = [fault for fault, certificate in came.items() if certificate.codes != [FAULTS[fault]]]
     assert len(doubtful) <= AT_ONCE, [str(came[fault]) for fault in doubtful]
     alone = {fault: asyncio.run(of(fault)) for fault in doubtful}
+    gc.collect()  # here, and not in a test to come
     assert [str(certificate) for fault, certificate in alone.items() if certificate.codes != [FAULTS[fault]]] == []
 
 
