@@ -74,7 +74,7 @@ class Summary(Mapping[str, Any]):
     replayed                  events that happened during a cut, and came when the client was back. No gap is counted
                               over a cut, nor from or to one of these: they say nothing about the stream's pace
     stalls                    how many of the gaps are longer than `stall_threshold_ms`
-    stall_threshold_ms        three median gaps, but at least 20 ms (`metrics.stall_threshold_ns`)
+    stall_threshold_ms        five median gaps, but at least 250 ms (`metrics.stall_threshold_ns`)
     longest_stall_ms, longest_stall_after   the longest stall, the first of equals: its length, and after which piece
                               (counted from 1) it began
     silent_end_ms             from the last piece to the end (its mark, a cut, our leaving), if longer than a stall
