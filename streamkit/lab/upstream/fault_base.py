@@ -1,4 +1,4 @@
-"""What a fault is: something that turns the steps of an answer into others. The kinds are in `faults`."""
+"""What a fault is: something that changes the steps of an answer. The kinds are in `faults`."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ CONTENT, TIME, WRITES, FRAMING, CUTS, HEAD = range(6)
 
 
 class Fault(ABC):
-    """Turns the steps of an answer into others. Each is a small frozen dataclass; two with equal fields do the same.
+    """Changes the steps of an answer. Each is a small frozen dataclass; two with equal fields do the same.
 
-    Raises ValueError for a field that makes no sense, when it is made; for an `at` that the script does not have, when
-    the script is.
+    Making it raises ValueError for a field that makes no sense; making a script with it, for an `at` that the script
+    does not have.
     """
 
     stage: ClassVar[int]
