@@ -70,7 +70,7 @@ async def timeout_map(
     T_s       what all timers of the relays are set to, in seconds
     lengths   how long the silences last, in units of T
     places    where they are: "before head", "before first piece", "between events", "blocked write"
-    relays    which relays are asked, by name
+    relays    which relays are asked: "ours", "Sanic + httpx", "Sanic alone"
     phases    how many streams for each cell; their requests are sent 0 … T / 2 after their connections were made
     progress  show a progress bar
 
