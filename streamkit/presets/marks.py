@@ -109,8 +109,8 @@ class ErrorMark(Compiled):
         ProviderError(code='7', message='gone')
 
     where     conditions that all must hold
-    at        a path at which there must be something. null, false, 0, "" and empty objects are nothing: `error: null` is
-              not an error
+    at        a path at which there must be something. null, false, 0, "" and empty objects are nothing, so that
+              `error: null` is not an error
     code      paths to the error's code: the first that leads to a word or a number
     message   paths to its message: the first that leads to a string; without one, the raw data
     default   the code if none is found

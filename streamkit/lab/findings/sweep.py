@@ -97,15 +97,19 @@ class SettingFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class SweepFacts:
-    """A sweep as its figures see it: the settings that are compared, in the order of the grid.
+    """The settings of a sweep, compared by one number: what its figures draw.
 
         facts = sk.findings.sweep_facts(swept, "held_ms", x="buffer", by="policy")
         facts.settings[facts.best].name
 
-    y, x, by   the number, and the parameters, of which `by` may be missing. What else the grid has is pooled
-    best       which of `settings` is, by its median; None where no trial has the number
-    open       which of the others are not surely worse
-    pooled     the parameters that are not compared: their trials are pairs of the same values
+    y, x, by   the number, and the parameters that are compared; `by` may be None
+    better     which values are better: "lower" or "higher"
+    settings   the settings that are compared, in the order of the grid
+    best       the index of the best one by its median; None if no trial has the number
+    open       the indices of those that are not surely worse
+    pooled     the other parameters: trials are paired by equal values of these
+    repeats    how many rounds
+    trials, failed   how many trials, and how many of them failed
     reasons    why trials failed, the commonest first
     doubtful   how many trials were loads whose verdict says "do not quote": the client was too slow
     """
@@ -125,7 +129,7 @@ class SweepFacts:
 
     @property
     def open(self) -> tuple[int, ...]:
-        """The others that may be as good as the best, the nearest first."""
+        """The indices of settings that may be as good as the best one, the nearest first."""
         others = [
             index
             for index, each in enumerate(self.settings)
@@ -135,7 +139,7 @@ class SweepFacts:
 
     @property
     def next(self) -> int | None:
-        """Of the others the nearest to the best."""
+        """The index of the setting nearest to the best one."""
         others = [index for index, each in enumerate(self.settings) if index != self.best and each.difference]
         return min(others, key=self._distance, default=None)
 
@@ -147,15 +151,15 @@ class SweepFacts:
 def sweep_facts(
     swept: Sweep, y: str | None = None, x: str | None = None, by: str | None = None, *, better: Better = "lower"
 ) -> SweepFacts:
-    """The settings that differ in `x` and `by`, compared by their `y`.
+    """Compare the settings of a sweep that differ in the parameters `x` and `by`, by their number `y`.
 
         facts = sk.findings.sweep_facts(swept, "held_ms", x="buffer", by="policy")
         facts.settings[facts.best].name, [facts.settings[other].name for other in facts.open]
 
-    Without `y` the first number of the trials, without `x` the first parameter of the grid, and then `by` is the
-    second, if there is one. `better`: "lower" or "higher" values.
+    By default `y` is the first number of the trials, `x` the first parameter of the grid, and then `by` the second, if
+    there is one. `better` says which values are better: "lower" or "higher".
 
-    Raises TypeError for what is no sweep, ValueError for names that it does not have.
+    Raises TypeError for what is not a sweep, ValueError for names that it does not have.
     """
     if not isinstance(swept, Sweep):
         raise TypeError(f"expected what sk.sweep() returned, got {swept!r}")
@@ -190,11 +194,11 @@ def sweep_facts(
 def sweep_finding(
     swept: Sweep, y: str | None = None, x: str | None = None, by: str | None = None, *, better: Better = "lower"
 ) -> str:
-    """Which setting is best, and is that sure? In a sentence; it is the title of `plots.sweep` and `plots.heatmap`.
+    """Which setting of a sweep is best, and how sure that is, as a sentence.
 
         sk.findings.sweep_finding(swept, "held_ms", x="buffer", by="policy")
 
-    The arguments are those of `sweep_facts`.
+    The arguments are those of `sweep_facts`. It is the title of `sk.plots.sweep` and `sk.plots.heatmap`.
     """
     return describe_sweep(sweep_facts(swept, y, x, by, better=better))
 
