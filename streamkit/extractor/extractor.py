@@ -66,8 +66,8 @@ class Extractor(Compiled):
     def read(self, data: str | bytes | ServerSentEvent) -> Piece | ExtractionError | None:
         """Read an event: a `Piece`, None if there is no text, or an ExtractionError for malformed data and non-text.
 
-            >>> sk.Extractor("a[*].b").read('{"a": [{"b": 7}]}').message
-            'expected text at a[*].b, got a number'
+        >>> sk.Extractor("a[*].b").read('{"a": [{"b": 7}]}').message
+        'expected text at a[*].b, got a number'
         """
         document = Document.of(data)
         text = self.text(document)

@@ -78,7 +78,7 @@ Values: TypeAlias = Mapping[str, int | None]
 
 
 class Gauge:
-    """One queue over time: columns `at_ns` and `value` of equal length; a `value` may be `NOT_KNOWN`.
+    """One queue over time, sampled: columns `at_ns` and `value` (bytes) of equal length; a value may be `NOT_KNOWN`.
 
         >>> from streamkit.taps.gauges import Gauge
         >>> Gauge(at_ns=[0, 20_000_000], value=[4096, 512])
@@ -101,7 +101,7 @@ class Gauge:
 
     @property
     def known(self) -> bool:
-        """Whether any sample of it says something."""
+        """Whether any of its samples is known."""
         return any(value != NOT_KNOWN for value in self.value)
 
     def __len__(self) -> int:

@@ -5,13 +5,13 @@
     taps.stamp("relay.read", at_ns, events=3, size=17)
     log.get("9f0c…").as_dict()                      # what GET /streams/<id>/taps answers
 
-A step says: by `at_ns` so many events, with so many bytes of text, had passed here in all. Counted are the events that
-carry text (the pieces a reader waits for) and the UTF-8 bytes of that text, not what a wire format wraps around them:
-the same at every tap of a stream, whatever is spoken there. So event n of one tap is event n of every other, and where
-a wire has no event borders, byte b of one is byte b of every other. Pieces that a policy leaves out for a slow client
-(`latest`) count as passed when the one that took their place does.
+A step says: by `at_ns`, so many events with so many bytes of text had passed here in all. What counts are the events
+that carry text (the pieces a reader waits for) and the UTF-8 bytes of that text, not what a wire format wraps around
+them: the same at every tap of a stream, whatever is spoken there. So event n of one tap is event n of every other, and
+if a wire has no event borders, byte b of one is byte b of every other. Pieces that a policy drops for a slow client
+(`latest`) count as passed when the one that replaced them passes.
 
-A request's body is seen on its way, too (`UPLOAD_TAPS`): `taps.stamp("server.read", at_ns, 0, len(data))`.
+A request's body is observed on its way, too (`UPLOAD_TAPS`): `taps.stamp("server.read", at_ns, 0, len(data))`.
 
 Times are `time.monotonic_ns()`: one clock for all processes of a Linux machine. `origin` names it.
 """
@@ -84,9 +84,12 @@ def stream_id_from(given: str | None) -> str:
 
 
 class Tap:
-    """One staircase: columns `at_ns`, `events` and `bytes` (both cumulative) of equal length, none of them falling.
+    """The record of one tap: a staircase that says by when so many events, with so many bytes of text, had passed.
 
-    Raises ValueError for columns that make no staircase.
+        recording.taps["relay.sent"].events[-1]
+
+    Its columns `at_ns`, `events` and `bytes` (both cumulative) have equal length, and none of them ever falls. Raises
+    ValueError for other columns.
     """
 
     __slots__ = ("at_ns", "bytes", "events")
@@ -104,13 +107,13 @@ class Tap:
                 raise ValueError(f"expected {name} in ascending order: a staircase never falls")
 
     def stamp(self, at_ns: int, events: int, size: int) -> None:
-        """At `at_ns`, `events` more events with `size` bytes of text passed."""
+        """Add a step: at `at_ns`, `events` more events with `size` more bytes of text passed."""
         self.events.append(events + (self.events[-1] if self.events else 0))
         self.bytes.append(size + (self.bytes[-1] if self.bytes else 0))
         self.at_ns.append(at_ns)  # last: who reads from another thread counts these
 
     def copy(self, minus_ns: int = 0) -> Tap:
-        """The steps so far, their times counted from `minus_ns`; safe while another thread stamps."""
+        """A copy of the steps so far, with times counted from `minus_ns`; safe while another thread stamps."""
         steps = len(self.at_ns)
         tap = Tap()
         tap.at_ns = array("q", [at_ns - minus_ns for at_ns in self.at_ns[:steps]])

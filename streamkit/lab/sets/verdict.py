@@ -68,7 +68,7 @@ class Verdict:
 
     @property
     def brief(self) -> str:
-        """The level with only its worst reason."""
+        """The level with its worst reason, and how many more there are."""
         more = f"; and {len(self.reasons) - 1} more" if len(self.reasons) > 1 else ""
         return f"{self.level}: {self.reasons[0]}{more}" if self.reasons else self.level
 

@@ -1,4 +1,4 @@
-"""What is counted of all streams, and how Prometheus is told of it.
+"""What is counted over all streams, and how Prometheus gets it.
 
 log, delivery ──▶ Counts ──▶ Metrics ──▶ page.py ──▶ GET /metrics
                               ▲
