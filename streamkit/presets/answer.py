@@ -97,13 +97,13 @@ class Answer:
         return self._preset.literals
 
     def reads_alone(self, event: ServerSentEvent) -> Piece | End | ProviderError | None:
-        """What the rules make of an event by itself; nothing of it is remembered."""
+        """What the rules make of an event by itself; nothing is remembered of it."""
         return self._rules.read_by_rules(event)
 
     def read_apart(self, events: Sequence[ServerSentEvent]) -> tuple[list[Piece], list[int]]:
-        """`read`, of a `steady` answer: its pieces, and of each event that was read how many came before it.
+        """`read` for a `steady` answer: its pieces, and for each event that was read, how many pieces came before it.
 
-        Each event has one piece or none, so as many pieces as events are one each.
+        Each event has one piece or none: if there are as many pieces as events, each has one.
         """
         pieces: list[Piece] = []
         before: list[int] = []
@@ -150,12 +150,12 @@ class Answer:
         return self._plain and self._shown is None and self.recognised and not self.signed and self.failure is None
 
     def common(self, event: ServerSentEvent) -> Common | None:
-        """How the common ones among events like this are read while the answer is `steady`; None: by `read`."""
+        """How the common events among those like this one are read while the answer is `steady`; None: by `read`."""
         found = self._compiled(event)
         return None if found is None else found.texts
 
     def one_common(self, event: ServerSentEvent, prefix: bytes, blank: bytes) -> OneCommon | None:
-        """The same for bytes that are one event, written with this in front of its data, and that behind it."""
+        """The same for bytes that are one event, with `prefix` before its data and `blank` after it."""
         found = self._compiled(event)
         return None if found is None else found.reader(prefix, blank)
 

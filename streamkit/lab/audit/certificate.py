@@ -67,7 +67,7 @@ class Certificate:
 
     @property
     def facts(self) -> list[AuditFact]:
-        """What was measured."""
+        """Everything that was measured."""
         return [fact for judgement in self.judgements for fact in judgement.facts]
 
     @property

@@ -47,6 +47,7 @@ class Buffering:
 
     @property
     def rows(self) -> Rows:
+        """The rows of the printed table: the name of each probe, and what it showed."""
         return [(probe.name, str(probe)) for probe in self.probes]
 
     def _notes(self) -> list[str]:

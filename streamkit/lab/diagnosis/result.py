@@ -85,7 +85,7 @@ class Diagnosis:
 
     @property
     def evidence(self) -> tuple[str, ...]:
-        """What speaks for it."""
+        """The evidence for it, one line each."""
         return self.causes[0].evidence
 
     @property

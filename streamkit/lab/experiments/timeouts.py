@@ -125,6 +125,7 @@ class TimeoutMap:
 
     @property
     def relays(self) -> tuple[str, ...]:
+        """The names of the relays, in the order in which they were asked."""
         return tuple(dict.fromkeys(cell.relay for cell in self.cells))
 
     @property

@@ -185,7 +185,7 @@ class Comparison:
 
     @property
     def difference_ms(self) -> float:
-        """The same of a time, in ms. Raises ValueError for another metric."""
+        """The `difference` of a time, in ms. Raises ValueError for a metric that is not a time."""
         return self.only.difference / self._per_ms
 
     @property
@@ -210,7 +210,7 @@ class Comparison:
 
     @property
     def least_ms(self) -> float:
-        """The same of a time, in ms. Raises ValueError for another metric."""
+        """The `least` difference of a time, in ms. Raises ValueError for a metric that is not a time."""
         return self.only.least / self._per_ms
 
     @property

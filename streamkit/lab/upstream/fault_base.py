@@ -36,7 +36,7 @@ class Fault(ABC):
         """The steps of the answer that has this fault."""
 
     def check(self, pieces: int) -> None:  # noqa: B027  # most that are not addressed have nothing to check
-        """Raise ValueError unless a script of so many pieces can have it."""
+        """Raise ValueError unless a script of so many pieces can have this fault."""
 
     def __post_init__(self) -> None:
         for each in fields(self):  # type: ignore[arg-type]  # every fault is a dataclass
@@ -61,7 +61,7 @@ class EventFault(Fault):
 
     @abstractmethod
     def change(self, answer: ScriptedAnswer, index: int) -> list[Step]:
-        """`apply`, with the step at `index` as the one to be changed."""
+        """`apply`, for the step at `index`, which is the one to be changed."""
 
 
 def _check_field(name: str, value: Any, choices: Choices) -> None:
