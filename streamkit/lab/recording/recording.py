@@ -160,7 +160,8 @@ class Recording(Recorded):
                             of each read but the first. NaN at all other events, which have no gap of their own, and
                             where the gap does not belong to the live stream (over a cut, from or to a replayed event)
         handed_ns           when it was handed over
-        read, size, event, id, data, text, reasoning   as in `Events`
+        read, size, event, id, data   as in `Events`
+        text, reasoning     as in `Events`
         coalesced           whether it shares a read with an earlier event
         replayed            whether it had happened before the client was back after a cut (`Recording.cuts`)
 

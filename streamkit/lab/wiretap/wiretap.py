@@ -66,18 +66,19 @@ class Wiretap(Passage):
             ...                                   # OPENAI_BASE_URL=http://127.0.0.1:9000/v1
             sk.plots.timeline(tap.recordings[:20])
 
-    target_url   the server behind it. Clients connect to the wiretap's `.url`
-    host, port   where it listens; port 0 is a free one. It asks nobody who they are, so by default it listens on
-                 loopback only
-    rewrite_host the client's Host header names the wiretap. True: it is replaced by the server's own name, which is the
-                 only change made to any byte. None: only for https, where servers need it to know which site is meant
-    verify       for https: which certificates of the server are accepted, as for `sk.record`
+    target_url    the server behind it. Clients connect to the wiretap's `.url`
+    host, port    where it listens; port 0 is a free one. It asks nobody who they are, so by default it listens on
+                  loopback only
+    rewrite_host  the client's Host header names the wiretap. True: it is replaced by the server's own name, which is
+                  the only change made to any byte. None: only for https, where servers need it to know which site is
+                  meant
+    verify        for https: which certificates of the server are accepted, as for `sk.record`
     preset, reasoning, keep_text, keep_bytes   as for `sk.record`, but no bytes are kept by default
-    max_streams  how many recordings are kept (the oldest make room), and how many streams are recorded at a time
-    max_bytes    about how much memory the recordings may take, and how much the files in `folder`
+    max_streams   how many recordings are kept (the oldest make room), and how many streams are recorded at a time
+    max_bytes     about how much memory the recordings may take, and how much the files in `folder`
     max_stream_bytes   the largest body of one answer; beyond it the recording ends as `cancelled(max_bytes)`, while the
-                 answer goes on
-    folder       a folder in which each recording is saved as a file
+                  answer goes on
+    folder        a folder in which each recording is saved as a file
     on_recording, on_notice   called with each recording as it ends, and with each notice, in a thread of the wiretap
 
     It runs in a thread of its own until `stop()`, the end of its `with` (or `async with`) block, or until it is
