@@ -67,8 +67,8 @@ def create_blueprint(
 
         app.blueprint(sk.create_blueprint(upstream="https://api.openai.com/v1/chat/completions", preset="openai"))
 
-    It takes what `create_app` takes, and raises what that raises; `name` is the blueprint's. The app keeps its own
-    Sanic timers for its other routes.
+    It takes what `create_app` takes (`upstream`, `preset`, `uses`, `routes`, settings, …), and raises what that raises;
+    `name` is the blueprint's. The app keeps its own Sanic timers for its other routes.
     """
     added = {
         **shipped.named(os.environ.get("STREAMKIT_WITH", "") if uses is None else uses),

@@ -195,9 +195,10 @@ class Lab(Stoppable):
 
             recording = await sk.Lab.once(sk.Script(gap_ms=20), accept="sse", relay=sk.experiments.naive.stock)
 
-        `lab` are the arguments of a Lab, such as `relay=` or `idle_s=2`; `post` is a dict of further options of
-        `post()`: `post={"total_s": 0.3}`. Making a lab blocks and takes most of the time: if streams may share one, ask
-        it several times instead. Raises what making a Lab and `post()` raise.
+        `script` and `chat_history` are what is said and asked. `lab` are further arguments of a Lab, such as `relay=`
+        or `idle_s=2`; `post` is a dict of further options of `post()`: `post={"total_s": 0.3}`. Making a lab blocks and
+        takes most of the time: if streams may share one, ask it several times instead. Raises what making a Lab and
+        `post()` raise.
         """
         async with cls(script, **lab) as made:
             return await made.ask(chat_history, accept=accept, **(post or {}))

@@ -66,7 +66,7 @@ class LoadFacts:
 
         sk.findings.load_facts(streams).live.count.max()
 
-    Moments are in ns from when the first stream was due.
+    Moments are in ns from when the first stream was due, which is `zero_ns` on the monotonic clock.
 
     summary, verdict   those of the set
     due, sent     when each stream was due, and when its request had left, in ascending order

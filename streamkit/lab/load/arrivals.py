@@ -77,8 +77,9 @@ class Arrivals(ABC):
     ) -> list[float]:
         """When each request is due, in seconds from the beginning, ascending: up to `streams`, all before `duration_s`.
 
-        Raises ValueError if neither of the two is given, if they come to more than `MAX_STREAMS`, if a `rate` is
-        missing, and for a `rate` beside arrivals that have their own.
+        `rate` is in requests a second, `seed` for whatever is drawn. Raises ValueError if neither `streams` nor
+        `duration_s` is given, if they come to more than `MAX_STREAMS`, if a `rate` is missing, and for a `rate` beside
+        arrivals that have their own.
         """
         _check_extent(streams, duration_s)
         self._check_rate(rate)
@@ -178,8 +179,9 @@ class Ramp(Arrivals):
     >>> [round(time_s, 3) for time_s in sk.arrivals.Ramp(1, 3).due_s(duration_s=2)]
     [0.0, 0.732, 1.236, 1.646]
 
-    Request n is due when the rate has summed up to n. A load with `streams` but no duration lasts as long as these take
-    at the mean of the two rates. Raises ValueError for a rate below 0, and if both are 0.
+    It goes from `from_rate` to `to_rate`, in requests a second; request n is due when the rate has summed up to n. A
+    load with `streams` but no duration lasts as long as these take at the mean of the two rates. Raises ValueError for
+    a rate below 0, and if both are 0.
     """
 
     from_rate: float

@@ -76,7 +76,7 @@ class Backlog(NamedTuple):
 
 
 class Hop(NamedTuple):
-    """The way from one place to the next one known, and how long each unit took: `delays_ns[n - 1]` for unit n.
+    """The way from the place `before` to the next one known, `after`; unit n took `delays_ns[n - 1]`.
 
     for hop in sk.metrics.hops(recording.curves()): print(hop.name, hop.delays_ns.max())
     """
@@ -115,7 +115,7 @@ def curve(at_ns: npt.ArrayLike, amount: npt.ArrayLike | None = None) -> Curve:
 
 
 def curve_of(tap: Tap, unit: Unit = "events") -> Curve:
-    """The curve of a tap, in events or in bytes of text. It is a copy, so the tap can go on growing.
+    """The curve of a tap; `unit` is "events" or "bytes" (of text). It is a copy, so the tap can go on growing.
 
     sk.metrics.curve_of(recording.taps["upstream.sent"], "bytes").total
     """

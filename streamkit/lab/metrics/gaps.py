@@ -74,8 +74,8 @@ def gaps_ns(
     >>> sk.metrics.gaps_ns([0, 50, 950, 1000], read=[0, 1, 2, 3], follows=[True, True, False, True]).tolist()
     [50, 50]
 
-    Let g be the time between a read that brought events and the one before it, and k how many events it brought. The
-    rules:
+    `at_ns[i]` is when event i was read, `read[i]` the number of the read that completed it. Let g be the time between a
+    read that brought events and the one before it, and k how many events it brought. The rules:
 
     per_read     g, once: counts reads (r reads give r - 1 gaps). It is what was measured, and nothing else
     divided      g / k for each of the k: counts the events after the first read. What the gaps may have been, if the
@@ -115,7 +115,8 @@ def _divided(times: Ints, first: npt.NDArray[np.bool_]) -> Ints:
 def stall_threshold_ns(gaps: npt.ArrayLike) -> int:
     """How long a gap must be to count as a stall, unless you say otherwise: longer than `max(250 ms, 5 * median gap)`.
 
-    From about 250 ms on a reader notices a halt; five times the median spares streams that are slow throughout.
+    `gaps` are in ns, and so is the result. From about 250 ms on a reader notices a halt; five times the median spares
+    streams that are slow throughout.
 
     >>> sk.metrics.stall_threshold_ns([100_000_000] * 9)
     500000000
@@ -133,9 +134,9 @@ def stalls_ns(
 ) -> Ints:
     """The stalls, as an array of shape (k, 2): when each began and ended, in ns.
 
-    A stall is a gap between reads (see `gaps_ns`) longer than `threshold_ns`; by default `stall_threshold_ns` of these
-    gaps. Neither the wait for the first event nor the silence after the last one is a gap (see `end_silence`), nor is
-    the silence of a cut: `follows` is as for `gaps_ns`.
+    A stall is a gap between reads longer than `threshold_ns`, by default `stall_threshold_ns` of all gaps. `at_ns`,
+    `read` and `follows` are as for `gaps_ns`. Neither the wait for the first event nor the silence after the last one
+    is a gap (see `end_silence`), nor is the silence of a cut.
 
     >>> sk.metrics.stalls_ns([0, 20, 540], read=[0, 1, 2], threshold_ns=250).tolist()
     [[20, 540]]
@@ -208,9 +209,10 @@ def coalesced_share(read: npt.ArrayLike) -> float | None:
 def throughput_per_s(at_ns: npt.ArrayLike, read: npt.ArrayLike, amount: npt.ArrayLike) -> float | None:
     """The pace after the first read: the `amount` in all later reads / (time of the last read - time of the first).
 
-    `amount[i]` is what event i counts for: 1 for events per second, its characters for characters per second. The
-    first read is left out because what it brought was produced before the interval; the wait for it is the TTFT.
-    None for fewer than two reads that brought events, or if no time passed between them.
+    `at_ns[i]` is when event i was read, `read[i]` in which read, `amount[i]` what it counts for: 1 for events per
+    second, its characters for characters per second. The first read is left out because what it brought was produced
+    before the interval; the wait for it is the TTFT. None for fewer than two reads that brought events, or if no time
+    passed between them.
 
     >>> sk.metrics.throughput_per_s([0, 500_000_000, 1_000_000_000], read=[0, 1, 2], amount=[1, 1, 1])
     2.0
@@ -243,7 +245,7 @@ def loss_and_duplication(sent_ids: Sequence[Hashable], received_ids: Sequence[Ha
     >>> sk.metrics.loss_and_duplication("abcdef", "abbdcax")
     Losses(lost=2, duplicated=2, out_of_order=1, unknown=1)
 
-    The ids are strings or numbers. It counts
+    `sent_ids` and `received_ids` are strings or numbers, in order. It counts
 
     lost           ids that were sent and never received
     duplicated     receptions of an id after its first

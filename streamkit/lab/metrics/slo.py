@@ -64,8 +64,9 @@ class Goodput(NamedTuple):
 def on_time(at_ns: npt.ArrayLike, read: npt.ArrayLike, slo: SLO, *, origin_ns: int = 0) -> npt.NDArray[np.bool_]:
     """Which events of a stream kept the objective: `wait <= slo.ttft_ns` in the first read, `gap <= slo.gap_ns` later.
 
-    Events that share a read share its gap to the read before. Give the columns of the pieces only (`pieces`): a ping
-    does not end a gap. `origin_ns` is when the request had left.
+    `at_ns[i]` is when event i was read, `read[i]` in which read; events that share a read share its gap to the read
+    before. Give the columns of the pieces only (`pieces`): a ping does not end a gap. `origin_ns` is when the request
+    had left.
 
     >>> sk.metrics.on_time([50_000_000, 250_000_000], [0, 1], sk.metrics.SLO(ttft_ms=100, gap_ms=100)).tolist()
     [True, False]

@@ -40,6 +40,8 @@ def backlog(recording: Recording, ax: Axes | None = None, *, title: str | None =
     has the size and time of it. Hops that held next to nothing compared with the largest are only in the key. Values
     below 0 (an event that seems to arrive before it had left, as the two ends stamp differently) are drawn as 0.
 
+    It draws on `ax`, by default in a new figure, and returns it. `title` replaces the finding; "" leaves it out.
+
     Raises TypeError for what is not a recording, ValueError for an unknown unit.
     """
     shown = journeys([recording], unit)[0]

@@ -54,6 +54,8 @@ def compare(compared: Comparison | Runs, ax: Axes | None = None, *, title: str |
     estimate, the bar its 95 % interval, with the instrument's error included; the bar is empty if the difference is not
     shown or cannot be decided. The hatched band around 0 holds the differences that so many runs could not have shown.
 
+    It draws on `ax`, by default in a new figure, and returns it. `title` replaces the finding; "" leaves it out.
+
     It takes a `Comparison`, or recordings; then `given` are the keywords of `sk.findings.compare`. Raises what that
     raises.
     """

@@ -47,6 +47,8 @@ def ecdf(
     x has a log scale. p50, p95 and p99 by nearest rank are marked, and the key has their values and how many streams
     are in the curve; a stream whose number is not known is in no curve.
 
+    It draws on `ax`, by default in a new figure, and returns it. `title` replaces the finding; "" leaves it out.
+
     Raises ValueError for no streams and for too many groups, TypeError for anything else.
     """
     groups = groups_in(streams, by, metric)

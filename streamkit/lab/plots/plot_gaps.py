@@ -48,6 +48,8 @@ def gaps(recordings: Recordings, ax: Axes | None = None, *, title: str | None = 
     More than eight recordings are drawn in groups, by their names: a thin line for each, and a thick one for all gaps
     of the group together, to which the marks and the key belong.
 
+    It draws on `ax`, by default in a new figure, and returns it. `title` replaces the finding; "" leaves it out.
+
     It takes one `Recording`, up to 100, or a mapping from names to recordings. Raises ValueError for none and for more
     than 100 (for many streams there is `sk.plots.ecdf`), TypeError for anything else.
     """

@@ -66,6 +66,8 @@ def heatmap(
     (`findings.sweep_facts`) have a dashed one. A hatched field: there was no such setting, or none of its trials has
     the number. If values differ more than thirtyfold, the shades show ratios.
 
+    It draws on `ax`, by default in a new figure, and returns it. `title` replaces the finding; "" leaves it out.
+
     Raises TypeError for what is not a sweep, ValueError for names that it does not have and for a grid with a single
     parameter.
     """

@@ -51,6 +51,8 @@ def hops(recordings: Recordings, ax: Axes | None = None, *, title: str | None = 
     in ms (or its p99, or p50, if the p95 are alike everywhere; the axis says which). All other hops are in the small
     print above.
 
+    It draws on `ax`, by default in a new figure, and returns it. `title` replaces the finding; "" leaves it out.
+
     It takes one `Recording`, several, or a mapping from names to recordings, with taps of the upstream or the relay.
     Raises ValueError for none, and for recordings with only the client's own taps; TypeError for anything else.
     """

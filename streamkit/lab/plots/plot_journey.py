@@ -69,6 +69,8 @@ def journey(recording: Recording, ax: Axes | None = None, *, title: str | None =
     the silence before an end that is not complete. That end is a cross with the outcome (a square if we stopped the
     stream ourselves); a timer that fired is a dashed line. Events that shared a read are outlined.
 
+    It draws on `ax`, by default in a new figure, and returns it. `title` replaces the finding; "" leaves it out.
+
     Raises TypeError for what is not a recording, ValueError for an unknown unit.
     """
     shown = journeys([recording], unit)[0]

@@ -54,6 +54,8 @@ def leaving(*recordings: Recordings, ax: Axes | None = None, title: str | None =
     upstream and the relay had sent, and that the client had read, by when; an upright tick is where the upstream
     stopped.
 
+    It draws on `ax`, by default in a new figure, and returns it. `title` replaces the finding; "" leaves it out.
+
     It takes up to eight recordings: one by one, in a list or in a mapping from names. They need the upstream's taps,
     which `Lab.post` and `Lab.ask` bring. Raises ValueError for none, for more than eight, and for recordings without
     these taps; TypeError for anything else.

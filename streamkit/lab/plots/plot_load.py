@@ -77,6 +77,8 @@ def load(streams: Streams, ax: Axes | None = None, *, title: str | None = None) 
 
     Small print at the bottom is the verdict: whether these numbers may be quoted.
 
+    It draws on `ax`, by default in a new figure, and returns it. `title` replaces the finding; "" leaves it out.
+
     It takes a `RecordingSet` or recordings. Raises ValueError for none, TypeError for anything else.
     """
     several = set_of(streams)

@@ -74,7 +74,7 @@ def outcomes(shown: Shown, ax: Axes | None = None, *, title: str | None = None) 
         >>> ax.get_title("left")
         'naive: 1 of 1 broken streams look complete'
 
-    It takes one of
+    `shown` is one of
 
     - a `TimeoutMap`: places × lengths of silences, with a panel for each relay. The columns are a scale, so neighbours
       with the same outcome share one word; the first panel says how to read it
@@ -83,6 +83,8 @@ def outcomes(shown: Shown, ax: Axes | None = None, *, title: str | None = None) 
 
     A cell that stands for several streams has a stripe for each. Times count as the grid says: in a timeout map, from
     the beginning of the silence.
+
+    It draws on `ax`, by default in a new figure, and returns it. `title` replaces the finding; "" leaves it out.
 
     Raises ValueError for no recordings, TypeError for anything else.
     """

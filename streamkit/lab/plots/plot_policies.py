@@ -72,6 +72,8 @@ def policies(recordings: Recordings, ax: Axes | None = None, *, title: str | Non
     of the oldest piece when it arrived, and below it the median. "–" is not known. Bold is the best of a column, among
     those that completed.
 
+    It draws on `ax`, by default in a new figure, and returns it. `title` replaces the finding; "" leaves it out.
+
     It takes one `Recording`, several, or a mapping from names to recordings. Raises ValueError for none, TypeError for
     anything else.
     """

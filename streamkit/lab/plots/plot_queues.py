@@ -58,6 +58,8 @@ def queues(recording: Recording, ax: Axes | None = None, *, title: str | None = 
     `held=True` draws another figure: for each stretch of the way, what its curves say minus what its queues held. Above
     the line are bytes that were in no queue that could be seen, below it bytes seen in two at once (`findings.held`).
 
+    It draws on `ax`, by default in a new figure, and returns it. `title` replaces the finding; "" leaves it out.
+
     Raises TypeError for what is not a recording.
     """
     shown = queued(recording)

@@ -37,6 +37,8 @@ def results(
     (`Recording.results`) and returns a number, or None to leave it out; or a list of these. Each result is a dot,
     unless they lie too close together.
 
+    It draws on `ax`, by default in a new figure, and returns it. `title` replaces the finding; "" leaves it out.
+
     It takes one `Recording`, several, or a mapping from names to recordings. Raises ValueError for none, TypeError for
     anything else.
     """

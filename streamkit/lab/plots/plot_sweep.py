@@ -66,6 +66,8 @@ def sweep(
     mark is a median. A cross on the axis: trials failed there. If values differ more than thirtyfold, y has a log
     scale.
 
+    It draws on `ax`, by default in a new figure, and returns it. `title` replaces the finding; "" leaves it out.
+
     Raises TypeError for what is not a sweep, ValueError for names that it does not have.
     """
     facts = sweep_facts(swept, y, x, by, better=better)

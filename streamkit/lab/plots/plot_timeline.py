@@ -74,6 +74,8 @@ def timeline(
     More than eight recordings are drawn in groups, by their names: a thin row for each, and one line of words per
     group.
 
+    It draws on `ax`, by default in a new figure, and returns it. `title` replaces the finding; "" leaves it out.
+
     It takes one `Recording`, up to 100, or a mapping from names to recordings. Raises ValueError for none and for more
     than 100 (for many streams there is `sk.plots.load`), TypeError for anything else.
     """

@@ -41,6 +41,8 @@ def upload(recording: Recording, ax: Axes | None = None, *, title: str | None = 
     most. The ticks above are the results, or pieces, of the answer as they came: if there is none before the end of the
     body, the server, or something on the way, answers only when everything is there.
 
+    It draws on `ax`, by default in a new figure, and returns it. `title` replaces the finding; "" leaves it out.
+
     Raises TypeError for what is not a recording.
     """
     facts = uploads([recording])[0]

@@ -59,7 +59,11 @@ def way(*here: str, ax: Axes | None = None, title: str | None = None) -> Axes:
 
     `here` are names of taps, queues or parties (upstream, relay, client) to be marked; the others are drawn paler. The
     flags above the line are the taps, in the colours and lines of `sk.plots.journey`; the boxes on it are the queues,
-    in the shades of `sk.plots.queues`. Raises ValueError for other names, TypeError for what is not a name.
+    in the shades of `sk.plots.queues`.
+
+    It draws on `ax`, by default in a new figure, and returns it. `title` replaces the finding; "" leaves it out.
+
+    Raises ValueError for other names, TypeError for what is not a name.
     """
     marked = _marked(here)
     if ax is None:

@@ -46,6 +46,8 @@ def where(
     twentieth are drawn as one, in grey at the end, and named in small print. A recording without gauges gets a text
     that says so.
 
+    It draws on `ax`, by default in a new figure, and returns it. `title` replaces the finding; "" leaves it out.
+
     Raises TypeError for what is not a recording or not a number, ValueError for a time at which nobody looked.
     """
     shown = moment(recording, at_ms)

@@ -49,8 +49,9 @@ class Recording(Recorded):
     >>> sk.Recording.from_pieces([(0, "Hel"), (50_000_000, "lo")], sent_ns=0).summary().gap_p50_ms
     50.0
 
-    Its fields are those of `Recorded`, the class above it. In a notebook, a recording as the last line of a cell shows
-    its summary.
+    Its fields are those of `Recorded`, its base class. Those you need most: `text`, `outcome`, `status`, `headers`,
+    `events` and `reads` (columns), `taps`, `gauges`, `cuts`, `meta`. In a notebook, a recording as the last line of a
+    cell shows its summary.
     """
 
     def summary(self) -> Summary:

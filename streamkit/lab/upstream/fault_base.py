@@ -33,7 +33,7 @@ class Fault(ABC):
 
     @abstractmethod
     def apply(self, answer: ScriptedAnswer) -> list[Step]:
-        """The steps of the answer that has this fault."""
+        """The steps of `answer` with this fault in them."""
 
     def check(self, pieces: int) -> None:  # noqa: B027  # most that are not addressed have nothing to check
         """Raise ValueError unless a script of so many pieces can have this fault."""

@@ -334,7 +334,7 @@ class NoEnd(Fault):
 
 @dataclass(frozen=True)
 class MoreAfterEnd(Fault):
-    """After the end mark comes one more piece; in a format without an end mark it is a piece like any other.
+    """After the end mark comes one more piece, `text`; in a format without an end mark it is a piece like any other.
 
     >>> sk.Script(["a", "b"], preset="openai", faults=[sk.faults.MoreAfterEnd("c")]).expected_text
     'ab'
