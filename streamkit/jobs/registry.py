@@ -178,7 +178,7 @@ class Job:
         >>> from streamkit.jobs.shipped import fails
         >>> Job.of("fails", fails).check({"after": "x"})
         Traceback (most recent call last):
-        streamkit.errors.BadArguments: expected after as an integer from 0 to 1000000000; fails takes after (…)
+        streamkit.errors.BadArguments: expected after as an integer from 0 to 1000000000; fails takes after (an ...
         """
         if not isinstance(arguments, dict):
             raise BadArguments(f"expected arguments as an object; {self}")
