@@ -1,9 +1,9 @@
-"""What a load shows, in one sentence: the title of plots.load; and the facts that the figure draws.
+"""What a load shows, in one sentence (the title of `plots.load`), and the facts that the figure draws.
 
     load_facts(streams).most_live, load_finding(streams)
 
-In this order: whether anything may be quoted at all, streams that did not come whole, where the time to the first piece
-bends, and what it was. Times to the first piece are from when requests were due, where they were.
+The sentence says the first that applies: nothing may be quoted at all; streams did not come whole; the time to the
+first piece grew; what it was. Times to the first piece count from when requests were due, if they have such a time.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ GREW_BYTES: Final = 64_000  # a process grows by so much for anything
 
 @dataclass(frozen=True, kw_only=True)
 class Bend:
-    """The median time to the first piece of the first and of the last fifth of the streams, in ns."""
+    """How the time to the first piece grew: its median over the first and over the last fifth of the streams, in ns."""
 
     before_ns: int
     after_ns: int
@@ -46,10 +46,14 @@ class Bend:
 
 @dataclass(frozen=True, kw_only=True)
 class ProcessUse:
-    """What one process used along a load; None where it is not known.
+    """What one process used during a load; None where it is not known.
 
-    stream_bytes   what its memory grew by, a stream that was live at the time of the largest; None where it did not
-    cpu_share      of one core, over the whole time that was sampled: 1.0 is one core
+    name               what the process is called
+    most_rss_bytes     its largest resident memory
+    stream_bytes       by how much its memory grew for each stream that was live when it was largest; None if it did not
+    most_descriptors   the most files and sockets that were open
+    cpu_share          processor time by the time sampled: 1.0 is one core
+    loop_late_ns       how late its event loop was at worst
     """
 
     name: str

@@ -1,16 +1,16 @@
-"""What a sweep shows: which setting is best, and whether that is sure. The title of sweep and heatmap.
+"""What a sweep shows: which setting is best, and whether that is sure. It is the title of sweep and heatmap.
 
     sk.findings.sweep_finding(swept, y="held_ms", x="buffer", by="policy")
 
-Settings are compared in pairs: each trial with that of the best setting from the same round (and with the same values
-of those parameters that are not compared), so that what a round's minutes did to all of them cancels. Of these
-differences the median is told, and an interval of 95 % for it that assumes nothing of how they are distributed: it lies
-between two of the differences themselves, as many from the least as from the largest as coins would allow (the sign
-test, turned round: Conover, "Practical Nonparametric Statistics", chapter 3). Of fewer than six pairs there is none:
+Settings are compared in pairs: each trial with the one of the best setting from the same round (and with the same
+values of those parameters that are not compared), so that whatever affected a whole round cancels. What is told of
+these differences is their median, and a 95 % interval for it that assumes nothing about how they are distributed: its
+ends are two of the differences themselves, as far from the smallest and the largest as coins would allow (the sign
+test, turned round: Conover, "Practical Nonparametric Statistics", chapter 3). With fewer than six pairs there is none:
 five coins fall alike once in sixteen throws.
 
-That the best is better than all others is sure when it is for each of them by itself: all have to agree, so no
-correction for their number is due (an intersection-union test: Berger, 1982).
+The best is surely better than all others if it surely is for each of them: all have to agree, so no correction for
+their number is due (an intersection-union test: Berger, 1982).
 """
 
 from __future__ import annotations
@@ -57,8 +57,11 @@ RELATIVE: Final = 1e-9  # differences below this share of the values are those o
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """How much larger the values of a setting are than the best one's, pair by pair: the median, and its interval (None
-    where there are too few pairs).
+    """By how much the values of a setting are larger than those of the best one, pair by pair.
+
+    median      of the differences
+    low, high   its 95 % interval; None if there are too few pairs
+    pairs       how many
     """
 
     median: float
@@ -68,14 +71,19 @@ class Difference:
 
     @property
     def apart(self) -> bool:
-        """It is surely another value than the best's."""
+        """Whether it surely differs from the best one."""
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SettingFacts:
-    """What was found with one setting: its `values`, by the `repeats` in which they were found, and how many trials
-    `failed`. `difference`: to the best one (None for that itself, and where no two can be compared).
+    """What was found with one setting.
+
+    setting      its parameters, with their values
+    values       the numbers that its trials gave
+    repeats      the round of each of these
+    failed       how many trials failed
+    difference   to the best setting; None for that itself, and if no two trials can be compared
     """
 
     setting: tuple[tuple[str, object], ...]
@@ -86,12 +94,12 @@ class SettingFacts:
 
     @property
     def name(self) -> str:
-        """`policy=pause, buffer=65,536`."""
+        """The setting as text: `policy=pause, buffer=65,536`."""
         return ", ".join(f"{name}={value_name(value)}" for name, value in self.setting)
 
     @property
     def median(self) -> float:
-        """NaN where there are no values."""
+        """The median of its values; NaN if there are none."""
         return float(np.median(self.values)) if self.values else float("nan")
 
 
