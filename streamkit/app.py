@@ -146,7 +146,7 @@ def _add_probes(blueprint: Blueprint, relay: Relay) -> None:
 def source(
     app: Sanic[Any, Any] | Blueprint, path: str, *, body: BodyKind = "json", **deadlines: float
 ) -> Callable[[F], F]:
-    """A decorator: stream what an async generator function yields as the answer to `POST` at `path`.
+    """Stream what an async generator function yields as the answer to `POST` at `path`; a decorator.
 
         @sk.source(app, "/count", body=["upto"])
         async def count(upto):

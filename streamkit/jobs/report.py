@@ -42,7 +42,7 @@ class JobCancelled(BaseException):
 
 
 class Report:
-    """What a job reports with: its progress and its results. Each job gets one as its first argument.
+    """A job's way to report its progress and its results. Each job gets one as its first argument.
 
     def squares(report: Report, upto: int) -> dict[str, Any]:
         for number in range(upto):

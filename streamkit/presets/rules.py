@@ -40,7 +40,7 @@ __all__ = ["COMMON_ERRORS", "EndMark", "ErrorMark", "Preset"]
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Preset(Compiled):
-    """A provider: how it is asked, how its stream is read, and how it writes.
+    """How a provider is asked, how its stream is read, and how it writes.
 
         >>> mine = sk.Preset(name="mine", text="body.say", signs=("body exists",))
         >>> mine.read(sk.ServerSentEvent(data='{"body": {"say": "hi"}}'))

@@ -84,7 +84,7 @@ def stream_id_from(given: str | None) -> str:
 
 
 class Tap:
-    """The record of one tap: a staircase that says by when so many events, with so many bytes of text, had passed.
+    """The record of one tap, a staircase that says by when so many events, with so many bytes of text, had passed.
 
         recording.taps["relay.sent"].events[-1]
 

@@ -19,7 +19,7 @@ async def slow_reader(
     piece_bytes: int = 1_500,
     gap_ms: float = 0.5,
 ) -> dict[str, float | None]:
-    """A trial for sweeps: one slow reader under one policy, in a lab of its own, and what that did to the stream.
+    """A trial for sweeps that runs one slow reader under one policy, in a lab of its own, and tells what that did.
 
         sk.sweep(sk.experiments.slow_reader, {"policy": ["buffer", "coalesce"], "buffer_bytes": [8_000, 64_000]})
 

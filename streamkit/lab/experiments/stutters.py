@@ -70,7 +70,7 @@ def hidden_causes(seed: int = 0) -> dict[str, CauseName]:
 
 
 def stuttering(seed: int = 0) -> Sanic[Any, Any]:
-    """A puzzle: a Sanic app with `POST /a` to `/e`, each of which stutters for a different reason.
+    """A puzzle in the form of a Sanic app with `POST /a` to `/e`, each of which stutters for a different reason.
 
         with sk.serve(sk.experiments.stuttering) as server:
             recording = await sk.record(f"{server.url}/a")

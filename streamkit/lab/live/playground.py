@@ -195,7 +195,7 @@ class Playground:
 
 
 async def playground(**values: Any) -> Playground:
-    """Sliders for a stream: script, network, client and policy. Each change runs a stream and redraws the figure.
+    """Sliders for the script, network, client and policy of a stream; each change runs one and redraws the figure.
 
         play = await sk.playground(gap_ms=80, reader="5 events/s")
         play.recording.summary()

@@ -111,7 +111,7 @@ class Arrivals(ABC):
 
 @dataclass(frozen=True)
 class Constant(Arrivals):
-    """Evenly spaced: one request every `1 / rate` seconds, the first at once.
+    """One request every `1 / rate` seconds, the first at once.
 
     >>> sk.arrivals.Constant().due_s(rate=4, streams=3)
     [0.0, 0.25, 0.5]
@@ -127,7 +127,7 @@ class Constant(Arrivals):
 
 @dataclass(frozen=True)
 class Gamma(Arrivals):
-    """Gaps drawn from a gamma distribution: `1 / rate` seconds on average, with a deviation of that over √burstiness.
+    """Gaps drawn from a gamma distribution, `1 / rate` seconds on average, with a deviation of that over √burstiness.
 
         await sk.load(url, rate=20, streams=200, arrivals=sk.arrivals.Gamma(burstiness=0.5))
 
@@ -159,7 +159,7 @@ class Gamma(Arrivals):
 
 
 class Poisson(Gamma):
-    """A Poisson process: as people come who know nothing of each other. The first request comes after a gap.
+    """A Poisson process, as of people who come without knowing of each other. The first request comes after a gap.
 
     >>> len(sk.arrivals.Poisson().due_s(rate=20, streams=100, seed=1))
     100
@@ -210,7 +210,7 @@ class Ramp(Arrivals):
 
 @dataclass(frozen=True)
 class Bursts(Arrivals):
-    """Bursts: `streams` requests at once, every `every_s` seconds.
+    """`streams` requests at once, every `every_s` seconds.
 
     >>> sk.arrivals.Bursts(2, every_s=5).due_s(streams=5)
     [0.0, 0.0, 5.0, 5.0, 10.0]
@@ -285,7 +285,7 @@ class At(Arrivals):
 
 @dataclass(frozen=True)
 class Closed:
-    """A closed loop: `users` at a time, each of whom asks again `think_s` seconds after its answer has ended.
+    """A closed loop, in which each of `users` asks again `think_s` seconds after its answer has ended.
 
         await sk.load(lab, streams=500, arrivals=sk.arrivals.Closed(users=50, think_s=2))
 

@@ -36,7 +36,7 @@ SERVER: Final = "server"
 
 
 class Part(NamedTuple):
-    """One part of a budget: the time from `before` to `after`, for the event in question and as median of all events.
+    """One part of a budget, the time from `before` to `after`: for the event in question, and as median of all events.
 
     >>> sk.metrics.Part("relay.sent", "client.read", ns=120_000, median_ns=90_000).name
     'relay.sent → client.read'

@@ -51,9 +51,11 @@ Unit = Literal["events", "bytes"]
 
 
 class Curve(NamedTuple):
-    """A staircase: by `at_ns[i]`, `count[i]` units had passed in all. Both columns are int64 and never fall.
+    """A staircase that says how much had passed a place by when: by `at_ns[i]`, `count[i]` units in all.
 
     recording.curves()["relay.sent"].total      # of a recording's taps; `curve` makes one from your own numbers
+
+    Both columns are int64 and never fall.
     """
 
     at_ns: Ints

@@ -58,7 +58,7 @@ How: TypeAlias = Literal["fin", "rst"]
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """A delay: every byte arrives `ms` later, plus up to `jitter_ms`. The order of bytes is kept.
+    """Every byte arrives `ms` later, plus up to `jitter_ms`. The order of bytes is kept.
 
     >>> sk.net.Latency(100, jitter_ms=20)
     Latency(ms=100, jitter_ms=20)
@@ -74,7 +74,7 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class Bandwidth:
-    """A narrow line: at most `bytes_per_s`, in about 50 parts a second. Idle time is not made up for.
+    """A narrow line of at most `bytes_per_s`, in about 50 parts a second. Idle time is not made up for.
 
     >>> sk.net.Bandwidth(50_000)
     Bandwidth(bytes_per_s=50000)
@@ -89,7 +89,7 @@ class Bandwidth:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Small parts: writes of `size_bytes`, give or take `jitter_bytes`, with `gap_ms` between them.
+    """Bytes pass in small writes of `size_bytes`, give or take `jitter_bytes`, with `gap_ms` between them.
 
         >>> sk.net.Slice(1, gap_ms=20)
         Slice(size_bytes=1, gap_ms=20, jitter_bytes=0)
@@ -111,7 +111,7 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class Blackhole:
-    """Silence: from some point on nothing passes, not even the end, while the connection stays open.
+    """From some point on nothing passes, not even the end, while the connection stays open.
 
         >>> sk.net.Blackhole(after_s=2)
         Blackhole(after_bytes=None, after_s=2)
@@ -129,7 +129,7 @@ class Blackhole:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A cut: after so many bytes or seconds the connection ends, both ways and for both of its ends.
+    """After so many bytes or seconds the connection ends, both ways and for both of its ends.
 
         >>> sk.net.Cut(after_bytes=1000, how="rst")
         Cut(after_bytes=1000, after_s=None, how='rst')
@@ -150,7 +150,7 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class SlowClose:
-    """A late end: the FIN or RST of what one side sends comes `ms` after its last byte.
+    """The end of what one side sends (FIN or RST) comes `ms` after its last byte.
 
     >>> sk.net.SlowClose(500)
     SlowClose(ms=500)

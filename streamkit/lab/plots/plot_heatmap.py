@@ -53,7 +53,7 @@ def heatmap(
     better: Better = "lower",
     title: str | None = None,
 ) -> Axes:
-    """A sweep as a map: the median of `value` for each combination of two parameters, as a shade and a number.
+    """The median of a number for each combination of two parameters of a sweep, as a map of shades and numbers.
 
         sk.plots.heatmap(swept, value="held_ms", x="buffer", y="policy")
 

@@ -52,7 +52,7 @@ class TrialRow:
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class Sweep:
-    """What `sk.sweep` returns: a row for each trial, and what was planned.
+    """The result of `sk.sweep`, with a row for each trial, and what was planned.
 
         swept = sk.sweep(trial, {"gap_ms": [10, 20]}, repeats=6)
         swept.to_pandas().groupby("gap_ms").ttft_ms.median()

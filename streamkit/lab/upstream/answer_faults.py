@@ -63,7 +63,7 @@ def _reason(step: Step, answer: ScriptedAnswer) -> str | None:
 
 @dataclass(frozen=True)
 class DoneMark(Fault):
-    """`data: [DONE]` follows the last event, as many gateways add it whatever the format.
+    """A `[DONE]` follows the last event, as many gateways add it whatever the format.
 
         >>> sk.Script(["a"], preset="seed", faults=[sk.faults.DoneMark()]).steps()[-2].data
         b'data: [DONE]\\n\\n'
