@@ -75,7 +75,7 @@ def sweep(
     path         a file to which each row is written as soon as it is there. A sweep that was killed goes on from it, a
                  finished one is read from it, and if `repeats` is higher now, rounds are added. It has to be the file
                  of this trial, grid and seed
-    retry_failed   run trials again that failed in the file's earlier runs
+    retry_failed   run trials again that failed in the file's earlier runs; those that never ran are run in any case
     progress     show a progress bar (tqdm), in a notebook or a terminal
 
     A trial that raises, or whose process dies, is a row with `error`, and the others go on. Ctrl-C stops the sweep:
