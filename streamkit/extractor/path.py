@@ -48,7 +48,15 @@ __all__ = [
 
 
 class Special(Enum):
-    """The steps of a path that are neither a key nor an index."""
+    """The steps of a path that are neither a key nor an index, for paths as sequences.
+
+        >>> import streamkit as sk
+        >>> sk.Extractor(("value", sk.JSON, "say"))('{"value": "{\\\\"say\\\\": \\\\"hi\\\\"}"}')
+        'hi'
+
+    EVERY   every element of a list
+    JSON    a step into a JSON string: what is below it is the path in the JSON that this string holds
+    """
 
     EVERY = "*"
     JSON = "json"

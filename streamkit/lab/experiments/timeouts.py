@@ -40,7 +40,7 @@ DEADLINES: Final[Mapping[Place, str]] = {
     "between events": "idle",
     "blocked write": "write_stall",
 }
-"""Which of our deadlines watches which place."""
+"""Which of the relay's deadlines watches which place of a silence."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ __all__ = [
 ]
 
 MAX_STREAMS: Final = 1_000_000
-"""Of one load: each of its recordings is held until its end."""
+"""The most streams of one load: all its recordings are held until its end."""
 
 _WORD: Final = re.compile(r"\s*([a-z]+(?: once)?)\s*(?:\((.*)\))?\s*", re.S)
 _ARRIVALS: Final = 0
