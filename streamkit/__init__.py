@@ -6,11 +6,13 @@
     recording = await lab.ask("你好")
     sk.plots.journey(recording)
 
-What is used every day stands here. The rest is in modules by concept: `sk.faults` (how an answer goes wrong), `sk.net`
-(a bad network), `sk.arrivals` (when the requests of a load are due), `sk.metrics`, `sk.findings`, `sk.plots`,
-`sk.examples` (recordings to try them on), `sk.experiments`, `sk.exports`, `sk.errors`.
+What you use every day is here at the top. The rest is in modules by topic: `sk.faults` (how an answer goes wrong),
+`sk.net` (bad networks), `sk.arrivals` (when the requests of a load are due), `sk.metrics` (numbers), `sk.findings`
+(what a figure says, as text and data), `sk.plots` (figures), `sk.examples` (recordings to try them on),
+`sk.experiments` (several streams, one question), `sk.exports` (files for other tools), `sk.shipped` (the routes that
+the relay has beside an LLM's answer), `sk.errors`.
 
-Importing it loads next to nothing: each name below brings its own module when it is first used.
+Importing streamkit loads next to nothing: each name brings in its own module when it is first used.
 """
 
 from __future__ import annotations
@@ -166,9 +168,10 @@ def __dir__() -> list[str]:
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """What `%load_ext streamkit` calls, in a notebook: figures inline, and sharp on every screen; `%%stream`; and what
-    has been imported is left out of garbage collections (`gc.freeze`), since a full one would hold a stream for a tenth
-    of a second.
+    """Called by `%load_ext streamkit` in a notebook.
+
+    It shows figures inline and sharp on every screen, adds the cell magic `%%stream`, and keeps everything imported so
+    far out of garbage collections (`gc.freeze`): a full one would hold up a stream for a tenth of a second.
     """
     from streamkit.lab.live.extension import load
 
@@ -176,7 +179,7 @@ def load_ipython_extension(shell: Any) -> None:
 
 
 def unload_ipython_extension(shell: Any) -> None:
-    """What `%unload_ext streamkit` calls."""
+    """Called by `%unload_ext streamkit`."""
     from streamkit.lab.live.extension import unload
 
     unload(shell)

@@ -1,14 +1,14 @@
-"""The relay as a Sanic app: `POST /ans` streams an LLM's answer, `GET /health` tells what it does, `GET /healthz`
-that it lives and `GET /readyz` whether it wants requests; and routes of other sources, shipped ones and your own.
+"""The relay as a Sanic app: `POST /ans` streams an LLM's answer; other routes stream other sources.
 
-Where streams can be resumed, `GET /streams/<id>` goes on with one, `DELETE` ends it, and `GET /streams/<id>/status`
-tells of it.
+`GET /health` says what it is doing, `GET /healthz` that it is alive, `GET /readyz` whether it wants requests. If
+streams can be resumed, `GET /streams/<id>` continues one, `DELETE` ends it, and `GET /streams/<id>/status` describes
+it. Other sources are those that come with streamkit (`streamkit.shipped`), and your own.
 
     sanic streamkit.app:create_app --factory       # configured by environment variables
     streamkit serve --upstream URL --preset openai # configured by options
     app.blueprint(create_blueprint(upstream=URL))  # in an app of your own
 
-A route is a source plus a delivery; nothing else knows about routes.
+A route is a source plus a delivery; nothing below this file knows about routes.
 """
 
 from __future__ import annotations
@@ -63,11 +63,12 @@ def create_blueprint(
     uses: str | Iterable[str] | None = None,
     **relay: Any,
 ) -> Blueprint:
-    """The relay's routes, `POST /ans` and `GET /health`, for an app of your own.
+    """The relay's routes as a Sanic blueprint, for an app of your own.
 
         app.blueprint(sk.create_blueprint(upstream="https://api.openai.com/v1/chat/completions", preset="openai"))
 
-    Takes what `create_app` takes. Sanic's timers of the app stay as they are for its other routes.
+    It takes what `create_app` takes (`upstream`, `preset`, `uses`, `routes`, settings, …), and raises what that raises;
+    `name` is the blueprint's. The app keeps its own Sanic timers for its other routes.
     """
     added = {
         **shipped.named(os.environ.get("STREAMKIT_WITH", "") if uses is None else uses),
@@ -145,7 +146,7 @@ def _add_probes(blueprint: Blueprint, relay: Relay) -> None:
 def source(
     app: Sanic[Any, Any] | Blueprint, path: str, *, body: BodyKind = "json", **deadlines: float
 ) -> Callable[[F], F]:
-    """Stream what an async generator function yields as the answer to `POST` at `path`: text, JSON objects, progress.
+    """Stream what an async generator function yields as the answer to `POST` at `path`; a decorator.
 
         @sk.source(app, "/count", body=["upto"])
         async def count(upto):
@@ -153,15 +154,20 @@ def source(
                 yield sk.Progress(n, total=int(upto))
                 yield {"n": n}
 
-    The answer has all that those of a relay have: the format that the client asks for, back-pressure (the function is
-    not resumed while the client cannot take more), deadlines, an end that can be told from a cut, its line in the log,
-    its taps. It is closed when the client leaves. `raise sk.Failed.of_request(422, "bad_upto", "send a number")` says
-    no; any other exception is a bug, of which the client is told `internal_error`.
+    app         an app of `create_app`, one of your own, or a blueprint of either
+    path        the route, which is asked by `POST`
+    body        what the function is given: "json" the body's value, "raw" the bytes as they come
+                (`async for data in body`), "none" nothing, or a list of field names, taken from a form or a JSON object
+    deadlines   deadlines of this route, where they differ from the relay's, such as `idle_s=0` (off)
 
-    `app` is an app of `create_app`, one of your own, or a blueprint of either. `body` says what the function is given:
-    "json" the value, "raw" the bytes as they come (`async for data in body`), "none" nothing, or fields by their names,
-    from a form or a JSON object; and, if it has parameters of these names, `request` and `into` (see
-    `streamkit.relay.sources.source`). `deadlines` are this route's own, such as `idle_s=0` (off). Raises ConfigError.
+    The function yields text, JSON objects or lists, `sk.Progress`, `sk.Snapshot`. If it has parameters named `request`
+    or `into` (see `streamkit.relay.sources.source`), it gets these too. Its answer has everything that a relay's has:
+    the format that the client asks for, back-pressure (the function is not resumed while the client cannot take more),
+    deadlines, an end that can be told from a cut, a line in the log, taps. The generator is closed when the client
+    leaves. `raise sk.Failed.of_request(422, "bad_upto", "send a number")` refuses a request; any other exception is a
+    bug, and the client is told `internal_error`.
+
+    Raises ConfigError for a function, a `body` or deadlines that make no sense.
     """
 
     def decorate(function: F) -> F:
@@ -293,35 +299,47 @@ def create_app(
         sk.serve(lambda: sk.create_app(upstream="http://127.0.0.1:8000/v1", preset="openai"))
         sk.serve(lambda: sk.create_app(uses="upload,jobs,analysis"))
 
-    `upstream` is the provider's full endpoint, `preset` how it is asked and read: a name (an alias such as "groq"
-    needs `model` too), a `Preset`, or an `Extractor`, whose upstream is asked by a form. `key` goes where that
-    provider wants it, `extra` joins the request body, `reasoning=True` passes thinking on. `trace=True` keeps the
-    times of each stream's events (`streamkit.taps`) and what is logged of it: `GET /streams/<id>/taps` tells both,
-    and the upstream is given the stream's id. `metrics=True` counts, and `GET /metrics` tells Prometheus of it; with
-    several workers name a folder that they share, `metrics="/run/streamkit"`, and each tells of all.
-    `policy` says what is done for a client that cannot keep up (see `Policy`); a request may ask for another one
-    (`Prefer: backpressure=latest`), within `max_pending_bytes` and `write_stall_s`.
-    Web pages of other sites are refused, but those of `cors_origins`; and so is, over loopback, a Host that is not
-    ours, but one of `allowed_hosts`, such as the name that a reverse proxy on this machine passes on (see
-    `streamkit.relay.request.pages.Admission`).
-    `resume=True` lets clients that were cut come back (`Last-Event-ID`, `GET /streams/<id>`): a stream goes on without
-    them for `resume_grace_s`, and is kept in memory; or in Redis, if its URL is given, where all workers find it. What
-    belongs to whom is told by `resume_owner_headers` (Authorization).
-    `uses` switches on routes of other sources that come with streamkit: `upload`, `jobs`, `analysis`
-    (`streamkit.shipped`). `routes` are your own: a path and an async generator function, which is given the JSON body,
-    or a `Route`; see `source` too. With any of those no upstream is needed; without one there is no `/ans`.
-    `transport` is an httpx2 transport instead of our own.
-    `verify` says whose certificates the upstream may have: True (the system's), a file or folder of a CA, "env" for the
-    one that `SSL_CERT_FILE` names, an `ssl.SSLContext`, or False (nobody is checked: whoever answers gets the key).
-    `settings` are the fields of `Deadlines`, `Limits`, `Buffers`, `Tracing`, `Retries`, `Resuming` and `Shipped`, such
-    as `idle_s=2` or `max_streams=100`. What is not given comes from the environment:
-    `STREAMKIT_UPSTREAM`, `STREAMKIT_PRESET`, `STREAMKIT_MODEL`, `UPSTREAM_API_KEY`, `STREAMKIT_TRACE`,
-    `STREAMKIT_METRICS`, `STREAMKIT_POLICY`, `STREAMKIT_CACERT`, `STREAMKIT_CORS_ORIGINS` and
-    `STREAMKIT_ALLOWED_HOSTS` (with commas), `STREAMKIT_WITH` (`uses`), `STREAMKIT_RESUME`, `STREAMKIT_REPLAY` (the
-    Redis), `STREAMKIT_RESUME_OWNER_HEADERS`, `STREAMKIT_IDLE_S`, …
+    upstream        the provider's full endpoint. Without one there is no `/ans`; that is allowed if there are other
+                    routes, by `uses` or `routes`
+    preset          how the upstream is asked and read: a name (an alias such as "groq" needs `model` too), a `Preset`,
+                    or an `Extractor`, whose upstream is asked by a form
+    key             the API key, which goes where that provider wants it
+    model           the model to ask for; by default the preset's
+    extra           further fields for the body of each request to the upstream
+    reasoning       True: reasoning is passed on too
+    trace           True: the times of each stream's events (`streamkit.taps`) and its log record are kept, to be had at
+                    `GET /streams/<id>/taps`, and the upstream is given the stream's id
+    metrics         True: `GET /metrics` has counts for Prometheus. With several workers, a folder that they share,
+                    such as "/run/streamkit": each then answers for all of them
+    policy          what is done for a client that cannot keep up (see `Policy`); "pause" by default. A request may ask
+                    for another policy (`Prefer: backpressure=latest`), within `max_pending_bytes` and `write_stall_s`
+    transport       an httpx2 transport to use instead of our own
+    cors_origins    other sites whose web pages may ask; all others are refused
+    allowed_hosts   over loopback, requests with an unknown Host are refused; these are allowed, such as the name that a
+                    reverse proxy on this machine passes on (`streamkit.relay.request.pages.Admission`)
+    verify          which certificates of the upstream are accepted: True (signed by a CA of the system's), a file or
+                    folder of CA certificates, "env" for the one that `SSL_CERT_FILE` names, an `ssl.SSLContext`, or
+                    False (any: whoever answers gets the key)
+    resume          True: clients that were cut can come back (`Last-Event-ID`, `GET /streams/<id>`). A stream goes on
+                    without them for `resume_grace_s`, and is kept in memory; or, if this is the URL of a Redis, there,
+                    where all workers find it
+    resume_owner_headers
+                    request headers that tell whose stream it is (Authorization)
+    routes          your own routes: a path and an async generator function, which is given the JSON body, or a `Route`.
+                    `sk.source` adds one by a decorator
+    uses            routes that come with streamkit: "upload", "jobs", "analysis" (`streamkit.shipped`)
+    name            the name of the Sanic app; a new one for each call by default
+    settings        fields of `Deadlines`, `Limits`, `Buffers`, `Tracing`, `Retries`, `Resuming` and `Shipped`, such as
+                    `idle_s=2` or `max_streams=100`
 
-    Each call makes a new app under a new name (a Sanic app cannot be started twice). Keyword-only, so that
-    `sanic streamkit.app:create_app --factory`, which offers its own arguments first, gets an app and not a confusion.
+    What is not given is taken from the environment: `STREAMKIT_UPSTREAM`, `STREAMKIT_PRESET`, `STREAMKIT_MODEL`,
+    `UPSTREAM_API_KEY`, `STREAMKIT_TRACE`, `STREAMKIT_METRICS`, `STREAMKIT_POLICY`, `STREAMKIT_CACERT` (`verify`),
+    `STREAMKIT_CORS_ORIGINS` and `STREAMKIT_ALLOWED_HOSTS` (separated by commas), `STREAMKIT_WITH` (`uses`),
+    `STREAMKIT_RESUME`, `STREAMKIT_REPLAY` (the Redis), `STREAMKIT_RESUME_OWNER_HEADERS`, `STREAMKIT_IDLE_S`, …
+
+    Each call makes a new app, since a Sanic app cannot be started twice. All arguments are keyword-only, because
+    `sanic streamkit.app:create_app --factory` first calls a factory with arguments of its own.
+
     Raises ConfigError for settings that make no sense, UnknownPreset for an unknown preset.
     """
     blueprint = create_blueprint(

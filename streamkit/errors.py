@@ -1,13 +1,13 @@
-"""Everything streamkit raises.
+"""All exceptions that streamkit defines.
 
-Programmer errors raise; what goes wrong on the wire becomes an `Outcome` or a result value and is never
-thrown out of a stream. The one wire error that does raise, `LimitExceeded`, says how to go on.
+A programmer's mistake raises. What goes wrong on the wire becomes an `Outcome` or a result value, and is never raised
+out of a stream. The one wire error that does raise, `LimitExceeded`, says how to go on.
 
     StreamkitError
      ├── PathSyntaxError       (ValueError)  a path or a condition that does not compile
      ├── UnknownPreset         (LookupError) no preset of that name
      ├── UnknownJob            (LookupError) no job of that name
-     ├── NoTaps                (LookupError) a server has no taps of a stream
+     ├── NoTaps                (LookupError) no taps of a stream are to be had from a server
      ├── BadArguments          (ValueError)  a job does not take these arguments
      ├── EncodeError           (ValueError)  an event that the SSE grammar cannot carry
      ├── LimitExceeded                       a line or an event beyond its bound; the parser can go on
@@ -41,7 +41,7 @@ __all__ = [
 
 
 class StreamkitError(Exception):
-    """Base of all errors raised by streamkit.
+    """The base class of all errors that streamkit defines.
 
     try:
         sk.serve(make_app, port=8000)
@@ -51,10 +51,10 @@ class StreamkitError(Exception):
 
 
 class PathSyntaxError(StreamkitError, ValueError):
-    """A path or condition that does not compile.
+    """A path or a condition that does not compile.
 
-    `source` is the whole expression, `position` the index (in characters) at which it went wrong; the
-    message draws a caret under that place.
+    `source` is the whole expression, `position` the index (in characters) at which it went wrong. The message draws a
+    caret under that place.
 
         >>> sk.Extractor("choices[0].delta | jsn")
         Traceback (most recent call last):
@@ -77,7 +77,7 @@ class UnknownPreset(StreamkitError, LookupError):
 
 
 class UnknownJob(StreamkitError, LookupError):
-    """No job of that name; the message lists those that exist, and does not repeat the name, which a client sent.
+    """No job of that name. The message lists those that exist; it does not repeat the name, which a client sent.
 
     >>> from streamkit.jobs.registry import Registry
     >>> from streamkit.jobs.shipped import SHIPPED
@@ -88,17 +88,17 @@ class UnknownJob(StreamkitError, LookupError):
 
 
 class NoTaps(StreamkitError, LookupError):
-    """No taps of that stream are to be had there; the message says why.
+    """A server has no taps of that stream, or does not give them; the message says why.
 
     try:
         recording = await sk.join(recording, "http://relay:8000")
     except sk.errors.NoTaps as error:
-        print(error)  # it does not trace, say, or does not know the stream
+        print(error)  # it does not trace, for example, or does not know the stream
     """
 
 
 class BadArguments(StreamkitError, ValueError):
-    """A job does not take these arguments; the message says what it takes, and repeats no value.
+    """A job does not take these arguments. The message says what it takes, and repeats no value.
 
     >>> from streamkit.jobs.registry import Job
     >>> from streamkit.jobs.shipped import pi
@@ -118,10 +118,10 @@ class EncodeError(StreamkitError, ValueError):
 
 
 class LimitExceeded(StreamkitError):
-    """A line or an event grew beyond its bound (bytes).
+    """A line or an event is larger than its bound; the parser can go on.
 
-    `events` are the events that were complete before it in the same `feed`: nothing is lost. The oversized
-    event is dropped up to its end; `feed(b"")` or the next `feed` goes on behind it.
+    `limit` is the bound in bytes. `events` are the events that were complete before it in the same `feed`, so they are
+    not lost. The oversized event is dropped up to its end; `feed(b"")` or the next `feed` goes on after it.
 
         try:
             events = parser.feed(read)
@@ -177,12 +177,12 @@ class ServerError(StreamkitError, RuntimeError):
     try:
         server = sk.serve(make_app, port=8000)
     except sk.errors.ServerError as error:
-        print(error)  # the address is taken, say, and by whom
+        print(error)  # for example: the address is taken, and by whom
     """
 
 
 class RecordingFormatError(StreamkitError, ValueError):
-    """A file that is not a recording, or one of a newer format.
+    """A file that is not a recording (or not what it was opened as), or is of a newer format.
 
     try:
         recording = sk.Recording.load("a.jsonl")

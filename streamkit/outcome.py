@@ -14,16 +14,20 @@ OutcomeName = Literal["complete", "refused", "error_event", "truncated", "timeou
 @total_ordering
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
-    """How a stream ended.
-
-    `complete` needs proof (an end marker, or clean framing where the provider has no marker). `refused` carries
-    the HTTP status, `error_event` the provider's or relay's code, `timeout` the name of the deadline that fired.
+    """How a stream ended: one of six words, with a detail for some of them.
 
         >>> str(sk.Outcome("timeout", "idle")), sk.Outcome.parse("refused(503)").detail
         ('timeout(idle)', 503)
 
-    It equals its string, the whole of it, and is hashed and ordered as that: a column of outcomes is compared, grouped,
-    sorted and counted as one of strings would be. The word alone is `.name`.
+    complete      proved whole: by an end mark, or by clean framing where the provider has no mark
+    refused       answered by an HTTP status, which is the detail, or no connection at all: `refused(connect)`
+    error_event   the provider or the relay said that it failed; the detail is its code
+    truncated     it stopped without proof of an end
+    timeout       a deadline passed; the detail is its name
+    cancelled     the client left or the server stopped; in a recording, its own side had enough: the detail says why
+
+    It equals the string it prints as, and is hashed and sorted like it: a column of outcomes can be compared, grouped
+    and counted as strings can. The word alone is `.name`.
 
         >>> sk.Outcome("timeout", "idle") == "timeout(idle)", sk.Outcome("timeout", "idle") == "timeout"
         (True, False)
@@ -43,7 +47,7 @@ class Outcome:
 
     @property
     def stopped(self) -> bool:
-        """Whoever tells it ended the stream by its own wish: `cancelled(…)`, or, as its limit on all, `timeout(total)`.
+        """Whether the stream was ended on purpose by the side that tells of it: `cancelled(…)` or `timeout(total)`.
 
         >>> sk.Outcome("cancelled", "by us").stopped, sk.Outcome("truncated").stopped
         (True, False)
@@ -64,7 +68,7 @@ class Outcome:
 
     @classmethod
     def parse(cls, text: str) -> Outcome:
-        """The inverse of `str`; `refused(503)` gets its status back as an integer."""
+        """The outcome that a text stands for, the inverse of `str()`; the status in `refused(503)` becomes an int."""
         name, bracket, rest = text.partition("(")
         if not bracket:
             return cls(_known(name))

@@ -1,7 +1,7 @@
-"""Why, in the words of others: `own_words` finds a provider's message, `masked` takes out what may be a secret.
+"""Why, in the words of others: `own_words` finds a provider's message, `masked` removes what may be a secret.
 
-Providers answer a wrong key with the key in the message, and a wrong URL with the URL: no word of theirs is shown that
-has not been masked, by whoever knows the secrets that were sent.
+Providers answer a wrong key with the key in the message, and a wrong URL with the URL. So none of their words are shown
+before they have been masked, by the code that knows which secrets were sent.
 """
 
 from __future__ import annotations
@@ -62,13 +62,13 @@ def own_words(body: bytes | bytearray) -> str:
 
 
 def masked(text: str, secrets: Iterable[str] = ()) -> str:
-    """`text` on one line, of 300 characters at most, without `secrets` and what looks like one; of URLs no query.
+    """`text` on one line of at most 300 characters, without `secrets`, what looks like a secret, and queries of URLs.
 
         >>> from streamkit.reasons import masked
         >>> masked("wrong key sk-abc123 for https://me:pw@api.test/v1?key=k3y, not hunter2", ["hunter2"])
-        'wrong key …, for https://api.test/v1, not …'
+        'wrong key … for https://api.test/v1 not …'
 
-    Secrets of fewer than four characters are left: they would take words apart.
+    Secrets of fewer than four characters are left in, as masking them would tear words apart.
     """
     if not text:
         return ""

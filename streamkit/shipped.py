@@ -1,4 +1,4 @@
-"""The routes that come with streamkit beside an LLM's answer: a source each, and how it is asked.
+"""The routes that come with streamkit besides an LLM's answer: uploads, jobs, live analysis.
 
     sk.serve(lambda: sk.create_app(uses="upload,jobs,analysis"))                       # as they are
     routes = {"/upload": shipped.upload({"mine": Mine}), "/jobs": shipped.jobs({"mine": mine})}
@@ -8,7 +8,7 @@ POST /upload?process=lines|csv|digest   any body, or a form with a file in it
 POST /jobs                              {"job": "pi", "arguments": {"samples": 1000000}}
 POST /analysis?window=1000              lines of JSON, or CSV; or nothing, with feed=NAME
 
-What each needs is imported when it is switched on: a relay without it starts as quickly as before.
+What a route needs is imported only when it is switched on, so the others start no slower.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ LONGEST_S: Final = 3600.0
 
 
 def named(uses: str | Iterable[str]) -> dict[str, Route]:
-    """The routes of these names, by their paths: `upload`, `jobs`, `analysis`. Raises ConfigError for others.
+    """The routes with these names, by path: `upload`, `jobs`, `analysis`. Raises ConfigError for any other name.
 
     >>> [*sk.shipped.named("upload, analysis")]
     ['/upload', '/analysis']
@@ -55,8 +55,10 @@ def named(uses: str | Iterable[str]) -> dict[str, Route]:
 
 
 def upload(processors: Processors | None = None) -> Route:
-    """Uploads, processed while they arrive; by `processors` beside those that come with streamkit
-    (`streamkit.processors`): what makes one, by its name.
+    """A route for uploads that are processed while they arrive, and answered meanwhile.
+
+    `processors` adds processors of your own to those that come with streamkit (`streamkit.processors`): a dict from a
+    name to what makes one.
 
     >>> from streamkit.processors.registry import PROCESSORS
     >>> app = sk.create_app(routes={"/upload": sk.shipped.upload({"mine": PROCESSORS["lines"]})})
@@ -79,12 +81,13 @@ def upload(processors: Processors | None = None) -> Route:
 
 
 def jobs(functions: Mapping[str, JobFunction] | None = None, executor: Executor | None = None) -> Route:
-    """Computations in processes of their own: `functions` by name, beside those that come with streamkit. An `executor`
-    of your own takes the place of our processes (see `streamkit.relay.sources.job.Jobs`).
+    """A route for long computations, which run in processes of their own and report their progress.
 
     >>> app = sk.create_app(routes={"/jobs": sk.shipped.jobs()})
 
-    Raises ConfigError for a function that another process could not find.
+    `functions` adds functions of your own, by name, to those that come with streamkit. An `executor` of your own
+    replaces our processes (see `streamkit.relay.sources.job.Jobs`). Raises ConfigError for a function that another
+    process could not import.
     """
     from streamkit.relay.sources.job import Jobs, job
 
@@ -115,7 +118,7 @@ def jobs(functions: Mapping[str, JobFunction] | None = None, executor: Executor 
 
 
 def analysis() -> Route:
-    """Rolling statistics of numbers, while they come; or of a feed (`sk.create_feed`).
+    """A route for rolling statistics of numbers while they arrive, in the request's body or from a `sk.create_feed`.
 
     >>> app = sk.create_app(routes={"/analysis": sk.shipped.analysis()})
     """

@@ -1,6 +1,6 @@
-"""What the kernel tells about a connection's queues; None where it does not tell. And how their sizes are set.
+"""What the kernel tells about a connection's queues (None where it does not), and how their sizes are set.
 
-And how a unix socket stands in a URL: nobody's standard, so those who read such URLs read them here.
+Also how a unix socket is written in a URL: there is no standard for that, so all such URLs are read here.
 """
 
 from __future__ import annotations
@@ -121,26 +121,25 @@ else:
 
 
 class SendQueue(NamedTuple):
-    """What waits to leave: in the transport's buffer, and in the kernel's send queue (None: not known)."""
+    """How many bytes wait to leave: in the transport's buffer, and in the kernel's send queue (None: not known)."""
 
     buffer: int
     unsent: int | None
 
 
 class TcpInfo(NamedTuple):
-    """What the kernel knows of a TCP connection; see `tcp_info`.
+    """What the kernel knows about a TCP connection; see `tcp_info`.
 
-    rtt_us, min_rtt_us   the round trip, smoothed and the shortest, as the acknowledgements of what *we* sent measured
-    it:
-                         of a client that only reads, that of its request
+    rtt_us, min_rtt_us   the round trip time, smoothed and the shortest, measured by the acknowledgements of what *we*
+                         sent: for a client that only reads, that of its request
     retransmits          segments that we sent again
-    lost                 of those that we have sent and that are not acknowledged, how many count as lost just now
-    out_of_order         segments that came before one that was sent earlier: that one was lost, or overtaken
-    segments             segments with data that came
+    lost                 segments that we sent, that are not acknowledged, and that count as lost at this moment
+    out_of_order         segments that arrived before one that was sent earlier: that one was lost, or overtaken
+    segments             segments with data that arrived
 
-    Of what the *other* end loses, a receiver sees only `out_of_order`: a hole that others came behind. A loss with
-    nothing behind it (the last segment before a pause, or everything in a time without a network) is repaired in order,
-    and looks like a peer that paused.
+    Of segments that the *other* end sent and that were lost, a receiver sees only `out_of_order`: a hole with others
+    after it. A loss with nothing after it (the last segment before a pause, or everything while there was no network)
+    is repaired in order, and looks like a peer that paused.
     """
 
     rtt_us: int
@@ -156,8 +155,9 @@ _RWND_LIMITED: Final = slice(176, 184)  # tcpi_rwnd_limited, since Linux 4.9
 
 
 def tcp_info(sock: socket.socket | None) -> TcpInfo | None:
-    """What the kernel knows of this TCP connection now: one system call, some 2 µs. None where it does not tell: no
-    TCP, not Linux (5.4 or newer), or a closed socket.
+    """What the kernel knows about this TCP connection now; it takes one system call, about 2 µs.
+
+    None if it does not tell: not TCP, not Linux (5.4 or newer), or a closed socket.
 
         tcp_info(sock).out_of_order
     """

@@ -1,6 +1,6 @@
 """The command line: `streamkit COMMAND …`.
 
-Each command is a file: which arguments it takes (`add_…`), and what it does with them. Doors: `main`.
+Each command is a file, which says what arguments it takes (`add_…`) and what it does with them. The door is `main`.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ MISTAKEN = 2
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status.
 
-    What a user or the system got wrong is one line on stderr, and status 2: it is checked where it is given, and raises
-    a StreamkitError or OSError. Anything else is a mistake of ours, and keeps its traceback.
+    A mistake of the user, or an error of the system, is one line on stderr and status 2: arguments are checked where
+    they are given, and raise a StreamkitError or OSError. Anything else is a bug of ours, and keeps its traceback.
     """
     show_any_text()
     arguments = _parser().parse_args(argv)

@@ -1,9 +1,9 @@
-"""An event in, a piece out: where in an event's JSON the text stands, and what else reading one can give.
+"""An event in, a piece out: where the text is in an event's JSON, and what else reading an event can give.
 
 A path or a condition is an expression (`path`), compiled once to functions that follow it through decoded JSON
-(`follow`). An event becomes a `Document`, which decodes its JSON once, however many ask it: an `Extractor` for text, a
-`Where` for conditions, `Values` for values of any type. Nothing that stands on the wire raises: what is malformed is an
-`ExtractionError`, a value like any other.
+(`follow`). An event becomes a `Document`, which decodes its JSON only once for all who ask it: an `Extractor` for text,
+a `Where` for conditions, `Values` for values of any type. Nothing on the wire raises: malformed data is an
+`ExtractionError`, which is returned like any other value.
 
 Doors: `Extractor` (with `JSON` and `EVERY` for paths as sequences), and the results in `pieces`: `Piece`, `End`,
 `ProviderError`, `ExtractionError`. `Document`, `Where` and `Values` are for presets.

@@ -1,6 +1,6 @@
 """From an event to the text it carries: a compiled path, sans-IO.
 
-The path language is described in `streamkit.extractor.path`. Nothing that stands on the wire raises.
+The path language is described in `streamkit.extractor.path`. Nothing on the wire raises.
 """
 
 from __future__ import annotations
@@ -23,20 +23,28 @@ __all__ = ["Extractor"]
 
 @dataclass(frozen=True, init=False, repr=False)
 class Extractor(Compiled):
-    """A compiled path to the text in an event; several paths are alternatives, the first that yields text wins.
+    """A compiled path to the text in an event. Call it with an event, or an event's data: it returns the text, or None.
 
         >>> sk.Extractor("choices[0].delta.content")(b'{"choices": [{"delta": {"content": "hi"}}]}')
         'hi'
         >>> sk.Extractor("delta.text", where="type == 'delta'")('{"type": "ping", "delta": {"text": "hi"}}')
 
-    Each path is an expression (`"choices[0].delta.content"`), a sequence (`["choices", 0, "delta", "content"]`), or
-    None for the event's data itself. `where` is one condition or several, all of which must hold: expressions
-    (`"type == 'delta'"`) or tuples `(path, "==" or "!=", value)`. Only strings count as text; "", null and what is
-    absent are no text. What else stands where text belongs is told by `read`: unless another of the paths goes on into
-    it (`"content"` beside `"content[*].text"`), it is an ExtractionError, `wrong_type`.
+    paths   alternatives, of which the first that yields text wins. Each is an expression
+            (`"choices[0].delta.content"`), a sequence (`["choices", 0, "delta", "content"]`), or None for the event's
+            data itself
+    where   one condition or several, all of which must hold: expressions (`"type == 'delta'"`), or tuples
+            `(path, "==" or "!=", value)`
 
-    Raises PathSyntaxError for a path or a condition that does not compile. Calling it never raises because of what
-    stands on the wire.
+    The path language: `a.b[0]` for keys and indices, `[-1]` for the last element, `[*]` for every element (their texts
+    are joined), `["odd key"]`, `| json` for a step into a JSON string; `@data`, `@event` and `@id` for the event
+    itself. Conditions also know `exists`, `absent` and `… or absent`. See `streamkit.extractor.path`.
+
+    Only strings count as text; "", null and absent values do not. If something else is where text belongs, `read` says
+    so by an ExtractionError, `wrong_type`; unless another of the paths goes on into it (`"content"` beside
+    `"content[*].text"`).
+
+    Raises PathSyntaxError for a path or a condition that does not compile. Calling it never raises because of what is
+    on the wire.
     """
 
     paths: tuple[Path, ...]
@@ -49,18 +57,17 @@ class Extractor(Compiled):
         object.__setattr__(self, "where", conditions(where))
 
     def __call__(self, data: str | bytes | ServerSentEvent) -> str | None:
-        """The text of one event, given as an event or as its data; None where there is none, or malformed data."""
+        """The text of one event, given as an event or as its data; None if there is none, or the data is malformed."""
         direct = self._direct
         if direct is None:
             return self.text(Document.of(data)) or None
         return direct(data.data if type(data) is ServerSentEvent else data)  # type: ignore[arg-type]  # narrowed
 
     def read(self, data: str | bytes | ServerSentEvent) -> Piece | ExtractionError | None:
-        """As calling it, but tells absent text (None) from malformed data, and from what stands there and is no text:
-        an ExtractionError.
+        """Read an event: a `Piece`, None if there is no text, or an ExtractionError for malformed data and non-text.
 
-            >>> sk.Extractor("a[*].b").read('{"a": [{"b": 7}]}').message
-            'expected text at a[*].b, got a number'
+        >>> sk.Extractor("a[*].b").read('{"a": [{"b": 7}]}').message
+        'expected text at a[*].b, got a number'
         """
         document = Document.of(data)
         text = self.text(document)
@@ -70,7 +77,7 @@ class Extractor(Compiled):
 
     @cached_property
     def text(self) -> Callable[[Document], str]:
-        """A function: the text in a document, or ""; what is malformed is noted in `document.problem`."""
+        """A function that returns the text in a document, or ""; malformed data is noted in `document.problem`."""
         # A condition that can share an element with a path is tested along it, any other one beforehand.
         guards = tuple(condition for condition in self.where if not condition.path.plain)
         beforehand = Where(condition for condition in self.where if condition.path.plain).holds
@@ -88,7 +95,7 @@ class Extractor(Compiled):
 
     @property
     def is_plain(self) -> bool:
-        """It has conditions, and each of them asks for one value."""
+        """Whether it has conditions, and each of them asks for one value."""
         return bool(self.where) and all(condition.path.plain for condition in self.where)
 
     @cached_property
@@ -97,7 +104,7 @@ class Extractor(Compiled):
 
     @cached_property
     def needed_key(self) -> str | None:
-        """There is no text in a JSON object that lacks this key; None if there is no such key."""
+        """A key without which a JSON object cannot have the text; None if there is no such key."""
         keys = {first_key(path) for path in self.paths}
         return Where(self.where).needed_key or (keys.pop() if len(keys) == 1 else None)
 

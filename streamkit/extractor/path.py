@@ -1,4 +1,4 @@
-"""The path language: where in an event the text stands, and under which conditions.
+"""The path language: where the text is in an event, and under which conditions.
 
     choices[0].delta.content                       keys and list indices; [-1] is the last element
     ["odd key"].x   ['x'].键                        keys that hold dots, spaces, brackets …; unicode plainly
@@ -6,16 +6,16 @@
     data[0].value | json | Body.List[0].Content    a step into a JSON string
     @data   @event   @id                           the event itself: its raw data, its type, its id
 
-As a plain sequence: `("data", 0, "value", JSON, "Body", "List", 0, "Content")`, where `"*"` is every element (a key
-that is named `*` is written `["*"]` in an expression) and `None` in place of a path is `@data`.
+The same as a plain sequence: `("data", 0, "value", JSON, "Body", "List", 0, "Content")`, in which `"*"` is every
+element (in an expression, a key named `*` is written `["*"]`), and `None` in place of a path is `@data`.
 
 Conditions compare one path with one literal, by JSON's own equality (0 is not false, 1 equals 1.0, "0" is not 0):
 
     type == 'content_block_delta'    @event != "ping"    choices[0].index == 0    thought != true
     error exists    index absent    choices[*].index == 0 or absent
 
-An absent value equals nothing, so `!=` holds for it. Where a condition's path shares `[*]` with the text's path, it is
-tested on the very element that the text is taken from; any other `[*]` means: some element (for `!=`: no element).
+An absent value equals nothing, so `!=` holds for it. If a condition's path shares `[*]` with the text's path, it is
+tested on the element from which the text is taken; any other `[*]` means some element (for `!=`, no element).
 """
 
 from __future__ import annotations
@@ -48,7 +48,15 @@ __all__ = [
 
 
 class Special(Enum):
-    """The steps of a path that are neither a key nor an index."""
+    """The steps of a path that are neither a key nor an index, for paths as sequences.
+
+        >>> import streamkit as sk
+        >>> sk.Extractor(("value", sk.JSON, "say"))('{"value": "{\\\\"say\\\\": \\\\"hi\\\\"}"}')
+        'hi'
+
+    EVERY   every element of a list
+    JSON    a step into a JSON string: what is below it is the path in the JSON that this string holds
+    """
 
     EVERY = "*"
     JSON = "json"

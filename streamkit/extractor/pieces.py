@@ -11,14 +11,15 @@ __all__ = ["End", "ExtractionError", "Piece", "ProviderError", "weigh"]
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The provider says that the stream is over.
+    """What an event says about the end of its stream: the provider says that it is over.
 
         >>> sk.preset("openai").read(sk.ServerSentEvent(data="[DONE]"))
         End(reason=None, conclusive=True)
 
-    `conclusive`: the provider's own last word (`[DONE]`, `message_stop`, …). Where it is False, the sign (such as
-    OpenAI's `finish_reason`) proves completion only together with clean framing: the final HTTP chunk, or the full
-    Content-Length. `reason` is the provider's word for why it stopped, where it gives one.
+    reason       the provider's word for why it ended; None if it gives none
+    conclusive   True for the provider's own last word (`[DONE]`, `message_stop`, …). False for a sign, such as OpenAI's
+                 `finish_reason`, that proves completion only together with clean framing: the final HTTP chunk, or the
+                 full Content-Length
     """
 
     reason: str | None = None
@@ -26,16 +27,16 @@ class End:
 
 
 class Piece(NamedTuple):
-    """The text that one event adds to the answer, and the reasoning where it was asked for; one of both may be "".
+    """The text that one event adds to the answer, and its reasoning if that was asked for; one of the two may be "".
 
         >>> sk.preset("ollama").read(sk.ServerSentEvent(data='{"response": "hi", "done": false}'))
         Piece(text='hi', reasoning='', end=None)
 
-    `end` is set when this very event also ends the stream, or says that it failed (by a finish reason `error` beside
-    its last words), so that joining the texts of all pieces loses nothing.
+    `end` is an `End` or `ProviderError` if the same event also ends the stream, or says that it failed (by a finish
+    reason `error` beside its last words). So joining the texts of all pieces loses nothing.
 
-    A tuple, as events are, because there are as many pieces as events and a frozen dataclass takes five times as long
-    to make. It therefore equals the plain tuple of its fields; no End or error is a tuple, so it never equals those.
+    It is a tuple, as events are, because there are as many pieces as events, and a frozen dataclass takes five times as
+    long to make. So it equals the plain tuple of its fields; it never equals an End or an error, which are not tuples.
     """
 
     text: str
@@ -57,8 +58,8 @@ class ProviderError:
         >>> sk.preset("openai").read(sk.ServerSentEvent(data='{"error": {"code": "busy", "message": "Try again"}}'))
         ProviderError(code='busy', message='Try again')
 
-    `code` is the provider's own code or type: at most 64 printable characters without white space. `message` (at most
-    200 characters) comes from the wire and is meant for the laboratory, never for a client.
+    code      the provider's own code or type: at most 64 printable characters without white space
+    message   its message, at most 200 characters. It comes from the wire: for the lab, never for a client
     """
 
     code: str
@@ -67,14 +68,21 @@ class ProviderError:
 
 @dataclass(frozen=True, slots=True)
 class ExtractionError(ProviderError):
-    """A payload that is not what it should be. `message` says where, and quotes nothing of the payload.
+    """A payload that cannot be read as it should. `message` says where, and quotes nothing of the payload.
 
         >>> sk.preset("openai").read(sk.ServerSentEvent(data="{")).code
         'malformed_json'
 
-    Codes: `malformed_json`, `too_deep` (1024 levels), `number_too_large` (beyond a double), `lone_surrogate` (half of
-    a character in an escape), `invalid_utf8`; `wrong_type` (a number, a list, an object where text belongs, or a
-    payload that should be an object and is a list, a string or a number); of a whole `streamkit.presets.Answer`
-    `not_cumulative` (texts that should repeat all before them, and do not) and `mixed_choices` (text of several choices
-    in one, found too late); and of the relay `too_many_values` (see `streamkit.relay.bounds`).
+    The codes:
+
+    malformed_json     not JSON
+    too_deep           more than 1024 levels
+    number_too_large   beyond a double
+    lone_surrogate     half of a character in an escape
+    invalid_utf8       not UTF-8
+    wrong_type         a number, a list or an object where text belongs; or a payload that should be an object and is a
+                       list, a string or a number
+    not_cumulative     from an `Answer`: texts that should repeat all before them, and do not
+    mixed_choices      from an `Answer`: text of several choices in one, noticed too late
+    too_many_values    from the relay, see `streamkit.relay.bounds`
     """

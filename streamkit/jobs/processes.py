@@ -41,20 +41,21 @@ T = TypeVar("T")
 
 
 class ProcessLost(RuntimeError):
-    """The process that worked on a call has ended, and nobody had asked it to."""
+    """The process that worked on a call ended without having been asked to."""
 
 
 class Processes(Executor):
-    """Up to `max_workers` processes, started when there is something to do, and kept until `shutdown`.
+    """An executor of up to `max_workers` processes that can stop a running call.
 
     >>> from streamkit.jobs.processes import Processes
     >>> with Processes(1) as processes:
     ...     processes.submit(divmod, 7, 3).result()
     (2, 1)
 
-    `cancel()` of a future that runs kills its process, and is True; the future is done, with CancelledError, when that
-    process has ended. The processes are in groups of their own, so that whatever they have started ends with them, and
-    Ctrl-C does not reach them. A process that dies by itself is ProcessLost.
+    Processes are started when there is something to do, and kept until `shutdown`. `cancel()` of a running future kills
+    its process and returns True; the future is done, with CancelledError, when that process has ended. The processes
+    are in process groups of their own: whatever they have started ends with them, and Ctrl-C does not reach them. If a
+    process dies by itself, its call raises ProcessLost.
     """
 
     def __init__(self, max_workers: int) -> None:
@@ -66,7 +67,10 @@ class Processes(Executor):
         self._closed = False
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Raises RuntimeError behind `shutdown`, and what pickle raises for what cannot go to another process."""
+        """Call a function in a process; returns a future, as any executor does.
+
+        Raises RuntimeError after `shutdown`, and what pickle raises for what cannot be sent to another process.
+        """
         call = _Call(pickle.dumps((fn, args, kwargs)))
         with self._lock:
             if self._closed:
@@ -80,7 +84,7 @@ class Processes(Executor):
         return call
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """As any executor's; but `cancel_futures` cancels those too that run. Waiting, it leaves no process."""
+        """As for any executor, but `cancel_futures` also cancels running calls. With `wait`, no process is left."""
         with self._lock:
             stops = 0 if self._closed else len(self._threads)
             self._closed = True
@@ -95,7 +99,7 @@ class Processes(Executor):
 
     @property
     def at_work(self) -> tuple[int, ...]:
-        """The ids of the processes that work on a call; one that is killed counts until it has ended.
+        """The ids of the processes that work on a call; a killed one counts until it has ended.
 
         >>> from streamkit.jobs.processes import Processes
         >>> with Processes(1) as processes:

@@ -1,7 +1,7 @@
 """Which jobs there are, where another process finds them, and what they take.
 
-A job is a function that can be imported. What it takes says its signature: the names, and by their annotations the
-types and bounds, which are checked before it runs.
+A job is a function that can be imported. Its signature says what it takes: the names, and by annotations the types and
+bounds, which are checked before it runs.
 
     def halves(report: Report, upto: Annotated[int, Bounds(1, 1000)], name: str = "") -> dict[str, Any]:
 """
@@ -55,7 +55,7 @@ MAIN: Final = frozenset({"__main__", "__mp_main__"})
 
 
 class Bounds(NamedTuple):
-    """What a number may be, or how long a text or list may be, both ends included: `Annotated[int, Bounds(1, 100)]`.
+    """The bounds of a number, or of the length of a text or list, both included: `Annotated[int, Bounds(1, 100)]`.
 
     >>> from streamkit.jobs import Bounds
     >>> Bounds(1, 100)
@@ -178,7 +178,7 @@ class Job:
         >>> from streamkit.jobs.shipped import fails
         >>> Job.of("fails", fails).check({"after": "x"})
         Traceback (most recent call last):
-        streamkit.errors.BadArguments: expected after as an integer from 0 to 1000000000; fails takes after (…)
+        streamkit.errors.BadArguments: expected after as an integer from 0 to 1000000000; fails takes after (an ...
         """
         if not isinstance(arguments, dict):
             raise BadArguments(f"expected arguments as an object; {self}")

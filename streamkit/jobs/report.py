@@ -1,7 +1,7 @@
 """What a job may say while it runs, in the process or the thread that works.
 
-Progress is told at once if none was told within the last 50 ms, and otherwise, the latest of it, when they are over: by
-a thread, since the job may be deep in its work by then; the very last is told in every case. So a job may report as
+Progress is sent at once if none was sent within the last 50 ms; otherwise the latest of it is sent when these are over,
+by a thread, since the job may be deep in its work by then. The very last is sent in any case. So a job may report as
 often as it likes. A result waits until the socket takes it, which it does as long as somebody reads.
 """
 
@@ -28,10 +28,10 @@ MAX_WORDS: Final = 1000
 
 
 class JobCancelled(BaseException):
-    """Raised in a job, out of its report: nobody waits for it any more. It passes `except Exception`.
+    """Raised in a job by its report when nobody waits for it any more. `except Exception` does not catch it.
 
-    A job in a process of ours hardly ever sees it, as that process is stopped; one in another executor sees it with the
-    next thing it reports.
+    A job in a process of ours hardly ever sees it, as that process is stopped; a job in another executor sees it at its
+    next report.
 
         def job(report: Report) -> None:
             try:
@@ -42,7 +42,7 @@ class JobCancelled(BaseException):
 
 
 class Report:
-    """One job's way to tell something, made for it and given to it as its first argument.
+    """A job's way to report its progress and its results. Each job gets one as its first argument.
 
     def squares(report: Report, upto: int) -> dict[str, Any]:
         for number in range(upto):
@@ -50,7 +50,7 @@ class Report:
             report.result({"square": number * number})
         return {"squares": upto}
 
-    Any thread of the job may call it.
+    Any thread of the job may use it.
     """
 
     def __init__(self, connection: socket.socket) -> None:
@@ -65,10 +65,11 @@ class Report:
         self._trailer: threading.Thread | None = None
 
     def progress(self, done: float, total: float | None = None, message: str = "") -> None:
-        """How far it is: `done` of `total` (None: not known), and what it is doing, in up to 1000 characters.
+        """Report how far the job is: `done` of `total` (None: not known), and what it is doing (up to 1000 characters).
 
-        Raises ValueError for numbers that are not finite or negative, for a progress beyond its total and for one that
-        goes back; JobCancelled when nobody waits for the job any more.
+        Of several reports that wait, only the latest is sent. Raises ValueError for numbers that are negative or not
+        finite, for a progress beyond its total, and for one that goes back; JobCancelled when nobody waits for the job
+        any more.
         """
         if self._left:
             raise JobCancelled
@@ -80,23 +81,25 @@ class Report:
             self._tell_later()
 
     def result(self, data: dict[str, Any]) -> None:
-        """A partial result: a JSON object. It waits until it is on its way: for a slow client the job is slow.
+        """Send a partial result, a JSON object. It waits until it is on its way, so a slow client slows the job down.
 
-        Raises TypeError for what is none, ValueError for more than a megabyte of it and for a field "final", which
-        marks what the job returns; JobCancelled when nobody waits for the job any more.
+        Raises TypeError for what is not a JSON object, ValueError for more than a megabyte and for a field "final",
+        which marks what the job returns; JobCancelled when nobody waits for the job any more.
         """
         self._tell("result", _checked(data))
 
     def returned(self, data: dict[str, Any] | None) -> None:
-        """What the job returned; nothing is told behind it. Raises as `result` does."""
+        """Send what the job returned, as the last result; called by streamkit. Raises what `result` raises."""
         self._tell("returned", {} if data is None else _checked(data))
 
     def raised(self, error: BaseException) -> None:
-        """What the job raised: its type for the client, and why, without a traceback, for the log."""
+        """Send what the job raised: its type for the client, and why, without a traceback, for the log; called by
+        streamkit.
+        """
         self._tell("raised", {"type": type(error).__name__[:MAX_WORDS], "why": _why(error)})
 
     def close(self) -> None:
-        """The job is over, however it ended."""
+        """Close the connection when the job is over, however it ended; called by streamkit."""
         self._over.set()
         self._waits.set()
 

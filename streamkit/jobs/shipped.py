@@ -30,11 +30,11 @@ PI_STEP: Final = 1 << 25
 
 
 def pi(report: Report, samples: Annotated[int, Bounds(1, 10**12)], seed: Seed = 0) -> dict[str, Any]:
-    """π by Monte Carlo: the share of random points in a square that lie in its circle, and how wrong that may be.
+    """π by Monte Carlo: from the share of random points in a square that lie in its circle, and how wrong that may be.
 
-    Results, behind a thousand samples, then each time that there are twice as many, and every 33 million: `pi`, its
-    `standard_error`, which shrinks as 1/√n (of a binomial share, with two points added, one inside and one outside, so
-    that a few points of one kind do not look certain), and `samples` so far.
+    A result comes after a thousand samples, then whenever their number has doubled, and every 33 million: `pi`, its
+    `standard_error`, which shrinks as 1/√n (that of a binomial share, with two points added, one inside and one
+    outside, so that a few points of one kind do not look certain), and the `samples` so far.
     """
     import numpy as np
 
@@ -71,11 +71,11 @@ def fit(
     seed: Seed = 0,
     steps: Annotated[int, Bounds(1, 1000)] = 100,
 ) -> dict[str, Any]:
-    """a · exp(-b · x) + c, fitted to points that were made with chosen a, b, c and noise.
+    """Fit a · exp(-b · x) + c to points that were made with chosen a, b, c and noise.
 
-    Least squares by Levenberg and Marquardt's method (K. Levenberg, "A method for the solution of certain non-linear
-    problems in least squares", 1944). Results, one for each step: `a`, `b`, `c`, `residual` (root mean square), `step`;
-    the last one has the `chosen` ones beside them, and whether it `converged`.
+    Least squares by the Levenberg-Marquardt method (K. Levenberg, "A method for the solution of certain non-linear
+    problems in least squares", 1944). There is a result for each step: `a`, `b`, `c`, `residual` (root mean square),
+    `step`; the last one also has the `chosen` values, and whether it `converged`.
     """
     import numpy as np
 
@@ -143,10 +143,10 @@ def words(
     seed: Seed = 0,
     top: Annotated[int, Bounds(1, 1000)] = 10,
 ) -> dict[str, Any]:
-    """How often each word occurs: in `text`, or in so many `words` made by `seed`, some far more often than others.
+    """Count how often each word occurs: in `text`, or in `words` words drawn by `seed`, some of them far more often.
 
-    Results, one for each ten thousand words: `words` so far, how many of them are `different`, and the `top` ones, as a
-    list of [word, times].
+    There is a result for each ten thousand words: `words` so far, how many of them are `different`, and the `top` ones
+    as a list of [word, times].
     """
     count: Counter[str] = Counter()
     source, total = (_made(words, seed), words) if text is None else (_read(text), None)
@@ -180,7 +180,7 @@ def _counted(count: Counter[str], top: int) -> dict[str, Any]:
 
 
 def fails(report: Report, after: Annotated[int, Bounds(0, 10**9)] = 3) -> dict[str, Any]:
-    """Tells `after` results, and then fails."""
+    """Give `after` results, and then fail."""
     for number in range(1, after + 1):
         report.progress(number, after)
         report.result({"result": number})
@@ -191,7 +191,7 @@ NOISY_RESULT_EVERY: Final = 1000
 
 
 def noisy(report: Report, reports: Annotated[int, Bounds(0, 10**9)] = 100_000) -> dict[str, Any]:
-    """Tells how far it is, so many times and as fast as it can; each thousandth time it has a result as well."""
+    """Report progress `reports` times, as fast as possible; every thousandth time there is a result as well."""
     for number in range(1, reports + 1):
         report.progress(number, reports)
         if number % NOISY_RESULT_EVERY == 0:

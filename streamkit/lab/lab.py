@@ -1,20 +1,20 @@
-"""Lab: a scripted upstream, the relay and a client in one object; what each of them saw, in one Recording.
+"""Lab: a scripted upstream, the relay and a client in one object, and what each of them saw in one Recording.
 
     with Lab(Script(gap_ms=20)) as lab:
         recording = await lab.post("/ans", chat_history="你好", accept="sse")
     recording.taps["relay.sent"]
 
-Two words say what is compared: `relay=` whose relay it is (ours, or a factory of somebody else's), `roles=` where the
-three run, which can be what an experiment is about:
+Two arguments decide what you compare: `relay=` says whose relay it is (ours, or a factory of somebody else's), and
+`roles=` where the three run, which may itself be the subject of an experiment:
 
-"threads"     upstream and relay have a thread and a loop each, the client is on the caller's loop. All share one
+"threads"     upstream and relay have a thread and an event loop each; the client is on the caller's loop. All share one
               interpreter lock: while one computes, the others wait.
 "processes"   upstream and relay have a process each.
 "one loop"    all three are on the caller's loop, for as long as a `post()` takes. It shows what this does to a
-              measurement: while the client works the upstream cannot send, and nobody but its schedule knows
-              (coordinated omission: G. Tene, "How NOT to Measure Latency"). `recording.trust` tells.
+              measurement: while the client works, the upstream cannot send, and only its schedule shows that
+              (coordinated omission: G. Tene, "How NOT to Measure Latency"). `recording.trust` says so.
 
-Between them can be a bad network, in a thread of its own (`streamkit.lab.net.link`):
+A bad network can be put between them, in a thread of its own (`streamkit.lab.net.link`):
 
     Lab(script, upstream_link=[Latency(200)], client_link=[Cut(after_bytes=500, how="rst")])
 
@@ -65,36 +65,40 @@ _RECORDS: Final = tuple(name for name in inspect.signature(record).parameters if
 
 
 class Lab(Stoppable):
-    """Upstream, relay and client. It lives until `stop()`, or until it is collected; also a context manager.
-
-    script      what the upstream says and when; `preset`, by which the relay reads it, is the script's if not given
-    roles       "threads", "processes" or "one loop", see the module
-    upstream    instead of the script: a factory of a Sanic app, or the URL of a server that is running elsewhere
-    network     what both hops go over: "loopback-tcp", "small-buffers" (unix sockets that hold a few kB, the same to
-                the byte each time), or a `Network`; see `streamkit.lab.net.buffers`. An upstream of your own sets its
-                buffers itself: only those at the relay's end are the network's then
-    upstream_link, client_link
-                a bad network between upstream and relay, and between relay and client: toxics for the answer's
-                direction, or True for a link without any. `lab.upstream_link` and `lab.client_link` are the `Link`s
-                (None where there is none), to be changed while they run; their `.up` is the question's direction
-    relay       instead of ours, somebody else's: a callable that gets the upstream's URL and returns a Sanic app. It
-                has no taps. The upstream's are found by the X-Stream-Id that the client sends: a relay that passes it
-                on has them, one that does not has none, and `meta["notes"]` says so
-    gauge_ms    how often upstream, relay and client look at their queues; 0 switches the gauges off
-    loop        "uvloop", "asyncio" or "auto", for the loops of upstream and relay
-    settings    those of `create_app`: `idle_s=2`, `max_streams=100`, `key=…`, `policy="latest"`, and the relay's
-                buffers, if they are to be other than the network's; `trace=False` switches the taps off
-
-    `.relay` and `.upstream` are the handles of the two servers (None in one loop, where they live only during a
-    `post()`; and for an upstream elsewhere). In IPython, running a cell again stops the labs that its earlier run made.
+    """A scripted upstream, the relay and a client, started and stopped together.
 
         with sk.Lab(sk.Script(gap_ms=20), idle_s=2) as lab:
             recording = await lab.ask("你好", accept="sse")
 
-    Raises TypeError for arguments that exclude each other, or cannot go to another process; ValueError for an unknown
-    value of `roles`, `network` or `loop`, and for links in one loop (nothing else is to run) or between unix sockets (a
-    link is TCP, which does not hold the same to the byte); ConfigError (a ValueError) for a setting that makes no
-    sense, ServerError when a server cannot start.
+    It runs until `stop()`, the end of its `with` block, or until it is garbage-collected. In IPython, running a cell
+    again stops the labs that its earlier run made.
+
+    script      what the upstream says, and when; `sk.Script()` if nothing is given
+    preset      the provider's format by which the relay reads the upstream: a name or a `Preset`; by default the
+                script's
+    roles       where the three run. "threads" (the default): upstream and relay have a thread each. "processes": a
+                process each. "one loop": all on the caller's loop, which distorts the measurement, to show how
+    upstream    instead of a script: a factory of a Sanic app, or the URL of a server that is running elsewhere
+    network     what both hops go over: "loopback-tcp" (the default), "small-buffers" (unix sockets that hold a few kB,
+                the same number of bytes each time), or a `sk.net.Network`. An upstream of your own sets its buffers
+                itself; then the network's apply at the relay's end only
+    upstream_link, client_link
+                a bad network between upstream and relay, or between relay and client: a list of toxics (`sk.net`) for
+                the direction of the answer, or True for a link that does nothing yet. The attributes of the same names
+                are the `Link`s, which can be changed while they run; their `.up` is the direction of the request
+    relay       somebody else's relay instead of ours: a callable that gets the upstream's URL and returns a Sanic app.
+                It has no taps. Those of the upstream are found by the X-Stream-Id header that the client sends: if the
+                relay does not pass it on there are none, and `meta["notes"]` says so
+    gauge_ms    how often upstream, relay and client look at their queues (20); 0 switches the gauges off
+    loop        "uvloop", "asyncio" or "auto" (the default): the event loops of upstream and relay
+    settings    settings of `create_app`: `idle_s=2`, `max_streams=100`, `key=…`, `policy="latest"`; `trace=False`
+                switches the taps off. Buffer sizes given here override the network's
+
+    Raises TypeError for arguments that exclude each other, for settings beside a `relay` of your own, and for values
+    that cannot be sent to another process; ValueError for an unknown value of `roles`, `network` or `loop`, for links
+    in one loop (a link needs a thread beside it) and for links between unix sockets (a link is TCP, whose buffers vary
+    from run to run); ConfigError (a ValueError) for a setting that makes no sense; ServerError when a server cannot
+    start.
     """
 
     def __init__(
@@ -159,22 +163,22 @@ class Lab(Stoppable):
 
     @property
     def relay(self) -> Server | None:
-        """The handle of the relay's server: `lab.relay.url`."""
+        """The handle of the relay's server: `lab.relay.url`. None in one loop, where it runs only during a `post()`."""
         return self._place.relay
 
     @property
     def upstream(self) -> Server | None:
-        """The handle of the upstream's server: `lab.upstream.url`."""
+        """The handle of the upstream's server: `lab.upstream.url`. None in one loop, and for an upstream elsewhere."""
         return self._place.upstream
 
     @property
     def upstream_link(self) -> Link | None:
-        """The link between upstream and relay: `lab.upstream_link.down = [sk.net.Latency(200)]`."""
+        """The link between upstream and relay, None without one: `lab.upstream_link.down = [sk.net.Latency(200)]`."""
         return self._place.upstream_link
 
     @property
     def client_link(self) -> Link | None:
-        """The link between relay and client: `lab.client_link.cut("rst")`."""
+        """The link between relay and client, None without one: `lab.client_link.cut("rst")`."""
         return self._place.client_link
 
     @classmethod
@@ -187,23 +191,24 @@ class Lab(Stoppable):
         post: Mapping[str, Any] | None = None,
         **lab: Any,
     ) -> Recording:
-        """Make a lab, ask once, stop it; what came of it. For comparisons, in which each stream has a lab of its own.
+        """Make a lab, ask it once, stop it, and return the recording: for comparisons with a lab for each stream.
 
             recording = await sk.Lab.once(sk.Script(gap_ms=20), accept="sse", relay=sk.experiments.naive.stock)
 
-        `lab` are the arguments of a Lab, `relay=`, `idle_s=2`; `post` further options of `post()`,
-        `post={"total_s": 0.3}`. A lab can be asked often, which takes a fraction of the time: it is its making that
-        blocks. Raises what making a Lab and `post()` raise.
+        `script` and `chat_history` are what is said and asked. `lab` are further arguments of a Lab, such as `relay=`
+        or `idle_s=2`; `post` is a dict of further options of `post()`: `post={"total_s": 0.3}`. Making a lab blocks and
+        takes most of the time: if streams may share one, ask it several times instead. Raises what making a Lab and
+        `post()` raise.
         """
         async with cls(script, **lab) as made:
             return await made.ask(chat_history, accept=accept, **(post or {}))
 
     async def ask(self, chat_history: str, path: str = "/ans", **options: Any) -> Recording:
-        """Ask the relay a question: `post()` with that `chat_history`.
+        """Ask the relay a question and record the answer: `post()` with this `chat_history`.
 
             recording = await lab.ask("你好", accept="sse", reader=sk.Reader(bytes_per_s=1500))
 
-        `options` are those of `post()`, and it raises what that raises.
+        `path` is the relay's route, "/ans" by default; `options` are those of `post()`. Raises what `post()` raises.
         """
         return await self.post(path, chat_history=chat_history, **options)
 
@@ -223,14 +228,22 @@ class Lab(Stoppable):
 
             recording = await lab.post("/ans", chat_history="你好", accept="sse", total_s=10)
 
-        `chat_history` and the fields of `data` are sent as a form. All other keywords are options of `record()`:
-        `json` instead of a form, `content` for an upload (`Lab(uses="upload")`: `lab.post("/upload", content=rows)`),
-        `reader`, `on_piece`, `label`, `total_s`, …. `accept` is a media type, or short for one: "text", "sse",
-        "ndjson"; without it the relay chooses (text/plain, which has no event borders). `policy` is what this request
-        asks of the relay for a client that cannot keep up: "latest", "buffer(65536)" (`Prefer`, RFC 7240).
+        path          the relay's route
+        chat_history  the question; sent as a form field, together with those of `data`
+        data          further form fields
+        accept        a media type, or short for one: "text", "sse", "ndjson". Without it the relay chooses: text/plain,
+                      which has no event borders
+        policy        what the relay should do if this client cannot keep up: "latest", "buffer(65536)". Sent as
+                      `Prefer: backpressure=…` (RFC 7240)
+        headers       further request headers; an `X-Stream-Id` among them is kept, otherwise one is made up
+        taps_wait_s   how long upstream and relay may take to see the end of the stream too, before their taps are
+                      joined. None: without taps; `join()` can add them later
+        options       options of `record()`: `json` instead of a form, `content` for an upload
+                      (`Lab(uses="upload")`: `lab.post("/upload", content=rows)`), `reader`, `on_piece`, `label`,
+                      `total_s`, …
 
-        What fails on the wire is the recording's outcome. Its taps are what there was: the servers have `taps_wait_s`
-        to see the end too, and `meta["notes"]` says what is missing. None: without taps; `join()` may bring them later.
+        A failure on the wire is the recording's outcome, not an exception. Taps that are missing or incomplete are
+        named in `meta["notes"]`.
 
         Raises ServerError after `stop()`, TypeError for an unknown option and for a `chat_history` that is no text,
         ValueError for a path, an `accept` or a policy that makes no sense, and what `record()` raises.
@@ -253,18 +266,21 @@ class Lab(Stoppable):
             return recording if taps_wait_s is None else await self.join(recording, stream_id, taps_wait_s)
 
     def open(self) -> AbstractAsyncContextManager[Open]:
-        """Where the relay is asked, and by whom the taps are told, while the block runs: `async with lab.open():`.
+        """Keep the lab's servers open while the block runs: `async with lab.open() as (url, sources):`.
 
-        With roles="one loop" the servers live as long: whoever asks several times opens it once around them all.
+        `url` is where the relay is to be asked, `sources` are functions that fetch the taps of a stream, by server.
+        It is only needed with roles="one loop", where the servers otherwise start and stop with each `post()`: open it
+        once around several of them.
         """
         return self._place.open()
 
     async def join(self, recording: Recording, stream_id: str, wait_s: float = 0.0) -> Recording:
-        """A recording of this lab with the taps of upstream and relay, which know it by the id that the client sent.
+        """Add the taps of upstream and relay to a recording of this lab, and return the new recording.
 
             await lab.join(await lab.ask("hi", headers={"x-stream-id": mine}, taps_wait_s=None), mine)
 
-        They have `wait_s` to see its end too. They remember the last streams only, and say so in `meta["notes"]`.
+        They know the stream by `stream_id`, the id that the client sent, and have `wait_s` seconds to see its end too.
+        They remember only the last streams; what is missing is named in `meta["notes"]`.
         """
         async with self.open() as (_, sources):
             try:
@@ -275,7 +291,10 @@ class Lab(Stoppable):
                 raise
 
     def stop(self, grace_s: float | None = None) -> None:
-        """Stop relay, upstream and links, the relay first, as `Server.stop`: `lab.stop()`. Again does nothing."""
+        """Stop the relay, then upstream and links: `lab.stop()`. A second call does nothing.
+
+        `grace_s` is how long streams that still run may take to end, as for `Server.stop`.
+        """
         self._stopped = True
         self._place.stop(grace_s)
 

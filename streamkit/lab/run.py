@@ -20,24 +20,25 @@ T = TypeVar("T")
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end and return its result, as `recording = sk.run(sk.record(url, data=...))`.
+    """Run a coroutine from synchronous code, and return its result: `recording = sk.run(sk.record(url, data=...))`.
 
         >>> import asyncio
         >>> sk.run(asyncio.sleep(0, "slept"))
         'slept'
 
-    In a script it is `asyncio.run`. Where a loop is running already, as in Jupyter, that loop is made
-    re-entrant with nest-asyncio2, at the first such call and never before, and runs the coroutine inside the
-    current one; top-level `await` does without. Exceptions come out as they are. Ctrl-C (or the notebook's "interrupt")
-    cancels the coroutine, waits until it has cleaned up, and raises KeyboardInterrupt; a recording that was interrupted
-    by that is its attribute `recording` (and `sk.last_recording()`), a load its `recordings` (and `sk.last_load()`), a
-    comparison its `comparison` (and `sk.last_comparison()`).
+    In a script it does what `asyncio.run` does. If a loop is already running, as in Jupyter, the first such call makes
+    that loop re-entrant with nest-asyncio2, and the coroutine runs inside the current one; a top-level `await` does not
+    need this. Exceptions come out as they are. Ctrl-C (or the notebook's "interrupt") cancels the coroutine, waits
+    until it has cleaned up, and raises KeyboardInterrupt. An interrupted recording is then in its attribute `recording`
+    (and `sk.last_recording()`), a load in `recordings` (and `sk.last_load()`), a comparison in `comparison` (and
+    `sk.last_comparison()`).
 
-    Limits. Making a loop re-entrant changes asyncio for the whole process, for good, and slows it: nest-asyncio2
-    patches the class of the loop, and before Python 3.14 puts tasks written in Python in the place of those written
-    in C. A uvloop cannot be changed: RuntimeError. Nested calls end in the reverse order of their beginning.
+    Limits: making a loop re-entrant changes asyncio for the whole process and for good, and slows it down.
+    nest-asyncio2 patches the class of the loop, and before Python 3.14 replaces the tasks written in C by ones written
+    in Python. Nested calls end in the reverse order of their beginning.
 
-    Raises TypeError for anything but a coroutine.
+    Raises TypeError for anything but a coroutine, RuntimeError inside a running loop that is not asyncio's own, such as
+    a uvloop, which cannot be changed.
     """
     _check_coroutine(coroutine)
     try:

@@ -1,4 +1,4 @@
-"""Bytes in, events out: the event-stream grammar (SSE), newline-delimited JSON, and JSON in any other form, sans-IO.
+"""Bytes in, events out: parsers for event streams (SSE), newline-delimited JSON, and JSON in any other form; sans-IO.
 
     parser = SSEParser()
     for read in body:                  # any split of the bytes gives the same events
@@ -7,15 +7,15 @@
     parser.close()
     parser.unfinished                  # what the end of the stream cut off, or None
 
-A read goes through `feed` of one of the parsers, two of which share their line buffer (`lines`), and comes out as
+Each read goes into `feed` of one of the parsers (two of which share their line buffer, `lines`), and comes out as
 `ServerSentEvent`s. Nothing on the wire raises, except a line or an event beyond its bound:
 
     try:
         events = parser.feed(read)
     except LimitExceeded as error:
-        events = error.events          # those before it; `feed(b"")` goes on behind it
+        events = error.events          # those before it; `feed(b"")` goes on after it
 
-Doors: `SSEParser`, `NDJSONParser`, `JSONParser` for answers that are JSON in whatever form, `ServerSentEvent`, and
+Doors: `SSEParser`, `NDJSONParser`, `JSONParser` (for answers that are JSON in whatever form), `ServerSentEvent`, and
 `encode_event`, the way back from an event to its bytes.
 """
 

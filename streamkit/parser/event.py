@@ -13,12 +13,14 @@ MAX_RETRY_MS: Final = 2**63 - 1
 
 
 class ServerSentEvent(NamedTuple):
-    """One dispatched event; a tuple, because that is the cheapest object Python can make.
+    """One event as a parser dispatches it: a named tuple of `event`, `data` and `id`.
 
         >>> kind, data, id = sk.ServerSentEvent(data="hi")
 
-    `event` is the type ("message" unless the stream says otherwise), `data` the data lines joined by newlines,
-    `id` the last event id in force when it was dispatched (the standard's `lastEventId`), which may be an earlier one.
+    event   its type; "message" unless the stream says otherwise
+    data    its data lines, joined by newlines
+    id      the last event id in force when it was dispatched (the standard's `lastEventId`); an earlier event may have
+            set it
     """
 
     event: str = "message"
@@ -29,22 +31,22 @@ class ServerSentEvent(NamedTuple):
 def encode_event(
     event: ServerSentEvent | str, *, last_event_id: str | None = None, retry_ms: int | None = None
 ) -> bytes:
-    """The event as bytes of an event stream, LF only, blank line included; the inverse of `SSEParser`.
+    """Write an event as bytes of an event stream, with its blank line: the inverse of `SSEParser`.
 
         >>> sk.encode_event(sk.ServerSentEvent("add", "1", "7"), retry_ms=3000)
         b'retry: 3000\\nevent: add\\nid: 7\\ndata: 1\\n\\n'
         >>> sk.encode_event("a plain text")
         b'data: a plain text\\n\\n'
 
-    Events encoded one after the other parse as the same list, whatever ids they have: an id stays in force until
-    another one comes, so each event states its own, the empty one too (`id:`). A writer that knows the id in force
-    at the reader passes it as `last_event_id` ("" for a fresh reader); the line is then left out where it would change
-    nothing. A plain string is a "message" event which leaves the id as it is: no `id` line.
+    event           an event; or a plain string, which becomes a "message" event without an `id` line
+    last_event_id   the id that is in force at the receiver ("" at first). With it, an `id` line that would change
+                    nothing is left out. Without it, each event states its id, even an empty one (`id:`), since an id
+                    stays in force until another one comes: so events encoded one after the other always parse as the
+                    same list
+    retry_ms        also ask the client to wait so long before it reconnects
 
-    `retry_ms` also asks the reader to wait so long before it reconnects.
-
-    Raises EncodeError for what the grammar cannot carry: CR anywhere, LF or an empty string as `event`, LF or NUL in
-    `id`, a lone surrogate, a `retry_ms` below 0 or above MAX_RETRY_MS.
+    Lines end with LF. Raises EncodeError for what the grammar cannot carry: CR anywhere, LF or an empty string as
+    `event`, LF or NUL in `id`, a lone surrogate, a `retry_ms` below 0 or above MAX_RETRY_MS.
     """
     if isinstance(event, str):
         event, last_event_id = ServerSentEvent(data=event), ""

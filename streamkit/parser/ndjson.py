@@ -12,16 +12,17 @@ __all__ = ["NDJSONParser"]
 
 
 class NDJSONParser(Lines):
-    """Newline-delimited JSON: one `ServerSentEvent` of type "message" per line that is not blank, `data` the line.
+    """A parser for newline-delimited JSON: bytes in, one event per line out.
 
         >>> sk.NDJSONParser().feed(b'{"text": "hi"}\\n\\n{"te')
         [ServerSentEvent(event='message', data='{"text": "hi"}', id='')]
 
-    A line ends at LF; a CR before it is dropped. Nothing else ends a line, and nothing is checked to be JSON: that is
-    the extractor's business. A BOM at the start is dropped, invalid UTF-8 replaced, and the split does not matter.
+    Each line that is not blank becomes a `ServerSentEvent` of type "message", with the line as its `data`. A line ends
+    at LF, and nothing else; a CR before it is dropped. Whether it is JSON is not checked: that is the extractor's task.
+    A BOM at the start is dropped, and invalid UTF-8 is replaced. How the bytes are split does not matter.
 
-    A line longer than `max_line_bytes` (all bytes before its LF) raises `LineTooLong` and is dropped; what stands
-    behind it is parsed by the next `feed`, as in `SSEParser`.
+    A line longer than `max_line_bytes` (1 MiB; all bytes before its LF) raises `LineTooLong` and is dropped. What
+    follows it is parsed by the next `feed`, as in `SSEParser`. After `close()`, `unfinished` is what the end cut off.
     """
 
     def __init__(self, *, max_line_bytes: int = 1 << 20) -> None:
@@ -33,11 +34,11 @@ class NDJSONParser(Lines):
 
     @property
     def between_events(self) -> bool:
-        """Nothing is pending: whole lines that come now can be taken without the parser, which would not change."""
+        """Whether nothing is pending, so that whole lines that come now could be read without the parser."""
         return not (self._line or self._waiting or self._skipping or self._closed or self._head is not None)
 
     def feed(self, data: Readable) -> list[ServerSentEvent]:
-        """The lines that these bytes complete, in order; `b""` is allowed and adds nothing.
+        """Take some bytes, and return the events they complete, in order; `b""` is allowed and adds nothing.
 
         Raises LineTooLong (see the class), TypeError for text, RuntimeError after `close`.
         """
@@ -53,12 +54,12 @@ class NDJSONParser(Lines):
         return events
 
     def close(self) -> list[ServerSentEvent]:
-        """The stream has ended: the last line, if it lacks nothing but its newline; otherwise `[]`.
+        """Tell the parser that the stream has ended; returns the last line if only its newline is missing, else `[]`.
 
         Many producers leave out the last newline (JSON Lines allows that), so a last line that is one whole JSON text
-        is returned. A cut line must not look complete: anything else is dropped and kept in `unfinished`. A bare
-        number is never whole here, as `12` may be the beginning of `123`; every other JSON text shows its own end.
-        An oversized line without its end, or bytes still waiting behind one, count as unfinished too.
+        is returned. A cut line must not look complete: anything else is dropped, and kept in `unfinished`. A bare
+        number never counts as whole, as `12` may be the beginning of `123`; every other JSON text shows its own end.
+        An oversized line without its end, or bytes still waiting after one, count as unfinished too.
         """
         if self._closed:
             return []

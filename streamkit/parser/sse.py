@@ -32,31 +32,34 @@ _new_tuple = tuple.__new__
 
 
 class SSEParser(Lines):
-    """The event-stream grammar of WHATWG HTML 9.2.5 and 9.2.6, to the letter.
+    """A parser for event streams (Server-Sent Events), by the letter of WHATWG HTML, sections 9.2.5 and 9.2.6.
 
         >>> sk.SSEParser().feed(b"event: add\\ndata: 1\\n\\ndata: cut")
         [ServerSentEvent(event='add', data='1', id='')]
 
-    The result does not depend on how the bytes are split, and each event is out in the very `feed` that completes it,
-    also when its last byte is a lone CR. Cost is linear in the bytes.
+    The result does not depend on how the bytes are split. Each event is returned by the `feed` that completes it, even
+    if its last byte is a lone CR. The cost is linear in the bytes.
 
-    Bounds, in bytes of the wire: a line (of any kind, comments too) without its line end, and an event: all its
-    lines together without their ends and without comments. One byte more raises `LineTooLong` or `EventTooLarge`,
-    once per event; that event is dropped whole, its id too, up to its blank line. What stands behind it is parsed by
-    the next `feed`: call `feed(b"")` until it returns, since bytes that hold several oversized events raise for each.
-
-    `last_event_id` is the id to start from, as an EventSource keeps it when it reconnects.
-
-    `strays`: servers that fail in mid-stream write past the grammar, which ignores that. With True it is an event of
-    its own, behind that of its block: a field named `error` (llama.cpp) one of type "error", bare JSON in place of
-    fields one of type "message".
+    max_line_bytes    the longest line, comments included, without its line end (1 MiB)
+    max_event_bytes   the largest event: all its lines together, without their ends and without comments (1 MiB)
+    last_event_id     the id to start from, as an EventSource keeps it when it reconnects
+    strays            servers that fail in mid-stream may write past the grammar, by which that is to be ignored. True:
+                      it becomes an event of its own, after that of its block. A field named `error` (llama.cpp) becomes
+                      an event of type "error", bare JSON in place of fields one of type "message"
 
         >>> sk.SSEParser(strays=True).feed(b'error: {"code": 500}\\n\\n')
         [ServerSentEvent(event='error', data='{"code": 500}', id='')]
 
-    Attributes: `last_event_id`, the standard's last event ID string, set by each blank line; `retry_ms`, the
-    reconnection time the stream asked for, or None; `comments`, how many comment lines came (heartbeats, usually);
-    `unfinished`, see `close`.
+    One byte beyond a bound raises `LineTooLong` or `EventTooLarge`, once per event; that event is dropped as a whole,
+    with its id, up to its blank line. What follows it is parsed by the next `feed`: call `feed(b"")` until it returns,
+    since bytes with several oversized events raise for each of them.
+
+    The parser has these attributes:
+
+    last_event_id   the standard's last event ID string, set by each blank line
+    retry_ms        the reconnection time the stream asked for; None if it did not
+    comments        how many comment lines came (usually heartbeats)
+    unfinished      after `close()`: the event that the end cut off, or None
     """
 
     def __init__(
@@ -96,11 +99,11 @@ class SSEParser(Lines):
 
     @property
     def between_events(self) -> bool:
-        """Nothing is pending: whole events that come now can be taken without the parser, which would not change."""
+        """Whether nothing is pending, so that whole events that come now could be read without the parser."""
         return self._idle
 
     def feed(self, data: Readable) -> list[ServerSentEvent]:
-        """The events that these bytes complete, in order; `b""` is allowed and adds nothing.
+        """Take some bytes, and return the events they complete, in order; `b""` is allowed and adds nothing.
 
         Raises LineTooLong or EventTooLarge (see the class), TypeError for text, RuntimeError after `close`.
         """
@@ -123,11 +126,11 @@ class SSEParser(Lines):
         return self._parse(self._normalise(data))
 
     def close(self) -> list[ServerSentEvent]:
-        """The stream has ended. Always `[]`: the grammar drops an event whose blank line never came.
+        """Tell the parser that the stream has ended. Returns `[]`: an event without its blank line is dropped.
 
-        `unfinished` then holds as much of that event as had arrived, or None where the stream ended between
-        events. It is no event: its last line may be cut. Comments alone do not count. What was still waiting behind an
-        oversized event is dropped as well and counts as unfinished. Closing twice is harmless.
+        `unfinished` then holds as much of that event as had arrived, or None if the stream ended between events. It is
+        not a valid event: its last line may be cut. Comments alone do not count. What was still waiting after an
+        oversized event is dropped as well, and counts as unfinished. Closing twice is harmless.
         """
         if not self._closed:
             self._lines(self._began, 0, len(self._began), [])

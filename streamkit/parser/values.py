@@ -1,4 +1,4 @@
-"""JSONParser: JSON values, one behind the other, an event each; over however many lines, in an array or not."""
+"""JSONParser: JSON values one after the other, an event each; over however many lines, in an array or not."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ _DONE: Final = b"[DONE]"
 
 
 class JSONParser:
-    """JSON values as events of type "message": one for each value, `data` its text as it came.
+    """A parser for JSON in any form: one event of type "message" for each value, with its text as it came as `data`.
 
         >>> from streamkit.parser import JSONParser
         >>> [event.data for event in JSONParser().feed(b'[{"text": "hi"},\\n {"text":\\n "ho"}]')]
         ['{"text": "hi"}', '{"text":\\n "ho"}']
 
-    For answers that are JSON, though a stream was asked for: one object over several lines, objects in lines, or one
-    behind the other, RFC 7464's sequences, and an array of objects (Gemini's without `alt=sse`), of which each element
-    is an event as soon as it is whole. The split does not matter. A value ends where its brackets do; that it is JSON
-    is checked by whoever reads the event.
+    For answers that are JSON although a stream was asked for: one object over several lines, objects in lines or one
+    after the other, RFC 7464's sequences, and an array of objects (Gemini's without `alt=sse`), each element of which
+    is an event as soon as it is complete. How the bytes are split does not matter. A value ends where its brackets do;
+    that it is JSON has to be checked by whoever reads the event.
 
-    What stands between values and is none is taken as a line, an event of its own (`[DONE]`); a line that an event
-    stream could have begins one, and all the rest is read as such (`data: [DONE]` behind a whole answer).
+    Text between values that is not a value is an event of its own, line by line (`[DONE]`). From a line on that could
+    belong to an event stream, the rest is read as an event stream (`data: [DONE]` after a whole answer).
 
     A value or a line of more than `max_event_bytes` raises `EventTooLarge` and is dropped; the next `feed` goes on
-    behind it, as in `SSEParser`.
+    after it, as in `SSEParser`.
     """
 
     def __init__(self, *, max_event_bytes: int = 1 << 20) -> None:
@@ -61,7 +61,7 @@ class JSONParser:
     between_events = False  # a document is never taken apart without the parser
 
     def feed(self, data: Readable) -> list[ServerSentEvent]:
-        """The values that these bytes complete, in order.
+        """Take some bytes, and return the values they complete as events, in order.
 
         Raises EventTooLarge (see the class), TypeError for text, RuntimeError after `close`.
         """
@@ -77,7 +77,10 @@ class JSONParser:
         return events
 
     def close(self) -> list[ServerSentEvent]:
-        """The body has ended: a last `[DONE]`, or `[]`. `unfinished`: a value that was cut, or an array around them."""
+        """Tell the parser that the body has ended; returns a last `[DONE]`, or `[]`.
+
+        `unfinished` is then a value that was cut, or an array that did not end.
+        """
         if self._closed:
             return []
         self._closed = True

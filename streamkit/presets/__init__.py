@@ -1,25 +1,25 @@
-"""A provider: how it is asked, how its stream is read, and how it writes, all of it said by one `Preset`.
+"""Presets: how a provider is asked, how its stream is read, and how it writes; one `Preset` for each provider.
 
-A question becomes a POST (`Preset.request`, by the functions of `asking`); the events that the parser makes of the
-answer become pieces, ends and errors (`Preset.read`, by the rules in `reading`'s table, most events by a shorter plan);
-and a scripted upstream writes what the rules read (`Writer`, in `writing`), so that one can be tested by the other.
+A question becomes a POST (`Preset.request`, by the functions of `asking`). The events that the parser makes of the
+answer become pieces, ends and errors (`Preset.read`, by the rules in `reading`'s table; most events by a shorter plan).
+And a scripted upstream writes what these rules read (`Writer`, in `writing`), so that each tests the other.
 
     preset("openai").read(event)              # -> Piece | End | ProviderError | None
     preset("anthropic", reasoning=True)       # thinking too, in Piece.reasoning
     writer("gemini").piece("hi", 0)           # -> one event, as bytes
     detect(events)                            # -> "gemini", or None
 
-One event is read by itself; a stream by an `Answer`, which remembers what its events together tell: whether its end is
-proven, why it ended, which of several choices it is.
+A preset reads one event by itself. A stream is read by an `Answer`, which remembers what its events say together:
+whether its end is proven, why it ended, which of several choices it is.
 
     answer = Answer(preset("openai"))
     answer.read(events)                       # -> list[Piece]
     answer.problem_at_end(clean=True)         # -> None: it is whole
 
-Doors: `preset`, `presets`, `writer` and `detect`, which know the providers by name, and `misread`, which knows a wrong
-one; `Answer`; `Preset`, `EndMark`, `ErrorMark` and `Writer`, of which a provider of one's own is made, and
-`PresetLike`, what is taken for one; `unreadable`, which knows the media types that no preset reads; `asking` for
-questions and requests.
+Doors: `preset`, `presets`, `writer` and `detect`, which know the providers by name, and `misread`, which notices a
+wrong one; `Answer`; `Preset`, `EndMark`, `ErrorMark` and `Writer`, of which you make a provider of your own, and
+`PresetLike`, everything that is accepted as a preset; `unreadable`, which knows the media types that no preset reads;
+`asking` for questions and requests.
 """
 
 from __future__ import annotations

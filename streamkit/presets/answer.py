@@ -1,4 +1,4 @@
-"""One answer of a provider, event by event: what it says, and what its end proves. `Answer`, which is sans-IO.
+"""`Answer`: one answer of a provider, event by event: what it says, and what its end proves. Sans-IO.
 
 **Theory of operation.** A preset reads one event and knows of no other. What only the events together tell is here, so
 that whoever reads a stream (a relay, a recorder) comes to the same verdict:
@@ -44,7 +44,7 @@ EMPTY: Final = "upstream_empty"
 
 
 class Answer:
-    """One answer of `preset`'s provider.
+    """Reads one answer of a provider, event by event, and remembers what its events say together.
 
         >>> from streamkit.presets import Answer
         >>> answer = Answer(sk.preset("openai"))
@@ -53,12 +53,12 @@ class Answer:
         >>> answer.problem_at_end(clean=True)
         'upstream_truncated'
 
-    complete        the provider's last word came
-    signed          it came, or a sign of it (a finish reason), which clean framing makes a proof
-    recognised      an event of this provider came
+    complete        whether the provider's last word came
+    signed          whether that came, or a sign of the end (a finish reason), which clean framing makes a proof
+    recognised      whether any event of this provider came
     failure         the first failure: a ProviderError, or an ExtractionError for what could not be read
-    thought         the last events brought reasoning that the preset does not show, and nothing else, before any text
-    finish_reason   why it ended, in the provider's word (`stop`, `max_tokens`, `SAFETY`); the first that came stays
+    thought         whether the last events brought only reasoning that the preset does not show, before any text
+    finish_reason   why it ended, in the provider's word (`stop`, `max_tokens`, `SAFETY`); the first one counts
     """
 
     def __init__(self, preset: Preset) -> None:
@@ -88,7 +88,7 @@ class Answer:
 
     @property
     def over(self) -> bool:
-        """Nothing that comes can change what is known of its end."""
+        """Whether nothing that may still come can change what is known about its end."""
         return self.complete or self.failure is not None
 
     @property
@@ -97,13 +97,13 @@ class Answer:
         return self._preset.literals
 
     def reads_alone(self, event: ServerSentEvent) -> Piece | End | ProviderError | None:
-        """What the rules make of an event by itself; nothing of it is remembered."""
+        """What the rules make of an event by itself; nothing is remembered of it."""
         return self._rules.read_by_rules(event)
 
     def read_apart(self, events: Sequence[ServerSentEvent]) -> tuple[list[Piece], list[int]]:
-        """`read`, of a `steady` answer: its pieces, and of each event that was read how many came before it.
+        """`read` for a `steady` answer: its pieces, and for each event that was read, how many pieces came before it.
 
-        Each event has one piece or none, so as many pieces as events are one each.
+        Each event has one piece or none: if there are as many pieces as events, each has one.
         """
         pieces: list[Piece] = []
         before: list[int] = []
@@ -112,8 +112,8 @@ class Answer:
     def read(self, events: Sequence[ServerSentEvent]) -> list[Piece]:
         """The pieces of these events, up to the first that ends the answer or fails; what follows that is not read.
 
-        Whoever has got a failure and wants the rest gives the events behind it; behind the provider's last word nothing
-        is part of the answer.
+        To go on after a failure, call it again with the events after it. After the provider's last word nothing is part
+        of the answer.
         """
         pieces: list[Piece] = []
         if self.complete:
@@ -146,16 +146,16 @@ class Answer:
 
     @property
     def steady(self) -> bool:
-        """An event that is a text and nothing else changes nothing here: whoever reads it need not come by."""
+        """Whether an event that is a text and nothing else would change nothing here, and may be read elsewhere."""
         return self._plain and self._shown is None and self.recognised and not self.signed and self.failure is None
 
     def common(self, event: ServerSentEvent) -> Common | None:
-        """How the common ones among events like this are read while the answer is `steady`; None: by `read`."""
+        """How the common events among those like this one are read while the answer is `steady`; None: by `read`."""
         found = self._compiled(event)
         return None if found is None else found.texts
 
     def one_common(self, event: ServerSentEvent, prefix: bytes, blank: bytes) -> OneCommon | None:
-        """The same for bytes that are one event, written with this in front of its data, and that behind it."""
+        """The same for bytes that are one event, with `prefix` before its data and `blank` after it."""
         found = self._compiled(event)
         return None if found is None else found.reader(prefix, blank)
 
@@ -167,7 +167,7 @@ class Answer:
         return self._rules.plans.common(event.event, value) if type(value) is dict else None
 
     def close(self) -> list[Piece]:
-        """The body is over: the pieces that waited for what might come behind them, if any did."""
+        """Call this when the body is over; returns pieces that were held back until it was known what follows them."""
         self._pieces, self._known, self._was_over = [], 0, self.over
         if self._choices is not None and self._choices.is_waiting and not self.over:
             result = self._release(self._choices, None)
@@ -182,10 +182,11 @@ class Answer:
         return pieces if self._shown is None else self._without_reasoning(pieces, self._shown)
 
     def problem_at_end(self, *, clean: bool, unfinished: ServerSentEvent | None = None) -> str | None:
-        """The body is over: None if that was the whole answer; else a code: the failure's, `TRUNCATED` or `EMPTY`.
+        """Judge the end, when the body is over: None if the answer is whole, else a code.
 
-        `clean`: it ended as its framing wants; `unfinished`: the event that its end cut off. That is lost, and proves
-        nothing; but where it reports an error, that is told.
+        The code is that of the failure, `TRUNCATED` or `EMPTY`. `clean` says whether the body ended as its framing
+        requires. `unfinished` is the event that the end cut off: it is lost and proves nothing, but if it reports an
+        error, that counts.
         """
         if not self.over and unfinished is not None:
             last = self._rules.read_by_rules(unfinished)
@@ -201,7 +202,7 @@ class Answer:
         return None if self.recognised else EMPTY
 
     def notes(self) -> list[str]:
-        """What has to be known about its texts: what could not be read or was left out, and what they seem to be."""
+        """Remarks about its texts: what could not be read, what was left out, and what they seem to be."""
         unread = sorted(self._unread.items())
         notes = [f"events that could not be read ({code}): {count}" for code, count in unread]
         if self._behind:

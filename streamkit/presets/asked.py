@@ -34,7 +34,7 @@ class Asked:
 
 
 def unless_declined(asked: Asked) -> bool:
-    """A stream, but where `stream: false` says otherwise."""
+    """Whether a stream is asked for: yes, unless `stream: false` says otherwise."""
     return asked.body.get("stream") is not False
 
 

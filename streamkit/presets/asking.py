@@ -169,7 +169,7 @@ def without_system(messages: list[Message]) -> tuple[str, list[Message]]:
 
 
 def form(question: Question) -> UpstreamRequest:
-    """The source article's upstream, and our own relay: `chat_history` as a form field, posted on."""
+    """How the article's upstream, and our own relay, are asked: `chat_history` as a form field."""
     model = {"model": question.model} if question.model else {}
     return question.post_form({"chat_history": question.chat_history, **model})
 

@@ -1,4 +1,4 @@
-"""What an end and an error look like in a provider's stream: `EndMark` and `ErrorMark`."""
+"""`EndMark` and `ErrorMark`: what an end and an error look like in a provider's stream."""
 
 from __future__ import annotations
 
@@ -42,17 +42,19 @@ def _as_message(text: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class EndMark(Compiled):
-    """A sign that the stream is over.
-
-    With `where`, those conditions are the sign, and `reason` (paths or Extractors) only says why. Without `where`,
-    a reason's text is itself the sign. A reason among `failures`, without regard to case, is an error with that code.
-    `conclusive`: see `End`. `optional`: not all servers send it, so that its absence proves nothing.
+    """A sign in a provider's stream that the stream is over.
 
         >>> from streamkit.presets import EndMark
         >>> done = EndMark(where="@data == '[DONE]'")
         >>> stop = EndMark(reason="choices[0].finish_reason", conclusive=False, failures=("oops",))
         >>> sk.Preset(name="mine", text="say", ends=(done, stop)).read(sk.ServerSentEvent(data="[DONE]"))
         End(reason=None, conclusive=True)
+
+    where        conditions that are the sign. Without any, the text of a `reason` is the sign
+    reason       paths or Extractors of the reason why the stream ended
+    conclusive   whether it proves by itself that the stream is complete, or only together with clean framing (`End`)
+    failures     reasons that mean a failure, without regard to case: they are read as an error with that code
+    optional     whether some servers leave it out, so that its absence proves nothing
     """
 
     where: WhereSpec = ()
@@ -79,12 +81,12 @@ class EndMark(Compiled):
 
     @cached_property
     def needed_key(self) -> str | None:
-        """The key without which a JSON object cannot hold this sign; None if there is no such key."""
+        """A key without which a JSON object cannot hold this sign; None if there is no such key."""
         only = self.reasons[0].needed_key if len(self.reasons) == 1 and not self.where else None
         return self.applies.needed_key or only
 
     def read(self, document: Document) -> End | ProviderError | None:
-        """The end that an event means for which `where` holds; the failure; or None."""
+        """The end, or the failure, that an event means if it is this sign; otherwise None."""
         reason = ""
         for extractor in self.reasons:
             reason = reason or extractor.text(document)
@@ -97,11 +99,7 @@ class EndMark(Compiled):
 
 @dataclass(frozen=True, kw_only=True)
 class ErrorMark(Compiled):
-    """A shape in which errors come inside the stream.
-
-    It is an error where all of `where` hold and, if `at` is given, something stands there: null, false, 0, "" and empty
-    objects are nothing (so `error: null` is no error). The code is the first of the `code` paths that leads to a word
-    or a number, else `default`; the message the first of the `message` paths that leads to a string, else the raw data.
+    """What an error looks like inside a provider's stream.
 
         >>> from streamkit.presets import ErrorMark
         >>> at_error = ErrorMark(at="error")
@@ -109,6 +107,13 @@ class ErrorMark(Compiled):
         >>> mine = sk.Preset(name="mine", text="say", errors=(at_error, failed))
         >>> mine.read(sk.ServerSentEvent("failed", '{"last_error": {"code": 7, "msg": "gone"}}'))
         ProviderError(code='7', message='gone')
+
+    where     conditions that all must hold
+    at        a path at which there must be something. null, false, 0, "" and empty objects are nothing, so that
+              `error: null` is not an error
+    code      paths to the error's code: the first that leads to a word or a number
+    message   paths to its message: the first that leads to a string; without one, the raw data
+    default   the code if none is found
     """
 
     where: WhereSpec = ()
@@ -143,11 +148,11 @@ class ErrorMark(Compiled):
 
     @cached_property
     def needed_key(self) -> str | None:
-        """The key without which a JSON object cannot be this error; None if there is no such key."""
+        """A key without which a JSON object cannot be this error; None if there is no such key."""
         return self.applies.needed_key or (first_key(self.place) if self.place else None)
 
     def read(self, document: Document) -> ProviderError | None:
-        """The error that an event reports for which `where` holds, or None."""
+        """The error that an event reports if it has this shape; otherwise None."""
         if self._standing is not None and not any(self._standing.of(document)):
             return None
         codes = (_as_code(value) for value in self._codes.of(document))

@@ -12,13 +12,13 @@ __all__ = ["misread"]
 
 
 def misread(seen: bytes | Iterable[ServerSentEvent], given: Preset) -> str | None:
-    """Whose the first events of a stream look like, or its first bytes, in a sentence, if it is not the preset `given`.
+    """A sentence saying which provider a stream seems to be of, if it is not that of the preset `given`; else None.
 
         >>> from streamkit.presets import misread
         >>> misread([sk.ServerSentEvent(data='{"choices": [{"index": 0, "delta": {}}]}')], sk.preset("gemini"))
         "these events look like openai's, not gemini's: give preset='openai' (--preset openai)"
 
-    None where they look like nobody's, or like those of `given`. It is a guess: only to be told where nothing was read.
+    `seen` are the stream's first events, or its first bytes. It is a guess, to be shown only if nothing could be read.
     """
     found = detect(seen)
     if found is None or PRESETS[found].text == given.text:  # whatever its name: many write as openai does

@@ -23,7 +23,7 @@ from streamkit.presets.writer import Writer, remember
 __all__ = ["ALIASES", "PRESETS", "PresetLike", "detect", "preset", "presets", "writer"]
 
 PresetLike: TypeAlias = str | Preset | Extractor
-"""What is taken for a preset: its name, itself, or only where the text stands."""
+"""What is accepted as a preset: its name, a `Preset`, or an `Extractor`, which only says where the text is."""
 
 # The first events of a stream that `detect` looks at, and the first bytes.
 DETECT_EVENTS = 32
@@ -51,18 +51,19 @@ _WITH_HEADER: Final = (
 
 
 def preset(which: PresetLike, *, reasoning: bool = False) -> Preset:
-    """The preset of that name or alias (or the one given); with `reasoning`, its pieces carry reasoning too.
+    """The preset of a provider, by its name or alias; with `reasoning=True`, its pieces carry reasoning too.
 
         >>> sk.preset("ollama").read(sk.ServerSentEvent(data='{"response": "hi", "done": false}'))
         Piece(text='hi', reasoning='', end=None)
         >>> sk.preset(sk.Extractor("body.say")).read(sk.ServerSentEvent(data='{"body": {"say": "hi"}}'))
         Piece(text='hi', reasoning='', end=None)
 
-    An alias has the preset's language and a name of its own, and no default model: it has to be asked for one. Of an
-    `Extractor` a preset named "extractor" is made, for streams of which no more is known: `[DONE]` ends them, and
-    errors are those that many share.
+    `streamkit.presets.presets()` lists the names. An alias speaks the same language as its preset, but has a name of
+    its own and no default model, so a model has to be named. A `Preset` is returned as it is. An `Extractor` becomes a
+    preset named "extractor", for streams of which nothing more is known: `[DONE]` ends them, and errors are recognised
+    by the shapes that many providers share.
 
-    Raises UnknownPreset, with the names that exist, those like it first.
+    Raises UnknownPreset for an unknown name; the message has the known ones, similar ones first.
     """
     if isinstance(which, Preset):
         found = which
@@ -88,13 +89,13 @@ def _of_text(text: Extractor) -> Preset:
 
 
 def writer(which: PresetLike) -> Writer:
-    """How that provider writes: for upstreams that follow a script.
+    """How a provider writes its stream: for upstreams that follow a script.
 
         >>> from streamkit.presets import writer
         >>> writer("seed").piece("hi", 0)[:15]
         b'data: {"data":['
 
-    Raises UnknownPreset, and ConfigError for a Preset of one's own that does not say it (`write=`).
+    Raises UnknownPreset, and ConfigError for a Preset of your own that does not say how it is written (`write=`).
     """
     known = preset(which)
     if known.write is None:
@@ -113,15 +114,16 @@ def presets() -> list[str]:
 
 
 def detect(events: bytes | Iterable[ServerSentEvent | bytes], headers: Mapping[str, str] | None = None) -> str | None:
-    """Guesses the preset from the first events of a stream, or from the first bytes of its body (SSE or NDJSON).
+    """Guess the preset from the first events of a stream, or from the first bytes of its body (SSE or NDJSON).
 
         >>> sk.detect(b'data: {"candidates": []}\\n\\n')
         'gemini'
         >>> sk.detect(b'data: {"text": "hi"}\\n\\n', headers={"X-Stream-Id": "7"})
         'streamkit'
 
-    `headers` are the answer's: our own relay and the AI SDK say there what their events alone do not.
-    None where nothing tells them apart. Providers with OpenAI's shape, Azure and all aliases among them, are "openai".
+    `headers` are those of the answer: our own relay and the AI SDK say there what their events alone do not. Returns
+    the preset's name, or None if nothing tells. Providers with OpenAI's format, Azure and all aliases included, are
+    "openai".
     """
     first = list(islice([events] if isinstance(events, bytes) else events, DETECT_EVENTS))
     seen = [event for event in first if isinstance(event, ServerSentEvent)]

@@ -40,27 +40,30 @@ __all__ = ["COMMON_ERRORS", "EndMark", "ErrorMark", "Preset"]
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Preset(Compiled):
-    """How one provider's upstream is asked, how its stream is read, and how it is written.
+    """How a provider is asked, how its stream is read, and how it writes.
 
         >>> mine = sk.Preset(name="mine", text="body.say", signs=("body exists",))
         >>> mine.read(sk.ServerSentEvent(data='{"body": {"say": "hi"}}'))
         Piece(text='hi', reasoning='', end=None)
 
-    - `text`, `reasoning`: paths or Extractors; of several, the first that yields text wins. Reasoning is left out of
-      the pieces unless `show_reasoning`.
-    - `ends`: what the end of the stream looks like. Without one, or where all are optional, clean framing alone proves
-      that the stream is complete.
-    - `errors`: what errors inside the stream look like.
-    - `whole`: Extractors of texts that repeat what came in pieces; an `Answer` takes them where none came so. They are
-      looked for in events that their conditions name (`type == 'response.output_text.done'`), and in those of the end.
-    - `cumulative`: each event's text repeats all the text before it; an `Answer` then gives only what is new in it.
-    - `choices`: the key of a list of choices that share the stream and have an `index`; an `Answer` takes one of them,
-      `read` that of index 0 (by a condition of `text`).
-    - `grammar`: "sse", or "ndjson" for one JSON value per line.
-    - `signs`: conditions by which `detect` knows the provider; one event for which one of them holds is enough.
-    - `ask`: how it is asked; the functions of `streamkit.presets.asking` or one's own, from a Question
-      to an UpstreamRequest.
-    - `write`: how it writes, for upstreams that follow a script; None where nobody scripts it.
+    name             what it is called
+    text             paths or Extractors of the text; of several, the first that yields text wins
+    reasoning        the same for reasoning
+    show_reasoning   whether pieces carry reasoning
+    ends             `EndMark`s: what the end of the stream looks like. Without any, or if all are optional, clean
+                     framing alone proves that the stream is complete
+    errors           `ErrorMark`s: what errors inside the stream look like
+    whole            Extractors of texts that repeat what came in pieces; an `Answer` uses them if nothing came in
+                     pieces. They are looked for in events that their conditions name
+                     (`type == 'response.output_text.done'`), and in those of the end
+    cumulative       whether each event's text repeats all text before it; an `Answer` then gives only the new part
+    choices          the key of a list of choices that share the stream and have an `index`. An `Answer` takes one of
+                     them; `read` takes index 0 (by a condition of `text`)
+    grammar          "sse", or "ndjson" for one JSON value per line
+    signs            conditions by which `detect` knows the provider: one event for which one of them holds is enough
+    ask              how it is asked: a function of `streamkit.presets.asking`, or one of your own, from a Question to
+                     an UpstreamRequest
+    write            a `Writer`: how it writes, for upstreams that follow a script; None if it is never scripted
 
         Preset(
             name="mine",
@@ -100,13 +103,13 @@ class Preset(Compiled):
 
     @property
     def framing(self) -> Literal["sse", "ndjson"]:
-        """The `grammar`, by its name before 0.1.0; goes with 0.2."""
+        """The old name of `grammar`, from before 0.1.0; it will be removed in 0.2."""
         warnings.warn("Preset.framing is called Preset.grammar now", DeprecationWarning, stacklevel=2)
         return self.grammar
 
     @property
     def has_end_marker(self) -> bool:
-        """False where the provider need not say that it is done, so that clean framing alone proves completion."""
+        """Whether the provider has to say that it is done; if not, clean framing alone proves completion."""
         return any(not mark.optional for mark in self.ends)
 
     def with_reasoning(self) -> Preset:
@@ -114,16 +117,16 @@ class Preset(Compiled):
         return self if self.show_reasoning else self._with_reasoning
 
     def matches(self, event: ServerSentEvent) -> bool:
-        """True where the event has a sign that only this provider's have."""
+        """Whether the event has a sign that only this provider's events have."""
         document = Document.of(event)
         return any(sign.holds(document) for sign in self._signs)
 
     def read(self, event: ServerSentEvent) -> Piece | End | ProviderError | None:
-        """What one event gives; never raises because of what stands on the wire.
+        """Read one event by itself; it never raises because of what is on the wire.
 
-        An error (an ExtractionError for data that is malformed and would have been needed, or of the wrong type), a
-        piece of text or reasoning (which holds the end, if the same event also ends the stream), an end, or None.
-        It knows of no other event; a stream is read by an `Answer`.
+        Returns a piece of text or reasoning (which holds the end, if the same event also ends the stream), an end, an
+        error (an ExtractionError if data that is needed is malformed or of the wrong type), or None. A preset knows of
+        no other event; to read a stream, use an `Answer`.
         """
         pieces: list[Piece] = []
         end = self.read_pieces(iter((event,)), pieces)
@@ -131,18 +134,18 @@ class Preset(Compiled):
 
     @cached_property
     def read_pieces(self) -> Callable[[Iterator[ServerSentEvent], list[Piece]], End | ProviderError | None]:
-        """A function (events, pieces) that reads many: all that one read brought.
+        """A function `(events, pieces)` that reads many events, such as all that one read brought.
 
-        It appends the pieces of the events to `pieces`, up to the first that ends the stream or is an error, and
-        returns that end or error; what follows it is left in `events`. None: all events are read. It gives what `read`
-        gives for each event (an end that came with text is also in its piece), and takes less time for many.
+        It appends their pieces to `pieces`, up to the first event that ends the stream or is an error, and returns that
+        end or error; what follows is left in the iterator `events`. None: all events are read. It gives what `read`
+        gives for each event (an end that came with text is also in its piece), but takes less time for many.
         """
         rules = self.rules
         return partial(rules.read_pieces, otherwise=rules.read_by_rules)
 
     @cached_property
     def rules(self) -> Rules:
-        """Its rules, compiled."""
+        """The preset's rules, compiled."""
         errors = tuple((mark.needed_key, mark.applies.holds, mark.read) for mark in self.errors)
         text, reasoning, whole = map(_rules, (self._texts, self._reasonings, extractors(self.whole)))
         ends = tuple((mark.needed_key, mark.applies.holds, mark.read) for mark in self.ends)
@@ -190,7 +193,7 @@ class Preset(Compiled):
 
     @cached_property
     def literals(self) -> frozenset[str]:
-        """The strings with which its conditions compare: of other strings they only ask whether they are there."""
+        """The strings with which its conditions compare; of all other strings they only ask whether they are there."""
         several = (*self._all_texts, *(reason for mark in self.ends for reason in mark.reasons))
         wheres = [one.where for one in several]
         wheres += [end.applies.conditions for end in self.ends]
@@ -245,10 +248,10 @@ class Preset(Compiled):
         extra: Mapping[str, object] | None = None,
         **fields: object,
     ) -> UpstreamRequest:
-        """How the upstream is asked: the POST for this `chat_history` (text, or a JSON list of messages).
+        """The request that asks the upstream: the POST for this `chat_history` (text, or a JSON list of messages).
 
-        `extra` and further keyword arguments are fields that go into the body beside the preset's own, and win over
-        them. Raises ConfigError for a key or a field that cannot be sent.
+        `key` is the API key, `model` the model to ask for. `extra` and all further keyword arguments are fields of the
+        body; they override the preset's own. Raises ConfigError for a key or a field that cannot be sent.
         """
         accept = "application/x-ndjson" if self.grammar == "ndjson" else "text/event-stream"
         return self.ask(Question(chat_history, key, model, {**(extra or {}), **fields}, accept))

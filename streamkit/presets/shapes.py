@@ -142,7 +142,7 @@ def message(content: list[Shape], stop_reason: str | None, pieces: int) -> Shape
 
 
 def openai_models() -> Shape:
-    """The list of models as OpenAI has it, and as most others do."""
+    """The list of models in the shape that OpenAI and most others have."""
     return {
         "object": "list",
         "data": [{"id": MODEL, "object": "model", "created": CREATED, "owned_by": "streamkit"}],

@@ -1,4 +1,4 @@
-"""What a `Writer` is: how a provider writes its stream. Those of the known providers are in `writing` and beside it."""
+"""`Writer`: how a provider writes its stream. Those of the known providers are in `writing` and beside it."""
 
 from __future__ import annotations
 
@@ -34,23 +34,26 @@ Close: TypeAlias = Callable[[int], list[bytes]]
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Writer:
-    """How a provider writes. Every bytes object is one whole event (or one comment).
+    """How a provider writes its stream, for upstreams that follow a script.
 
         >>> sk.preset("anthropic").write.close()[-1]
         b'event: message_stop\\ndata: {"type":"message_stop"}\\n\\n'
 
-    - `piece_event` makes the event that carries a text, given that and its number (from 0).
-    - `opening` stands before the first piece, `closing` makes what stands behind the last, given their number.
-    - `recap` makes what stands between these and tells the whole text again, given it and the number of pieces.
-    - `usage_event` stands before the last of `closing` where the request asks for usage, given the number of pieces.
-    - `error_event` makes the event that reports an error, given its code.
-    - `content_type` is the media type of the answer.
-    - `unstreamed` makes the JSON object that answers where no stream is asked for, given the whole text and the number
-      of pieces; `streams_where` says whether one is. Without an `unstreamed` there is always a stream.
-    - `models` makes the answer to `GET /v1/models`.
-    - `cumulative`: each event repeats all the text before it, so that this is what `piece_event` is given.
+    name            what it is called
+    piece_event     a function: a text and its number (from 0) → the event that carries it
+    opening         the events before the first piece
+    closing         a function: the number of pieces → the events after the last one
+    recap           a function: the whole text, the number of pieces → events before `closing` that say it all again
+    usage_event     a function: the number of pieces → the event before the last of `closing`, if usage is asked for
+    error_event     a function: an error's code → the event that reports it
+    content_type    the media type of the answer
+    unstreamed      a function: the whole text, the number of pieces → the JSON object that answers if no stream is
+                    asked for. Without it there is always a stream
+    streams_where   a function: what is asked → whether that is a stream
+    models          a function: → the answer to `GET /v1/models`
+    cumulative      whether each event repeats all text before it; this is then what `piece_event` is given
 
-    With it, a provider of one's own can be scripted:
+    Every bytes object is one whole event (or one comment). With a writer, a provider of your own can be scripted:
 
         >>> from streamkit.presets import Writer
         >>> write = Writer(name="mine", piece_event=lambda text, number: sk.encode_event(text))
@@ -72,14 +75,14 @@ class Writer:
     cumulative: bool = False
 
     def open(self) -> list[bytes]:
-        """What stands before the first piece: role chunks, `message_start`, comments; none of it carries text."""
+        """The events before the first piece: role chunks, `message_start`, comments; none of them carries text."""
         return list(self.opening)
 
     def piece(self, text: str, index: int) -> bytes:
         """The event that carries `text` as piece number `index` (from 0).
 
-        Raises EncodeError for what this format cannot carry: half a surrogate pair anywhere, a CR in Replicate's
-        plain-text data (the grammar reads it as a line end), an empty text (no provider sends one as a piece).
+        Raises EncodeError for what this format cannot carry: half a surrogate pair anywhere; a CR in Replicate's
+        plain-text data, which the grammar reads as a line end; an empty text, which no provider sends as a piece.
         """
         if not text:
             raise EncodeError("expected text in a piece, got ''")
@@ -90,8 +93,9 @@ class Writer:
         return self.piece_event(text, index)
 
     def close(self, index: int = 0, text: str = "", *, usage: bool = False) -> list[bytes]:
-        """The finish events and the end marker, behind `index` pieces that make `text` (of which only a `recap` makes
-        use); with `usage` what it cost, where this provider tells that on request.
+        """The finish events and the end mark, after `index` pieces that make up `text` (which only a `recap` needs).
+
+        With `usage`, also what it cost, if this provider says so on request.
         """
         events = [*(self.recap(text, index) if self.recap else ()), *self.closing(index)]
         if usage and self.usage_event is not None:
@@ -99,16 +103,16 @@ class Writer:
         return events
 
     def streams(self, asked: Asked) -> bool:
-        """Whether it answers this request with a stream, or `one` JSON object."""
+        """Whether this request is answered with a stream, and not with `one` JSON object."""
         return self.unstreamed is None or self.streams_where(asked)
 
     def one(self, text: str, index: int) -> bytes:
-        """The answer without a stream: the JSON object that says all `text`, of `index` pieces, at once.
+        """The answer without a stream: a JSON object with the whole `text`, of `index` pieces.
 
             >>> sk.preset("ollama").write.one("hi", 1)[:59]
             b'{"model":"script","created_at":"2024-01-01T00:00:00Z","mess'
 
-        Raises EncodeError where this provider has none.
+        Raises EncodeError if this provider has no such answer.
         """
         if self.unstreamed is None:
             raise EncodeError(f"expected a provider that answers without a stream, got {self.name!r}")
@@ -117,7 +121,7 @@ class Writer:
     def error(self, code: str) -> bytes:
         """The event by which this provider reports an error in mid-stream; `code` is a word of its own, or a number.
 
-        Without an `error_event`, one that any preset understands that knows `COMMON_ERRORS`.
+        Without an `error_event`, it is one that every preset with `COMMON_ERRORS` understands.
         """
         if self.error_event is not None:
             return self.error_event(code)
@@ -126,11 +130,11 @@ class Writer:
 
     @property
     def is_ndjson(self) -> bool:
-        """Its events are lines of JSON, and not Server-Sent Events."""
+        """Whether its events are lines of JSON, and not Server-Sent Events."""
         return self.content_type == NDJSON_TYPE
 
     def heartbeat(self, *, as_event: bool = False) -> bytes:
-        """What says that the provider lives and nothing else: a comment, or a `ping` event; in NDJSON a blank line."""
+        """A heartbeat: a comment, or (`as_event`) a `ping` event; in NDJSON, a blank line."""
         if self.is_ndjson:
             return b"\n"
         return sse_event({"type": "ping"}, event="ping") if as_event else b": ping\n\n"

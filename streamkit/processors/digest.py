@@ -1,4 +1,4 @@
-"""The digest of what arrives, and of each part of a form."""
+"""The SHA-256 digest of what arrives, and of each part of a form."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class _Sum:
 
 
 class Digest:
-    """`sha256` (hexadecimal) and `bytes` of all that was fed, and of each part of a form under `parts`, in their order.
+    """The digest (`sha256`, hexadecimal) and size (`bytes`) of everything, and of each part of a form under `parts`.
 
-    Of a form, all is the contents of its parts, one behind the other: so a file has the same digest whether it was sent
-    as it is or as the one part of a form.
+    For a form, "everything" is the contents of its parts, one after the other: so a file has the same digest whether it
+    was sent as it is or as the only part of a form.
 
     >>> from streamkit.processors.digest import Digest
     >>> digest = Digest()
@@ -45,11 +45,11 @@ class Digest:
         self._parts: list[tuple[dict[str, Any], _Sum]] = []
 
     def begin_part(self, name: str, filename: str | None) -> None:
-        """One more part of a form."""
+        """Begin another part of a form."""
         self._parts.append(({"name": name, "filename": filename}, _Sum()))
 
     def feed(self, data: bytes) -> None:
-        """Bytes of the latest part, or of a body that is no form."""
+        """Take more bytes: of the latest part, or of a body that is not a form."""
         self._all.feed(data)
         if self._parts:
             self._parts[-1][1].feed(data)
@@ -59,5 +59,5 @@ class Digest:
         return {**self._all.shown(), "parts": [{**named, **each.shown()} for named, each in self._parts]}
 
     def final(self) -> dict[str, Any]:
-        """The same of all."""
+        """The same for everything, with `"final": True`."""
         return {**self.snapshot(), "final": True}

@@ -14,11 +14,14 @@ LF: Final = 10
 
 
 class LineCounts:
-    r"""`lines`, `bytes`, `longest` and `mean_length` (of a line, in bytes without its end), and `per_s`: lines a second
-    since it was made, by `clock` (seconds).
+    r"""Counts lines: how many, how long, how fast they come.
 
-    A line ends with LF, CRLF or CR; a last one that has no end counts in the final result. `mean_length` is None
-    without a line, `per_s` before any time has passed. LineCounts are counted, never held, however long they are.
+    lines, bytes           how many
+    longest, mean_length   of a line, in bytes without its end; `mean_length` is None without a line
+    per_s                  lines a second since it was made, by `clock` (seconds); None before any time has passed
+
+    A line ends with LF, CRLF or CR; a last one without an end counts in the final result. Lines are counted, never
+    held, however long they are.
 
     >>> from streamkit.processors.lines import LineCounts
     >>> seconds = iter([0.0, 2.0])
@@ -39,7 +42,7 @@ class LineCounts:
         self._held = b""  # a CR, which may be half an end
 
     def feed(self, data: bytes) -> None:
-        """Some more bytes."""
+        """Take more bytes."""
         self._bytes += len(data)
         if self._held or b"\r" in data:
             data = self._with_one_end(data)
@@ -63,7 +66,7 @@ class LineCounts:
         self._longest = max(self._longest, longest)
 
     def snapshot(self) -> dict[str, Any]:
-        """Of the lines that have ended, and of all `bytes`."""
+        """The counts for the lines that have ended, and for all `bytes`."""
         passed_s = self._clock() - self._began_s
         return {
             "lines": self._lines,
@@ -74,7 +77,7 @@ class LineCounts:
         }
 
     def final(self) -> dict[str, Any]:
-        """The same of all of them."""
+        """The same for all lines, with `"final": True`."""
         if self._open or self._held:
             self._ended(1, self._open, self._open)
             self._open, self._held = 0, b""

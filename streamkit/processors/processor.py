@@ -1,4 +1,4 @@
-"""What a processor is: bytes in, JSON objects out. No I/O, and no clock but the one it is given.
+"""What a processor is: bytes in, JSON objects out; without I/O, and without a clock but the one it is given.
 
     class Zeros:
         def __init__(self) -> None:
@@ -13,8 +13,8 @@
         def final(self) -> dict[str, int | bool]:
             return {**self.snapshot(), "final": True}
 
-Whoever feeds it cuts the bytes as he likes: any partition of them gives the same results. It holds a bounded amount of
-memory, whatever is sent, and a few kilobytes take it a few milliseconds at most, as everybody else waits meanwhile.
+The bytes may be cut anywhere: every split gives the same results. A processor uses a bounded amount of memory, whatever
+is sent, and takes a few milliseconds at most for a few kilobytes, as everybody else waits meanwhile.
 """
 
 from __future__ import annotations
@@ -25,32 +25,35 @@ __all__ = ["Processor", "TakesParts", "Unprocessable"]
 
 
 class Processor(Protocol):
-    """Three methods; see above for one. For text in UTF-8 alone, it has `reads_text = True` beside them: what is
-    declared to be in another charset is refused then. Any of the methods may raise `Unprocessable`.
+    """What makes something of an upload while it arrives: any class with these three methods.
+
+    A processor that only reads text in UTF-8 also sets `reads_text = True`; a body declared to be in another charset is
+    then refused. Any of the methods may raise `Unprocessable`.
     """
 
     def feed(self, data: bytes) -> None:
-        """Some more of the bytes: of any number, cut anywhere."""
+        """Take some more bytes: any number, cut anywhere."""
 
     def snapshot(self) -> dict[str, Any]:
-        """The result so far, as a JSON object (a `str` for each name; None for what is not known, no NaN)."""
+        """The result so far, as a JSON object: names are `str`, what is not known is None; NaN is not allowed."""
 
     def final(self) -> dict[str, Any]:
-        """The result of all, with `"final": True`: what is unfinished, such as a last line, counts now. Called once,
-        at the end of what came whole; nothing is called behind it.
+        """The final result, with `"final": True`; what is unfinished, such as a last line, now counts.
+
+        It is called once, after everything came whole, and nothing is called after it.
         """
 
 
 @runtime_checkable
 class TakesParts(Protocol):
-    """A processor that wants every part of a form. Others are given the one file in it."""
+    """A processor that wants every part of a form; others are given only the one file in it."""
 
     def begin_part(self, name: str, filename: str | None) -> None:
-        """What is fed from now on is of this part (RFC 7578); a field that is no file has no filename."""
+        """What is fed from now on belongs to this part (RFC 7578); a field that is not a file has no filename."""
 
 
 class Unprocessable(Exception):
-    """What was sent is nothing that can be processed: raised by a processor, told to the one who sent it.
+    """Raised by a processor that cannot process what was sent; the client is told so.
 
     `code` is a stable name in snake_case, `detail` says what to send instead, and quotes nothing that was sent.
 

@@ -1,4 +1,4 @@
-"""Rolling statistics: of all values, of the last so many, of the last seconds, or of all with weights that fade.
+"""Rolling statistics: of all values, of the last n, of the last seconds, or of all with weights that fade.
 
     rolling = Rolling(Window.of("10s"))
     rolling.add(Rows(3, {"": [1.0, 2.0, 4.0]}), at_s=0.0)
@@ -61,14 +61,17 @@ _Floats: TypeAlias = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Over which values: the last so many `values`, those of the last `seconds`, all of them with weights that fade by
-    a time constant of `fading_s`; or just all.
+    """Over which values statistics are taken: all of them, or those of a window.
+
+    values     the last so many
+    seconds    those of the last so many seconds
+    fading_s   all, with weights that fade by this time constant
 
         >>> from streamkit.processors.rolling import Window
         >>> Window.of("1000"), Window.of("10s")
         (Window(values=1000, seconds=None, fading_s=None), Window(values=None, seconds=10.0, fading_s=None))
 
-    `str()` writes it as `Window.of` reads it.
+    `str()` writes a window as `Window.of` reads it.
     """
 
     values: int | None = None
@@ -77,8 +80,9 @@ class Window:
 
     @classmethod
     def of(cls, text: str) -> Window:
-        """The window that is written like `all`, `1000`, `10s`, `exp(30s)`; ms, s, min and h are units. Raises
-        ConfigError.
+        """The window written as `all`, `1000`, `10s` or `exp(30s)`; the units are ms, s, min and h.
+
+        Raises ConfigError for anything else.
 
         >>> str(Window.of("exp(1.5min)"))
         'exp(90s)'
@@ -102,7 +106,7 @@ class Window:
 
     @property
     def width_s(self) -> float:
-        """Older values are not in it; infinite if time does not matter."""
+        """How old values in it may be, in seconds; infinite if time does not matter."""
         if self.fading_s is not None:
             return LIFE * self.fading_s
         return math.inf if self.seconds is None else self.seconds

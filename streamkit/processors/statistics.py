@@ -24,14 +24,16 @@ __all__ = ["Statistics"]
 
 
 class Statistics:
-    """Statistics of all that was added. NaN and infinite values are the caller's to leave out. The t-digest has so many
-    `centroids`, of 16 bytes each; with more it is more exact.
+    """Running statistics of all numbers that are added: `count`, `mean`, `min`, `max`, `variance`, quantiles.
 
     >>> from streamkit.processors.statistics import Statistics
     >>> statistics = Statistics()
     >>> statistics.add([1.0, 2.0, 3.0, 4.0])
     >>> statistics.mean, statistics.min, statistics.max, round(statistics.variance, 3)
     (2.5, 1.0, 4.0, 1.667)
+
+    The t-digest for the quantiles has `centroids` of 16 bytes each; with more it is more exact. The caller has to leave
+    out NaN and infinite values.
     """
 
     __slots__ = ("_digest", "count", "max", "mean", "min", "square")
@@ -47,7 +49,7 @@ class Statistics:
         self._digest = TDigest(max_centroids=centroids)
 
     def add(self, values: ArrayLike) -> None:
-        """Some more of them: a sequence of floats, or an array."""
+        """Add more numbers: a sequence of floats, or an array."""
         array = np.asarray(values, dtype=np.float64)
         if not array.size:
             return
@@ -67,17 +69,17 @@ class Statistics:
 
     @property
     def variance(self) -> float:
-        """Of a sample: Σ (x - mean)² / (count - 1); NaN below two values."""
+        """The variance of a sample: Σ (x - mean)² / (count - 1); NaN for fewer than two values."""
         return self.square / (self.count - 1) if self.count > 1 else math.nan
 
     def quantiles(self, ranks: Sequence[float]) -> list[float]:
-        """The values below which these parts (0 … 1) of all lie; NaN without a value."""
+        """The values below which these shares (0 … 1) of all numbers lie; NaN if there are none."""
         if not self.count:
             return [math.nan] * len(ranks)
         return [float(self._digest.quantile(rank)) for rank in ranks]
 
     def below(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Which part (0 … 1) of all that was added lies below each of these: the inverse of `quantiles`."""
+        """The share (0 … 1) of all numbers that lies below each of these: the inverse of `quantiles`."""
         flat = values.ravel().tolist()
         return np.reshape(self._digest.cdf_vec(flat), values.shape)
 

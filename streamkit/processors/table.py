@@ -1,4 +1,4 @@
-"""CSV: each column's statistics, and which rows are bad."""
+"""CSV: the statistics of each column, and which rows are bad."""
 
 from __future__ import annotations
 
@@ -30,13 +30,16 @@ EMPTY: Final = re.compile(rb",\s*+(?=,)")
 
 
 class Csv:
-    r"""CSV with a row of names (see `streamkit.processors.rows.RowReader`): `rows` (good ones), `bytes`, `bad_rows`,
-    `bad` (the first 20, by line, byte and reason), and for each name under `columns`: `count` (cells that are numbers),
-    `missing`, `text`, `mean`, `min`, `max`, `p50`, `p95`, `p99` (by a t-digest; all None without a number).
+    r"""Statistics of each column of a CSV whose first row has the names (see `streamkit.processors.rows.RowReader`).
 
-    A number is a decimal as Python's float() reads it, but for underscores: `12`, `-1.5e3`, `.5`; `1_000` and `0x1F`
-    are text. White space around it is none of it. What is empty, NaN, infinite or beyond a double (`1e999`) is missing.
-    So `count`, `missing` and `text` together are `rows`.
+    rows, bytes     how many good rows, and bytes
+    bad_rows, bad   how many bad rows, and the first 20 of them, by line, byte and reason
+    columns         for each name: `count` (cells that are numbers), `missing`, `text`, `mean`, `min`, `max`, `p50`,
+                    `p95`, `p99` (by a t-digest; all None without a number)
+
+    A number is a decimal as Python's float() reads it, but without underscores: `12`, `-1.5e3`, `.5`; `1_000` and
+    `0x1F` are text. White space around it is ignored. A cell that is empty, NaN, infinite or beyond a double (`1e999`)
+    is missing. So `count`, `missing` and `text` add up to `rows`.
 
         >>> from streamkit.processors.table import Csv
         >>> table = Csv()
@@ -56,7 +59,7 @@ class Csv:
         self._columns: list[_Column] = []
 
     def feed(self, data: bytes) -> None:
-        """Some more bytes."""
+        """Take more bytes."""
         self._bytes += len(data)
         self._add(self._reader.feed(data))
 
@@ -73,7 +76,7 @@ class Csv:
             self._columns = [_Column(together, together * number // many + 1) for number in range(many)]
 
     def snapshot(self) -> dict[str, Any]:
-        """Of the rows that have ended, and of all `bytes`."""
+        """The statistics of the rows that have ended, and all `bytes`."""
         self._know_columns()
         reader = self._reader
         return {
@@ -85,7 +88,7 @@ class Csv:
         }
 
     def final(self) -> dict[str, Any]:
-        """The same of all of them."""
+        """The same for all rows, with `"final": True`."""
         self._add(self._reader.close())
         return {**self.snapshot(), "final": True}
 

@@ -1,4 +1,4 @@
-"""The relay: what a client asks (`request`), where the pieces come from (`sources`), how they leave (`delivery`).
+"""The relay: what a client asks (`request`), where pieces come from (`sources`), and how they leave (`delivery`).
 
 The way of one read, from the upstream's socket to the client's:
 
@@ -12,12 +12,12 @@ The way of one read, from the upstream's socket to the client's:
       delivery.answer           as one chunk to the connection's transport
     client's socket
 
-No task wakes up on that way. It is set up once for each stream by `relay.Relay`, in four lines: a `Stream` (what all
-parts share: its id, log record, taps, settings, and whether the server stops), what the request asks of its route
-(`route.Route`: `asks` knows the LLM's and those of your own, `streamkit.shipped` the others), a `Delivery` to the
-client, and a source into that. Beside the way run one timer for all deadlines (`delivery.deadline`)
-and, where the stream is traced, its taps and gauges. `failure.Failed` ends a stream from anywhere; `log` tells how.
+No task wakes up on that way. `relay.Relay` sets it up once for each stream, in four lines: a `Stream` (what all parts
+share: its id, log record, taps, settings, and whether the server is stopping), what the request asks of its route
+(`route.Route`: `asks` has the LLM's and those of your own, `streamkit.shipped` the others), a `Delivery` to the client,
+and a source that fills it. Beside it run one timer for all deadlines (`deadline`) and, if the stream is traced, its
+taps and gauges. `failure.Failed` ends a stream from anywhere; `log` says how it ended.
 
 Doors: `relay.Relay`, `route`, `asks`, `pieces`, `settings`, `failure`, `delivery.policy`, `delivery.answer`,
-`request.connection`; and for whoever writes a source, `sources.source`.
+`request.connection`; and `sources.source` for writing a source of your own.
 """

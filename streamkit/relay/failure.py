@@ -1,4 +1,4 @@
-"""How a stream failed, and what a client is told of it."""
+"""How a stream failed, and what the client is told about it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,15 @@ log = logging.getLogger("streamkit.relay")
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """How a stream failed: its outcome, a stable `code`, and the status if no byte has left yet.
+    """How a stream failed, and what the client is told about it.
 
-    All but the outcome's detail and `why` is told to clients: `detail` quotes nothing that a client or an upstream
-    said. `why` is for the log: what the upstream said, perhaps. `unnamed`: the answer does not even hold the stream's
-    id, so that all answers of this failure are equal.
+    outcome         how the stream ended
+    code            a stable word for the reason
+    status          the HTTP status, if no byte has left yet
+    detail          a sentence for the client; it quotes nothing that a client or an upstream said
+    retry_after_s   after how many seconds it may be worth trying again
+    why             for the log only: what the upstream said, for example
+    unnamed         the answer does not even have the stream's id, so that all answers of this failure are equal
     """
 
     outcome: Outcome
@@ -34,18 +38,18 @@ class Failure:
 
     @classmethod
     def of_request(cls, status: int, code: str, detail: str) -> Self:
-        """Of a request that cannot be served as it stands; `detail` says what to do instead.
+        """The failure of a request that cannot be served as it is; `detail` says what to do instead.
 
-        `timeout(head)` and `timeout(body)` are the outcomes of what did not come in time (its code is `timeout_…`),
-        `refused(status)` that of the rest.
+        The outcome is `timeout(head)` or `timeout(body)` if something did not come in time (the code is `timeout_…`),
+        otherwise `refused(status)`.
         """
         late = code.startswith("timeout_")
         outcome = Outcome("timeout", code.removeprefix("timeout_")) if late else Outcome("refused", status)
         return cls(outcome, code, status, detail)
 
     def as_problem(self) -> dict[str, str | int]:
-        """What a client is told, by the names of RFC 9457 and two of ours: in a body before the first piece, in an
-        event behind it. `status` is the one that it has, or would have had.
+        """What the client is told, with the names of RFC 9457 and two of ours: in a body, or after the first piece in
+        an event. `status` is the one that the answer has, or would have had.
         """
         return {
             "type": "about:blank",
@@ -58,11 +62,13 @@ class Failure:
 
 
 class Failed(Exception):
-    """Ends a stream, wherever it is raised: while the request is read, or out of a source. Holds its `Failure`.
+    """Raise this to end a stream with a failure that the client is told: in a source, or while a request is read.
 
     >>> raise sk.Failed.of_request(422, "bad_upto", "send a number")
     Traceback (most recent call last):
     streamkit.relay.failure.Failed: bad_upto: send a number
+
+    Its attribute `failure` is the `Failure`.
     """
 
     def __init__(self, failure: Failure) -> None:
@@ -71,7 +77,10 @@ class Failed(Exception):
 
     @classmethod
     def of_request(cls, status: int, code: str, detail: str) -> Self:
-        """`Failure.of_request`, to be raised."""
+        """Refuse the request: an HTTP status, a stable `code`, and a sentence for the client that says what to do.
+
+        raise sk.Failed.of_request(422, "bad_upto", "send a number")
+        """
         return cls(Failure.of_request(status, code, detail))
 
     def __str__(self) -> str:

@@ -1,15 +1,17 @@
-"""The one line that the relay logs of each stream: JSON, whatever became of it, and nothing that a client or an
-upstream said but short words of the provider's for its end: the code of its error, and its `finish_reason`.
+"""The one line of JSON that the relay logs for each stream, however it ended.
+
+It holds nothing that a client or an upstream said, except short words of the provider's for the end: the code of its
+error, and its `finish_reason`.
 
     {"stream_id":"5f…","outcome":"timeout(idle)","code":"timeout_idle","finish_reason":null,"status":200,
      "format":"text/event-stream","policy":"pause","duration_ms":2041.3,"first_piece_ms":312.0,"pieces":17,"dropped":0,"wrote_bytes":912,"held_ms":0.0}
 
-A failure that has more to it than its code has a `why` too ("connection refused: nobody listens there"), in which the
-upstream may be quoted: one line, bounded, without secrets. An answer of which something was left out, such as a second
-choice, has `notes`.
+A failure with more to say than its code also has a `why` ("connection refused: nobody listens there"), which may quote
+the upstream: one line, bounded, without secrets. An answer from which something was left out, such as a second choice,
+has `notes`.
 
-It is the relay's own word for the stream: where streams are traced, it is kept with their taps (`StreamTaps.word`), but
-for `why` and `notes`, for whoever reaches the relay can read that.
+If streams are traced, the line is kept with their taps (`StreamTaps.word`), but without `why` and `notes`, as anybody
+who reaches the relay can read it there.
 """
 
 from __future__ import annotations
@@ -75,7 +77,7 @@ class _Shown(logging.StreamHandler):  # type: ignore[type-arg]  # generic for ty
 
 
 def show_log() -> None:
-    """Show what streamkit logs on stderr, unless somebody has said already what becomes of log lines."""
+    """Show what streamkit logs on stderr, unless logging has been configured already."""
     logger = logging.getLogger("streamkit")
     if not logger.hasHandlers():
         logger.addHandler(_Shown())

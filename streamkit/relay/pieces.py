@@ -1,4 +1,4 @@
-"""What an answer is made of beside text: JSON values, the present state of something, progress.
+"""What an answer can be made of besides text: JSON values, the present state of something, progress.
 
 piece                   text/plain        text/event-stream             application/x-ndjson      a slow client
 Piece("Hi")             Hi                data: {"text":"Hi"}           {"text":"Hi"}             by the policy
@@ -6,9 +6,9 @@ Value({"sum": 3})       {"sum":3}⏎        data: {"sum":3}               {"sum"
 Snapshot({"mean": 2})   {"mean":2}⏎       data: {"mean":2}              {"mean":2}                newest only
 Progress(3, 10)         nothing           event: progress, data: {…}    {"progress":{…}}          newest only
 
-"Newest only" is under every policy: what tells how something stands now is of no use when it is no longer so. It never
-makes its source wait, and a client that cannot take one yet gets a newer one in its place. A snapshot that others were
-left out for says how many of them, in all: `"skipped": 3`.
+"Newest only" holds under every policy: a state that is no longer true is of no use. So states never make their source
+wait, and a client that cannot take one yet gets a newer one instead. A snapshot that replaced others says how many were
+left out in all: `"skipped": 3`.
 """
 
 from __future__ import annotations
@@ -27,12 +27,13 @@ _new_tuple = tuple.__new__
 
 
 class Value(Piece):
-    """A JSON value: `Value({"sum": 3})`. What a client that takes text gets of it, a line of JSON, is its `text`.
+    """A JSON value in an answer: `yield sk.Value({"sum": 3})`.
 
         >>> sk.Value({"sum": 3}).data
         {'sum': 3}
 
-    Raises TypeError for what JSON cannot say. NaN and infinity become null (RFC 8259 section 6 has none).
+    A client that asked for text gets it as a line of JSON, which is its `text`. Raises TypeError for what JSON cannot
+    express. NaN and infinity become null, as JSON has neither (RFC 8259, section 6).
     """
 
     __slots__ = ()
@@ -46,12 +47,12 @@ class Value(Piece):
 
     @property
     def data(self) -> Any:
-        """The value."""
+        """The value itself."""
         return orjson.loads(self.text)
 
 
 class Snapshot(Value):
-    """How something stands now, as a JSON value: of several that a client cannot take yet it gets the newest.
+    """The present state of something, as a JSON value: a client that falls behind gets only the newest one.
 
     >>> sk.Snapshot({"mean": 2.5}).text
     '{"mean":2.5}\\n'
@@ -60,19 +61,20 @@ class Snapshot(Value):
     __slots__ = ()
 
     def skipping(self, count: int) -> Snapshot:
-        """The same, where `count` were left out in all: an object says so."""
+        """The same snapshot after `count` others were left out in all; an object then has a member `skipped`."""
         data = self.data if count else None
         return Snapshot({**data, "skipped": count}) if isinstance(data, dict) else self
 
 
 class Progress(Piece):
-    """How far it is: `Progress(3, total=10, message="reading")`. It does not go back, within one stream.
+    """How far the work is: `Progress(3, total=10, message="reading")`. Within one stream it must not go back.
 
         >>> sk.Progress(3, total=10).data
         {'progress': 3, 'total': 10, 'message': ''}
 
-    Its JSON stands where a piece of an LLM's answer has reasoning: beside the text. Raises ValueError for a progress or
-    a total that is no finite number >= 0, and for a progress beyond its total.
+    A client that falls behind gets only the newest one. It is not part of the text; as a `Piece` it keeps its JSON
+    where an LLM's piece keeps reasoning. Raises ValueError for a progress or a total that is not a finite number >= 0,
+    and for a progress beyond its total.
     """
 
     __slots__ = ()
@@ -90,7 +92,7 @@ class Progress(Piece):
 
     @property
     def line(self) -> str:
-        """What stands for it in lines of JSON."""
+        """Its line in an answer of JSON lines."""
         return f'{{"progress":{self.reasoning}}}\n'
 
     @property

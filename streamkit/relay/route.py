@@ -42,12 +42,16 @@ Ask: TypeAlias = Callable[[Request, Stream], Awaitable[Wanted]]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One route. `deadlines` are those of its streams that are other than the relay's.
+    """One route of a relay: how a request is received, and the source it asks for.
 
-    `asynchronous`: a client may leave at once and come back for the answer (`Prefer: respond-async`, RFC 7240).
-    `running` is entered, with the relay's settings, while the server runs: what the route's streams need beside
-    themselves. `uploads`: its bodies are read while they come, within the bounds of uploads. Raises ConfigError for a
-    deadline that there is not.
+    ask            receives a request, and returns what it wants
+    deadlines      deadlines of its streams, where they differ from the relay's
+    asynchronous   whether a client may leave at once and come back for the answer (`Prefer: respond-async`, RFC 7240)
+    running        a context manager, entered with the relay's settings while the server runs: for what the route's
+                   streams share
+    uploads        whether its bodies are read while they arrive, within the bounds of uploads
+
+    Raises ConfigError for a deadline that does not exist.
     """
 
     ask: Ask

@@ -59,14 +59,14 @@ def _check_integers(settings: Limits | Buffers, least: int) -> None:
 class Deadlines:
     """How long each phase of a stream may take, in seconds of monotonic time; 0 switches a deadline off.
 
-    All are whole-phase: a peer that drips one byte a second does not keep one from firing, which it does with the idle
-    timers of Sanic (REQUEST_TIMEOUT, RESPONSE_TIMEOUT) and httpx (read timeout). `idle_s` counts events, not bytes:
-    comments and heartbeats do not reset it, and time spent waiting for a slow client is not counted against the
-    upstream.
+    All of them limit a whole phase: a peer that drips one byte a second cannot keep a deadline from firing, as it can
+    with the idle timers of Sanic (REQUEST_TIMEOUT, RESPONSE_TIMEOUT) and httpx (read timeout). `idle_s` counts events,
+    not bytes: comments and heartbeats do not reset it, and time spent waiting for a slow client does not count against
+    the upstream.
 
-    `heartbeat_s` is the one that ends nothing: a stream that has begun and then says nothing for so long is kept open
-    through proxies that close idle connections (WHATWG HTML §9.2.7 advises a comment every 15 s). It cannot help before
-    the first piece: the status line waits for that one.
+    `heartbeat_s` is the only one that ends nothing. It keeps a stream that has begun, and is then silent for so long,
+    open through proxies that close idle connections (WHATWG HTML, section 9.2.7, advises a comment every 15 s). It
+    cannot help before the first piece, for which the status line waits.
 
     Raises ConfigError for a negative or non-finite number.
     """
@@ -109,14 +109,15 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """How often connecting to the upstream is tried again, and how long is waited before.
+    """How often connecting to the upstream is tried again, and after which waits.
 
-    Only what provably sent nothing is tried again: a connection that was refused, reset or not resolved while it was
-    made. All attempts share `connect_s`. The waits grow and are random ("full jitter"), so that the clients of an
-    upstream that comes back do not come all at once: attempt n waits up to retry_backoff_ms · 2ⁿ⁻¹, at most 5 s
-    (M. Brooker, "Exponential Backoff And Jitter").
+    Only an attempt that provably sent nothing is repeated: the name was not resolved, or the connection was refused or
+    reset while it was made. All attempts share `connect_s`. The waits grow and are random ("full jitter"), so that the
+    clients of an upstream that comes back do not all come at once: attempt n waits up to retry_backoff_ms · 2ⁿ⁻¹, at
+    most 5 s (M. Brooker, "Exponential Backoff And Jitter").
 
-    Raises ConfigError for a number of retries that is no integer from 0 to 10, and for negative or non-finite times.
+    Raises ConfigError for a number of retries that is not an integer from 0 to 10, and for negative or non-finite
+    times.
     """
 
     connect_retries: int = _bound(
@@ -142,8 +143,8 @@ class Retries:
 class Buffers:
     """How much may wait in the buffers of each connection, in bytes, before back-pressure is felt.
 
-    The two of the kernel are 0 by default: its own choice, which is megabytes for each TCP connection (tcp(7),
-    `tcp_wmem` and `tcp_rmem`). What it makes of a number is its own choice too: Linux doubles it for its bookkeeping.
+    The two kernel buffers are 0 by default, which leaves them to the kernel: megabytes for each TCP connection (tcp(7),
+    `tcp_wmem` and `tcp_rmem`). The kernel may change a number too: Linux doubles it for its bookkeeping.
 
     Raises ConfigError for anything but an integer >= 0.
     """
@@ -159,7 +160,7 @@ class Buffers:
 
 @dataclass(frozen=True, slots=True)
 class Tracing:
-    """What is kept of a traced stream beside its taps. Raises ConfigError for a negative or non-finite number."""
+    """What is kept of a traced stream besides its taps. Raises ConfigError for a negative or non-finite number."""
 
     gauge_ms: float = field(default=0.0, metadata={"help": "traced streams: how often their queues are looked at"})
 
@@ -170,11 +171,11 @@ class Tracing:
 
 @dataclass(frozen=True, slots=True)
 class Resuming:
-    """How long and how much is kept of streams that can be resumed (`resume`); without that, none of it counts.
+    """How long and how much is kept of streams that can be resumed; without `resume`, these settings have no effect.
 
-    The bytes are those of text and reasoning in UTF-8, at least 4 a piece. A log that is full drops what all its
-    readers have got, and then holds the upstream. Where all logs together are full, new streams are refused, and each
-    running one goes on within 64 KiB.
+    Bytes are those of text and reasoning in UTF-8, at least 4 for each piece. A log that is full drops what all its
+    readers have had, and then makes the upstream wait. When all logs together are full, new streams are refused, and
+    each running one goes on within 64 KiB.
 
     Raises ConfigError for a time that is negative or not finite, for a keep or lease of 0, and for bytes below 1.
     """
@@ -201,9 +202,9 @@ class Resuming:
 
 @dataclass(frozen=True, slots=True)
 class Shipped:
-    """How long and how much the routes take that come with streamkit (uploads, jobs, live analysis).
+    """Limits of the routes that come with streamkit: uploads, jobs, live analysis.
 
-    An upload's deadline is a stall: it may take as long as it needs, if only its bytes keep coming.
+    The deadline of an upload is a stall: it may take as long as it needs, as long as bytes keep coming.
 
     Raises ConfigError for a negative or non-finite time, and for bounds below 1 (`job_queue`, `max_jobs`: below 0).
     """

@@ -69,7 +69,7 @@ class Stoppable:
     """
 
     def stop(self) -> None:
-        """Stop, and leave nothing running; stopping again does nothing."""
+        """Stop, and leave nothing running; a second call does nothing."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:

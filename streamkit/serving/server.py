@@ -43,26 +43,33 @@ def serve(
     grace_s: float = 0.2,
     start_timeout_s: float = 30.0,
 ) -> Server:
-    """Start a server and return its handle once it answers requests.
+    """Start a Sanic app on a real socket, in the background; return its handle once it answers requests.
 
         server = sk.serve(lambda: sk.create_upstream())     # server.url: 'http://127.0.0.1:43211'
 
-    `factory` is a callable without arguments that returns a new `sanic.Sanic`, or an import string
-    `"package.module:make_app"`. The server has a thread and an event loop of its own (`loop`: `"uvloop"`, `"asyncio"`,
-    or `"auto"`: uvloop where it is installed), so a blocking call in a cell does not stop it; with `process=True` it
-    has a process of its own, which dies with this one. `port=0` is a free port; `unix=True` a Unix socket at a fresh
-    path, `unix=path` one at that path. `grace_s` is how long `stop()` lets open responses go on before it cuts them.
+    factory     a callable without arguments that returns a new `sanic.Sanic`, or an import string
+                `"package.module:make_app"`
+    name        a running server of the same name is stopped and replaced
+    process     False: a thread and an event loop of its own, so a blocking call in a cell does not stop the server.
+                True: a process of its own, which dies with this one
+    host, port  where it listens; port 0 is a free port
+    unix        instead of a port a Unix socket: True for one at a fresh path, or its path
+    loop        "uvloop", "asyncio", or "auto": uvloop where it is installed
+    grace_s     how long `stop()` lets open responses go on before it cuts them
+    start_timeout_s
+                how long the start may take
 
-    Keep the handle: when it is garbage-collected, the server stops. In IPython, servers that an earlier run of the
-    same cell started are stopped first (same cell id, or same source where the frontend sends none); several servers
-    of one run live side by side. A living server of the same `name` is always stopped and replaced.
+    Keep the handle: when it is garbage-collected, the server stops. In IPython, running a cell again first stops the
+    servers that its earlier run started (a cell is known by its id, or by its source where the frontend sends no id);
+    servers of one run live side by side.
 
-    An app name may be fixed in the factory: of several living apps of a name, `Sanic.get_app(name)` finds the newest.
-    Sanic's own information lines are turned off (logger `sanic.root` at WARNING), its warnings and errors are not.
+    The factory may give its app a fixed name: of several living apps with one name, `Sanic.get_app(name)` finds the
+    newest. Sanic's own information lines are turned off (logger `sanic.root` at WARNING); its warnings and errors are
+    not.
 
-    Raises TypeError for what is no factory, or for one that cannot go to another process; ValueError for a malformed
-    import string or an unknown `loop`; ServerError when the address is taken, when the factory or a start listener
-    raises (chained), or when the start takes longer than `start_timeout_s`.
+    Raises TypeError for something that is not a factory, or one that cannot be sent to another process; ValueError for
+    a malformed import string or an unknown `loop`; ServerError when the address is taken, when the factory or a start
+    listener raises (chained), or when the start takes longer than `start_timeout_s`.
     """
     check_factory(factory)
     check_loop(loop)
@@ -87,7 +94,7 @@ def serve(
 
 
 def servers() -> list[Server]:
-    """The servers of this process that are running and whose handle somebody holds, oldest first.
+    """All servers that run in this process and whose handle is still held, oldest first.
 
     for server in sk.servers():
         server.stop()
@@ -97,7 +104,7 @@ def servers() -> list[Server]:
 
 
 def stop_all(grace_s: float | None = None) -> None:
-    """Stop every server of this process, side by side: `stop_all()`. Raises ServerError if one does not stop."""
+    """Stop every server of this process, all at once: `stop_all()`. Raises ServerError if one does not stop."""
     runners = [each.runner for each in running()]
     for runner in runners:
         runner.ask(runner.grace_s if grace_s is None else grace_s)
@@ -108,11 +115,12 @@ def stop_all(grace_s: float | None = None) -> None:
 class Server(Stoppable):
     """The handle of a server that `serve()` started. A context manager, also with `async with`.
 
-    `.url` is what a client connects to, for a Unix socket `http+unix://%2Ftmp%2F….sock` (the path percent-encoded);
-    `.app` the Sanic app (None in process mode), `.process` the `subprocess.Popen` (None in thread mode).
-
         with sk.serve(make_app) as server:
             recording = await sk.record(f"{server.url}/ans", data={"chat_history": "hi"})
+
+    url       what a client connects to; for a Unix socket `http+unix://%2Ftmp%2F….sock` (the path percent-encoded)
+    app       the Sanic app; None in process mode
+    process   the `subprocess.Popen`; None in thread mode
     """
 
     def __init__(self, runner: Runner) -> None:
@@ -139,10 +147,11 @@ class Server(Stoppable):
         return self._runner.state == "running"
 
     def stop(self, grace_s: float | None = None) -> None:
-        """Stop accepting, close idle connections, let open responses go on for `grace_s` seconds, cut the rest visibly.
+        """Stop accepting, close idle connections, let open responses go on for `grace_s` seconds, then cut them.
 
-        Blocks until it is done (from a handler of the server itself it only asks). Stopping again is allowed, from
-        any thread, and can shorten the grace. Raises ServerError when a handler blocks the server's loop.
+        The cut is visible to clients: the last chunk is missing. `grace_s` is that of `serve()` if not given. Blocks
+        until all is done; called from a handler of the server itself, it only asks. It may be called again, from any
+        thread, and can then shorten the grace. Raises ServerError when a handler blocks the server's loop.
         """
         self._runner.stop(self._runner.grace_s if grace_s is None else grace_s)
 

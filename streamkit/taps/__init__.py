@@ -1,8 +1,8 @@
 """Where a stream is observed: the staircases of its taps, the queues between them, and one clock for all.
 
-Who sees a stream pass stamps its `StreamTaps`; a server keeps those of its streams in a `TapLog`, and tells each by
-`as_dict`, which `from_dict` reads elsewhere. Everything that is measured is read off them later, by `streamkit.lab`.
-Imports nothing else of streamkit. Doors: the names here, `gauges`, and `clock`.
+Each part that sees a stream pass stamps its `StreamTaps`. A server keeps those of its streams in a `TapLog`, and sends
+them as `as_dict()`, which `from_dict()` reads elsewhere. Everything that is measured is computed from them later, by
+`streamkit.lab`. This room imports nothing else of streamkit. Doors: the names here, `gauges`, and `clock`.
 """
 
 from __future__ import annotations

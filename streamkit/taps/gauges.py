@@ -78,7 +78,7 @@ Values: TypeAlias = Mapping[str, int | None]
 
 
 class Gauge:
-    """One queue over time: columns `at_ns` and `value` of equal length; a `value` may be `NOT_KNOWN`.
+    """One queue over time, sampled: columns `at_ns` and `value` (bytes) of equal length; a value may be `NOT_KNOWN`.
 
         >>> from streamkit.taps.gauges import Gauge
         >>> Gauge(at_ns=[0, 20_000_000], value=[4096, 512])
@@ -101,7 +101,7 @@ class Gauge:
 
     @property
     def known(self) -> bool:
-        """Whether any sample of it says something."""
+        """Whether any of its samples is known."""
         return any(value != NOT_KNOWN for value in self.value)
 
     def __len__(self) -> int:
@@ -120,10 +120,10 @@ class Gauge:
 
 
 class Gauges:
-    """A table: the column `at_ns`, and in `columns` one column per name; `NOT_KNOWN` where there was no telling.
+    """Samples of several queues, as a table: the column `at_ns`, and in `columns` one for each queue.
 
-    Holds at most `max_samples` rows: when it is full, every second one is dropped, and from then on it takes half as
-    many. So a long stream keeps an even picture in bounded memory. `every_ns` is the present distance of rows.
+    It holds at most `max_samples` rows: when it is full, every second one is dropped, and from then on half as many are
+    taken. So a long stream keeps an even picture in bounded memory. `every_ns` is the present distance of rows.
 
         >>> from streamkit.taps.gauges import Gauges
         >>> gauges = Gauges(every_ns=20_000_000)
@@ -147,11 +147,11 @@ class Gauges:
 
     @property
     def columns(self) -> dict[str, array[int]]:
-        """The queues by their names; `NOT_KNOWN` where there was no telling."""
+        """The queues by name; `NOT_KNOWN` where a value could not be told."""
         return self._table[1]
 
     def sample(self, at_ns: int, values: Values) -> None:
-        """The queues at `at_ns`; left out if that is too soon after the last row (timers are late by turns)."""
+        """Add a row for `at_ns`; left out if that is too soon after the last one, as timers are late irregularly."""
         taken, columns = self._table
         if taken and at_ns - taken[-1] < self.every_ns - self._tolerance_ns:
             return
@@ -221,12 +221,12 @@ class _Watched:
 
 
 class Sampler:
-    """One timer of the running loop for all gauges that are watched; none while there are none.
+    """One timer of the running loop that samples all gauges that are watched.
 
         with Sampler(every_ns=20_000_000).watch(gauges, lambda: {"relay.unsent": 4096}):
             ...
 
-    The timer is set by the first `watch` and let go with the last.
+    The first `watch` starts the timer, and the end of the last one stops it.
     """
 
     def __init__(self, every_ns: int) -> None:
@@ -236,11 +236,11 @@ class Sampler:
 
     @contextlib.contextmanager
     def watch(self, gauges: Gauges, read: Callable[[], Values], busy: Callable[[], bool] = _never) -> Iterator[None]:
-        """Sample `read()` into `gauges` while the block runs, at its beginning and its end too, and then as long as
-        `busy()`: what a server has written may lie in its queues when its work is done. At most a minute.
+        """Sample `read()` into `gauges` while the block runs, at its beginning and its end too.
 
-        At most 256 are watched at a time: a crowd would cost more time and memory than its picture is worth. Who comes
-        beyond that is not sampled.
+        It then goes on as long as `busy()` is true, for at most a minute: what a server has written may still lie in
+        its queues when its work is done. At most 256 gauges are watched at a time, as a crowd would cost more time and
+        memory than its picture is worth; further ones are not sampled.
         """
         if len(self._watched) >= MAX_WATCHED:
             yield

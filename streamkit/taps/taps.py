@@ -5,13 +5,13 @@
     taps.stamp("relay.read", at_ns, events=3, size=17)
     log.get("9f0c…").as_dict()                      # what GET /streams/<id>/taps answers
 
-A step says: by `at_ns` so many events, with so many bytes of text, had passed here in all. Counted are the events that
-carry text (the pieces a reader waits for) and the UTF-8 bytes of that text, not what a wire format wraps around them:
-the same at every tap of a stream, whatever is spoken there. So event n of one tap is event n of every other, and where
-a wire has no event borders, byte b of one is byte b of every other. Pieces that a policy leaves out for a slow client
-(`latest`) count as passed when the one that took their place does.
+A step says: by `at_ns`, so many events with so many bytes of text had passed here in all. What counts are the events
+that carry text (the pieces a reader waits for) and the UTF-8 bytes of that text, not what a wire format wraps around
+them: the same at every tap of a stream, whatever is spoken there. So event n of one tap is event n of every other, and
+if a wire has no event borders, byte b of one is byte b of every other. Pieces that a policy drops for a slow client
+(`latest`) count as passed when the one that replaced them passes.
 
-A request's body is seen on its way, too (`UPLOAD_TAPS`): `taps.stamp("server.read", at_ns, 0, len(data))`.
+A request's body is observed on its way, too (`UPLOAD_TAPS`): `taps.stamp("server.read", at_ns, 0, len(data))`.
 
 Times are `time.monotonic_ns()`: one clock for all processes of a Linux machine. `origin` names it.
 """
@@ -74,19 +74,22 @@ MAX_GAUGED: Final = 50  # of those that have ended: a table of gauges is up to 1
 
 
 def new_stream_id() -> str:
-    """A name for a stream that nobody can guess: 128 random bits."""
+    """A new id for a stream: 128 random bits, which nobody can guess."""
     return secrets.token_hex(16)
 
 
 def stream_id_from(given: str | None) -> str:
-    """What a request's X-Stream-Id header says, or a new name where it says nothing or nothing that can be a name."""
+    """The id that a request's X-Stream-Id header gives, or a new one if it gives none or an invalid one."""
     return given if given is not None and STREAM_ID.fullmatch(given) else new_stream_id()
 
 
 class Tap:
-    """One staircase: columns `at_ns`, `events` and `bytes` (both cumulative) of equal length, none of them falling.
+    """The record of one tap, a staircase that says by when so many events, with so many bytes of text, had passed.
 
-    Raises ValueError for columns that make no staircase.
+        recording.taps["relay.sent"].events[-1]
+
+    Its columns `at_ns`, `events` and `bytes` (both cumulative) have equal length, and none of them ever falls. Raises
+    ValueError for other columns.
     """
 
     __slots__ = ("at_ns", "bytes", "events")
@@ -104,13 +107,13 @@ class Tap:
                 raise ValueError(f"expected {name} in ascending order: a staircase never falls")
 
     def stamp(self, at_ns: int, events: int, size: int) -> None:
-        """At `at_ns`, `events` more events with `size` bytes of text passed."""
+        """Add a step: at `at_ns`, `events` more events with `size` more bytes of text passed."""
         self.events.append(events + (self.events[-1] if self.events else 0))
         self.bytes.append(size + (self.bytes[-1] if self.bytes else 0))
         self.at_ns.append(at_ns)  # last: who reads from another thread counts these
 
     def copy(self, minus_ns: int = 0) -> Tap:
-        """The steps so far, their times counted from `minus_ns`; safe while another thread stamps."""
+        """A copy of the steps so far, with times counted from `minus_ns`; safe while another thread stamps."""
         steps = len(self.at_ns)
         tap = Tap()
         tap.at_ns = array("q", [at_ns - minus_ns for at_ns in self.at_ns[:steps]])
@@ -133,14 +136,18 @@ class Tap:
 
 
 class StreamTaps:
-    """The taps of one stream; its `marks`, single moments by name, such as `relay.asked`; and its `counts`, single
-    numbers by name, such as `relay.dropped_pieces`. `gauges` are the queues on its way, where they are sampled. `word`
-    is what the relay itself says of it, once it has ended: the dict that it logs (see `streamkit.relay.log`).
+    """The taps of one stream, with whatever else was observed of it.
 
-    `finished` becomes True when the stream has ended, `dropped` counts steps for which there was no room.
+    taps       the staircases by name
+    marks      single moments by name, such as `relay.asked`
+    counts     single numbers by name, such as `relay.dropped_pieces`
+    gauges     the queues on its way, if they are sampled
+    word       what the relay itself says of the stream once it has ended: the dict that it logs (`streamkit.relay.log`)
+    finished   True when the stream has ended
+    dropped    how many steps there was no room for
 
-    Steps are noted one behind the other in one array, whichever tap they are of, and put into columns by who asks for
-    `taps`: an event is stamped four times on its way, and four staircases of three columns are twelve places in memory.
+    Steps of all taps are noted one after the other in a single array, and put into columns when `taps` is asked for: an
+    event is stamped four times on its way, and four staircases of three columns would be twelve places in memory.
     """
 
     def __init__(self, stream_id: str, log: TapLog | None = None) -> None:
@@ -157,7 +164,7 @@ class StreamTaps:
         self._noted = array("q")  # three numbers a step: when; events, and the tap's number below them; bytes
 
     def stamp(self, name: str, at_ns: int, events: int, size: int) -> None:
-        """At the tap `name`, `events` more events with `size` bytes of text passed at `at_ns`."""
+        """Note that at `at_ns`, `events` more events with `size` bytes of text passed the tap `name`."""
         if self._log is not None and not self._log.has_room(1):
             self.dropped += 1
             return
@@ -168,7 +175,7 @@ class StreamTaps:
         self._noted.extend((at_ns, events * MOST_TAPS + number, size))
 
     def stamp_two(self, first: str, first_ns: int, then: str, then_ns: int, events: int, size: int) -> None:
-        """At the tap `first` and at the tap `then`, each at its moment, the same passed: as two stamps, for less.
+        """Note that the same events passed two taps, each at its own moment; cheaper than two `stamp`s.
 
         taps.stamp_two("relay.read", read_ns, "relay.event", time.monotonic_ns(), events=1, size=5)
         """
@@ -190,7 +197,7 @@ class StreamTaps:
 
     @property
     def taps(self) -> dict[str, Tap]:
-        """The staircases by their names, as far as they have come; they do not grow. From any thread."""
+        """The staircases so far, by name; they do not grow. It may be called from any thread."""
         noted, numbers = self._noted[:], tuple(self._numbers.items())
         taps = {number: Tap() for _, number in numbers}
         for at_ns, packed, size in zip(noted[::3], noted[1::3], noted[2::3], strict=True):
@@ -207,11 +214,11 @@ class StreamTaps:
         self._number(name)
 
     def mark(self, name: str, at_ns: int) -> None:
-        """The moment `name` was at `at_ns`."""
+        """Note that the moment `name` was at `at_ns`."""
         self.marks[name] = at_ns
 
     def count(self, name: str, number: int) -> None:
-        """The number `name` is `number` by now."""
+        """Note that the number `name` is now `number`."""
         self.counts[name] = number
 
     @property
@@ -258,11 +265,11 @@ class StreamTaps:
 
 
 class TapLog:
-    """The taps of many streams in bounded memory: at most `max_steps` steps of 24 bytes, and `max_finished` streams
-    that have ended, of which the last 50 with their gauges.
+    """The taps of many streams, in bounded memory.
 
-    Beyond that the streams that finished first are forgotten; if there is no room although all still run, further
-    steps are dropped and counted in their stream's `dropped`.
+    It holds at most `max_steps` steps of 24 bytes, and `max_finished` streams that have ended, the last 50 of them with
+    their gauges. Beyond that, the streams that finished first are forgotten. If there is no room although all streams
+    still run, further steps are dropped, and counted in their stream's `dropped`.
     """
 
     def __init__(self, max_steps: int = MAX_STEPS, max_finished: int = MAX_FINISHED) -> None:
@@ -292,7 +299,7 @@ class TapLog:
             self._forget_oldest()
 
     def get(self, stream_id: str) -> StreamTaps | None:
-        """The taps of this stream, None if they are unknown or were forgotten."""
+        """The taps of this stream; None if they are unknown or were forgotten."""
         return self._streams.get(stream_id)
 
     def has_room(self, steps: int) -> bool:

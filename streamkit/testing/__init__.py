@@ -1,4 +1,4 @@
-"""streamkit in a test-suite: what a stream has to keep, asserted; and "cannot decide on this machine" as a skip.
+"""streamkit in a test suite: assertions about streams, which are skipped if this machine cannot decide them.
 
     from streamkit.testing import assert_stream
 
@@ -6,14 +6,14 @@
         streams = record_stream("http://127.0.0.1:8000/ans", runs=20, accept="sse")
         assert_stream(streams).whole().first_piece(p95_ms=300).gap(p99_ms=200)
 
-A plugin of pytest (the entry point `streamkit.testing`; where streamkit is not installed, `-p streamkit.testing`), with
-the fixtures `stream_lab` and `record_stream`, and the option `--streamkit-keep FOLDER`, where recordings of what failed
-go. A run that uses none of it imports neither Sanic nor numpy.
+It is a pytest plugin (the entry point `streamkit.testing`; if streamkit is not installed, `-p streamkit.testing`) with
+the fixtures `stream_lab` and `record_stream`, and the option `--streamkit-keep FOLDER`, which saves the recordings of
+failed tests there. A test run that uses none of it imports neither Sanic nor numpy.
 
     recordings ──▶ asserting ──▶ limits: kept, broken, or nearer than the instrument can tell
                        └──▶ watching: which test that is, where what it saw is kept; plugin: its end
 
-Doors: this face.
+Doors: the names in this file.
 """
 
 from __future__ import annotations

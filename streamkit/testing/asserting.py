@@ -1,4 +1,4 @@
-"""assert_stream(): what streams have to keep, one limit after the other."""
+"""assert_stream(): assertions about streams, one limit after the other."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ TEXT_SHOWN: Final = 200
 
 
 def assert_stream(streams: Streams) -> StreamAssert:
-    """Begin to assert of a recording, of several, or of a `RecordingSet`, what they have to keep.
+    """Start a chain of assertions about a recording, several recordings, or a `RecordingSet`.
 
         assert_stream(recording).whole().first_piece(ms=300).gap(p99_ms=200).text(contains="hello")
         assert_stream(streams).whole().first_piece(p95_ms=300).no_stalls(ms=1000)
 
-    Each method returns the same again, and raises AssertionError where what it says does not hold: with what was
-    expected, what came, the streams that show it, and the file where the plugin has saved all of them.
+    Each method returns the same object, and raises AssertionError if its assertion does not hold: with what was
+    expected, what came, the streams that show it, and the file in which the plugin saved them.
 
-    A limit of time that is nearer than the instrument can tell (`Recording.trust`'s stated errors: stamps of user
-    space, an event loop that was late) is neither kept nor broken. The test goes on, and is **skipped** when it is
-    over, with the reason; what fails besides, fails. Outside of a test of pytest it is skipped there and then.
+    If a time is closer to its limit than the instrument can tell (by the errors that a recording states: stamps of user
+    space, an event loop that was late), the limit is neither kept nor broken. The test then goes on, and at its end it
+    is **skipped**, with the reason, unless something else fails. Outside a pytest test, the skip is raised at once.
 
-    Raises TypeError for what are no recordings, ValueError for none.
+    Raises TypeError for what are not recordings, ValueError for none.
 
     >>> from streamkit.testing import assert_stream
     >>> assert_stream(sk.Recording.from_pieces([(7_000_000, "Hi")], sent_ns=0)).whole().first_piece(ms=300)
@@ -61,7 +61,10 @@ def _set(streams: Streams) -> RecordingSet:
 
 
 class StreamAssert:
-    """What is asserted of some streams: `assert_stream(streams).whole().gap(p99_ms=200)`."""
+    """Assertions about streams, made by `assert_stream`: `assert_stream(streams).whole().gap(p99_ms=200)`.
+
+    Limits are keywords: `ms` or `max_ms` for the longest time, `p95_ms`, `p99_ms`, … for a percentile by nearest rank.
+    """
 
     def __init__(self, streams: RecordingSet) -> None:
         self.streams = streams
@@ -72,14 +75,14 @@ class StreamAssert:
     # --- How it ended, and what it said -----------------------------------------------------------------------------
 
     def whole(self) -> Self:
-        """Every stream came whole, by proof: `complete`."""
+        """Every stream came provably whole: its outcome is `complete`."""
         __tracebackhide__ = True
         return self.outcome("complete")
 
     def outcome(self, expected: str | Outcome) -> Self:
-        """Every stream ended so: `"timeout(idle)"`, `"refused(503)"`; a word alone, `"refused"`, takes any of its kind.
+        """Every stream has this outcome, such as "timeout(idle)" or "refused(503)".
 
-        Raises ValueError for what is no outcome.
+        A word alone, such as "refused", matches any detail. Raises ValueError for what is not an outcome.
         """
         __tracebackhide__ = True
         wanted = expected if isinstance(expected, Outcome) else Outcome.parse(expected)
@@ -93,9 +96,9 @@ class StreamAssert:
         return self
 
     def text(self, expected: str | None = None, *, contains: str | None = None, matches: str | None = None) -> Self:
-        """Every stream's text is this, contains this, or has a place that matches this regular expression.
+        """Every stream's text equals `expected`, contains a text, or matches a regular expression somewhere.
 
-        Raises TypeError unless exactly one of them is given.
+        Raises TypeError unless exactly one of the three is given.
         """
         __tracebackhide__ = True
         if sum(each is not None for each in (expected, contains, matches)) != 1:
@@ -116,22 +119,22 @@ class StreamAssert:
     # --- Waits ------------------------------------------------------------------------------------------------------
 
     def first_piece(self, **limits: float) -> Self:
-        """The time to the first piece, from when the request was sent: `p95_ms=300` of all streams, `ms=300` of each.
+        """Limit the time to the first piece, from when the request was sent.
 
-        A stream without a piece breaks any limit.
+        `p95_ms=300` is for all streams together, `ms=300` for each. A stream without a piece breaks every limit.
         """
         __tracebackhide__ = True
         return self._one_each("first piece", "ttft", limits)
 
     def duration(self, **limits: float) -> Self:
-        """The time to the end, from when the request was sent; likewise."""
+        """Limit the time to the end, from when the request was sent: `p95_ms=5000`, `ms=8000`."""
         __tracebackhide__ = True
         return self._one_each("duration", "duration", limits)
 
     def gap(self, **limits: float) -> Self:
-        """The gaps between reads that brought pieces, all of all streams (`metrics.gaps_ns`): `p99_ms=200`, `ms=1000`.
+        """Limit the gaps between reads that brought pieces (`metrics.gaps_ns`): `p99_ms=200`, `ms=1000`.
 
-        Of streams of one piece there are none, and nothing to break a limit.
+        The gaps of all streams count together. Streams of a single piece have none, and keep every limit.
         """
         __tracebackhide__ = True
         wanted = limits_of(limits)
@@ -144,9 +147,9 @@ class StreamAssert:
         return self
 
     def no_stalls(self, ms: float | None = None) -> Self:
-        """No gap is longer than this; without it, than what is a stall in each stream (`Summary.stall_threshold_ms`).
+        """No gap is longer than `ms`; by default, than each stream's own threshold (`Summary.stall_threshold_ms`).
 
-        The silence before an end that is no proof counts too.
+        The silence before an end that is not `complete` counts too.
         """
         __tracebackhide__ = True
         if ms is not None:

@@ -63,7 +63,10 @@ def _folder(config: pytest.Config) -> Path:
 
 @pytest.fixture
 def stream_lab() -> Iterator[Callable[..., Lab]]:
-    """Makes labs, which are stopped when the test is over: `lab = stream_lab(sk.Script(gap_ms=20), idle_s=1)`.
+    """A fixture that makes labs, which are stopped when the test is over.
+
+        def test_it(stream_lab):
+            lab = stream_lab(sk.Script(gap_ms=20), idle_s=1)
 
     The arguments are those of `sk.Lab`.
     """
@@ -81,10 +84,13 @@ def stream_lab() -> Iterator[Callable[..., Lab]]:
 
 @pytest.fixture
 def record_stream() -> Callable[..., RecordingSet]:
-    """Asks, one stream after the other, and gives the recordings: `record_stream(lab, runs=20, accept="sse")`.
+    """A fixture that asks for one stream after the other, and returns their recordings as a `RecordingSet`.
 
-    What is asked is a `Lab`, a URL, or an async function, as by `sk.load`, whose `prompt` it is; all other keywords are
-    options of `record()`. For tests that are plain functions: in an async one `await sk.record(…)` does it.
+        def test_it(record_stream):
+            streams = record_stream("http://127.0.0.1:8000/ans", runs=20, accept="sse")
+
+    What is asked is a `Lab`, a URL, or an async function, as for `sk.load`; `prompt` is what it is asked. All other
+    keywords are options of `record()`. It is for tests that are plain functions; in an async one, `await sk.record(…)`.
     """
     from streamkit.lab.run import run
 

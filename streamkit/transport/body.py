@@ -20,16 +20,17 @@ __all__ = ["Body"]
 
 
 class Body(httpx2.AsyncByteStream):
-    """A response's body: one `bytes` object for each socket read that brought some of it, never empty.
-
-    The attributes tell of the part just yielded; all times are `time.monotonic_ns()`:
-    `read`: number of its socket read, from 1, counted over the whole answer, heads included;
-    `at_ns`, `kind`, `error_ns`, `read_ns`: its stamp, see `receive_times.Stamp`; no two reads share one, and
-    `read_ns - at_ns` is how late Python was.
+    """A response's body: iterate it for one `bytes` object per socket read that brought some of it, never empty.
 
         body = response.extensions["stamps"]
         async for data in body:
             print(body.read, body.at_ns, data)
+
+    Its attributes describe the part just yielded; all times are `time.monotonic_ns()`:
+
+    read       the number of its socket read, from 1, counted over the whole answer, heads included
+    at_ns, kind, error_ns, read_ns
+               its stamp, see `receive_times.Stamp`. No two reads share one; `read_ns - at_ns` is how late Python was
 
     Raises httpx2.ReadTimeout, ReadError (reset) and RemoteProtocolError (cut, or against the rules of HTTP), after all
     that came before has been yielded; StreamClosed when iterated after `aclose`.
@@ -51,7 +52,7 @@ class Body(httpx2.AsyncByteStream):
 
     @property
     def head(self) -> ResponseParser:
-        """What came before it: `status`, `reason`, `http_version` and `headers`."""
+        """The head of the answer: `status`, `reason`, `http_version` and `headers`."""
         return self._inbox.parser
 
     def __aiter__(self) -> Body:
@@ -71,11 +72,11 @@ class Body(httpx2.AsyncByteStream):
         return data
 
     async def pour(self, sink: Sink) -> None:
-        """Hand each `ReadPart` to `sink` in the very callback that reads it, until the end, or until it returns False.
+        """Pass each `ReadPart` to `sink` in the callback that reads it, until the end, or until `sink` returns False.
 
-        Nothing lies between the read and the taking, and a future and a turn of the loop are saved for each read.
-        `sink` gets all that iteration would give, and must not wait; what comes after its False can be poured or
-        iterated later. Raises what iteration raises, and what `sink` raises.
+        So nothing lies between reading and taking, and a future and a turn of the loop are saved for each read. `sink`
+        gets all that iteration would give, and must not wait; what comes after its False can be poured or iterated
+        later. Raises what iteration raises, and what `sink` raises.
 
             def sink(part):
                 data, number, (at_ns, kind, error_ns, read_ns) = part
@@ -116,7 +117,7 @@ class Body(httpx2.AsyncByteStream):
         raise StopAsyncIteration
 
     def pause(self) -> None:
-        """Read no more of it until `resume`; its read timeout stands still meanwhile."""
+        """Stop reading until `resume`; the read timeout is suspended meanwhile."""
         if not self._exchange.finished:
             self._inbox.hold_back(True)
 
@@ -127,32 +128,32 @@ class Body(httpx2.AsyncByteStream):
 
     @property
     def received_bytes(self) -> int:
-        """Bytes that were read of the whole message, its head and the framing of chunks included."""
+        """How many bytes of the whole message were read, including its head and the framing of chunks."""
         return self._inbox.received_bytes
 
     @property
     def waiting_bytes(self) -> int:
-        """Bytes of it that were read and that nobody has taken yet."""
+        """How many bytes were read that nobody has taken yet."""
         return sum(len(data) for data, _, _ in self._pending)
 
     def unread_bytes(self) -> int | None:
-        """Bytes that the kernel holds and that were not read yet; None where that is not known, or it is over."""
+        """How many bytes the kernel holds that were not read yet; None if that is not known, or the message is over."""
         return None if self._exchange.finished else self._exchange.wire.unread_bytes()
 
     def tcp_info(self) -> TcpInfo | None:
-        """What the kernel knows of its connection (`streamkit.sockets.tcp_info`), also when that was closed."""
+        """What the kernel knows about the connection (`streamkit.sockets.tcp_info`), even after it was closed."""
         return self._exchange.wire.tcp_info()
 
     def park(self) -> None:
-        """The caller knows that its stream is over, though the message is not.
+        """Say that the stream is over although the message is not.
 
-        `aclose` then leaves the connection open for 0.1 s and 4 KiB, for the message's own end to come, and another
-        request may use it. Nobody waits for that, and it gives way when the pool is full.
+        `aclose` then leaves the connection open for up to 0.1 s and 4 KiB, so that the message's own end may come and
+        another request may use the connection. Nobody waits for that, and it gives way if the pool is full.
         """
         self._parked = True
 
     async def aclose(self) -> None:
-        """After the end of the message, back to the pool with the connection; before it, closed at once.
+        """Give the connection back to the pool if the message has ended; otherwise close it at once.
 
         A request that is still being sent ends with it: what it was sent from is closed when this returns.
         """

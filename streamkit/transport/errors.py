@@ -1,4 +1,4 @@
-"""What httpx2's own errors do not tell apart, as kinds of them: whoever knows httpx2's alone catches these too."""
+"""Errors that httpx2's own do not tell apart, as subclasses of them: code that catches httpx2's catches these too."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ __all__ = ["ClosedIdle", "HeadTooLarge", "MalformedHead"]
 
 
 class ClosedIdle(httpx2.ReadError):
-    """The server closed a connection that had been used before, with the request on its way and not a byte answered:
-    whether that was heard, nobody knows, and it must not be sent twice (RFC 9112 section 9.3.1).
+    """The server closed a connection that had been used before, while the request was on its way, without an answer.
+
+    Whether it had received the request is not known, and it must not be sent twice (RFC 9112, section 9.3.1).
     """
 
 
@@ -18,4 +19,4 @@ class MalformedHead(httpx2.RemoteProtocolError):
 
 
 class HeadTooLarge(httpx2.RemoteProtocolError):
-    """The head of the answer, with all interim ones, has no end within its bounds."""
+    """The head of the answer, with all interim ones, does not end within its bounds."""

@@ -1,4 +1,4 @@
-"""Why there is no connection, in words: what the system and OpenSSL say of it, without names and addresses."""
+"""Why there is no connection, in words: what the system and OpenSSL say about it, without names and addresses."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _of_certificate(error: ssl.SSLCertVerificationError) -> str:
 
 
 def reason_behind(error: BaseException) -> str | None:
-    """The same of an error of somebody else's client: of the first of its causes that the system named; None of none.
+    """The same for an error of somebody else's client: by the first of its causes that came from the system, or None.
 
     >>> from streamkit.transport.refusals import reason_behind
     >>> reason_behind(RuntimeError("https://me:pw@host.test failed")) is None

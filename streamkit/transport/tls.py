@@ -1,4 +1,4 @@
-"""Whose certificates are trusted: `verify`, as httpx spells it, as an SSL context."""
+"""Which certificates are trusted: `verify`, as httpx has it, as an SSL context."""
 
 from __future__ import annotations
 
@@ -24,16 +24,15 @@ VARIABLES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 def ssl_context(verify: Verify = True, env: Mapping[str, str] = os.environ) -> ssl.SSLContext:
-    """The context for connections to servers, for HTTP/1.1. It takes tens of milliseconds: certificates are parsed.
+    """An SSL context for HTTP/1.1 connections to servers. It takes tens of milliseconds, as certificates are parsed.
 
         >>> import ssl
         >>> from streamkit.transport.tls import ssl_context
         >>> ssl_context(verify=True).verify_mode == ssl.CERT_REQUIRED
         True
 
-    The environment is consulted for `verify="env"` only; a file that is called so is "./env". Raises ConfigError for a
-    file that cannot be read or holds no certificate, and for "env" where no variable is set; TypeError for any other
-    type.
+    The environment is only consulted for `verify="env"` (a file of that name is "./env"). Raises ConfigError for a file
+    that cannot be read or holds no certificate, and for "env" if no variable is set; TypeError for any other type.
     """
     if isinstance(verify, ssl.SSLContext):
         return verify

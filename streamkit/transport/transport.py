@@ -35,30 +35,36 @@ PARK_BYTES: Final = 4_096
 
 
 class StreamTransport(httpx2.AsyncBaseTransport):
-    """Requests over HTTP/1.1 on TCP, TLS or a unix socket, with a stamp on each read of the answer.
-
-    `unix`: path of a socket that all requests go to. `ssl_context`: default the system's certificates, verified.
-    `max_connections`, `when_full`, `max_waiting`, `keepalive_s`: see `pool.Pool`. `socket_options`: (level, name,
-    value), set before connecting. `stamps="kernel"`: the kernel's receive times, where there are such (plain TCP on
-    Linux); elsewhere the time of the read, as `Body.kind` says. `max_head_bytes`: of the answer's heads together.
-    `read_ahead_bytes`: how much of an answer is read before somebody takes it. `receive_buffer_bytes`: SO_RCVBUF of
-    each connection, 0 for the kernel's choice. `read_bytes`: the most that one read takes (not under TLS), for a reader
-    that leaves to the kernel what it does not want yet.
-
-    A request that is too large for one write is sent beside the reading of its answer, also behind its head, until the
-    answer ends or refuses (from status 400 on). With `Expect: 100-continue` its body waits for the server's word, for
-    `exchange.CONTINUE_S` at most.
-
-    `request.extensions["timeout"]` is httpx's dict of seconds: `pool`, `connect` (name, connection and TLS together),
-    `write` (each 64 KiB), `read` (until the next bytes, once all is sent). `request.extensions["timings"]` may be a
-    `Timings`, which is filled also when the request fails. `response.extensions["stamps"]` is the `Body`.
-
-    Belongs to the event loop of its first request; RuntimeError in any other, and after `aclose`.
+    """An httpx2 transport for HTTP/1.1 over TCP, TLS or a unix socket, with a stamp on each read of the answer.
 
         async with httpx2.AsyncClient(transport=StreamTransport(stamps="kernel")) as client:
             async with client.stream("POST", url, data={"chat_history": "hi"}) as response:
                 async for data in (body := response.extensions["stamps"]):
                     print(body.at_ns, data)
+
+    unix              the path of a unix socket that all requests go to
+    ssl_context       for TLS; by default the system's certificates, verified
+    max_connections, when_full, max_waiting, keepalive_s
+                      see `pool.Pool`
+    socket_options    (level, name, value), set before connecting
+    stamps            "socket": the time at which a read returned. "kernel": the kernel's receive times where there are
+                      any (plain TCP on Linux), elsewhere as for "socket"; `Body.kind` says which
+    max_head_bytes    how large the heads of an answer may be together
+    read_ahead_bytes  how much of an answer is read before somebody takes it
+    receive_buffer_bytes
+                      SO_RCVBUF of each connection; 0 leaves it to the kernel
+    read_bytes        the most that one read takes (not under TLS), for a reader that leaves to the kernel what it does
+                      not want yet
+
+    A request that is too large for one write is sent while its answer is read, even after the answer's head, until the
+    answer ends or refuses (a status from 400 on). With `Expect: 100-continue`, its body waits for the server's word,
+    for at most `exchange.CONTINUE_S`.
+
+    `request.extensions["timeout"]` is httpx's dict of seconds: `pool`, `connect` (name, connection and TLS together),
+    `write` (each 64 KiB), `read` (until the next bytes, once everything is sent). `request.extensions["timings"]` may
+    be a `Timings`, which is filled in even if the request fails. `response.extensions["stamps"]` is the `Body`.
+
+    It belongs to the event loop of its first request: RuntimeError in any other, and after `aclose`.
     """
 
     def __init__(
@@ -104,17 +110,17 @@ class StreamTransport(httpx2.AsyncBaseTransport):
 
     @property
     def open_connections(self) -> int:
-        """Slots taken, of `max_connections`: in use, connecting, idle or parked."""
+        """How many of the `max_connections` slots are taken: in use, connecting, idle or parked."""
         return self._pool.open
 
     @property
     def idle_connections(self) -> int:
-        """Connections that wait for their next request; for `keepalive_s` at most."""
+        """How many connections wait for their next request, each for at most `keepalive_s`."""
         return self._pool.idle
 
     @property
     def waiting_requests(self) -> int:
-        """Requests that wait for a slot, with `when_full="wait"`."""
+        """How many requests wait for a slot, with `when_full="wait"`."""
         return self._pool.waiting
 
     def __repr__(self) -> str:
@@ -122,15 +128,15 @@ class StreamTransport(httpx2.AsyncBaseTransport):
         return f"<StreamTransport: {pool.open} connections, {pool.idle} of them idle, {pool.waiting} requests waiting>"
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """The answer, when its head has come; its stream is a `Body`, which the caller has to read or close.
+        """Send a request, and return the answer when its head has come; its stream is a `Body`, to be read or closed.
+
+            response = await transport.handle_async_request(httpx2.Request("GET", url))
 
         Raises httpx2's errors, each for its phase: PoolTimeout, ConnectTimeout, ConnectError, WriteTimeout, WriteError,
         ReadTimeout, ReadError, RemoteProtocolError; LocalProtocolError and UnsupportedProtocol for a request that
-        cannot be sent; and of our own kinds of them (`errors`) MalformedHead and HeadTooLarge. A request that its
-        server left unheard, on a connection that was used before, is sent once more on a new one; where it must not be
-        (RFC 9110 section 9.2.2), that is a ClosedIdle.
-
-            response = await transport.handle_async_request(httpx2.Request("GET", url))
+        cannot be sent; and our own subclasses (`errors`) MalformedHead and HeadTooLarge. A request that the server
+        closed without hearing, on a connection that had been used before, is sent once more on a new one; if it must
+        not be (RFC 9110, section 9.2.2), that is a ClosedIdle.
         """
         timings: Timings = request.extensions.get("timings") or Timings()
         timings.started_ns = monotonic_ns()
@@ -146,8 +152,10 @@ class StreamTransport(httpx2.AsyncBaseTransport):
         )
 
     async def ask(self, template: Template, content: bytes, connect_s: float | None) -> Body:
-        """The same without httpx2's objects around it, which take as long as all the rest: `content` is asked as
-        `template` says, `connect_s` is for the slot and for connecting. What came of it says `Body.head`.
+        """Send a request without httpx2's objects around it, which take as long as all the rest.
+
+        `template` is the request's head, `content` its body, `connect_s` the time for the slot and for connecting. The
+        head of the answer is `Body.head`.
         """
         self._check_open()
         limits = {"pool": connect_s, "connect": connect_s}
@@ -167,7 +175,7 @@ class StreamTransport(httpx2.AsyncBaseTransport):
         return Body(exchange, limits.get("read"))
 
     async def aclose(self) -> None:
-        """Close every connection, also those in use: their readers, and requests that wait, get an error."""
+        """Close every connection, even those in use: their readers, and requests that wait, get an error."""
         if self._loop is None:
             self._closed = True
             return

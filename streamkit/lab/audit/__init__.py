@@ -1,10 +1,10 @@
-"""The audit of any gateway: somebody's proxy stands between our scripted upstream and our recorder, and is asked.
+"""The audit of any gateway: somebody's proxy is put between our scripted upstream and our recorder, and judged.
 
     Gateway ── scenarios ──▶ client, upstream ──▶ Witness ── judging ──▶ Verdict ──▶ Certificate
 
-A `Scenario` is what the upstream does and what the client does; what came of it is a `Witness`, and whether the gateway
-did right follows from that alone, by pure functions. Nothing is asked of a gateway but that it passes a question on, in
-which a token says what the upstream is to do. The doors: `audit()`, `Gateway`, `Certificate`.
+A `Scenario` is what the upstream and the client do; what both of them saw is a `Witness`, and whether the gateway did
+right follows from that alone, by pure functions. All a gateway has to do is pass on the question, in which a token
+tells the upstream what to do. The doors: `audit()`, `Gateway`, `Certificate`.
 """
 
 from __future__ import annotations

@@ -66,13 +66,18 @@ async def audit(
         gateway = sk.experiments.Gateway(app=sk.experiments.naive.article, preset="seed", client_preset="text")
         print(await sk.experiments.audit(gateway, quick=True))
 
-    A minute or two, `quick` some ten seconds: shorter silences, fewer cuts. `seconds` is the longest silence that the
-    gateway has to bear (5 s; quick: 1 s): about longer ones nothing is said. `only` names scenarios, or aspects
-    ("endings", "text", "pace", …). The same `seed` asks for the same. `on_progress` is told what is tried, in a line;
-    without it a bar shows that, unless `progress` is False.
+    It takes a minute or two.
 
-    Raises ServerError if the gateway does not start, or gives no text of the plainest answer: then there is nothing to
-    judge, and what it said is in the message. ConfigError for a name that there is none of.
+    gateway      what to audit: a `Gateway`
+    seconds      the longest silence that the gateway has to bear (5 s; quick: 1 s). Nothing is said about longer ones
+    quick        about ten seconds: shorter silences, fewer cuts
+    only         names of scenarios, or of aspects ("endings", "text", "pace", …), to try only these
+    seed         the same seed asks for the same
+    on_progress  called with a line for each thing that is tried, instead of the progress bar
+    progress     show a progress bar
+
+    Raises ServerError if the gateway does not start, or gives no text even for the plainest answer: then there is
+    nothing to judge, and the message has what it said. ConfigError for an unknown name in `only`.
     """
     silence_s = seconds if seconds is not None else QUICK_SILENCE_S if quick else SILENCE_S
     check_number("seconds", silence_s, "seconds", zero=False)

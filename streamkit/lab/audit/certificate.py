@@ -1,4 +1,4 @@
-"""What came of an audit: facts, findings and grades, as text, JSON and HTML."""
+"""The result of an audit: facts, findings and grades, as text, JSON and HTML."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ MANY: Final = 8
 
 @dataclass(frozen=True, repr=False)
 class Certificate:
-    """What came of an audit; `str()` of it is the text.
+    """The result of an audit; `print()` it to read it.
 
         certificate = await sk.experiments.audit(gateway)
         certificate.ok, certificate.codes
         certificate.save("gateway.html")
 
-    gateway     what it is called
+    gateway     the name of the gateway
     judgements  one for each scenario, in the order in which they were tried
     about       how it was asked: the formats, the longest silence, how long it took, versions
-    said        the end of the gateway's log, masked
+    said        the end of the gateway's log, with secrets masked
     """
 
     gateway: str
@@ -55,35 +55,35 @@ class Certificate:
 
     @property
     def findings(self) -> list[AuditFinding]:
-        """All that it did wrong, in the order of the codes."""
+        """Everything it did wrong, in the order of the codes."""
         order = list(FINDINGS)
         found = [finding for judgement in self.judgements for finding in judgement.found]
         return sorted(found, key=lambda finding: order.index(finding.code))
 
     @property
     def codes(self) -> list[FindingCode]:
-        """Each kind of them once."""
+        """The codes of the findings, each once."""
         return list(dict.fromkeys(finding.code for finding in self.findings))
 
     @property
     def facts(self) -> list[AuditFact]:
-        """What was measured."""
+        """Everything that was measured."""
         return [fact for judgement in self.judgements for fact in judgement.facts]
 
     @property
     def ok(self) -> bool:
-        """Nothing was found."""
+        """Whether nothing was found wrong."""
         return not self.findings
 
     def grade(self, aspect: Aspect) -> Grade:
-        """Of one aspect; "not judged" where no scenario of it could be."""
+        """The grade of one aspect; "not judged" if none of its scenarios could be judged."""
         if any(FINDINGS[finding.code][0] == aspect for finding in self.findings):
             return "found"
         of_it = [judgement for judgement in self.judgements if judgement.aspect == aspect]
         return "holds" if any(not judgement.unjudged for judgement in of_it) else "not judged"
 
     def told(self, aspect: Aspect) -> list[str]:
-        """What stands below an aspect: sentences about findings, facts, and what could not be judged."""
+        """The sentences about one aspect: findings, facts, and what could not be judged."""
         lines = []
         for code in self.codes:
             if FINDINGS[code][0] == aspect:
@@ -95,14 +95,14 @@ class Certificate:
 
     @property
     def finding(self) -> str:
-        """All of it in a sentence."""
+        """The result in one sentence."""
         tried = many(len(self.judgements), "scenario")
         if self.ok:
             return f"{self.gateway}: nothing found in {tried}"
         return f"{self.gateway}: {many(len(self.codes), 'kind')} of fault found in {tried}: {', '.join(self.codes)}"
 
     def end_grid(self, *others: Certificate) -> EndGrid:
-        """How each stream ended for its client, beside those of other gateways: what `plots.outcomes` draws."""
+        """How each stream ended for its client, beside those of other gateways: for `sk.plots.outcomes`."""
         columns = [self, *others]
         rows = [one.scenario for one in self.judgements if one.ending is not None and one.aspect == "endings"]
         cells = {
@@ -132,7 +132,7 @@ class Certificate:
         return f"<Certificate {self.finding}>"
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON values only."""
+        """The certificate as JSON values."""
         return {
             "gateway": self.gateway,
             "ok": self.ok,
@@ -146,19 +146,19 @@ class Certificate:
         }
 
     def html(self) -> str:
-        """A page that needs nothing else: no script, no picture, nothing of the network."""
+        """The certificate as a self-contained HTML page, without scripts, pictures or links to load."""
         return page(self.finding, _sections(self), self.about, self.judgements, self.said)
 
     def _repr_html_(self) -> str:
         return page(self.finding, _sections(self), self.about, self.judgements, "", whole=False)
 
     def save(self, path: str | Path) -> None:
-        """Write it as the name says: .html, .json or .txt. Raises ConfigError for another."""
+        """Write it to a file, whose name says the format: .html, .json or .txt. Raises ConfigError for any other."""
         target = Path(path)
         target.write_text(self.as_text(target.suffix), encoding="utf-8")
 
     def as_text(self, suffix: str) -> str:
-        """As a file of that kind holds it."""
+        """The content of a file of that kind: ".html", ".json" or ".txt"."""
         if suffix in (".html", ".htm"):
             return self.html()
         if suffix == ".json":

@@ -36,26 +36,27 @@ POLL_S: Final = 0.05
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Gateway:
-    """What is audited: started by us (`start`, `app`), or running somewhere (`url`).
+    """A gateway to audit: one that is started here (`start`, `app`), or one that runs somewhere (`url`).
 
         gateway = sk.experiments.Gateway(start="my-proxy --port {port} --to {upstream}", model="gpt-4o")
         print(await sk.experiments.audit(gateway))
 
-    start           a command; `{port}` is where it has to listen on 127.0.0.1, `{upstream}` the URL of our upstream,
-                    without a path, `{upstream_port}` its port alone. It is run without a shell
-    app             or a factory: it gets the upstream's URL, returns a Sanic app, and is run in a process of its own
-    url             or where it listens already. Then `upstream_port` is where our upstream listens, whom the gateway
-                    was told to ask; `upstream_host` is the address that it binds there
+    start           a command, which is run without a shell. `{port}` is where it has to listen on 127.0.0.1,
+                    `{upstream}` the URL of our upstream without a path, `{upstream_port}` its port alone
+    app             or a factory that gets the upstream's URL and returns a Sanic app; run in a process of its own
+    url             or where the gateway already listens. Then `upstream_port` is where our upstream is to listen, as
+                    the gateway was told, and `upstream_host` the address it binds
     preset          the wire format that the upstream speaks
     client_preset   the format in which the gateway answers; None: the same. "text": text/plain
-    path            where it is asked; None: "/v1/chat/completions", or for "text" and our relay's formats "/ans"
-    json, data      the body: text of JSON, or a form's fields. `{prompt}` in them is the question, `{model}` the model;
-                    None: as the client's preset asks, or the form field chat_history
-    headers         further ones, such as the gateway's own key; they are shown nowhere
+    path            where it is asked; None: "/v1/chat/completions", or "/ans" for "text" and our relay's formats
+    json, data      the request's body: JSON as text, or the fields of a form. `{prompt}` in them stands for the
+                    question, `{model}` for the model; None: as the client's preset asks, or the form field chat_history
+    headers         further headers, such as the gateway's own key; they are shown nowhere
+    model           the model to ask for
     name            what it is called in the certificate
     start_s         how long it may take to accept connections
 
-    Raises ConfigError for what makes no sense together, UnknownPreset.
+    Raises ConfigError for arguments that make no sense together, UnknownPreset for an unknown format.
     """
 
     start: str | None = None
@@ -100,7 +101,7 @@ class Gateway:
 
     @property
     def label(self) -> str:
-        """What it is called; of a command only its first word, as keys stand in the others."""
+        """What it is called; for a command only its first word, as the others may hold keys."""
         if self.name:
             return self.name
         if self.start is not None:
@@ -111,11 +112,11 @@ class Gateway:
 
     @property
     def secrets(self) -> list[str]:
-        """What its headers hold, whole and without the scheme before a key."""
+        """The values of its headers, whole and without the scheme before a key, to be masked."""
         return [word for _, value in self.headers for word in (value, value.rpartition(" ")[2])]
 
     def request(self, question: str) -> dict[str, Any]:
-        """What `record()` is told, beside the URL."""
+        """The options of `record()` that ask this question."""
         headers = {name.lower(): value for name, value in self.headers}
         accept = ACCEPTS.get(self.speaks)
         if accept:
@@ -139,9 +140,9 @@ class Gateway:
 
     @contextlib.asynccontextmanager
     async def running(self, upstream: str) -> AsyncIterator[RunningGateway]:
-        """While the block runs, it runs, and accepts connections. What was started here is gone behind it.
+        """Run it, if it is to be started here, and keep it accepting connections while the block runs.
 
-        Raises ServerError if it does not start, with the end of what it said.
+        What was started is gone after the block. Raises ServerError if it does not start, with the end of what it said.
         """
         if self.url is not None:
             yield RunningGateway(self.url.rstrip("/") + (self.path or ""), None)

@@ -1,10 +1,10 @@
-"""Which layer on the way to an endpoint holds bytes back: recordings that differ in one thing in, a name out; pure.
+"""Which layer on the way to an endpoint holds bytes back: recordings in, a name out; pure.
 
     releases ──▶ probes ──▶ mechanisms ──▶ holders ──▶ verdict
     layers ─────┘
 
-`releases` says in which portions an answer was let go, `layers` who is on the way; both of one recording make a probe
-(`probes`). What the probes show together is how bytes are held (`mechanisms`), which of the layers holds like that
-(`holders`), and `verdict` says it, with what speaks for it and what mends it. The asking is done by
-`sk.experiments.find_buffering`.
+The recordings are of one request, each with one difference. `releases` says in which portions an answer was let go,
+`layers` who is on the way; both together, for one recording, make a probe (`probes`). From all probes follow how bytes
+are held (`mechanisms`) and which of the layers holds them like that (`holders`); `verdict` says so, with the evidence
+and the fix. `sk.experiments.find_buffering` does the asking.
 """

@@ -21,20 +21,20 @@ __all__ = ["Buffering", "name_buffering"]
 
 @dataclass(frozen=True, repr=False)
 class Buffering:
-    """What `find_buffering` found; `print` shows a row a probe.
-
-    layer       who holds bytes back: "nginx", "HAProxy", "Caddy", …, "unknown", or "none"
-    kind        how: "compression", "portions", "period", "head start", "whole", "copy" (a cache answered), "refused",
-                "server" (nobody on the way: it lets go like that itself), "none", "unknown"
-    mechanism   the same in words: "response buffer of 4,096 bytes"
-    sentence    the finding
-    evidence    what it rests on, a line each
-    advice      which configuration line mends it; "" where nothing has to be mended
-    probes      what each probe told
+    """What `find_buffering` found; `print()` shows it with a row for each probe.
 
         found = await sk.experiments.find_buffering("http://127.0.0.1/ans", data={"chat_history": "hi"}, accept="sse")
         print(found.layer, found.mechanism)
         print(found.advice)
+
+    layer       who holds bytes back: "nginx", "HAProxy", "Caddy", …, "unknown", or "none"
+    kind        how: "compression", "portions", "period", "head start", "whole", "copy" (a cache answered), "refused",
+                "server" (nobody on the way: the server itself sends like that), "none", "unknown"
+    mechanism   the same in words: "response buffer of 4,096 bytes"
+    sentence    the finding
+    evidence    what it rests on, one line each
+    advice      which line of configuration fixes it; "" if nothing needs fixing
+    probes      what each probe showed
     """
 
     layer: str
@@ -47,6 +47,7 @@ class Buffering:
 
     @property
     def rows(self) -> Rows:
+        """The rows of the printed table: the name of each probe, and what it showed."""
         return [(probe.name, str(probe)) for probe in self.probes]
 
     def _notes(self) -> list[str]:

@@ -1,9 +1,9 @@
 """calibrate(): how wrong the instrument itself is, on this machine, now.
 
-Measured is what the stamps of a recording depend on: how late timers fire, how late an event loop runs while it reads,
-what a stamp costs, and how long after the kernel had received a message Python stamped the read of it.
+It measures what the stamps of a recording depend on: how late timers fire, how late an event loop is while it reads,
+what a stamp costs, and how long after the kernel received a message Python stamped its read.
 
-    print(calibrate())      # takes a second and a half; is kept as latest(), and stands in recordings made after it
+    print(calibrate())      # takes 1.5 s; kept as latest(), and used by recordings made after it
 """
 
 from __future__ import annotations
@@ -50,15 +50,18 @@ def latest() -> Calibration | None:
 
 
 def calibrate(seconds: float = 1.5, rates: Iterable[float] = RATES_PER_S) -> Calibration:
-    """Measure the instrument for about `seconds`: a fifth for timers, the rest for read stamps in equal parts per rate.
+    """Measure how wrong the instrument itself is: how late timers, loops and read stamps are on this machine, now.
 
         print(sk.calibrate())
 
-    `rates` are messages per second on one loopback connection. The call blocks; it works on an event loop (asyncio's
-    own) in a thread of its own, so it can be made in a notebook too. What else this process and this machine do is part
-    of what is measured, as it is part of a recording: measure under like conditions.
+    seconds   how long to measure: a fifth of it timers, the rest read stamps, the same time for each rate
+    rates     messages per second on one loopback connection
 
-    Raises ValueError for a time or a rate that makes no sense.
+    Recordings that this process makes afterwards state their errors by it. The call blocks; it uses an asyncio loop in
+    a thread of its own, so it works in a notebook too. Whatever else this process and this machine do is part of the
+    result, as it is part of a recording: measure under the conditions under which you record.
+
+    Raises ValueError or TypeError for a time or a rate that makes no sense.
     """
     global _latest
     chosen = tuple(rates)

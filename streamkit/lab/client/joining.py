@@ -1,7 +1,7 @@
-"""join(): a recording with what its server kept of the same stream; and how taps are asked for over HTTP.
+"""join(): add to a recording what its server kept of the same stream; and how taps are fetched over HTTP.
 
-A relay that traces (`streamkit serve --trace`, `create_app(trace=True)`) tells the taps of each stream at
-`GET /streams/<id>/taps`; the id is the answer's `X-Stream-Id`. A scripted upstream does too.
+A relay that traces (`streamkit serve --trace`, `create_app(trace=True)`) answers `GET /streams/<id>/taps` with the taps
+of each stream; the id is the answer's `X-Stream-Id`. So does a scripted upstream.
 """
 
 from __future__ import annotations
@@ -51,25 +51,26 @@ async def join(
     verify: Verify = True,
     wait_s: float = TAPS_WAIT_S,
 ) -> Recording:
-    """`recording` with the taps, queues and the word that the server at `url` kept of its stream.
+    """Add what a server kept of the same stream: its taps, its queues, and the relay's own account.
 
         recording = await sk.record("http://127.0.0.1:8000/ans", data={"chat_history": "hi"}, accept="sse")
         recording = await sk.join(recording)
         sk.plots.journey(recording)
 
+    recording   is not changed: a new one is returned
     url         of the relay, which has to trace: `streamkit serve --trace`, `create_app(trace=True)`. None: the
-                recording's own, without its path. A proxy on the way may have it under a path: "http://host/relay"
-    headers, client, verify   as those of `record()`, for this one request; its own are not kept in a recording
-    wait_s      how long the server may take to see the end of the stream, too. Taps that have not ended then are
-                joined as they are; `meta["notes"]` says so
+                recording's own URL, without its path. Behind a proxy it may be under a path: "http://host/relay"
+    headers, client, verify   as for `record()`, for this one request; a recording does not keep its own
+    wait_s      how long the server may take to see the end of the stream too. Taps that have not ended by then are
+                joined as they are, and `meta["notes"]` says so
 
-    The scripted upstream behind a traced relay has taps of the same stream: join them one after the other.
-    `record(taps=True)` does this by itself when the stream has ended. The recording given is not changed.
+    A scripted upstream behind a relay that traces has taps of the same stream: call `join` once for each.
+    `record(taps=True)` does this when the stream has ended.
 
-    Raises `NoTaps` where none are to be had: the recording's answer had no `X-Stream-Id`; the server does not trace,
-    has forgotten the stream or is another one, cannot be reached, or answers something else. Raises ValueError for taps
-    of another clock (another machine or boot: those times are never subtracted) or of another stream, for those that
-    were joined already, and for a URL or a number that is none.
+    Raises `NoTaps` if there are none to be had: the recording's answer had no `X-Stream-Id`; the server does not trace,
+    has forgotten the stream, is another one, cannot be reached, or answers something else. Raises ValueError for taps
+    of another clock (another machine or boot: such times must never be subtracted) or another stream, for taps that are
+    joined already, and for an invalid URL or number.
     """
     check_number("wait_s", wait_s, "seconds")
     target = origin_of(recording.url) if url is None else str(url).rstrip("/")

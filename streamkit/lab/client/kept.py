@@ -15,20 +15,21 @@ LAST: Final = Last["Recording"]("recording")
 
 
 def last_recording(of: BaseException | None = None) -> Recording | None:
-    """The last recording that this process finished, or was interrupted in; None where there was none.
+    """The last recording that this process finished or interrupted; None if there was none.
 
         try:
             recording = await asyncio.wait_for(sk.record(url), timeout=3)
         except TimeoutError as error:
             recording = sk.last_recording(of=error)
 
-    One that was interrupted (Ctrl-C, a notebook's "interrupt", `asyncio.wait_for`, a task that is cancelled, an
+    A recording that is interrupted (Ctrl-C, a notebook's "interrupt", `asyncio.wait_for`, a cancelled task, an
     `on_piece` that raises) is finished as `cancelled(by us)` with all that had come. The exception that passes through
-    has it as its attribute `recording`. Others make a new exception of it, `wait_for` a TimeoutError, asyncio's runner
-    a KeyboardInterrupt, a TaskGroup a group: `of` finds it in what they were made of, and None there where nothing was
-    recorded yet. That is also how to tell apart several streams at a time, of which the last is any.
+    carries it as its attribute `recording`. Others turn that exception into a new one: `wait_for` into a TimeoutError,
+    asyncio's runner into a KeyboardInterrupt, a TaskGroup into a group. `of` finds the recording behind any of these;
+    it returns None if nothing had been recorded yet. Use it too when several streams run at once: which of them is the
+    last is then a matter of chance.
 
-    Memory: one recording is held until the next one takes its place: its events, and the bytes of its body as far as
-    `keep_bytes` lets them be kept.
+    One recording is held in memory until the next one replaces it: its events, and as much of its body as `keep_bytes`
+    allowed.
     """
     return LAST.of(of)

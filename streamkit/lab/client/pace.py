@@ -1,19 +1,19 @@
-"""Readers: at which pace a client takes what the server sends; what is decided, and how that is carried out.
+"""Readers: at which pace a client takes what the server sends, and how that is carried out.
 
-Reader(bytes_per_s=10_000)              # a narrow line: what it does not take waits in the kernel
-Reader(events_per_s=5)                  # a slow user of a fast line: what it has read waits in the client
-Reader(pauses_s={20: 3.0})               # after 20 events, nothing for 3 s
-Reader(work_ms=2)                       # computes for each event, in the loop that reads
+Reader(bytes_per_s=10_000)              # a narrow line: what it has not taken waits in the kernel
+Reader(events_per_s=5)                  # a slow user on a fast line: what it has read waits in the client
+Reader(pauses_s={20: 3.0})              # after 20 events, nothing for 3 s
+Reader(work_ms=2)                       # computes for 2 ms per event, in the loop that reads
 Reader.never()                          # takes the head, and then nothing
 
-`Pace` only decides, without a clock of its own. `read_at_pace` carries its decisions out on a body, its recorder, and
+`Pace` only decides, and has no clock of its own. `read_at_pace` carries out its decisions on a body, its recorder and
 the loop's timers:
 
     Body ──sink()──▶ Recorder (read, decoded) ──▶ Handover (waiting) ──advance(): next()──▶ handed over
       ▲                                                                   │
       └───────────────────────── pause(), resume() ───────────────────────┘
 
-It reads only what the reader wants next, so what else there is waits in the kernel, as with a client that is slow.
+It reads only what the reader wants next. Everything else waits in the kernel, as it does for any slow client.
 """
 
 from __future__ import annotations
@@ -40,19 +40,22 @@ MOST_READ_BYTES: Final = 16_384
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Reader:
-    """How fast a client reads; what is not given does not limit it. Limits can be combined.
+    """How fast a client reads. Limits can be combined; without any it reads as fast as it can.
 
     >>> sk.Reader(events_per_s=5, pauses_s={20: 3.0})
     <Reader: 5 events/s, 3 s pause after 20 events>
 
-    bytes_per_s     taken off the socket, the framing of HTTP included, in about 20 small reads a second
-    events_per_s    handed over. The socket is read only when nothing that was read is left
-    pauses_s        seconds by the number of events after which nothing is handed over or read for so long; 0: after
-                    the head; `math.inf`: for ever
-    work_ms         processor time spent in the loop for each event handed over, as by one who parses and renders
+        recording = await lab.ask("你好", accept="sse", reader=sk.Reader(bytes_per_s=1500))
 
-    Where the wire has no event borders (text/plain), an event is what one read brought.
-    Raises ValueError for a pace or a time that makes no sense, TypeError for one that is no number.
+    bytes_per_s     bytes taken off the socket per second, HTTP framing included, in about 20 small reads a second
+    events_per_s    events handed over per second. The socket is read only when everything read before is handed over
+    pauses_s        `{events: seconds}`: after so many events, nothing is read or handed over for so long. 0 events:
+                    after the head; `math.inf` seconds: for ever
+    work_ms         processor time spent in the loop for each event handed over, as a client that parses and renders
+                    would spend it
+
+    Where the wire has no event borders (text/plain), what one read brought counts as an event.
+    Raises ValueError for a pace or a time that makes no sense, TypeError for one that is not a number.
     """
 
     bytes_per_s: float | None = None
@@ -70,17 +73,19 @@ class Reader:
 
     @classmethod
     def never(cls) -> Reader:
-        """Takes the head of the answer, and then nothing, for ever."""
+        """A reader that takes the head of the answer and then nothing, for ever; `record()` needs `total_s` with it."""
         return cls(pauses_s={0: math.inf})
 
     @property
     def stops(self) -> bool:
-        """It stops for ever at some point, so that something else has to end the recording."""
+        """Whether it stops for ever at some point, so that something else (`total_s`) has to end the recording."""
         return any(seconds == math.inf for _, seconds in dict(self.pauses_s).items())
 
     @property
     def read_bytes(self) -> int:
-        """The most that one read takes. Small where it stops after the head: that is to bring little of the body."""
+        """The most bytes that one read takes. Few for a reader that pauses after the head, so that the read of the head
+        brings little of the body.
+        """
         if self.bytes_per_s is not None:
             return max(LEAST_READ_BYTES, min(MOST_READ_BYTES, int(self.bytes_per_s / READS_PER_S)))
         return LEAST_READ_BYTES if 0 in dict(self.pauses_s) else MOST_READ_BYTES

@@ -1,9 +1,9 @@
 """record(): send a request, stamp every read of the answer, return a Recording.
 
 The way of the bytes: socket → `StreamTransport` (one stamp for each socket read) → `Recorder` (events, outcome).
-On Linux the stamps of plain TCP are the kernel's own receive times: they do not move when Python is late. Elsewhere
-(TLS, unix sockets, other systems) a stamp is the moment at which the read returned; a loop that is busy with other work
-stamps late, and what piles up meanwhile comes as one larger read.
+On Linux the stamps of plain TCP are the kernel's own receive times, which do not move when Python is late. Elsewhere
+(TLS, unix sockets, other systems) a stamp is the moment at which the read returned: a loop that is busy with other work
+stamps late, and what has piled up meanwhile comes as one larger read.
 """
 
 from __future__ import annotations
@@ -92,96 +92,116 @@ async def record(
     resume: Resume | None = None,
     taps: bool = False,
 ) -> Recording:
-    """Send one request and record its answer, read by read.
+    """Send one HTTP request and record its answer, read by read.
 
         recording = await sk.record("http://127.0.0.1:8000/ans", data={"chat_history": "hi"}, accept="sse")
 
-    The request is httpx2's: `data` is a form (a mapping), `json` any JSON value, `content` bytes, text, an iterator of
-    bytes or a file (see below), `files` with or without `data`, further `params` and `headers`. Nothing is asked of the
-    server but an unencoded body, or what `accept_encoding` says; it is told who asks (`User-Agent: streamkit/…`), and
-    that any media type will do. `http+unix://` URLs (`http+unix://%2Ftmp%2Fs.sock/ans`) go to that unix socket.
+    The request:
+
+    url         a full URL; `http+unix://%2Ftmp%2Fs.sock/ans` goes to that Unix socket
+    method      "POST" by default
+    data, json, content, files, params, headers
+                as httpx2 has them. The body is one of: `data`, a form (a mapping), with or without `files`; `json`, any
+                JSON value; `content`, bytes, text, an iterator of bytes or an open file (see "An upload" below)
+    accept      the media type to ask for, or short for one: "text", "sse", "ndjson". None: `*/*`. A list of media types
+                goes into `headers`, as does any other header
+    accept_encoding
+                the content codings to ask for, as in "gzip, br"; "browser": those that browsers ask for, to see what
+                they see (a proxy that compresses holds text back). None: "identity", or whatever a `client` of yours
+                asks for. Encoded bodies (gzip, deflate, br, zstd) are decoded as they come; reads and bytes are kept as
+                the wire brought them, and `notes` says how the text was decoded
+    verify      which certificates of the server are accepted: True (signed by a CA of the system's), a file or folder
+                of CA certificates, "env" for the one that `SSL_CERT_FILE` names, an `ssl.SSLContext`, or False (any)
+    client      an async client of your own, httpx2's or httpx's
 
     Without `client`, a new connection is made, the environment (proxies, .netrc) is not consulted, redirects are not
     followed, and **socket reads** are stamped: by the kernel for plain TCP on Linux (`stamps == "kernel"`), otherwise
-    as they return (`"socket"`). With an async client of yours, httpx2's or httpx's, the request goes through it as it
-    is (its own timeouts too, unless `timeout` is given), and what it hands out is stamped (`"library"`), unless its
-    transport is a `StreamTransport`.
+    as they return (`"socket"`). The request says who asks (`User-Agent: streamkit/…`). With a client of yours the
+    request goes through it as it is, with its own timeouts unless `timeout` is given, and what it hands out is stamped
+    (`"library"`), unless its transport is a `StreamTransport`.
+
+    What is recorded:
+
+    preset      how text is found in events: the name of a preset, a `Preset`, or an `Extractor`, which only knows where
+                text is. None: guessed from the head and the first events
+    reasoning   True: thinking pieces are recorded too, separately from the text
+    label       what the recording is called in figures; recordings with one label are a group
+    labels      what tells this stream apart from others in a set, kept in the recording: `{"prompt": "long"}`
+    due_ns      when a schedule wanted the request sent, by `time.monotonic_ns()`; kept beside when it was sent
+    on_piece    a plain function, called with each piece of text as it is decoded; while it runs, nothing is read
+    keep_bytes  True: the body's bytes are kept, up to 8 MiB; a number: up to so many; False: none
+    keep_text   False: only the lengths of texts, reasoning, event data and ids are kept. An event then takes 64 bytes
+                or less (without `keep_bytes`) instead of several hundred. Times, gaps, summary and figures stay the
+                same; each event's text reads as "", and `recording.text` raises ValueError. Not with `resume`, which
+                needs the texts to join answers
+    gauge_ms    how often to look at this end's queues (`Recording.gauges`); 0: never
+    taps        True: when the stream has ended, ask the server for the taps it kept, as `sk.join` does. For a relay of
+                ours that traces. The request goes through the same client, with the same headers; if it fails, `notes`
+                says why
+
+    Limits, and the outcome when one is reached:
+
+    timeout     httpx's, in seconds (300, connecting 10): for each operation by itself, which is connecting, sending,
+                and each silence between two reads. `timeout(first_piece)` before the first byte of the body,
+                `timeout(idle)` after it. Any byte, even of a heartbeat, starts it again: **a stream that goes on never
+                meets it**
+    total_s     seconds for everything, connecting included; None: no limit. `timeout(total)`
+    max_events  events of any kind: text, reasoning, tool calls, pings; reads, where there are no event borders.
+                `cancelled(max_events)`
+    max_bytes   bytes of the body after chunked coding is undone, kept or not (64 MiB); of an encoded body, both the
+                bytes that came and those they decode to. `cancelled(max_bytes)`
+    max_event_bytes
+                bytes of one line or event (16 MiB; the relay's own limit is 1 MiB). `cancelled(max_line_bytes)`,
+                `cancelled(max_event_bytes)`
+    reader      at which pace to read (`sk.Reader`); None: as fast as it comes. `handed_ns` is then when an event was
+                handed over, or the end of the recording if that came first. Over TLS a read cannot be made small, so
+                what is not wanted yet waits in the client
+
+    An upload:
 
         with open("rows.csv", "rb") as rows:
             recording = await sk.record(f"{url}/upload?process=csv", content=rows, accept="sse")
 
-    The answer is **read while the body is sent**. An iterator, asynchronous or not, is asked for its next part when the
-    kernel has the one before, so that back-pressure reaches it; one that is not asynchronous, and a file, in a thread.
-    It goes out as chunks, or by the Content-Length that `headers` give it, or an open file has. An answer that ends, or
-    refuses by its status, before all is sent ends the sending, and counts; with `Expect: 100-continue` in `headers` the
-    body waits for the server's word, 1 s at most. (A server that answers, and then closes before it has read all, is
-    still heard where the kernel has its answer, but not over TLS.) What was sent when: `Recording.sends`. The iterator
-    is closed in the end (a file is not), and what it raises is raised here. A `client` of yours is given what it can
-    send as it is, and what it sent is not known; most libraries read nothing until all is sent.
+    The answer is **read while the body is sent**. An iterator, async or not, is asked for its next part when the kernel
+    has taken the one before, so back-pressure reaches it; a plain iterator and a file are read in a thread. The body is
+    sent in chunks, or with the Content-Length given in `headers` or known of an open file. If the answer ends, or
+    refuses by its status, before everything is sent, the sending stops and the answer counts. With
+    `Expect: 100-continue` in `headers`, the body waits for the server's word, 1 s at most. (The answer of a server that
+    closes before it has read everything is still found in the kernel, but not over TLS.) `Recording.sends` says what
+    was sent when. The iterator is closed at the end (a file is not), and an exception it raises is raised here. A
+    `client` of yours sends `content` in its own way: what was sent when is not known, and most libraries read nothing
+    until everything is sent.
 
-    accept      the media type to ask for, or short for one: "text", "sse", "ndjson"; any other header, and a list of
-                media types, goes into `headers`
-    accept_encoding   the content codings to ask for, as "gzip, br"; "browser": those that browsers ask for, to see what
-                they see: a proxy that compresses keeps text back. None: "identity", or what a `client` of yours asks
-                for. Encoded bodies are decoded as they come (gzip, deflate, br, zstd); reads and bytes are kept as the
-                wire brought them, and `notes` says how the text came out of them
-    verify      whose certificates the server may have: True (the system's), a file or folder of a CA, "env" for the one
-                that `SSL_CERT_FILE` names, an `ssl.SSLContext`, or False (nobody is checked)
-    preset      name or Preset by which text is found in events, or an Extractor, which only says where it stands;
-                None: guessed from the first events and the head
-    reasoning   thinking pieces are recorded too, apart from the text
-    labels      what tells this stream apart from others in a set: `{"prompt": "long"}`, kept in the recording
-    due_ns      when a schedule wanted the request sent, by `time.monotonic_ns()`; kept beside when it was
-    on_piece    called with each piece of text as it is decoded; what it takes is time in which nothing is read.
-    keep_bytes  keep the body's bytes, up to 8 MiB or up to the number given
-    keep_text   False: of the texts, the reasoning and the events' data and ids only how long they are is kept: 64 bytes
-                an event or less without `keep_bytes`, where one with them takes several hundred. Times, gaps, summary
-                and figures are as they would be; each text reads as "", and `recording.text` raises ValueError. It does
-                not go with `resume`, which joins answers by what had come
-    timeout     httpx's, in seconds, for each operation by itself: connecting, sending, and each silence between two
-                reads. It gives `timeout(first_piece)` before the first byte of the body, `timeout(idle)` after it. Any
-                byte, also that of a heartbeat, begins it anew: **a stream that goes on never meets it**
-    total_s     seconds for all of it, connecting included, whatever comes meanwhile; `timeout(total)`
-    max_events  events of any kind: text, reasoning, tool calls, pings; without event borders, reads.
-                `cancelled(max_events)`
-    max_bytes   bytes of the body, chunked coding undone, kept or not; of an encoded one both those that came and those
-                they grow to. `cancelled(max_bytes)`
-    max_event_bytes   of one line or event, 16 MiB (where the relay bears 1); beyond, likewise:
-                `cancelled(max_line_bytes)`, `cancelled(max_event_bytes)`
+    A stream that is cut:
 
-    reader      at which pace to read (`sk.Reader`); None: as fast as it comes. Paced, `handed_ns` is when an
-                event was handed over, or the end of the recording if that came first. Over TLS a read cannot be made
-                small, so what is not wanted yet waits in the client
-    gauge_ms    how often to look at this end's queues (`Recording.gauges`); 0: never
+    resume      a `sk.Resume`: ask again when the stream is cut, as an EventSource does (WHATWG HTML, section 9.2). The
+                same request is sent with `Last-Event-ID`; for a text without event borders, the answer's `Location`
+                (same origin) is asked with `Range`. This works with any server that understands Last-Event-ID.
+                Everything becomes one Recording, with its `cuts`
 
-    resume      ask again when the stream is cut (`sk.Resume`), as an EventSource does (WHATWG HTML, section 9.2): the
-                same request with `Last-Event-ID`, or where a text has no borders `Range` on the answer's `Location`
-                (of the same origin). It works with any server that speaks Last-Event-ID, and all is one Recording,
-                with its `cuts`. Never joined are two different answers: where no id says how far the first had come,
-                the cut is the end, and `notes` say why; where an id comes again with other data,
-                `error_event(other_answer)`. (A server that has ids, new ones each time, and does not know
-                Last-Event-ID cannot be found out: do not resume there.) Pieces of our relay's that are missing by
-                their numbers make it `error_event(lost_over_cut)`. A status that may change (429, 502, 503, 504) is a
-                failed attempt, any other the outcome: `refused(410)`. The stream's own end, an error event, a bound
-                of yours and 204 are ends. A POST has a random `Idempotency-Key`, unless you give one: by it a relay
-                of ours knows who was cut before anything had come. Another server that does not know it asks its
-                model anew (and bills it); that answer counts, as nothing of the first was had
+    Two different answers are never joined. If no id says how far the first one had come, the cut is the end, and
+    `notes` says why; if an id comes again with other data, the outcome is `error_event(other_answer)`. (A server whose
+    ids are new each time, and which ignores Last-Event-ID, cannot be recognised: do not resume there.) If pieces of our
+    relay are missing by their numbers, it is `error_event(lost_over_cut)`. A status that may change (429, 502, 503,
+    504) is a failed attempt, any other is the outcome: `refused(410)`. The stream's own end, an error event, a limit of
+    yours, and status 204 end it. A POST carries a random `Idempotency-Key` unless you give one: by it, a relay of ours
+    recognises a client that was cut before anything had come. A server that does not know the header asks its model
+    again (and bills it); that answer counts, since nothing of the first had come.
 
-    taps        ask the server, when the stream has ended, for what it kept of it, as `sk.join` does: a relay of ours
-                that traces. Asked by the same client, with the same headers. Where that fails `notes` say why
+    Failures:
 
-    What goes wrong on the wire is the Recording's outcome and never raises; connecting that fails is
-    `refused(connect)`, an answer that is no HTTP or no answer `truncated`. After an end marker the outcome
-    stands, and the body gets one second to end.
+    What goes wrong on the wire is the Recording's outcome and is never raised: a connection that fails is
+    `refused(connect)`; no answer, or one that is not HTTP, is `truncated`. After an end mark the outcome is settled,
+    and the body gets one more second to end.
 
-    Raises ValueError for a URL that is not a full one, an unknown word as `accept` or `accept_encoding` and a negative
-    number, TypeError for a number that is none, `content` that is no body, an `on_piece` that is async, arguments that
-    exclude each other (a `client` of your own reads at its own pace) and for a reader that stops for ever without
-    `total_s`, UnknownPreset, and whatever `on_piece` or an iterator given as `content` raises.
+    Raises ValueError for a URL that is not a full one, an unknown word as `accept` or `accept_encoding`, and a negative
+    number; TypeError for something that is not a number or not a body, for an `on_piece` that is async, for arguments
+    that exclude each other (such as `reader` and a `client` of your own), and for a reader that stops for ever without
+    `total_s`; UnknownPreset; and whatever `on_piece`, or an iterator given as `content`, raises.
 
-    When its task is cancelled (Ctrl-C, `asyncio.wait_for`) it closes the connection and lets the cancellation through.
-    What had come by then is kept: a Recording that ended as `cancelled(by us)`, in the exception's `recording` and as
-    `sk.last_recording()`; likewise where `on_piece` raises.
+    When its task is cancelled (Ctrl-C, `asyncio.wait_for`), it closes the connection and lets the cancellation through.
+    What had come by then is kept as a Recording that ended `cancelled(by us)`: in the exception's attribute `recording`
+    and as `sk.last_recording()`. The same holds when `on_piece` raises.
     """
     check_listener("on_piece", on_piece)
     _check_times(timeout=timeout, total_s=total_s, gauge_ms=gauge_ms)

@@ -55,19 +55,22 @@ _PORTS: Final = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, kw_only=True)
 class Resume:
-    """How a stream that was cut is asked for again: `record(…, resume=sk.Resume())`.
+    """How often, and after which waits, a client asks again for a stream that was cut.
 
     >>> sk.Resume(attempts=3, backoff_ms=100)
     Resume(attempts=3, backoff_ms=100, max_wait_ms=30000)
 
-    attempts     how often in a row, without a new event; one that brought any starts the count anew. 0: never
-    backoff_ms   before attempt n of a row it waits for `retry:` (what the server said last, 0 if nothing) and, beyond
-                 that, for a random time up to backoff_ms × 2^(n-1) (full jitter: a crowd that was cut together comes
-                 back one by one)
-    max_wait_ms  no wait is longer than this, whatever the server says (`retry:`, `Retry-After`)
+        recording = await sk.record(url, json=question, resume=sk.Resume())
 
-    A first request that is refused, or finds nobody, was not cut: that is its end. `total_s` of `record()` bounds all
-    of it together. Raises TypeError or ValueError for numbers that make no sense.
+    attempts     how many requests in a row may bring no new event; one that does starts the count again. 0: never ask
+                 again
+    backoff_ms   before attempt n of such a row it waits for what the server last said (`retry:` or `Retry-After`, 0 if
+                 neither), plus a random time of up to backoff_ms × 2^(n-1) (full jitter: clients that were cut together
+                 do not come back together)
+    max_wait_ms  no wait is longer than this, whatever the server says
+
+    A first request that is refused, or reaches no server, was not cut: it is not sent again. `total_s` of `record()`
+    limits all of it together. Raises TypeError or ValueError for numbers that make no sense.
     """
 
     attempts: int = 5

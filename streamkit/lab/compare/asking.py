@@ -1,4 +1,4 @@
-"""compare(): several targets asked in turns, and what can be said of their differences."""
+"""compare(): several targets asked in turns, and what can be said about their differences."""
 
 from __future__ import annotations
 
@@ -47,43 +47,44 @@ async def compare(
     on_done: Callable[[Recording], object] | None = None,
     **options: Any,
 ) -> Comparison:
-    """Ask several targets in turns, and say whether one is surely slower than another, by how much, and what so many
-    runs could have shown.
+    """Ask several targets in turns, and say whether one is slower than another, by how much, and how sure that is.
 
         compared = await sk.compare({"a": lab, "b": "http://127.0.0.1:8000/ans"}, runs=40)
         compared.sentence      # b's first piece is 31 to 44 ms later than a's: real (p = 0.0002, 40 runs each)
 
-    In each round every target is asked once, in an order that is drawn anew, and never two at a time: what a machine or
-    a network does beside us falls on all of them. One target twice, `{"a": lab, "again": lab}`, is the way to see what
-    chance alone does.
+    In each round every target is asked once, in an order drawn for that round, and never two at a time: whatever else
+    the machine or the network is doing affects all of them. To see what chance alone does, give one target twice:
+    `{"a": lab, "again": lab}`.
 
-    targets   by name, 2 to 10 of what `sk.load` takes: a `Lab`, the URL of a server, an async function of yours,
-              `(n, visit) -> Recording`, where n is the round
-    runs      how many rounds, which is how many runs of each
-    metric    a number of `summary()`, with or without its unit (`ttft`, `duration`, `gap_p50`, `gap_max`, `stalls`, …);
-              an objective, `sk.metrics.SLO(ttft_ms=500)`: which share of the runs kept it; or a function of a Recording
-    against   the target that the others are compared with: the first one, another by its name, or "best"
-    at        which percentile of the runs is compared, 1 to 99: by default the middle, 50; "mean" for counts and shares
-    seed      of all that is drawn: orders, prompts, and what the verdict is made of
-    warm_up   so many runs of each come before all, and are thrown away: the first one pays for imports and caches
-    prompts, readers   what is asked, and at which pace it is read, as in `sk.load`: drawn once for a round, so that all
+    targets   2 to 10 targets by name, each as for `sk.load`: a `Lab`, the URL of a server, or an async function of
+              yours, `(n, visit) -> Recording`, where n is the round
+    runs      how many rounds, and so how many runs of each target
+    metric    what is compared: a number of `summary()`, with or without its unit (`ttft`, `duration`, `gap_p50`,
+              `gap_max`, `stalls`, …); an objective, `sk.metrics.SLO(ttft_ms=500)`, by the share of runs that kept it;
+              or a function of a Recording
+    against   the target that the others are compared with: by default the first one; another by its name, or "best"
+    at        which percentile of the runs is compared, 1 to 99 (default: the median, 50), or "mean", the default for
+              counts and shares
+    seed      for everything that is drawn: orders, prompts, and the resampling behind the verdict
+    warm_up   how many runs of each target come first and are thrown away: the first one pays for imports and caches
+    prompts, readers   what is asked, and at which pace it is read, as in `sk.load`: drawn once per round, so that all
               targets are asked the same
-    taps      of a Lab, what upstream and relay saw is joined to each recording in the end
+    taps      for targets that are Labs: join what upstream and relay saw to each recording at the end
     progress  show a progress bar
     on_done   called with each recording as it ends
 
-    Without kernel times (TLS, other systems than Linux) each read counts as 2 ms wrong, and smaller differences are not
+    All other keywords are options of `record()`: `accept`, `preset`, `total_s`, `headers`, …. Each recording's `label`
+    is its target's name, and its `labels` have its `round`: saved as a `RecordingSet`, the recordings can be compared
+    again by `sk.findings.compare`, by another metric too.
+
+    Without kernel times (TLS, systems other than Linux), each read counts as 2 ms wrong and smaller differences are not
     shown, unless `sk.calibrate()` has measured before how wrong reads are on this machine.
 
-    All other keywords are options of `record()`: `accept`, `preset`, `total_s`, `headers`, …. Each recording's `label`
-    is its target's name, and its `labels` have its `round`: saved as a `RecordingSet`, they are compared again by
-    `sk.findings.compare`, by another metric too.
+    When it is interrupted (Ctrl-C, a cancelled task), what has come is compared and kept: as `sk.last_comparison()` and
+    as the exception's attribute `comparison`.
 
-    When it is interrupted (Ctrl-C, a task that is cancelled), what has come is compared and kept: as
-    `sk.last_comparison()`, and as the exception's attribute `comparison`.
-
-    Raises ValueError and TypeError for arguments that make no sense, ValueError too for fewer runs than can ever decide
-    it (6; of a 95th percentile 160), and what `record()`, a function of yours and `on_done` raise.
+    Raises ValueError and TypeError for arguments that make no sense; ValueError also for fewer runs than can ever
+    decide it (6; for a 95th percentile 160); and what `record()`, a function of yours, or `on_done` raises.
     """
     check_listener("on_done", on_done)
     measure = measure_of(metric)

@@ -15,12 +15,12 @@ LAST: Final = Last["Comparison"]("comparison")
 
 
 def last_comparison(of: BaseException | None = None) -> Comparison | None:
-    """The last comparison of this process, finished or interrupted; None where there was none.
+    """The last comparison of this process, finished or interrupted; None if there was none.
 
         compared = await sk.compare({"a": lab, "b": url}, runs=400)     # interrupted after a minute, by Ctrl-C
-        sk.last_comparison().sentence                                   # of the rounds that were over by then
+        sk.last_comparison().sentence                                   # from the rounds that were over by then
 
-    The exception that interrupts a comparison has it as its attribute `comparison`. Others make a new exception of it:
-    `of` finds it in what they were made of, and None where there is none.
+    The exception that interrupts a comparison carries it as its attribute `comparison`. If that exception was turned
+    into another one, `of` finds the comparison behind it; it returns None if there is none.
     """
     return LAST.of(of)

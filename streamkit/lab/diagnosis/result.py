@@ -28,16 +28,16 @@ CAUSES: tuple[CauseName, ...] = get_args(CauseName)
 
 @dataclass(frozen=True, kw_only=True)
 class Cause:
-    """One cause, of one halt or of several.
+    """One cause of one or several halts.
 
     name        which one, out of `CAUSES`
     sentence    what happened, with its numbers
-    evidence    what speaks for it, a line each
-    halts       how many halts it explains; 0 for what is no halt (bunches, a reader that is always behind)
-    after       after which event the longest of them began, counted from 1; None where it has no such place
-    at_ms       when that was, from when the request was sent
-    silence_ms  for how long its reader waited there
-    total_ms    for how long in all
+    evidence    what speaks for it, one line each
+    halts       how many halts it explains; 0 if it is not about halts (bunches, a reader that is always behind)
+    after       after which event the longest of them began, counted from 1; None if it has no such place
+    at_ms       when that was, counted from when the request was sent
+    silence_ms  how long the reader waited there
+    total_ms    how long it waited in all
     """
 
     name: CauseName
@@ -52,20 +52,22 @@ class Cause:
 
 @dataclass(frozen=True, repr=False)
 class Diagnosis:
-    """Why a stream stuttered: all causes found, that which cost most first; `none` where it did not stutter.
+    """Why a stream stuttered: all causes found, the one that cost the most time first.
 
         diagnosis = recording.diagnose()
         diagnosis.cause, diagnosis.sentence, diagnosis.evidence
 
-    cause       the main one's name, out of `CAUSES`: `late_loop`, `slow_reader` (this client); `network`, `held` (on
-                the way); `model_paused`, `source_paused`, `without_text` (whoever sends); `periodic`, `batched` (a
-                rhythm); `serial_server` (of several streams); `cut`; `unknown`: this cannot be told; `none`: nothing to
-                explain
-    where       the tap at which the stall first was, where there are taps of others
-    The rest is that of the main one, see `Cause`.
-
     >>> sk.Recording.from_pieces([(n * 50_000_000, "x") for n in range(9)]).diagnose()
     <Diagnosis none: No stall: the longest wait between two events was 50 ms>
+
+    causes      all of them, as `Cause`s
+    cause       the name of the main one, out of `CAUSES`. In this client: `late_loop`, `slow_reader`; on the way:
+                `network`, `held`; at the sender: `model_paused`, `source_paused`, `without_text`; a rhythm: `periodic`,
+                `batched`; of several streams: `serial_server`; `cut`; `unknown`: it cannot be decided; `none`: there is
+                nothing to explain
+    sentence, evidence, after, silence_ms
+                those of the main cause
+    where       the first tap at which the stall is seen; None without taps of servers
     """
 
     causes: tuple[Cause, ...]
@@ -73,7 +75,7 @@ class Diagnosis:
 
     @property
     def cause(self) -> CauseName:
-        """The main one's name."""
+        """The name of the main cause."""
         return self.causes[0].name
 
     @property
@@ -83,7 +85,7 @@ class Diagnosis:
 
     @property
     def evidence(self) -> tuple[str, ...]:
-        """What speaks for it."""
+        """The evidence for it, one line each."""
         return self.causes[0].evidence
 
     @property
@@ -93,12 +95,12 @@ class Diagnosis:
 
     @property
     def silence_ms(self) -> float:
-        """How long that one was."""
+        """How long that one was, in ms."""
         return self.causes[0].silence_ms
 
     @property
     def names(self) -> tuple[CauseName, ...]:
-        """All causes found, the main one first."""
+        """The names of all causes found, the main one first."""
         return tuple(cause.name for cause in self.causes)
 
     def __str__(self) -> str:

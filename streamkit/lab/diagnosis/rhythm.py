@@ -143,7 +143,7 @@ def period(after: Sequence[int], start_ns: Sequence[int]) -> Period | None:
     """Whether halts that began after these events, at these times, come at equal distances.
 
     >>> from streamkit.lab.diagnosis.rhythm import period
-    >>> period([20, 40, 60, 80], [0, 9, 12, 30])
+    >>> period([20, 40, 60, 80], [0, 9, 19, 30])
     Period(events=20, every_ns=10)
     """
     if len(after) < LEAST_HALTS:

@@ -1,13 +1,13 @@
-"""Recordings of a few well-known situations, as small files: every figure can be tried without a server.
+"""Recordings of well-known situations, which ship as small files: every figure can be tried on them without a server.
 
     sk.examples.names()
     recording = sk.examples.load("gzip-proxy")
     sk.plots.timeline(recording)
     sk.examples.describe("gzip-proxy")  # what was done, with which versions, what to look at, which figures
 
-    catalogue.py: what there is, in words ──▶ shelf.py: a name ──▶ its file in data/ ──▶ what it is a file of
+    catalogue.py: what there is, in words ──▶ shelf.py: a name ──▶ its file in data/ ──▶ a recording, a set, …
 
-They were recorded, not made up: `python -m campaigns.examples` makes all of them anew. Addresses were taken out.
+They were recorded, not made up; `python -m campaigns.examples` records all of them again. Addresses were removed.
 """
 
 from __future__ import annotations

@@ -22,17 +22,17 @@ MADE: Final = "made.json"
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Example:
-    """One situation, in words.
+    """The description of one example.
 
         example = sk.examples.describe("gzip-proxy")
         example.look, example.figures
 
-    name      by which `sk.examples.load` finds it
-    kind      what that returns
+    name      the name by which `sk.examples.load` finds it
+    kind      what that returns: a recording, a set, …
     title     what it is, in a few words
-    done      what was done
+    done      what was done to record it
     look      what to look at
-    figures   the names of the figures that are drawn of it (`sk.plots`), the most telling one first
+    figures   the names of the figures to draw of it (`sk.plots`), the most telling one first
     """
 
     name: str
@@ -44,12 +44,12 @@ class Example:
 
     @property
     def made(self) -> dict[str, Any]:
-        """By which `command` it was made, `at` what time, with which versions; and the `trust` in what came of it."""
+        """How it was made: the `command`, the time (`at`), the versions, and the `trust` of the result."""
         told: dict[str, dict[str, Any]] = json.loads((DATA / MADE).read_text("utf-8"))
         return told.get(self.name, {})
 
     def rows(self) -> list[tuple[str, str]]:
-        """All of it, as names and values."""
+        """The description as pairs of a name and a value."""
         figures = ", ".join(f"sk.plots.{figure}" for figure in self.figures)
         made = ", ".join(str(value) for value in self.made.values())
         return [
@@ -68,7 +68,7 @@ class Example:
 
 
 class Examples:
-    """All of them: a table in a notebook.
+    """The descriptions of all examples; in a notebook, a table.
 
     sk.examples.describe()
     [example.title for example in sk.examples.describe()]
@@ -253,19 +253,20 @@ def describe(name: str) -> Example: ...
 @overload
 def describe(name: None = None) -> Examples: ...
 def describe(name: str | None = None) -> Example | Examples:
-    """What was done for an example, with which versions, what to look at, and which figures are drawn of it; without a
-    name that of all of them, as a table.
+    """What an example shows, how it was recorded, and which figures to draw of it; without a name, a table of all.
 
     >>> sk.examples.describe("gzip-proxy").figures
     ('timeline',)
 
-    Raises ValueError for a name that there is not.
+    Raises ValueError for an unknown name.
     """
     return Examples(_ALL) if name is None else example(name)
 
 
 def example(name: str) -> Example:
-    """The one of that name. Raises ValueError with the names there are, those like it first; TypeError for no name."""
+    """The example of that name. Raises ValueError for an unknown one (the message has the known names, similar ones
+    first), TypeError for what is not a name.
+    """
     if not isinstance(name, str):
         raise TypeError(f"expected the name of an example, such as 'healthy', got {name!r}")
     found = _BY_NAME.get(name)

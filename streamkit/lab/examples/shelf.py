@@ -40,12 +40,12 @@ def load(name: Literal["timeout-map"]) -> TimeoutMap: ...
 @overload
 def load(name: str) -> Any: ...
 def load(name: str) -> Any:
-    """An example by its name, read anew: a `Recording`, or what else it is (`describe(name).kind`).
+    """Load an example by its name: a `Recording`, a `RecordingSet`, a comparison, a sweep or a timeout map.
 
     >>> sk.examples.load("gzip-proxy").outcome.ok
     True
 
-    Raises ValueError for a name that there is not.
+    `describe(name).kind` says which. The file is read again at each call. Raises ValueError for an unknown name.
     """
     kind = example(name).kind
     with as_file(DATA / f"{name}.jsonl.gz") as path:
@@ -53,12 +53,12 @@ def load(name: str) -> Any:
 
 
 def recordings(name: str) -> RecordingSet:
-    """The recordings that an example is made of, one or several.
+    """The recordings that an example consists of, one or several, as a set.
 
     >>> len(sk.examples.recordings("gzip-proxy"))
     1
 
-    Raises ValueError for a name that there is not, and for a sweep and a timeout map, which keep numbers alone.
+    Raises ValueError for an unknown name, and for a sweep or a timeout map, which keep only numbers.
     """
     kind = example(name).kind
     if kind in ("Sweep", "TimeoutMap"):

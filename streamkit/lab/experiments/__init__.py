@@ -1,12 +1,12 @@
-"""Experiments: several streams with one question, and the relays that ours is compared with.
+"""Experiments: several streams that answer one question, and the relays that ours is compared with.
 
-`timeout_map()` asks several relays for silences wherever a stream can fall silent (`silences`), and tells which timer
-fired, and when (`TimeoutMap`: plain values, which can be saved; `DEADLINES`: which of ours watches which place).
-`naive` are servers as people write them. `stuttering` is a server whose endpoints stutter, each for another reason, and
-`hidden_causes` tells which. `find_buffering()` asks one endpoint in several ways, and names the layer on the way that
-holds bytes back (`buffering`). `slow_reader()` is a trial for sweeps: one reader, one setting. `audit()` breaks all
-that can break before a `Gateway` of anybody's, and makes a `Certificate` of what came of it (`lab/audit`). These are
-the doors, and each is loaded when it is first used.
+`timeout_map()` asks several relays for silences wherever a stream can fall silent (`silences`), and says which timer
+fired, and when (`TimeoutMap`: plain values, which can be saved; `DEADLINES`: which of our deadlines watches which
+place). `naive` are servers as people write them. `stuttering` is a server whose endpoints stutter, each for a different
+reason, and `hidden_causes` gives away which. `find_buffering()` asks one endpoint in several ways, and names the layer
+on the way that holds bytes back (`buffering`). `slow_reader()` is a trial for sweeps: one reader, one setting.
+`audit()` breaks all that can break behind anybody's `Gateway`, and makes a `Certificate` of the results (`lab/audit`).
+These are the doors; each is loaded when it is first used.
 """
 
 from __future__ import annotations

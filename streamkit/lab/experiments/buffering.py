@@ -75,30 +75,32 @@ async def find_buffering(
     progress: bool = True,
     **options: Any,
 ) -> Buffering:
-    """Ask a streaming endpoint some times, and say which layer on the way holds bytes back, and how.
+    """Ask a streaming endpoint several times, and say which layer on the way to it holds bytes back, and how.
 
         found = await sk.experiments.find_buffering(url, json={"stream": True}, preset="openai")
         found.layer, found.mechanism        # ('nginx', 'response buffer of 4,096 bytes')
-        print(found)                        # the sentence, a row for each probe, the evidence, what mends it
+        print(found)                        # the sentence, a row for each probe, the evidence, what fixes it
 
-    `options` are those of `record()` by which the endpoint is asked: `data`, `json`, `headers`, `accept`, `preset`, ….
-    Ask for an answer that takes a second or more and has tens of kilobytes: what fits into one buffer tells nothing.
+    Ask for an answer that takes a second or more and has tens of kilobytes: one that fits into a single buffer shows
+    nothing. The endpoint is asked plainly, then as a browser asks (gzip, br, …), with `Incremental: ?0` instead of `?1`
+    (RFC 10036), and plainly again. Each of these puts the model to work, and costs what that costs. The result is best
+    if the server tells when each event left it: a relay of ours that traces (`--trace`), or a scripted upstream, on
+    this machine.
 
-    It is asked plainly, as a browser asks (gzip, br, …), with `Incremental: ?0` where it otherwise is `?1` (RFC 10036),
-    and plainly again. Each of these has its model at work, and its price. Best known is what is held where the server
-    is a relay of ours that traces (`--trace`), or a scripted upstream, on this machine: it tells when each event left.
+    url         the endpoint
+    direct      a URL of the same endpoint that bypasses the layers: shows what the server does by itself, if it has no
+                taps
+    unbuffered  options that make the server send `X-Accel-Buffering: no`, if it otherwise does not
+    probe       a function that gets a number of bytes and returns options for an answer about as long, such as
+                `{"json": {**request, "max_tokens": 4000}}`; called if the first answer was too short
+    refusals    ask two more times, with a head that is too long for nginx (8 KiB) or HAProxy (15 KiB), to see whose
+                error page comes: these two often are on the way without a sign of it. No model is asked by that. False
+                if refused requests raise an alarm
+    side_by_side   ask all at the same time: faster, for servers that can serve several at once
+    progress    show a progress bar: a step for each request
+    options     options of `record()` by which the endpoint is asked: `data`, `json`, `headers`, `accept`, `preset`, …
 
-    direct      URL of the same endpoint around the layers: what it does by itself, where it tells no taps
-    unbuffered  options with which the server says `X-Accel-Buffering: no`, where it otherwise does not
-    probe       called with a number of bytes, gives options for an answer about as long, such as
-                `{"json": {**request, "max_tokens": 4000}}`; asked when the first answer was too short
-    refusals    ask two more times with a head that is too long for nginx (8 KiB) or HAProxy (15 KiB), to see by whose
-                page it is refused: those two are on the way to many servers without a word. It costs no model anything;
-                False, where refused requests raise an alarm
-    side_by_side   all at the same time: faster, for servers that have several places
-    progress    show a progress bar: a step for each time that it was asked
-
-    What goes wrong on the wire is told in the result: the mechanism is "unknown". Nothing that it cannot know is named.
+    A failure on the wire is part of the result: the mechanism is then "unknown". It names nothing that it cannot know.
 
     Raises TypeError for options that it sets itself, and what `record()` raises.
     """

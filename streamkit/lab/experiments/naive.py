@@ -2,17 +2,17 @@
 
     Lab(script, relay=article)                            # or: serve(partial(stock, upstream.url, 2.0))
 
-A relay is a factory that gets the upstream's URL (TCP) and returns a Sanic app with `POST /ans`: wrong where streams
-break. They read the `seed` wire format, as the article does that they are taken from. One thing they do for the lab:
-they pass the client's X-Stream-Id on, by which the upstream's taps of a stream are found.
+A relay is a factory that gets the upstream's URL (TCP) and returns a Sanic app with `POST /ans`. These go wrong where
+streams break. They read the `seed` wire format, like the article they come from. One thing they do for the lab: they
+pass on the client's X-Stream-Id, by which the upstream's taps of a stream are found.
 
 The article is "Sanic框架中实现POST请求的响应流式传输" (May 2025), and its handler is retold here in our own words:
 https://blog.gitcode.com/b781b6c19534634ce625a1aec31ff221.html
 
     serve(echo)
 
-It has no upstream, and `POST /upload`: wrong where the client reads nothing before it has sent all. What they do wrong
-is theirs to show; only what Sanic would print of it is kept quiet.
+It has no upstream, and `POST /upload`; it goes wrong if the client reads nothing before it has sent everything. Their
+mistakes are left as they are; only what Sanic would print about them is kept quiet.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ Write: TypeAlias = Callable[[str], Awaitable[Any]]
 
 
 def article(upstream: str, timeout_s: float | None = None) -> Sanic[Any, Any]:
-    """The article's relay with the least change that today's Sanic asks for: `respond()`, `send()`, `eof()`.
+    """The article's relay, changed only as far as today's Sanic requires: `respond()`, `send()`, `eof()`.
 
         recording = await sk.Lab.once(sk.Script(), relay=sk.experiments.naive.article)
 
-    `timeout_s` is requests' `timeout`, for the connection and for each read. None, as in the article, waits for ever:
-    such a loop stands, and cannot be stopped, until its upstream says something or closes. Raises ImportError if
-    requests is missing (`pip install 'streamkit[notebooks]'`).
+    `timeout_s` is the `timeout` of requests, for the connection and for each read. None, as in the article, waits for
+    ever: the event loop is then blocked, and cannot be stopped, until the upstream says something or closes. Raises
+    ImportError if requests is missing (`pip install 'streamkit[notebooks]'`).
     """
     app = _app("article")
     relay = retold(upstream, timeout_s)
@@ -68,11 +68,11 @@ def article(upstream: str, timeout_s: float | None = None) -> Sanic[Any, Any]:
 
 
 def article_as_written(upstream: str, timeout_s: float | None = None) -> Sanic[Any, Any]:
-    """The article's relay unchanged. Every answer is a 500: Sanic has had no `response.stream` since 22.6 (June 2022).
+    """The article's relay, unchanged. Every answer is a 500: Sanic 22.6 (June 2022) removed `response.stream`.
 
         recording = await sk.Lab.once(sk.Script(), relay=sk.experiments.naive.article_as_written)
 
-    The answer's text is the end of the traceback. `timeout_s` and ImportError are those of `article`.
+    The text of the answer is the end of the traceback. `timeout_s` and the ImportError are as for `article`.
     """
     app = _app("article_as_written")
     relay = retold(upstream, timeout_s)
@@ -123,12 +123,12 @@ def retold(upstream: str, timeout_s: float | None) -> Callable[[str | None, dict
 
 
 def stock(upstream: str, timeout_s: float = DEFAULT_TIMEOUT_S, *, httpx_timeout: bool = True) -> Sanic[Any, Any]:
-    """Sanic and httpx2 with all their timeouts at `timeout_s`, and nothing of its own: what the frameworks do.
-
-    `httpx_timeout=False` is `timeout=None`, as most examples have it, since an answer may take long: then only Sanic
-    watches.
+    """A relay of nothing but Sanic and httpx2, with all their timeouts at `timeout_s`: what the frameworks do.
 
         recording = await sk.Lab.once(sk.Script(), relay=partial(sk.experiments.naive.stock, timeout_s=2))
+
+    `httpx_timeout=False` means `timeout=None` for httpx2, as in most examples, since an answer may take long. Then only
+    Sanic's timeouts are left.
     """
     app = _app("stock")
     app.config.REQUEST_TIMEOUT = app.config.RESPONSE_TIMEOUT = timeout_s
@@ -160,10 +160,12 @@ def stock(upstream: str, timeout_s: float = DEFAULT_TIMEOUT_S, *, httpx_timeout:
 
 
 def pumped(upstream: str, timeout_s: float = DEFAULT_TIMEOUT_S) -> Sanic[Any, Any]:
-    """A task reads the upstream into a queue, and the handler writes what it finds there: a usual way to be free for
-    other work in between. Nobody stops the task when the client leaves, and the queue has no bound.
+    """A relay in which a task reads the upstream into a queue, and the handler writes what it finds there.
 
         recording = await sk.Lab.once(sk.Script(), relay=sk.experiments.naive.pumped, post={"max_events": 3})
+
+    It is a common way to be free for other work in between. Nobody stops the task when the client leaves, and the queue
+    has no bound.
     """
     app = _app("pumped")
 
@@ -190,17 +192,18 @@ def pumped(upstream: str, timeout_s: float = DEFAULT_TIMEOUT_S) -> Sanic[Any, An
 
 
 def echo(network: str | Network = "loopback-tcp") -> Sanic[Any, Any]:
-    """An upload that is answered while it comes, as one writes it first: each part goes back before the next is read.
+    """An upload answered while it arrives, as most people would first write it: each part is sent back as it is read.
 
         with sk.serve(sk.experiments.naive.echo) as server:
             recording = await sk.record(f"{server.url}/upload", content=b"…")
 
-    As its `send()` waits for a client that does not read, it does not read either: from a client that reads nothing
-    before it has sent all, an upload that is larger than what the buffers of both directions hold waits for itself, and
-    for ever. How far the last one got is in `app.ctx`: `read_bytes`, and `answered_bytes`, for which `send()` returned.
+    While its `send()` waits for a client that does not read, it does not read either. If the client reads nothing
+    before it has sent everything, and the upload is larger than the buffers of both directions, the two wait for each
+    other for ever. How far the last upload got is in `app.ctx`: `read_bytes`, and `answered_bytes`, for which `send()`
+    returned.
 
-    `network` has the buffers of its connections (`sk.net.absorbed_bytes` tells what they hold). Raises ValueError for a
-    network that is not known.
+    `network` says which buffers its connections have (`sk.net.absorbed_bytes` measures what they hold). Raises
+    ValueError for an unknown network.
     """
     buffers = Network.of(network)
     app = _app("echo")

@@ -63,16 +63,22 @@ async def timeout_map(
     phases: int = 4,
     progress: bool = True,
 ) -> TimeoutMap:
-    """Ask each relay for silences of all `lengths` (in units of T) at all `places`, and see what its client gets.
-
-    All streams of a relay run at the same time, one relay after the other; upstream and relay have a thread each.
-    With `phases` streams a cell, the requests of a cell's streams are sent 0 … T / 2 after their connections were
-    made. Streams during which the machine was late by more than T / 10 are asked for again, up to twice. It takes a
-    minute or less; `progress`: a bar says how far it is.
+    """Ask relays for silences of several lengths, wherever a stream can fall silent, and see what their clients get.
 
         found = await sk.experiments.timeout_map(T_s=0.5, lengths=(0.5, 1.2, 2.0))
 
-    Raises ValueError for what makes no sense, TypeError for numbers that are none.
+    T_s       what all timers of the relays are set to, in seconds
+    lengths   how long the silences last, in units of T
+    places    where they are: "before head", "before first piece", "between events", "blocked write"
+    relays    which relays are asked: "ours", "Sanic + httpx", "Sanic alone"
+    phases    how many streams for each cell; their requests are sent 0 … T / 2 after their connections were made
+    progress  show a progress bar
+
+    The streams of one relay all run at the same time, one relay after the other; upstream and relay have a thread each.
+    Streams during which the machine was late by more than T / 10 are asked for again, up to twice. It takes a minute or
+    less.
+
+    Raises ValueError for arguments that make no sense, TypeError for what should be a number and is not.
     """
     _check(T_s, lengths, places, relays, phases)
     numbers = itertools.count(1)

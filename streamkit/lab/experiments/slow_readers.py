@@ -19,20 +19,25 @@ async def slow_reader(
     piece_bytes: int = 1_500,
     gap_ms: float = 0.5,
 ) -> dict[str, float | None]:
-    """One reader who takes `events_per_s` of a model that says `pieces`, one each `gap_ms`; in a lab of its own, over
-    the network `small-buffers`, where nothing but the relay holds much.
+    """A trial for sweeps that runs one slow reader under one policy, in a lab of its own, and tells what that did.
 
         sk.sweep(sk.experiments.slow_reader, {"policy": ["buffer", "coalesce"], "buffer_bytes": [8_000, 64_000]})
 
-    policy, buffer_bytes   the relay's policy for a client that cannot keep up, and its bound, for those that have one
+    policy        the relay's policy for a client that cannot keep up
+    buffer_bytes  the bound of that policy, if it has one
+    events_per_s  how fast the reader takes events
+    pieces, piece_bytes, gap_ms
+                  what the model says: how many pieces, how large, how far apart
 
-    held_ms       how much later than due the model's last piece left: for so long a slow reader held it
+    The network is `small-buffers`, so that nothing but the relay holds much. It returns a dict:
+
+    held_ms       how much later than due the last piece left the model: so long the slow reader held it up
     peak_bytes    the most that lay in the relay's memory for this stream
-    age_ms        how old the pieces were when the reader had them, in the median
+    age_ms        how old the pieces were when the reader had them (median)
     took_ms       from the request to the end
     lost          pieces that the reader never got
 
-    Raises RuntimeError if the stream does not complete, and what Lab raises.
+    Raises RuntimeError if the stream does not complete, and what `Lab` raises.
     """
     words = [f"{number:>5} ".ljust(piece_bytes, ".") for number in range(pieces)]
     asked = policy if buffer_bytes is None else f"{policy}({buffer_bytes})"

@@ -56,12 +56,12 @@ SCRIPTS: Final[Mapping[CauseName, Script]] = {
 
 
 def hidden_causes(seed: int = 0) -> dict[str, CauseName]:
-    """Which endpoint of `stuttering(seed)` has which cause, by its name in the path.
+    """The solution to `stuttering(seed)`: the cause of each endpoint, by its name in the path.
 
     >>> sorted(sk.experiments.hidden_causes().values())
     ['batched', 'held', 'model_paused', 'serial_server', 'source_paused']
 
-    Raises TypeError for a seed that is no whole number.
+    Raises TypeError for a seed that is not an integer.
     """
     check_whole("seed", seed, least=None)
     causes = list(SCRIPTS)
@@ -70,12 +70,13 @@ def hidden_causes(seed: int = 0) -> dict[str, CauseName]:
 
 
 def stuttering(seed: int = 0) -> Sanic[Any, Any]:
-    """A Sanic app with `POST /a` to `/e`, each of which stutters for another reason: a factory for `sk.serve`.
+    """A puzzle in the form of a Sanic app with `POST /a` to `/e`, each of which stutters for a different reason.
 
         with sk.serve(sk.experiments.stuttering) as server:
             recording = await sk.record(f"{server.url}/a")
 
-    Which of them has which reason is drawn by the seed. Raises TypeError for a seed that is no whole number.
+    It is a factory for `sk.serve`. The seed decides which of them has which reason; `hidden_causes` gives it away.
+    Raises TypeError for a seed that is not an integer.
     """
     app: Sanic[Any, Any] = Sanic(f"streamkit_stutters_{next(_serial)}", configure_logging=False)
     keep_plain(app)

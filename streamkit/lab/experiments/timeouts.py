@@ -40,7 +40,7 @@ DEADLINES: Final[Mapping[Place, str]] = {
     "between events": "idle",
     "blocked write": "write_stall",
 }
-"""Which of our deadlines watches which place."""
+"""Which of the relay's deadlines watches which place of a silence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +106,14 @@ class SilenceCell:
 
 @dataclass(frozen=True, repr=False)
 class TimeoutMap:
-    """All cells of a `timeout_map`; every timer was set to `T_s`.
+    """What `timeout_map` found: a cell for each stream.
 
         found = await sk.experiments.timeout_map(T_s=0.5)
+        print(found.finding)
+        sk.plots.outcomes(found)
 
-    `print(found.finding)` says what came of it, `sk.plots.outcomes(found)` draws it.
+    T_s     what all timers were set to, in seconds
+    cells   a `SilenceCell` for each stream: what its client saw, and which timer fired when
     """
 
     T_s: float
@@ -122,21 +125,22 @@ class TimeoutMap:
 
     @property
     def relays(self) -> tuple[str, ...]:
+        """The names of the relays, in the order in which they were asked."""
         return tuple(dict.fromkeys(cell.relay for cell in self.cells))
 
     @property
     def finding(self) -> str:
-        """Of each relay when its timers fired, and whether that could be seen."""
+        """In words, for each relay: when its timers fired, and whether its client could notice."""
         told = "; ".join(_clause(relay, self.of(relay), self.T_s) for relay in self.relays)
         return told[:1].upper() + told[1:]
 
     @property
     def late_ms(self) -> float:
-        """By how much the machine was late, at worst: smaller differences say nothing."""
+        """By how much the machine was late at worst: differences smaller than that say nothing."""
         return max((cell.late_ms for cell in self.cells), default=0.0)
 
     def end_grid(self) -> EndGrid:
-        """Places by lengths in units of T, a panel for each relay: what `plots.outcomes` draws."""
+        """The map as a grid for `sk.plots.outcomes`: places by lengths in units of T, a panel for each relay."""
         lengths = sorted({cell.length_s for cell in self.cells})
         columns = [f"{length_s / self.T_s:.3g}" for length_s in lengths]
         panels = {relay: _by_place(self.of(relay), dict(zip(lengths, columns, strict=True))) for relay in self.relays}
@@ -155,7 +159,7 @@ class TimeoutMap:
         )
 
     def to_pandas(self) -> pd.DataFrame:
-        """One row for each stream. Raises ImportError if pandas is missing."""
+        """A DataFrame with one row per stream. Raises ImportError if pandas is missing."""
         try:
             import pandas as pd
         except ImportError:
@@ -163,9 +167,9 @@ class TimeoutMap:
         return pd.DataFrame([asdict(cell) for cell in self.cells])
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write all cells to a file of JSON Lines, whole or not at all.
+        """Write all cells to a JSON Lines file, whole or not at all.
 
-        found.save("silences.jsonl")  # or "silences.jsonl.gz": compressed, and read as any other
+        found.save("silences.jsonl")  # or "silences.jsonl.gz": compressed
         """
         head = {"streamkit": "timeout map", "version": VERSION, "T_s": self.T_s, "cells": len(self.cells)}
         write_whole(path, [head, *map(asdict, self.cells)])
@@ -176,8 +180,8 @@ class TimeoutMap:
 
             found = sk.experiments.TimeoutMap.load("silences.jsonl")
 
-        Raises `RecordingFormatError` for any other file, and for one that is not whole: a map with holes would say
-        something else. OSError if it cannot be read.
+        Raises `RecordingFormatError` for any other file, and for a damaged one, as a map with holes would mean
+        something else; OSError if it cannot be read.
         """
         name = Path(path).name
         try:

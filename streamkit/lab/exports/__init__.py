@@ -1,4 +1,4 @@
-"""Recordings for other tools: of a Recording, and of nothing else; a file a format.
+"""Recordings as files for other tools, one module for each format; HAR can also be read.
 
     sk.exports.har.write(recording, "stream.har")          # Chrome DevTools, WebPageTest, waterfall viewers
     sk.exports.parquet.write(streams, "events.parquet")    # pandas, duckdb, polars (extra `parquet`)
@@ -7,13 +7,15 @@
     sk.exports.summary.write(streams, "summary.json")      # the numbers, for a script
     sk.exports.otel.record(recording, meter=meter)         # OpenTelemetry's names (extra `otel`)
 
-Each takes one recording, or several (a list, a `RecordingSet`). Each file format has the same two functions: `of` makes
-what is written, in memory, and `write` writes it, whole or not at all; `har` and nothing else is read, too:
+Each takes one recording, or several (a list, a `RecordingSet`). The file formats share two functions: `of` makes in
+memory what is to be written, and `write` writes it to a file, whole or not at all. HAR is the only one that can be
+read:
 
     recordings = sk.exports.har.read("network.har")
 
-A recording goes out as it is. What is to leave the house goes through `for_others` first, which leaves out, or masks,
-what others need not know. docs/exchange.md says what each format has of a recording, in which units, and what it loses.
+A recording is exported as it is. Pass what will leave your hands through `for_others` first, which leaves out, or
+masks, what others need not know. docs/exchange.md says what each format keeps of a recording, in which units, and what
+it loses.
 """
 
 from __future__ import annotations

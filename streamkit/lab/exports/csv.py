@@ -1,4 +1,4 @@
-"""Recordings as CSV (RFC 4180, UTF-8): a row an event, a read or a stream; the columns are those of `tables`.
+"""Recordings as CSV (RFC 4180, UTF-8): a row per event, read or stream; the columns are those of `tables`.
 
 A number that is not known is an empty cell, as is None; true and false are `True` and `False`, as pandas and duckdb
 read them. Half a character (a lone surrogate), which UTF-8 cannot carry, is written as `?`. A text may begin like a
@@ -21,7 +21,7 @@ __all__ = ["of", "write"]
 
 
 def of(recordings: Recordings, rows: Rows = "events") -> str:
-    """The table as text.
+    """One recording or several as CSV text; `rows` is "events", "reads" or "streams".
 
         >>> print(sk.exports.csv.of(sk.Recording.from_pieces([(7_000_000, "Hi")]), rows="reads").split()[1])
         0,,0,7.0,7000000,2,-1,0
@@ -37,7 +37,7 @@ def of(recordings: Recordings, rows: Rows = "events") -> str:
 
 
 def write(recordings: Recordings, path: str | os.PathLike[str], rows: Rows = "events") -> None:
-    """Write it to a file.
+    """Write one recording or several to a CSV file; `rows` is "events", "reads" or "streams".
 
         sk.exports.csv.write(streams, "reads.csv", rows="reads")
 

@@ -47,7 +47,7 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def of(recordings: Recordings) -> dict[str, Any]:
-    """The HAR of one recording or several, as JSON values.
+    """One recording or several as a HAR 1.2 archive, in JSON values.
 
     >>> one = sk.Recording.from_pieces([(7_000_000, "Hi")], status=200, sent_ns=0, ended_ns=9_000_000)
     >>> entry = sk.exports.har.of(one)["log"]["entries"][0]
@@ -66,7 +66,7 @@ def of(recordings: Recordings) -> dict[str, Any]:
 
 
 def write(recordings: Recordings, path: str | os.PathLike[str]) -> None:
-    """Write it to a file.
+    """Write one recording or several to a HAR file.
 
     sk.exports.har.write(streams, "streams.har")
     """
@@ -74,22 +74,22 @@ def write(recordings: Recordings, path: str | os.PathLike[str]) -> None:
 
 
 def read(path: str | os.PathLike[str]) -> list[Recording]:
-    """The recordings of a HAR file, one for each of its entries, in its order.
+    """Read a HAR file: one recording for each of its entries, in order.
 
         slow = [one for one in sk.exports.har.read("network.har") if one.content_type == "text/event-stream"]
 
-    Any HAR will do: one written here, of Chrome's or Firefox's developer tools ("Save all as HAR with content"), of
-    WebPageTest, of a proxy. What the body says is found as `record()` finds it. Its reads are
+    Any HAR will do: one written here, by the developer tools of Chrome or Firefox ("Save all as HAR with content"), by
+    WebPageTest, or by a proxy. Events and text are found in the body as `record()` finds them. Its reads are
 
-    - those of `_chunks`, where the entry has them; their sizes are taken as shares of the body if they do not add up
-      to it (which is then noted);
-    - else the messages of an EventSource, each when it came (`_eventSourceMessages`, which tools on top of Chrome
-      write; `time` in s, as in Chrome's `_webSocketMessages`): the body is written anew from them, without comments and
-      `retry`;
-    - else one, at the end: a plain HAR does not say when which part of a body came.
+    - those of `_chunks`, if the entry has them; if their sizes do not add up to the body, they are taken as shares of
+      it, and a note says so
+    - otherwise the messages of an EventSource, each at its time (`_eventSourceMessages`, which tools on top of Chrome
+      write; `time` in s, as in Chrome's `_webSocketMessages`): the body is rebuilt from them, without comments and
+      `retry`
+    - otherwise a single one, at the end: a plain HAR does not say when each part of a body came
 
-    `stamps` are "library", as the times are somebody else's; `notes` say what was not known. URLs lose their query,
-    headers their cookies and credentials. Raises RecordingFormatError for a file that is no HAR.
+    `stamps` is "library", as the times are somebody else's; `notes` say what was not known. URLs lose their query,
+    headers their cookies and credentials. Raises RecordingFormatError for a file that is not a HAR.
     """
     from streamkit.lab.exports.har_in import recordings_of
 

@@ -1,4 +1,4 @@
-"""A recording told to OpenTelemetry, under the names of its conventions for generative AI (extra `otel`).
+"""Recordings for OpenTelemetry, under the names of its conventions for generative AI (extra `otel`).
 
     gen_ai.client.operation.duration                histogram, s   from the call to the end of the stream
     gen_ai.client.operation.time_to_first_chunk     histogram, s   from the call to the first chunk
@@ -67,15 +67,18 @@ def record(
     operation: str = "chat",
     provider: str | None = None,
 ) -> None:
-    """Record one recording, or several, with this meter, this tracer, or both.
+    """Report one recording, or several, to an OpenTelemetry meter, a tracer, or both.
 
         sk.exports.otel.record(recording, meter=metrics.get_meter("streamkit"), tracer=trace.get_tracer("streamkit"))
 
-    `model` is what was asked for (the label `model`, if there is one), `operation` one of the conventions', `provider`
-    that of the preset if it is not given. A span has its own times, those of the recording, by the wall clock.
+    meter       for the three histograms
+    tracer      for a span per stream, which has the recording's times, by the wall clock
+    model       the model asked for; by default the recording's label `model`, if it has one
+    operation   an operation of the conventions
+    provider    the provider's name in the conventions; by default that of the preset
 
-    Raises ImportError if OpenTelemetry is missing (`pip install 'streamkit[otel]'`), TypeError where neither a meter
-    nor a tracer is given.
+    Raises ImportError if OpenTelemetry is missing (`pip install 'streamkit[otel]'`), TypeError if neither a meter nor a
+    tracer is given.
     """
     if meter is None and tracer is None:
         raise TypeError("expected meter=, tracer= or both, got neither: nothing would be recorded")

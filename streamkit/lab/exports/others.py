@@ -34,16 +34,7 @@ Redact = Callable[[str], str]
 
 
 def for_others(recording: Recording, *, keep_text: bool = False, redact: Redact | None = None) -> Recording:
-    """The recording without its bytes, the data and ids of its events, headers beyond the harmless ones, the query and
-    user info of its URL, words of the server in `error`, `meta` and the relay's word; and without its text.
-
-    Times, sizes, outcomes, numbers of all kinds and the label stay as they are: figures, gaps and summary are those of
-    the original, but for the server's own times, where it told them in its events.
-
-    keep_text   the text (and the reasoning) stays; else of each piece its length alone
-    redact      a function that is given **all** of the text at once (then all of the reasoning), as what has to be
-                masked may lie across pieces, and returns it masked, in as many characters, which become the pieces
-                again; it implies `keep_text`
+    """A copy of a recording that can be shown to others: without texts, bytes, and anything that may be secret.
 
         >>> said = sk.Recording.from_pieces([(0, "call 555"), (9, "-123")])
         >>> sk.exports.for_others(said, redact=lambda text: "".join("#" if c.isdigit() else c for c in text)).text
@@ -51,8 +42,18 @@ def for_others(recording: Recording, *, keep_text: bool = False, redact: Redact 
         >>> len(sk.exports.for_others(said).events), sk.exports.for_others(said).summary().characters
         (2, 12)
 
-    Raises ValueError where `redact` returns another number of characters, or there is no text to be masked, TypeError
-    where it is no function, or returns no text.
+    It leaves out the body's bytes, the data and ids of events, all headers but harmless ones, the query and user info
+    of the URL, the server's words in `error`, `meta` and the relay's word, and the text. Times, sizes, outcomes,
+    numbers of all kinds and the label stay: figures, gaps and summary are those of the original, except for the
+    server's own times if it told them in its events.
+
+    keep_text   True: the text and the reasoning stay. False: only the length of each piece
+    redact      a function that masks text. It gets **all** of the text at once (then all of the reasoning), since what
+                has to be masked may lie across pieces, and returns as many characters, which are divided into the
+                pieces again. It implies `keep_text`
+
+    Raises ValueError if `redact` returns another number of characters, or there is no text to mask; TypeError if it is
+    not a function, or does not return text.
     """
     check_listener("redact", redact)
     return replace(

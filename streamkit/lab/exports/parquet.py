@@ -1,4 +1,4 @@
-"""Recordings as Parquet, by pyarrow (extra `parquet`): a row an event, a read or a stream; the columns of `tables`.
+"""Recordings as Parquet, by pyarrow (extra `parquet`): a row per event, read or stream; the columns of `tables`.
 
 Whole numbers are int64, times in ms and other numbers double, texts string; a number that is not known is null. Labels
 have the type of their values, or are strings where these differ. The file's own metadata has `streamkit.rows` and
@@ -29,7 +29,7 @@ WHOLE = frozenset(("status",))
 
 
 def of(recordings: Recordings, rows: Rows = "events") -> pa.Table:
-    """The table in memory, as pyarrow's.
+    """One recording or several as a pyarrow table; `rows` is "events", "reads" or "streams".
 
         table = sk.exports.parquet.of(streams, rows="streams")
 
@@ -43,11 +43,11 @@ def of(recordings: Recordings, rows: Rows = "events") -> pa.Table:
 
 
 def write(recordings: Recordings, path: str | os.PathLike[str], rows: Rows = "events") -> None:
-    """Write it to a file, compressed by zstd.
+    """Write one recording or several to a Parquet file, compressed by zstd; `rows` is as for `of`.
 
         sk.exports.parquet.write(streams, "events.parquet")
 
-    Raises as `of` does.
+    Raises what `of` raises.
     """
     _pyarrow()
     import pyarrow.parquet

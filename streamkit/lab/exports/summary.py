@@ -1,4 +1,4 @@
-"""The numbers of recordings as JSON: what `summary()` has, under its names, with the units in them.
+"""The numbers of recordings as JSON: those of `summary()`, under the same names, which say their units.
 
     {"streamkit": "summary", "version": 1, "streams": [{"label": "", "outcome": "complete", "ttft_ms": 307.1, …}], …}
 
@@ -41,7 +41,7 @@ def of(recordings: Recordings) -> dict[str, Any]:
 
 
 def write(recordings: Recordings, path: str | os.PathLike[str]) -> None:
-    """Write them to a file.
+    """Write the numbers of one recording or several to a JSON file.
 
     sk.exports.summary.write(recording, "summary.json")
     """

@@ -1,4 +1,4 @@
-"""Recordings as tables, for `csv` and `parquet`: a row an event, a row a read, or a row a stream.
+"""Recordings as tables, for `csv` and `parquet`: a row per event, per read, or per stream.
 
     rows="events"    the columns of `RecordingSet.columns("events")`, and `characters`, `reasoning_characters`: lengths,
                      which recordings without texts have too

@@ -40,7 +40,7 @@ FIRST_TAP: Final = 10
 
 
 def of(recordings: Recordings) -> dict[str, Any]:
-    """The trace of one recording or several, as JSON values.
+    """One recording or several as a trace, in JSON values.
 
     >>> one = sk.Recording.from_pieces([(7_000_000, "Hi")], sent_ns=0, ended_ns=9_000_000)
     >>> [(e["name"], e["ts"], e["dur"]) for e in sk.exports.trace.of(one)["traceEvents"] if e["ph"] == "X"]
@@ -58,7 +58,7 @@ def of(recordings: Recordings) -> dict[str, Any]:
 
 
 def write(recordings: Recordings, path: str | os.PathLike[str]) -> None:
-    """Write it to a file.
+    """Write one recording or several to a trace file.
 
     sk.exports.trace.write(recording, "stream.json")
     """

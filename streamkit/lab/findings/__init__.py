@@ -1,19 +1,19 @@
-"""What recordings show: facts, and one sentence that says the most important of them. No matplotlib, nothing is drawn.
+"""What recordings show: facts, and one sentence that says the most important of them. Nothing is drawn here.
 
 Each file has both for one question. The facts come first (`journeys()`, `queued()`, `compared()`, `held()` …): pure
-functions of recordings, with every number that the figure shows beside it; what cannot be known is None, never 0. The
-sentence comes from them by rules tried in a fixed order, with their thresholds as constants in the same file; `words`
-says numbers and names one way everywhere, `subjects` gives recordings their names and columns. A figure draws the same
+functions of recordings, with every number that the figure shows; what cannot be known is None, never 0. The sentence
+follows from them by rules tried in a fixed order, with their thresholds as constants in the same file. `words` writes
+numbers and names in one way everywhere, `subjects` gives recordings their names and columns. A figure draws the same
 facts below the same sentence, so the two cannot differ: `plots/plot_hops.py` draws what `findings/hops.py` says, and so
-on for all of them. `plots.outcomes` draws the grid of `endings`: an outcome is what a client was told, an ending is
-that beside what was true.
+on for all of them. `plots.outcomes` draws the grid of `endings`: an outcome is what a client was told, an ending sets
+that against what was true.
 
-Runs of several targets are compared by `compare`, which gives a `Comparison`: its sentence is `compare_finding`.
+`compare` compares runs of several targets, and gives a `Comparison`; its sentence is `compare_finding`.
 
-The doors are the names below. `finding` is the timeline's sentence, the others have their figure's name:
+The doors are the names below. `finding` is the timeline's sentence; the others are named after their figure:
 `gaps_finding`, `journey_finding`, `backlog_finding`, `hops_finding`, `queues_finding`, `policies_finding`,
-`results_finding`, `upload_finding`, `leaving_finding`, `where_finding`; of many streams `load_finding` and
-`ecdf_finding`; of a sweep `sweep_finding`.
+`results_finding`, `upload_finding`, `leaving_finding`, `where_finding`; for many streams `load_finding` and
+`ecdf_finding`; for a sweep `sweep_finding`.
 Facts to compute with: `policy_facts`, `load_facts`, `sweep_facts`, `held`, `after_leaving`, `end_grid`, `goodput`; and
 why a stream stuttered: `diagnose`.
 """

@@ -15,12 +15,12 @@ __all__ = ["backlog_finding", "describe_backlog"]
 
 
 def backlog_finding(recording: Recording, unit: Unit = "events") -> str:
-    """Which hop held most, and when, as a sentence.
+    """Which hop held the most, and when, as a sentence.
 
         >>> sk.findings.backlog_finding(sk.Recording.from_pieces([(10_000_000, "Hel"), (60_000_000, "lo")]))
         'The client held nothing back; what came before it is not known'
 
-    It is the title of `plots.backlog`.
+    `unit` is "events" or "bytes". It is the title of `sk.plots.backlog`.
     """
     return describe_backlog(journeys(recording, unit)[0])
 

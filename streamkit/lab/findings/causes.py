@@ -14,11 +14,11 @@ __all__ = ["diagnose"]
 
 
 def diagnose(recordings: Recordings) -> Diagnosis:
-    """Where the stall was: of one recording `Recording.diagnose()`, of several `RecordingSet.diagnose()`.
+    """Why a stream, or several, stuttered: `Recording.diagnose()`, or for several `RecordingSet.diagnose()`.
 
         sk.findings.diagnose(await asyncio.gather(*[sk.record(url) for _ in range(5)])).cause
 
-    Raises TypeError for what is not a recording, ValueError for none at all.
+    Raises TypeError for what is not a recording, ValueError if there is none.
 
     >>> sk.findings.diagnose(sk.Recording.from_pieces([(n * 50_000_000, "x") for n in range(9)])).cause
     'none'

@@ -59,24 +59,28 @@ def compare(
     at: At | None = None,
     seed: int = 0,
 ) -> Comparison:
-    """Compare recordings that are there, as `sk.compare` does those that it makes.
+    """Compare recordings that exist already, as `sk.compare` compares those that it makes.
 
         compared = sk.findings.compare(sk.RecordingSet.load("runs.jsonl"), metric="gap_p99", by="label")
         compared.sentence, compared.verdict
 
-    runs      a `RecordingSet` or recordings, in groups by the label `by` (`RecordingSet.by`); or a mapping from names
-              to sets, or to recordings. Or a `Comparison`, of which another metric is wanted
-    metric    a number of `summary()`, with or without its unit (`ttft`, `duration`, `gap_p50`, `gap_max`, `stalls`, …);
-              an objective, `sk.metrics.SLO(ttft_ms=500)`: which share of the runs kept it; or a function of a Recording
-    against   the target that the others are compared with: the first one, another by its name, or "best"
-    at        which percentile of the runs is compared, 1 to 99: by default the middle, 50; "mean" for counts and shares
-    seed      of all that is drawn
+    runs      a `RecordingSet` or recordings, which are grouped by the label `by` (`RecordingSet.by`); a mapping from
+              names to sets or recordings; or a `Comparison`, to be compared by another metric
+    metric    what is compared: a number of `summary()`, with or without its unit (`ttft`, `duration`, `gap_p50`,
+              `gap_max`, `stalls`, …); an objective, `sk.metrics.SLO(ttft_ms=500)`, by the share of runs that kept it;
+              or a function of a Recording
+    by        the label by which runs are grouped into targets
+    against   the target that the others are compared with: by default the first one; another by its name, or "best"
+    at        which percentile of the runs is compared, 1 to 99 (default: the median, 50), or "mean", the default for
+              counts and shares
+    seed      for the resampling
 
-    Runs with a label `round`, one of each target in each, are compared round by round. Each run has to stand for
-    itself: streams of one load do not, as what the server did to one it did to its neighbours (two loads are two runs).
+    Runs with a label `round`, one of each target in each round, are compared round by round. The runs have to be
+    independent of each other. The streams of one load are not: whatever the server did to one stream it also did to its
+    neighbours (but two loads are two runs).
 
-    Raises ValueError for fewer than two groups, or more than ten, and for names that there are not; TypeError for what
-    are no recordings.
+    Raises ValueError for fewer than two groups, or more than ten, and for unknown names; TypeError for what are not
+    recordings.
 
     >>> a, b = ([sk.Recording.from_pieces([(ms * 1_000_000, "x")]) for ms in range(n, n + 8)] for n in (10, 90))
     >>> sk.findings.compare({"a": a, "b": b}).verdict
@@ -105,11 +109,11 @@ def compare_sets(
 
 
 def compare_finding(runs: Runs | Comparison, **given: Any) -> str:
-    """What came of a comparison, in a sentence; it is the title of `plots.compare`.
+    """The result of a comparison as a sentence; it is the title of `sk.plots.compare`.
 
         sk.findings.compare_finding({"a": recordings, "b": others}, metric="gap_p99")
 
-    The arguments are those of `compare`; what is a `Comparison` already needs none.
+    The arguments are those of `sk.findings.compare`; a `Comparison` needs none.
     """
     return describe_compare(compare_of(runs, **given))
 

@@ -1,4 +1,4 @@
-"""Is b slower than a, and by how much? Runs of several targets compared, with a verdict. The title of `plots.compare`.
+"""Is b slower than a, and by how much? Runs of several targets compared, with a verdict: the title of `plots.compare`.
 
     compared = sk.findings.compare({"a": recordings, "b": others}, metric="ttft")
     compared.sentence      # b's first piece is 31 to 44 ms later than a's: real (p = 0.0002, 40 runs each)
@@ -73,21 +73,22 @@ CALLED: Final[dict[str, tuple[str, str, str]]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Against:
-    """One target against another: `compared.others[0].low`. All numbers are in the metric's own unit, ms for a time.
+    """One target compared with the base: `compared.others[0].low`. Numbers are in the metric's own unit, ms for a time.
 
-    name, base     which one, against which
-    difference     by how much its number is larger than the base's: the middle of the differences of the rounds, or how
-                   far the middles of both are apart. NaN where no two runs can be compared
-    low, high      between what that lies, at 95 % (of several targets all intervals together), the instrument's error
-                   included
-    p              how often chance alone would give such a difference; of several targets by Holm's procedure
+    name, base     this target, and the one it is compared with
+    difference     by how much its number is larger than the base's: the median of the differences within rounds, or the
+                   difference of the two medians. NaN if no two runs can be compared
+    low, high      the 95 % interval of that (for several targets, of all intervals together), with the instrument's
+                   error included
+    p              how often chance alone would give such a difference; adjusted by Holm's procedure for several targets
     least          the least difference that so many runs show in four of five comparisons, that error included
     error          by how much the instrument alone may have made the difference: its larger side
-    runs           how many of the base and of this target have been compared
-    failed         how many of the base's and of this one's failed, out of `made`
-    failed_p       how often chance alone would make their failures differ so much; 1 where nothing failed
-    verdict        "slower", "faster" (of what is no time or rate "more", "less"); "not shown"; "cannot decide"
-    why            what keeps from a decision; empty otherwise
+    runs           how many runs of the base, and of this target, were compared
+    failed, made   how many runs of each failed, and how many there were
+    failed_p       how often chance alone would make their failures differ so much; 1 if none failed
+    verdict        "slower" or "faster" ("more" or "less" for what is not a time or a rate), "not shown", "cannot
+                   decide"
+    why            what prevents a decision; empty otherwise
     """
 
     name: str
@@ -107,17 +108,17 @@ class Against:
 
     @property
     def real(self) -> bool:
-        """It surely differs."""
+        """Whether it surely differs."""
         return self.verdict not in ("not shown", "cannot decide")
 
     def runs_for(self, difference: float) -> int:
-        """How many runs of each it would take to see such a difference, four times of five: noise falls with the square
-        root of their number, so half the difference takes four times the runs.
+        """How many runs of each target it would take to show such a difference in four of five comparisons.
 
             compared.others[0].runs_for(3.0)     # of a metric in ms: 3 ms
 
-        Raises ValueError for a difference that the instrument cannot show with any number of runs, and where nothing
-        could be compared.
+        Noise falls with the square root of their number, so half the difference takes four times the runs. Raises
+        ValueError for a difference that the instrument cannot show with any number of runs, and if nothing could be
+        compared.
         """
         noise, beyond = self.least - self.error, abs(difference) - self.error
         if not beyond > 0:
@@ -131,25 +132,26 @@ class Against:
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class Comparison:
-    """What `sk.compare` and `sk.findings.compare` return: `others`, each against `base`.
+    """The result of `sk.compare` and `sk.findings.compare`: each target compared with the base.
 
         compared = await sk.compare({"a": lab, "b": url}, runs=40)
         print(compared.sentence)
         sk.plots.compare(compared)
 
-    Of two targets, the numbers of the one that is compared stand here too: `difference`, `low`, `high`, `p`, `least`,
-    `verdict`, `runs_for(…)`, and in ms `difference_ms` and `least_ms`. They raise ValueError where there are more: then
-    each of `others` has its own.
+    With two targets, the numbers of the comparison are attributes of this object: `difference`, `low`, `high`, `p`,
+    `least`, `verdict`, `runs_for(…)`, and in ms `difference_ms` and `least_ms`. With more targets these raise
+    ValueError; each of `others` has its own.
 
     metric       the name of the number that is compared, with its unit
-    at           which percentile of the runs: 50 is their middle; or "mean"
-    base         the target against which the others are compared
-    targets      their names, the base among them, in the order in which they were given
-    recordings   by target: all runs, those that failed too
-    values       by target: the number of each of these runs, NaN where it has none
-    in_rounds    runs of one round were compared with each other
-    wanted       how many runs of each there were to be: more than there are, where it was interrupted
-    notes        what has to be known to read it rightly
+    at           which percentile of the runs is compared, 50 for the median; or "mean"
+    base         the target with which the others are compared
+    targets      the names of all targets, in the order given
+    others       an `Against` for each target but the base
+    recordings   by target: all runs, including those that failed
+    values       by target: the number of each of these runs, NaN if it has none
+    in_rounds    whether runs were compared within rounds
+    wanted       how many runs of each were planned; after an interruption there are fewer
+    notes        what you need to know to read it correctly
     """
 
     metric: str
@@ -165,12 +167,12 @@ class Comparison:
 
     @property
     def sentence(self) -> str:
-        """What came of it."""
+        """The result as a sentence."""
         return describe_compare(self)
 
     @property
     def only(self) -> Against:
-        """Of two targets the one that is not the base. Raises ValueError where there are more."""
+        """With two targets, the one that is not the base. Raises ValueError if there are more."""
         if len(self.others) != 1:
             names = ", ".join(each.name for each in self.others)
             raise ValueError(f"expected two targets, got {len(self.targets)}: see `others`, one each for {names}")
@@ -183,17 +185,17 @@ class Comparison:
 
     @property
     def difference_ms(self) -> float:
-        """The same of a time, in ms. Raises ValueError for another metric."""
+        """The `difference` of a time, in ms. Raises ValueError for a metric that is not a time."""
         return self.only.difference / self._per_ms
 
     @property
     def low(self) -> float:
-        """The lower end of the interval for it, in the metric's unit."""
+        """The lower end of the difference's 95 % interval, in the metric's unit."""
         return self.only.low
 
     @property
     def high(self) -> float:
-        """The upper end."""
+        """The upper end of that interval."""
         return self.only.high
 
     @property
@@ -208,16 +210,16 @@ class Comparison:
 
     @property
     def least_ms(self) -> float:
-        """The same of a time, in ms. Raises ValueError for another metric."""
+        """The `least` difference of a time, in ms. Raises ValueError for a metric that is not a time."""
         return self.only.least / self._per_ms
 
     @property
     def verdict(self) -> Decision:
-        """What came of it, in a word."""
+        """The result in a word: "slower", "faster", "more", "less", "not shown", "cannot decide"."""
         return self.only.verdict
 
     def runs_for(self, difference: float) -> int:
-        """How many runs of each it takes to see such a difference: `Against.runs_for`."""
+        """How many runs of each it takes to show such a difference; see `Against.runs_for`."""
         return self.only.runs_for(difference)
 
     @property
@@ -228,7 +230,7 @@ class Comparison:
         return found
 
     def rows(self) -> list[tuple[str, str]]:
-        """The table as pairs of a name and a value."""
+        """The rows of the printed table: pairs of a name and a value."""
         called = "mean" if self.at == "mean" else f"p{self.at}"
         told = [
             (f"{name}: {self.metric}, {called} of {many(self.known(name).size, 'run')}", self._said(self.middle(name)))
@@ -253,12 +255,12 @@ class Comparison:
         return told
 
     def known(self, name: str) -> Floats:
-        """The numbers of a target's runs that have one."""
+        """The numbers of a target's runs, without those that have none."""
         found: Floats = self.values[name][~np.isnan(self.values[name])]
         return found
 
     def middle(self, name: str) -> float:
-        """The percentile `at` of them, or their mean; NaN where there is none."""
+        """A target's percentile `at`, or its mean; NaN if no run has a number."""
         known = self.known(name)
         return float(located(known, self.at)) if known.size else math.nan
 
@@ -271,7 +273,7 @@ class Comparison:
         return "–" if math.isnan(value) else quantity(self.metric, value)
 
     def as_dict(self) -> dict[str, Any]:
-        """What came of it, as JSON values: no recordings; None for what is not known."""
+        """The result as JSON values, without the recordings; None for what is not known."""
         others = [
             {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in told.items()}
             for told in map(asdict, self.others)
@@ -280,7 +282,7 @@ class Comparison:
         return {**named, "others": others, "in_rounds": self.in_rounds, "notes": list(self.notes)}
 
     def to_pandas(self) -> pd.DataFrame:
-        """One row a run: `target`, `round` (None without), `outcome`, and the metric (NaN where it has none).
+        """A DataFrame with one row per run: `target`, `round` (None without), `outcome`, and the metric (or NaN).
 
             compared.to_pandas().groupby("target").ttft_ms.describe()
 

@@ -56,7 +56,7 @@ def ecdf_finding(streams: Grouped, by: str | Sequence[str] | None = None, metric
         >>> sk.findings.ecdf_finding([fast, slow], by="ms")
         'The p50 of the time to the first piece is 90 ms with ms=90, and 20 ms with ms=20'
 
-    It is the title of `plots.ecdf`.
+    The arguments are those of `sk.plots.ecdf`, of which it is the title.
     """
     return describe_ecdf(groups_in(streams, by, metric))
 

@@ -34,12 +34,16 @@ SAYS_LIMIT: Final = 24
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How one stream ended for its client. `says` is the word that goes with it: a timer, a status, a code.
-
-    `after_ms` is how long that took from where it counts (of a silence: from its begin); None where it is not known.
+    """How one stream ended for its client, compared with what was true.
 
         >>> sk.findings.Ending("cut", "truncated", 312.0).kind
         'cut'
+
+    kind      "complete": whole, and it says so. "named": broken, and the client, or its server's log, is told why.
+              "unnamed": broken, and told no more than that. "cut": broken off visibly. "endless": never told anything,
+              until the client gave up. "false_complete": looks complete, and is not
+    says      the word that goes with it: a timer, a status, a code
+    after_ms  how long it took (from the beginning of a silence, for example); None where that is not known
     """
 
     kind: EndKind
@@ -53,12 +57,12 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """Columns of a panel that belong together, from the first to the last, and what to call them.
+    """Neighbouring columns of a grid that belong together, and what to call them.
 
         >>> sk.findings.Band("1.1", "1.4", "Sanic's timer").name
         "Sanic's timer"
 
-    Both are names of the grid's columns.
+    `first` and `last` are names of the grid's columns.
     """
 
     first: str
@@ -68,17 +72,24 @@ class Band:
 
 @dataclass(frozen=True, kw_only=True)
 class EndGrid:
-    """Endings by row and column, in one or several panels (by name; "" needs none), all of the same rows and columns.
+    """How streams ended, by row and column, in one or several panels: what `sk.plots.outcomes` draws.
 
         >>> cut = sk.findings.Ending("cut")
         >>> grid = sk.findings.EndGrid(rows=["FIN"], columns=["naive"], panels={"": {("FIN", "naive"): [cut]}})
         >>> len(grid.all())
         1
 
-    A cell may hold several streams, or none. `finding` is the title, `x_label` names the columns; where they are a
-    `scale`, neighbours belong together. `bands` are those of a panel, `note` is the small print. `explain` says how a
-    panel is read, beside the first one: a sentence for each of its rows, from the top, and the last for its columns.
-    Raises ValueError for a cell or a band outside of the grid, and for no stream at all.
+    rows, columns   their names, the same for all panels
+    panels          by name ("" for a single one), the endings in each cell: several, or none
+    finding         the title
+    x_label         what the columns are
+    scale           whether the columns are a scale, so that neighbours belong together
+    bands           the `Band` of a panel, by the panel's name
+    note            the small print
+    explain         how to read a panel, beside the first one: a sentence for each row, from the top, and one for the
+                    columns
+
+    Raises ValueError for a cell or a band outside the grid, and if there is no stream at all.
     """
 
     rows: Sequence[str]
@@ -114,7 +125,7 @@ def ending(recording: Recording, whole: str | None) -> Ending:
         >>> sk.findings.ending(sk.Recording.from_pieces([(10_000_000, "Hel")]), whole="Hello").kind
         'false_complete'
 
-    `whole` is None where nothing could be whole: the upstream broke before it had proven its end.
+    `whole` is that text; None if nothing could be whole, because the upstream broke before it had proven its end.
     Raises TypeError for what is not a recording.
     """
     outcome = the_recording(recording).outcome
@@ -132,13 +143,15 @@ def ending(recording: Recording, whole: str | None) -> Ending:
 def end_grid(
     recordings: Mapping[str, Mapping[str, Recording]], whole: str | Mapping[str, str | None], *, x_label: str = ""
 ) -> EndGrid:
-    """Rows of columns of recordings, such as faults × relays, each judged by `ending`.
+    """A grid of endings from recordings, such as faults × relays, each judged by `ending`.
 
         >>> cut = sk.Recording.from_pieces([(10_000_000, "Hel")])
         >>> sk.findings.end_grid({"cut by FIN": {"naive": cut}}, whole="Hello").finding
         'naive: the broken stream looks complete'
 
-    `whole` is the whole text, of all rows or by row.
+    recordings   by the names of the rows, and in these by the names of the columns
+    whole        the whole text, for all rows or by row; see `ending`
+    x_label      what the columns are
     """
     texts = dict.fromkeys(recordings, whole) if isinstance(whole, str) else whole
     cells = {

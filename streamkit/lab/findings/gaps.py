@@ -14,7 +14,7 @@ def gaps_finding(recordings: Recordings) -> str:
         >>> sk.findings.gaps_finding(sk.Recording.from_pieces([(10_000_000, "Hel"), (60_000_000, "lo")]))
         'Half of the gaps are within 50 ms, the longest is 50 ms'
 
-    It is the title of `plots.gaps`.
+    It is the title of `sk.plots.gaps`.
     """
     return describe_gaps(subjects(recordings))
 

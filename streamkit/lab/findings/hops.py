@@ -58,11 +58,11 @@ class ComparedHops(NamedTuple):
 
 
 def hops_finding(recordings: Recordings) -> str:
-    """Where most of the delay is, as a sentence; of several recordings, the hop that sets them apart, by its p95.
+    """Where most of the delay is, as a sentence; for several recordings, the hop that sets them apart by its p95.
 
         sk.findings.hops_finding({"alone": one, "together": other})
 
-    It is the title of `plots.hops`, and it raises the same.
+    It is the title of `sk.plots.hops`, and raises what that raises.
     """
     return describe_hops(hop_journeys(recordings))
 

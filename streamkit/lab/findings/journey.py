@@ -173,7 +173,8 @@ def journey_finding(recording: Recording, unit: Unit = "events") -> str:
         >>> sk.findings.journey_finding(sk.Recording.from_pieces([(10_000_000, "Hel"), (60_000_000, "lo")]))
         'First piece after 10 ms, then one every 50 ms'
 
-    With the taps of upstream and relay, as `Lab.post()` brings them, it says which hop is to blame.
+    With the taps of upstream and relay, as `Lab.post()` brings them, it says which hop is to blame. `unit` is "events"
+    or "bytes". It is the title of `sk.plots.journey`.
     """
     return describe_journey(journeys(recording, unit)[0])
 

@@ -23,12 +23,14 @@ SENDERS: Final = ("upstream.sent", "relay.sent")
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
-    """`pieces` and `bytes` of text that the upstream sent after the client had gone; `stopped_after_ms` is from then to
-    the end of its work, None while it works on. `relay_pieces` is what the relay sent on after that, None where it has
-    no taps.
+    """What was still sent after the client had left.
 
         >>> str(sk.findings.Leaving(3, 12, 4.2))
         '3 pieces (12 bytes) for nobody, stopped after 4.2 ms'
+
+    pieces, bytes      pieces, and bytes of text, that the upstream sent
+    stopped_after_ms   how long the upstream went on working; None while it still works
+    relay_pieces       pieces that the relay sent on; None if it has no taps
     """
 
     pieces: int
@@ -65,12 +67,13 @@ class Left:
 
 
 def after_leaving(recording: Recording) -> Leaving:
-    """What the tap `upstream.sent` and the mark `upstream.ended` say about the time behind the recording's end.
+    """What was still sent after the client had left, by the tap `upstream.sent` and the mark `upstream.ended`.
 
         left = sk.findings.after_leaving(await lab.post("/ans", chat_history="hi", total_s=0.5))
         left.pieces, left.stopped_after_ms
 
-    Raises ValueError for a recording without the upstream's taps, or one that has no end, TypeError for what is none.
+    Raises ValueError for a recording without the upstream's taps or without an end, TypeError for what is not a
+    recording.
     """
     recording = the_recording(recording)
     if recording.ended_ns is None or "upstream.asked" not in recording.marks:
@@ -95,11 +98,11 @@ def _behind(recording: Recording, name: str) -> tuple[int, int] | None:
 
 
 def leaving_finding(*recordings: Recordings) -> str:
-    """What was sent for nobody, as a sentence; of several recordings, which of them stopped, and which did not.
+    """What was sent for nobody, as a sentence; for several recordings, which of them stopped and which did not.
 
         sk.findings.leaving_finding(ours, pumped)
 
-    It is the title of `plots.leaving`, and it raises the same.
+    It is the title of `sk.plots.leaving`, and raises what that raises.
     """
     return describe_leaving(leavings(*recordings))
 

@@ -1,9 +1,9 @@
-"""What a load shows, in one sentence: the title of plots.load; and the facts that the figure draws.
+"""What a load shows, in one sentence (the title of `plots.load`), and the facts that the figure draws.
 
     load_facts(streams).most_live, load_finding(streams)
 
-In this order: whether anything may be quoted at all, streams that did not come whole, where the time to the first piece
-bends, and what it was. Times to the first piece are from when requests were due, where they were.
+The sentence says the first that applies: nothing may be quoted at all; streams did not come whole; the time to the
+first piece grew; what it was. Times to the first piece count from when requests were due, if they have such a time.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ GREW_BYTES: Final = 64_000  # a process grows by so much for anything
 
 @dataclass(frozen=True, kw_only=True)
 class Bend:
-    """The median time to the first piece of the first and of the last fifth of the streams, in ns."""
+    """How the time to the first piece grew: its median over the first and over the last fifth of the streams, in ns."""
 
     before_ns: int
     after_ns: int
@@ -46,10 +46,14 @@ class Bend:
 
 @dataclass(frozen=True, kw_only=True)
 class ProcessUse:
-    """What one process used along a load; None where it is not known.
+    """What one process used during a load; None where it is not known.
 
-    stream_bytes   what its memory grew by, a stream that was live at the time of the largest; None where it did not
-    cpu_share      of one core, over the whole time that was sampled: 1.0 is one core
+    name               what the process is called
+    most_rss_bytes     its largest resident memory
+    stream_bytes       by how much its memory grew for each stream that was live when it was largest; None if it did not
+    most_descriptors   the most files and sockets that were open
+    cpu_share          processor time by the time sampled: 1.0 is one core
+    loop_late_ns       how late its event loop was at worst
     """
 
     name: str
@@ -62,15 +66,21 @@ class ProcessUse:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LoadFacts:
-    """What plots.load draws: moments in ns from when the first stream was due.
+    """The course of a load in numbers: what `sk.plots.load` draws.
 
         sk.findings.load_facts(streams).live.count.max()
 
+    Moments are in ns from when the first stream was due, which is `zero_ns` on the monotonic clock.
+
+    summary, verdict   those of the set
     due, sent     when each stream was due, and when its request had left, in ascending order
-    due_and_sent  the same of those of which both are known, as two rows
-    live          how many streams were begun and not ended
-    broken        how those ended that did not come whole, and were not to leave
+    due_and_sent  both, for those of which both are known, as two rows
+    live          how many streams were live over time, as a `Curve`
+    at, ttft_due, ttft_sent   when each stream came, and its time to the first piece from due and from sent
+    ended, outcomes   when each stream ended, and how
     bend          whether the time to the first piece grew along the load; None where it cannot be told
+    broken        outcomes, with counts, of streams that did not come whole and were not meant to leave
+    processes     what each process used, where it was sampled
     """
 
     summary: SetSummary
@@ -91,13 +101,13 @@ class LoadFacts:
 
     @property
     def end_ns(self) -> int:
-        """The last of its moments."""
+        """The last of all moments."""
         moments = [self.due, self.sent, known(self.ended), self.live.at_ns]
         return max((int(each.max()) for each in moments if each.size), default=0)
 
     @property
     def ttft(self) -> Floats:
-        """From due, where that is known of any."""
+        """The times to the first piece: from due if that is known of any stream, otherwise from sent."""
         return self.ttft_due if known(self.ttft_due).size else self.ttft_sent
 
 
@@ -107,18 +117,18 @@ def load_finding(streams: Streams) -> str:
         >>> sk.findings.load_finding([sk.Recording.from_pieces([(7_000_000, "Hi")], sent_ns=0, ended_ns=8_000_000)])
         '1 stream: first piece 7.0 ms after it was sent'
 
-    It is the title of `plots.load`.
+    It is the title of `sk.plots.load`.
     """
     return describe_load(load_facts(streams))
 
 
 def load_facts(streams: Streams) -> LoadFacts:
-    """What a load shows, in numbers.
+    """The course of a load, in numbers.
 
         >>> sk.findings.load_facts([sk.Recording(ended_ns=5)]).summary.most_live
         1
 
-    Takes a `RecordingSet`, or recordings. Raises ValueError for none, TypeError for what is none.
+    It takes a `RecordingSet` or recordings. Raises ValueError for none, TypeError for anything else.
     """
     several = set_of(streams)
     rows = several.rows

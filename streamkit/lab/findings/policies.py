@@ -54,28 +54,29 @@ SENTENCE_LIMIT: Final = 205  # two lines of the figure's title
 
 @dataclass(frozen=True, kw_only=True)
 class PolicyFacts:
-    """One recording under one policy; times in ns, sizes in bytes, None where it is not known.
+    """What one policy did to one stream. Times are in ns, sizes in bytes; None where something is not known.
 
         facts = sk.findings.policy_facts(recording)
         facts.dropped, facts.peak_relay_bytes, facts.upstream_held_ns
 
-    total              pieces that there were to deliver: the upstream's schedule, or what is known of it
-    offered            pieces that came to the relay
+    outcome            how the stream ended
+    total              pieces that there were to deliver: by the upstream's schedule, or as far as known
+    offered            pieces that reached the relay
     received           pieces that the client got
     dropped            pieces that the policy left out (`relay.dropped_pieces`)
-    not_delivered      the other pieces that never came, as after a cut: on their way, or never sent
-    text_share         of the text in bytes, how much came (0 to 1)
-    peak_relay_bytes   the most that lay in the relay's own memory for this stream: sampled, and no less than its own
-                       count `relay.peak_pending_bytes`. A gauge that could not be read just then counts as nothing
-    peak_kernel_bytes  the most that lay in the kernel's queues between relay and client, likewise
-    finished_ns        from the request (when it was sent, or made) to the end
-    upstream_held_ns   how much later than due the upstream sent its last piece, less what it was late by itself
-                       (`upstream.own_late_p95_ns`); where it did not come to its end, how long its next one had been
-                       due when the recording ended
-    relay_held_ns      how long the relay let its source wait, by its own count (`relay.held_ns`)
-    age_p50_ns         how old the pieces were when the client got them, counted from when they were due (or sent, or
-    age_max_ns         decoded by the relay, whichever is known first): the median and the oldest
-    numbers            which pieces came: their numbers in the stream, from 1. None where pieces were dropped and the
+    not_delivered      other pieces that never arrived, such as after a cut: on their way, or never sent
+    text_share         the share of the text, in bytes, that arrived (0 to 1)
+    peak_relay_bytes   the most that lay in the relay's own memory for this stream: sampled, and at least its own count
+                       `relay.peak_pending_bytes`. A gauge that could not be read at some moment counts as nothing
+    peak_kernel_bytes  the most that lay in the kernels' queues between relay and client, likewise
+    finished_ns        from the request (when it was sent, or the call) to the end
+    upstream_held_ns   how much later than due the upstream sent its last piece, minus its own lateness
+                       (`upstream.own_late_p95_ns`); if it did not come to its end, how long its next piece had been due
+                       when the recording ended
+    relay_held_ns      how long the relay made its source wait, by its own count (`relay.held_ns`)
+    age_p50_ns, age_max_ns   how old the pieces were when the client got them, median and oldest; counted from when they
+                       were due (or sent, or decoded by the relay, whichever is known first)
+    numbers            which pieces arrived: their numbers in the stream, from 1. None if pieces were dropped and the
                        events do not tell which
     """
 
@@ -97,13 +98,13 @@ class PolicyFacts:
 
     @property
     def lost(self) -> int | None:
-        """Pieces that the client never got, for whatever reason."""
+        """How many pieces the client never got, for whatever reason."""
         known = [count for count in (self.dropped, self.not_delivered) if count is not None]
         return sum(known) if known else None
 
     @property
     def held_ns(self) -> int | None:
-        """How long the upstream was held; by the relay's count where the upstream's own taps are missing."""
+        """How long the upstream was held; by the relay's count if there are no taps of the upstream."""
         return self.relay_held_ns if self.upstream_held_ns is None else self.upstream_held_ns
 
 
@@ -124,7 +125,7 @@ class Compared:
 
 
 def policy_facts(recording: Recording) -> PolicyFacts:
-    """The facts of one recording under one policy: what was lost, held and kept.
+    """What one policy did to one stream, in numbers: what was lost, held and kept.
 
         >>> facts = sk.findings.policy_facts(sk.Recording.from_pieces([(10_000_000, "hi")]))
         >>> facts.received, facts.dropped      # what cannot be known is None, never 0
@@ -172,11 +173,11 @@ def compared(recordings: Recordings) -> list[Compared]:
 
 
 def policies_finding(recordings: Recordings) -> str:
-    """What sets the policies apart, as a sentence: who holds the upstream, who frees it and at which price.
+    """What sets several policies apart, as a sentence: which holds the upstream, which frees it, and at which price.
 
         sk.findings.policies_finding({"pause": one, "latest": other})
 
-    It is the title of `plots.policies`.
+    It is the title of `sk.plots.policies`.
     """
     return describe_policies(compared(recordings))
 

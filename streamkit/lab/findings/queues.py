@@ -138,7 +138,7 @@ def queues_finding(recording: Recording, *, held: bool = False) -> str:
         >>> sk.findings.queues_finding(sk.Recording.from_pieces([(10_000_000, "hi")]))
         'Where the bytes lay is not known: nobody looked at the queues'
 
-    `held=True`: how far curves and queues agree on that. It is the title of `plots.queues`.
+    With `held=True`: how far curves and queues agree on that. It is the title of `sk.plots.queues`.
     """
     return (describe_held if held else describe_queues)(queued(recording))
 

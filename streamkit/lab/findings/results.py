@@ -52,7 +52,7 @@ def number_rows(recordings: Recordings, number: Numbers = "mean") -> list[Row]:
 
 
 def results_finding(recordings: Recordings, number: Numbers = "mean") -> str:
-    """What a number of the results was in the end, as a sentence; it is the title of `plots.results`.
+    """What a number of the results was at the end, as a sentence; it is the title of `sk.plots.results`.
 
     >>> sk.findings.results_finding(sk.Recording())
     'No result has a number: mean'

@@ -59,14 +59,19 @@ BETWEEN: Final[Mapping[str, _Taps]] = {
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Held:
-    """One stretch: bytes at each of `at_ns`, the moments at which anything on the whole way was looked at.
-
-    `by_queue` has the queues that could be seen, in the order of the way, the others are `missing`. A queue counts as
-    0 while it was not looked at or not known; the `rest` has its bytes then. `by_curves` and `rest` are None where the
-    curves do not tell; `untold` says why. A `rest` below 0 are bytes that are in two queues at once.
+    """What one stretch of the way held, in bytes over time.
 
         held = sk.findings.held(recording)["relay → client"]
         held.at_ns, held.by_queue["client.unread"], held.rest
+
+    at_ns       the moments at which anything on the whole way was looked at
+    by_queue    the queues that could be seen, in the order of the way. A queue counts as 0 while it was not looked at
+                or not known; its bytes are then in `rest`
+    by_curves   what the curves say; None where they do not tell
+    rest        `by_curves` minus the queues: bytes in no queue that was seen; below 0, bytes seen in two at once. None
+                like `by_curves`
+    missing     the queues that could not be seen
+    untold      why the curves do not tell; "" where they do
     """
 
     at_ns: Ints
@@ -78,22 +83,22 @@ class Held:
 
     @property
     def in_queues(self) -> Ints:
-        """The queues together."""
+        """What all queues held together."""
         return sum(self.by_queue.values(), np.zeros_like(self.at_ns))
 
     @property
     def amount(self) -> Ints:
-        """The queues together, or what the curves say where that is more."""
+        """What all queues held together, or what the curves say, whichever is more."""
         return self.in_queues if self.by_curves is None else np.maximum(self.in_queues, self.by_curves)
 
 
 def held(recording: Recording) -> dict[str, Held]:
-    """What each stretch of the way held, in the order of the way; those of which nothing can be told are left out.
+    """What each stretch of the way held, in the order of the way; stretches of which nothing is known are left out.
 
         held = sk.findings.held(await lab.post("/ans", chat_history="hi"))
         held["relay → client"].by_queue["relay.unsent"]
 
-    Without any gauge (`gauge_ms` turns them on) there is none:
+    Without gauges (`gauge_ms` turns them on) there is none:
 
         >>> sk.findings.held(sk.Recording.from_pieces([(10_000_000, "hi")]))
         {}

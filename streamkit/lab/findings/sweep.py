@@ -1,16 +1,16 @@
-"""What a sweep shows: which setting is best, and whether that is sure. The title of sweep and heatmap.
+"""What a sweep shows: which setting is best, and whether that is sure. It is the title of sweep and heatmap.
 
     sk.findings.sweep_finding(swept, y="held_ms", x="buffer", by="policy")
 
-Settings are compared in pairs: each trial with that of the best setting from the same round (and with the same values
-of those parameters that are not compared), so that what a round's minutes did to all of them cancels. Of these
-differences the median is told, and an interval of 95 % for it that assumes nothing of how they are distributed: it lies
-between two of the differences themselves, as many from the least as from the largest as coins would allow (the sign
-test, turned round: Conover, "Practical Nonparametric Statistics", chapter 3). Of fewer than six pairs there is none:
+Settings are compared in pairs: each trial with the one of the best setting from the same round (and with the same
+values of those parameters that are not compared), so that whatever affected a whole round cancels. What is told of
+these differences is their median, and a 95 % interval for it that assumes nothing about how they are distributed: its
+ends are two of the differences themselves, as far from the smallest and the largest as coins would allow (the sign
+test, turned round: Conover, "Practical Nonparametric Statistics", chapter 3). With fewer than six pairs there is none:
 five coins fall alike once in sixteen throws.
 
-That the best is better than all others is sure when it is for each of them by itself: all have to agree, so no
-correction for their number is due (an intersection-union test: Berger, 1982).
+The best is surely better than all others if it surely is for each of them: all have to agree, so no correction for
+their number is due (an intersection-union test: Berger, 1982).
 """
 
 from __future__ import annotations
@@ -57,8 +57,11 @@ RELATIVE: Final = 1e-9  # differences below this share of the values are those o
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """How much larger the values of a setting are than the best one's, pair by pair: the median, and its interval (None
-    where there are too few pairs).
+    """By how much the values of a setting are larger than those of the best one, pair by pair.
+
+    median      of the differences
+    low, high   its 95 % interval; None if there are too few pairs
+    pairs       how many
     """
 
     median: float
@@ -68,14 +71,19 @@ class Difference:
 
     @property
     def apart(self) -> bool:
-        """It is surely another value than the best's."""
+        """Whether it surely differs from the best one."""
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SettingFacts:
-    """What was found with one setting: its `values`, by the `repeats` in which they were found, and how many trials
-    `failed`. `difference`: to the best one (None for that itself, and where no two can be compared).
+    """What was found with one setting.
+
+    setting      its parameters, with their values
+    values       the numbers that its trials gave
+    repeats      the round of each of these
+    failed       how many trials failed
+    difference   to the best setting; None for that itself, and if no two trials can be compared
     """
 
     setting: tuple[tuple[str, object], ...]
@@ -86,26 +94,30 @@ class SettingFacts:
 
     @property
     def name(self) -> str:
-        """`policy=pause, buffer=65,536`."""
+        """The setting as text: `policy=pause, buffer=65,536`."""
         return ", ".join(f"{name}={value_name(value)}" for name, value in self.setting)
 
     @property
     def median(self) -> float:
-        """NaN where there are no values."""
+        """The median of its values; NaN if there are none."""
         return float(np.median(self.values)) if self.values else float("nan")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SweepFacts:
-    """A sweep as its figures see it: the settings that are compared, in the order of the grid.
+    """The settings of a sweep, compared by one number: what its figures draw.
 
         facts = sk.findings.sweep_facts(swept, "held_ms", x="buffer", by="policy")
         facts.settings[facts.best].name
 
-    y, x, by   the number, and the parameters, of which `by` may be missing. What else the grid has is pooled
-    best       which of `settings` is, by its median; None where no trial has the number
-    open       which of the others are not surely worse
-    pooled     the parameters that are not compared: their trials are pairs of the same values
+    y, x, by   the number, and the parameters that are compared; `by` may be None
+    better     which values are better: "lower" or "higher"
+    settings   the settings that are compared, in the order of the grid
+    best       the index of the best one by its median; None if no trial has the number
+    open       the indices of those that are not surely worse
+    pooled     the other parameters: trials are paired by equal values of these
+    repeats    how many rounds
+    trials, failed   how many trials, and how many of them failed
     reasons    why trials failed, the commonest first
     doubtful   how many trials were loads whose verdict says "do not quote": the client was too slow
     """
@@ -125,7 +137,7 @@ class SweepFacts:
 
     @property
     def open(self) -> tuple[int, ...]:
-        """The others that may be as good as the best, the nearest first."""
+        """The indices of settings that may be as good as the best one, the nearest first."""
         others = [
             index
             for index, each in enumerate(self.settings)
@@ -135,7 +147,7 @@ class SweepFacts:
 
     @property
     def next(self) -> int | None:
-        """Of the others the nearest to the best."""
+        """The index of the setting nearest to the best one."""
         others = [index for index, each in enumerate(self.settings) if index != self.best and each.difference]
         return min(others, key=self._distance, default=None)
 
@@ -147,15 +159,15 @@ class SweepFacts:
 def sweep_facts(
     swept: Sweep, y: str | None = None, x: str | None = None, by: str | None = None, *, better: Better = "lower"
 ) -> SweepFacts:
-    """The settings that differ in `x` and `by`, compared by their `y`.
+    """Compare the settings of a sweep that differ in the parameters `x` and `by`, by their number `y`.
 
         facts = sk.findings.sweep_facts(swept, "held_ms", x="buffer", by="policy")
         facts.settings[facts.best].name, [facts.settings[other].name for other in facts.open]
 
-    Without `y` the first number of the trials, without `x` the first parameter of the grid, and then `by` is the
-    second, if there is one. `better`: "lower" or "higher" values.
+    By default `y` is the first number of the trials, `x` the first parameter of the grid, and then `by` the second, if
+    there is one. `better` says which values are better: "lower" or "higher".
 
-    Raises TypeError for what is no sweep, ValueError for names that it does not have.
+    Raises TypeError for what is not a sweep, ValueError for names that it does not have.
     """
     if not isinstance(swept, Sweep):
         raise TypeError(f"expected what sk.sweep() returned, got {swept!r}")
@@ -190,11 +202,11 @@ def sweep_facts(
 def sweep_finding(
     swept: Sweep, y: str | None = None, x: str | None = None, by: str | None = None, *, better: Better = "lower"
 ) -> str:
-    """Which setting is best, and is that sure? In a sentence; it is the title of `plots.sweep` and `plots.heatmap`.
+    """Which setting of a sweep is best, and how sure that is, as a sentence.
 
         sk.findings.sweep_finding(swept, "held_ms", x="buffer", by="policy")
 
-    The arguments are those of `sweep_facts`.
+    The arguments are those of `sweep_facts`. It is the title of `sk.plots.sweep` and `sk.plots.heatmap`.
     """
     return describe_sweep(sweep_facts(swept, y, x, by, better=better))
 

@@ -51,8 +51,9 @@ def finding(recordings: Recordings, stall_ms: float | None = None) -> str:
         >>> sk.findings.finding(sk.Recording.from_pieces([(10_000_000, "Hel"), (60_000_000, "lo")]))
         'First piece after 10 ms, then one every 50 ms'
 
-    In this order: streams that did not complete, cuts behind which one went on, stalls, and the pace; of several
-    recordings what sets them apart.
+    It is the first that applies: streams that did not complete, cuts after which one went on, stalls, the pace. For
+    several recordings, it is what sets them apart. `stall_ms` is how long a gap must be to count as a stall (default:
+    `metrics.stall_threshold_ns`). It is the title of `sk.plots.timeline`.
     """
     return describe_timeline(subjects(recordings, stall_ms))
 

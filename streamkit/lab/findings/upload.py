@@ -86,7 +86,7 @@ def uploads(recordings: Recordings) -> list[UploadFacts]:
 
 
 def upload_finding(recording: Recording) -> str:
-    """Which side of an upload was slow, as a sentence; it is the title of `plots.upload`.
+    """Which side of an upload was slow, as a sentence; it is the title of `sk.plots.upload`.
 
     >>> from streamkit.lab.recording.sends import Sends
     >>> recording = sk.Recording(sends=Sends([0, 9_000_000], size=[500_000, 700_000]), sent_ns=9_000_000)

@@ -88,7 +88,8 @@ def where_finding(recording: Recording, at_ms: float | None = None) -> str:
         >>> sk.findings.where_finding(sk.Recording.from_pieces([(10_000_000, "hi")]))
         'Where the bytes lay is not known: nobody looked at the queues'
 
-    It is the title of `plots.where`, and it raises the same.
+    The moment is the fullest one, or `at_ms` after the request was sent. It is the title of `sk.plots.where`, and
+    raises what that raises.
     """
     return describe_where(moment(recording, at_ms))
 

@@ -1,7 +1,7 @@
-"""playground(): sliders for what makes a stream what it is; each change runs one, and its figure is drawn in place.
+"""playground(): sliders for a stream's script, network, client and policy; each change runs it again, drawn in place.
 
-The sliders are ipywidgets, which are optional, and plain objects without a browser: `play.set(gap_ms=200)` is to move
-one, and `await play.settled()` is what came of it.
+The sliders are ipywidgets, which are optional; without a browser they are plain objects: `play.set(gap_ms=200)` moves
+one, and `await play.settled()` returns what came of it.
 
     sliders ── a change ──▶ a moment's rest ──▶ the stream that ran is stopped ──▶ a Lab of its own ──▶ one display
 """
@@ -75,12 +75,14 @@ CHOICES: Final = {
 
 
 class Playground:
-    """The sliders, and the last stream: made by `playground()`.
+    """The sliders of `playground()`, and the last stream.
 
         play.set(gap_ms=200, reader="5 events/s")       # as if somebody moved them
         recording = await play.settled()
 
-    `widgets` are the widgets by their names, `values` what they say, `recording` what came last (None before that).
+    widgets     the widgets by their names
+    values      what they are set to
+    recording   the recording of the last stream; None before the first one is over
     """
 
     def __init__(self, screens: Any = None) -> None:
@@ -97,11 +99,11 @@ class Playground:
 
     @property
     def values(self) -> dict[str, Any]:
-        """What the sliders say."""
+        """What the sliders are set to, by name."""
         return {name: widget.value for name, widget in self.widgets.items()}
 
     def set(self, **values: Any) -> None:
-        """Move some: `play.set(policy="latest")`. Raises ValueError for what there is not, or not as far as that."""
+        """Move some sliders: `play.set(policy="latest")`. Raises ValueError for an unknown name or value."""
         for name, value in values.items():
             if name not in self.widgets:
                 raise ValueError(f"expected one of {', '.join(self.widgets)}, got {name!r}")
@@ -110,7 +112,9 @@ class Playground:
             self.widgets[name].value = value
 
     async def settled(self) -> Recording:
-        """What the last change led to, when its stream is over. Raises RuntimeError behind `close()`."""
+        """Wait until the stream of the last change is over, and return its recording. Raises RuntimeError after
+        `close()`.
+        """
         while self._task is not None:
             task = self._task
             await asyncio.wait([task])
@@ -122,7 +126,7 @@ class Playground:
         return self.recording
 
     def close(self) -> None:
-        """Stop what runs, and take the sliders away. Again does nothing."""
+        """Stop what runs, and remove the sliders. A second call does nothing."""
         self._closed = True
         if self._task is not None:
             self._task.cancel()
@@ -134,11 +138,11 @@ class Playground:
             self._camera = None
 
     def begin(self) -> None:
-        """Run a stream with what the sliders say now: at once."""
+        """Run a stream with the present settings, at once."""
         self._begin(0.0)
 
     def show(self) -> None:
-        """Put the sliders into the cell, if there is one."""
+        """Show the sliders below the cell, if there is one."""
         if in_notebook():
             from IPython.display import display
             from ipywidgets import VBox
@@ -191,19 +195,24 @@ class Playground:
 
 
 async def playground(**values: Any) -> Playground:
-    """Sliders for a stream: script, network, client and policy. Each change runs one, and draws it in place.
+    """Sliders for the script, network, client and policy of a stream; each change runs one and redraws the figure.
 
         play = await sk.playground(gap_ms=80, reader="5 events/s")
         play.recording.summary()
         play.close()
 
-    What can be set, in the notebook or by `play.set(…)`: `first_piece_ms`, `gap_ms`, `jitter_ms`, `stall_ms` (a silence
-    in the middle), `network` ("loopback", "small buffers", "latency 200 ms", "2 kB/s"), `reader` ("as fast as it
-    comes", "20 events/s", "10 events/s", "5 events/s"), `policy`, and `figure` ("journey", "timeline", "queues").
-    It returns when the first stream is over. A stream that runs when something changes is stopped; nothing runs behind
-    `close()`.
+    You can set these, as arguments, by the sliders, or by `play.set(…)`:
 
-    Raises ImportError without ipywidgets (`pip install 'streamkit[live]'`), ValueError for a value that there is not.
+    first_piece_ms, gap_ms, jitter_ms   as in a `Script`
+    stall_ms    a silence in the middle
+    network     "loopback", "small buffers", "latency 200 ms", "2 kB/s"
+    reader      "as fast as it comes", "20 events/s", "10 events/s", "5 events/s"
+    policy      what the relay does for a slow client
+    figure      "journey", "timeline", "queues"
+
+    It returns when the first stream is over. A change stops the stream that is running; after `close()` nothing runs.
+
+    Raises ImportError without ipywidgets (`pip install 'streamkit[live]'`), ValueError for a value that does not exist.
     """
     play = Playground()
     with contextlib.ExitStack() as failing:

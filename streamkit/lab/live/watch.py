@@ -40,31 +40,32 @@ def watch(asked: Awaitable[T], *, kind: str | None = None) -> Coroutine[Any, Any
 @overload
 def watch(asked: Callable[[], T], *, kind: str | None = None) -> T: ...
 def watch(asked: Any, *, kind: str | None = None) -> Any:
-    """See a stream, a load or a sweep while it runs: a figure that is drawn again and again, and stands still in the
-    end. What comes of it is what comes without.
+    """Watch a stream, a load or a sweep while it runs, in a figure that is redrawn in place; returns what it returns.
 
         recording = await sk.watch(lab.post("/ans", chat_history="你好", accept="sse"))
         streams = await sk.watch(sk.load(lab, streams=100, rate=20))
         swept = sk.watch(lambda: sk.sweep(trial, grid, repeats=6))      # what blocks is given as a function
 
-    In a notebook the figure has one place of one size, in which it is drawn up to four times a second: of a stream the
-    journey, as long as it has the taps of others (a `Lab` in threads), else the timeline; of a load the load, of what
-    has ended; of a sweep its rows. The end of the text stands in its title. Of several that run one after the other,
-    the one that runs; of several at a time, the first. In the end it is the ordinary figure.
+    asked   what to run: a coroutine that has not begun yet, or a function without arguments
+    kind    which figure of a recording: "timeline", "journey", "queues", "where", "backlog", "gaps", "hops", "upload",
+            "results". None: the journey if the recording gets the taps of servers (a `Lab` in threads), otherwise the
+            timeline
 
-    kind    another figure of a recording: "timeline", "journey", "queues", "where", "backlog", "gaps", "hops",
-            "upload", "results"
+    In a notebook the figure keeps one place and one size, and is drawn up to four times a second. A load is shown by
+    the streams that have ended, a sweep by its rows; the title of a stream shows the latest text. If several things run
+    one after the other, you see the one that is running; if several run at the same time, the first. At the end it
+    becomes the ordinary figure. In a terminal, a line says how far a stream is; in a script without a terminal, nothing
+    is shown.
 
-    In a terminal there is a line that says how far a stream is, in a script that nobody sees nothing.
+    **What it costs.** Figures are drawn in a separate process of low priority; in this one, a copy of what has come is
+    made, which takes a millisecond or two, and 2 % of the time at most. On two cores, at 50 events a second: an event
+    is handed over 0.9 to 2.8 ms late (p95) instead of 0.3 to 0.6, and the upstream of a Lab is 1.4 to 7.9 ms late
+    instead of 0.7 to 3.2; reads have the kernel's time. (A figure drawn on the loop would make that 130 ms; in a
+    thread 8, and 20 for the upstream.) `recording.trust` says if it was too much. The start takes 0.1 s longer, until
+    that process is ready.
 
-    **What it costs.** Figures are drawn in a process of its own, which gives way to others; here a copy is made of what
-    has come, in a millisecond or two, for 2 % of the time at most. On two cores, with 50 events a second: an event is
-    handed on 0.9 to 2.8 ms late (p95) instead of 0.3 to 0.6, the upstream of a Lab is 1.4 to 7.9 ms late instead of
-    0.7 to 3.2; reads have the kernel's time. (A figure that is drawn on the loop makes that 130 ms; in a thread 8, and
-    the upstream 20.) `recording.trust` tells where it was too much. It begins 0.1 s later, when that process is there.
-
-    What is interrupted (Ctrl-C, a notebook's "interrupt", `asyncio.wait_for`) or raises leaves a figure of what had
-    come, and raises what it would have raised; nothing is left running.
+    If what runs is interrupted (Ctrl-C, a notebook's "interrupt", `asyncio.wait_for`) or raises, a figure of what had
+    come remains, and the exception goes through; nothing is left running.
 
     Raises TypeError for what can be neither awaited nor called, and for a task, which has begun already; ValueError for
     an unknown figure.

@@ -1,10 +1,10 @@
-"""A load: many requests, each due at a time, sent, recorded, and told apart by what was drawn for it.
+"""A load: many requests, each due at its time, sent and recorded, and labelled with what was drawn for it.
 
     arrivals (when) ┐
     mix (what)      ├─▶ crowd ─▶ target ─▶ record() ─▶ RecordingSet, with what the processes used (watching)
     seed            ┘
 
-Pure are arrivals and mix: the same seed gives the same load. What was due when stands in each recording beside when it
-was sent, so that a client that was too slow itself cannot hide it. These are the doors: `load` and its files `load`,
-`arrivals`, `kept`.
+`arrivals` and `mix` are pure: the same seed gives the same load. Each recording says when its request was due as well
+as when it was sent, so a client that was itself too slow cannot hide it. The doors are the files `load`, `arrivals` and
+`kept`.
 """

@@ -3,18 +3,18 @@
     Poisson().due_s(rate=20, duration_s=60, seed=0)     # seconds from the load's beginning, ascending
     arrivals_of("gamma(0.5)")                           # the same by a word, as the shell has it
 
-**Open loop**: requests come when they are due, however the server gets on with those before them, as people do who do
-not know of each other. A server that grows slow has more and more of them at a time.
+**Open loop**: requests come when they are due, however the server is coping with those before them, as they do from
+people who do not know of each other. A server that gets slow has more and more of them at a time.
 
-**Closed loop** (`Closed`): so many users, each of whom asks again when it has its answer. Nothing is due there. A
-server that grows slow is asked less, so that those who would have waited are in no number: coordinated omission
+**Closed loop** (`Closed`): a fixed number of users, each of whom asks again when it has its answer. Nothing is due
+there. A server that gets slow is asked less, so those who would have waited appear in no number: coordinated omission
 (G. Tene, "How NOT to Measure Latency").
 
 | word | | gaps between requests |
 |---|---|---|
 | `constant` | `Constant()` | all the same |
-| `poisson` | `Poisson()` | exponential: as many people who know nothing of each other come |
-| `gamma(0.5)` | `Gamma(burstiness=0.5)` | of this shape: 1 is Poisson, less comes in bursts, more is more even |
+| `poisson` | `Poisson()` | exponential: as people come who know nothing of each other |
+| `gamma(0.5)` | `Gamma(burstiness=0.5)` | of this shape: 1 is Poisson, below 1 is bursts, above is more even |
 | `ramp(1, 50)` | `Ramp(1, 50)` | ever shorter: from 1 to 50 requests a second |
 | `burst(100, 5)` | `Bursts(100, every_s=5)` | 100 at once, every 5 s |
 | `at once` | `AtOnce()` | none |
@@ -52,7 +52,7 @@ __all__ = [
 ]
 
 MAX_STREAMS: Final = 1_000_000
-"""Of one load: each of its recordings is held until its end."""
+"""The most streams of one load: all its recordings are held until its end."""
 
 _WORD: Final = re.compile(r"\s*([a-z]+(?: once)?)\s*(?:\((.*)\))?\s*", re.S)
 _ARRIVALS: Final = 0
@@ -60,21 +60,26 @@ _ARRIVALS: Final = 0
 
 
 class Arrivals(ABC):
-    """When requests are due: one of `sk.arrivals`, or a class of yours with these two methods.
+    """When requests are due: the base class of those in `sk.arrivals`.
 
     sk.arrivals.Poisson().due_s(rate=20, duration_s=60, seed=0)
+
+    A class of your own derives from it and defines `_due_s(limit, until_s, rate, seed)`, which returns ascending
+    seconds, at most `limit` of them and all before `until_s` (one of the two is finite), and `__str__`, its name. It
+    sets `own_rate = True` if it needs no `rate`.
     """
 
     own_rate = False
-    """It says itself how many come in a second, and is given no `rate`."""
+    """Whether it says itself how many requests come in a second, so that it takes no `rate`."""
 
     def due_s(
         self, *, streams: int | None = None, duration_s: float | None = None, rate: float | None = None, seed: int = 0
     ) -> list[float]:
-        """Seconds from the beginning, ascending: up to `streams` of them, all before `duration_s`.
+        """When each request is due, in seconds from the beginning, ascending: up to `streams`, all before `duration_s`.
 
-        Raises ValueError where neither bounds them, where they come to more than `MAX_STREAMS`, where a `rate` is
-        missing, and for one that is given beside a rate of its own.
+        `rate` is in requests a second, `seed` for whatever is drawn. Raises ValueError if neither `streams` nor
+        `duration_s` is given, if they come to more than `MAX_STREAMS`, if a `rate` is missing, and for a `rate` beside
+        arrivals that have their own.
         """
         _check_extent(streams, duration_s)
         self._check_rate(rate)
@@ -106,7 +111,7 @@ class Arrivals(ABC):
 
 @dataclass(frozen=True)
 class Constant(Arrivals):
-    """One request after another, `1 / rate` seconds apart, the first at once.
+    """One request every `1 / rate` seconds, the first at once.
 
     >>> sk.arrivals.Constant().due_s(rate=4, streams=3)
     [0.0, 0.25, 0.5]
@@ -122,13 +127,13 @@ class Constant(Arrivals):
 
 @dataclass(frozen=True)
 class Gamma(Arrivals):
-    """Gaps of a gamma distribution, `1 / rate` seconds in the mean; their deviation is that over √burstiness.
+    """Gaps drawn from a gamma distribution, `1 / rate` seconds on average, with a deviation of that over √burstiness.
 
         await sk.load(url, rate=20, streams=200, arrivals=sk.arrivals.Gamma(burstiness=0.5))
 
-    `burstiness` is the distribution's shape, as that of vLLM's benchmark: 1 is a Poisson process, less comes in
-    bursts with pauses between them, and the larger it is, the more even are the gaps. The first comes after a gap.
-    Raises ValueError for one that is not above 0.
+    `burstiness` is the shape of the distribution, as in vLLM's benchmark: 1 is a Poisson process, below 1 requests come
+    in bursts with pauses between them, and the larger it is, the more even the gaps are. The first request comes after
+    a gap. Raises ValueError for a burstiness that is not above 0.
     """
 
     burstiness: float = 1.0
@@ -154,7 +159,7 @@ class Gamma(Arrivals):
 
 
 class Poisson(Gamma):
-    """A Poisson process: as many people come who know nothing of each other. The first comes after a gap.
+    """A Poisson process, as of people who come without knowing of each other. The first request comes after a gap.
 
     >>> len(sk.arrivals.Poisson().due_s(rate=20, streams=100, seed=1))
     100
@@ -169,13 +174,14 @@ class Poisson(Gamma):
 
 @dataclass(frozen=True)
 class Ramp(Arrivals):
-    """From one rate to another, evenly over the load's duration: request n is due when the rate has summed up to n.
+    """A rate that changes evenly from one value to another over the load's duration.
 
     >>> [round(time_s, 3) for time_s in sk.arrivals.Ramp(1, 3).due_s(duration_s=2)]
     [0.0, 0.732, 1.236, 1.646]
 
-    Where a load has no duration, but `streams`, it lasts as long as these take: at the mean of the two rates. Raises
-    ValueError for a rate below 0, and where both are 0.
+    It goes from `from_rate` to `to_rate`, in requests a second; request n is due when the rate has summed up to n. A
+    load with `streams` but no duration lasts as long as these take at the mean of the two rates. Raises ValueError for
+    a rate below 0, and if both are 0.
     """
 
     from_rate: float
@@ -204,7 +210,7 @@ class Ramp(Arrivals):
 
 @dataclass(frozen=True)
 class Bursts(Arrivals):
-    """So many at once, again and again.
+    """`streams` requests at once, every `every_s` seconds.
 
     >>> sk.arrivals.Bursts(2, every_s=5).due_s(streams=5)
     [0.0, 0.0, 5.0, 5.0, 10.0]
@@ -228,7 +234,7 @@ class Bursts(Arrivals):
 
 @dataclass(frozen=True)
 class AtOnce(Arrivals):
-    """All of them at the beginning.
+    """All requests at the beginning.
 
     >>> sk.arrivals.AtOnce().due_s(streams=3)
     [0.0, 0.0, 0.0]
@@ -247,7 +253,7 @@ class AtOnce(Arrivals):
 
 @dataclass(frozen=True)
 class At(Arrivals):
-    """At times of your own, in seconds from the load's beginning: those of a log that is played again, perhaps.
+    """At times of your own, in seconds from the load's beginning: to replay a log, for example.
 
     >>> sk.arrivals.At([3, 0, 0.5]).due_s()
     [0.0, 0.5, 3.0]
@@ -267,7 +273,7 @@ class At(Arrivals):
     def due_s(
         self, *, streams: int | None = None, duration_s: float | None = None, rate: float | None = None, seed: int = 0
     ) -> list[float]:
-        """As those of any other; a list has an end by itself."""
+        """As for other arrivals, but neither `streams` nor `duration_s` is needed: a list ends by itself."""
         return super().due_s(streams=streams or len(self.times_s), duration_s=duration_s, rate=rate, seed=seed)
 
     def _due_s(self, limit: int, until_s: float, rate: float, seed: int) -> list[float]:  # noqa: ARG002  nothing is drawn
@@ -279,11 +285,12 @@ class At(Arrivals):
 
 @dataclass(frozen=True)
 class Closed:
-    """Closed loop: `users` at a time, each of whom asks again `think_s` after its answer has ended.
+    """A closed loop, in which each of `users` asks again `think_s` seconds after its answer has ended.
 
         await sk.load(lab, streams=500, arrivals=sk.arrivals.Closed(users=50, think_s=2))
 
-    `think_s` is in seconds, or a pair between which each time is drawn. It hides waiting: see the module.
+    `think_s` is a number, or a pair between which each time is drawn. A closed loop hides waiting: a server that gets
+    slow is asked less (coordinated omission).
     """
 
     users: int
@@ -301,7 +308,7 @@ class Closed:
 
     @property
     def think_span_s(self) -> tuple[float, float]:
-        """The shortest and the longest time that a user thinks."""
+        """The shortest and the longest time that a user thinks, in seconds."""
         return (self.think_s[0], self.think_s[1]) if isinstance(self.think_s, tuple | list) else (self.think_s,) * 2
 
     def __str__(self) -> str:
@@ -314,13 +321,13 @@ ArrivalsLike: TypeAlias = str | Arrivals | Closed | Iterable[float]
 
 
 def arrivals_of(given: ArrivalsLike) -> Arrivals | Closed:
-    """What `arrivals=` means: arrivals as they are, a word for them, or times in seconds.
+    """The arrivals that `arrivals=` stands for: arrivals themselves, a word for them, or times in seconds.
 
     >>> from streamkit.lab.load.arrivals import arrivals_of
     >>> arrivals_of("gamma(0.5)"), arrivals_of([0, 1])
     (Gamma(burstiness=0.5), At(times_s=(0.0, 1.0)))
 
-    Raises ValueError for a word that is not known or numbers that do not fit it, TypeError for anything else.
+    Raises ValueError for an unknown word or numbers that do not fit it, TypeError for anything else.
     """
     if isinstance(given, Arrivals | Closed):
         return given
@@ -341,13 +348,13 @@ def spread_of(
     duration_s: float | None = None,
     rate: float | None = None,
 ) -> Arrivals | Closed:
-    """The arrivals of a load, checked with its numbers; none given: Poisson where there is a rate, else all at once.
+    """The arrivals of a load, checked against its other numbers. By default Poisson with a rate, else all at once.
 
     >>> from streamkit.lab.load.arrivals import spread_of
     >>> spread_of("burst(100, 5)", duration_s=60)
     Bursts(streams=100, every_s=5.0)
 
-    Raises ValueError where they do not go together, and what `arrivals_of` raises.
+    Raises ValueError if they do not go together, and what `arrivals_of` raises.
     """
     spread = arrivals_of("at once" if rate is None else "poisson") if given is None else arrivals_of(given)
     if isinstance(spread, Closed):

@@ -15,16 +15,16 @@ LAST: Final = Last["RecordingSet"]("recordings")
 
 
 def last_load(of: BaseException | None = None) -> RecordingSet | None:
-    """The recordings of the last load of this process, finished or interrupted; None where there was none.
+    """The recordings of the last load of this process, finished or interrupted; None if there was none.
 
         streams = await sk.load(lab, streams=1000, rate=10)     # interrupted after a minute, by Ctrl-C
-        sk.last_load().summary()                                # of those that ended by then, and those that ran
+        sk.last_load().summary()                                # of those that had ended by then, and those that ran
 
-    A load that was interrupted (Ctrl-C, a notebook's "interrupt", a task that is cancelled, an `on_done` that raises)
-    has in it all streams that had ended, and as `cancelled(by us)` those that ran. The exception that passes through
-    has them as its attribute `recordings`. Others make a new exception of it: `of` finds them in what it was made of,
-    and None where it carries none.
+    After an interruption (Ctrl-C, a notebook's "interrupt", a cancelled task, an `on_done` that raises) it holds all
+    streams that had ended, and those that ran, as `cancelled(by us)`. The exception that passes through carries them as
+    its attribute `recordings`. If that exception was turned into another one, `of` finds them behind it; it returns
+    None if there are none.
 
-    Memory: the recordings of one load are held until those of the next take their place.
+    The recordings of one load are held in memory until those of the next replace them.
     """
     return LAST.of(of)

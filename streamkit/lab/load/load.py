@@ -1,4 +1,4 @@
-"""load(): many requests to one target, each when it is due, and all of their recordings as one set."""
+"""load(): many requests to one target, each sent when it is due, and all their recordings as one set."""
 
 from __future__ import annotations
 
@@ -49,48 +49,53 @@ async def load(
     on_done: Callable[[Recording], object] | None = None,
     **options: Any,
 ) -> RecordingSet:
-    """Send many requests, each when it is due, and record every answer.
+    """Send many requests to one target, each when it is due, and record every answer.
 
         streams = await sk.load(lab, streams=100, rate=20)
         streams.summary()
 
-    The target is a `Lab`; the URL of a server, asked by the form field `chat_history`, or as a provider is, by its
-    `preset` (and `model`); or an async function of yours, `(n, visit) -> Recording`, see `visit.options`.
+    The load is an **open loop** unless `arrivals` are `closed`: requests are sent when they are due, however the server
+    is coping. Each recording says when it was due and when it was sent (`due_ns`, relative to its `started_ns`). The
+    difference is this client's own lateness, and the time to the first piece can be counted from either. The call
+    returns when the last stream has ended; `total_s`, an option of `record()`, limits each of them.
 
-    **Open loop** unless `arrivals` are `closed`: requests come when they are due, however the server gets on. Each
-    recording says when it was due and when it was sent (`due_ns`, relative to its `started_ns`): what lies between is
-    this client's own lateness, and a time to first piece counts from either. It runs until the last stream has ended;
-    `total_s`, an option of `record()`, bounds each of them.
-
-    streams     how many
-    duration_s  for how long requests are due, in seconds; of the two, whichever is reached first
-    rate        requests a second, in the mean. Without it, and without `arrivals`, all are due at once
+    target      a `Lab`; or the URL of a server, which is asked by the form field `chat_history`, or, with `preset` (and
+                `model`), as that provider is; or an async function of yours, `(n, visit) -> Recording`, which passes
+                `**visit.options` to `record()`
+    streams     how many requests
+    duration_s  for how many seconds requests are due. If both are given, whichever is reached first
+    rate        requests a second, on average. With neither `rate` nor `arrivals`, all are due at once
     arrivals    how they are spread: "poisson" (the default with a rate), "constant", "gamma(0.5)", "ramp(1, 50)",
-                "burst(100, 5)", times in seconds, one of `sk.arrivals`; "closed(50, 2)": closed loop of 50 users
-    seed        of all that is drawn: the same seed gives the same load
-    prompts     what is asked: a text, several, or a table of them by name; of several each is drawn as often. Instead
-                of a text, options of `record()` that say it: `{"json": {…}}`
-    readers     at which pace answers are read: a `Reader`, several (None: full speed), or a table by name; drawn too
-    leave       which share of the clients leaves early, `leave_after_s` their request, somewhere between these two
-    slo         the objective, kept in the set's `meta`
-    taps        of a Lab, what upstream and relay saw of each stream is joined to it in the end, up to 1000 streams.
-                (Its gauges are off here; make it with `gauge_ms=0`, so that its servers do not sample theirs either)
-    pids        of a server elsewhere on this machine: its process id, or several by name, to be watched along the load
-    max_open    how many streams at most may be open at a time; by default as many as this process's descriptors allow
-    clients     so many processes send it together, where one is too slow for its schedule; of a URL, in an open loop.
-                Each takes every n-th stream, and `max_open` is that of each
-    progress    show a progress bar: streams that have ended, that live, and how late this client is itself
-    on_done     called with each recording as it ends
+                "burst(100, 5)", a list of times in seconds, one of `sk.arrivals`; "closed(50, 2)" is a closed loop of
+                50 users
+    seed        for everything that is drawn: the same seed gives the same load
+    prompts     what is asked: a text, several, or a dict of them by name; each is equally likely. Instead of a text,
+                options of `record()` that ask: `{"json": {…}}`
+    readers     at which pace answers are read: a `Reader`, several (None: full speed), or a dict by name; drawn too
+    leave, leave_after_s
+                which share of the clients leaves early (0 to 1), and how many seconds after their request: a time drawn
+                between these two
+    slo         an objective, kept in the set's `meta`
+    taps        if the target is a Lab: join what upstream and relay saw to each recording at the end, for up to 1000
+                streams. (The client's gauges are off here; make the Lab with `gauge_ms=0`, so that its servers do not
+                sample theirs either)
+    pids        for a server elsewhere on this machine: its process id, or several by name, to record what they use
+    max_open    how many streams may be open at a time; by default as many as this process's file descriptors allow
+    clients     how many processes send the load, if one is too slow for its schedule; for a URL and an open loop. Each
+                takes every n-th stream, and `max_open` applies to each
+    progress    show a progress bar: streams that have ended, streams that are live, and how late this client is
+    on_done     called with each recording as it ends; not with several `clients`
 
-    All other keywords are options of `record()`: `accept`, `preset`, `total_s`, `headers`, …. Bytes are not kept,
-    unless `keep_bytes` says so. What was drawn for a stream stands in its `labels`.
+    All other keywords are options of `record()`: `accept`, `preset`, `total_s`, `headers`, …. Bytes are not kept unless
+    `keep_bytes` says so. What was drawn for a stream is in its `labels`.
 
-    When it is interrupted (Ctrl-C, a task that is cancelled), nothing is left running, and what has come is kept: the
-    streams that had ended, and as `cancelled(by us)` those that ran, as `sk.last_load()` and in the exception's
-    `recordings`.
+    When the load is interrupted (Ctrl-C, a cancelled task), nothing is left running and what has come is kept: the
+    streams that had ended, and those that ran, as `cancelled(by us)`. They are in `sk.last_load()` and in the
+    exception's attribute `recordings`.
 
-    Raises ValueError and TypeError for arguments that make no sense, ConfigError where more streams would be open than
-    this process may have descriptors (it says what to set), and what `record()`, a function of yours and `on_done` do.
+    Raises ValueError and TypeError for arguments that make no sense, ConfigError if more streams would be open than
+    this process may have descriptors (the message says what to set), and what `record()`, a function of yours, or
+    `on_done` raises.
     """
     check_listener("on_done", on_done)
     if slo is not None and not isinstance(slo, SLO):

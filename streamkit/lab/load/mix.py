@@ -35,17 +35,17 @@ OPTIONS: Final = frozenset(("content", "data", "files", "headers", "json", "para
 
 @dataclass(frozen=True, kw_only=True)
 class Visit:
-    """One stream of a load, as its target is to ask for it: what, at which pace, and for how long it stays.
+    """One stream of a load, as its target should ask for it: what, at which pace, and how long it stays.
 
         async def target(n: int, visit: Visit) -> sk.Recording:
             return await sk.record(url, data={"question": visit.prompt}, **visit.options)
 
     n           its number, from 0, in the order in which requests are due
-    prompt      its text, or what the load was given instead
-    reader      at which pace it reads
-    leave_s     it leaves so many seconds after it was begun, unless it has ended; None: it stays. The load does that
+    prompt      the text to ask, or what the load was given instead of one
+    reader      at which pace to read; None: full speed
+    leave_s     after how many seconds it leaves, unless it has ended; None: it stays. The load itself sees to this
     due_ns      when it was due, by `time.monotonic_ns()`; None in a closed loop
-    labels      what it is told apart by
+    labels      what was drawn for it, for its recording's `labels`
     """
 
     n: int
@@ -57,7 +57,7 @@ class Visit:
 
     @property
     def options(self) -> dict[str, Any]:
-        """Of `record()`: due_ns, labels, and a reader where there is one."""
+        """Options for `record()`: `due_ns`, `labels`, and `reader` if there is one."""
         reader = {} if self.reader is None else {"reader": self.reader}
         return {"due_ns": self.due_ns, "labels": self.labels, **reader}
 

@@ -1,9 +1,9 @@
 """Numbers from columns: pure functions of integer nanoseconds. Nothing here reads a clock or a recording.
 
-The way of the data: a recording's columns (`columns`) → waits, gaps, stalls (`gaps`) or staircases (`curves`) → what is
-said of them: percentiles, an event's way part by part (`budgets`), which events kept an objective (`slo`). All of its
-names are doors: `sk.metrics.gaps_ns`, `sk.metrics.curve`, `sk.metrics.SLO`, …; times are ns, and a number that is not
-defined is None, never 0 or NaN.
+The way of the data: a recording's columns (`columns`) → waits, gaps, stalls (`gaps`) or staircases (`curves`) → what
+can be said about them: percentiles, an event's way part by part (`budgets`), which events kept an objective (`slo`).
+All names are doors: `sk.metrics.gaps_ns`, `sk.metrics.curve`, `sk.metrics.SLO`, …. Times are in ns, and a number that
+is not defined is None, never 0 or NaN.
 """
 
 from __future__ import annotations

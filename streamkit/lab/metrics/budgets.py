@@ -3,9 +3,9 @@
     request ──► relay.asked ──► relay.asking ──► upstream.asked ──► upstream.due ──► … ──► client.event
     └──────────── the request's way (marks) ───────────────────┘└─ the script ─┘└──── hops (taps) ────┘
 
-A part is known where both its ends were stamped; a place that is missing merges the parts on its two sides. What no
-pair of stamps of one kind encloses stays unexplained: with a provider that is not ours, all that it did, but for what
-it tells of that itself.
+A part is known if both its ends were stamped; a missing place merges the parts on its two sides. What no pair of stamps
+of one kind encloses stays unexplained: with a provider that is not ours, that is everything it did, except for what it
+tells of it itself.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SERVER: Final = "server"
 
 
 class Part(NamedTuple):
-    """The time between two places: that of the event in question, and the median of all events (nearest rank).
+    """One part of a budget, the time from `before` to `after`: for the event in question, and as median of all events.
 
     >>> sk.metrics.Part("relay.sent", "client.read", ns=120_000, median_ns=90_000).name
     'relay.sent → client.read'
@@ -49,20 +49,25 @@ class Part(NamedTuple):
 
     @property
     def name(self) -> str:
-        """As a label: `relay.sent → client.read`; of what the server tells `server: queue`."""
+        """As a label: `relay.sent → client.read`; for what the server tells, `server: queue`."""
         return f"{SERVER}: {self.after}" if self.before == SERVER else f"{self.before} → {self.after}"
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Where the time of event `n` (from 1) went.
-
-    `total` is measured by itself, from the request to the last place. `rest` is what the parts do not explain, for
-    event n exactly `total.ns - sum_ns`, in integers; 0 if every part is known. Its places say where it lies. Medians
-    are each taken over all events that passed all places; those of the parts need not add up to that of the total. What
-    the server tells of its own times is taken out of the rest; where it tells of more than that, `note` says so.
+    """Where the time of one event went, part by part.
 
         print(sk.metrics.budget(recording.curves(), origin_ns=recording.sent_ns, marks=recording.marks))
+
+    n       the number of the event, from 1
+    parts   the parts, in the order of the way
+    total   from the request to the last place, measured by itself
+    rest    what the parts do not explain: for event n exactly `total.ns - sum_ns`; 0 if every part is known. Its two
+            places say where it lies. Times that the server itself tells are taken out of it
+    note    a remark, if the server tells of more time than was left to explain
+
+    Each median is taken over all events that passed all places (nearest rank); those of the parts need not add up to
+    that of the total.
     """
 
     n: int
@@ -73,11 +78,11 @@ class Budget:
 
     @property
     def sum_ns(self) -> int:
-        """The parts of event n added up."""
+        """The sum of the parts of event n."""
         return sum(part.ns for part in self.parts)
 
     def rows(self) -> list[tuple[str, str, str]]:
-        """The table: part, event n, median of all events."""
+        """The rows of the printed table: part, time of event n, median of all events."""
         known = [(part.name, ms(part.ns / 1e6, 3), ms(part.median_ns / 1e6, 3)) for part in self.parts]
         unexplained = f"unexplained ({self.rest.name})" if self.rest.before != self.rest.after else "unexplained"
         return [
@@ -104,20 +109,26 @@ def budget(
     n: int | None = None,
     told: Sequence[tuple[str, int]] = (),
 ) -> Budget | None:
-    """The budget of event `n` (from 1, default: the first); None if that event did not pass all the places in `curves`.
-
-    `curves` count events, in the order of the way (`Recording.curves()`). `origin_ns` is the moment counted from,
-    `marks` are those of the recording; both on the clock of the curves. The parts are
-        request's way    origin → each of `WAY_MARKS` that is known, one after the other
-        the upstream     upstream.asked → the first upstream tap: `upstream.due` in the script's own time
-        each hop         `time_of(after, n) - time_of(before, n)` for consecutive curves
-        the server       what it tells itself (`told`: names and ns, one after the other, all before its first token),
-                         where that is no more than what is unexplained without it
-    Raises ValueError for n < 1 and for no curves.
+    """Where the time of event `n` went, part by part; None if that event did not pass all the places in `curves`.
 
     >>> curves = {"relay.sent": sk.metrics.curve([5, 25]), "client.read": sk.metrics.curve([7, 30])}
     >>> sk.metrics.budget(curves, origin_ns=0, n=2).rest.ns  # all that came before the first place known
     25
+
+    curves      curves in events, in the order of the way (`Recording.curves()`)
+    origin_ns   the moment to count from, on the clock of the curves
+    marks       the recording's marks, on the same clock
+    n           the number of the event, from 1; by default the first
+    told        what the server tells of its own times: names and ns, one after the other, all before its first token
+
+    The parts are
+
+    - the request's way: origin → each of `WAY_MARKS` that is known, one after the other
+    - the upstream: upstream.asked → the first upstream tap, which is `upstream.due`, the script's own time
+    - each hop: `time_of(after, n) - time_of(before, n)` for consecutive curves
+    - the server: what it tells (`told`), as long as that is no more than what is unexplained without it
+
+    Raises ValueError for n < 1, and if there are no curves.
     """
     if not curves:
         raise ValueError("expected at least one curve, got none")

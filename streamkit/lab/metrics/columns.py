@@ -108,14 +108,14 @@ def numbered(at_ns: npt.ArrayLike) -> Ints:
 
 
 def pieces(characters: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-    """Which events a reader waits for: those that brought a piece, or all of them where none did.
-
-    `characters[i]` is how much event i brought: its text, and its reasoning where that was recorded. The others (role
-    chunks, pings, `done`) carry nothing to read: a ping in the middle of a stall does not end it, and the moment
-    between the last piece and its `done` is no gap.
+    """Which events a reader waits for: those that brought a piece, or all of them if none did.
 
     >>> sk.metrics.pieces([0, 5, 7, 0]).tolist()
     [False, True, True, False]
+
+    `characters[i]` is how much event i brought: its text, and its reasoning if that was recorded. The other events
+    (role chunks, pings, `done`) carry nothing to read: a ping in the middle of a stall does not end it, and the time
+    between the last piece and its `done` is not a gap.
     """
     with_piece = np.asarray(characters) > 0
     return with_piece if with_piece.any() else np.ones_like(with_piece)

@@ -1,4 +1,4 @@
-"""Cumulative curves: staircases that say how much had passed a place by when, and all that is read off two of them.
+"""Cumulative curves: staircases that say how much had passed a place by when, and what two of them say together.
 
 A `Curve` is a right-continuous staircase A(t): the number of units (events, or bytes of text) that have passed by time
 t, the step at t included. Of two curves, `before` and `after`, at consecutive places of a stream:
@@ -10,8 +10,8 @@ This is the picture of G. F. Newell, *Applications of Queueing Theory* (2nd ed. 
 *Network Calculus* (2001), section 1.1 (backlog and virtual delay, definition 1.1.1). The horizontal distance is the
 delay of unit n if units pass in order, as on one connection they do.
 
-Neither is ever clipped: where two places were stamped by clocks of different quality (the kernel's receive time
-against `send` returned), an event may seem to arrive before it had left. A negative delay says so; zero would hide it.
+Neither is ever clipped: if two places were stamped in different ways (the kernel's receive time here, the return of
+`send` there), an event may seem to arrive before it had left. A negative delay shows that; zero would hide it.
 """
 
 from __future__ import annotations
@@ -51,9 +51,11 @@ Unit = Literal["events", "bytes"]
 
 
 class Curve(NamedTuple):
-    """A staircase: by `at_ns[i]`, `count[i]` units had passed in all. Both columns are int64 and never fall.
+    """A staircase that says how much had passed a place by when: by `at_ns[i]`, `count[i]` units in all.
 
-    recording.curves()["relay.sent"].total      # of a recording's taps; of numbers of one's own: `curve`
+    recording.curves()["relay.sent"].total      # of a recording's taps; `curve` makes one from your own numbers
+
+    Both columns are int64 and never fall.
     """
 
     at_ns: Ints
@@ -66,7 +68,7 @@ class Curve(NamedTuple):
 
 
 class Backlog(NamedTuple):
-    """From `at_ns[i]` until `at_ns[i + 1]`, `held[i]` units were between two places. Times ascend, `held` may not.
+    """What was between two places over time: `held[i]` units from `at_ns[i]` until `at_ns[i + 1]`.
 
     at_ns, held = sk.metrics.backlog(curves["relay.sent"], curves["client.read"])
     """
@@ -76,7 +78,7 @@ class Backlog(NamedTuple):
 
 
 class Hop(NamedTuple):
-    """The way from one place to the next one known: `delays_ns[n - 1]` is how long unit n took.
+    """The way from the place `before` to the next one known, `after`; unit n took `delays_ns[n - 1]`.
 
     for hop in sk.metrics.hops(recording.curves()): print(hop.name, hop.delays_ns.max())
     """
@@ -92,9 +94,9 @@ class Hop(NamedTuple):
 
 
 def curve(at_ns: npt.ArrayLike, amount: npt.ArrayLike | None = None) -> Curve:
-    """The staircase of single passings: A(t) = sum of `amount[i]` over all i with `at_ns[i] <= t`.
+    """A curve from single passings: A(t) = the sum of `amount[i]` over all i with `at_ns[i] <= t`.
 
-    `amount[i]` is what passing i counts for: 1 (the default) for events, its size for bytes. Times in disorder are
+    `amount[i]` is what passing i counts for: 1 (the default) for events, its size for bytes. Unordered times are
     sorted. Raises ValueError for a negative amount: what has passed does not come back.
 
     >>> sk.metrics.curve([10, 20, 20], amount=[3, 1, 1]).count.tolist()
@@ -115,7 +117,7 @@ def curve(at_ns: npt.ArrayLike, amount: npt.ArrayLike | None = None) -> Curve:
 
 
 def curve_of(tap: Tap, unit: Unit = "events") -> Curve:
-    """The curve of a tap, in events or in bytes of text: copies, so that the tap can go on growing.
+    """The curve of a tap; `unit` is "events" or "bytes" (of text). It is a copy, so the tap can go on growing.
 
     sk.metrics.curve_of(recording.taps["upstream.sent"], "bytes").total
     """
@@ -129,7 +131,7 @@ def count_at(curve: Curve, t_ns: int) -> int: ...
 @overload
 def count_at(curve: Curve, t_ns: Ints | Sequence[int]) -> Ints: ...
 def count_at(curve: Curve, t_ns: int | Ints | Sequence[int]) -> int | Ints:
-    """A(t): how many units had passed by `t_ns`, those at `t_ns` included. An array of times gives an array.
+    """How many units had passed by `t_ns`, those at `t_ns` included: A(t). An array of times gives an array.
 
     >>> sk.metrics.count_at(sk.metrics.curve([10, 20, 20]), 20)
     3
@@ -154,7 +156,7 @@ def time_of(curve: Curve, n: int) -> int | None:
 
 
 def times(curve: Curve, units: int | None = None) -> Ints:
-    """`time_of` for many: when the units 1 … `units` had passed (default: all). None is made up for what did not.
+    """`time_of` for many units: when each of the units 1 … `units` had passed (default: all that did).
 
     >>> sk.metrics.times(sk.metrics.curve([10, 20], amount=[1, 2])).tolist()
     [10, 20, 20]
@@ -164,10 +166,10 @@ def times(curve: Curve, units: int | None = None) -> Ints:
 
 
 def delay_ns(before: Curve, after: Curve) -> Ints:
-    """The horizontal distance: `time_of(after, n) - time_of(before, n)` for n = 1 … min(total before, total after).
+    """Each unit's delay, the horizontal distance: `time_of(after, n) - time_of(before, n)`.
 
-    Counts the curves' units; what has not passed both places has no delay. It takes 8 bytes of memory per unit, also
-    where the unit is a byte.
+    n runs from 1 to the smaller total of the two: a unit that has not passed both places has no delay. The result takes
+    8 bytes per unit, even if the unit is a byte.
 
     >>> sk.metrics.delay_ns(sk.metrics.curve([10, 20]), sk.metrics.curve([15, 40])).tolist()
     [5, 20]
@@ -177,7 +179,7 @@ def delay_ns(before: Curve, after: Curve) -> Ints:
 
 
 def backlog(before: Curve, after: Curve) -> Backlog:
-    """The vertical distance: `count_at(before, t) - count_at(after, t)` at every t at which either of them steps.
+    """What is held between two places, the vertical distance: `count_at(before, t) - count_at(after, t)` at each step.
 
     >>> sk.metrics.backlog(sk.metrics.curve([10, 20]), sk.metrics.curve([15, 40])).held.tolist()
     [1, 0, 1, 0]
@@ -187,9 +189,9 @@ def backlog(before: Curve, after: Curve) -> Backlog:
 
 
 def max_backlog(before: Curve, after: Curve) -> int:
-    """The most that was ever held: `max(A_before(t) - A_after(t))` over all t, at least the 0 from before the stream.
+    """The most that was ever held between two places: `max(A_before(t) - A_after(t))` over all t, at least 0.
 
-    Only the steps of `before` are looked at: in between the distance can only shrink.
+    Only the steps of `before` are looked at: between them the distance can only shrink.
 
     >>> sk.metrics.max_backlog(sk.metrics.curve([10, 20]), sk.metrics.curve([15, 40]))
     1
@@ -200,9 +202,9 @@ def max_backlog(before: Curve, after: Curve) -> int:
 
 
 def mean_backlog(before: Curve, after: Curve) -> float | None:
-    """The backlog's mean over time: `∫ (A_before - A_after) dt / span`, from the first step of either to the last.
+    """The mean of the backlog over time: `∫ (A_before - A_after) dt / span`, from the first step of either to the last.
 
-    None where no time passed. (Little's law: it is the throughput times the mean delay, if all units pass both places.)
+    None if no time passed. (By Little's law it is the throughput times the mean delay, if all units pass both places.)
 
     >>> sk.metrics.mean_backlog(sk.metrics.curve([0]), sk.metrics.curve([5]))
     1.0
@@ -215,9 +217,9 @@ def mean_backlog(before: Curve, after: Curve) -> float | None:
 
 
 def hops(curves: Mapping[str, Curve]) -> list[Hop]:
-    """The delays between each curve and the next, in the order given; a place that is missing merges its two hops.
+    """The delays between each curve and the next, in the order given; a missing place merges its two hops.
 
-    For the units that passed all places the hops' delays add up to `delay_ns(first, last)`, exactly.
+    For units that passed all places, the delays of the hops add up to exactly `delay_ns(first, last)`.
 
     >>> curves = {"relay.sent": sk.metrics.curve([10, 20]), "client.read": sk.metrics.curve([15, 40])}
     >>> [(hop.name, hop.delays_ns.tolist()) for hop in sk.metrics.hops(curves)]

@@ -2,15 +2,15 @@
 
 Arguments are anything that `np.asarray` takes as int64: `array('q')`, lists, arrays. `at_ns[i]` is when event i was
 read and `read[i]` the number of the read that completed it, both ascending. A number that is not defined (a gap of
-a single event) is None, never 0 or NaN. All of it costs linear time, or n log n where something must be sorted.
+a single event) is None, never 0 or NaN. Everything takes linear time, or n log n where something must be sorted.
 
 Gaps are counted **between reads that brought pieces** (see `pieces`). Pieces that share a read have no measured gap:
-one socket read handed them over together, and when they were sent cannot be told from the client's side. Counting
-zeros for them would pull every percentile down (five events in one write: a p50 of 0 ms at a true pace of 50 ms).
-Other tools divide such a gap or count the zeros; `gaps_ns` does so too when the rule is named.
+one socket read handed them over together, and the client cannot know when each was sent. Counting zeros for them would
+pull every percentile down (five events in one write: a p50 of 0 ms at a true pace of 50 ms). Other tools divide such a
+gap, or count the zeros; `gaps_ns` does either if you name the rule.
 
-A stream that was cut and resumed has gaps that are none of its pace: the silence over the cut, and those between pieces
-that were replayed, which lay ready. `follows[i]` False says that the gap before event i is such a one; it is left out.
+A stream that was cut and resumed has gaps that do not belong to its pace: the silence of the cut, and those between
+replayed pieces, which lay ready. `follows[i]` is False if the gap before event i is one of these; it is left out.
 """
 
 from __future__ import annotations
@@ -48,18 +48,17 @@ MIN_STALL_NS = 250_000_000
 STALL_FACTOR = 5
 
 Rule = Literal["per_read", "divided", "replicated"]
-"""What becomes of the gap before a read that completed several events; see `gaps_ns`."""
+"""How the gap before a read that completed several events is counted; see `gaps_ns`."""
 
 
 def ttft_ns(at_ns: npt.ArrayLike, characters: npt.ArrayLike, origin_ns: int = 0) -> int | None:
-    """Time to the first piece (called TTFT after tokens): `min(at_ns[characters > 0]) - origin_ns`.
-
-    Counts events that carry a piece; `characters[i]` is how long that of event i is, of whichever channel is asked
-    about: text, reasoning, or both. None if no event carries any.
-    `origin_ns` is the moment counted from: when the request's last byte had left, or the call.
+    """Time to the first piece (known as TTFT, time to first token): `min(at_ns[characters > 0]) - origin_ns`.
 
     >>> sk.metrics.ttft_ns([10, 20, 30], characters=[0, 3, 5], origin_ns=4)
     16
+
+    `characters[i]` is the length of event i's piece in the channel you ask about: text, reasoning, or both. `origin_ns`
+    is the moment to count from: when the request's last byte had left, or the call. None if no event carries a piece.
     """
     with_piece = _ints(at_ns)[_ints(characters) > 0]
     return int(with_piece[0]) - origin_ns if with_piece.size else None
@@ -68,24 +67,26 @@ def ttft_ns(at_ns: npt.ArrayLike, characters: npt.ArrayLike, origin_ns: int = 0)
 def gaps_ns(
     at_ns: npt.ArrayLike, read: npt.ArrayLike, rule: Rule = "per_read", *, follows: npt.ArrayLike | None = None
 ) -> Ints:
-    """Gaps, by a rule for events that share a read. With g the time between a read that brought events and the one
-    before it, and k the events it brought:
-
-    per_read     g once: counts reads (r reads give r - 1 gaps). What was measured, and nothing else.
-    divided      g / k for each of the k: counts the events behind the first read. What the gaps may have been, had the
-                 events been sent evenly. Whole nanoseconds: the first g mod k of them get one more, so that they add
-                 up to g.
-    replicated   g for the first of the k, 0 for each other: counts events (n events give n - 1 gaps). What tools show
-                 that stamp every event by itself; the zeros are artefacts.
-
-    By each rule the gaps add up to the time from the first read to the last, less those that are left out: where
-    `follows[i]` is False, the gap before event i (of a read: before its first event) is none of the live stream
-    (`Counted.follows`). Raises ValueError for another rule.
+    """The gaps between events, in ns, with a rule for events that share a read.
 
     >>> sk.metrics.gaps_ns([0, 0, 50, 50, 70], read=[0, 0, 1, 1, 2]).tolist()
     [50, 20]
     >>> sk.metrics.gaps_ns([0, 50, 950, 1000], read=[0, 1, 2, 3], follows=[True, True, False, True]).tolist()
     [50, 50]
+
+    `at_ns[i]` is when event i was read, `read[i]` the number of the read that completed it. Let g be the time between a
+    read that brought events and the one before it, and k how many events it brought. The rules:
+
+    per_read     g, once: counts reads (r reads give r - 1 gaps). It is what was measured, and nothing else
+    divided      g / k for each of the k: counts the events after the first read. What the gaps may have been, if the
+                 events were sent evenly. In whole nanoseconds: the first g mod k of them get one more, so that they add
+                 up to g
+    replicated   g for the first of the k, 0 for the others: counts events (n events give n - 1 gaps). What tools show
+                 that stamp each event by itself; the zeros are artefacts
+
+    By each rule, the gaps add up to the time from the first read to the last, less those left out: if `follows[i]` is
+    False, the gap before event i (for a read: before its first event) does not belong to the live stream
+    (`Counted.follows`). Raises ValueError for another rule.
     """
     times = _ints(at_ns)
     first = _first_of_read(read)
@@ -112,9 +113,10 @@ def _divided(times: Ints, first: npt.NDArray[np.bool_]) -> Ints:
 
 
 def stall_threshold_ns(gaps: npt.ArrayLike) -> int:
-    """What counts as a stall where nothing else is said: a gap above `max(250 ms, 5 * median gap)`.
+    """How long a gap must be to count as a stall, unless you say otherwise: longer than `max(250 ms, 5 * median gap)`.
 
-    250 ms is where a reader notices the halt; five times the median leaves streams alone that are slow throughout.
+    `gaps` are in ns, and so is the result. From about 250 ms on a reader notices a halt; five times the median spares
+    streams that are slow throughout.
 
     >>> sk.metrics.stall_threshold_ns([100_000_000] * 9)
     500000000
@@ -130,11 +132,11 @@ def stalls_ns(
     *,
     follows: npt.ArrayLike | None = None,
 ) -> Ints:
-    """The stalls, as an array of shape (k, 2): the times between which no read brought an event.
+    """The stalls, as an array of shape (k, 2): when each began and ended, in ns.
 
-    Counts gaps between reads (see `gaps_ns`) longer than `threshold_ns` (default: `stall_threshold_ns` of them). The
-    wait for the first event is no gap, and the silence after the last is not one either (see `end_silence`). Neither is
-    that over a cut: `follows` is that of `gaps_ns`.
+    A stall is a gap between reads longer than `threshold_ns`, by default `stall_threshold_ns` of all gaps. `at_ns`,
+    `read` and `follows` are as for `gaps_ns`. Neither the wait for the first event nor the silence after the last one
+    is a gap (see `end_silence`), nor is the silence of a cut.
 
     >>> sk.metrics.stalls_ns([0, 20, 540], read=[0, 1, 2], threshold_ns=250).tolist()
     [[20, 540]]
@@ -151,9 +153,9 @@ def stall_places(
     *,
     follows: npt.ArrayLike | None = None,
 ) -> Ints:
-    """Where the stalls are that `stalls_ns` gives: after how many events, in the same order.
+    """After how many events each of the stalls of `stalls_ns` begins, in the same order.
 
-    Counts events as the columns do: stall i begins after event number `stall_places[i]`, counted from 1.
+    Stall i begins after event number `stall_places[i]`, counted from 1. The arguments are those of `stalls_ns`.
 
     >>> sk.metrics.stall_places([0, 20, 540], read=[0, 1, 2], threshold_ns=250).tolist()
     [2]
@@ -170,18 +172,19 @@ def stall_places(
 def end_silence(
     at_ns: npt.ArrayLike, counted: npt.ArrayLike, end_ns: int, *, complete: bool, late_ns: int = 0
 ) -> tuple[int, int] | None:
-    """From the last event that is `counted` (those a reader waits for: `pieces`) to the end, in ns; None without one.
-
-    `at_ns` and `counted` are of all events. A `complete` stream ends with its last event, if that is behind the text:
-    its end mark. How long the connection stays open then is not the stream's. Any other ends at `end_ns`: a ping, or
-    the event that tells the error, does not end the silence before it.
-
-    Events have the kernel's times, `end_ns` is when Python saw the end: `late_ns`, by which it was late at the last
-    read, or had still to hand on what that brought (`Recording.end_late_ns`), is taken off. How slow we are is no
-    silence of the stream's.
+    """The silence before the end: from the last event that a reader waits for to the end; (start, end) in ns, or None.
 
     >>> sk.metrics.end_silence([0, 20, 900], counted=[True, True, False], end_ns=1500, complete=True)
     (20, 900)
+
+    at_ns      the times of all events
+    counted    which of them a reader waits for (`pieces`); if none, there is no such silence
+    end_ns     when the connection ended, as Python saw it
+    complete   whether the stream came whole. It then ends with its last event, if that comes after the text: its end
+               mark. How long the connection stays open after that is not the stream's doing. Any other stream ends at
+               `end_ns`: a ping, or the event that tells of the error, does not end the silence before it
+    late_ns    how late Python was at the end (`Recording.end_late_ns`); it is subtracted from `end_ns`, since our own
+               slowness is not a silence of the stream
     """
     times = _ints(at_ns)
     spoken = times[np.asarray(counted, dtype=np.bool_)]
@@ -194,7 +197,7 @@ def end_silence(
 def coalesced_share(read: npt.ArrayLike) -> float | None:
     """The share of events that came in the same read as an earlier event: `1 - reads / events`.
 
-    Counts events, and the reads that completed one. None for no events.
+    `read[i]` is the read that completed event i; reads that completed none do not count. None if there are no events.
 
     >>> sk.metrics.coalesced_share([0, 0, 0, 1])
     0.5
@@ -204,11 +207,12 @@ def coalesced_share(read: npt.ArrayLike) -> float | None:
 
 
 def throughput_per_s(at_ns: npt.ArrayLike, read: npt.ArrayLike, amount: npt.ArrayLike) -> float | None:
-    """Pace after the first read: the `amount` in all later reads / (time of the last read - time of the first).
+    """The pace after the first read: the `amount` in all later reads / (time of the last read - time of the first).
 
-    `amount[i]` is what event i counts for: 1 for events per second, its characters for characters per second. The
-    first read is left out because what it brought was produced before the interval; the wait for it is the TTFT.
-    None for fewer than two reads that brought events, or when no time passed between them.
+    `at_ns[i]` is when event i was read, `read[i]` in which read, `amount[i]` what it counts for: 1 for events per
+    second, its characters for characters per second. The first read is left out because what it brought was produced
+    before the interval; the wait for it is the TTFT. None for fewer than two reads that brought events, or if no time
+    passed between them.
 
     >>> sk.metrics.throughput_per_s([0, 500_000_000, 1_000_000_000], read=[0, 1, 2], amount=[1, 1, 1])
     2.0
@@ -223,7 +227,7 @@ def throughput_per_s(at_ns: npt.ArrayLike, read: npt.ArrayLike, amount: npt.Arra
 
 
 class Losses(NamedTuple):
-    """What became of the events on their way, in numbers of events; see `loss_and_duplication`.
+    """How many events were lost, duplicated, out of order, or unknown; see `loss_and_duplication`.
 
     >>> sk.metrics.Losses(lost=0, duplicated=0, out_of_order=0, unknown=0) == (0, 0, 0, 0)
     True
@@ -236,19 +240,20 @@ class Losses(NamedTuple):
 
 
 def loss_and_duplication(sent_ids: Sequence[Hashable], received_ids: Sequence[Hashable]) -> Losses:
-    """What arrived of what was sent, event by event.
+    """Compare what was sent with what arrived, by the ids of events.
+
+    >>> sk.metrics.loss_and_duplication("abcdef", "abbdcax")
+    Losses(lost=2, duplicated=2, out_of_order=1, unknown=1)
+
+    `sent_ids` and `received_ids` are strings or numbers, in order. It counts
 
     lost           ids that were sent and never received
-    duplicated     receptions of an id beyond its first
+    duplicated     receptions of an id after its first
     out_of_order   first receptions of an id that was sent before one already received: the reordered packets of
                    RFC 4737, section 3
     unknown        receptions of an id that was never sent
 
-    Counts events by their ids, which must be distinct where they are sent; strings or numbers. Raises ValueError if
-    they are not.
-
-    >>> sk.metrics.loss_and_duplication("abcdef", "abbdcax")
-    Losses(lost=2, duplicated=2, out_of_order=1, unknown=1)
+    Raises ValueError if the ids sent are not distinct.
     """
     place = {sent: index for index, sent in enumerate(sent_ids)}
     if len(place) != len(sent_ids):

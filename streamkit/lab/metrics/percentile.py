@@ -1,8 +1,8 @@
 """Percentiles by the nearest-rank rule: the only ones that streamkit shows.
 
-Ranks are integers here. numpy's "inverted_cdf" is the same rule with ranks in floating point: it is one rank too high
-for some q where n * q is a whole number of hundreds (q = 28 of 25 values, 55 of 100), and takes four times as long for
-the few hundred values of a stream.
+Ranks are computed in integers. numpy's "inverted_cdf" is the same rule with ranks in floating point: it is one rank too
+high for some q where n * q is a whole number of hundreds (q = 28 of 25 values, 55 of 100), and takes four times as long
+for the few hundred values of a stream.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def percentile_ns(values: npt.ArrayLike, q: int) -> int | None:
     """The q-th percentile by the nearest-rank rule: the value at rank `ceil(n * q / 100)` of the sorted values.
 
     It is always a value that occurred (numpy calls this rule "inverted_cdf"); interpolation would report latencies
-    that nobody saw. For n < 100 the 99th percentile is therefore the largest value. None for no values.
+    that nobody saw. For n < 100 the 99th percentile is therefore the largest value. None if there are no values.
     Raises ValueError unless 0 < q <= 100.
 
     >>> sk.metrics.percentile_ns([40, 10, 30, 20], 50)
@@ -33,7 +33,7 @@ def percentile_ns(values: npt.ArrayLike, q: int) -> int | None:
 
 
 def percentiles_ns(values: npt.ArrayLike, qs: Sequence[int]) -> list[int | None]:
-    """`percentile_ns` for each of `qs`, for little more than the price of one.
+    """`percentile_ns` for each of `qs`, at little more than the cost of one.
 
     >>> sk.metrics.percentiles_ns([40, 10, 30, 20], (50, 99))
     [20, 40]

@@ -18,9 +18,9 @@ __all__ = ["SLO", "Goodput", "on_time", "slo_failures"]
 
 @dataclass(frozen=True, slots=True)
 class SLO:
-    """An objective for a stream: the first event within `ttft_ms`, each gap at most `gap_ms`. None: no limit.
+    """A service level objective for a stream: the first event within `ttft_ms`, each gap at most `gap_ms`.
 
-    Raises ValueError for a limit that is not above 0, TypeError for one that is no number.
+    None means no limit. Raises ValueError for a limit that is not above 0, TypeError for one that is not a number.
 
     >>> sk.metrics.SLO(ttft_ms=500, gap_ms=100)
     SLO(ttft_ms=500, gap_ms=100)
@@ -38,19 +38,21 @@ class SLO:
 
     @property
     def ttft_ns(self) -> int:
-        """The limit in ns; the largest number there is where there is none."""
+        """`ttft_ms` in ns; without a limit, the largest int64."""
         return _ns(self.ttft_ms)
 
     @property
     def gap_ns(self) -> int:
-        """The limit in ns; the largest number there is where there is none."""
+        """`gap_ms` in ns; without a limit, the largest int64."""
         return _ns(self.gap_ms)
 
 
 class Goodput(NamedTuple):
-    """`good` of `total` kept the objective. `share` is None where nothing was counted, `per_s` where no time passed.
+    """How many streams or events kept an objective: `good` of `total`, as a `share`, and how many `per_s`.
 
     sk.findings.goodput(recordings, sk.metrics.SLO(gap_ms=100)).share
+
+    `share` is None if nothing was counted, `per_s` if no time passed or the clocks differ.
     """
 
     good: int
@@ -62,8 +64,9 @@ class Goodput(NamedTuple):
 def on_time(at_ns: npt.ArrayLike, read: npt.ArrayLike, slo: SLO, *, origin_ns: int = 0) -> npt.NDArray[np.bool_]:
     """Which events of a stream kept the objective: `wait <= slo.ttft_ns` in the first read, `gap <= slo.gap_ns` later.
 
-    Counts events; those that share a read share its gap to the read before. Give the columns of the pieces only
-    (`pieces`): a ping does not end a gap. `origin_ns` is when the request had left.
+    `at_ns[i]` is when event i was read, `read[i]` in which read; events that share a read share its gap to the read
+    before. Give the columns of the pieces only (`pieces`): a ping does not end a gap. `origin_ns` is when the request
+    had left.
 
     >>> sk.metrics.on_time([50_000_000, 250_000_000], [0, 1], sk.metrics.SLO(ttft_ms=100, gap_ms=100)).tolist()
     [True, False]
@@ -83,9 +86,10 @@ def on_time(at_ns: npt.ArrayLike, read: npt.ArrayLike, slo: SLO, *, origin_ns: i
 def slo_failures(
     at_ns: npt.ArrayLike, read: npt.ArrayLike, slo: SLO, *, origin_ns: int = 0, complete: bool = True
 ) -> tuple[str, ...]:
-    """What a stream failed by: `outcome` (it did not come whole), `ttft`, `gap`; empty if it kept the objective.
+    """Which parts of the objective a stream missed: `outcome` (it did not come whole), `ttft`, `gap`; empty if none.
 
-    Counts the stream as one: a single late event fails it. One without any event fails `ttft`.
+    The stream counts as one: a single late event fails it. A stream without any event fails `ttft`. Arguments are as
+    for `on_time`; `complete` says whether the stream came whole.
 
     >>> sk.metrics.slo_failures([50_000_000, 250_000_000], [0, 1], sk.metrics.SLO(ttft_ms=100, gap_ms=100))
     ('gap',)

@@ -1,10 +1,10 @@
-"""What lies between two parties: a bad network that can be put in, and how much the buffers of a good one hold.
+"""The network between two parties: bad ones that can be put in between, and how much the buffers of a good one hold.
 
     client ◀──▶ Link (carrier: connections; toxics: what is done to their bytes, and when) ◀──▶ server
 
-A `Link` is a TCP proxy with a thread of its own. What it does to the bytes of either direction is decided by toxics
-(`Latency`, `Bandwidth`, `Slice`, `Blackhole`, `Cut`, `SlowClose`), which are values and touch no socket. A `Network`
-names the sockets and buffers of a lab's hops; `absorbed_bytes` measures how much vanishes into them before a writer is
+A `Link` is a TCP proxy with a thread of its own. Toxics decide what it does to the bytes of each direction: `Latency`,
+`Bandwidth`, `Slice`, `Blackhole`, `Cut`, `SlowClose`; they are values, and touch no socket. A `Network` says which
+sockets and buffers the hops of a lab have; `absorbed_bytes` measures how much vanishes into them before a writer is
 held. These are the doors.
 """
 

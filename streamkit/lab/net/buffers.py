@@ -1,4 +1,4 @@
-"""Networks by name: how much vanishes into the buffers of a connection before its writer is held.
+"""Networks by name, and how much vanishes into the buffers of a connection before its writer is held.
 
     absorbed_bytes("loopback-tcp")      # <Absorbed: 3,937,280 bytes: 66,560 in the writer's buffer, 3,758,080 in its …>
     absorbed_bytes("small-buffers")     # <Absorbed: 5,120 bytes: 1,024 in the writer's buffer, 4,096 unread>
@@ -31,12 +31,19 @@ __all__ = ["NETWORKS", "Absorbed", "Network", "absorbed_bytes"]
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """What both hops of a lab go over: unix sockets or TCP, and the buffers of each connection (the relay's `Buffers`).
+    """What both hops of a lab go over: unix sockets or TCP, and the sizes of each connection's buffers.
 
         >>> sk.net.Network("mine", unix=True, send_buffer_bytes=8192).send_buffer_bytes
         8192
 
-    Raises ValueError for a size that is no integer >= 0.
+    name                  what it is called in figures and errors
+    unix                  unix sockets instead of TCP
+    send_buffer_bytes     SO_SNDBUF; 0 leaves it to the kernel
+    write_buffer_bytes    how much a writer may have ahead of its kernel
+    receive_buffer_bytes  SO_RCVBUF; 0 leaves it to the kernel
+    read_ahead_bytes      how much the relay reads from the upstream ahead of its use
+
+    Raises ValueError for a size that is not an integer >= 0.
     """
 
     name: str
@@ -53,7 +60,7 @@ class Network:
 
     @classmethod
     def of(cls, given: str | Network) -> Network:
-        """The network of this name, or the one given. Raises ValueError for a name that is not known."""
+        """The network of this name, or the `Network` given. Raises ValueError for an unknown name."""
         if isinstance(given, Network):
             return given
         if given not in NETWORKS:
@@ -78,8 +85,9 @@ SO_RCVBUF is left alone there: what lies in a unix socket is the writer's.
 
 
 class Absorbed(NamedTuple):
-    """Bytes that were written before the writer was held, and where they lie, as the gauges call it; None: not known.
+    """How many bytes were written before the writer was held, and where they lie; None: not known.
 
+    total       in all
     buffer      in the writer's transport
     unsent      in its kernel; a unix socket has no queue there
     unread      in the reader's kernel
@@ -97,23 +105,25 @@ class Absorbed(NamedTuple):
 
 
 def absorbed_bytes(network: str | Network = "loopback-tcp", *, write_bytes: int = 1024, loop: str = "auto") -> Absorbed:
-    """How much a writer can hand over to a connection of this network, whose reader never reads, before it is held.
-
-    Measured on a connection of its own, of which nothing is left. The writer is held when its transport calls
-    `pause_writing`, for which Sanic's `send()` waits; the write that went beyond the limit is part of the number.
-
-    What decides it, on Linux: the limits are amounts of memory, not of content. On a **unix socket** each write takes a
-    block of its own (here 768 bytes for up to 192 of content, 2,304 for 1,024), and a further block is taken as long as
-    those that wait are below the limit, twice SO_SNDBUF. All wait in the reader's kernel, charged to the writer. So the
-    number depends on the size of the writes and on nothing else: not on time, load, or the kind of event loop. **TCP**
-    packs small writes together and moves them on its own time, so the places vary a little; and its buffers grow by
-    themselves, that of a writer to the third number of `net.ipv4.tcp_wmem`, 4 MB, that of a reader from the second of
-    `net.ipv4.tcp_rmem`, 128 kB, as fast as it reads. Setting the size of one keeps it from growing.
-
-    `write_bytes` is the size of each write; `loop` is "uvloop", "asyncio" or "auto", as for `serve()`.
+    """How much a writer can send to a reader that never reads, over such a network, before the writer is held.
 
         >>> sk.net.absorbed_bytes("small-buffers").total < 10_000
         True
+
+    network       "loopback-tcp", "small-buffers", or a `Network`
+    write_bytes   the size of each write
+    loop          "uvloop", "asyncio" or "auto", as for `serve()`
+
+    It is measured on a connection made for this, and blocks meanwhile. The writer is held when its transport calls
+    `pause_writing`, which is what Sanic's `send()` waits for; the write that exceeded the limit is part of the number.
+
+    On Linux, the limits are amounts of memory, not of content. On a **unix socket** each write takes a block of its own
+    (here 768 bytes for up to 192 of content, 2,304 for 1,024), and another block is taken as long as those that wait
+    are below the limit, twice SO_SNDBUF. All of them wait in the reader's kernel, charged to the writer. So the number
+    depends on the size of the writes and on nothing else: not on time, load, or the kind of event loop. **TCP** packs
+    small writes together and moves them in its own time, so the places vary a little. Its buffers also grow by
+    themselves: a writer's to the third number of `net.ipv4.tcp_wmem` (4 MB), a reader's from the second number of
+    `net.ipv4.tcp_rmem` (128 kB) as fast as it reads. Setting a buffer's size keeps it from growing.
 
     Raises ValueError for an unknown network or loop, and for writes of less than a byte.
     """

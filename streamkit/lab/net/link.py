@@ -1,4 +1,4 @@
-"""Link: a bad network between any two parties. A TCP proxy that does to the bytes what its toxics say.
+"""Link: a bad network between any two parties; a TCP proxy that does to the bytes what its toxics say.
 
     with Link(server.url, down=[Latency(100, jitter_ms=20), Bandwidth(50_000)]) as link:
         link.url                                 # connect here instead of to the server
@@ -6,11 +6,11 @@
         link.refuse(); link.accept()             # an outage
         link.cut("rst")                          # every connection, now
 
-`up` is the way from client to target, `down` the way back; for what toxics there are see `streamkit.lab.net.toxics`.
+`up` is the direction from client to target, `down` the one back. `streamkit.lab.net.toxics` lists the toxics.
 
-Back-pressure passes through. What a link holds itself is bounded (see `toxics`); beside it the kernel's buffers of two
-connections lie on the way, where one without a link has those of one. Connecting is not delayed; a target that refuses
-is a reset to the client, whose connection was taken before.
+Back-pressure passes through. What a link itself holds is bounded (see `toxics`), but there are now the kernel's buffers
+of two connections on the way instead of one. Connecting is not delayed; if the target refuses, the client, whose
+connection was already accepted, sees a reset.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _seeds = itertools.count(1)
 
 
 class Carried(NamedTuple):
-    """Bytes that have left a link."""
+    """How many bytes have left a link, in each direction."""
 
     up: int
     down: int
@@ -98,36 +98,39 @@ class Passage(Stoppable):
 
     @property
     def connections(self) -> int:
-        """How many are live."""
+        """How many connections are live."""
         return len(self._carrier.live)
 
     @property
     def carried(self) -> Carried:
-        """Bytes that have gone on, up and down, of all connections."""
+        """How many bytes of all connections have passed, `up` and `down`."""
         return Carried(**self._carrier.carried)
 
     def stop(self, grace_s: float = 0.0) -> None:
-        """Listen no more, let live connections end by themselves for `grace_s` seconds, cut the rest.
+        """Stop listening, give live connections `grace_s` seconds to end by themselves, cut the rest.
 
-        Blocks until it is done; leaves no thread and no socket. Stopping again does nothing, or shortens the grace.
+        Blocks until it is done, and leaves no thread and no socket. A second call does nothing, or shortens the grace.
         """
         self._runner.stop(grace_s)
 
 
 class Link(Passage):
-    """A network between whoever connects to `.url` and `target_url`: `http://host:port` or `http+unix://…`.
-
-    It runs in a thread of its own, until `stop()` or until it is collected; a context manager, also with `async with`.
-    In IPython, running a cell again stops the links that its earlier run made. `up` and `down` can be set at any time,
-    from any thread, and hold when the assignment returns.
-
-    The same `seed` gives the same jitter to the same parts. By default each link of a process has its own, in the order
-    in which they are made (1, 2, …), since links that all wait alike cannot be compared; `link.seed` says which.
+    """A bad network in front of a server: a TCP proxy that does to the bytes what its toxics say.
 
         with sk.serve(make_app) as server, sk.net.Link(server.url, down=[sk.net.Latency(200)]) as link:
             recording = await sk.record(f"{link.url}/ans", data={"chat_history": "hi"})
 
-    Raises ValueError for a URL that makes no sense, TypeError for what are no toxics.
+    target_url  the server behind it: `http://host:port` or `http+unix://…`. Clients connect to the link's `.url`
+    up, down    the toxics from client to target, and from target to client. Both can be set at any time, from any
+                thread, and take effect before the assignment returns
+    seed        for the jitter: the same seed gives the same jitter to the same parts. By default each link of a process
+                gets its own, in the order in which they are made (1, 2, …), since links that all wait alike cannot be
+                compared; `link.seed` says which
+
+    It runs in a thread of its own until `stop()`, the end of its `with` (or `async with`) block, or until it is
+    garbage-collected. In IPython, running a cell again stops the links that its earlier run made.
+
+    Raises ValueError for an invalid URL, TypeError for what are not toxics.
     """
 
     def __init__(
@@ -141,7 +144,7 @@ class Link(Passage):
 
     @property
     def up(self) -> tuple[Toxic, ...]:
-        """The toxics from client to target."""
+        """The toxics from client to target. Assign a list to change them."""
         return self._carrier.toxics["up"]
 
     @up.setter
@@ -150,7 +153,7 @@ class Link(Passage):
 
     @property
     def down(self) -> tuple[Toxic, ...]:
-        """The toxics from target to client."""
+        """The toxics from target to client. Assign a list to change them."""
         return self._carrier.toxics["down"]
 
     @down.setter
@@ -162,21 +165,21 @@ class Link(Passage):
         self._runner.call(lambda: self._carrier.change(direction, checked))
 
     def cut(self, how: How = "rst") -> None:
-        """Cut all live connections now, by a reset or in order (`"fin"`); what is on the way is lost."""
+        """Cut all live connections now, by a reset or an orderly close (`"fin"`); what is on the way is lost."""
         checked = check_how(how)
         self._runner.call(lambda: self._carrier.cut(checked))
 
     def refuse(self) -> None:
-        """Refuse new connections (as nobody listens), until `accept()`. Those that live go on."""
+        """Refuse new connections, as if nobody were listening, until `accept()`. Live connections go on."""
         self._runner.call(self._runner.refuse)
 
     def accept(self) -> None:
-        """Take connections again, at the same port."""
+        """Accept connections again, at the same port."""
         self._runner.call(self._runner.accept)
 
     @property
     def listening(self) -> bool:
-        """Whether new connections are taken."""
+        """Whether new connections are accepted."""
         return self.running and self._runner.listening
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Toxics: what a bad network does to the bytes of one direction. Pure decisions; `carrier` carries them out.
+"""Toxics: what a bad network does to the bytes of one direction. They only decide; `carrier` carries it out.
 
     Latency(100, jitter_ms=20)          # every byte 100 to 120 ms later; a delay line, so no bandwidth is lost
     Bandwidth(50_000)                   # bytes a second
@@ -58,7 +58,7 @@ How: TypeAlias = Literal["fin", "rst"]
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Every byte comes `ms` later, and up to `jitter_ms` more; what came before it still comes before it.
+    """Every byte arrives `ms` later, plus up to `jitter_ms`. The order of bytes is kept.
 
     >>> sk.net.Latency(100, jitter_ms=20)
     Latency(ms=100, jitter_ms=20)
@@ -74,7 +74,7 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class Bandwidth:
-    """At most `bytes_per_s`, in about 50 parts a second. Time in which nothing was sent is not made up for.
+    """A narrow line of at most `bytes_per_s`, in about 50 parts a second. Idle time is not made up for.
 
     >>> sk.net.Bandwidth(50_000)
     Bandwidth(bytes_per_s=50000)
@@ -89,12 +89,12 @@ class Bandwidth:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Parts of `size_bytes`, or up to `jitter_bytes` more or less, with `gap_ms` between their writes.
-
-    Without a gap the receiver may find several in one read.
+    """Bytes pass in small writes of `size_bytes`, give or take `jitter_bytes`, with `gap_ms` between them.
 
         >>> sk.net.Slice(1, gap_ms=20)
         Slice(size_bytes=1, gap_ms=20, jitter_bytes=0)
+
+    Without a gap, the receiver may find several parts in one read.
     """
 
     size_bytes: int
@@ -111,11 +111,13 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class Blackhole:
-    """After so many bytes or seconds (the first of the two; with neither, from the beginning) nothing passes, not even
-    an end. The connection stays open. What comes waits, and when the toxic is taken away it goes on.
+    """From some point on nothing passes, not even the end, while the connection stays open.
 
         >>> sk.net.Blackhole(after_s=2)
         Blackhole(after_bytes=None, after_s=2)
+
+    It begins after so many bytes or seconds, whichever is first; with neither, from the beginning. What comes then
+    waits, and goes on when the toxic is removed.
     """
 
     after_bytes: int | None = None
@@ -127,13 +129,14 @@ class Blackhole:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Carries data for so many bytes or seconds (the first of the two; with neither, none), then cuts the connection,
-    both ways and for both ends: by an orderly end (`"fin"`), or by a reset (`"rst"`).
-
-    Of `after_bytes` each arrives before the cut; when the seconds are over, what is still on the way is lost.
+    """After so many bytes or seconds the connection ends, both ways and for both of its ends.
 
         >>> sk.net.Cut(after_bytes=1000, how="rst")
         Cut(after_bytes=1000, after_s=None, how='rst')
+
+    It comes after `after_bytes` or `after_s`, whichever is first; with neither, before any data. `how` is "fin", an
+    orderly close, or "rst", a reset. All of `after_bytes` arrive before the cut; when the seconds are over, what is
+    still on the way is lost.
     """
 
     after_bytes: int | None = None
@@ -147,7 +150,7 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class SlowClose:
-    """The end (FIN or RST) of what one side sends comes `ms` after its last byte.
+    """The end of what one side sends (FIN or RST) comes `ms` after its last byte.
 
     >>> sk.net.SlowClose(500)
     SlowClose(ms=500)

@@ -1,13 +1,12 @@
-"""Figures of recordings. `sk.plots.timeline(recording)` draws one; there is one function for each figure, and no class.
+"""Figures of recordings: one function for each figure, and no classes. `sk.plots.timeline(recording)` draws one.
 
-Every function takes recordings and `ax=None`, and returns the Axes it drew on; without `ax` it makes a pyplot figure.
-The title states the finding of the same name (`streamkit.lab.findings`); `title=` replaces it, and `title=""` leaves it
-out. Small below it stands how far to trust it all. No style is set, nothing is shown or saved, and an Axes that is
-given is the only thing drawn on. Everything here imports matplotlib, nothing else in streamkit does.
+Every function takes recordings and `ax=None`, and returns the matplotlib Axes it drew on; without `ax` it makes a new
+pyplot figure. The title states the finding of the same name (`streamkit.lab.findings`); `title=` replaces it, and
+`title=""` leaves it out. Small print below says how far to trust the figure. The functions set no style, show and save
+nothing, and draw on nothing but the Axes they are given. Only this room imports matplotlib.
 
 The way of the data: recordings → facts and sentence (`findings`) → a layout in points (each `plot_*.py`; `page` for
-staircases) → artists in the one language of `palette`, where it is written down what each colour, line, hatch and mark
-means.
+staircases) → artists in the one language of `palette`, which defines what each colour, line, hatch and mark means.
 """
 
 from __future__ import annotations

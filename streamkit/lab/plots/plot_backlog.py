@@ -31,13 +31,17 @@ LITTLE: Final = 0.1  # of the largest backlog: areas of up to this share would b
 
 
 def backlog(recording: Recording, ax: Axes | None = None, *, title: str | None = None, unit: Unit = "events") -> Axes:
-    """How many events (or bytes of text) each hop held: x in ms since the request was sent (or made), s from 100 s on.
+    """How much each hop held over time, in events or bytes of text (`unit`).
 
         sk.plots.backlog(await lab.post("/ans", chat_history="hi"), unit="bytes")
 
-    One area per hop, in the hop's shade and hatch under the line of the tap it waits for; a dot marks its maximum, the
-    key has its size and time. Hops that held next to nothing beside the largest are told in the key alone. What is
-    below 0 (an event that seems to arrive before it had left: two clocks of different quality) is drawn as 0.
+    x is in ms since the request was sent (since the call, if that is not known); in s from 100 s on. There is one area
+    for each hop, in the hop's shade and hatch, under the line of the tap it waits for. A dot marks its maximum; the key
+    has the size and time of it. Hops that held next to nothing compared with the largest are only in the key. Values
+    below 0 (an event that seems to arrive before it had left, as the two ends stamp differently) are drawn as 0.
+
+    It draws on `ax`, by default in a new figure, and returns it. `title` replaces the finding; "" leaves it out.
+
     Raises TypeError for what is not a recording, ValueError for an unknown unit.
     """
     shown = journeys([recording], unit)[0]

@@ -45,17 +45,19 @@ UNSEEN: Final[dict[str, Any]] = {"facecolor": "#EFEFEF", "edgecolor": "#C9C9C9",
 
 
 def compare(compared: Comparison | Runs, ax: Axes | None = None, *, title: str | None = None, **given: Any) -> Axes:
-    """How the runs of each target are distributed, and how far they surely differ from those of the first.
+    """How the runs of each target are distributed, and by how much each target differs from the first.
 
         sk.plots.compare(await sk.compare({"a": lab, "b": url}))
 
-    On the left, for each target which share of its runs had at most x (an ECDF); the mark is what is compared, their
-    middle or the percentile asked for. On the right, for each of the others its difference to the base: the point is
-    the estimate, the bar reaches as far as it may be with 95 %, the instrument's error included, and is empty where it
-    is not shown, or cannot be decided. The hatched part about 0 are the differences that so many runs could not have
-    shown.
+    Left: for each target, the share of its runs that had at most x (an ECDF). The mark is what is compared: the median,
+    or the percentile you asked for. Right: for each of the other targets, its difference to the base. The point is the
+    estimate, the bar its 95 % interval, with the instrument's error included; the bar is empty if the difference is not
+    shown or cannot be decided. The hatched band around 0 holds the differences that so many runs could not have shown.
 
-    Of recordings instead of a `Comparison`, `given` are the keywords of `sk.findings.compare`. Raises what that raises.
+    It draws on `ax`, by default in a new figure, and returns it. `title` replaces the finding; "" leaves it out.
+
+    It takes a `Comparison`, or recordings; then `given` are the keywords of `sk.findings.compare`. Raises what that
+    raises.
     """
     found = compare_of(compared, **given)
     entries = _entries(found)

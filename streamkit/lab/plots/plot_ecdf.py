@@ -32,22 +32,24 @@ def ecdf(
     metric: Metric = "ttft",
     title: str | None = None,
 ) -> Axes:
-    """Which share of the streams had their first piece within x ms (an ECDF), a curve for each group; x on a log scale.
+    """How a number of many streams is distributed: the share of streams up to x ms (an ECDF), one curve per group.
 
         >>> two = [sk.Recording.from_pieces([(ms * 1_000_000, "x")], labels={"ms": ms}) for ms in (20, 90)]
         >>> sk.plots.ecdf(two, by="ms").get_title("left")
         'The p50 of the time to the first piece is 90 ms with ms=90, and 20 ms with ms=20'
 
-    by        a label of the recordings, or several: one curve for each of their values (`RecordingSet.by`). None: all
-              are one. At most ten curves are told apart
-    metric    "ttft": the time to the first piece, from when it was due if all of them have such a time, else from when
-              it was sent; "ttft_due" and "ttft_sent" say which; "gap": all gaps between reads; "duration"
+    streams   a `RecordingSet`, recordings, or a mapping from names to sets, which are then the groups
+    by        a label of the recordings, or several: one curve for each of their values (`RecordingSet.by`), at most
+              ten. None: all streams are one group
+    metric    "ttft": the time to the first piece, from when the request was due if all have such a time, otherwise from
+              when it was sent; "ttft_due" and "ttft_sent" choose one; "gap": all gaps between reads; "duration"
 
-    p50, p95 and p99 by nearest rank are marked, and stand in the key with the number of values. Streams of which the
-    number is not known are in no curve: the key counts those that are.
+    x has a log scale. p50, p95 and p99 by nearest rank are marked, and the key has their values and how many streams
+    are in the curve; a stream whose number is not known is in no curve.
 
-    Takes a `RecordingSet`, recordings, or a mapping from names to sets, which are the groups; ValueError for none and
-    for too many groups, TypeError for others.
+    It draws on `ax`, by default in a new figure, and returns it. `title` replaces the finding; "" leaves it out.
+
+    Raises ValueError for no streams and for too many groups, TypeError for anything else.
     """
     groups = groups_in(streams, by, metric)
     texts = [_entry(group) for group in groups]

@@ -35,21 +35,23 @@ __all__ = ["gaps"]
 
 
 def gaps(recordings: Recordings, ax: Axes | None = None, *, title: str | None = None) -> Axes:
-    """How long the gaps are: per recording the share of gaps that are at most x ms long (an ECDF), x on a log scale.
+    """How long the gaps are: for each recording, the share of gaps that are at most x ms long (an ECDF).
 
         >>> ax = sk.plots.gaps(sk.Recording.from_pieces([(10_000_000, "Hel"), (60_000_000, "lo")]))
         >>> ax.get_title("left")
         'Half of the gaps are within 50 ms, the longest is 50 ms'
 
-    Gaps are between reads that brought events (`metrics.gaps_ns`); the axis label says how many events shared a read.
-    p50, p95 and p99 by nearest rank are marked on the curve, their values stand beside them (one recording) or in
-    the key (several). A recording with less than two such reads has no gap and is named as such.
+    x has a log scale. Gaps are between reads that brought events (`metrics.gaps_ns`); the axis label says how many
+    events shared a read. p50, p95 and p99 by nearest rank are marked on the curve; their values stand beside them (one
+    recording) or in the key (several). A recording with fewer than two such reads has no gap, and is named as such.
 
-    More than eight recordings are drawn as groups, by their names: a thin line for each, and a thick one of all their
-    gaps together, of which the marks and the key are.
+    More than eight recordings are drawn in groups, by their names: a thin line for each, and a thick one for all gaps
+    of the group together, to which the marks and the key belong.
 
-    Takes one `Recording`, up to 100, or a mapping from names to recordings; ValueError for none and for more (those of
-    many streams, by groups, draws `plots.ecdf`), TypeError for others.
+    It draws on `ax`, by default in a new figure, and returns it. `title` replaces the finding; "" leaves it out.
+
+    It takes one `Recording`, up to 100, or a mapping from names to recordings. Raises ValueError for none and for more
+    than 100 (for many streams there is `sk.plots.ecdf`), TypeError for anything else.
     """
     each = subjects(recordings, instead='plots.ecdf(recordings, by=…, metric="gap") draws groups of them')
     groups = grouped(each)

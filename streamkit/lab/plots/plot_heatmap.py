@@ -53,17 +53,23 @@ def heatmap(
     better: Better = "lower",
     title: str | None = None,
 ) -> Axes:
-    """The median of `value` in each combination of the parameters `x` and `y`, as a shade and, where it fits, a number.
+    """The median of a number for each combination of two parameters of a sweep, as a map of shades and numbers.
 
         sk.plots.heatmap(swept, value="held_ms", x="buffer", y="policy")
 
-    The lighter a field, the better. The best one has a frame, and so have, dashed, those that are not surely worse
-    (`findings.sweep_facts`). Hatched: there was no such setting, or no trial of it has the number.
+    swept    a `Sweep`. Parameters other than `x` and `y` are pooled; `swept.where(…)` takes a part
+    value    a number of the trials; by default the first one
+    x, y     parameters of the grid; by default the first two
+    better   which values are better: "lower" (the default) or "higher"
 
-    Without `value` the first number of the trials, without `x` and `y` the first two parameters of the grid; what else
-    it has is pooled (`swept.where(…)` takes a part). `better`: "lower" or "higher" values. Shades tell ratios where
-    values differ more than thirtyfold. Raises TypeError for what is no sweep, ValueError for names that it does not
-    have, and for a grid with one parameter.
+    The lighter a field, the better. The best one has a solid frame; those that are not surely worse
+    (`findings.sweep_facts`) have a dashed one. A hatched field: there was no such setting, or none of its trials has
+    the number. If values differ more than thirtyfold, the shades show ratios.
+
+    It draws on `ax`, by default in a new figure, and returns it. `title` replaces the finding; "" leaves it out.
+
+    Raises TypeError for what is not a sweep, ValueError for names that it does not have and for a grid with a single
+    parameter.
     """
     facts = sweep_facts(swept, value, x, y, better=better)
     if facts.by is None:

@@ -35,24 +35,26 @@ BELOW_ZERO: Final = "below 0"
 
 
 def hops(recordings: Recordings, ax: Axes | None = None, *, title: str | None = None) -> Axes:
-    """How long events took from tap to tap: of one recording every hop, of several only those that differ.
+    """How long events took from tap to tap: for one recording every hop, for several only the hops that differ.
 
         sk.plots.hops(recording)
         sk.plots.hops({"alone": one, "together": other})
 
-    One recording: x in ms on a log scale (each step of it is ten times the one before) from 1 µs on. A thin line
-    reaches from the shortest delay to the longest, a bar from p5 to p95, the hatched one from p25 to p75; p50, p95 and
-    p99 (nearest rank) are marked, their values stand at the right. The last row is from the first tap to the last. What
-    is shorter than 1 µs or negative (a send may return after the other end has read) has no place on a log scale: it is
-    not drawn, an arrow at the left edge says that there is such, percentiles are written as they are, and a column
-    tells how many are below 0.
+    One recording: x is in ms on a log scale (each step is ten times the one before), from 1 µs on. A thin line reaches
+    from the shortest delay to the longest, a bar from p5 to p95, the hatched one from p25 to p75; p50, p95 and p99
+    (nearest rank) are marked, with their values at the right. The last row is from the first tap to the last. Delays
+    below 1 µs or below 0 (a send may return after the other end has read) have no place on a log scale: they are not
+    drawn, but an arrow at the left edge shows that there are some, percentiles are written as they are, and a column
+    counts those below 0.
 
-    Several: a bar as long as the p95 of each, x in ms, for the hops in which they differ by more than a tenth and 5 ms
-    (by p99, or p50, where p95 is alike everywhere; the axis says which). All other hops are in the small print above.
+    Several recordings: for each hop in which they differ by more than a tenth and 5 ms, a bar as long as each one's p95
+    in ms (or its p99, or p50, if the p95 are alike everywhere; the axis says which). All other hops are in the small
+    print above.
 
-    Takes one `Recording`, several, or a mapping from names to recordings, with taps of the upstream or the relay;
-    ValueError for none and for the client's own taps alone (of them a picture of hops would say nothing), TypeError for
-    others.
+    It draws on `ax`, by default in a new figure, and returns it. `title` replaces the finding; "" leaves it out.
+
+    It takes one `Recording`, several, or a mapping from names to recordings, with taps of the upstream or the relay.
+    Raises ValueError for none, and for recordings with only the client's own taps; TypeError for anything else.
     """
     shown = hop_journeys(recordings)
     if len(shown) > 1:

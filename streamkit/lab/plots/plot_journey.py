@@ -57,17 +57,20 @@ CUT: Final[dict[str, Any]] = {
 
 
 def journey(recording: Recording, ax: Axes | None = None, *, title: str | None = None, unit: Unit = "events") -> Axes:
-    """How many events (or bytes of text) had passed each tap by when: x in ms since the request was sent (or made).
+    """How many events (or bytes of text, by `unit`) had passed each tap by when: one staircase per tap.
 
         sk.plots.journey(await lab.post("/ans", chat_history="hi"))     # a Lab brings the taps of all three
 
-    Between neighbouring taps the height is what the hop held and the width how long; each hop has its own shade and
-    hatch. Taps of one place that coincide are drawn as one. Under the client's staircase lie the wait for the first
-    event, its stalls, its cuts with what was replayed behind them, and the silence before an end that is not
-    complete, which is a cross with the outcome (a square where we stopped it ourselves); a timer that fired is a
-    dashed line. Events that shared a read are outlined. Small below: how far to trust it all.
+    x is in ms since the request was sent (since the call, if that is not known); in s from 100 s on. Between two
+    neighbouring staircases, the height is how much that hop held, and the width for how long; each hop has its own
+    shade and hatch. Taps of one place that coincide are drawn as one.
 
-    From 100 s on the axis is in seconds. Of more steps than the width can show, those that are seen are drawn.
+    Under the client's staircase are the wait for the first event, stalls, cuts with what was replayed after them, and
+    the silence before an end that is not complete. That end is a cross with the outcome (a square if we stopped the
+    stream ourselves); a timer that fired is a dashed line. Events that shared a read are outlined.
+
+    It draws on `ax`, by default in a new figure, and returns it. `title` replaces the finding; "" leaves it out.
+
     Raises TypeError for what is not a recording, ValueError for an unknown unit.
     """
     shown = journeys([recording], unit)[0]

@@ -45,16 +45,20 @@ STOPPED: Final[dict[str, Any]] = {
 
 
 def leaving(*recordings: Recordings, ax: Axes | None = None, title: str | None = None) -> Axes:
-    """Streams whose client left: when it left (dashed), and what was sent behind that for nobody (the hatched area).
+    """Streams whose client left: when it left (dashed), and what was still sent to nobody after that (hatched).
 
         sk.plots.leaving(ours, pumped)
         sk.plots.leaving({"our relay": ours, "a relay that pumps": pumped})
 
-    A panel for each recording, over one axis of time: the staircases are the pieces that the upstream and the relay had
-    sent, and the client had read, by when; an upright tick is where the upstream stopped. All panels have one scale.
+    There is one panel per recording, all with one scale, over one axis of time. The staircases are the pieces that the
+    upstream and the relay had sent, and that the client had read, by when; an upright tick is where the upstream
+    stopped.
 
-    Takes up to eight recordings, one by one, in a list or in a mapping, which need the upstream's taps (`Lab.post` and
-    `Lab.ask` bring them). Raises ValueError for none, for more, and for recordings without these; TypeError for others.
+    It draws on `ax`, by default in a new figure, and returns it. `title` replaces the finding; "" leaves it out.
+
+    It takes up to eight recordings: one by one, in a list or in a mapping from names. They need the upstream's taps,
+    which `Lab.post` and `Lab.ask` bring. Raises ValueError for none, for more than eight, and for recordings without
+    these taps; TypeError for anything else.
     """
     shown = leavings(*recordings)
     if len(shown) > MOST:

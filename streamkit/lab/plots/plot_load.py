@@ -60,18 +60,26 @@ PROCESS_STROKES: Final[dict[str, Stroke]] = {
 
 
 def load(streams: Streams, ax: Axes | None = None, *, title: str | None = None) -> Axes:
-    """What came of a load, along it: x is the time since the first request was due.
+    """The course of a load over time: requests, live streams, waits, ends, and what it cost the server.
 
         >>> one, two = (sk.Recording.from_pieces([(7_000_000, "Hi")], ended_ns=8_000_000, due_ns=0) for _ in range(2))
         >>> sk.plots.load([one, two]).get_title("left")
         '2 streams, up to 2 live at once: first piece 7.0 ms (p50) after it was due, the longest 7.0 ms'
 
-    Requests by when they were due and by when they had left: what lies between is this client's own part. The streams
-    that were live. The time to the first piece, from due and from sent, a dot each; of more than 300 the median of
-    neighbours as a line, 5 to 95 % of them as a band, and what lies above as dots. How they ended, by when. Below it,
-    where it was sampled (`RecordingSet.resources`), what each process used. Small at the bottom: the verdict.
+    x is the time since the first request was due. The panels, from the top:
 
-    Takes a `RecordingSet`, or recordings; ValueError for none, TypeError for others.
+    - how many requests were due, and how many had left, by when: what lies between is this client's own delay
+    - how many streams were live
+    - the time to the first piece, from when each request was due and from when it was sent: one dot each. Above 300
+      streams, the median of neighbours as a line, 5 to 95 % of them as a band, and dots for what lies above
+    - how the streams ended, by when
+    - what each process used, if it was sampled (`RecordingSet.resources`)
+
+    Small print at the bottom is the verdict: whether these numbers may be quoted.
+
+    It draws on `ax`, by default in a new figure, and returns it. `title` replaces the finding; "" leaves it out.
+
+    It takes a `RecordingSet` or recordings. Raises ValueError for none, TypeError for anything else.
     """
     several = set_of(streams)
     facts = load_facts(several)

@@ -67,20 +67,26 @@ Shown: TypeAlias = EndGrid | HasEndGrid | Recordings
 
 
 def outcomes(shown: Shown, ax: Axes | None = None, *, title: str | None = None) -> Axes:
-    """How streams ended: colour, hatch and a word for each; what looks complete and is not bears a mark.
+    """How streams ended: a map of cells, each with a colour, a hatch and a word; false completions carry a mark.
 
         >>> cut = sk.Recording.from_pieces([(10_000_000, "Hel")])
         >>> ax = sk.plots.outcomes(sk.findings.end_grid({"cut by FIN": {"naive": cut}}, whole="Hello"))
         >>> ax.get_title("left")
         'naive: the broken stream looks complete'
 
-    Takes a `TimeoutMap` (places × lengths of silences, a panel for each relay: its columns are a scale, so neighbours
-    share their words; the first panel stands alone and says how it is read, the others follow), an `EndGrid` (as by
-    `end_grid`: faults × relays), or recordings, which are taken at their word: one row each, of more than eight one for
-    each name. A cell of several streams has a stripe for each. Times count as the grid says: in the timeout map from
-    the begin of the silence.
+    `shown` is one of
 
-    Raises ValueError for no recordings, TypeError for what is none of these.
+    - a `TimeoutMap`: places × lengths of silences, with a panel for each relay. The columns are a scale, so neighbours
+      with the same outcome share one word; the first panel says how to read it
+    - an `EndGrid`, as `sk.findings.end_grid` makes it: faults × relays
+    - recordings, each with the outcome it states: one row each, or one per name if there are more than eight
+
+    A cell that stands for several streams has a stripe for each. Times count as the grid says: in a timeout map, from
+    the beginning of the silence.
+
+    It draws on `ax`, by default in a new figure, and returns it. `title` replaces the finding; "" leaves it out.
+
+    Raises ValueError for no recordings, TypeError for anything else.
     """
     grid = shown if isinstance(shown, EndGrid) else _grid(shown)
     row_pt = TALL_PT if grid.scale else LOW_PT

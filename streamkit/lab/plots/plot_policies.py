@@ -58,20 +58,24 @@ CAME: Final = palette.TAP_STROKES["client.event"].colour
 
 
 def policies(recordings: Recordings, ax: Axes | None = None, *, title: str | None = None) -> Axes:
-    """The same slow client under several policies: one lane each, x in ms or s since the request was sent (or made).
+    """The same slow client under several policies: a lane of staircases and a row of numbers for each.
 
         sk.plots.policies({"pause": one, "latest": other})
 
-    A lane shows which piece had passed where by when, from the upstream's schedule to the client; equal heights are
-    equal numbers. Where pieces were dropped, the staircases from there on leap over them. The bar at the right says
-    which pieces came: green as far as they did, hatched where they are lost. A cross is an end that is not complete, a
-    square one that was our own.
+    A lane shows which piece had passed where by when, from the upstream's schedule to the client, over ms or s since
+    the request was sent (since the call, if that is not known). All lanes have one scale. Where pieces were dropped,
+    the staircases jump over them from there on. The bar at the right shows which pieces arrived: green those that did,
+    hatched those that are lost. A cross is an end that is not complete, a square one that was our own.
 
-    The table: pieces lost; the most that lay in the relay's memory, below it that in the kernel's queues; the time to
-    the end; how late the upstream was made to send, below it how long the relay let it wait; the age of the oldest
-    piece when it came, below it the median. "–" is not known. Bold is the best of a column among those that completed.
+    The columns of the table: pieces lost; the most that lay in the relay's memory, and below it in the kernels' queues;
+    the time to the end; how late the upstream was made to send, and below it how long the relay made it wait; the age
+    of the oldest piece when it arrived, and below it the median. "–" is not known. Bold is the best of a column, among
+    those that completed.
 
-    Takes one `Recording`, several, or a mapping from names to recordings; ValueError for none, TypeError for others.
+    It draws on `ax`, by default in a new figure, and returns it. `title` replaces the finding; "" leaves it out.
+
+    It takes one `Recording`, several, or a mapping from names to recordings. Raises ValueError for none, TypeError for
+    anything else.
     """
     lanes = compared(recordings)
     if ax is None:

@@ -44,18 +44,21 @@ TWO_QUEUES: Final = "; below it: in two queues at once"
 
 
 def queues(recording: Recording, ax: Axes | None = None, *, title: str | None = None, held: bool = False) -> Axes:
-    """How many bytes lay in each queue on the way: x in ms since the request was sent (or made), s from 100 s on.
+    """How many bytes lay in each queue on the way, over time: one lane per queue, from the upstream to the client.
 
         sk.plots.queues(await lab.post("/ans", chat_history="hi", reader=sk.Reader(bytes_per_s=100)))
 
-    One lane for each queue that held something, from the upstream's at the top to the client's at the bottom, all on
-    one scale; a dot marks when it was fullest, and the most that lay there stands beside its name. Queues that never
-    held a twentieth of it all share a lane, or are named above it. On top is the line of what the curves say that lay
-    on the way, and below it, in grey, what all queues held together. A dashed line is where the relay first had to wait
-    for its client. Without gauges, words say so.
+    x is in ms since the request was sent (since the call, if that is not known); in s from 100 s on. Each queue that
+    held something has a lane, the upstream's at the top, the client's at the bottom, all on one scale. A dot marks when
+    the queue was fullest; how much lay there then stands beside its name. Queues that never held a twentieth of
+    everything share a lane, or are named above. The line on top is what was on the way according to the curves, the
+    grey area below it what all queues held together. A dashed line is where the relay first had to wait for its client.
+    A recording without gauges gets a text that says so.
 
-    `held=True` is the other figure: for each stretch of the way, what its curves say beyond its queues. Above its line
-    are bytes that were in no queue that could be seen, below it those that were in two at once (see `findings.held`).
+    `held=True` draws another figure: for each stretch of the way, what its curves say minus what its queues held. Above
+    the line are bytes that were in no queue that could be seen, below it bytes seen in two at once (`findings.held`).
+
+    It draws on `ax`, by default in a new figure, and returns it. `title` replaces the finding; "" leaves it out.
 
     Raises TypeError for what is not a recording.
     """

@@ -26,17 +26,21 @@ AIR: Final = 0.06  # of the height, above and below
 def results(
     recordings: Recordings, ax: Axes | None = None, *, number: Numbers = "mean", title: str | None = None
 ) -> Axes:
-    """A number of each result over time: x in ms, when its reader had it, since the request was sent (or made).
+    """A number of each result over time, for routes that answer with results instead of text.
 
         sk.plots.results({"window": plain, "fading": fading}, number="mean")
         sk.plots.results(recording, number=["p50", "p95"])
         sk.plots.results(recording, number=lambda result: result.clock_ns / 1e9 - result.value["max"])
 
-    `number` says which: the name of a member, or a function that is given each `Result` (`Recording.results`) and
-    returns a number, or None for none; or several of them. Every result is a dot, if they do not lie too close. Small
-    below: how far to trust it all.
+    x is when its reader had the result, in ms since the request was sent (since the call, if that is not known).
+    `number` says what is drawn: the name of a member of the result's object, or a function that gets each `Result`
+    (`Recording.results`) and returns a number, or None to leave it out; or a list of these. Each result is a dot,
+    unless they lie too close together.
 
-    Takes one `Recording`, several, or a mapping from names to recordings; ValueError for none, TypeError for others.
+    It draws on `ax`, by default in a new figure, and returns it. `title` replaces the finding; "" leaves it out.
+
+    It takes one `Recording`, several, or a mapping from names to recordings. Raises ValueError for none, TypeError for
+    anything else.
     """
     rows = number_rows(recordings, number)
     if ax is None:

@@ -49,21 +49,26 @@ def sweep(
     better: Better = "lower",
     title: str | None = None,
 ) -> Axes:
-    """Each trial's `y` over the parameter `x`, in colours by the parameter `by`; its values stand at equal distances.
+    """Every trial of a sweep: its number `y` over the values of the parameter `x`, in colours by the parameter `by`.
 
         sk.plots.sweep(swept, y="held_ms", x="buffer", by="policy")
 
-    A point is a trial, in each place from the first round at the left to the last at the right; the upright line
-    reaches from the least to the largest, the level one is the median. The dashed line is the best setting's median.
-    A bar beside the points: how much the setting differs from the best, trial by trial of the same round, with 95 %; it
-    is full where that is surely a difference, and empty where it touches the line, or would: the setting may be as
-    good. Of fewer than six rounds there are no bars. A cross on the axis: trials failed there. Where many
-    settings have little room each, there are no bars, and a mark is a median.
+    swept    a `Sweep`. Parameters other than `x` and `by` are pooled; `swept.where(…)` takes a part
+    y        a number of the trials; by default the first one
+    x, by    parameters of the grid; by default the first two. The values of `x` are evenly spaced
+    better   which values are better: "lower" (the default) or "higher"
 
-    Without `y` the first number of the trials, without `x` and `by` the first two parameters of the grid; what else it
-    has is pooled (`swept.where(…)` takes a part). `better`: "lower" or "higher" values. The scale is one of ratios
-    where values differ more than thirtyfold. Raises TypeError for what is no sweep, ValueError for names that it does
-    not have.
+    Each point is a trial; in each place they go from the first round at the left to the last at the right. The vertical
+    line reaches from the smallest to the largest, the short level one is the median. The dashed line is the median of
+    the best setting. The bar beside the points is the 95 % interval of the difference to the best setting, compared
+    within rounds: full if there surely is a difference, empty if it touches the dashed line, or might: this setting may
+    be as good. With fewer than six rounds there are no bars, nor where many settings leave little room for each; then a
+    mark is a median. A cross on the axis: trials failed there. If values differ more than thirtyfold, y has a log
+    scale.
+
+    It draws on `ax`, by default in a new figure, and returns it. `title` replaces the finding; "" leaves it out.
+
+    Raises TypeError for what is not a sweep, ValueError for names that it does not have.
     """
     facts = sweep_facts(swept, y, x, by, better=better)
     if ax is None:

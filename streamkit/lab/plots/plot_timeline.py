@@ -56,24 +56,28 @@ UPRIGHT: Final = ((-0.4, -1.0), (0.4, -1.0), (0.4, 1.0), (-0.4, 1.0), (-0.4, -1.
 def timeline(
     recordings: Recordings, ax: Axes | None = None, *, title: str | None = None, stall_ms: float | None = None
 ) -> Axes:
-    """When each piece came: one lane per recording, x in ms since the request was sent (or made: the label says it).
+    """When each piece came: one lane per recording, with a tick for each read.
 
         >>> ax = sk.plots.timeline(sk.Recording.from_pieces([(10_000_000, "Hel"), (60_000_000, "lo")]))
         >>> ax.get_title("left")
         'First piece after 10 ms, then one every 50 ms'
 
-    The wait for the first piece is a hatched bar; each read that brought events is an upright tick, all of one height,
-    since what counts is when; several events in one read are one outlined tick with a count. How many characters they
-    brought (bytes of data where no text was extracted at all) hangs small and grey below. Gaps longer than `stall_ms`
-    (default: `metrics.stall_threshold_ns`) are shaded and measured, the last one before the end like any other. A cut
-    behind which the stream went on is a crossed area, and what was replayed then is dark purple. The end is a full
-    line, or a cross, or a square where we stopped it ourselves; the outcome stands beside it. From 100 s on the axis is
-    in seconds. Recordings of one name have one colour.
+    x is in ms since the request was sent, or since the call if that is not known (the label says which); in s from
+    100 s on. The wait for the first piece is a hatched bar. Each read that brought events is an upright tick, all of
+    one height; several events in one read are one outlined tick with a count. Below it, small and grey, hangs how many
+    characters they brought (bytes of data, if no text was extracted at all). Gaps longer than `stall_ms` (default:
+    `metrics.stall_threshold_ns`) are shaded and measured, and so is the silence before the end. A cut after which the
+    stream went on is a crossed area, and what was then replayed is dark purple. The end is a solid line if complete,
+    otherwise a cross, or a square if we stopped the stream ourselves; the outcome stands beside it. Recordings with one
+    name have one colour.
 
-    More than eight recordings are drawn as groups, by their names: a thin row for each, and one line of words.
+    More than eight recordings are drawn in groups, by their names: a thin row for each, and one line of words per
+    group.
 
-    Takes one `Recording`, up to 100, or a mapping from names to recordings; ValueError for none and for more (many
-    streams draws `plots.load`), TypeError for others.
+    It draws on `ax`, by default in a new figure, and returns it. `title` replaces the finding; "" leaves it out.
+
+    It takes one `Recording`, up to 100, or a mapping from names to recordings. Raises ValueError for none and for more
+    than 100 (for many streams there is `sk.plots.load`), TypeError for anything else.
     """
     shown = subjects(recordings, stall_ms, instead=INSTEAD)
     sent = all(subject.sent_ns is not None for subject in shown)

@@ -32,14 +32,18 @@ LINE_WIDTHS: Final = {"client.sent": 3.4, "server.read": 1.4}
 
 
 def upload(recording: Recording, ax: Axes | None = None, *, title: str | None = None) -> Axes:
-    """How much of a request's body had been sent, and read by the server, by when: x in ms since it began to leave (or,
-    where another client sent it, so that this is not known: since the server read the first of it).
+    """How much of a request's body had been sent, and how much the server had read, by when; and when answers came.
 
         sk.plots.upload(await sk.record(url, content=rows, accept="sse"))
 
-    Between the two staircases lies what the kernels and the network held; a dot marks the most of it. The ticks above
-    are the results, or pieces, of the answer as they came: none before the end is a server, or a way, that answers when
-    all is there. Small below: how far to trust it all. Raises TypeError for what is not a recording.
+    x is in ms since the body began to leave (if another client sent it, so that this is not known: since the server
+    read the first of it). What lies between the two staircases was held by the kernels and the network; a dot marks the
+    most. The ticks above are the results, or pieces, of the answer as they came: if there is none before the end of the
+    body, the server, or something on the way, answers only when everything is there.
+
+    It draws on `ax`, by default in a new figure, and returns it. `title` replaces the finding; "" leaves it out.
+
+    Raises TypeError for what is not a recording.
     """
     facts = uploads([recording])[0]
     if ax is None:

@@ -51,15 +51,19 @@ EDGE: Final = "#B9B9B9"
 
 
 def way(*here: str, ax: Axes | None = None, title: str | None = None) -> Axes:
-    """The way of a chunk from the upstream to the client: its taps, its queues, and where you are.
+    """A map of the way of a chunk from the upstream to the client, with its taps and queues; it needs no recording.
 
         sk.plots.way()
         sk.plots.way("relay.unsent", "client.unread")
         sk.plots.way("relay")
 
-    The flags above are the taps, in the colours and lines of `plots.journey`; the boxes on the line are the queues, in
-    the shades of `plots.queues`. `here`: names of taps, queues or parties (upstream, relay, client) that are marked;
-    the others step back. Raises ValueError for other names, TypeError for what is no name.
+    `here` are names of taps, queues or parties (upstream, relay, client) to be marked; the others are drawn paler. The
+    flags above the line are the taps, in the colours and lines of `sk.plots.journey`; the boxes on it are the queues,
+    in the shades of `sk.plots.queues`.
+
+    It draws on `ax`, by default in a new figure, and returns it. `title` replaces the finding; "" leaves it out.
+
+    Raises ValueError for other names, TypeError for what is not a name.
     """
     marked = _marked(here)
     if ax is None:

@@ -35,17 +35,20 @@ OTHERS: Final = "the others"
 def where(
     recording: Recording, at_ms: float | None = None, ax: Axes | None = None, *, title: str | None = None
 ) -> Axes:
-    """Where the bytes lay: one bar, from the upstream's queues at the left to the client's at the right.
+    """Where the bytes lay at one moment: one bar, from the upstream's queues at the left to the client's at the right.
 
         sk.plots.where(recording)
         sk.plots.where(recording, at_ms=812)
 
-    At the fullest moment, or `at_ms` after the request was sent (or made), as in `plots.queues`. Each part is a queue,
-    as wide as it held bytes, with its name and size below it and the stretch of the way above it; white and dotted is
-    what the curves say beyond the queues that were seen. Parts of less than a twentieth are drawn as one, in grey at
-    the end, and named in small print. Without gauges, words say so.
+    The moment is the fullest one, or `at_ms` after the request was sent, as on the axis of `sk.plots.queues`. Each part
+    is a queue, as wide as the bytes it held, with its name and size below it and its stretch of the way above it. The
+    white, dotted part is what the curves say was on the way but was in no queue that was seen. Parts of less than a
+    twentieth are drawn as one, in grey at the end, and named in small print. A recording without gauges gets a text
+    that says so.
 
-    Raises TypeError for what is not a recording or no number, ValueError for a time at which nobody looked.
+    It draws on `ax`, by default in a new figure, and returns it. `title` replaces the finding; "" leaves it out.
+
+    Raises TypeError for what is not a recording or not a number, ValueError for a time at which nobody looked.
     """
     shown = moment(recording, at_ms)
     if ax is None:

@@ -15,9 +15,9 @@ __all__ = ["Calibration", "Lag", "percentile"]
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """From the kernel's receive time to Python's stamp after the read, over `reads` reads at one rate of messages.
+    """How late Python's stamp after a read was, against the kernel's receive time, over `reads` reads at one rate.
 
-    Percentiles by nearest rank: for fewer than 100 reads the 99th is the largest.
+    Percentiles are by nearest rank: for fewer than 100 reads the 99th is the largest value.
     """
 
     rate_per_s: float
@@ -34,16 +34,17 @@ class Lag:
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """What `calibrate()` found.
+    """What `calibrate()` found: how wrong the instrument was, on this machine, at that time.
 
         print(sk.calibrate().lag_p99_ns)
 
-    timer_p50_ns, timer_p99_ns   lateness of `asyncio.sleep(1 ms)` on an idle loop: the floor under every schedule
-    loop_p99_ns, loop_max_ns     lateness of a timer of 10 ms on a loop that read the messages of all `lags`
+    timer_p50_ns, timer_p99_ns   how late `asyncio.sleep()` of 1 ms returns on an idle loop: no schedule is more exact
+    loop_p99_ns, loop_max_ns     how late a timer of 10 ms is on a loop that reads the messages of all `lags`
     clock_ns, stamp_ns           what one `time.monotonic_ns()`, and one step of a tap, costs
-    lags                         read stamps against kernel receive times, one per rate; empty where they could not be
-                                 compared (`notes` says why)
-    started_at, origin           when, by the wall clock, and which monotonic clock
+    lags                         read stamps against kernel receive times, one `Lag` per rate; empty where they could
+                                 not be compared
+    started_at, origin           when it was measured, by the wall clock, and on which monotonic clock
+    notes                        what could not be measured, and why
     """
 
     timer_p50_ns: int
@@ -59,11 +60,11 @@ class Calibration:
 
     @property
     def lag_p99_ns(self) -> int | None:
-        """The largest 99th percentile of all rates: how late a stamp in user space may be. None if not measured."""
+        """How late a stamp in user space may be: the largest 99th percentile of all rates. None if not measured."""
         return max((lag.p99_ns for lag in self.lags), default=None)
 
     def rows(self) -> list[tuple[str, str]]:
-        """The table as pairs of a name and a value with its unit."""
+        """The rows of the printed table: pairs of a name and a value with its unit."""
         return [
             ("timer lateness p50", ms(self.timer_p50_ns / 1e6, 2)),
             ("timer lateness p99", ms(self.timer_p99_ns / 1e6, 2)),
@@ -92,7 +93,7 @@ class Calibration:
 
     @classmethod
     def from_dict(cls, told: Mapping[str, Any]) -> Self:
-        """What `as_dict` gave; keys of later versions are passed over. Raises ValueError for what is no calibration."""
+        """The inverse of `as_dict`; unknown keys are ignored. Raises ValueError for what is not a calibration."""
         known = {field.name for field in fields(cls)}
         try:
             values: dict[str, Any] = {name: value for name, value in told.items() if name in known}

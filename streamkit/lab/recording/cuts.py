@@ -1,12 +1,12 @@
-"""Cut: where a stream broke off and its recording went on, by asking again; and which events were replayed then.
+"""Cut: where a stream broke off and its recording went on by asking again, and which events were then replayed.
 
     ──────■■■■■■■■│                     │■■■■■■■─■───■───■───
            live   at_ns    (silence)    back_ns
                                          replayed  live again
 
-What came while nobody listened is sent when the client is back, all at once. Such gaps say nothing of the stream's
-pace, and neither does the silence: so a gap is one of the live stream (`follows`) only between two live events of one
-connection. What the reader waited is another thing: objectives (`metrics.SLO`) and throughput count the silence.
+What happened while nobody listened is sent all at once when the client is back. The gaps in it say nothing about the
+stream's pace, and neither does the silence before: so a gap belongs to the live stream (`follows`) only between two
+live events of one connection. The reader did wait, though: objectives (`metrics.SLO`) and throughput count the silence.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ CATCH_UP_NS: Final = 5_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
-    """One interruption, from its being noticed until the stream went on, or was given up. Times in ns, from the call.
+    """One interruption, from when it was noticed until the stream went on or was given up. Times in ns, from the call.
 
-    at_ns       when it was noticed: a reset at once, a silent network by the timer of idleness
-    outcome     how the stream would have ended by it: `truncated`, `timeout(idle)`
-    attempts    how often was asked again, until events came
-    asked_ns    when the last of these attempts began
-    back_ns     when the head of its answer had come; None where the stream did not come back
-    status      of that answer, None where there was none
-    event, read the index of the first event, and of the first read, behind it
-    replayed    how many events from there on had happened before the client was back
-    told        the server said which these are (`X-Stream-Live`); else those count that came in one go: reads no
-                further apart than 5 ms, or than half the median gap before the cut
+    at_ns        when it was noticed: a reset at once, a silent network when the idle timer fires
+    outcome      how the stream would have ended by it: `truncated`, `timeout(idle)`
+    attempts     how often the client asked again before events came
+    asked_ns     when the last of these attempts began
+    back_ns      when the head of its answer had come; None if the stream did not come back
+    status       the status of that answer; None if there was none
+    event, read  the index of the first event, and of the first read, after the cut
+    replayed     how many events from there on had happened before the client was back
+    told         True: the server said which these are (`X-Stream-Live`). False: they are those that came in one go, in
+                 reads no further apart than 5 ms, or than half the median gap before the cut
 
     >>> from streamkit.lab.recording.cuts import Cut
     >>> Cut(at_ns=0, asked_ns=9, back_ns=20, event=3, read=3, replayed=2).resumed
@@ -73,7 +73,7 @@ class Cut:
 
     @classmethod
     def from_dict(cls, told: Mapping[str, Any]) -> Self:
-        """What `as_dict` gave; other keys are passed over. Raises ValueError for anything else."""
+        """The inverse of `as_dict`; other keys are ignored. Raises ValueError for anything else."""
         try:
             given: dict[str, Any] = {name: told[name] for name in _FIELDS if name in told}
             outcome = Outcome.parse(told["outcome"])

@@ -56,13 +56,12 @@ def _gaps_ms(recording: Recorded) -> npt.NDArray[np.float64]:
 
 
 class Curves(dict[str, Curve]):
-    """The curves of one recording by their taps, in the order of the way: a dict of `Curve`s, which pandas takes as a
-    table of all their steps.
+    """The curves of one recording: a dict from taps, in the order of the way, to `Curve`s, and a table for pandas.
 
         pd.DataFrame(recording.curves())        # tap, t_ms, events (or bytes): one row for each step
 
-    Of a dict pandas asks for `keys()`, and by each of them for a column. So `keys()` names the columns, and under those
-    three names they are found. In all else it is a dict by tap: `list(curves)`, `curves["relay.sent"]`, `items()`.
+    For pandas, `keys()` returns the names of these three columns, which can be looked up too. In all other respects it
+    is a dict by tap: `list(curves)`, `curves["relay.sent"]`, `items()`.
     """
 
     def __init__(self, curves: Mapping[str, Curve], unit: Unit, zero_ns: int) -> None:

@@ -1,8 +1,8 @@
-"""Goodput: the throughput that counts, that of streams (or events) which kept a service level objective (SLO).
+"""Goodput: the throughput of those streams (or events) that kept a service level objective (SLO).
 
-Usually: the requests per second that meet both a TTFT and a TPOT objective (DistServe, Zhong et al., OSDI '24, section
-1, for a wanted share of the requests and per GPU). TPOT is a mean over a whole answer, in which a stall of a second
-disappears; here **every gap** has to keep its objective, and the stream has to come whole.
+Usually it means the requests per second that meet both a TTFT and a TPOT objective (DistServe, Zhong et al., OSDI '24,
+section 1, for a wanted share of the requests and per GPU). TPOT is a mean over a whole answer, in which a stall of a
+second disappears; here **every gap** has to keep its objective, and the stream has to come whole.
 """
 
 from __future__ import annotations
@@ -24,13 +24,17 @@ __all__ = ["failures_of", "goodput"]
 def goodput(
     recordings: Recorded | Iterable[Recorded], slo: SLO, count: Literal["streams", "events"] = "streams"
 ) -> Goodput:
-    """Which share of one or several recordings kept the objective, and how many a second: good / total, good / span.
-
-    Counts streams (`slo_failures` finds nothing), or their pieces of any recorded channel (`on_time`). The span is from
-    when the first request had left to the end of the last stream; it is not known, and `per_s` None, if the recordings
-    were made by different clocks. Raises ValueError for another `count`.
+    """The share of streams that kept an objective (good / total), and how many did so per second (good / span).
 
         sk.findings.goodput(recordings, sk.metrics.SLO(ttft_ms=500, gap_ms=100)).share
+
+    recordings  one recording, or several
+    slo         the objective; see `sk.metrics.SLO`
+    count       "streams": a stream is good if `slo_failures` finds nothing. "events": their pieces of any recorded
+                channel are counted one by one, by `on_time`
+
+    The span is from when the first request had left to the end of the last stream; if the recordings were made by
+    different clocks it is not known, and `per_s` is None. Raises ValueError for another `count`.
     """
     if count not in ("streams", "events"):
         raise ValueError(f"expected count 'streams' or 'events', got {count!r}")

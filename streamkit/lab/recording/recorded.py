@@ -1,4 +1,4 @@
-"""What came: reads and events as columns, and how a stream was taken."""
+"""What came of a stream: reads and events as columns, and how they were recorded."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ __all__ = [
 
 Stamps = Literal["kernel", "socket", "library"]
 WireEnd = Literal["clean", "fin", "reset", "open"]
-"""How the connection ended for its client: the body by the rules of its framing; before that, or in place of it, by a
-close or by a reset; or not at all, as the client left first.
+"""How the connection ended for its client: clean, with the body ended by the rules of its framing; by a close or a
+reset, before that or without it; or left open, as the client left first.
 """
 Label: TypeAlias = str | int | float | bool
 
@@ -52,10 +52,13 @@ ALL_GAUGES = (*GAUGES, *COUNTERS, *PROCESS)
 
 
 class Counted(NamedTuple):
-    """The events that a reader waits for (`metrics.pieces`), as columns; `which` says of all events which they are.
+    """The events that a reader waits for (`metrics.pieces`), as columns.
 
-    `characters` are those of text and reasoning together: a reader waits for whichever is recorded. `follows[i]`: the
-    gap before it is one of the live stream: it is not where a cut lies in between, or one of the two was replayed.
+    which        for each of all events, whether it is one of these
+    at_ns, read  when its last byte was read, and in which read
+    characters   how many, of text and reasoning together: a reader waits for whichever is recorded
+    follows      whether the gap before it belongs to the live stream: False where a cut lies in between, or one of the
+                 two events was replayed
     """
 
     which: npt.NDArray[np.bool_]
@@ -67,48 +70,50 @@ class Counted(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Recorded:
-    """What came of one streamed answer, and how it was taken: a `Recording` without what it can tell.
+    """What came of one streamed answer, and how it was recorded: the fields of a `Recording`, without its methods.
 
     reads, events   columns; see `Reads` and `Events`
     sends           the writes of the request's body, where it was given as `content` or `files`; see `Sends`
-    outcome         how the stream ended; `error` says more in our own words, never an exception's text
+    outcome         how the stream ended
+    error           more about that, in our own words, never an exception's text; None if there is nothing to add
     finish_reason   the provider's word for why it ended (`stop`, `length`, `content_filter`, `refusal`, …), as it came
                     or as our relay passed it on; None where none was given
-    status          the HTTP status, None when no response head arrived
-    headers         response headers, lower-case names; those that carry cookies or credentials are left out
-    content_type    the response's media type, as the header says it; None where it does not
-    preset          the provider shape by which text was extracted, None when none fitted or none was needed
-    label           what it is called in figures; recordings of one label are a group
-    url             scheme, host and path of the request; no user info, no query
-    labels          what a stream is told apart by in a set of many: `{"prompt": "long", "clients": 50}`
+    status          the HTTP status; None when no response head arrived
+    headers         response headers, with lower-case names; those that carry cookies or credentials are left out
+    content_type    the response's media type, as the header gives it; None without one
+    preset          the provider's format by which text was extracted; None when none fitted or none was needed
+    label           what it is called in figures; recordings with one label are a group
+    url             scheme, host and path of the request, without user info and query
+    labels          what tells the stream apart from others in a set: `{"prompt": "long", "clients": 50}`
     started_ns      the monotonic clock at the call; all other times are relative to it
     due_ns          when a schedule wanted it sent: the caller itself was late by `-due_ns`; None without a schedule
     acquired_ns     a slot for a connection was free (a limit on connections may make a request wait); None when unknown
-    connected_ns    the connection stood; None when unknown, as on a reused connection
+    connected_ns    the connection was made; None when unknown, as on a reused connection
     tls_ns          the TLS handshake was done; None without TLS, on a reused connection, or if connected_ns includes it
     sent_ns         the request's last byte had left; None when unknown, or when it never did
     head_ns         the response head had arrived
     ended_ns        the body ended, was cut, or was given up
-    stamps          "kernel": reads have the kernel's own receive time; "socket": the time at which the read returned;
-                    "library": the time at which somebody else's client gave what it had read
-    taps            what others saw of the same stream: `upstream.…`, `relay.…` (see `streamkit.taps.TAPS`), and of the
-                    request's body: `server.read` (`UPLOAD_TAPS`)
-    marks           single moments of others by name, such as `relay.asked`, `upstream.asked`
-    counts          single numbers that others told, such as `relay.dropped_pieces`
+    stamps          what a read's time is. "kernel": the kernel's own receive time; "socket": when the read returned;
+                    "library": when somebody else's client handed over what it had read
+    taps            what upstream and relay saw of the same stream: `upstream.…`, `relay.…` (see `streamkit.taps.TAPS`),
+                    and of the request's body: `server.read` (`UPLOAD_TAPS`)
+    marks           single moments that they told, by name, such as `relay.asked`, `upstream.asked`
+    counts          single numbers that they told, by name, such as `relay.dropped_pieces`
     gauges          how much lay in each queue on the way, sampled (`GAUGES`, `COUNTERS` of `streamkit.taps.gauges`);
-                    a queue that cannot be seen here is there with `NOT_KNOWN` in every row, or not at all
-    relay           what the relay itself says of the stream; None where there was none of ours, or it was not asked
+                    a queue that cannot be seen here has `NOT_KNOWN` in every row, or is missing
+    relay           what the relay itself says of the stream, a `RelayWord`; None if there was no relay of ours, or it
+                    was not asked
     cuts            where it was cut and asked for again, in order (`record(resume=…)`); see `Cut`
-    meta            clock and its origin (numbers of different origins must never be subtracted), start by the wall
-                    clock, platform, versions, framing, how the connection ended (`wire_end`, a `WireEnd`), `notes`;
-                    `tcp`: what the kernel knew of the connection, a row a look (`streamkit.sockets.TcpInfo`);
-                    `reader_busy_ns`, `loop_busy_ns`: from when to when whoever reads took nothing, and the loop was
-                    late; `untimed`: it came out of a file that does not say what came when; JSON values only
+    meta            a dict of JSON values: the clock and its origin (numbers of different origins must never be
+                    subtracted), the start by the wall clock, platform, versions, framing, `notes`; `wire_end`: how the
+                    connection ended (a `WireEnd`); `tcp`: what the kernel knew of the connection, one row for each look
+                    (`streamkit.sockets.TcpInfo`); `reader_busy_ns`, `loop_busy_ns`: from when to when the reader took
+                    nothing, and the loop was late; `untimed`: it comes from a file that does not say what came when
     damage          what was lost when the recording was loaded from a damaged file; empty otherwise
 
-    Raises ValueError if the columns do not fit together: reads and events must be in the order of time, and an
-    event's time must be its read's. Likewise for a tap whose place on the way is not known, or is the client's own, and
-    for a gauge of an unknown name.
+    Raises ValueError if the columns do not fit together: reads and events must be in order of time, and an event's time
+    must be its read's. Likewise for a tap that is not on the way or is the client's own, and for a gauge with an
+    unknown name.
     """
 
     reads: Reads = field(default_factory=Reads)
@@ -160,9 +165,12 @@ class Recorded:
 
     @classmethod
     def from_pieces(cls, pieces: Iterable[tuple[int, str]], **fields: Any) -> Self:
-        """A recording made by hand from `(at_ns, text)` pairs; pieces of one time share a read.
+        """A recording made by hand from `(at_ns, text)` pairs; pieces with the same time share a read.
 
-        `fields` are those of `Recording`. For examples, tests, and times that come from somewhere else.
+        >>> sk.Recording.from_pieces([(0, "Hel"), (50_000_000, "lo")], sent_ns=0).text
+        'Hello'
+
+        For examples, tests, and times that come from somewhere else. `fields` are those of `Recording`.
         """
         pairs = list(pieces)
         events = Events([at_ns for at_ns, _ in pairs], text=[text for _, text in pairs])
@@ -173,18 +181,19 @@ class Recorded:
 
     @property
     def text(self) -> str:
-        """All pieces joined; a result of a route of our relay is a line of JSON.
+        """All pieces joined. A result that a route of our relay gives is one line of JSON in it.
 
-        Raises ValueError for a recording without texts (`record(keep_text=False)`), which knows their lengths alone;
-        likewise `reasoning`, `results`, `values` and `progress`.
+        Raises ValueError for a recording without texts (`record(keep_text=False)`), which knows only their lengths; so
+        do `reasoning`, `results`, `values` and `progress`.
         """
         self._check_texts()
         return "".join(self.events.text)
 
     @property
     def results(self) -> list[Result]:
-        """The results, of a route of our relay that gives such, in their order, each with when its reader had it; of a
-        text, the lines that are JSON objects or lists.
+        """The results that a route of our relay gave, in order, each with the time at which its reader had it.
+
+        Of a text/plain answer they are the lines that are JSON objects or lists.
         """
         self._check_texts()
         events = self.events
@@ -193,24 +202,26 @@ class Recorded:
 
     @property
     def values(self) -> list[Any]:
-        """What the `results` say: JSON values."""
+        """The `results` without their times: JSON values."""
         return [result.value for result in self.results]
 
     @property
     def progress(self) -> list[dict[str, Any]]:
-        """The reports of progress that came, in their order: `progress`, `total` (None: not known) and `message`."""
+        """The reports of progress that came, in order: dicts of `progress`, `total` (None: not known) and `message`."""
         self._check_texts()
         return progress_of(self.headers, self.events.event, self.events.data)
 
     @property
     def sent_bytes(self) -> int:
-        """How much of the request's body the client's kernel had taken; of one given as `content` or `files`."""
+        """How many bytes of a request's body, given as `content` or `files`, the client's kernel had taken."""
         return self.sends.bytes
 
     @property
     def origin_ns(self) -> int:
-        """The moment from which shown times count: the request's last byte had left, or, if it was answered before
-        that, the first of its body; the call where neither is known.
+        """The moment from which shown times count, in ns from the call.
+
+        It is when the request's last byte had left; if the answer began before that, when the first byte of the
+        request's body had left; the call, where neither is known.
         """
         early = self.sent_ns is None or (self.head_ns is not None and self.head_ns < self.sent_ns)
         return self.sends.at_ns[0] if self.sends and early else self.sent_ns or 0
@@ -236,8 +247,9 @@ class Recorded:
 
     @cached_property
     def counted(self) -> Counted:
-        """The events that gaps, stalls and waits are counted between: those with a piece of any recorded channel, text
-        or reasoning; all of them where none has any.
+        """The events between which gaps, stalls and waits are counted, as columns.
+
+        They are those with a piece of any recorded channel, text or reasoning; all events, if none has a piece.
         """
         lengths = characters(self.events.text) + characters(self.events.reasoning)
         which = pieces(lengths)
@@ -246,12 +258,12 @@ class Recorded:
 
     @cached_property
     def replayed(self) -> npt.NDArray[np.bool_]:
-        """Of each event, whether it had happened before the client was back behind a cut, and came late for that."""
+        """For each event, whether it was replayed: it had happened before the client was back after a cut."""
         return replayed_of(self.cuts, len(self.events))
 
     @property
     def cut_silences(self) -> list[tuple[int, int]]:
-        """Of each cut, from when to when no event came over it, in ns."""
+        """For each cut, from when to when no event came because of it, in ns."""
         return silences(self.cuts, self.events.at_ns, end_ns=self.ended_ns or 0)
 
     def _follows(self, which: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
@@ -263,8 +275,10 @@ class Recorded:
 
     @cached_property
     def end_late_ns(self) -> int:
-        """How much of the time before `ended_ns` was our own: the last read was so late in Python, or what it brought
-        was still being handed on, the last event for about as long as the one before it.
+        """How much of the time before `ended_ns` was the client's own doing, in ns.
+
+        The last read was late in Python by so much, or what it had brought was still being handed over (the last event
+        for about as long as the one before it).
         """
         late_ns = max(self.reads.late_ns[-1:], default=0)
         if not self.events:

@@ -1,12 +1,12 @@
-"""Recording: what one streamed answer looked like from the client: reads, events, outcome, and how it was taken.
+"""Recording: what one streamed answer looked like from the client: its reads, events and outcome, and how it was taken.
 
-Columns, not objects, lie underneath: integers in `array('q')`, so `np.asarray(recording.reads.at_ns)` is a view, and
-strings in lists. All times are integer nanoseconds counted from the call of `record()` (`started_ns`, on the
-monotonic clock named in `meta`), those of the taps too that others kept of the same stream.
+Underneath are columns, not objects: integers in `array('q')`, so that `np.asarray(recording.reads.at_ns)` is a view,
+and strings in lists. All times are integer nanoseconds counted from the call of `record()` (`started_ns`, on the
+monotonic clock named in `meta`); so are those of the taps that servers kept of the same stream.
 
-A **read** is what one socket read returned, an **event** one SSE event or NDJSON line, a **piece** the text
-extracted from one event. Events that were completed by the same read share its number and its time: they are
-*coalesced*, and the zero gaps between them are artefacts of reading, not of sending.
+A **read** is what one socket read returned, an **event** is one SSE event or NDJSON line, a **piece** is the text
+extracted from one event. Events completed by the same read share its number and its time: they are *coalesced*, and
+the zero gaps between them come from reading, not from sending.
 """
 
 from __future__ import annotations
@@ -46,14 +46,16 @@ __all__ = ["Recording"]
 class Recording(Recorded):
     """One recorded answer. Made by `record()`, by `Recording.load()`, or by hand (every field has a default).
 
-    Its fields are those of `Recorded`.
-
     >>> sk.Recording.from_pieces([(0, "Hel"), (50_000_000, "lo")], sent_ns=0).summary().gap_p50_ms
     50.0
+
+    Its fields are those of `Recorded`, its base class. Those you need most: `text`, `outcome`, `status`, `headers`,
+    `events` and `reads` (columns), `taps`, `gauges`, `cuts`, `meta`. In a notebook, a recording as the last line of a
+    cell shows its summary.
     """
 
     def summary(self) -> Summary:
-        """The numbers of this recording: TTFT, duration, gaps, stalls, coalescing, throughput.
+        """The numbers of this recording: TTFT, duration, gaps, stalls, throughput, … `print()` it for a table.
 
         >>> print(sk.Recording.from_pieces([(7_000_000, "Hello")], sent_ns=0).summary().ttft_ms)
         7.0
@@ -61,15 +63,15 @@ class Recording(Recorded):
         return summarize(self)
 
     def diagnose(self) -> Diagnosis:
-        """Where the stall was, from the client alone: why this stream stuttered, and what speaks for it.
+        """Why this stream stuttered, as far as its client can tell, with the evidence for it.
 
             recording.diagnose().cause, recording.diagnose().evidence
 
-        What is looked at: the kernel's stamps beside the times of reading (a late event loop), the receive queue and
-        when the reader took nothing (a slow reader), what came behind each silence (all that was due at once: it was
-        held; the usual pace: the source paused), heartbeats within it, what TCP counted, rhythms. Where it cannot be
-        told the cause is `unknown`. With the taps of others, as `Lab` brings them, `where` is the tap at which the
-        stall was first.
+        It looks at the kernel's stamps against the times of reading (a late event loop), at the receive queue and the
+        times in which the reader took nothing (a slow reader), at what came after each silence (everything overdue at
+        once: it was held back on the way; the usual pace: the source paused), at heartbeats within it, at what TCP
+        counted, and at rhythms. Where none of this decides, the cause is `unknown`. With the taps of upstream and
+        relay, as a `Lab` joins them, `where` is the first tap at which the stall is seen.
 
         >>> late = [(n * 20_000_000 + (700_000_000 if n >= 20 else 0), "word ") for n in range(50)]
         >>> sk.Recording.from_pieces(late).diagnose().sentence
@@ -80,25 +82,29 @@ class Recording(Recorded):
     def curves(self, unit: Unit = "events") -> Curves:
         """All taps as cumulative curves, in the order of the way: `taps`, then `client.read` and `client.event`.
 
-        Events are those with text, which is what taps count (`metrics.pieces`; without taps of others those with
-        reasoning too, where it was recorded), bytes are those of their text in UTF-8, as everywhere in taps.
-        Where the wire had no event borders, the client's events are found by bytes, against the foreign tap that saw
-        most borders; if there is none, the client's own events count (one for each read).
-        Their times are those of the recording, from the call on. As a table (`pd.DataFrame(recording.curves())`) they
-        are one row for each step: `tap`, `t_ms` from when the request was sent, and the unit.
-        Of a stream that was resumed, `relay.send` and `relay.sent` are left out, which are of its first answer alone.
-        Raises ValueError for an unknown unit.
-
         >>> sk.Recording.from_pieces([(7, "Hello"), (9, "!")]).curves("bytes")["client.read"].count.tolist()
         [5, 6]
+
+        `unit` is "events" or "bytes". Events are those with text, which is what taps count (`metrics.pieces`); without
+        taps of servers, also those with reasoning, if it was recorded. Bytes are those of their text in UTF-8.
+
+        Where the wire has no event borders (text/plain), the client's events are found by counting bytes, against the
+        server's tap that saw the most borders; if there is none, each read of the client counts as an event. Of a
+        stream that was resumed, `relay.send` and `relay.sent` are left out: they belong to its first answer only.
+
+        Times (`at_ns`) are those of the recording, counted from the call. `pd.DataFrame(recording.curves())` is a table
+        with one row for each step: `tap`, `t_ms` from when the request was sent, and the unit.
+
+        Raises ValueError for an unknown unit.
         """
         return Curves(tap_curves(self, unit), unit, self.origin_ns)
 
     def upload(self) -> Curves:
-        """The request's body on its way, in bytes: `client.sent` (the kernel here had taken it) and, where our relay
-        was traced, `server.read` (its application had it); without one of them where nothing is known of it.
+        """The request's body on its way, as cumulative curves in bytes.
 
-        What lies between the two is held by the kernels, and by the network:
+        `client.sent` is when the client's kernel had taken them; `server.read`, if a relay of ours kept taps, when the
+        relay's application had them. A curve of which nothing is known is missing. What lies between the two is held by
+        the kernels and the network:
 
             sk.metrics.max_backlog(*recording.upload().values())
 
@@ -109,11 +115,12 @@ class Recording(Recorded):
         return Curves(upload_curves(self), "bytes", self.origin_ns)
 
     def budget(self, n: int | None = None) -> Budget | None:
-        """Where the time of event `n` went (from 1, default: the first), part by part: `metrics.budget` of the curves.
+        """Where the time of event `n` went, part by part: `metrics.budget` of this recording's curves.
 
-        From when the request was sent (from the call where that is not known). What the server tells of its times
-        (`lab/recording/server_times.py`: vLLM, llama.cpp, Groq, Ollama, `Server-Timing`) are parts of their own, of
-        what would else be unexplained. None if that event did not pass every tap there is. Raises ValueError for n < 1.
+        `n` counts from 1; by default it is the first event. Time counts from when the request was sent, or from the
+        call if that is not known. Times that the server itself tells (vLLM, llama.cpp, Groq, Ollama, `Server-Timing`;
+        see `lab/recording/server_times.py`) are parts of their own, taken from what would otherwise be unexplained.
+        None if the event did not pass all the taps there are. Raises ValueError for n < 1.
 
         >>> sk.Recording.from_pieces([(7_000_000, "Hello")], sent_ns=1_000_000).budget().total.ns
         6000000
@@ -122,9 +129,9 @@ class Recording(Recorded):
         return metrics.budget(tap_curves(self), origin_ns=self.origin_ns, marks=self.marks, n=n, told=told)
 
     def slo_failures(self, slo: SLO) -> tuple[str, ...]:
-        """By which parts of an objective this stream failed, out of `outcome`, `ttft`, `gap`; empty if it kept it.
+        """Which parts of an objective this stream missed: `outcome`, `ttft`, `gap`; empty if it kept all of it.
 
-        `findings.goodput` does the same for many.
+        `findings.goodput` gives the share of many streams that kept it.
 
         >>> sk.Recording.from_pieces([(7_000_000, "Hello")]).slo_failures(sk.metrics.SLO(ttft_ms=5))
         ('ttft',)
@@ -133,7 +140,7 @@ class Recording(Recorded):
 
     @cached_property
     def trust(self) -> Trust:
-        """How far the numbers can be trusted; `str()` of it is the verdict.
+        """How far the numbers can be trusted: a level with reasons, which `str()` joins.
 
         >>> str(sk.Recording.from_pieces([(0, "Hel"), (50_000_000, "lo")]).trust)
         'good'
@@ -141,20 +148,23 @@ class Recording(Recorded):
         return judge(self)
 
     def to_pandas(self) -> pd.DataFrame:
-        """One row per event; times count from when the request was sent, as in `summary()` and the figures, or from the
-        call where that is not known (`sent_ns` is None).
+        """A DataFrame with one row per event.
 
             pd.concat(recording.to_pandas() for recording in recordings).groupby("label").gap_ms.median()
 
+        Times count from when the request was sent, as in `summary()` and the figures; from the call if that is not
+        known (`sent_ns` is None).
+
         label               the recording's, in every row
         t_ms, at_ns         when its last byte was read
-        gap_ms              the gap before it, by the rule of `metrics.gaps_ns`: beside the first event with text of
-                            each read but the first one; NaN beside all others, which have no gap of their own, and
-                            where it is none of the live stream (over a cut, from or to a replayed event)
-        handed_ns           when it was handed on
-        read, size, event, id, data, text, reasoning   as in `Events`
-        coalesced           it shares a read with an earlier event
-        replayed            it had happened before the client was back behind a cut (`Recording.cuts`)
+        gap_ms              the gap before it, by the rule of `metrics.gaps_ns`: it stands at the first event with text
+                            of each read but the first. NaN at all other events, which have no gap of their own, and
+                            where the gap does not belong to the live stream (over a cut, from or to a replayed event)
+        handed_ns           when it was handed over
+        read, size, event, id, data   as in `Events`
+        text, reasoning     as in `Events`
+        coalesced           whether it shares a read with an earlier event
+        replayed            whether it had happened before the client was back after a cut (`Recording.cuts`)
 
         Raises ImportError if pandas is missing (`pip install 'streamkit[pandas]'`).
         """
@@ -167,9 +177,12 @@ class Recording(Recorded):
         return frame
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a JSON Lines file, whole or not at all (a new file takes the old one's place when it is ready).
+        """Write the recording to a JSON Lines file, which `Recording.load()` reads.
 
-        recording.save("slow.jsonl")  # or "slow.jsonl.gz": compressed, and read as any other
+        recording.save("slow.jsonl")  # or "slow.jsonl.gz": compressed, a tenth of the size
+
+        The file is written whole or not at all: a new one replaces the old one when it is ready. Raises OSError if it
+        cannot be written.
         """
         storage.save(self, path)
 
@@ -179,8 +192,9 @@ class Recording(Recorded):
 
             recording = sk.Recording.load("slow.jsonl")
 
-        Of a damaged file the whole lines are kept; the bad ones are named in `damage`, and a warning says so.
-        Raises `RecordingFormatError` if the file is not a recording or was written in a newer format.
+        Of a damaged file, the intact lines are kept; the bad ones are named in `damage`, and a warning says so.
+        Raises `RecordingFormatError` if the file is not a recording or was written in a newer format, OSError if it
+        cannot be read.
         """
         return storage.load(path, cls)
 

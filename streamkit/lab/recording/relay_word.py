@@ -1,4 +1,4 @@
-"""The relay's own word for a stream: how it ended there, and what it had delivered by then."""
+"""What the relay itself says of a stream: how it ended there, and what it had delivered by then."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["RelayWord"]
 class RelayWord:
     """What the relay logged of the stream (`streamkit.relay.log`); its client may have seen another end.
 
-    outcome         how it ended for the relay: `timeout(idle)` where the client saw `truncated`
-    code            the stable code of the failure, "" for none
-    finish_reason   the provider's word for why it ended (`stop`, `length`, …), None where it gave none
-    status          what the client was told, None if it was told nothing
-    format, policy  of the answer: its content type, and what was done for a slow client; None if it did not begin
+    outcome         how it ended for the relay: `timeout(idle)` where the client saw `truncated`, for example
+    code            the stable code of the failure; "" if there was none
+    finish_reason   the provider's word for why it ended (`stop`, `length`, …); None where it gave none
+    status          the HTTP status the client was sent; None if none was
+    format, policy  the answer's content type, and what was done for a slow client; None if it did not begin
     duration_ms, first_piece_ms   counted from the request's head; None where nothing had left
-    pieces, dropped, wrote_bytes  what was sent, left out by the policy, and written
-    held_ms         how long it let its source wait
+    pieces, dropped, wrote_bytes  pieces sent, pieces left out by the policy, bytes written
+    held_ms         for how long it made its source wait
     """
 
     outcome: Outcome
@@ -44,7 +44,9 @@ class RelayWord:
 
     @classmethod
     def from_dict(cls, told: Mapping[str, Any]) -> Self:
-        """What `as_dict` gave, or the relay logged; other keys are passed over. Raises ValueError for anything else."""
+        """The inverse of `as_dict`; also takes what the relay logged. Other keys are ignored. Raises ValueError for
+        anything else.
+        """
         try:
             given: dict[str, Any] = {name: told[name] for name in _FITS if name in told}
             outcome = Outcome.parse(told["outcome"])

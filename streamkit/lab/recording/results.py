@@ -36,7 +36,9 @@ _TEXT_QUOTES: Final = 4  # in an object of one key whose text has none
 
 
 class Result(NamedTuple):
-    """One result: its value, and when its reader had it, in ns: from the call on, and by `time.monotonic_ns()`."""
+    """One result: its value, and when its reader had it, in ns: from the call (`at_ns`) and by `time.monotonic_ns()`
+    (`clock_ns`).
+    """
 
     value: Any
     at_ns: int

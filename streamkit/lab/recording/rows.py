@@ -1,4 +1,4 @@
-"""Reads and events as columns: of what came, and what it said; and the same in few bytes, without the texts."""
+"""Reads and events as columns; and the same in few bytes, without the texts."""
 
 from __future__ import annotations
 
@@ -24,11 +24,13 @@ Bodies: TypeAlias = "list[bytes | None] | NoBodies"
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """One socket read: its number, its time, the bytes of body it brought, and those bytes if they were kept.
+    """One socket read: its number, its time, and the bytes of body that it brought.
 
-    `error_ns` is how wrong the time can be, -1 where that is not known. `late_ns` is how much later than its time the
-    read returned in Python: what a tool without the kernel's stamps would have been wrong by. It is 0 where the time
-    is that of the return itself.
+    size      how many bytes
+    data      the bytes themselves; None if they were not kept
+    error_ns  how wrong the time can be; -1 where that is not known
+    late_ns   how much later than `at_ns` the read returned in Python, by which a tool without the kernel's stamps would
+              have been wrong; 0 where `at_ns` is the time of the return itself
     """
 
     index: int
@@ -41,13 +43,14 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class RecordedEvent:
-    """One event.
+    """One event: an SSE event, an NDJSON line, or, where the wire has no event borders, what one read brought.
 
-    `at_ns` is when its last byte was read (the stamp of the read numbered `read`), `handed_ns` when it was decoded
-    and handed on. `text` is the piece extracted from it ("" if
-    none), `reasoning` the thinking piece where that was asked for. `size` counts the bytes of its data in UTF-8,
-    without framing. Where the wire has no event borders (text/plain) one event stands for what one read brought:
-    `event` and `data` are empty and `size` is the read's.
+    at_ns            when its last byte was read: the stamp of the read with the number `read`
+    handed_ns        when it was decoded and handed over
+    event, data, id  its fields as on the wire; empty where there are no event borders
+    text             the piece extracted from it, "" if there is none
+    reasoning        the thinking piece, if `record(reasoning=True)` asked for it
+    size             the bytes of its data in UTF-8, without framing; without event borders, those of the read
     """
 
     index: int
@@ -87,8 +90,8 @@ class _WireEvent(Protocol):
 class Reads(Columnar[Read]):
     """The socket reads that brought body bytes, as parallel columns named like the fields of `Read`.
 
-    A read that brought only a response head or chunk framing is not listed. `data` holds None for a read whose
-    bytes were not kept.
+    A read that brought only a response head or chunk framing is not listed. `data` is None for a read whose bytes were
+    not kept.
     """
 
     __slots__ = _columns = _OF_READS
@@ -159,8 +162,8 @@ class Reads(Columnar[Read]):
 class Events(Columnar[RecordedEvent]):
     """The events, as parallel columns named like the fields of `RecordedEvent`.
 
-    Made by hand, only `at_ns` is needed: `read` then numbers the distinct times (events of one time share a read),
-    `handed_ns` equals `at_ns`, `size` is the UTF-8 length of `data`, or of `text` where there is no data.
+    Made by hand, only `at_ns` is needed: `read` then numbers the distinct times (events with one time share a read),
+    `handed_ns` equals `at_ns`, and `size` is the UTF-8 length of `data`, or of `text` if there is no data.
     """
 
     __slots__ = _columns = _OF_EVENTS
@@ -285,13 +288,13 @@ class Events(Columnar[RecordedEvent]):
 
     @property
     def first_with_text(self) -> int | None:
-        """The number of the first event with text; None where there is none."""
+        """The index of the first event with text; None if no event has any."""
         with_text = characters(self.text) > 0
         return int(with_text.argmax()) if with_text.any() else None
 
     @property
     def kept(self) -> bool:
-        """The texts are here, and not their lengths alone."""
+        """Whether the texts themselves were kept, and not only their lengths."""
         return not isinstance(self.text, Unkept)
 
     def __len__(self) -> int:

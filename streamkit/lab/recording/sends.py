@@ -15,8 +15,9 @@ MAX_SENDS: Final = 1 << 16
 
 
 class Send(NamedTuple):
-    """One write of the request's body: by `at_ns` the client's kernel had taken `size` bytes more of it, for which it
-    had no room for `held_ns`: so long the server, or the way to it, held the upload back.
+    """One write of the request's body: at `at_ns` the client's kernel had taken `size` more bytes.
+
+    For `held_ns` before that it had had no room for them: the server, or the way to it, held the upload back.
     """
 
     at_ns: int
@@ -27,8 +28,8 @@ class Send(NamedTuple):
 class Sends(Columnar[Send]):
     """The writes of a request's body, as parallel columns named like the fields of `Send`.
 
-    Where there are more than `MAX_SENDS`, neighbours are told as one, by the time of the last of them: first of two,
-    then of four, … so that a long upload keeps an even picture, and no number of bytes is lost.
+    Beyond `MAX_SENDS` writes, neighbours are merged into one, with the time of the last of them: first two, then four,
+    and so on. A long upload keeps an even picture, and no bytes are lost from the count.
 
     >>> from streamkit.lab.recording.sends import Sends
     >>> Sends([10, 20], size=[3, 4])
@@ -67,7 +68,7 @@ class Sends(Columnar[Send]):
 
     @property
     def bytes(self) -> int:
-        """All of them together."""
+        """How many bytes in all."""
         return sum(self.size)
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""Summary: the numbers of one recording, with units, and with the rule by which each was counted."""
+"""Summary: the numbers of one recording, with their units and the rule by which each is counted."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WIDEST_NUMBER: Final = 16  # characters, in the printed table
 
 
 class HopSummary(NamedTuple):
-    """One hop: its events' delays (percentiles by nearest rank), and the most events that it held at any time."""
+    """One hop: its events' delays (percentiles by nearest rank), and the most events it held at any time."""
 
     name: str
     events: int
@@ -41,53 +41,58 @@ class HopSummary(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Summary(Mapping[str, Any]):
-    """The numbers of one recording; also a mapping from field names to them. What is not defined is None.
+    """The numbers of one recording; also a mapping from field names to values. What is not defined is None.
 
         recording.summary().ttft_ms, recording.summary()["gap_p95_ms"]
 
-    finish_reason             the provider's word for why it ended (`stop`, `length`, …), None where it gave none
+    Printed it is a table, and in a notebook an HTML table.
+
+    outcome                   how the stream ended
+    finish_reason             the provider's word for why it ended (`stop`, `length`, …); None where it gave none
     error                     why it ended so, in our words, where that says more (`Recording.error`)
-    relay_outcome             how the stream ended for the relay, by its own word (`Recording.relay`)
+    relay_outcome             how the stream ended for the relay, by its own account (`Recording.relay`)
     events, reads, bytes, characters   counts; reads are those that brought body bytes, characters those of the text
     reasoning_characters      those of the reasoning, where it was recorded
-    ttft_ms                   the first piece of any recorded channel, text or reasoning, from when the request's last
-                              byte had left (from the call where that is not known: see `notes`)
+    ttft_ms                   time to first token: from when the request's last byte had left (from the call where that
+                              is not known: see `notes`) to the first piece of any recorded channel, text or reasoning
     ttft_text_ms, ttft_reasoning_ms   the same for each channel by itself
-    ttft_error_ms             how much too long `ttft_ms` may be: the piece may have come earlier than its read ended,
-                              and the request have left later than was noted; an estimate where the read was shared
-    ttft_is_bound             the first piece shared its read with what came behind it: `ttft_ms` is an upper bound
+    ttft_error_ms             by how much `ttft_ms` may be too long: the piece may have come before its read ended, and
+                              the request may have left later than was noted; an estimate where the read was shared
+    ttft_is_bound             the first piece shared its read with what came after it: `ttft_ms` is an upper bound
     waited_ms, connecting_ms, tls_ms, sending_ms   what came before that moment, and is in no other number: waiting for
                               a slot, connecting, the TLS handshake, sending the request; each where both ends are known
-    sent_bytes, sent_whole    of the request's body, where it was given as `content` or `files`: how much had left, and
-                              whether that was all
-    held_ms                   for how long, in all, the kernel had no room for more of it: back-pressure
-    unread_bytes              the most that had left and that the server had not read; None where it does not tell
-    duration_ms               the end of the stream, from the same moment
+    sent_bytes, sent_whole    for a request's body given as `content` or `files`: how much had left, and whether that
+                              was all of it
+    held_ms                   for how long in all the kernel had no room for more of it: back-pressure
+    unread_bytes              the most bytes that had left and that the server had not read; None where it does not tell
+    duration_ms               from the same moment to the end of the stream
     gaps                      how many gaps there are between reads that brought pieces (`metrics.pieces`)
     gap_p50_ms, gap_p95_ms, gap_p99_ms, max_gap_ms   over those gaps; percentiles by nearest rank
-    cuts, attempts            how often it was cut, and how often asked for again in all (`Recording.cuts`)
-    cut_ms                    how long nothing came over these cuts: from the last event before each to the first one
-                              behind it, or to the end
-    replayed                  events that had happened meanwhile, and came when the client was back. No gap is counted
-                              over a cut, nor from or to one of these: they say nothing of the stream's pace
-    stalls                    how many of those gaps are longer than `stall_threshold_ms`
-    silent_end_ms             from the last piece to the end (its mark, a cut, our leaving), if longer than a stall
-    longest_stall_ms, longest_stall_after   the longest of them, the first of equals: its length, and after which piece
+    cuts, attempts            how often it was cut, and how often it was asked for again in all (`Recording.cuts`)
+    cut_ms                    for how long nothing came because of these cuts: from the last event before each to the
+                              first one after it, or to the end
+    replayed                  events that happened during a cut, and came when the client was back. No gap is counted
+                              over a cut, nor from or to one of these: they say nothing about the stream's pace
+    stalls                    how many of the gaps are longer than `stall_threshold_ms`
+    stall_threshold_ms        five median gaps, but at least 250 ms (`metrics.stall_threshold_ns`)
+    longest_stall_ms, longest_stall_after   the longest stall, the first of equals: its length, and after which piece
                               (counted from 1) it began
+    silent_end_ms             from the last piece to the end (its mark, a cut, our leaving), if longer than a stall
     diagnosis                 why it stuttered, in a sentence (`Recording.diagnose()`); None where it did not
-    coalesced_share           share of the events that came in the same read as an earlier one (0 to 1)
+    coalesced_share           the share of events that came in the same read as an earlier one (0 to 1)
     throughput_events_per_s, throughput_chars_per_s   pieces and their characters, those of reasoning included, after
                               the first read that brought any
     server_ms                 what the server tells of its own times, by name: `queue`, `load`, `prefill`, `decode`,
                               `total` (vLLM, llama.cpp, Groq, Ollama), and what its `Server-Timing` says
-    hops                      delays and backlog between consecutive taps, for recordings with taps of others; in events
+    hops                      delays and backlog between consecutive taps, in events, if there are taps of servers
     stamps                    what a read's time is: the kernel's ("kernel"), that of the read ("socket"), or when a
                               client library gave it ("library")
-    error_p99_ms              how wrong the times of the reads can be; over the reads for which that is known
-    late_p99_ms               how late Python was at the reads, the times of which the kernel took: not in any other
-                              number, but what a tool without the kernel's stamps would have added to them
+    error_p99_ms              how wrong the times of the reads can be (99th percentile), over the reads for which that
+                              is known
+    late_p99_ms               how late Python was at reads whose times the kernel took (99th percentile). It is in no
+                              other number; a tool without the kernel's stamps would have added it to them
     trust                     how far all of this can be trusted (`Recording.trust`)
-    notes                     what has to be known to read the numbers rightly
+    notes                     what you need to know to read the numbers correctly
     """
 
     outcome: Outcome
@@ -155,10 +160,10 @@ class Summary(Mapping[str, Any]):
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def rows(self) -> list[tuple[str, str]]:
-        """The table as pairs of a name and a value with its unit; "–" stands for what is not defined.
+        """The rows of the printed table: pairs of a name and a value with its unit; "–" where it is not defined.
 
-        Rows about the connection, hops and the instrument are left out where nothing is known of them, the relay's
-        outcome where the client saw the same. Where no event came there is how it ended, and no row of dashes.
+        Rows about the connection, hops and the instrument are left out where nothing is known about them, and the
+        relay's outcome where the client saw the same. If no event came, there are no rows of dashes, only how it ended.
         """
         return [
             ("outcome", str(self.outcome)),

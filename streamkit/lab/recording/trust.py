@@ -1,13 +1,13 @@
-"""trust: how far the numbers of a recording can be trusted, judged by what the recording says about its own making.
+"""Trust: how far the numbers of a recording can be relied on, judged by what it says about how it was made.
 
     recording.trust                    # good
                                        # limited: 41 % of the pieces share a read with another one
                                        # do not quote: the upstream sent 81 ms late (p95)
     stated_error_ns(recording)         # of each event: how wrong its time may be
 
-Judged is the instrument, not the stream: a server that stalls, or a reader that holds the upstream back, is what a
-recording is made to show. So is a network that cuts it: the gaps over a cut, and those of what was replayed, are not
-looked at. What is measured are gaps between pieces, so an error is weighed against the median gap.
+It judges the instrument, not the stream: a server that stalls, or a slow reader that holds the upstream back, is what a
+recording is there to show. So is a network that cuts it: gaps over a cut, and those of replayed events, are not looked
+at. Since what is measured is gaps between pieces, errors are compared with the median gap.
 """
 
 from __future__ import annotations
@@ -81,11 +81,15 @@ LINE_ENDS: Final = (b"\n", b"\r")
 
 @dataclass(frozen=True, repr=False)
 class Trust:
-    """The verdict: a level and the reasons for it, the worst first. `str()` is what a figure shows.
+    """How far a recording's numbers can be trusted: a level, and the reasons for it.
 
         worst = min(recording.trust for recording in recordings)
 
-    Verdicts are ordered by level: `min(trusts)` is the worst. They have no truth value: compare `.level`.
+    level     "good", "limited" (read the reasons first) or "do not quote"
+    reasons   what limits them, the worst first; empty if nothing does
+
+    `str()` is the text that figures show. Verdicts are ordered by level, so `min()` finds the worst. They have no truth
+    value: `bool()` raises TypeError, compare `.level`.
     """
 
     level: Level

@@ -1,11 +1,11 @@
-"""Many recordings as one: a row for each stream, groups by label, what a load was to be, and what it cost the server.
+"""Sets: many recordings as one, with a row for each stream, groups by label, and what a load cost the server.
 
     client ──▶ recordings ──▶ RecordingSet ──▶ findings/load ──▶ plots.load
                                   │  columns.py: a row a stream ─▶ verdict.py ─▶ set_summary.py
                                   └─ set_file.py: one file
 
-A set is made of recordings and adds nothing to what they say: when each was due and sent, its labels and its outcome
-stand in the recordings themselves. Whether its numbers may be quoted is decided in one place, `verdict.py`.
+A set consists of recordings, and adds nothing to what they say: when each was due and sent, its labels and its outcome
+are in the recordings themselves. Whether its numbers may be quoted is decided in one place, `verdict.py`.
 """
 
 from __future__ import annotations

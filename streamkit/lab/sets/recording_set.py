@@ -30,14 +30,17 @@ RowsOf: TypeAlias = Literal["streams", "events"]
 
 
 class RecordingSet(Sequence[Recording]):
-    """Many recordings as one. Made by `sk.load()`, by `RecordingSet.load()`, or of any recordings.
+    """Many recordings as one. Made by `sk.load()`, by `RecordingSet.load()`, or from any recordings.
 
         streams = sk.RecordingSet(recordings)
         streams.summary()
 
-    recordings   in the order in which they were due (`Recording.due_ns`), those without a schedule as they were begun
-    meta         what the load was to be (its arrivals in words, its seed, …): JSON values; the summary has its `notes`
-    resources    what each process used along it
+    It is a sequence of its recordings: `len()`, `streams[0]`, a slice, a loop.
+
+    recordings   in the order in which they were due (`Recording.due_ns`); without a schedule, as they were begun
+    meta         what the load was meant to be (its arrivals in words, its seed, …): JSON values. Its `notes` are shown
+                 in the summary
+    resources    what each process used during the load
     damage       what was lost when the set was loaded from a damaged file; empty otherwise
     """
 
@@ -80,7 +83,7 @@ class RecordingSet(Sequence[Recording]):
 
     @property
     def outcomes(self) -> dict[str, int]:
-        """How many ended in which way, the most frequent first.
+        """How many streams ended in which way, the most frequent first.
 
         >>> sk.RecordingSet([sk.Recording(), sk.Recording()]).outcomes
         {'complete': 2}
@@ -89,7 +92,7 @@ class RecordingSet(Sequence[Recording]):
 
     @cached_property
     def rows(self) -> StreamRows:
-        """One row a stream, in ns, for whoever computes with it; `columns()` is the same for people."""
+        """One row per stream, in ns, for computing with; `columns()` has the same for reading."""
         return rows_of(self.recordings)
 
     @cached_property
@@ -102,8 +105,9 @@ class RecordingSet(Sequence[Recording]):
         return judge_set(self.recordings, self.rows, self.damage)
 
     def summary(self) -> SetSummary:
-        """The numbers of all streams, the verdict on them first; the time to the first piece from when a request was
-        due stands beside that from when it was sent.
+        """The numbers of all streams, beginning with the verdict on them; `print()` it for a table.
+
+        The time to the first piece is given from when each request was due, and from when it was sent.
 
         >>> sk.RecordingSet([sk.Recording.from_pieces([(7_000_000, "Hi")], sent_ns=0)]).summary().ttft_sent.p50_ms
         7.0
@@ -111,12 +115,12 @@ class RecordingSet(Sequence[Recording]):
         return summarize_set(self.recordings, self.rows, self.verdict, map(str, self.meta.get("notes", ())))
 
     def diagnose(self) -> Diagnosis:
-        """Why these streams stuttered: a server that answers one request at a time, and what each of them had
-        (`Recording.diagnose`), that which most of them had first; each with the worst of it.
+        """Why these streams stuttered, with the cause that most of them share first, each by its worst case.
 
             streams.diagnose().cause
 
-        Raises ValueError for a set without a recording.
+        It finds what each stream has by itself (`Recording.diagnose`), and a server that answers one request after the
+        other. Raises ValueError for an empty set.
 
         >>> sk.RecordingSet([sk.Recording.from_pieces([(n * 50_000_000, "x") for n in range(9)])]).diagnose().cause
         'none'
@@ -124,18 +128,18 @@ class RecordingSet(Sequence[Recording]):
         return diagnosed_set(self.recordings)
 
     def goodput(self, slo: SLO, count: Literal["streams", "events"] = "streams") -> Goodput:
-        """Which share kept an objective, and how many a second; see `findings.goodput`.
+        """The share of streams that kept an objective, and how many per second; see `sk.findings.goodput`.
 
         streams.goodput(sk.metrics.SLO(ttft_ms=500, gap_ms=100)).share
         """
         return goodput(self.recordings, slo, count)
 
     def by(self, *names: str) -> dict[Any, RecordingSet]:
-        """The set in groups, by one label or several: `streams.by("prompt")["long"].summary()`.
+        """Group the set by one label or several: `streams.by("prompt")["long"].summary()`.
 
-        Beside the labels there are `label`, `outcome`, `status`, `preset` and `url`. By several names the keys are
-        tuples. A stream without the label is in the group None. Every part has the load's resources, of all of it.
-        Raises ValueError for a name that no stream has.
+        Besides the labels, there are `label`, `outcome`, `status`, `preset` and `url`. With several names the keys are
+        tuples. A stream without the label is in the group None. Each group has the resources of the whole load. Raises
+        ValueError for a name that no stream has.
 
         >>> one, two = (sk.Recording(labels={"clients": n}) for n in (50, 5))
         >>> sk.RecordingSet([one, two]).by("clients")
@@ -145,25 +149,27 @@ class RecordingSet(Sequence[Recording]):
         return {key: self._part(self.recordings[index] for index in places) for key, places in groups.items()}
 
     def columns(self, rows: RowsOf = "streams") -> dict[str, npt.NDArray[Any]]:
-        """Arrays of numpy by name: `rows="streams"` has a row for each stream, `"events"` one for each event.
+        """The set as numpy arrays by column name; `rows="streams"` has a row per stream, `rows="events"` one per event.
+
+        The columns for streams:
 
         stream              the stream's number in the set, from 0
-        label, …            the recording's `label`, and one column for each of the `labels` there are; a label that is
-                            called as one of the columns below stands as `label_…`
+        label, …            the recording's `label`, and a column for each of the `labels`; a label with the name of
+                            another column is called `label_…`
         due_ms, started_ms, sent_ms, first_ms, ended_ms   moments, from when the first stream was due
-        own_late_ms         started − due: how late the caller was itself
-        own_busy_ms         for how long its loop was busy for certain from then until the request had left
+        own_late_ms         started − due: how late this client itself was
+        own_busy_ms         for how long its loop was certainly busy from then until the request had left
         leaving_ms          sent − started: waiting for a slot, connecting, sending
         ttft_due_ms, ttft_sent_ms   the time to the first piece, from due and from sent
-        duration_ms         the end, from sent
-        gap_p50_ms, gap_p99_ms, gap_max_ms, gaps   of the gaps between reads, and how many they are
-        loop_late_ms        how late the recorder's loop was at the worst
-        server_queue_ms, …  what the server told of its own times, by whichever names it did; see `Summary.server_ms`
+        duration_ms         from sent to the end
+        gap_p50_ms, gap_p99_ms, gap_max_ms, gaps   of the gaps between reads, and how many there are
+        loop_late_ms        how late the recorder's loop was at worst
+        server_queue_ms, …  the server's own times, under whatever names it told; see `Summary.server_ms`
         events, pieces, shared, characters, reads, bytes   counts; `shared`: pieces in a read with an earlier one
-        outcome, code, status, stamps   how it ended, as text; what that says beyond the word; the HTTP status
+        outcome, code, status, stamps   how it ended, as text; its detail; the HTTP status; see `Recording.stamps`
 
         Numbers that are not known are NaN. Events have the columns of `Recording.to_pandas()`. Raises ValueError for
-        another kind of rows.
+        other `rows`.
 
         >>> sk.RecordingSet([sk.Recording(labels={"prompt": "long"})]).columns()["prompt"].tolist()
         ['long']
@@ -175,7 +181,7 @@ class RecordingSet(Sequence[Recording]):
         raise ValueError(f"expected rows 'streams' or 'events', got {rows!r}")
 
     def to_pandas(self, rows: RowsOf = "streams") -> pd.DataFrame:
-        """`columns()` as a table.
+        """`columns()` as a DataFrame.
 
             streams.to_pandas().groupby("prompt").ttft_due_ms.quantile([0.5, 0.99])
 
@@ -188,20 +194,20 @@ class RecordingSet(Sequence[Recording]):
         return pd.DataFrame(self.columns(rows))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write all of it to one file, JSON Lines, whole or not at all.
+        """Write the whole set to one JSON Lines file, which `RecordingSet.load()` reads; whole or not at all.
 
-        streams.save("load.jsonl")  # or "load.jsonl.gz": compressed, and read as any other
+        streams.save("load.jsonl")  # or "load.jsonl.gz": compressed
         """
         set_file.save(path, self.recordings, self.meta, self.resources)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> RecordingSet:
-        """Read a file written by `save()`, or by `Recording.save()`, which is a set of one.
+        """Read a file written by `save()`, or by `Recording.save()`, which makes a set of one.
 
             streams = sk.RecordingSet.load("load.jsonl")
 
-        Of a damaged file all streams are kept that are whole; what was lost is named in `damage`, and a warning says
-        so. Raises `RecordingFormatError` if the file is no set or was written in a newer format.
+        Of a damaged file, the streams that are intact are kept; what was lost is named in `damage`, and a warning says
+        so. Raises `RecordingFormatError` if the file is not a set or was written in a newer format.
         """
         recordings, meta, resources, damage = set_file.load(path)
         loaded = cls(recordings, meta=meta, resources=resources)
@@ -217,7 +223,7 @@ class RecordingSet(Sequence[Recording]):
 
     @property
     def label_names(self) -> list[str]:
-        """By which labels its streams are told apart."""
+        """The names of all labels that its streams have."""
         return label_names(self.recordings)
 
     def _part(self, recordings: Iterable[Recording]) -> RecordingSet:

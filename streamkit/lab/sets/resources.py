@@ -16,13 +16,14 @@ COLUMNS = ("at_ns", "rss_bytes", "descriptors", "cpu_ns", "loop_late_ns")
 
 @dataclass(frozen=True)
 class Resources:
-    """Samples of one process, as columns of one length; what is not known is `UNKNOWN` (-1).
+    """What one process used during a load: samples, as columns of equal length; `UNKNOWN` (-1) is not known.
 
-    at_ns           when: the clock of the recordings' `started_ns`
-    rss_bytes       memory resident
-    descriptors     files and sockets that are open
-    cpu_ns          user and system time that it had used, since any moment: differences count
-    loop_late_ns    the worst that its event loop was late by since the sample before
+    name            what the process is called
+    at_ns           when, on the clock of the recordings' `started_ns`
+    rss_bytes       resident memory
+    descriptors     open files and sockets
+    cpu_ns          user and system time used, from any zero: only differences count
+    loop_late_ns    how late its event loop was at worst since the sample before
 
     Raises ValueError for columns of different lengths.
     """
@@ -36,7 +37,7 @@ class Resources:
 
     @classmethod
     def of(cls, name: str, rows: Iterable[tuple[int, int, int, int, int]]) -> Resources:
-        """From rows of samples, in the order of the columns.
+        """Made from rows of samples, in the order of the columns.
 
         >>> Resources.of("relay", [(0, 1 << 20, 9, 0, 0)]).rss_bytes.tolist()
         [1048576]

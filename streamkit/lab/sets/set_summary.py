@@ -29,11 +29,11 @@ FEW: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """How many values there are, and their percentiles by nearest rank, in ms; None where there is none.
+    """How values are spread: how many there are, and their percentiles by nearest rank, in ms; None if there are none.
 
         streams.summary().ttft_due.p99_ms
 
-    `str()`: p50, p95, p99 and the largest.
+    `str()` has p50, p95, p99 and the largest.
     """
 
     count: int
@@ -44,7 +44,7 @@ class Spread:
 
     @classmethod
     def of(cls, values_ns: Floats | Ints) -> Spread:
-        """Of what is known of a column in ns."""
+        """The spread of a column in ns, without what is not known."""
         values = known(values_ns)
         found = metrics.percentiles_ns(values, (50, 95, 99, 100))
         return cls(values.size, *(None if each is None else each / 1e6 for each in found))
@@ -60,32 +60,32 @@ class Spread:
 
 @dataclass(frozen=True, kw_only=True)
 class SetSummary(Mapping[str, Any]):
-    """The numbers of many streams; also a mapping from names to them. What is not defined is None.
+    """The numbers of many streams; also a mapping from names to values. What is not defined is None.
 
         streams.summary().ttft_due.p99_ms, streams.summary()["ttft_due_p99_ms"]
 
     verdict             whether these numbers may be quoted, and why not (`RecordingSet.verdict`)
-    streams, complete   how many, and how many of them came whole
-    left                how many left early because they were to (`labels["leaves"]`, as `sk.load(leave=…)` has it)
+    streams, complete   how many streams, and how many of them came whole
+    left                how many left early as planned (`labels["leaves"]`, from `sk.load(leave=…)`)
     outcomes            how many ended in which way, the most frequent first
     ttft_due            the time to the first piece from when a request was due: what somebody who came then waited
-    ttft_sent           the same from when it had left: what most tools tell, in which nobody waits for a slow client
+    ttft_sent           the same from when it had left: what most tools report, without any wait for a slow client
     own_late            how late this client itself began each request (`started − due`)
     leaving             from there until it had left: waiting for a slot, connecting, sending
     gap                 all gaps of all streams, between reads (`metrics.gaps_ns`)
-    duration            the end, from when the request had left
-    server              what the servers told of their own times, by name: `queue`, `prefill`, …
+    duration            from when the request had left to the end
+    server              the servers' own times, by name: `queue`, `prefill`, …
     offered_per_s, achieved_per_s   at which rate requests were due, and left; between the first and the last of them
-    ended_per_s         complete streams, by the whole span
-    most_live           the most streams that were begun and not ended at any one time
+    ended_per_s         complete streams per second of the whole span
+    most_live           the most streams that were live at any one time
     span_ms             from when the first was due (or begun) to the last end
-    events, reads, bytes, characters   of all of them; `characters` of text and reasoning
-    stamps              how many streams that had a read have which stamps
-    loop_late_max_ms    the worst that a recorder's event loop was late
-    notes               what has to be known to read the numbers rightly
+    events, reads, bytes, characters   of all streams; `characters` of text and reasoning
+    stamps              how many of the streams that had a read have which stamps
+    loop_late_max_ms    how late the event loop of a recorder was at worst
+    notes               what you need to know to read the numbers correctly
 
-    As a mapping, each spread stands as five numbers: `ttft_due_p50_ms`, `…_p95_ms`, `…_p99_ms`, `…_max_ms` and
-    `…_count`.
+    `ttft_due` to `duration`, and each of `server`, are `Spread`s. In the mapping, each of them is five numbers:
+    `ttft_due_p50_ms`, `…_p95_ms`, `…_p99_ms`, `…_max_ms` and `…_count`.
     """
 
     verdict: Verdict
@@ -123,7 +123,7 @@ class SetSummary(Mapping[str, Any]):
         return len(self.as_dict())
 
     def as_dict(self) -> dict[str, Any]:
-        """Names and values; JSON values only, but for the verdict, which is its text."""
+        """Names and values, JSON values only; the verdict is its text."""
         found: dict[str, Any] = {}
         for field in fields(self):
             value = getattr(self, field.name)
@@ -137,8 +137,9 @@ class SetSummary(Mapping[str, Any]):
         return {**found, "verdict": str(self.verdict), "notes": list(self.notes)}
 
     def rows(self) -> list[tuple[str, str]]:
-        """The table as pairs of a name and a value with its unit; what nothing is known of is left out. The verdict is
-        the line above it.
+        """The rows of the printed table: pairs of a name and a value with its unit; what is not known is left out.
+
+        The verdict is the line above the table, and not among them.
         """
         spreads = [
             ("time to first piece, from due", self.ttft_due),

@@ -47,9 +47,15 @@ BENT: Final = ("own", "rate")
 
 @dataclass(frozen=True)
 class Verdict:
-    """A level, the reasons for it, the worst first, and what holds all the same. `str()` is what is shown.
+    """Whether a set's numbers may be quoted.
 
     if streams.verdict.level == "do not quote": print(streams.verdict.reasons)
+
+    level     "good", "limited" or "do not quote"
+    reasons   the reasons for it, the worst first
+    stands    which numbers hold all the same
+
+    `str()` is the text that is shown.
     """
 
     level: Level
@@ -62,7 +68,7 @@ class Verdict:
 
     @property
     def brief(self) -> str:
-        """The worst reason alone."""
+        """The level with its worst reason, and how many more there are."""
         more = f"; and {len(self.reasons) - 1} more" if len(self.reasons) > 1 else ""
         return f"{self.level}: {self.reasons[0]}{more}" if self.reasons else self.level
 

@@ -1,11 +1,11 @@
-"""Sweeps: one function, called with every setting of a grid, so that chance and the hour of the day favour none.
+"""Sweeps: one function, called with every setting of a grid, in an order that favours none of them.
 
     grid ──▶ settings ──▶ schedule: rounds, each in an order of its own ──▶ an executor ──▶ rows ──▶ Sweep
                                                                               │
                                                             trial.py: a call, there  └─▶ its file, row by row
 
-`sweep()` is called `sk.sweep`. It knows nothing of the executor but `submit`, and nothing of the trial but what it
-returns: numbers, or recordings, of which it takes the numbers. What a sweep shows says `findings/sweep.py`.
+`sweep()` is `sk.sweep`. All it needs of the executor is `submit`, and of the trial what it returns: numbers, or
+recordings, whose numbers it takes. `findings/sweep.py` says what a sweep shows.
 """
 
 from __future__ import annotations

@@ -15,11 +15,11 @@ LAST: Final = Last["Sweep"]("sweep")
 
 
 def last_sweep() -> Sweep | None:
-    """The last sweep of this process, finished or interrupted; None where there was none.
+    """The last sweep of this process, finished or interrupted; None if there was none.
 
         swept = sk.sweep(trial, grid, repeats=6)     # interrupted after a minute, by Ctrl-C
-        sk.last_sweep().rows                         # of the trials that were done by then
+        sk.last_sweep().rows                         # the trials that were done by then
 
-    The exception that interrupts a sweep has it as its attribute `sweep`.
+    The exception that interrupts a sweep carries it as its attribute `sweep`.
     """
     return LAST.value

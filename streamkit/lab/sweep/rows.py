@@ -1,4 +1,4 @@
-"""What a sweep came to: Sweep, a TrialRow for each trial."""
+"""The result of a sweep: `Sweep`, with a `TrialRow` for each trial."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class TrialRow:
     parameters   its setting
     repeat       its round, from 0: trials of one round are compared with each other
     order        its place in the whole sweep, from 0
-    seed         its round's, which the trial was given if it takes one
-    metrics      the numbers that it returned; none if it failed
-    error        why it failed: the kind of the exception, and what it said, without secrets; None if it did not
-    when         when it began (UTC), None if it never did
-    duration_s   how long it took, its making of labs and servers included
+    seed         the seed of its round, which the trial was given if it takes one
+    metrics      the numbers it returned; empty if it failed
+    error        why it failed: the type of the exception and its message, without secrets; None if it did not
+    when         when it began (UTC); None if it never did
+    duration_s   how long it took, including any labs and servers it made
     """
 
     parameters: Setting
@@ -42,7 +42,7 @@ class TrialRow:
 
     @classmethod
     def of(cls, record: dict[str, Any]) -> TrialRow:
-        """From what `as_dict` gives. Raises TypeError for what is no row."""
+        """The inverse of `as_dict`. Raises TypeError for what is not a row."""
         return cls(**record)
 
     def as_dict(self) -> dict[str, Any]:
@@ -52,17 +52,18 @@ class TrialRow:
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class Sweep:
-    """What `sk.sweep` returns: `rows`, in the order in which the trials were begun, and what was to be.
+    """The result of `sk.sweep`, with a row for each trial, and what was planned.
 
         swept = sk.sweep(trial, {"gap_ms": [10, 20]}, repeats=6)
         swept.to_pandas().groupby("gap_ms").ttft_ms.median()
         sk.plots.sweep(swept)
 
     trial      the name of the function
-    settings   all that were to be tried, in the order of the grid
+    settings   all settings that were to be tried, in the order of the grid
     repeats    how many rounds
-    seed       what the order of each round, and the seeds of the trials, are made of
-    left_out   what was not whole in the file that it was loaded from, in words
+    seed       what the order of each round, and the seeds of the trials, are made from
+    rows       a `TrialRow` for each trial, in the order in which they were begun
+    left_out   what was damaged in the file it was loaded from, in words
     """
 
     trial: str
@@ -74,7 +75,7 @@ class Sweep:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Sweep:
-        """What stands in the file of a sweep (`sweep(path=…)`), finished or not, also while it is being written.
+        """Read the file of a sweep (`sweep(path=…)`), finished or not, even while it is being written.
 
             sk.Sweep.load("buffers.jsonl").to_pandas()
 
@@ -85,12 +86,12 @@ class Sweep:
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """The names of the grid."""
+        """The names of the grid's parameters."""
         return tuple(dict.fromkeys(name for setting in self.settings for name in setting))
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The names of the numbers that any trial returned (text among them is none)."""
+        """The names of all numbers that trials returned (texts are left out)."""
         found = dict.fromkeys(
             name for row in self.rows for name, value in row.metrics.items() if isinstance(value, int | float)
         )
@@ -103,15 +104,15 @@ class Sweep:
 
     @property
     def planned(self) -> int:
-        """How many trials there were to be."""
+        """How many trials were planned."""
         return len(self.settings) * self.repeats
 
     def where(self, **parameters: Value) -> Sweep:
-        """Those trials alone that have these values.
+        """The part of the sweep whose parameters have these values.
 
             swept.where(events_per_s=100)
 
-        Raises ValueError where there is no such setting.
+        Raises ValueError if there is no such setting.
         """
 
         def has_them(setting: Setting) -> bool:
@@ -124,8 +125,10 @@ class Sweep:
         return Sweep(trial=self.trial, settings=settings, repeats=self.repeats, seed=self.seed, rows=rows)
 
     def to_pandas(self) -> pd.DataFrame:
-        """One row a trial: a column for each parameter, `repeat`, `order`, `seed`, a column for each number (NaN where
-        it is not defined), `error`, `when`, `duration_s`.
+        """A DataFrame with one row per trial.
+
+        The columns: each parameter, `repeat`, `order`, `seed`, each number (NaN where it is not defined), `error`,
+        `when`, `duration_s`.
 
             frame = swept.to_pandas()
             frame[frame.error.isna()].groupby(["policy", "buffer"]).held_ms.describe()

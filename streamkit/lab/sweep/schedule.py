@@ -1,11 +1,11 @@
-"""Which setting is tried when: rounds, each of which tries all of them once, in an order of its own.
+"""Which setting is tried when: in rounds, each of which tries all of them once, in an order of its own.
 
-What a machine does beside us comes and goes: a neighbour's build, a hotter processor, a full cache. Were one setting
-tried ten times and then the next, such a minute would be one setting's. In rounds it falls on all of them, and they can
-be compared within a round, by differences, in which it cancels.
+What else a machine is doing comes and goes: a neighbour's build, a hotter processor, a full cache. If one setting were
+tried ten times and then the next, such a minute would hit a single setting. In rounds it hits all of them; they can be
+compared within a round, by differences, in which it cancels.
 
-All trials of a round have one seed, too: where chance is part of a trial, it does the same to each setting (common
-random numbers: Law, "Simulation Modeling and Analysis", chapter 11).
+All trials of a round also share one seed: if chance is part of a trial, it does the same to each setting (common random
+numbers: Law, "Simulation Modeling and Analysis", chapter 11).
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class Planned(NamedTuple):
 
 
 def planned(settings: int, repeats: int, seed: int) -> Iterator[Planned]:
-    """All trials, in the order in which they are begun. More rounds go on where fewer end.
+    """All trials, in the order in which they are begun. More rounds only add to the end.
 
     >>> from streamkit.lab.sweep.schedule import planned
     >>> [trial.setting for trial in planned(settings=4, repeats=2, seed=1)]
-    [3, 0, 2, 1, 2, 3, 1, 0]
+    [2, 3, 1, 0, 1, 0, 2, 3]
     """
     for repeat in range(repeats):
         order = list(range(settings))

@@ -51,40 +51,43 @@ def sweep(
     retry_failed: bool = False,
     progress: bool = True,
 ) -> Sweep:
-    """Call `trial` with every setting of `grid`, `repeats` times, and return a row for each call.
+    """Call a function with every combination of a grid of parameters, several times, and return a row for each call.
 
         swept = sk.sweep(trial, {"policy": ["pause", "latest"], "gap_ms": [10, 20]}, repeats=6, path="policies.jsonl")
 
-    trial        a function, or a coroutine function, of the grid's parameters. It returns a mapping of names to
+    trial        a function, or coroutine function, that takes the grid's parameters. It returns a mapping of names to
                  numbers, one number, or a Recording or RecordingSet, whose summary's numbers are taken. If it has a
-                 parameter `seed`, it is given one: that of its round
-    grid         names and their values: every combination is a setting. Or several such mappings, one after the other
-    executor     any of `concurrent.futures`, or what behaves like one: `dask.distributed`'s `client.get_executor()`.
-                 It is not shut down. By default processes of our own: each has one trial at a time, and what that has
-                 started ends with it
-    repeats      how many rounds: each tries all settings once, in an order of its own. Differences within a round are
-                 free of what the machine did beside it; of fewer than six rounds no difference is sure
-    seed         what orders and seeds are made of: the same in each run, on each executor
-    workers      how many processes of our own. One, since trials that measure times disturb each other; trials that
-                 only compute may have as many as there are cores
-    warm_up      so many trials of the first setting come before all, in each process of our own, and are thrown away:
+                 parameter `seed`, it gets the seed of its round
+    grid         a mapping of names to values: every combination is a setting. Or several such mappings, one after the
+                 other
+    executor     an executor of `concurrent.futures`, or anything that behaves like one, such as `dask.distributed`'s
+                 `client.get_executor()`. It is not shut down. By default, processes of our own: each runs one trial at
+                 a time, and whatever the trial has started ends with it
+    repeats      how many rounds. Each tries all settings once, in an order of its own, so that differences within a
+                 round are free of what else the machine was doing; with fewer than six rounds no difference is sure
+    seed         what the orders and seeds are made from: the same in each run, on each executor
+    workers      how many processes of our own. One by default, since trials that measure times disturb each other;
+                 trials that only compute may have as many as there are cores
+    warm_up      how many trials of the first setting each process of our own runs first, whose results are thrown away:
                  the first trial of a process pays for its imports
-    timeout_s    how long a trial may take in a process of our own; then that is killed, with all it has started
-    path         a file that each row is written to when it is there. A sweep that was killed goes on from it, one that
-                 is done is read from it; more `repeats` than it has are added. It has to be of this trial, grid and
-                 seed. Trials that have failed are done again if `retry_failed`, and so are those that never ran
-    progress     a bar (tqdm), in a notebook or a terminal
+    timeout_s    how long a trial may take; then its process is killed, with all it has started. Only in processes of
+                 our own
+    path         a file to which each row is written as soon as it is there. A sweep that was killed goes on from it, a
+                 finished one is read from it, and if `repeats` is higher now, rounds are added. It has to be the file
+                 of this trial, grid and seed
+    retry_failed   run trials again that failed in the file's earlier runs; those that never ran are run in any case
+    progress     show a progress bar (tqdm), in a notebook or a terminal
 
-    A trial that raises, or whose process dies, is a row with `error`, and the others go on. Ctrl-C stops: the
-    KeyboardInterrupt has what is there as its attribute `sweep`, and `sk.last_sweep()` has it; of our own processes
-    nothing is left running, another executor ends the trials that it has begun.
+    A trial that raises, or whose process dies, is a row with `error`, and the others go on. Ctrl-C stops the sweep:
+    what is there is the KeyboardInterrupt's attribute `sweep`, and `sk.last_sweep()`. Of our own processes nothing is
+    left running; another executor finishes the trials that it has begun.
 
-    It blocks, as everything that measures: servers that the caller's loop serves wait meanwhile.
+    The call blocks: servers that run on the caller's loop have to wait meanwhile.
 
-    Raises TypeError for a trial that cannot be called with such parameters, or not be given to another process (of a
-    function in a notebook, or in the script that runs, see cloudpickle), ValueError for a grid that is none and for a
-    file of another sweep, BlockingIOError for one that is being written, RecordingFormatError for one of something
-    else.
+    Raises TypeError for a trial that cannot be called with these parameters, or cannot be sent to another process (for
+    a function in a notebook, or in the running script, see cloudpickle); TypeError or ValueError for an invalid grid;
+    ValueError for the file of another sweep, BlockingIOError for a file that is being written, and RecordingFormatError
+    for a file of something else.
     """
     check_whole("repeats", repeats, least=1)
     check_whole("seed", seed, least=None)

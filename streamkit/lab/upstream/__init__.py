@@ -1,10 +1,10 @@
-"""An LLM that does exactly what a script says: what it sends, when, in any provider's wire format, and what goes wrong.
+"""An LLM that follows a script exactly: what it sends, when, in which provider's wire format, and what goes wrong.
 
     Script ── faults ──▶ steps ──▶ create_upstream(): a Sanic app that sends each when it is due
 
-A `Script` is pieces of text with their times; each of its `faults` turns the steps of the answer into others; the app
-sends them on schedule and keeps a log of due and sent times. What a reader can know of the answer (`Script.whole`,
-`Script.expected_text`) follows from the steps alone, whoever reads it. The doors: `Script`, `random_script`,
+A `Script` is pieces of text with their times. Each of its `faults` changes the steps of the answer; the app sends them
+on schedule and keeps a log of when each was due and when it was sent. What any client can know of the answer
+(`Script.whole`, `Script.expected_text`) follows from the steps alone. The doors: `Script`, `random_script`,
 `create_upstream`, and `faults`, the module of all that can go wrong.
 """
 

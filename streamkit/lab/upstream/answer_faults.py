@@ -28,9 +28,9 @@ FIRST_CHOICE: Final = b'"choices":[{"index":0,'
 
 @dataclass(frozen=True)
 class Finish(Fault):
-    """The provider gives another reason for its end than it usually does; `failed` where that means that it broke off.
+    """The provider gives another finish reason than usual; `failed=True` if this reason means that it broke off.
 
-    A format that gives no reason stays as it is.
+    A format without finish reasons stays as it is.
 
         >>> sk.Script(["a"], preset="openai", faults=[sk.faults.Finish("length")]).whole
         True
@@ -63,13 +63,13 @@ def _reason(step: Step, answer: ScriptedAnswer) -> str | None:
 
 @dataclass(frozen=True)
 class DoneMark(Fault):
-    """`data: [DONE]` stands behind the last event, as many gateways put it there whatever the format is.
-
-    Formats that end so by themselves, or are not Server-Sent Events with JSON, stay as they are; so do answers that say
-    nothing (`Empty("done")` is the mark alone).
+    """A `[DONE]` follows the last event, as many gateways add it whatever the format.
 
         >>> sk.Script(["a"], preset="seed", faults=[sk.faults.DoneMark()]).steps()[-2].data
         b'data: [DONE]\\n\\n'
+
+    Formats that end like this anyway, or are not Server-Sent Events with JSON, stay as they are; so do answers that say
+    nothing (`Empty("done")` is the mark alone).
     """
 
     stage: ClassVar[int] = TIME  # when it is known what is said before it
@@ -89,9 +89,9 @@ class DoneMark(Fault):
 
 @dataclass(frozen=True)
 class NoBlankLine(Fault):
-    """The last event lacks the blank line that ends it, so the grammar drops it. A line of NDJSON needs none.
+    """The last event lacks the blank line that ends it, so SSE parsers have to drop it. A line of NDJSON needs none.
 
-    Behind a finish reason that is no loss; without one it may have been text.
+    After a finish reason nothing is lost by that; without one it may have been text.
 
         >>> sk.Script(["a", "b"], preset="openai", faults=[sk.faults.NoBlankLine()]).whole
         True
@@ -113,11 +113,10 @@ class NoBlankLine(Fault):
 
 @dataclass(frozen=True)
 class Empty(Fault):
-    """Instead of all events comes nothing, or nothing that is an answer: `how` is "nothing", "comments", "done" (an end
-    mark without an answer) or "ping".
+    """No event of the answer is sent: `how` is "nothing", "comments", "done" (only an end mark) or "ping".
 
-        >>> sk.Script(["a"], preset="openai", faults=[sk.faults.Empty("done")]).whole
-        False
+    >>> sk.Script(["a"], preset="openai", faults=[sk.faults.Empty("done")]).whole
+    False
     """
 
     how: Literal["nothing", "comments", "done", "ping"] = "nothing"
@@ -151,12 +150,14 @@ SHAPES: Final = {
 
 @dataclass(frozen=True)
 class BareError(EventFault):
-    """Instead of event `at` and the pieces behind it comes an error that is not in the provider's own format, as of a
-    gateway before it: an `object` or `text` under "error", a `code` with a message, a `list`, a bare `string` or
-    `number`, or a `field` of the event stream that is named "error" (llama.cpp). The end marker follows all the same.
+    """Event `at` and all later pieces are replaced by an error that is not in the provider's format.
 
         >>> sk.Script(["a", "b"], preset="openai", faults=[sk.faults.BareError(2, "field")]).expected_text
         'a'
+
+    Gateways in front of a provider send such errors. `shape` is "object" or "text" (under "error"), "code" (with a
+    message), "list", a bare "string" or "number", or "field" (a field of the event stream named "error", as llama.cpp
+    has it). The end mark follows all the same.
     """
 
     at: int
@@ -178,7 +179,7 @@ class BareError(EventFault):
 
 @dataclass(frozen=True)
 class WrongType(EventFault):
-    """Where the text of event `at` belongs stands another JSON value. Formats whose text is no string of JSON stay.
+    """Event `at` has another JSON value where its text belongs. Formats whose text is not a JSON string stay unchanged.
 
     >>> sk.Script(["a", "b"], preset="openai", faults=[sk.faults.WrongType(2, "7")]).expected_text
     'a'
@@ -208,7 +209,7 @@ def _retyped(form: Writer, number: int, value: str) -> bytes | None:
 
 @dataclass(frozen=True)
 class Choice(Fault):
-    """The one choice of each chunk (OpenAI's format) is always numbered 1 (`how="one"`), or counts up ("counting").
+    """The choice in each chunk (OpenAI's format) is always numbered 1 (`how="one"`), or counts up (`how="counting"`).
 
     >>> sk.Script(["Wh", "isper"], preset="openai", faults=[sk.faults.Choice("counting")]).expected_text
     'Whisper'

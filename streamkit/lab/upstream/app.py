@@ -139,24 +139,26 @@ def create_upstream(
     write_buffer_bytes: int = 65_536,
     gauge_ms: float = 0,
 ) -> Sanic[Any, Any]:
-    """A Sanic app that answers every POST, whatever its path, with `script`; `GET /sent` tells due and sent times.
-
-    A request of the provider's own API that wants no stream (`"stream": false`, or what else that API has for it) gets
-    one JSON object when the last piece is due. A script with faults, and one of a recording, is written as planned
-    whatever is asked; one of a recorded GET answers GET too. `GET /v1/models` lists the model `script`, in the
-    provider's shape.
-
-    Instead of a script it takes a function that finds one in the request's body, so that one upstream says what each
-    question asks for: then `GET /v1/models` is that of the shape `openai`.
-
-    The logs of the last streams are `app.ctx.sent`, newest last; `GET /streams/<id>/taps` tells one of them as taps.
-
-    `send_buffer_bytes` is the SO_SNDBUF of each connection (0: the kernel's choice), `write_buffer_bytes` how much is
-    written ahead of the kernel before the script is held. Every `gauge_ms` its queues are looked at (0: never); the
-    gauges are kept of the streams that run, and of the last 50 that have ended.
+    """A Sanic app that plays a scripted LLM: it answers every POST, whatever its path, with `script`.
 
         with sk.serve(lambda: sk.create_upstream(sk.Script("你好"))) as llm:
             recording = await sk.record(llm.url, data={"question": "hi"})
+
+    script              a `Script` (`Script()` if not given), or a function that gets the request's body (bytes) and
+                        returns the script to answer with
+    name                the name of the Sanic app; a fresh one if not given
+    send_buffer_bytes   SO_SNDBUF of each connection; 0 leaves it to the kernel
+    write_buffer_bytes  how much may be written ahead of the kernel before the script is held
+    gauge_ms            how often its queues are looked at; 0: never. Gauges are kept for the streams that run and for
+                        the last 50 that have ended
+
+    A request of the provider's own API that does not want a stream (`"stream": false`, or what that API has instead)
+    gets one JSON object when the last piece is due. A script with faults, and one made from a recording, is written as
+    planned whatever is asked; one of a recorded GET answers GET too.
+
+    Other routes: `GET /v1/models` lists the model `script`, in the provider's shape (in that of `openai`, where
+    `script` is a function). `GET /sent` tells when each event was due and when it was sent, `GET /streams/<id>/taps`
+    the same of one stream as taps. The logs of the last streams are also in `app.ctx.sent`, newest last.
 
     Raises ValueError for a negative number, EncodeError for text that the script's format cannot carry.
     """

@@ -1,4 +1,4 @@
-"""What a fault is: something that turns the steps of an answer into others. The kinds are in `faults`."""
+"""What a fault is: something that changes the steps of an answer. The kinds are in `faults`."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ CONTENT, TIME, WRITES, FRAMING, CUTS, HEAD = range(6)
 
 
 class Fault(ABC):
-    """Turns the steps of an answer into others. Each is a small frozen dataclass; two with equal fields do the same.
+    """Changes the steps of an answer. Each is a small frozen dataclass; two with equal fields do the same.
 
-    Raises ValueError for a field that makes no sense, when it is made; for an `at` that the script does not have, when
-    the script is.
+    Making it raises ValueError for a field that makes no sense; making a script with it, for an `at` that the script
+    does not have.
     """
 
     stage: ClassVar[int]
@@ -33,10 +33,10 @@ class Fault(ABC):
 
     @abstractmethod
     def apply(self, answer: ScriptedAnswer) -> list[Step]:
-        """The steps of the answer that has this fault."""
+        """The steps of `answer` with this fault in them."""
 
     def check(self, pieces: int) -> None:  # noqa: B027  # most that are not addressed have nothing to check
-        """Raise ValueError unless a script of so many pieces can have it."""
+        """Raise ValueError unless a script of so many pieces can have this fault."""
 
     def __post_init__(self) -> None:
         for each in fields(self):  # type: ignore[arg-type]  # every fault is a dataclass
@@ -61,7 +61,7 @@ class EventFault(Fault):
 
     @abstractmethod
     def change(self, answer: ScriptedAnswer, index: int) -> list[Step]:
-        """`apply`, with the step at `index` as the one to be changed."""
+        """`apply`, for the step at `index`, which is the one to be changed."""
 
 
 def _check_field(name: str, value: Any, choices: Choices) -> None:

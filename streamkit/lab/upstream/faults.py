@@ -1,16 +1,16 @@
 """What can go wrong in a scripted answer: `Script(faults=(Stall(5, ms=2000), Cut(9, how="rst")))`.
 
-A fault is addressed by event: `at=3` is the third piece of the script's text; with n pieces, n + 1 is the end (the
-provider's finish events and end marker) and n + 2 the end of the HTTP framing, behind the end marker; 0 is the head of
-the answer. Where several stand in one script, those that say what is sent come first, then those that say when, then
-those of the framing; within each of these, the order in which they are given counts. A fault whose event never comes,
-since another one has cut it off, does nothing.
+Most faults are addressed by event: `at=3` is the third piece of the script's text. With n pieces, n + 1 is the end (the
+provider's finish events and end mark), n + 2 the end of the HTTP framing after it, and 0 the head of the answer. If a
+script has several faults, those that change what is sent are applied first, then those that change when, then those of
+the framing; within each of these groups, in the order given. A fault whose event never comes, because another one cut
+it off, does nothing.
 
-Those of HTTP itself, of its framing, its connections and heads, are in `http_faults`, those of what a provider says, of
-its last word, its failures and the shape of its text, in `answer_faults`; all stand here under their names.
+Faults of HTTP itself (framing, connections, heads) are in `http_faults`; those of what a provider says (its last word,
+its failures, the shape of its text) in `answer_faults`. All have their names here too.
 
-A script with faults is written past the HTTP server, byte by byte as planned: the head at once, as a write of its own,
-and the connection is closed at the end. The same script does the same to the byte.
+A script with faults is written past the HTTP server, byte by byte as planned: the head at once, in a write of its own,
+and the connection is closed at the end. Equal scripts send the same bytes.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def __dir__() -> list[str]:
 
 @dataclass(frozen=True)
 class Stall(EventFault):
-    """Nothing is sent for `ms` before event `at`, and all that follows is so much later. `at=0`: before the head.
+    """A silence of `ms` before event `at`; all that follows is later by as much. `at=0`: before the head.
 
     >>> [step.due_ns // 10**6 for step in sk.Script(["a", "b"], 0, 20, faults=[sk.faults.Stall(2, ms=500)]).steps()]
     [0, 0, 520, 520]
@@ -103,13 +103,13 @@ class Stall(EventFault):
 
 @dataclass(frozen=True)
 class Heartbeats(EventFault):
-    """A silence of `ms` before event `at` in which the provider shows every `every_ms` that it lives.
-
-    By comments, or by `event: ping` events; NDJSON has neither, so there it is blank lines.
+    """A silence of `ms` before event `at`, in which the provider sends a heartbeat every `every_ms`.
 
         >>> drips = sk.Script(["a", "b"], faults=[sk.faults.Heartbeats(2, every_ms=100, ms=300)])
         >>> [step.kind for step in drips.steps()]
         ['head', 'piece', 'noise', 'noise', 'piece', 'end']
+
+    `how` is "comment", or "event" for `event: ping` events; NDJSON has neither, so there they are blank lines.
     """
 
     at: int
@@ -138,7 +138,7 @@ class Heartbeats(EventFault):
 
 @dataclass(frozen=True)
 class Split(EventFault):
-    """Event `at` comes in two chunks `gap_ms` apart, torn inside its first UTF-8 character of several bytes, if any.
+    """Event `at` is sent in two chunks `gap_ms` apart, cut inside its first multi-byte UTF-8 character, if it has one.
 
     >>> [step.kind for step in sk.Script(["床"], faults=[sk.faults.Split(1, gap_ms=20)]).steps()]
     ['head', 'part', 'piece', 'end']
@@ -163,7 +163,7 @@ class Split(EventFault):
 
 @dataclass(frozen=True)
 class Merge(EventFault):
-    """The events from `at` on, so many, go out in one write, when the last of them is due; each is its own chunk.
+    """From `at` on, `events` events go out in one write, when the last of them is due; each is a chunk of its own.
 
     >>> merged = sk.Script(["a", "b", "c"], faults=[sk.faults.Merge(1, events=2)])
     >>> [step.joined for step in merged.steps() if step.kind == "piece"]
@@ -190,13 +190,13 @@ class Merge(EventFault):
 
 @dataclass(frozen=True)
 class Garbage(EventFault):
-    """Before event `at` come so many random bytes (from the script's seed) that are no UTF-8.
-
-    `how="line"`: as a line of their own, which the grammar of SSE has a reader ignore. `how="event"`: as the data of an
-    event, where the provider would have JSON. In NDJSON every line is data.
+    """Before event `at` come `size_bytes` random bytes (from the script's seed) that are not valid UTF-8.
 
         >>> sk.Script(["a", "b"], faults=[sk.faults.Garbage(2, how="event")]).expected_text
         'a'
+
+    `how="line"`: as a line of their own, which a client has to ignore by the grammar of SSE. `how="event"`: as the data
+    of an event, where the provider would have JSON. In NDJSON every line is data.
     """
 
     at: int
@@ -220,12 +220,12 @@ class Garbage(EventFault):
 
 @dataclass(frozen=True)
 class ErrorEvent(EventFault):
-    """Instead of event `at` and the pieces behind it the provider reports an error, in its own format.
-
-    Its end marker follows all the same, as with OpenRouter; NoEnd() leaves that out.
+    """Event `at` and all later pieces are replaced by an error that the provider reports in its own format.
 
         >>> sk.Script(["a", "b"], faults=[sk.faults.ErrorEvent(2, code="overloaded_error")]).expected_text
         'a'
+
+    The end mark follows all the same, as with OpenRouter; add `NoEnd()` to leave it out.
     """
 
     at: int
@@ -240,7 +240,7 @@ class ErrorEvent(EventFault):
 
 @dataclass(frozen=True)
 class HugeEvent(EventFault):
-    """Before event `at` comes one more, with so many bytes of text; they are made while they are sent.
+    """Before event `at` comes one more, with `size_bytes` of text, which are made while they are sent.
 
     >>> len(sk.Script(["a", "b"], faults=[sk.faults.HugeEvent(2, size_bytes=70_000)]).expected_text)
     70002
@@ -261,7 +261,7 @@ class HugeEvent(EventFault):
 
 @dataclass(frozen=True)
 class EndlessLine(EventFault):
-    """Instead of event `at` comes one whose line goes on for so many bytes of text, and the answer ends within it.
+    """Event `at` is replaced by one whose line goes on for `size_bytes` of text, and the answer ends within it.
 
     >>> sk.Script(["a", "b"], faults=[sk.faults.EndlessLine(2, size_bytes=70_000)]).expected_text
     'a'
@@ -295,7 +295,7 @@ def _breaks_repetition(answer: ScriptedAnswer, index: int) -> Literal["", "befor
 
 @dataclass(frozen=True)
 class Duplicate(EventFault):
-    """Event `at` comes twice, the same to the byte, its id (where the format has ids) included.
+    """Event `at` is sent twice, byte for byte the same, including its id if the format has ids.
 
     >>> sk.Script(["a", "b", "c"], faults=[sk.faults.Duplicate(2)]).expected_text
     'abbc'
@@ -314,8 +314,10 @@ class Duplicate(EventFault):
 
 @dataclass(frozen=True)
 class NoEnd(Fault):
-    """The end marker is missing. With `keep_finish` the finish events before it are sent, such as OpenAI's last chunk
-    with its `finish_reason`; many compatible servers end so.
+    """The end mark is missing.
+
+    With `keep_finish` the finish events before it are sent, such as OpenAI's last chunk with its `finish_reason`; many
+    compatible servers end like that.
 
         >>> sk.Script(["a", "b"], preset="openai", faults=[sk.faults.NoEnd()]).whole
         False
@@ -332,11 +334,10 @@ class NoEnd(Fault):
 
 @dataclass(frozen=True)
 class MoreAfterEnd(Fault):
-    """Behind the end marker comes one more piece. A format without an end marker has nothing that this could follow:
-    there it is a piece like any other.
+    """After the end mark comes one more piece, `text`; in a format without an end mark it is a piece like any other.
 
-        >>> sk.Script(["a", "b"], preset="openai", faults=[sk.faults.MoreAfterEnd("c")]).expected_text
-        'ab'
+    >>> sk.Script(["a", "b"], preset="openai", faults=[sk.faults.MoreAfterEnd("c")]).expected_text
+    'ab'
     """
 
     text: str = "more"

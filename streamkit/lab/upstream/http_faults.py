@@ -33,13 +33,13 @@ FRAMES: Final[dict[str, Callable[[bytes], bytes]]] = {"size": _bad_size, "crlf":
 
 @dataclass(frozen=True)
 class BadChunk(EventFault):
-    """The HTTP chunk of event `at` is malformed (RFC 9112 §7.1).
-
-    `how="size"`: its size is no number. `how="crlf"`: no CRLF stands behind its data. `how="long"`: it announces more
-    than comes before the connection is closed. With `at` n + 2 it is the last chunk.
+    """The HTTP chunk of event `at` is malformed (RFC 9112, section 7.1).
 
         >>> sk.Script(["a", "b"], faults=[sk.faults.BadChunk(2, how="size")]).steps()[2].framed[:2]
         b'zz'
+
+    `how="size"`: its size is not a number. `how="crlf"`: there is no CRLF after its data. `how="long"`: it announces
+    more than comes before the connection is closed. `at` n + 2 is the last chunk.
     """
 
     at: int
@@ -57,12 +57,13 @@ class BadChunk(EventFault):
 
 @dataclass(frozen=True)
 class WrongLength(Fault):
-    """The body has a Content-Length, which is `by` bytes more (then the connection is closed) or less than comes.
-
-    Less, in a format without an end marker, is a lie that cannot be seen if it ends behind a whole event.
+    """The body has a Content-Length that is wrong by `by` bytes.
 
         >>> sk.Script(["a", "b"], faults=[sk.faults.WrongLength(5)]).whole
         False
+
+    Above 0 it promises more than comes before the connection is closed; below 0, less than is sent. In a format without
+    an end mark, the latter cannot be noticed if it ends after a whole event.
     """
 
     by: int
@@ -108,12 +109,14 @@ def _begun(step: Step, data: bytes, length: int, form: Writer) -> Step:
 
 @dataclass(frozen=True)
 class Cut(EventFault):
-    """The connection ends before event `at`, or `inside` of it: of its chunk, of the head (0), of the last chunk.
-
-    `how="rst"` is a reset, once all that was sent has arrived; a unix socket knows none, there it is as "fin".
+    """The connection ends before event `at`, or, with `inside=True`, in the middle of it.
 
         >>> sk.Script(["a", "b"], faults=[sk.faults.Cut(2, how="rst")]).expected_text
         'a'
+
+    `how` is "fin", an orderly close, or "rst", a reset after all that was sent has arrived; a unix socket has no reset,
+    so there "rst" is like "fin". `inside` cuts within the event's chunk, within the head (`at=0`), or within the last
+    chunk (`at` n + 2).
     """
 
     at: int
@@ -137,7 +140,7 @@ class Cut(EventFault):
 
 @dataclass(frozen=True)
 class NoAnswer(Fault):
-    """The request is read, and nothing is ever said.
+    """The request is read, and never answered.
 
     >>> [step.kind for step in sk.Script(faults=[sk.faults.NoAnswer()]).steps()]
     ['silence']
@@ -157,12 +160,13 @@ BODIES: Final = {
 
 @dataclass(frozen=True)
 class Status(Fault):
-    """An answer of another kind: this status, and an error as JSON or as a page of HTML; also under 200.
-
-    `retry_after` is the value of that header, seconds or any text; a redirection (3xx) has a Location.
+    """The answer is this HTTP status with an error page instead of a stream.
 
         >>> sk.Script(faults=[sk.faults.Status(429, retry_after=7)]).steps()[0].data.splitlines()[0]
         b'HTTP/1.1 429 Scripted'
+
+    `body` is "json" or "html"; the status may also be 200. `retry_after` is the value of that header: seconds, or any
+    text. A redirection (3xx) has a Location.
     """
 
     status: int
@@ -193,7 +197,7 @@ class Status(Fault):
 
 @dataclass(frozen=True)
 class SlowHead(Fault):
-    """The head comes byte by byte, `gap_ms` apart; what follows is later by all of these gaps.
+    """The head comes byte by byte, `gap_ms` apart; what follows is later by the sum of these gaps.
 
     >>> sk.Script(["a"], 0, faults=[sk.faults.SlowHead(gap_ms=1)]).steps()[-1].due_ns // 10**6
     120
@@ -217,7 +221,7 @@ class SlowHead(Fault):
 
 @dataclass(frozen=True)
 class BigHead(Fault):
-    """The head has one header field more, of so many bytes.
+    """The head has an extra header field of `size_bytes`.
 
     >>> len(sk.Script(["a"], faults=[sk.faults.BigHead(size_bytes=1000)]).steps()[0].data) > 1000
     True
@@ -236,7 +240,7 @@ class BigHead(Fault):
 
 @dataclass(frozen=True)
 class Interim(Fault):
-    """So many interim responses (103 Early Hints) come before the answer, or before its absence.
+    """`count` interim responses (103 Early Hints) come before the answer, or before its absence.
 
     >>> sk.Script(["a"], faults=[sk.faults.Interim(2)]).steps()[0].data.count(b"103 Early Hints")
     2

@@ -1,4 +1,4 @@
-"""Scripts by the thousand: drawn at random from a seed, with faults or without."""
+"""Scripts by the thousand: drawn at random from a seed, with or without faults."""
 
 from __future__ import annotations
 
@@ -40,13 +40,16 @@ FAILURES: Final = {
 
 
 def random_script(seed: int, *, stall_ms: float = 5.0, **fields: Any) -> Script:
-    """A script drawn at random from `seed`: format, pieces of multi-byte text, times of a few ms, none to three faults.
-
-    No silence is longer than `stall_ms` (but NoAnswer, which is for ever), so thousands can be run. `fields` are those
-    of `Script`, taken as they are, and the rest is drawn.
+    """A script drawn at random from `seed`: its format, pieces of multi-byte text, short times, and up to three faults.
 
         >>> sk.random_script(7, preset="openai").preset
         'openai'
+
+    No silence is longer than `stall_ms` (except with NoAnswer, which never answers), so that thousands of scripts can
+    be run. `fields` are fields of `Script` and are used as they are; the rest is drawn. The same seed and fields give
+    the same script.
+
+    Raises what `Script` raises for its fields.
     """
     chance = random.Random(seed)  # noqa: S311  # a replayable script, no cryptography
     pieces = chance.randint(0, MOST_PIECES)

@@ -1,4 +1,4 @@
-"""What a scripted upstream says and when, down to the byte: `Script`."""
+"""`Script`: what a scripted upstream says and when, down to the byte."""
 
 from __future__ import annotations
 
@@ -45,18 +45,26 @@ def split_text(text: str, seed: int = 0, longest: int = 6) -> tuple[str, ...]:
 class Script:
     """What the scripted LLM says, and when.
 
-    `pieces` are the text's pieces (a str is cut by `split_text`); the first is due `first_piece_ms` after the complete
-    request, each further one `gap_ms` after the one before, moved by up to ± `jitter_ms` (uniform, from `seed`), never
-    before its predecessor. `preset` says in which provider's format: a name, or a Preset of one's own that has a
-    Writer (`write=`). `faults` are what goes wrong (see `streamkit.faults`). `playback` is an answer that was recorded,
-    which is sent instead of all that (`from_recording`). Two scripts with equal fields do the same to the byte.
-
         >>> sk.Script(["床前", "明月光"], gap_ms=20, faults=[sk.faults.Cut(2)]).expected_text
         '床前'
 
-    Raises ValueError for negative times, an empty piece, or faults that this script cannot have, TypeError for times
-    and a seed that are no numbers, UnknownPreset for an unknown format, ConfigError for a Preset that does not say how
-    it is written.
+    pieces          the pieces of the text, one event each. A single str is cut into pieces of 1 to 6 characters, as a
+                    tokenizer might; the default is a short poem
+    first_piece_ms  when the first piece is due, counted from the complete request
+    gap_ms          the time from each piece to the next
+    jitter_ms       each piece is moved by up to ± so much (uniform, drawn from `seed`), but never before its
+                    predecessor
+    preset          the provider's format it is written in: a name ("seed" by default), or a `Preset` of your own that
+                    says how it is written (`write=`)
+    seed            for whatever is random: where a str is cut, the jitter
+    faults          what goes wrong, see `sk.faults`
+    playback        a recorded answer, which is sent instead of all this; `from_recording` makes it
+
+    Two scripts with equal fields send the same, to the byte.
+
+    Raises ValueError for negative times, an empty piece, or faults that this script cannot have; TypeError for times or
+    a seed that are not numbers, and for pieces that are not a text or a sequence; UnknownPreset for an unknown format;
+    ConfigError for a Preset that does not say how it is written.
     """
 
     pieces: Sequence[str] = POEM
@@ -70,29 +78,33 @@ class Script:
 
     @classmethod
     def from_recording(cls, recording: Recorded, speed: float = 1.0) -> Script:
-        """The script that does what was recorded: the same bytes in the same writes, at the same times, with the same
-        end; so a stream of production becomes a test.
+        """A script that plays back a recording: the same bytes in the same writes, at the same times, and the same end.
+
+        With it, a stream from production becomes a test:
 
             lab = sk.Lab(sk.Script.from_recording(sk.Recording.load("stall.jsonl"), speed=10))
 
-        Each read of the recording is one write, due as long after the request as it came then, divided by `speed`; all
-        are due by one schedule, so that no lateness adds up. How TCP cuts them is TCP's: writes that are less apart
-        than the reader needs to read may come to it as one. The head has the fields that the recording kept, bodies
-        under a content coding are sent as they came. The end is the recorded one: whole by its framing; closed or
-        reset; or silence until whoever asks leaves, where the recording's client had left. A refusal is played with its
-        status, its Retry-After and its body. It is sent whatever is asked; GET is answered where the recording is of a
-        GET. `lab/upstream/playback.py` says what a recording does not know.
+        Each read of the recording is one write, due as long after the request as it came then, divided by `speed`. All
+        follow one schedule, so lateness does not add up. TCP may still cut them differently: writes that follow each
+        other faster than the client reads may reach it as one.
 
-        `preset` is the recording's; where it has none that can be written (a text, an `Extractor`), it is the default,
-        which a relay would read it by: say `Lab(script, preset=…)`.
+        The head has the fields that the recording kept; a body under a content coding is sent as it came. The end is
+        the recorded one: whole by its framing, closed, or reset; where the recording's client had left first, silence
+        until the client leaves. A refusal is played with its status, its Retry-After and its body. The answer is sent
+        whatever is asked, to GET requests too if the recording is of a GET. What a recording does not know is listed in
+        `lab/upstream/playback.py`.
+
+        `preset` is the recording's. If the recording has none that can be written (it is a text, or was read by an
+        `Extractor`), it is the default, by which a relay would misread it: give the right one to the lab,
+        `Lab(script, preset=…)`.
 
             >>> recording = sk.Recording.from_pieces([(7_000_000, "Hel"), (57_000_000, "lo")], status=200, sent_ns=0)
             >>> [step.due_ns // 10**6 for step in sk.Script.from_recording(recording, speed=2).steps()]
             [0, 3, 28, 28]
 
-        Raises ValueError for a recording that does not know its bytes or its texts (`keep_bytes`, `keep_text`; it says
-        what to do), one of several connections (`resume=`), one from a damaged file, and one that reached no server;
-        and for a `speed` that is not above 0, TypeError for one that is no number.
+        Raises ValueError for a recording without its bytes or its texts (`keep_bytes`, `keep_text`; the message says
+        what to do), one of several connections (`resume=`), one from a damaged file, one that reached no server, and
+        for a `speed` that is not above 0; TypeError for a `speed` that is not a number.
         """
         played = playback_of(recording, speed)
         return cls(played.pieces, preset=_writable(recording.preset), playback=played)
@@ -117,29 +129,36 @@ class Script:
 
     @property
     def text(self) -> str:
-        """All that it says."""
+        """The whole text: all pieces joined."""
         return "".join(self.pieces)
 
     @property
     def planned(self) -> bool:
-        """It is written as it stands, its head too, past the HTTP server: it has faults, or was recorded."""
+        """Whether the answer is written byte by byte past the HTTP server, head included: it has faults, or was
+        recorded.
+        """
         return bool(self.faults) or self.playback is not None
 
     @property
     def whole(self) -> bool:
-        """Whether what is sent proves its completion, by the preset's own rules, to a reader without limits."""
+        """Whether what is sent proves, by the preset's own rules, that it is complete: to a client without limits."""
         return self.truth().whole
 
     @property
     def expected_text(self) -> str:
-        """The text that a faithful reader without limits has at most; all of it exactly if the answer is `whole`."""
+        """The most text that a correct client without limits can have; if the answer is `whole`, exactly this text."""
         return self.truth().text
 
     def truth(
         self, *, max_event_bytes: float = math.inf, max_head_bytes: float = math.inf, max_interim: float = math.inf
     ) -> Truth:
-        """`whole` and `expected_text` for a reader that refuses events (or lines), heads and numbers of interim (1xx)
-        responses beyond these limits. It follows from the script alone, whatever reads it.
+        """`whole` and `expected_text` for a client with limits on events (or lines), heads and interim responses.
+
+        It refuses what is beyond: `max_event_bytes`, `max_head_bytes`, `max_interim` responses (1xx). The result
+        follows from the script alone, whoever reads it.
+
+            >>> sk.Script(["a"], faults=[sk.faults.HugeEvent(1, 2_000_000)]).truth(max_event_bytes=1 << 20).whole
+            False
         """
         bounds = {"max_event_bytes": max_event_bytes, "max_head_bytes": max_head_bytes, "max_interim": max_interim}
         for name, bound in bounds.items():
@@ -151,12 +170,12 @@ class Script:
         )
 
     def steps(self, *, usage: bool = False) -> list[Step]:
-        """The whole stream, event by event: what the provider sends first, the pieces, and its end.
+        """The whole stream, event by event: what the provider sends first, the pieces, and the end.
 
-        With faults it is all that is written: the head of the answer and the end of its framing are steps too. So it is
-        of a recorded answer, in which a write is a step for each piece that it completes, the last with its bytes.
-        `usage` is for a request that asks for it (OpenAI's `stream_options`): one event more, where the provider has
-        one.
+        With faults, the steps are all that is written: the head of the answer and the end of its framing are steps too.
+        The same holds for a recorded answer, in which a write is one step for each piece that it completes, the last of
+        them with its bytes. `usage` is for a request that asks for it (OpenAI's `stream_options`): it adds an event
+        where the provider has one.
 
             >>> [step.kind for step in sk.Script(["a", "b"], preset="openai").steps()]
             ['open', 'piece', 'piece', 'close', 'close']
@@ -169,12 +188,13 @@ class Script:
         return steps if self.planned else steps[1:-1]
 
     def one_step(self) -> Step:
-        """The answer to a request that wants no stream: all of the text in one JSON object, due with the last piece.
+        """The answer to a request that does not want a stream: the whole text in one JSON object, due with the last
+        piece.
 
             >>> sk.Script(["a", "b"], 300, 50, preset="openai").one_step().due_ns // 10**6
             350
 
-        Raises EncodeError where the provider has no such answer, or cannot carry the text.
+        Raises EncodeError if the provider has no such answer, or its format cannot carry the text.
         """
         form = _check_text(self)
         form.one("", 0)  # that there is none is said now

@@ -1,4 +1,4 @@
-"""Stands between any client and any server, and records each answer that passes.
+"""The wiretap: it stands between any client and any server, and records each answer that passes.
 
     client ◀──▶ carrier (lab/net) ◀──▶ server        the bytes, untouched
                    │ each read, both ways
@@ -8,5 +8,5 @@
                    ▼
                 shelf (the newest, in bounds) ─▶ teller (a thread): folder (a file each), listeners
 
-All but `wiretap` and `teller` is without I/O of its own. The door is `wiretap.Wiretap`.
+All files but `wiretap` and `teller` do no I/O of their own. The door is `wiretap.Wiretap`.
 """

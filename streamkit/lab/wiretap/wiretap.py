@@ -1,12 +1,12 @@
-"""Wiretap: stands between any client and any server, and records what passes.
+"""Wiretap: a proxy between any client and any server that records what passes.
 
     with sk.Wiretap("http://127.0.0.1:8000", port=9000) as tap:
         ...                                  # whatever client, pointed at tap.url instead of the server
         tap.recordings.summary()
 
-What is carried is carried as by a `sk.net.Link`, byte by byte and with its back-pressure; what a connection carries is
-looked at by its `Conversation`, on the loop that carries it. All that is kept is bounded (`Shelf`), and all that takes
-time (files, listeners) is done by the `Teller`'s thread.
+Bytes are carried as by a `sk.net.Link`, with the back-pressure of both sides. A `Conversation` looks at what each
+connection carries, on the loop that carries it. All that is kept is bounded (`Shelf`), and whatever takes time (files,
+listeners) is done in the `Teller`'s thread.
 """
 
 from __future__ import annotations
@@ -60,38 +60,42 @@ PLAIN_HEADERS: Final = frozenset(
 
 
 class Wiretap(Passage):
-    """Stands between whoever connects to `.url` and `target_url`, and records each answer that passes.
+    """A proxy between any client and a server that records each answer that passes.
 
         with sk.Wiretap("https://api.openai.com", port=9000) as tap:
             ...                                   # OPENAI_BASE_URL=http://127.0.0.1:9000/v1
             sk.plots.timeline(tap.recordings[:20])
 
-    It runs in a thread of its own, until `stop()` or until it is collected; a context manager, also with `async with`.
-    The bytes pass untouched, in both directions, at the pace of both sides: a client that does not read holds the
-    server back as it would without a tap. What is seen are requests and answers of HTTP/1.1, any number on one
-    connection. What is none (another protocol behind an Upgrade, CONNECT, HTTP/2, broken framing) passes too, unseen,
-    and `notices` say so.
+    target_url    the server behind it. Clients connect to the wiretap's `.url`
+    host, port    where it listens; port 0 is a free one. It asks nobody who they are, so by default it listens on
+                  loopback only
+    rewrite_host  the client's Host header names the wiretap. True: it is replaced by the server's own name, which is
+                  the only change made to any byte. None: only for https, where servers need it to know which site is
+                  meant
+    verify        for https: which certificates of the server are accepted, as for `sk.record`
+    preset, reasoning, keep_text, keep_bytes   as for `sk.record`, but no bytes are kept by default
+    max_streams   how many recordings are kept (the oldest make room), and how many streams are recorded at a time
+    max_bytes     about how much memory the recordings may take, and how much the files in `folder`
+    max_stream_bytes   the largest body of one answer; beyond it the recording ends as `cancelled(max_bytes)`, while the
+                  answer goes on
+    folder        a folder in which each recording is saved as a file
+    on_recording, on_notice   called with each recording as it ends, and with each notice, in a thread of the wiretap
 
-    Each answer is a `Recording`, of which times count from the first byte of its request, those that are shown from
-    when its last byte had gone on. Reads are those from the server. Its `label` is the method and the path; a query,
-    credentials and cookies are in none of it, nor is the request's body; of an upload, `sends` say when each part had
-    gone on, and for how long the server took none. An answer that the client did not wait for is
-    `cancelled`, one that a server did not end `truncated`, as everywhere. A client that took nothing for a while held
-    the server back by that: `meta["client_held_ms"]`, and a note.
+    It runs in a thread of its own until `stop()`, the end of its `with` (or `async with`) block, or until it is
+    garbage-collected. Bytes pass untouched in both directions, at the pace of both sides: a client that does not read
+    holds the server back as it would without a wiretap. It sees requests and answers of HTTP/1.1, any number on one
+    connection. Anything else (another protocol after an Upgrade, CONNECT, HTTP/2, broken framing) passes too, but
+    unseen, and `notices` say so.
 
-    host, port   where it listens; 0: a free port. It asks nobody who they are, so it listens on loopback by default
-    rewrite_host what the client wrote as Host is the tap's own address. True: the server sees its own name there, the
-                 one change that is made to any byte; None: for https, where servers are told apart by it
-    verify       for https: whose certificates the server may have, as for `sk.record`
-    preset, reasoning, keep_text, keep_bytes   as for `sk.record`; no bytes are kept by default
-    max_streams  the most recordings that are kept; the oldest make room. So many are recorded at a time
-    max_bytes    about how much memory all of them may take; the same bound holds for the files in `folder`
-    max_stream_bytes   of one answer's body; beyond it, its recording ends as `cancelled(max_bytes)`, and it goes on
-    folder       where each recording is saved as a file of its own
-    on_recording, on_notice   called with each recording as it ends, and each notice, in a thread of the tap's
+    Each answer becomes a `Recording`. Its reads are those from the server; its times count from the first byte of the
+    request, and those shown from when the request's last byte had been passed on. Its `label` is the method and the
+    path. Queries, credentials, cookies and the request's body are not recorded; for an upload, `sends` says when each
+    part had been passed on, and for how long the server took none. An answer that the client did not wait for is
+    `cancelled`, one that the server did not end is `truncated`. If the client took nothing for a while, and so held the
+    server back, `meta["client_held_ms"]` and a note say so.
 
-    Raises ValueError for a URL or a number that makes no sense, UnknownPreset, ConfigError for certificates that cannot
-    be read, OSError for a folder that cannot be made, ServerError where it cannot listen.
+    Raises ValueError for an invalid URL or number, UnknownPreset, ConfigError for certificates that cannot be read,
+    OSError for a folder that cannot be made, ServerError if it cannot listen.
     """
 
     _kind = "wiretap"
@@ -156,7 +160,7 @@ class Wiretap(Passage):
 
     @property
     def recordings(self) -> RecordingSet:
-        """Those of all answers that have ended and are still kept, in the order in which they were begun.
+        """The recordings of all answers that have ended and are still kept, in the order in which they began.
 
         tap.recordings.by("label")
         """
@@ -166,27 +170,31 @@ class Wiretap(Passage):
 
     @property
     def finished(self) -> int:
-        """How many answers have been recorded, those included that are not kept any more."""
+        """How many answers have been recorded, including those that are no longer kept."""
         return self._party.shelf.finished
 
     @property
     def unrecorded(self) -> int:
-        """How many answers passed unrecorded, for want of room."""
+        """How many answers passed unrecorded because there was no room."""
         return self._party.unrecorded
 
     @property
     def untold(self) -> int:
-        """How many recordings were neither saved nor told, since whoever does so was too slow; and notices."""
+        """How many recordings and notices were neither saved nor passed to listeners, which were too slow."""
         return self._party.teller.untold
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What is in no recording: connections that were not looked at any further, and why; the newest thousand."""
+        """Remarks about what is in no recording, such as connections that could not be read, and why; the newest
+        thousand.
+        """
         return tuple(self._party.notices)
 
     def stop(self, grace_s: float = 0.0) -> None:
-        """Listen no more, let live connections end by themselves for `grace_s` seconds, cut the rest; what runs then
-        is recorded as `cancelled(by us)`, and all has been told and saved when this returns.
+        """Stop listening, give live connections `grace_s` seconds to end by themselves, cut the rest.
+
+        Streams that are cut are recorded as `cancelled(by us)`. When it returns, everything has been saved and passed
+        to listeners.
         """
         super().stop(grace_s)
         self._party.teller.join(TELL_S)

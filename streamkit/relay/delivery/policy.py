@@ -1,16 +1,17 @@
-"""What a relay does with pieces that a slow client cannot take yet.
+"""Policies: what a relay does with pieces that a slow client cannot take yet.
 
     Policy.of("buffer(65536)")         # by name, as in options, environment variables and requests
     Policy("disconnect", after_s=5)    # or made
 
-pause             nothing is kept: the upstream waits, as far as its own buffers reach (the default)
-buffer(bytes)     up to so many bytes wait their turn, then as `pause`
-coalesce(bytes)   the same, but what waits leaves as one write when the client is ready again
-latest            only the newest piece waits. Older ones are dropped and counted, and the client is told: for states,
-                  of which only the present one matters, never for text; where the answer's format cannot tell it
-                  (text/plain), as `pause`
-disconnect(s)     as `pause`, but a client that takes nothing for so long is cut: `timeout(write_stall)`. It should be
-                  longer than the client needs for one write, or for a TCP window: sooner no kernel sees it take any
+pause             nothing is kept: the upstream has to wait, once its own buffers are full (the default)
+buffer(bytes)     up to so many bytes wait their turn; beyond that, like `pause`
+coalesce(bytes)   like `buffer`, but all that waits leaves in one write when the client is ready again
+latest            only the newest piece waits; older ones are dropped and counted, and the client is told. It is for
+                  states, of which only the present one matters, not for text. If the answer's format cannot tell the
+                  client (text/plain), like `pause`
+disconnect(s)     like `pause`, but a client that takes nothing for so long is cut: `timeout(write_stall)`. The time
+                  should be longer than the client needs for one write, or one TCP window: a kernel does not notice
+                  smaller progress
 
 A policy is chosen for an app, or by a request (`Prefer: backpressure=latest`, RFC 7240).
 """
@@ -40,15 +41,19 @@ _PREFERENCE: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """One of the policies above. `max_bytes` of output for `buffer` and `coalesce` (None: the relay's
-    `max_pending_bytes`), `after_s` for `disconnect`, which needs it.
+    """What a relay does for a client that cannot keep up.
 
         >>> sk.Policy("disconnect", after_s=5)
         Policy(name='disconnect', max_bytes=None, after_s=5)
         >>> str(sk.Policy.of("buffer(65536)"))
         'buffer(65536)'
 
-    `str()` writes it as `Policy.of` reads it. Raises ConfigError for a name or a number that makes no sense.
+    name        "pause" (the default): the upstream has to wait; "buffer": some output is kept; "coalesce": the same,
+                and leaves in one write; "latest": only the newest piece is kept; "disconnect": the client is cut
+    max_bytes   how much output `buffer` and `coalesce` keep; None: the relay's `max_pending_bytes`
+    after_s     after how many seconds `disconnect` cuts a client that takes nothing; it has to be given
+
+    `str()` writes a policy as `Policy.of` reads it. Raises ConfigError for a name or a number that makes no sense.
     """
 
     name: PolicyName = "pause"
@@ -69,7 +74,7 @@ class Policy:
 
     @classmethod
     def of(cls, given: str | Policy) -> Policy:
-        """The policy that is written like `pause`, `buffer(65536)`, `disconnect(after_s=5)`. Raises ConfigError.
+        """The policy written as `pause`, `buffer(65536)` or `disconnect(after_s=5)`. Raises ConfigError for others.
 
         >>> sk.Policy.of("coalesce")
         Policy(name='coalesce', max_bytes=None, after_s=None)
@@ -92,7 +97,7 @@ class Policy:
         return cls(name, max_bytes=int(number))
 
     def within(self, max_bytes: int, stall_s: float) -> Policy:
-        """As a request may have it: keeping no more than `max_bytes`, stalling no longer than `stall_s` (0: any)."""
+        """This policy as a request may have it: it keeps at most `max_bytes`, and stalls at most `stall_s` (0: any)."""
         if self.name in KEEPING:
             return Policy(self.name, min(self.max_bytes or max_bytes, max_bytes))
         if self.after_s is not None and stall_s:
@@ -100,7 +105,7 @@ class Policy:
         return self
 
     def queue(self, max_bytes: int) -> Queue:
-        """Where pieces wait under this policy; `max_bytes` where it names no bound of its own."""
+        """A queue in which pieces wait under this policy; `max_bytes` is its bound if the policy has none."""
         bound = self.max_bytes or max_bytes
         if self.name == "buffer":
             return _InTurn(bound)

@@ -1,8 +1,8 @@
-"""What a client asks: its connection, its head, its body, and the fields in that.
+"""What a client asks: its connection, the request's head and body, and the fields in it.
 
-A request comes in through `connection`, which lets `head` judge it before Sanic reads it; `receive` reads its body in
-time and within bounds, and `body` takes the fields out of it; `arriving` gives on a body while it comes, and `digest`
-says whether it is what was sent; `pages` says which web pages may ask at all. Whatever is wrong is a `Failed` with a
-status and a code. Doors: `connection.Connection` and `RelayApp`, `pages.Admission`, `receive.receive_fields`,
-`arriving.arriving`. Knows nothing of sources or answers.
+A request comes in through `connection`, which lets `head` check it before Sanic reads it. `receive` reads its body in
+time and within bounds, and `body` takes the fields out of it; `arriving` passes on a body while it comes, and `digest`
+checks that it is what was sent; `pages` says which web pages may ask at all. Whatever is wrong becomes a `Failed` with
+a status and a code. This room knows nothing of sources or answers. Doors: `connection.Connection` and `RelayApp`,
+`pages.Admission`, `receive.receive_fields`, `arriving.arriving`.
 """

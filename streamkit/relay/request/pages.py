@@ -1,21 +1,23 @@
-"""Which web pages may ask: what a browser says of the page behind a request. Heads in, verdicts out; no I/O.
+"""Which web pages may send requests: by what a browser says about the page. Heads in, verdicts out; no I/O.
 
     admission = Admission(cors_origins=["https://app.example"], allowed_hosts=["relay.example"])
     admission.check(headers, local)          # raises Failed (403) for a page that may not
     admission.cors(headers)                  # what the answer says to a page that may
 
-A relay on localhost spends a key, and each page that its user opens can send it requests. Two things are refused:
+A relay on localhost spends a key, and every page that its user opens in a browser can send it requests. Two things are
+refused:
 
-- **A request of another site** (`cross_site`), as Fetch Metadata and Origin tell it; a form needs no leave of the
-  server's to be sent (Fetch, "no-cors"). The rule is that of Go's net/http (CrossOriginProtection): `Sec-Fetch-Site`
-  counts if it is there, and is `same-origin` or `none`; else an `Origin` has to be the Host. Who sends neither is no
-  browser (curl, httpx), or one from before 2020 that sends a GET, of which its page reads nothing.
-- **A name that is not ours** (`foreign_host`), where the request came over a loopback address: by a name of its own
-  that it lets lead there (DNS rebinding), a page is of the same origin as the relay. An address cannot be rebound, and
-  `localhost` leads nowhere else (RFC 6761). A name without a dot is taken too, as tools and containers use them and
-  public DNS has none, unless a page of that very name asks.
+- **A request from another site** (`cross_site`), by Fetch Metadata and Origin; a form can be sent without the server's
+  permission (Fetch, "no-cors"). The rule is that of Go's net/http (CrossOriginProtection): if there is a
+  `Sec-Fetch-Site`, it has to be `same-origin` or `none`; otherwise, if there is an `Origin`, it has to be the Host. A
+  client that sends neither is not a browser (curl, httpx), or one from before 2020 sending a GET, whose answer its page
+  cannot read.
+- **A name that is not ours** (`foreign_host`), if the request came over a loopback address: a page whose own name is
+  made to lead there (DNS rebinding) would be of the same origin as the relay. An address cannot be rebound, and
+  `localhost` leads nowhere else (RFC 6761). Names without a dot are accepted too, as tools and containers use them and
+  public DNS has none, unless a page of that same name asks.
 
-Nothing here replaces a password: whoever can open a connection, and is no browser, may ask.
+This does not replace a password: anything that can open a connection, and is not a browser, may ask.
 """
 
 from __future__ import annotations
@@ -52,17 +54,18 @@ class Heads(Protocol):
 
 
 class Admission:
-    """What is refused, and what is let through all the same.
-
-    `cors_origins`: pages of other sites that may ask and read: exact origins (`https://app.example:8443`), or `*` for
-    any. `allowed_hosts`: names by which this relay is reached over loopback, beside localhost: those that a reverse
-    proxy on the same machine passes on; without port, or `*` for any. Both as a list, or as one text with commas.
-
-    Raises ConfigError for what is no origin or no host.
+    """Which web pages may ask, and by which names the relay may be reached over loopback.
 
         >>> from streamkit.relay.request.pages import Admission
         >>> Admission("http://localhost:5173").cors_origins
         frozenset({'http://localhost:5173'})
+
+    cors_origins    other sites whose pages may ask and read the answers: exact origins (`https://app.example:8443`), or
+                    `*` for any
+    allowed_hosts   names besides localhost by which the relay is reached over loopback, such as those that a reverse
+                    proxy on the same machine passes on; without port, or `*` for any
+
+    Both are a list, or one text with commas. Raises ConfigError for what is not an origin or not a host.
     """
 
     def __init__(self, cors_origins: str | Iterable[str] = (), allowed_hosts: str | Iterable[str] = ()) -> None:
@@ -71,7 +74,7 @@ class Admission:
         self._is_our_name = lru_cache(maxsize=64)(self._looks_like_ours)  # most come by the same few
 
     def check(self, headers: Heads, local: object) -> None:
-        """Raise Failed unless the request may be answered; `local` is the address that it came by (a socket's name)."""
+        """Raise Failed unless the request may be answered; `local` is the address it came in by (a socket's name)."""
         host = ",".join(headers.getall("host", [])).lower()
         origins = [origin.lower() for origin in headers.getall("origin", [])]
         sites = headers.getall("sec-fetch-site", [])
@@ -89,9 +92,9 @@ class Admission:
             )
 
     def cors(self, headers: Heads) -> Mapping[str, str]:
-        """The fields of an answer to such a request (Fetch, "CORS protocol"); none where no page was let in.
+        """The header fields of an answer to such a request (Fetch, "CORS protocol"); none if no page was let in.
 
-        No credentials: the relay knows none.
+        They allow no credentials, as the relay knows none.
         """
         if not self.cors_origins:
             return {}
@@ -103,7 +106,7 @@ class Admission:
         return {**varies, "access-control-allow-origin": allowed, "access-control-expose-headers": SHOWN}
 
     def preflight(self, method: str) -> Mapping[str, str]:
-        """What an answer to OPTIONS adds: a page may send that `method`, and these fields."""
+        """The header fields that an answer to OPTIONS adds: which `method` and which fields a page may send."""
         return {
             "access-control-allow-methods": method,
             "access-control-allow-headers": TAKEN,

@@ -1,5 +1,4 @@
-"""Feeds: numbers that somebody adds in this process, and any number of clients that watch them, each in a window of its
-own.
+"""Feeds: numbers that are added in this process, and any number of clients that watch them, each in its own window.
 
     feed = sk.create_feed("sensors")
     feed.add({"t": 20.5, "h": 0.4})         # from any thread
@@ -7,8 +6,8 @@ own.
 
     POST /analysis?feed=sensors&window=10s     # without a body
 
-A watcher gets what is added while it watches; what was before it nobody keeps. It is told of each value up to
-`every_s` after it was added, and the value counts as come then.
+A watcher gets what is added while it watches; earlier values are not kept. It hears of each value up to `every_s` after
+it was added, and the value counts as having come then.
 """
 
 from __future__ import annotations
@@ -35,14 +34,14 @@ _lock: Final = threading.Lock()
 
 
 class Feed:
-    """Numbers, or objects of numbers, one after another; made by `create_feed`.
+    """A stream of numbers, or of objects of numbers, that clients can watch; made by `create_feed`.
 
         >>> with sk.create_feed("sensors") as feed:
         ...     feed.add({"t": 20.5, "h": 0.4})
         ...     feed.watchers
         0
 
-    A context manager: whoever leaves it closes it.
+    As a context manager it is closed at the end of the block.
     """
 
     def __init__(self, name: str) -> None:
@@ -55,14 +54,14 @@ class Feed:
 
     @property
     def watchers(self) -> int:
-        """How many watch it now."""
+        """How many clients are watching now."""
         return len(self._watchers)
 
     def add(self, value: float | Mapping[str, float | None]) -> None:
-        """One more number, or object of numbers: which of the two, the first one says. May be called from any thread;
-        it waits for no client. None, within an object, is a number that is missing.
+        """Add a number, or an object of numbers; all have to be of the same kind as the first.
 
-        Raises TypeError for anything else, ValueError for NaN, infinity and names that are empty, too long or too many,
+        It may be called from any thread, and waits for no client. None within an object is a missing number. Raises
+        TypeError for anything else, ValueError for NaN, infinity, and names that are empty, too long or too many;
         RuntimeError when the feed is closed.
         """
         kind, row = self._checked(value)
@@ -93,7 +92,7 @@ class Feed:
         return "object", {name: _finite(number) for name, number in value.items() if number is not None}
 
     def close(self) -> None:
-        """No more will come: who watches it gets the last result. May be called again, and from any thread."""
+        """End the feed: watchers get the last result. It may be called again, and from any thread."""
         with self._lock:
             self._closed = True
             for watcher in self._watchers:
@@ -136,11 +135,11 @@ def _finite(value: object) -> float:
 
 
 def create_feed(name: str) -> Feed:
-    """A feed that can be watched by this name, in this process: `POST /analysis?feed=sensors`.
+    """Make a feed that clients of this process can watch by its name: `POST /analysis?feed=sensors`.
 
         >>> sk.create_feed("sensors").close()
 
-    One of that name that there was is closed: so a cell can be run again. Raises ValueError for a name that is empty,
+    An earlier feed of the same name is closed, so a cell can be run again. Raises ValueError for a name that is empty,
     longer than 100 characters or not printable.
     """
     if not 0 < len(name) <= MAX_NAME or not name.isprintable():

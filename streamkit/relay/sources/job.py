@@ -1,9 +1,10 @@
-"""A computation as a source (see `streamkit.relay.sources.source`): queued, at work elsewhere, told as it goes on.
+"""A computation as a source (see `streamkit.relay.sources.source`): queued, run elsewhere, reported as it goes on.
 
 name, arguments ──check──▶ place in the queue ──turn──▶ executor: work
                                                         work ──▶ Intake ──pieces──▶ into.offer, or else yielded
 
-What is read of the job is what the client takes: a result that is yielded waits for it, and then the job waits.
+Only as much is read from the job as the client takes: a result that is yielded waits for the client, and then the job
+waits.
 
 state       begins                             ends
 queued      all are at work that may           its turn → working; closed → left, and it never starts
@@ -50,17 +51,18 @@ LAST_WORD_S: Final = 1.0
 
 
 class Jobs:
-    """Which jobs there are, how many of them run at once and wait for their turn, and who works on them.
+    """The jobs of a relay: which there are, how many run at once or wait for their turn, and what runs them.
 
-    To be opened, used and closed in one loop. `jobs` are functions by name (see `streamkit.jobs`), beside those that
-    come with streamkit, or in the place of one; those are left out with `shipped_too=False`. Raises ConfigError for one
-    that another process could not find.
+    shipped      the limits: `max_jobs`, `job_queue`, `job_s`
+    jobs         functions by name (see `streamkit.jobs`), besides those that come with streamkit, or replacing one
+    executor     any executor of `concurrent.futures`' kind whose workers run on this machine, such as dask's. It should
+                 run `max_jobs` at once, and the caller has to shut it down. By default one of processes, which are
+                 started when there is something to do, and kept
+    shipped_too  False leaves out the jobs that come with streamkit
 
-    `executor` may be any of `concurrent.futures`' kind whose workers run on this machine, such as dask's; it is the
-    caller's to shut down, and should run `max_jobs` at once. By default it is one of processes, started when there is
-    something to do and kept from then on, and a job that is left is stopped in the midst of its work. A worker of
-    another executor cannot be stopped: it notices with the next thing that it reports, which raises JobCancelled, and
-    its place is taken until then.
+    A job whose client has left is stopped in the middle of its work. In another executor it cannot be stopped: it
+    notices at its next report, which raises JobCancelled, and its place is taken until then. Open, use and close it in
+    one event loop. Raises ConfigError for a function that another process could not import.
     """
 
     def __init__(
@@ -83,12 +85,12 @@ class Jobs:
         self.closed = False
 
     async def open(self) -> None:
-        """Raises ConfigError where a socket cannot be made. No process is started yet."""
+        """Make ready; no process is started yet. Raises ConfigError if a socket cannot be made."""
         await self.intake.open()
         self.executor = self._given or Processes(self._at_once)
 
     async def close(self) -> None:
-        """Stop all that works, and leave no process of ours."""
+        """Stop everything that runs, and leave no process of ours."""
         self.closed = True
         for place in self.places:
             place.stop()
@@ -98,11 +100,11 @@ class Jobs:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the jobs there are."""
+        """The names of all jobs."""
         return self._registry.names
 
     def check(self, name: Any, arguments: Any) -> Job:
-        """The job of that name. Raises Failed, 422, with what there is, or with what it takes."""
+        """The job of that name, if it takes these arguments. Raises Failed (422), which says what there is instead."""
         try:
             known = self._registry[name]
             known.check(arguments)
@@ -113,7 +115,7 @@ class Jobs:
         return known
 
     def begin(self) -> None:
-        """Whether another one may come now; nothing is held for it. Raises Failed, 503."""
+        """Raise Failed (503) unless another job may come now; no place is reserved for it."""
         if self.closed:
             raise Failed(SHUT_DOWN)
         if len(self.places) >= self._most:
@@ -124,10 +126,10 @@ class Jobs:
 
 
 async def job(jobs: Jobs, name: Any, arguments: Any, into: Into) -> AsyncGenerator[list[Piece], None]:
-    """Run one: at once its progress, then its results, all of them, and at last what it returned, `"final": true`.
+    """Run a job: its progress, at once; all its results; and at last what it returned, with `"final": true`.
 
-    To close it stops the work. Raises Failed before the first piece as `check` and `begin` do; behind it `job_failed`,
-    `worker_lost`, `timeout_job`.
+    Closing the generator stops the work. Raises Failed: before the first piece as `check` and `begin` do; after it,
+    `job_failed`, `worker_lost`, `timeout_job`.
     """
     known = jobs.check(name, arguments)
     jobs.begin()
