@@ -331,7 +331,7 @@ def _reads_taken_late(recording: Recorded, gap_ns: int | None) -> _Finding | Non
     if recording.stamps != "kernel" or "reader" in recording.meta:
         return None
     late_ns = metrics.percentile_ns(recording.reads.late_ns, 95) or 0
-    text = f"Python was {about_ms(late_ns)} late (p95): read times stand, client.event includes it"
+    text = f"Python was {about_ms(late_ns)} late (p95): client.event includes that, read times do not"
     return ("limited", text) if _weighed(late_ns, gap_ns, text) is not None else None
 
 

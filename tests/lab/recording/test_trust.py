@@ -232,7 +232,7 @@ def test_a_delay_of_the_loop_that_could_pass_for_a_stall_is_named() -> None:
 def test_late_python_limits_the_times_of_handing_over_and_never_the_kernels() -> None:
     assert judge(paced(late_ms=4)).level == "good"
     assert str(judge(paced(late_ms=300))) == (
-        "limited: Python was 300 ms late (p95): read times stand, client.event includes it"
+        "limited: Python was 300 ms late (p95): client.event includes that, read times do not"
     )
 
 
