@@ -62,7 +62,8 @@ class Buffering:
         return html_table(self.rows, self._notes(), caption=self.sentence)
 
     def __repr__(self) -> str:
-        return f"<Buffering by {self.layer}: {self.mechanism}>"
+        by = "" if self.layer == "none" else f" by {self.layer}"
+        return f"<Buffering{by}: {self.mechanism}>"
 
 
 def name_buffering(probes: Sequence[Probed], refusals: Collection[Layer] | None = None) -> Buffering:

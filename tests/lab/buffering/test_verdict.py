@@ -310,6 +310,7 @@ def test_it_is_a_sentence_a_row_for_each_probe_the_evidence_and_what_mends_it() 
     assert any(line.startswith("* from upstream.sent to client.read half of the events took 40 ms") for line in lines)
     assert lines[-1].startswith("* to do: `proxy_buffering off;`")
     assert repr(result()) == "<Buffering by nginx: response buffer of 4,096 bytes>"
+    assert repr(name_buffering([plain(), plain()])) == "<Buffering: none found>"
 
 
 def test_what_comes_from_outside_is_escaped_in_a_notebook() -> None:

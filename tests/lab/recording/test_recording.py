@@ -25,6 +25,7 @@ class TestShown:
     def test_the_repr_tells_one_from_many(self) -> None:
         recording = Recording.from_pieces([(1, "a")], outcome=Outcome("timeout", "idle"))
         assert repr(recording) == "<Recording timeout(idle): 1 event, 1 character>"
+        assert repr(Recording.from_pieces([(1, "a" * 6_150)])) == "<Recording complete: 1 event, 6,150 characters>"
 
     def test_where_no_event_came_the_repr_tells_why(self) -> None:
         refused = Recording(outcome=Outcome("refused", 401), error="the server answered with status 401: no key")
