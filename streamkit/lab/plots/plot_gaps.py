@@ -77,7 +77,7 @@ def gaps(recordings: Recordings, ax: Axes | None = None, *, title: str | None = 
         ax.hlines(q, ax.get_xlim()[0], longest, color=palette.GRID, linewidth=0.8, zorder=0)
     for index, (subject, group) in enumerate(zip(shown, groups, strict=True)):
         _draw_curve(ax, index, subject)
-        if len(group.subjects) > 1:
+        if len(group.members) > 1:
             _draw_members(ax, index, group)
     if len(each) == 1:
         _label_points(ax, shown[0], width)
@@ -87,16 +87,16 @@ def gaps(recordings: Recordings, ax: Axes | None = None, *, title: str | None = 
     return ax
 
 
-def _together(group: Bundle) -> Subject:
+def _together(group: Bundle[Subject]) -> Subject:
     """Its recordings as if they were one."""
-    first, *others = group.subjects
+    first, *others = group.members
     if not others:
         return first
-    return replace(first, name=group.name, gaps=np.concatenate([subject.gaps for subject in group.subjects]))
+    return replace(first, name=group.name, gaps=np.concatenate([subject.gaps for subject in group.members]))
 
 
-def _draw_members(ax: Axes, index: int, group: Bundle) -> None:
-    for subject in group.subjects:
+def _draw_members(ax: Axes, index: int, group: Bundle[Subject]) -> None:
+    for subject in group.members:
         if subject.gaps.size:
             ms = _gaps_ms(subject)
             share = np.arange(ms.size + 1) / ms.size * 100
