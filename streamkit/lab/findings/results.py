@@ -99,7 +99,7 @@ def _at_last(bundle: Bundle[Row]) -> str:
     if not last:
         return ""
     low, high = _told(min(last)), _told(max(last))
-    return f"{short(bundle.name)} {low if low == high else f'{low} to {high}'}"
+    return f"{short(bundle.name)} {low if low == high else f'from {low} to {high}'}"
 
 
 def median_of(rows: Sequence[Row]) -> tuple[Ints, Floats]:
