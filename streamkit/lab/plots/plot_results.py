@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator
 from streamkit.lab.findings.results import Numbers, Row, describe_results, median_of, number_rows
 from streamkit.lab.findings.subjects import Bundle, Recordings
 from streamkit.lab.plots import palette
-from streamkit.lab.plots.palette import LABEL_PT, LINE_PT, WIDTH_IN
+from streamkit.lab.plots.palette import LINE_PT, WIDTH_IN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,8 +51,7 @@ def results(
     end_ns = max(1_000_000, *(row.end_ns for row in rows))
     unit_ns = palette.time_axis(ax, end_ns, sent=all(row.sent for row in rows))
     called = dict.fromkeys(row.number for row in rows)
-    shown, families = palette.legible(next(iter(called)) if len(called) == 1 else "")
-    ax.set_ylabel(shown, fontsize=LABEL_PT, fontfamily=families, parse_math=False)
+    palette.name_axis(ax.yaxis, next(iter(called)) if len(called) == 1 else "")
     ax.yaxis.set_major_formatter(palette.plain_numbers())
     ax.set_xlim(min(0, *(int(at) for row in rows for at in row.at_ns[:1]), 0) / unit_ns, end_ns / unit_ns)
     palette.settle(ax)  # the frame's width, for title and note; then its height, with both

@@ -281,7 +281,8 @@ def _draw_end(layout: Layout, place: Stand, lane: Lane) -> None:
         layout.ax.plot([end], [y], zorder=3, **{**mark, "markersize": min(mark["markersize"], tall)})
     if layout.seen.ends:
         x, name = end + (5 if outcome.ok else 8) * layout.per_pt, lane_words.end_name(lane)
-        layout.ax.text(x, y, name, fontsize=NOTE_PT, color=INK, va="center", parse_math=False, label="_end")
+        style: dict[str, Any] = {"fontsize": NOTE_PT, "fontfamily": palette.legible(name)[1], "color": INK}
+        layout.ax.text(x, y, name, va="center", parse_math=False, label="_end", **style)
 
 
 # --- The key ----------------------------------------------------------------------------------------------------------
