@@ -24,6 +24,7 @@ from streamkit.lab.sets import RecordingSet, Resources
 from streamkit.outcome import Outcome
 from streamkit.taps import Tap
 from streamkit.taps.gauges import Gauge
+from tests.figures import lay_out
 from tests.lab.compare.examples import COMPARISONS
 from tests.lab.results import results_of
 from tests.lab.sets.streams import ZERO_NS, load, stream
@@ -574,6 +575,5 @@ def as_drawn(figure: str, case: str) -> Drawn:
     ax = FIGURES[figure].draw(FIGURES[figure].case(case))
     made = tuple(plt.figure(number) for number in plt.get_fignums() if number not in before)
     changed = dict(mpl.rcParams) != settings
-    ax.figure.figure.draw_without_rendering()
-    ax.figure.figure.set_layout_engine("none")  # all has its place
+    lay_out(ax)
     return Drawn(ax, made, changed)
