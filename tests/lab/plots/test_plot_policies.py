@@ -205,8 +205,10 @@ def test_a_mapping_may_be_any_mapping_and_a_sequence_any_iterable() -> None:
         def __len__(self) -> int:
             return 2
 
-    assert texts(plots.policies(Chosen()), "_name") == ["pause", "latest"]
-    assert texts(plots.policies(iter(FOUR.values())), "_name") == [f"recording {n}" for n in range(1, 5)]
+    assert texts(plots.policies(Chosen(), empty_axes(layout=None)), "_name") == ["pause", "latest"]
+    assert texts(plots.policies(iter(FOUR.values()), empty_axes(layout=None)), "_name") == [
+        f"recording {n}" for n in range(1, 5)
+    ]
 
 
 def test_more_than_eight_recordings_are_a_lane_for_each_name_with_thin_staircases_of_all_but_the_middle_one() -> None:

@@ -84,8 +84,8 @@ def test_more_than_eight_recordings_are_groups_a_thin_line_for_each_and_a_thick_
 
 def test_of_a_group_it_is_said_how_many_of_it_have_no_such_number_and_a_single_one_is_a_dot() -> None:
     shown = [results_of([{"mean": 1}] * (n % 3)) for n in range(9)]
-    ax = plots.results(shown)
+    ax = plots.results(shown, empty_axes(layout=None))
     assert key_of(ax) == ["all 9, 3 of them without"]
     assert labelled(ax, "_single")[0].get_xdata().tolist() == [10] * 3
-    only = plots.results([*shown, *[replace(results_of([{}]), label="none")] * 9])
+    only = plots.results([*shown, *[replace(results_of([{}]), label="none")] * 9], empty_axes(layout=None))
     assert key_of(only) == ["all 18, 12 of them without"]
