@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import textwrap
 import unicodedata
+from collections.abc import Iterable
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -52,7 +53,9 @@ def legible(text: str, limit: int = 24) -> tuple[str, list[str]]:
     matplotlib would draw a box and warn at every rendering, which is long after this call; so are control characters.
     """
     families = list(rcParams["font.family"])
-    missing = {c for c in text if not _plain(c) and not _control(c) and not any(_has(f, c) for f in families)}
+    missing = {c for c in text if not _plain(c) and not _control(c)}
+    for path in map(_path_of, families if missing else []):
+        missing -= {c for c in missing if _has(path, c)}
     helpers, in_no_font = _helpers(frozenset(missing), len(fontManager.ttflist))
     signs = [c.encode("unicode_escape").decode() if c in in_no_font or _control(c) else c for c in text]
     return _cut(signs, limit), [*families, *helpers]
@@ -106,22 +109,27 @@ def _helpers(missing: frozenset[str], installed: int) -> tuple[tuple[str, ...], 
     known = {entry.name for entry in fontManager.ttflist}
     preferred = [family for family in _PREFERRED if family in known]
     for family in preferred if missing else []:
-        if all(_draws(family, sign) for sign in missing):
+        if _drawn_by(family, missing) == missing:
             return (family,), frozenset()
     helpers = []
     plain = {one.name for one in fontManager.ttflist if one.style == "normal" and str(one.weight) in ("400", "normal")}
     for family in [*preferred, *sorted(plain, key=lambda name: ("Sans" not in name, name))]:
-        if missing and (found := {sign for sign in missing if _draws(family, sign)}):
+        if missing and (found := _drawn_by(family, missing)):
             helpers.append(family)
             missing -= found
     return tuple(helpers), missing
 
 
-def _draws(family: str, sign: str) -> bool:
-    """Fonts of coloured pictures have signs that cannot be drawn, or are blank."""
-    if family.lower().strip(".").startswith(_NO_LETTERS) or not _has(family, sign):
-        return False
-    font = get_font(_path_of(family))
+def _drawn_by(family: str, signs: Iterable[str]) -> set[str]:
+    """Of these signs those that a font really draws: one of coloured pictures has some that are blank, or fail."""
+    if family.lower().strip(".").startswith(_NO_LETTERS):
+        return set()
+    path = _path_of(family)
+    return {sign for sign in signs if _has(path, sign) and _draws(path, sign)}
+
+
+def _draws(path: str, sign: str) -> bool:
+    font = get_font(path)
     try:
         font.set_size(12, 72)
         font.load_char(ord(sign))
@@ -131,22 +139,22 @@ def _draws(family: str, sign: str) -> bool:
 
 
 @lru_cache(maxsize=65536)
-def _has(family: str, sign: str) -> bool:
-    codes = _codes_of(family)
+def _has(path: str, sign: str) -> bool:
+    codes = _codes_of(path)
     place = int(np.searchsorted(codes, ord(sign)))
     return place < codes.size and int(codes[place]) == ord(sign)
 
 
 @cache
-def _codes_of(family: str) -> npt.NDArray[np.int32]:
+def _codes_of(path: str) -> npt.NDArray[np.int32]:
     """In ascending order: a set of signs would take twenty times the memory, and there may be hundreds of fonts."""
     try:
-        charmap = get_font(_path_of(family)).get_charmap()
+        charmap = get_font(path).get_charmap()
     except (OSError, RuntimeError):
         charmap = {}
     return np.array(sorted(charmap), dtype=np.int32)
 
 
-@cache
 def _path_of(family: str) -> str:
+    """Of a family such as "sans-serif" it may be another one tomorrow."""
     return fontManager.findfont(FontProperties(family=[family]))

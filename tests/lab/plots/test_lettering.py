@@ -94,9 +94,14 @@ def test_signs_that_no_font_has_are_escaped_each_by_itself_and_never_cut_in_the_
 
 
 def test_a_font_with_a_box_for_every_sign_is_none() -> None:
-    assert not lettering._draws("Last Resort High-Efficiency", "a")
-    assert lettering._draws("DejaVu Sans", "a")
-    assert lettering._draws("DejaVu Sans", "\u2003"), "a space may be blank"
+    assert lettering._drawn_by("Last Resort High-Efficiency", "a你") == set()
+    assert lettering._drawn_by("DejaVu Sans", "a你\u2003") == {"a", "\u2003"}, "a space may be blank"
+
+
+def test_a_family_that_stands_for_others_is_asked_each_time_which() -> None:
+    for font, helpers in (("STIXGeneral", ["DejaVu Sans"]), ("DejaVu Sans", []), ("STIXGeneral", ["DejaVu Sans"])):
+        with mpl.rc_context({"font.family": ["sans-serif"], "font.sans-serif": [font]}):
+            assert lettering.legible("հայ")[1] == ["sans-serif", *helpers]
 
 
 def test_a_text_is_as_wide_as_it_is_drawn_with_its_escapes() -> None:
