@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import weakref
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ from matplotlib.figure import Figure
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.transforms import Bbox
+
+LAID_OUT: weakref.WeakSet[Figure] = weakref.WeakSet()
 
 
 def empty_axes(width: float = 8, height: float = 4, layout: str | None = "constrained") -> Axes:
@@ -76,10 +79,18 @@ def words(ax: Axes) -> list[Any]:
     return [text for text in found if text.get_text()]
 
 
+def lay_out(ax: Axes) -> None:
+    """As if drawn, once: from then on all has its place. (Whoever asks for ticks makes a figure stale.)"""
+    figure = ax.figure.figure
+    if figure not in LAID_OUT:
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+        LAID_OUT.add(figure)
+
+
 def boxes(ax: Axes) -> list[tuple[str, Bbox]]:
     """… with its box in pixels; what was not drawn yet is laid out for that."""
-    if ax.figure.stale:
-        ax.figure.figure.draw_without_rendering()
+    lay_out(ax)
     return [(text.get_text(), text.get_window_extent()) for text in words(ax)]
 
 

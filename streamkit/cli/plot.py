@@ -29,8 +29,8 @@ def add_plot(commands: Any) -> None:
         "plot",
         help="draw saved recordings side by side",
         description="Draw saved recordings side by side. Those with the same label (record --label) are a group: in "
-        "the timeline their lanes stand together, and in gaps and ecdf they are one curve. One without a label is "
-        "called as its file is.",
+        "the timeline their lanes stand together, in gaps and ecdf they are one curve, and of more than eight "
+        "recordings hops draws one bar for them and policies one lane. One without a label is called as its file is.",
     )
     plot.add_argument(
         "recordings",

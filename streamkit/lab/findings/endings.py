@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 
-from streamkit.lab.findings.subjects import ONE_BY_ONE, Recordings, named, recordings_in, the_recording
+from streamkit.lab.findings.subjects import ONE_BY_ONE, Recordings, grouped, named, recordings_in, the_recording
 from streamkit.lab.findings.words import short
 from streamkit.lab.recording.recording import Recording
 from streamkit.outcome import Outcome
@@ -180,17 +180,21 @@ def _one_by_one(given: Sequence[tuple[str, Recording]]) -> dict[tuple[str, str],
     return {(name, ""): [_taken_at_its_word(recording)] for name, recording in _told_apart(given).items()}
 
 
+class _Ended(NamedTuple):
+    name: str
+    ending: Ending
+
+
 def _by_name(given: Sequence[tuple[str, Recording]]) -> dict[tuple[str, str], list[Ending]]:
     """What ended alike stands together, so that a share can be seen; sizes are left out."""
-    found: dict[str, list[Ending]] = {}
+    ended = []
     for name, recording in named(given):
         judged = ending(recording, recording.text)
-        found.setdefault(name, []).append(Ending(judged.kind, short(_own_word(recording), SAYS_LIMIT), judged.after_ms))
-    if len(found) > ONE_BY_ONE:
-        found = {f"all {len(given):,}": [one for cell in found.values() for one in cell]}
-    else:
-        found = {f"{name} ({len(cell):,})": cell for name, cell in found.items()}
-    return {(name, ""): sorted(cell, key=lambda one: KINDS.index(one.kind)) for name, cell in found.items()}
+        ended.append(_Ended(name, Ending(judged.kind, short(_own_word(recording), SAYS_LIMIT), judged.after_ms)))
+    return {
+        (group.name, ""): sorted((one.ending for one in group.members), key=lambda one: KINDS.index(one.kind))
+        for group in grouped(ended)
+    }
 
 
 # --- One stream -----------------------------------------------------------------------------------------------------

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from streamkit.lab.findings.subjects import Recordings, Subject, extremes, subjects
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from streamkit.lab.findings.subjects import Bundle, Recordings, Subject, extremes, grouped, subjects
 from streamkit.lab.findings.words import are_apart, both, duration, lower, short
 
-__all__ = ["describe_gaps", "gaps_finding"]
+__all__ = ["describe_gaps", "gaps_finding", "together"]
 
 
 def gaps_finding(recordings: Recordings) -> str:
@@ -16,16 +21,26 @@ def gaps_finding(recordings: Recordings) -> str:
 
     It is the title of `sk.plots.gaps`.
     """
-    return describe_gaps(subjects(recordings))
+    return describe_gaps(grouped(subjects(recordings)))
 
 
-def describe_gaps(shown: list[Subject]) -> str:
-    """`gaps_finding` of what is already a list of subjects."""
+def together(group: Bundle[Subject]) -> Subject:
+    """Its recordings as if they were one: the gaps of all."""
+    first, *others = group.members
+    if not others:
+        return first
+    return replace(first, name=group.name, gaps=np.concatenate([subject.gaps for subject in group.members]))
+
+
+def describe_gaps(groups: Sequence[Bundle[Subject]]) -> str:
+    """`gaps_finding` of what are already groups of subjects."""
+    shown = [together(group) for group in groups]
     measured = [subject for subject in shown if subject.gaps.size]
     if not measured:
         return "No gap to measure: it takes events in two reads"
     if len(shown) == 1:
-        return _half_and_tail(shown[0])
+        sentence = _half_and_tail(shown[0])
+        return f"In {short(shown[0].name)}, {lower(sentence)}" if len(groups[0].members) > 1 else sentence
     for q in (99, 50):
         low, high = extremes(measured, [subject.gap_ns(q) for subject in measured])
         if are_apart(low.gap_ns(q), high.gap_ns(q)):

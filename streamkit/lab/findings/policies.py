@@ -8,14 +8,15 @@ Pure functions of recordings, no matplotlib. A number that cannot be known is No
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
 from streamkit.lab.findings.journey import Journey, journeys
-from streamkit.lab.findings.subjects import Recordings, named, recordings_in, the_recording
+from streamkit.lab.findings.subjects import ONE_BY_ONE, Bundle, Recordings, grouped, named, recordings_in, the_recording
 from streamkit.lab.findings.timeline import describe_timeline
 from streamkit.lab.findings.words import APART, NAME_LIMIT, about, byte_size, capital, enumerated, short
 from streamkit.lab.metrics import percentiles_ns
@@ -110,18 +111,29 @@ class PolicyFacts:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Compared:
-    """One recording among others: its curves and name, and its facts."""
+    """One recording among others: its curves and facts, and what to call it.
 
+    It may stand for a group, of which it is the middle one; then `others` are the rest of it.
+    """
+
+    name: str
     journey: Journey
     facts: PolicyFacts
-
-    @property
-    def name(self) -> str:
-        return self.journey.name
+    others: Sequence[Compared] = ()
 
     @property
     def whole(self) -> bool:
         return self.facts.outcome.ok
+
+    @property
+    def group(self) -> list[Compared]:
+        """With the others."""
+        return [self, *self.others]
+
+    @property
+    def failed(self) -> int:
+        """How many of the group did not complete."""
+        return sum(not one.whole for one in self.group)
 
 
 def policy_facts(recording: Recording) -> PolicyFacts:
@@ -162,14 +174,32 @@ def policy_facts(recording: Recording) -> PolicyFacts:
 
 
 def compared(recordings: Recordings) -> list[Compared]:
-    """The recordings with their facts, in order, named like `findings.subjects` names them.
+    """The recordings with their facts, in order, named like `findings.subjects` names them; of more than eight the
+    middle one of each name, with the others.
 
-    Raises TypeError for what is not a recording, ValueError for none at all.
+    Raises TypeError for what is not a recording, ValueError for none at all, and for more than eight of more than eight
+    names: what several policies have in common tells nothing of any.
     """
     given = named(recordings_in(recordings))
-    return [
-        Compared(journey=journeys({name: recording})[0], facts=policy_facts(recording)) for name, recording in given
+    names = len({name for name, _ in given})
+    if len(given) > ONE_BY_ONE and names > ONE_BY_ONE:
+        raise ValueError(
+            f"expected at most {ONE_BY_ONE} policies, got {len(given):,} recordings of {names:,} names: draw some of "
+            "them, or give all recordings of one policy one label (record(…, label='pause'))"
+        )
+    each = [
+        Compared(name=name, journey=journeys({name: recording})[0], facts=policy_facts(recording))
+        for name, recording in given
     ]
+    return [_middle_of(group) for group in grouped(each)]
+
+
+def _middle_of(group: Bundle[Compared]) -> Compared:
+    """Of those that ended as most did, the one that took the middle time."""
+    ((usual, _),) = Counter(one.facts.outcome for one in group.members).most_common(1)
+    alike = [one for one in group.members if one.facts.outcome == usual]
+    middle = sorted(alike, key=lambda one: one.facts.finished_ns or 0)[(len(alike) - 1) // 2]
+    return replace(middle, name=group.name, others=[one for one in group.members if one is not middle])
 
 
 def policies_finding(recordings: Recordings) -> str:
@@ -274,7 +304,7 @@ class _Speech(NamedTuple):
 def _speeches(shown: Sequence[Compared]) -> list[_Speech]:
     """From the fullest to the briefest: `disconnect(2)` is called `disconnect` where there is no other one."""
     full = {one: one.name or "the stream" for one in shown}
-    bare = [name.partition("(")[0] or name for name in full.values()]
+    bare = [name.partition("(")[0].rstrip() or name for name in full.values()]
     spare = {one: word if bare.count(word) == 1 else name for (one, name), word in zip(full.items(), bare, strict=True)}
     choices = ((full, NAME_LIMIT, False), (spare, NAME_LIMIT, False), (spare, NAME_LIMIT, True), (spare, 10, True))
     return [_Speech({one: short(name, limit) for one, name in names.items()}, brief) for names, limit, brief in choices]
@@ -339,7 +369,7 @@ def _dropping(shown: Sequence[Compared], speech: _Speech) -> str | None:
         return f"{speech.of(dropping)} drop {noun}, {speech.of([most])} most ({most.facts.dropped or 0:,})"
     if len(dropping) == 2:
         return f"{speech.of(dropping)} drop {enumerated(counts)} {noun}"
-    oldest_ns = dropping[0].facts.age_max_ns
+    oldest_ns = _most(*(one.facts.age_max_ns for one in dropping[0].group))
     fresh = "" if oldest_ns is None or speech.brief else f" and is never more than {about(oldest_ns)} old"
     return f"{speech.of(dropping)} drops {counts[0]} {noun}{fresh}"
 
@@ -355,7 +385,7 @@ def _absorbed(shown: Sequence[Compared], speech: _Speech) -> str | None:  # noqa
 
 def _ending(shown: Sequence[Compared], speech: _Speech) -> str | None:
     """What did not complete; left to `describe_timeline` where nothing else is known of any stream."""
-    ended = [one for one in shown if not one.whole]
+    ended = [one for one in shown if one.failed]
     if not ended or all(one.facts.total is None for one in shown):
         return None
     more = [f"{len(ended) - 2} more do not complete"] if len(ended) > 3 else []
@@ -364,6 +394,8 @@ def _ending(shown: Sequence[Compared], speech: _Speech) -> str | None:
 
 def _end_of(one: Compared, speech: _Speech) -> str:
     outcome, name = one.facts.outcome, speech.of([one])
+    if one.failed < len(one.group):
+        return f"{one.failed:,} of {name} {'does' if one.failed == 1 else 'do'} not complete"
     if outcome.name == "refused":
         return f"{name} is refused{'' if outcome.detail is None else f' ({outcome.detail})'}"
     verb = "stopped" if outcome.stopped else "cut"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -157,27 +157,37 @@ class Subject:
         return int(start), int(end)
 
 
+class Named(Protocol):
+    """What a figure draws of one recording: it has that recording's name."""
+
+    @property
+    def name(self) -> str: ...
+
+
+One = TypeVar("One", bound=Named)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Bundle:
+class Bundle(Generic[One]):
     """Recordings that a figure draws as one: those of one name. `name` is what to call them, with their number."""
 
     name: str
-    subjects: Sequence[Subject]
+    members: Sequence[One]
 
 
-def grouped(shown: Sequence[Subject]) -> list[Bundle]:
+def grouped(shown: Sequence[One]) -> list[Bundle[One]]:
     """Each by itself where they are up to `ONE_BY_ONE`; else by their names; all are one if those are too many.
 
     No recording is left out.
     """
     if len(shown) <= ONE_BY_ONE:
-        return [Bundle(name=subject.name, subjects=[subject]) for subject in shown]
-    by_name: dict[str, list[Subject]] = {}
-    for subject in shown:
-        by_name.setdefault(subject.name, []).append(subject)
+        return [Bundle(name=one.name, members=[one]) for one in shown]
+    by_name: dict[str, list[One]] = {}
+    for one in shown:
+        by_name.setdefault(one.name, []).append(one)
     if len(by_name) > ONE_BY_ONE:
-        return [Bundle(name=f"all {len(shown):,}", subjects=list(shown))]
-    return [Bundle(name=f"{name} ({len(those):,})", subjects=those) for name, those in by_name.items()]
+        return [Bundle(name=f"all {len(shown):,}", members=list(shown))]
+    return [Bundle(name=f"{name} ({len(those):,})", members=those) for name, those in by_name.items()]
 
 
 def subjects(recordings: Recordings, stall_ms: float | None = None, *, instead: str = "") -> list[Subject]:

@@ -1,4 +1,4 @@
-"""The hops of several recordings: those in which they differ, a bar for each recording; the others in small print.
+"""The hops of several recordings, or groups of them: those in which they differ, a bar each; the others in small print.
 
 The vertical unit inside the frame is the point, counted from the top.
 """
@@ -6,12 +6,13 @@ The vertical unit inside the frame is the point, counted from the top.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from matplotlib.collections import LineCollection
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
-from streamkit.lab.findings.hops import ComparedHops, SameHop, compared_hops, delay_at, describe_hops
+from streamkit.lab.findings.hops import ComparedHops, SameHop, compared_hops, delay_at, describe_hops, has_delay
 from streamkit.lab.findings.words import duration, enumerated, short
 from streamkit.lab.plots import palette
 from streamkit.lab.plots.palette import FRAME_PT, INK, LINE_PT, MUTED, NOTE_PT, WIDTH_IN, width_pt
@@ -20,81 +21,120 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from streamkit.lab.findings.journey import Journey
+    from streamkit.lab.findings.subjects import Bundle
 
 __all__ = ["draw_differing", "no_delay"]
 
 MS: Final = 1e6
-BAND_PT: Final = 15.0  # one recording's bar
+BAND_PT: Final = 15.0  # one bar
 GAP_PT: Final = 10.0  # between hops
 BAR: Final = 0.62  # of the band
+MARK_PT: Final = 2.0  # by which a mark reaches over its bar, above and below
 
 
-def draw_differing(shown: Sequence[Journey], ax: Axes | None, title: str | None) -> Axes:
-    """What `plots.hops` draws of more than one recording."""
+def draw_differing(shown: Sequence[Bundle[Journey]], ax: Axes | None, title: str | None) -> Axes:
+    """What `plots.hops` draws of more than one recording, or group of them."""
     compared = compared_hops(shown)
     rest = " ".join(_rest(shown, compared))
-    bands = sum(len(group.of) for group in compared.drawn)
+    bands = sum(len(hop.of) for hop in compared.drawn)
     if ax is None:
         lines = len(palette.wrapped(rest, NOTE_PT, 0.75 * WIDTH_IN * 72))
         needed = FRAME_PT + lines * LINE_PT + bands * BAND_PT + len(compared.drawn) * GAP_PT
         ax = palette.new_axes(WIDTH_IN, max(2.2, needed / 72))
-    ax.set_xlabel(f"p{compared.q} of the delay from tap to tap (ms)")
-    ax.set_yticks(range(len(compared.drawn)), labels=[group.name for group in compared.drawn])
+    marks = "; a mark for each recording" if any(len(group.members) > 1 for group in shown) else ""
+    ax.set_xlabel(f"p{compared.q} of the delay from tap to tap (ms{marks})")
+    ax.set_yticks(range(len(compared.drawn)), labels=[hop.name for hop in compared.drawn])
     ax.tick_params(axis="y", length=0)
     palette.settle(ax)
     palette.dress(ax, describe_hops(shown) if title is None else title, spines=["bottom"])
-    palette.trust_below(ax, [journey.trust for journey in shown])
+    palette.trust_below(ax, [journey.trust for group in shown for journey in group.members])
     if not compared.drawn:
-        palette.say_instead(ax, [(journey.name, no_delay(journey)) for journey in shown])
+        palette.say_instead(ax, [(group.name, no_delay(group)) for group in shown])
         return ax
     palette.settle(ax)
     width, height = palette.size_pt(ax)
     ax.set_ylim(height, 0)
     first = top = _say(ax, rest, width)
     stretch = max(0.2, (height - top) / (bands * BAND_PT + len(compared.drawn) * GAP_PT))
-    _limit(ax, shown, compared, width)
+    _limit(ax, [bar for hop in compared.drawn for bar in _bars(shown, hop, compared.q)], width)
     middles = []
-    for row, group in enumerate(compared.drawn):
+    for row, hop in enumerate(compared.drawn):
         if row:
             ax.axhline(top, color=palette.GRID, linewidth=0.8, zorder=0, label="_border")
-        tall = (len(group.of) * BAND_PT + GAP_PT) * stretch
-        for band, number in enumerate(group.of):
+        tall = (len(hop.of) * BAND_PT + GAP_PT) * stretch
+        for band, bar in enumerate(_bars(shown, hop, compared.q)):
             y = top + (GAP_PT / 2 + (band + 0.5) * BAND_PT) * stretch
-            _draw_bar(ax, y, delay_at(group.of[number], compared.q), number, shown[number], stretch)
+            _draw_bar(ax, y, bar, stretch)
         middles.append(top + tall / 2)
         top += tall
     ax.plot([0, 0], [first, height], color=MUTED, linewidth=0.8, zorder=1, label="_zero")
-    ax.set_yticks(middles, labels=[group.name for group in compared.drawn])
+    ax.set_yticks(middles, labels=[hop.name for hop in compared.drawn])
     return ax
 
 
-def no_delay(journey: Journey) -> str:
+class _Bar(NamedTuple):
+    """A hop in one group of recordings: how long, what stands behind it, and how long it is in each of several."""
+
+    number: int
+    delay_ns: int
+    words: str
+    families: list[str]
+    each: list[int]
+
+    @property
+    def ends_ms(self) -> tuple[float, float]:
+        """Of all that is drawn of it; it begins at 0."""
+        ends = (0, self.delay_ns, *self.each)
+        return min(ends) / MS, max(ends) / MS
+
+
+def _bars(shown: Sequence[Bundle[Journey]], hop: SameHop, q: int) -> list[_Bar]:
+    bars = []
+    for number, together in hop.of.items():
+        group, each = shown[number], [delay_at(one, q) for one in hop.each[number]]
+        name, families = palette.legible(group.name)
+        seen = "" if len(each) == len(group.members) else f", seen in {len(each):,}"
+        delay_ns = delay_at(together, q)
+        words = f"{name}{seen}: {duration(delay_ns)}"
+        bars.append(_Bar(number, delay_ns, words, families, each if len(each) > 1 else []))
+    return bars
+
+
+def no_delay(group: Bundle[Journey]) -> str:
     """Why there is nothing to measure in it."""
+    journey, *others = group.members
+    if others:
+        return "no delay in any of them"
     return f"no delay ({journey.subject.count or 'no'} {journey.subject.noun}s, {journey.subject.outcome})"
 
 
-def _rest(shown: Sequence[Journey], compared: ComparedHops) -> list[str]:
+def _rest(shown: Sequence[Bundle[Journey]], compared: ComparedHops) -> list[str]:
     """Every hop that is not drawn, and every recording that is in none: nothing is left out in silence."""
-    q, alike = compared.q, [group for group in compared.alike if len(group.of) > 1]
+    q, alike = compared.q, [hop for hop in compared.alike if len(hop.of) > 1]
     sentences = []
     if alike:
-        most = duration(max(_most(group, q) for group in alike))
-        sentences.append(f"Alike by p{q}, each up to {most}: {', '.join(group.name for group in alike)}.")
+        most = duration(max(_most(hop, q) for hop in alike))
+        sentences.append(f"Alike by p{q}, each up to {most}: {', '.join(hop.name for hop in alike)}.")
     everywhere = (*compared.drawn, *compared.alike)
-    measured = {number for group in everywhere for number in group.of}
+    measured = {number for hop in everywhere for number in hop.of}
     partly: dict[tuple[int, ...], list[str]] = {}
-    for group in everywhere:
-        if len(group.of) < len(measured):
-            alone = f" ({duration(_most(group, q))})" if len(group.of) == 1 else ""
-            partly.setdefault(tuple(group.of), []).append(f"{group.name}{alone}")
+    for hop in everywhere:
+        if len(hop.of) < len(measured):
+            alone = f" ({duration(_most(hop, q))})" if len(hop.of) == 1 else ""
+            partly.setdefault(tuple(hop.of), []).append(f"{hop.name}{alone}")
     for numbers, names in partly.items():
         sentences.append(f"Seen only in {enumerated([short(shown[n].name) for n in numbers])}: {', '.join(names)}.")
-    without = [journey for number, journey in enumerate(shown) if number not in measured]
-    return sentences + [f"{short(journey.name)}: {no_delay(journey)}." for journey in without if measured]
+    for number, group in enumerate(shown if measured else []):
+        without = sum(not has_delay(journey) for journey in group.members)
+        if number not in measured:
+            sentences.append(f"{short(group.name)}: {no_delay(group)}.")
+        elif without:
+            sentences.append(f"{short(group.name)}: no delay in {without:,} of them.")
+    return sentences
 
 
-def _most(group: SameHop, q: int) -> int:
-    return max(delay_at(hop, q) for hop in group.of.values())
+def _most(hop: SameHop, q: int) -> int:
+    return max(delay_at(together, q) for together in hop.of.values())
 
 
 def _say(ax: Axes, text: str, width: float) -> float:
@@ -109,20 +149,14 @@ def _say(ax: Axes, text: str, width: float) -> float:
     return len(lines) * LINE_PT
 
 
-def _label(journey: Journey, delay_ns: int) -> tuple[str, list[str]]:
-    name, families = palette.legible(journey.name)
-    return f"{name}: {duration(delay_ns)}", families
-
-
-def _limit(ax: Axes, shown: Sequence[Journey], compared: ComparedHops, width: float) -> None:
+def _limit(ax: Axes, bars: Sequence[_Bar], width: float) -> None:
     """From 0, or the lowest below it, and room for what stands behind each bar."""
-    bars = [(delay_at(hop, compared.q), number) for group in compared.drawn for number, hop in group.of.items()]
-    low, high = min(0, *(delay for delay, _ in bars)) / MS, max(0, *(delay for delay, _ in bars)) / MS
+    low, high = min(bar.ends_ms[0] for bar in bars), max(bar.ends_ms[1] for bar in bars)
     if low == high:
         high = low + 1
     ms_per_pt = (high - low) / width
     for _ in range(4):  # the more room for words, the fewer points for a millisecond
-        ends = [max(delay, 0) / MS + (width_pt(_label(shown[n], delay)[0]) + 10) * ms_per_pt for delay, n in bars]
+        ends = [bar.ends_ms[1] + (width_pt(bar.words) + 10) * ms_per_pt for bar in bars]
         right = max([high, *ends])
         ms_per_pt = (right - low) / width
     ax.set_xlim(low, right)
@@ -131,21 +165,24 @@ def _limit(ax: Axes, shown: Sequence[Journey], compared: ComparedHops, width: fl
     ax.xaxis.set_major_formatter(palette.plain_numbers())
 
 
-def _draw_bar(ax: Axes, y: float, delay_ns: int, number: int, journey: Journey, stretch: float) -> None:
+def _draw_bar(ax: Axes, y: float, bar: _Bar, stretch: float) -> None:
     tall = min(10.0, BAR * BAND_PT * stretch)
-    colour = palette.recording_stroke(number).colour
-    left, right = sorted((0.0, delay_ns / MS))
+    colour = palette.recording_stroke(bar.number).colour
+    left, right = sorted((0.0, bar.delay_ns / MS))
     ax.add_patch(Rectangle((left, y - tall / 2), right - left, tall, facecolor=colour, linewidth=0, label="_bar"))
-    words, families = _label(journey, delay_ns)
+    if bar.each:
+        top, floor = y - tall / 2 - MARK_PT, y + tall / 2 + MARK_PT
+        marks = [[(x / MS, top), (x / MS, floor)] for x in bar.each]
+        ax.add_collection(LineCollection(marks, colors=INK, linewidths=0.8, label="_each", zorder=2), autolim=False)
     ax.annotate(
-        words,
-        (right, y),
+        bar.words,
+        (bar.ends_ms[1], y),
         xytext=(5, 0),
         textcoords="offset points",
         va="center",
         fontsize=NOTE_PT,
         color=INK,
-        fontfamily=families,
+        fontfamily=bar.families,
         parse_math=False,
         label="_named",
     )

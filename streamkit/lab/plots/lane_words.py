@@ -13,7 +13,7 @@ from streamkit.lab.plots import palette
 from streamkit.lab.plots.palette import INK, NOTE_PT, width_pt
 
 if TYPE_CHECKING:
-    from streamkit.lab.findings.subjects import Bundle
+    from streamkit.lab.findings.subjects import Bundle, Subject
     from streamkit.lab.plots.lanes import Lane, Layout
 
 __all__ = ["end_name", "label_group", "label_lane"]
@@ -24,15 +24,15 @@ def end_name(lane: Lane) -> str:
     return palette.legible(str(lane.subject.outcome), limit=32)[0]
 
 
-def label_group(layout: Layout, top: float, group: Bundle) -> None:
+def label_group(layout: Layout, top: float, group: Bundle[Subject]) -> None:
     """Above its rows: how long they waited for the first piece, and how many of them stalled, or did not complete."""
-    waits = [subject.wait_ns for subject in group.subjects if subject.wait_ns is not None]
-    parts = [f"{len(group.subjects):,} recordings, a row each"]
+    waits = [subject.wait_ns for subject in group.members if subject.wait_ns is not None]
+    parts = [f"{len(group.members):,} recordings, a row each"]
     if waits:
         low, high = duration(min(waits)), duration(max(waits))
-        parts.append(f"first {group.subjects[0].noun} after {low if low == high else f'{low} to {high}'}")
-    stalled = sum(bool(subject.all_stalls) for subject in group.subjects)
-    failed = sum(not subject.outcome.ok for subject in group.subjects)
+        parts.append(f"first {group.members[0].noun} after {low if low == high else f'{low} to {high}'}")
+    stalled = sum(bool(subject.all_stalls) for subject in group.members)
+    failed = sum(not subject.outcome.ok for subject in group.members)
     parts += [f"{count:,} {what}" for count, what in ((stalled, "with a stall"), (failed, "not complete")) if count]
     while len(parts) > 1 and width_pt("; ".join(parts)) > layout.width_pt:
         parts.pop(1)

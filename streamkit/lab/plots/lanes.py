@@ -82,12 +82,14 @@ class Layout:
         return self.left + pt * self.per_pt
 
 
-def places_of(groups: Sequence[Bundle], header: float, height: float, *, sizes: bool) -> tuple[list[Stand], float]:
+def places_of(
+    groups: Sequence[Bundle[Subject]], header: float, height: float, *, sizes: bool
+) -> tuple[list[Stand], float]:
     """A place for each lane, and how high the strip of words is; `sizes`: below each lane there is room for those.
 
     Alone, a lane has both; of a group, all lanes share one strip, and are rows without any words.
     """
-    rows = sum(len(group.subjects) for group in groups)
+    rows = sum(len(group.members) for group in groups)
     if rows == len(groups):
         lane_pt = max(10.0, (height - header) / rows)
         strip = STRIP_PT if lane_pt >= LEAST_PT else 2.0
@@ -99,9 +101,9 @@ def places_of(groups: Sequence[Bundle], header: float, height: float, *, sizes: 
     for group in groups:
         top += STRIP_PT
         places += [
-            Stand(top + i * row_pt, top + (i + 1) * row_pt - min(1.5, row_pt / 4)) for i in range(len(group.subjects))
+            Stand(top + i * row_pt, top + (i + 1) * row_pt - min(1.5, row_pt / 4)) for i in range(len(group.members))
         ]
-        top += len(group.subjects) * row_pt + BAND_PT - STRIP_PT
+        top += len(group.members) * row_pt + BAND_PT - STRIP_PT
     return places, STRIP_PT
 
 

@@ -55,6 +55,7 @@ from streamkit.lab.plots.paper import FACE, Paper, is_dark
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
 
     from streamkit.lab.recording.trust import Trust
     from streamkit.outcome import Outcome
@@ -105,6 +106,7 @@ __all__ = [
     "key_columns",
     "legible",
     "log_ms",
+    "name_axis",
     "new_axes",
     "note_below",
     "plain_numbers",
@@ -369,19 +371,25 @@ def say_instead(ax: Axes, reasons: Sequence[tuple[str, str]]) -> None:
     """Where there is nothing to draw: names (may be "") and why, one below the other in the middle of the frame."""
     ax.set_xticks([])
     for index, (name, why) in enumerate(reasons):
-        shown, families = legible(f"{name}: " if name else "")
+        (called, _), (told, _) = legible(name), legible(why, limit=80)
         ax.text(
             0.5,
             0.5 + (len(reasons) / 2 - index - 0.5) * 0.12,
-            f"{shown}{why}",
+            f"{called}: {told}" if name else told,
             transform=ax.transAxes,
             ha="center",
             va="center",
             fontsize=LABEL_PT,
             color=MUTED,
-            fontfamily=families,
+            fontfamily=legible(f"{name}{why}")[1],
             parse_math=False,
         )
+
+
+def name_axis(axis: Axis, name: str) -> None:
+    """Somebody's own word for what an axis shows."""
+    shown, families = legible(name, limit=60)
+    axis.set_label_text(shown, fontsize=LABEL_PT, fontfamily=families, parse_math=False)
 
 
 def key_columns(words: Iterable[str], width: float, handle_pt: float) -> int:

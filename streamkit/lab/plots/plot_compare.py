@@ -146,7 +146,7 @@ def _panels(ax: Axes, head_pt: float) -> tuple[Axes, Axes]:
 
 def _draw_runs(inner: Axes, found: Comparison) -> None:
     known = {name: np.sort(found.known(name)) for name in found.targets}
-    inner.set_xlabel(_axis(found.metric), fontsize=LABEL_PT, parse_math=False)
+    palette.name_axis(inner.xaxis, _axis(found.metric))
     inner.set_ylabel("runs within that (%)", fontsize=LABEL_PT)
     inner.set_ylim(0, 102)
     inner.yaxis.set_major_locator(FixedLocator([0, 50, 100]))
@@ -202,7 +202,7 @@ def _few_ticks(inner: Axes, low: float, high: float) -> None:
 
 def _draw_differences(inner: Axes, found: Comparison) -> None:
     base, _ = palette.legible(found.base, 16)
-    inner.set_xlabel(f"difference to {base}{_unit(found.metric)}", fontsize=LABEL_PT, parse_math=False)
+    palette.name_axis(inner.xaxis, f"difference to {base}{_unit(found.metric)}")
     inner.set_yticks([])
     shown = [each for each in found.others if not math.isnan(each.low)]
     if not shown:

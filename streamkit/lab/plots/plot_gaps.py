@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
-from streamkit.lab.findings.gaps import describe_gaps
+from streamkit.lab.findings.gaps import describe_gaps, together
 from streamkit.lab.findings.subjects import Bundle, Recordings, Subject, grouped, subjects
 from streamkit.lab.findings.words import duration
 from streamkit.lab.plots import palette
@@ -55,12 +54,12 @@ def gaps(recordings: Recordings, ax: Axes | None = None, *, title: str | None = 
     """
     each = subjects(recordings, instead='plots.ecdf(recordings, by=…, metric="gap") draws groups of them')
     groups = grouped(each)
-    shown = [_together(group) for group in groups]
+    shown = [together(group) for group in groups]
     if ax is None:
         ax = palette.new_axes(WIDTH_IN, max(3.2, (FRAME_PT + (len(shown) + 2) * LINE_PT) / 72))
     ax.set_xlabel(f"gap between reads (ms, log scale){_sharing(each)}")
     ax.set_ylabel("gaps at most this long (%)", fontsize=LABEL_PT)
-    palette.dress(ax, describe_gaps(each) if title is None else title, spines=["left", "bottom"])
+    palette.dress(ax, describe_gaps(groups) if title is None else title, spines=["left", "bottom"])
     palette.settle(ax)
     palette.trust_below(ax, [subject.trust for subject in each])
     if not any(subject.gaps.size for subject in shown):
@@ -79,7 +78,7 @@ def gaps(recordings: Recordings, ax: Axes | None = None, *, title: str | None = 
         ax.hlines(q, ax.get_xlim()[0], longest, color=palette.GRID, linewidth=0.8, zorder=0)
     for index, (subject, group) in enumerate(zip(shown, groups, strict=True)):
         _draw_curve(ax, index, subject)
-        if len(group.subjects) > 1:
+        if len(group.members) > 1:
             _draw_members(ax, index, group)
     if len(each) == 1:
         _label_points(ax, shown[0], width)
@@ -89,16 +88,8 @@ def gaps(recordings: Recordings, ax: Axes | None = None, *, title: str | None = 
     return ax
 
 
-def _together(group: Bundle) -> Subject:
-    """Its recordings as if they were one."""
-    first, *others = group.subjects
-    if not others:
-        return first
-    return replace(first, name=group.name, gaps=np.concatenate([subject.gaps for subject in group.subjects]))
-
-
-def _draw_members(ax: Axes, index: int, group: Bundle) -> None:
-    for subject in group.subjects:
+def _draw_members(ax: Axes, index: int, group: Bundle[Subject]) -> None:
+    for subject in group.members:
         if subject.gaps.size:
             ms = _gaps_ms(subject)
             share = np.arange(ms.size + 1) / ms.size * 100

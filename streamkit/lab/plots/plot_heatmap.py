@@ -19,7 +19,7 @@ from streamkit.lab.findings.sweep import (
     value_name,
 )
 from streamkit.lab.plots import palette
-from streamkit.lab.plots.palette import INK, LABEL_PT, MUTED, NOTE_PT, WIDTH_IN
+from streamkit.lab.plots.palette import INK, MUTED, NOTE_PT, WIDTH_IN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -77,8 +77,8 @@ def heatmap(
     made = _made(facts)
     if ax is None:
         ax = palette.new_axes(WIDTH_IN, min(TALLEST_IN, FRAME_IN + ROW_IN * len(made.ys)))
-    ax.set_xlabel(facts.x, fontsize=LABEL_PT)
-    ax.set_ylabel(facts.by, fontsize=LABEL_PT)
+    palette.name_axis(ax.xaxis, facts.x)
+    palette.name_axis(ax.yaxis, facts.by)
     ax.set_xlim(-0.5, len(made.xs) - 0.5)
     ax.set_ylim(-0.5, len(made.ys) - 0.5)
     _name_rows(ax, made.ys)

@@ -1,4 +1,4 @@
-"""The delays of the hops of one recording: one row per hop. Of several, see `hops_side_by_side`.
+"""The delays of the hops of one recording, or of one group of them: a row per hop. Of several, see `hops_side_by_side`.
 
 The vertical unit inside the frame is the point, counted from the top: rows, words and bars keep their distances.
 """
@@ -51,6 +51,10 @@ def hops(recordings: Recordings, ax: Axes | None = None, *, title: str | None = 
     in ms (or its p99, or p50, if the p95 are alike everywhere; the axis says which). All other hops are in the small
     print above.
 
+    More than eight recordings are drawn as groups, by their names: a bar for the delays of a group together, and on it
+    a mark for each of its recordings. Recordings that all have one name are drawn as one recording is, and so are
+    recordings with more than eight names.
+
     It draws on `ax`, by default in a new figure, and returns it. `title` replaces the finding; "" leaves it out.
 
     It takes one `Recording`, several, or a mapping from names to recordings, with taps of the upstream or the relay.
@@ -59,33 +63,35 @@ def hops(recordings: Recordings, ax: Axes | None = None, *, title: str | None = 
     shown = hop_journeys(recordings)
     if len(shown) > 1:
         return draw_differing(shown, ax, title)
-    groups = [(group.name, group.of[0]) for group in hops_of(shown)]
+    rows = [(hop.name, hop.of[0]) for hop in hops_of(shown)]
     if ax is None:
-        ax = palette.new_axes(WIDTH_IN, max(2.4, (FRAME_PT + HEAD_PT + len(groups) * ROW_PT) / 72))
-    ax.set_xlabel("delay from tap to tap (ms, log scale)")
-    ax.set_yticks(range(len(groups)), labels=[name for name, _ in groups])  # so that the layout knows how wide they are
+        ax = palette.new_axes(WIDTH_IN, max(2.4, (FRAME_PT + HEAD_PT + len(rows) * ROW_PT) / 72))
+    (group,) = shown
+    many = f"; {len(group.members):,} recordings together" if len(group.members) > 1 else ""
+    ax.set_xlabel(f"delay from tap to tap (ms, log scale{many})")
+    ax.set_yticks(range(len(rows)), labels=[name for name, _ in rows])  # so that the layout knows how wide they are
     ax.tick_params(axis="y", length=0)
     palette.settle(ax)
     palette.dress(ax, describe_hops(shown) if title is None else title, spines=["bottom"])
-    palette.trust_below(ax, [shown[0].trust])
-    if not groups:
-        palette.say_instead(ax, [(shown[0].name, no_delay(shown[0]))])
+    palette.trust_below(ax, [journey.trust for journey in group.members])
+    if not rows:
+        palette.say_instead(ax, [(group.name, no_delay(group))])
         return ax
     palette.settle(ax)
     _, height = palette.size_pt(ax)
     ax.set_ylim(height, 0)
-    own = [hop for _, hop in groups]
+    own = [hop for _, hop in rows]
     _limit(ax, own)
     columns = _Columns.of(own)
     _write_heads(ax, columns, HEAD_PT)
-    row_pt = max(0.2 * ROW_PT, (height - HEAD_PT) / len(groups))
-    middles = [HEAD_PT + (row + 0.5) * row_pt for row in range(len(groups))]
-    for row, ((name, hop), y) in enumerate(zip(groups, middles, strict=True)):
+    row_pt = max(0.2 * ROW_PT, (height - HEAD_PT) / len(rows))
+    middles = [HEAD_PT + (row + 0.5) * row_pt for row in range(len(rows))]
+    for row, ((name, hop), y) in enumerate(zip(rows, middles, strict=True)):
         if row:
             ax.axhline(y - row_pt / 2, color=palette.GRID, linewidth=0.8, zorder=0, label="_border")
         _draw_band(ax, y, hop, _look(hop, name == WHOLE), tall=min(10.0, 0.45 * row_pt))
         columns.write(ax, y, _numbers(hop))
-    ax.set_yticks(middles, labels=[name for name, _ in groups])
+    ax.set_yticks(middles, labels=[name for name, _ in rows])
     return ax
 
 

@@ -94,7 +94,7 @@ def outcomes(shown: Shown, ax: Axes | None = None, *, title: str | None = None) 
         head_pt, floors = NAME_PT + BAND_PT, 2 if _stacked(grid) else 1
         tall_pt = FRAME_PT + 2 * LINE_PT + floors * (head_pt + len(grid.rows) * (row_pt + ROW_GAP_PT))
         ax = palette.new_axes(WIDTH_IN, (tall_pt + (floors - 1) * COLUMNS_PT) / 72)
-    ax.set_xlabel(grid.x_label)
+    palette.name_axis(ax.xaxis, grid.x_label)
     _write_names(ax.yaxis, range(len(grid.rows)), grid.rows, ROW_SIGNS)  # their width is what counts now
     ax.set_xticks([])
     ax.tick_params(axis="both", length=0)

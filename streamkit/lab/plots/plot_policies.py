@@ -72,16 +72,21 @@ def policies(recordings: Recordings, ax: Axes | None = None, *, title: str | Non
     of the oldest piece when it arrived, and below it the median. "–" is not known. Bold is the best of a column, among
     those that completed.
 
+    More than eight recordings are drawn as groups, by their names. A lane shows the middle recording of its group (of
+    those that ended as most did, the one that took the middle time) and the others as thin staircases. The table has
+    the numbers of the middle one, and below each the range of the group.
+
     It draws on `ax`, by default in a new figure, and returns it. `title` replaces the finding; "" leaves it out.
 
-    It takes one `Recording`, several, or a mapping from names to recordings. Raises ValueError for none, TypeError for
-    anything else.
+    It takes one `Recording`, several, or a mapping from names to recordings. Raises ValueError for none, and for more
+    than eight recordings with more than eight names; TypeError for anything else.
     """
     lanes = compared(recordings)
     if ax is None:
         ax = palette.new_axes(WIDTH_IN, (FRAME_PT + 3 * LINE_PT + len(lanes) * (58 + 64 / len(lanes))) / 72)
-    sent = all(lane.journey.subject.sent_ns is not None for lane in lanes)
-    end_ns = max(1_000_000, *(lane.journey.end_ns for lane in lanes))
+    each = [one for lane in lanes for one in lane.group]
+    sent = all(one.journey.subject.sent_ns is not None for one in each)
+    end_ns = max(1_000_000, *(one.journey.end_ns for one in each))
     unit, unit_ns = ("ms", 1e6) if end_ns < SECONDS_FROM_NS else ("s", 1e9)
     ax.set_xlabel(f"{unit} since the request was {'sent' if sent else 'sent, or made'}", loc="left")
     ax.set_ylabel("pieces passed", fontsize=LABEL_PT)
@@ -89,7 +94,7 @@ def policies(recordings: Recordings, ax: Axes | None = None, *, title: str | Non
     ax.tick_params(axis="y", length=0, pad=3, labelsize=NOTE_PT, labelcolor=MUTED)
     palette.settle(ax)  # the frame's width, for title and note; then its height, with both
     palette.dress(ax, describe_policies(lanes) if title is None else title, spines=["bottom"])
-    palette.trust_below(ax, [lane.journey.trust for lane in lanes])
+    palette.trust_below(ax, [one.journey.trust for one in each])
     palette.settle(ax)
     layout = _lay_out(ax, lanes, end_ns, unit_ns)
     if layout.key_columns:
@@ -164,7 +169,7 @@ class _Layout:
 
 def _lay_out(ax: Axes, lanes: Sequence[Compared], end_ns: int, unit_ns: float) -> _Layout:
     width, height = palette.size_pt(ax)
-    columns = _table([lane.facts for lane in lanes])
+    columns = _table(lanes)
     while columns and width - _table_pt(columns) < STAIRS_SHARE * width:
         columns = columns[:-1]
     stairs_pt = width - _table_pt(columns)
@@ -176,7 +181,8 @@ def _lay_out(ax: Axes, lanes: Sequence[Compared], end_ns: int, unit_ns: float) -
         key_columns, key_pt = 0, 0.0
     header_pt = max(key_pt, heads_pt) + 8
     lane_pt = max(LOWEST_PT, (height - header_pt) / len(lanes))
-    firsts = [int(curve.at_ns[0]) for lane in lanes for curve in lane.journey.curves.values() if curve.total]
+    curves = [curve for lane in lanes for one in lane.group for curve in one.journey.curves.values()]
+    firsts = [int(curve.at_ns[0]) for curve in curves if curve.total]
     left_ns = min(0, *firsts) if firsts else 0
     ns_per_pt = (end_ns - left_ns) / (stairs_pt - 8)  # room for the last mark
     layout = _Layout(
@@ -208,7 +214,8 @@ def _set_axes(layout: _Layout, end_ns: int, width: float, lanes: int) -> None:
 
 
 def _most(lanes: Sequence[Compared]) -> int:
-    return max(1, *(max(curve.total for curve in lane.journey.curves.values()) for lane in lanes))
+    each = [one.journey for lane in lanes for one in lane.group]
+    return max(1, *(max(curve.total for curve in journey.curves.values()) for journey in each))
 
 
 # --- A lane ---------------------------------------------------------------------------------------------------------
@@ -218,12 +225,34 @@ def _draw_lane(layout: _Layout, index: int, lane: Compared) -> None:
     ends, floor = [layout.at_pt(0), layout.at_pt(layout.stairs_pt)], layout.floor(index)
     layout.ax.plot(ends, [floor, floor], color=GRID, linewidth=0.8, label="_floor")
     curves = lane.journey.curves
+    for other in lane.others:
+        _draw_other(layout, index, other)
     for order, (tap, width) in enumerate(WIDTHS.items()):
         if tap in curves and curves[tap].total:
             _draw_stairs(layout, index, tap, _to_the_end(lane, tap, curves[tap]), width, 2 + 0.1 * order)
     _draw_bar(layout, index, lane.facts)
     taken = _write_name(layout, index, lane)
     _draw_end(layout, index, lane, curves["client.event"].total, taken)
+
+
+def _draw_other(layout: _Layout, index: int, other: Compared) -> None:
+    """Of a group, one that is not the middle one."""
+    journey, floor = other.journey, layout.floor(index)
+    for tap in WIDTHS:
+        if tap in journey.curves and journey.curves[tap].total:
+            curve = stairs(_to_the_end(other, tap, journey.curves[tap]), layout.ns_per_pt)
+            heights = floor - layout.height(1) * curve.count
+            layout.ax.step(
+                curve.at_ns / layout.unit_ns, heights, where="post", label="_other", zorder=1.5, **_thin(tap)
+            )
+    mark = "|" if other.whole else "x"
+    y = floor - (0 if other.whole else layout.height(journey.curves["client.event"].total))
+    end = layout.x(journey.subject.end_ns - journey.origin_ns)
+    layout.ax.plot([end], [y], mark, color=MUTED, markersize=5, markeredgewidth=0.8, label="_other_end", zorder=2.9)
+
+
+def _thin(tap: str) -> dict[str, Any]:
+    return {"color": palette.TAP_STROKES[tap].colour, "linewidth": 0.6, "alpha": 0.25}
 
 
 def _to_the_end(lane: Compared, tap: str, curve: Curve) -> Curve:
@@ -303,13 +332,15 @@ def _draw_end(layout: _Layout, index: int, lane: Compared, reached: int, taken: 
     if lane.whole:
         if lane.journey.client_only and lane.facts.received:
             _write_beside(layout, index, taken, "seen by the client alone", taken + 8)
+        elif lane.failed:
+            _write_beside(layout, index, taken, _failed(lane), taken + 8)
         layout.ax.plot([end, end], [floor - 4, floor + 4], color=INK, linewidth=2, label="_complete", zorder=3)
         return
     y = floor - layout.height(reached)
     line = (0, (4, 3))
     layout.ax.plot([end, end], [layout.strip(index) + 6, y], color=INK, linewidth=0.9, linestyle=line, label="_ended")
     layout.ax.plot([end], [y], **end_mark(lane.facts.outcome), zorder=4)
-    _write_beside(layout, index, taken, _ending(lane.facts), layout.across(end_ns))
+    _write_beside(layout, index, taken, _ending(lane), layout.across(end_ns))
 
 
 def _write_beside(layout: _Layout, index: int, taken: float, text: str, middle: float) -> None:
@@ -331,14 +362,20 @@ def _write_beside(layout: _Layout, index: int, taken: float, text: str, middle: 
     )
 
 
-def _ending(facts: PolicyFacts) -> str:
-    return str(facts.outcome) if facts.finished_ns is None else f"{facts.outcome} after {about(facts.finished_ns)}"
+def _ending(lane: Compared) -> str:
+    facts = lane.facts
+    ended = str(facts.outcome) if facts.finished_ns is None else f"{facts.outcome} after {about(facts.finished_ns)}"
+    return f"{ended}; {_failed(lane)}" if lane.failed < len(lane.group) else ended
+
+
+def _failed(lane: Compared) -> str:
+    return f"{lane.failed:,} of {len(lane.group):,} not complete"
 
 
 # --- The table ------------------------------------------------------------------------------------------------------
 
 
-def _table(lanes: Sequence[PolicyFacts]) -> tuple[_Column, ...]:
+def _table(lanes: Sequence[Compared]) -> tuple[_Column, ...]:
     """The columns in the order in which they matter: the last go first where there is no room."""
     return (
         _column(("pieces", "lost"), lanes, _lost, lambda one: one.lost),
@@ -351,24 +388,37 @@ def _table(lanes: Sequence[PolicyFacts]) -> tuple[_Column, ...]:
 
 def _column(
     head: tuple[str, str],
-    lanes: Sequence[PolicyFacts],
+    lanes: Sequence[Compared],
     cell: Callable[[PolicyFacts], _Cell],
     measure: Callable[[PolicyFacts], int | None],
 ) -> _Column:
-    """Best is the least, as it is written, among the streams that completed, if not all of them have it."""
-    cells = [cell(one) for one in lanes]
+    """Best is the least, as it is written, among the streams that completed, if not all of them have it. The note of a
+    group is its range.
+    """
+    cells = []
+    for lane in lanes:
+        known = [(value, cell(one.facts).text) for one in lane.group if (value := measure(one.facts)) is not None]
+        (_, low), (_, high) = (min(known), max(known)) if known else ((0, ""), (0, ""))
+        shown = cell(lane.facts)
+        cells.append(shown if low == high else shown._replace(note=_range(low, high)))
     rivals = [
         (value, cell.text)
         for one, cell in zip(lanes, cells, strict=True)
-        if one.outcome.ok and (value := measure(one)) is not None
+        if one.whole and (value := measure(one.facts)) is not None
     ]
     best = min(rivals)[1] if len({text for _, text in rivals}) > 1 else None
     return _Column(
         head=head,
         cells=tuple(
-            cell._replace(best=one.outcome.ok and cell.text == best) for one, cell in zip(lanes, cells, strict=True)
+            cell._replace(best=one.whole and cell.text == best) for one, cell in zip(lanes, cells, strict=True)
         ),
     )
+
+
+def _range(low: str, high: str) -> str:
+    """`3.0 – 3.2 s`, `900 ms – 1.1 s`."""
+    least, _, unit = low.rpartition(" ")
+    return f"{least if least and high.endswith(f' {unit}') else low} – {high}"
 
 
 def _lost(one: PolicyFacts) -> _Cell:
@@ -453,6 +503,8 @@ def _entries(lanes: Sequence[Compared]) -> list[tuple[Artist, str]]:
         entries.append((Patch(facecolor=CAME), "came"))
     if any(lane.facts.lost for lane in lanes):
         entries.append((Patch(**LOST), "lost"))
+    if any(lane.others for lane in lanes):
+        entries.append((Line2D([], [], color=CAME, linewidth=0.6), "the others"))
     if any(lane.whole for lane in lanes):
         tick = Line2D([], [], linestyle="none", marker="|", color=INK, markersize=8, markeredgewidth=2)
         entries.append((tick, "complete"))

@@ -19,7 +19,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 from streamkit.lab.findings.sweep import Better, SettingFacts, SweepFacts, describe_sweep, sweep_facts, value_name
 from streamkit.lab.findings.words import many, short
 from streamkit.lab.plots import palette
-from streamkit.lab.plots.palette import INK, LABEL_PT, LINE_PT, MUTED, NOTE_PT, WIDTH_IN
+from streamkit.lab.plots.palette import INK, LINE_PT, MUTED, NOTE_PT, WIDTH_IN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -74,8 +74,8 @@ def sweep(
     if ax is None:
         ax = palette.new_axes(WIDTH_IN, HEIGHT_IN)
     xs = list(dict.fromkeys(each.setting[0][1] for each in facts.settings))
-    ax.set_xlabel(facts.x, fontsize=LABEL_PT)
-    ax.set_ylabel(facts.y, fontsize=LABEL_PT)
+    palette.name_axis(ax.xaxis, facts.x)
+    palette.name_axis(ax.yaxis, facts.y)
     ax.set_xlim(-0.5, len(xs) - 0.5)
     if facts.best is not None:
         _set_scale(ax, facts, 2 * LINE_PT)  # its numbers take their room beside the frame before the title is broken

@@ -14,7 +14,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from streamkit.lab.findings.subjects import Bundle, Recordings, grouped, subjects
+from streamkit.lab.findings.subjects import Bundle, Recordings, Subject, grouped, subjects
 from streamkit.lab.findings.timeline import describe_timeline
 from streamkit.lab.findings.words import duration
 from streamkit.lab.plots import lane_words, palette
@@ -99,21 +99,21 @@ def timeline(
     return ax
 
 
-def _height_pt(groups: Sequence[Bundle]) -> float:
-    rows = sum(len(group.subjects) for group in groups)
+def _height_pt(groups: Sequence[Bundle[Subject]]) -> float:
+    rows = sum(len(group.members) for group in groups)
     if rows == len(groups):
         return rows * (38 + 28 / rows)
     return len(groups) * BAND_PT + rows * min(ROW_PT, ROWS_PT / rows)
 
 
-def _lanes(groups: Sequence[Bundle]) -> list[Lane]:
-    shown = [subject for group in groups for subject in group.subjects]
+def _lanes(groups: Sequence[Bundle[Subject]]) -> list[Lane]:
+    shown = [subject for group in groups for subject in group.members]
     text = any(subject.characters.any() for subject in shown) or not any(subject.at_ns.size for subject in shown)
     names = list(dict.fromkeys(group.name for group in groups))
-    return [lane_of(one, names.index(group.name), text=text) for group in groups for one in group.subjects]
+    return [lane_of(one, names.index(group.name), text=text) for group in groups for one in group.members]
 
 
-def _lay_out(ax: Axes, groups: Sequence[Bundle], lanes: list[Lane], unit_ns: float) -> Layout:
+def _lay_out(ax: Axes, groups: Sequence[Bundle[Subject]], lanes: list[Lane], unit_ns: float) -> Layout:
     """Set the limits, so that every lane and every outcome's name has its room."""
     ends = [lane.end_ns / unit_ns for lane in lanes]
     left = min(0.0, *(min(lane.at_ns.tolist(), default=0) / unit_ns for lane in lanes))
@@ -148,7 +148,7 @@ def _lay_out(ax: Axes, groups: Sequence[Bundle], lanes: list[Lane], unit_ns: flo
     return layout
 
 
-def _seen(groups: Sequence[Bundle], lanes: list[Lane], width: float, height: float) -> Fits:
+def _seen(groups: Sequence[Bundle[Subject]], lanes: list[Lane], width: float, height: float) -> Fits:
     """What there is room for, with a key of two lines."""
     alone, free = len(groups) == len(lanes), height - 2 * LINE_PT - 5
     lane_pt = free / len(lanes) if alone else (free - len(groups) * BAND_PT) / len(lanes)
@@ -159,17 +159,17 @@ def _seen(groups: Sequence[Bundle], lanes: list[Lane], width: float, height: flo
     )
 
 
-def _ends_of(groups: Sequence[Bundle], places: Sequence[Stand]) -> list[tuple[Stand, Stand]]:
+def _ends_of(groups: Sequence[Bundle[Subject]], places: Sequence[Stand]) -> list[tuple[Stand, Stand]]:
     """The first and the last place of each group."""
-    last = np.cumsum([len(group.subjects) for group in groups])
-    return [(places[end - len(group.subjects)], places[end - 1]) for group, end in zip(groups, last, strict=True)]
+    last = np.cumsum([len(group.members) for group in groups])
+    return [(places[end - len(group.members)], places[end - 1]) for group, end in zip(groups, last, strict=True)]
 
 
 def _heaviest(lanes: list[Lane]) -> int:
     return max(int(lane.total.max(initial=1)) for lane in lanes)
 
 
-def _name_lanes(ax: Axes, groups: Sequence[Bundle], middles: list[float]) -> None:
+def _name_lanes(ax: Axes, groups: Sequence[Bundle[Subject]], middles: list[float]) -> None:
     named = any(group.name for group in groups)
     shown = [palette.legible(group.name) for group in groups]
     ax.set_yticks(
@@ -181,7 +181,7 @@ def _name_lanes(ax: Axes, groups: Sequence[Bundle], middles: list[float]) -> Non
     ax.tick_params(axis="y", length=0)
 
 
-def _label_groups(layout: Layout, groups: Sequence[Bundle]) -> None:
+def _label_groups(layout: Layout, groups: Sequence[Bundle[Subject]]) -> None:
     for group, (first, _) in zip(groups, _ends_of(groups, layout.places), strict=True):
         lane_words.label_group(layout, first.top, group)
 
@@ -285,7 +285,8 @@ def _draw_end(layout: Layout, place: Stand, lane: Lane) -> None:
         layout.ax.plot([end], [y], zorder=3, **{**mark, "markersize": min(mark["markersize"], tall)})
     if layout.seen.ends:
         x, name = end + (5 if outcome.ok else 8) * layout.per_pt, lane_words.end_name(lane)
-        layout.ax.text(x, y, name, fontsize=NOTE_PT, color=INK, va="center", parse_math=False, label="_end")
+        style: dict[str, Any] = {"fontsize": NOTE_PT, "fontfamily": palette.legible(name)[1], "color": INK}
+        layout.ax.text(x, y, name, va="center", parse_math=False, label="_end", **style)
 
 
 # --- The key ----------------------------------------------------------------------------------------------------------

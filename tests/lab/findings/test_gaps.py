@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from streamkit.lab.findings.gaps import gaps_finding
@@ -36,3 +38,11 @@ def test_equal_tails_leave_the_medians_to_tell_recordings_apart() -> None:
     quick = made([50 * i for i in range(20)] + [1050])
     slow = made([80 * i for i in range(20)] + [1620])
     assert gaps_finding({"quick": quick, "slow": slow}) == "The p50 gap of slow is 80 ms, that of quick 50 ms"
+
+
+def test_of_more_than_eight_recordings_it_is_about_all_gaps_of_a_group_together() -> None:
+    """A single long gap in one of five is beyond their p99."""
+    shown = [replace(one, label=name) for name in "ab" for one in [paced(count=60)] * 5]
+    shown[0] = replace(stalling(), label="a")
+    assert gaps_finding(shown) == "Both alike: p50 up to 50 ms, p99 up to 50 ms"
+    assert gaps_finding([paced()] * 9) == "In all 9, half of the gaps are within 50 ms, 99 % within 50 ms"

@@ -113,6 +113,23 @@ def test_hops_that_differ_are_told_from_those_that_are_alike_and_none_is_left_ou
     ]
 
 
+def test_more_than_eight_recordings_are_compared_as_groups_by_all_their_delays_together() -> None:
+    shown = [replace(far, label="far") for far in [DISTANT, *[FINE] * 4]] + [replace(FINE, label="direct")] * 5
+    assert hops_finding(shown) == "relay.sent → client.read: p95 150 ms in far (5), 0.20 ms in direct (5)"
+    (hop, *_) = compared_hops(hop_journeys(shown)).drawn
+    assert [together.delay.size for together in hop.of.values()] == [200, 200]
+    assert [len(each) for each in hop.each.values()] == [5, 5]
+
+
+def test_recordings_of_one_name_or_of_too_many_are_one_group_and_where_its_delay_is_is_said() -> None:
+    assert hops_finding([DISTANT] * 9) == (
+        "In all 9, most of the delay is between relay.sent and client.read: p50 150 ms of 151 ms"
+    )
+    assert hops_finding([replace(FINE, label="a")] * 9) == (
+        "In a (9), no hop stands out: each takes up to 0.20 ms of 1.2 ms (p50)"
+    )
+
+
 def test_where_nothing_differs_the_whole_way_is_drawn_all_the_same() -> None:
     compared = compared_hops(hop_journeys({"a": FINE, "b": FINE}))
     assert [group.name for group in compared.drawn] == ["all the way"]

@@ -301,6 +301,32 @@ def test_the_title_states_what_sets_the_policies_apart(recordings: object, sente
     assert policies_finding(recordings) == sentence  # type: ignore[arg-type]  # all of what `Recordings` is
 
 
+def labelled(name: str, *recordings: Recording) -> list[Recording]:
+    return [replace(recording, label=name) for recording in recordings]
+
+
+def test_of_more_than_eight_recordings_the_middle_one_of_each_name_stands_for_the_others() -> None:
+    """It took the middle time of those that ended as most did."""
+    slow = [replace(PAUSE, ended_ns=(PAUSE.ended_ns or 0) + n * MS) for n in (4, 0, 2, 3, 1)]
+    first, second = compared([*labelled("pause", *slow, CUT), *labelled("latest", *[LATEST] * 5)])
+    assert (first.name, len(first.group), first.failed) == ("pause (6)", 6, 1)
+    assert first.facts.finished_ns == policy_facts(slow[2]).finished_ns
+    assert (second.name, len(second.group), second.failed) == ("latest (5)", 5, 0)
+
+
+def test_the_title_is_about_the_middle_ones_but_none_that_did_not_complete_is_hidden() -> None:
+    shown = [*labelled("pause", *[PAUSE] * 4, CUT), *labelled("latest", *[CUT] * 3, LATEST, LATEST)]
+    assert policies_finding(shown) == (
+        "pause (5) holds the upstream (7.4 s); 1 of pause (5) does not complete and 3 of latest (5) do not complete"
+    )
+
+
+def test_more_than_eight_policies_are_no_group() -> None:
+    assert len(compared({f"policy {n}": REFUSED for n in range(8)})) == 8
+    with pytest.raises(ValueError, match=r"at most 8 policies, got 9 recordings of 9 names: draw some of them"):
+        compared({f"policy {n}": REFUSED for n in range(9)})
+
+
 def test_noise_is_not_a_hold() -> None:
     jittery = way({"upstream.due": DUE, "upstream.sent": late(90)}, late(91))
     assert policies_finding(jittery) == "The upstream is not held"

@@ -56,7 +56,7 @@ def test_percentiles_of_gaps_are_by_nearest_rank_and_nothing_where_there_is_none
 
 def test_more_than_eight_are_groups_by_their_names_or_one_and_none_is_left_out() -> None:
     def names(recordings: list[Recording]) -> list[tuple[str, int]]:
-        return [(group.name, len(group.subjects)) for group in grouped(subjects(recordings))]
+        return [(group.name, len(group.members)) for group in grouped(subjects(recordings))]
 
     assert names([made([], label="a")] * 8) == [("a", 1)] * 8
     assert names([made([], label="a"), made([], label="b")] * 5) == [("a (5)", 5), ("b (5)", 5)]

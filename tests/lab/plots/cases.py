@@ -24,6 +24,7 @@ from streamkit.lab.sets import RecordingSet, Resources
 from streamkit.outcome import Outcome
 from streamkit.taps import Tap
 from streamkit.taps.gauges import Gauge
+from tests.figures import lay_out
 from tests.lab.compare.examples import COMPARISONS
 from tests.lab.results import results_of
 from tests.lab.sets.streams import ZERO_NS, load, stream
@@ -115,6 +116,11 @@ WAYS: dict[str, Recording] = {
     "made": way({"relay.sent": DUE}, later(DUE, 1), sent_ns=None),
     "nothing": Recording(),
 }
+MANY_WAYS = [
+    replace(way({"relay.sent": DUE}, later(DUE, by + n)), label=label)
+    for n in range(5)
+    for label, by in (("near", 1), ("$x$ 你好", 90))
+]
 # --- Policies ---------------------------------------------------------------------------------------------------------
 
 SLOW_READER: dict[str, Any] = {
@@ -134,6 +140,11 @@ SLOW_READER: dict[str, Any] = {
     "untold": {"pause": under("pause"), "latest": untold(under("latest"))},
     "error": {"pause": without_taps(under("latest"), outcome=Outcome("error_event", "a code that is long " * 5))},
     "made": without_taps(under("pause"), sent_ns=None),
+    "groups": [
+        *(replace(under("pause", 60, (200, 400 + 40 * n)), label="pause(8)") for n in range(5)),
+        *(replace(under(policy, 60, (200, 400)), label="你好 $x$ and more") for policy in ("latest",) * 3 + ("pause",)),
+        replace(REFUSED, label="refused"),
+    ],
     "nothing": Recording(),
 }
 # --- Ends -------------------------------------------------------------------------------------------------------------
@@ -305,6 +316,9 @@ RESULTS: dict[str, Any] = {
         "a very long label that goes on and on for ever, and ever, and ever, and then some": results_of(MEANS),
         "你好 $x$\nand more of the same": results_of(MEANS[9:]),
     },
+    "groups": [
+        replace(results_of(MEANS[n:], every_ms=10 + n), label=label) for n in range(5) for label in ("a", "$x$ 你好")
+    ],
     "text": made(),
     "nothing": Recording(),
 }
@@ -428,8 +442,8 @@ FIGURES = {
     "hops": Figure(
         draw=plots.hops,
         finding=findings.hops_finding,
-        cases=["slow reader", "fine", "cut", "stuck in the relay", "one", "far", "plain text", "nothing"],
-        case=WAYS.__getitem__,
+        cases=["slow reader", "fine", "cut", "stuck in the relay", "one", "far", "plain text", "groups", "nothing"],
+        case={**WAYS, "groups": MANY_WAYS}.__getitem__,
     ),
     "queues": Figure(
         draw=plots.queues,
@@ -452,7 +466,7 @@ FIGURES = {
     "policies": Figure(
         draw=plots.policies,
         finding=findings.policies_finding,
-        cases=["four", "six", "long names", "no taps", "refused", "only refused", "error", "made", "nothing"],
+        cases=["four", "six", "long names", "groups", "no taps", "refused", "only refused", "error", "made", "nothing"],
         case=SLOW_READER.__getitem__,
         sizes=[(5, 5)],
         worst=["four", "long names"],
@@ -480,7 +494,7 @@ FIGURES = {
     "results": Figure(
         draw=plots.results,
         finding=findings.results_finding,
-        cases=["one", "eight", "many", "large", "none", "one of two", "long names", "nothing"],
+        cases=["one", "eight", "many", "large", "none", "one of two", "long names", "groups", "nothing"],
         case=RESULTS.__getitem__,
         sizes=[(4, 3)],
         worst=["eight", "long names"],
@@ -561,6 +575,5 @@ def as_drawn(figure: str, case: str) -> Drawn:
     ax = FIGURES[figure].draw(FIGURES[figure].case(case))
     made = tuple(plt.figure(number) for number in plt.get_fignums() if number not in before)
     changed = dict(mpl.rcParams) != settings
-    ax.figure.figure.draw_without_rendering()
-    ax.figure.figure.set_layout_engine("none")  # all has its place
+    lay_out(ax)
     return Drawn(ax, made, changed)

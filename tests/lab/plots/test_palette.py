@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import itertools
 
-import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 from streamkit.lab.findings.endings import KINDS
-from streamkit.lab.plots import lettering, palette
+from streamkit.lab.plots import palette
 from streamkit.taps.gauges import GAUGES
 from tests.figures import empty_axes
 
@@ -131,21 +130,6 @@ def test_twenty_recordings_differ_before_a_look_comes_back() -> None:
 )
 def test_names_are_cut_and_control_characters_shown(text: str, limit: int, shown: str) -> None:
     assert palette.legible(text, limit)[0] == shown
-
-
-def test_signs_that_no_installed_font_has_are_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An escaped sign is never cut in the middle."""
-    monkeypatch.setattr(lettering, "_CJK_FAMILIES", ())
-    with mpl.rc_context({"font.family": ["DejaVu Sans"]}):
-        assert palette.legible("你好 relay") == (r"\u4f60\u597d relay", ["DejaVu Sans"])
-        assert palette.legible("你好 relay", limit=10)[0] == r"\u4f60…"
-
-
-def test_an_installed_font_that_has_the_signs_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cyrillic is not in cmr10, but in DejaVu Sans; matplotlib brings both."""
-    monkeypatch.setattr(lettering, "_CJK_FAMILIES", ("No Such Font", "DejaVu Sans"))
-    with mpl.rc_context({"font.family": ["cmr10"]}):
-        assert palette.legible("Ж") == ("Ж", ["cmr10", "DejaVu Sans"])
 
 
 def test_wrapped_lines_keep_within_the_width() -> None:

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from streamkit.lab import plots
 from tests.figures import are_apart, empty_axes, key_of, labelled, note_of
 from tests.lab.compare.examples import COMPARISONS, runs
+from tests.lab.plots.cases import drawn
 
 
 def panels(ax: Axes) -> tuple[Any, Any]:
@@ -51,7 +52,7 @@ def test_each_of_several_has_a_row_and_its_verdict_in_words() -> None:
 
 
 def test_the_key_tells_each_targets_middle_and_the_note_how_they_came() -> None:
-    ax = plots.compare(COMPARISONS["slower"])
+    ax = drawn("compare", "slower")
     assert key_of(ax) == ["a: 115 ms", "b: 143 ms", "too small to be seen"]
     assert note_of(ax) == "40 rounds, shuffled"
     without = plots.compare({"a": runs("a", rounds=False), "b": runs("b", rounds=False, begun=90_000)})
@@ -59,14 +60,13 @@ def test_the_key_tells_each_targets_middle_and_the_note_how_they_came() -> None:
 
 
 def test_runs_that_are_far_apart_stand_on_a_scale_of_ratios() -> None:
-    assert panels(plots.compare(COMPARISONS["far apart"]))[0].get_xscale() == "log"
-    assert panels(plots.compare(COMPARISONS["slower"]))[0].get_xscale() == "linear"
+    assert panels(drawn("compare", "far apart"))[0].get_xscale() == "log"
+    assert panels(drawn("compare", "slower"))[0].get_xscale() == "linear"
 
 
 @pytest.mark.parametrize("name", COMPARISONS)
 def test_the_words_of_the_panels_keep_apart_and_above_the_note(name: str) -> None:
-    ax = plots.compare(COMPARISONS[name])
-    ax.figure.figure.draw_without_rendering()
+    ax = drawn("compare", name)
     words = []
     for inner in panels(ax):
         low, high = inner.get_xlim()

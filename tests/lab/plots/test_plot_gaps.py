@@ -14,6 +14,7 @@ from streamkit.lab import plots
 from streamkit.lab.recording.recorded import Events, Reads
 from streamkit.lab.recording.recording import Recording
 from tests.figures import (
+    empty_axes,
     inside,
     labelled,
 )
@@ -53,7 +54,7 @@ def test_zero_gaps_within_a_read_are_no_gaps() -> None:
     ],
 )
 def test_the_axis_names_the_rule_and_how_many_events_shared_a_read(recordings: Any, label: str) -> None:
-    ax = plots.gaps(recordings)
+    ax = plots.gaps(recordings, empty_axes(layout=None))
     assert ax.get_xlabel() == label
     assert ax.get_ylabel() == "gaps at most this long (%)"
     assert ax.get_xscale() == "log"
@@ -118,7 +119,7 @@ def test_more_than_eight_are_groups_a_thin_line_for_each_and_a_thick_one_of_all_
     ],
 )
 def test_without_a_gap_a_note_says_why(recording: Recording, note: str) -> None:
-    ax = plots.gaps(recording)
+    ax = plots.gaps(recording, empty_axes(layout=None))
     assert inside(ax) == [note]
     assert not ax.get_lines()
 

@@ -8,6 +8,7 @@ from streamkit.lab import plots
 from streamkit.lab.findings.sweep import sweep_facts
 from streamkit.lab.plots import palette
 from tests.figures import empty_axes, inside, labelled, note_of
+from tests.lab.plots.cases import drawn
 from tests.lab.sweep.examples import BUFFERS, SWEEPS, held, swept
 
 
@@ -16,7 +17,7 @@ def luminance(colour: tuple[float, ...]) -> float:
 
 
 def test_each_field_has_its_median_and_the_best_is_the_lightest_and_framed() -> None:
-    ax = plots.heatmap(SWEEPS["sure"], empty_axes())
+    ax = drawn("heatmap", "sure")
     assert sorted(inside(ax)) == ["410 ms", "530 ms", "705 ms", "834 ms"]
     fields = sorted(labelled(ax, "_field"), key=lambda field: luminance(field.get_facecolor()))
     (best,) = labelled(ax, "_best")
@@ -31,13 +32,13 @@ def test_of_higher_values_the_best_is_the_lightest_too() -> None:
 
 
 def test_those_that_may_be_as_good_have_a_dashed_frame() -> None:
-    ax = plots.heatmap(SWEEPS["not sure"], empty_axes())
+    ax = drawn("heatmap", "not sure")
     assert len(labelled(ax, "_open")) == len(sweep_facts(SWEEPS["not sure"]).open) == 10
 
 
 def test_what_failed_and_what_was_never_tried_are_hatched() -> None:
-    assert inside(plots.heatmap(SWEEPS["some failed"], empty_axes())).count("failed") == 2
-    assert len(labelled(plots.heatmap(SWEEPS["with holes"], empty_axes()), "_none")) == 3
+    assert inside(drawn("heatmap", "some failed")).count("failed") == 2
+    assert len(labelled(drawn("heatmap", "with holes"), "_none")) == 3
 
 
 def test_numbers_are_left_out_where_they_do_not_fit_and_the_note_gives_the_scale() -> None:

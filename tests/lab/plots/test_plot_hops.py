@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import pytest
@@ -158,3 +160,29 @@ def test_delays_below_zero_of_several_are_bars_to_the_left() -> None:
 def test_of_several_without_any_delay_words_say_why() -> None:
     ax = plots.hops({"a": WAYS["refused"], "b": WAYS["refused"]}, empty_axes(8, 2.4))
     assert inside(ax) == ["a: no delay (no pieces, refused(503))", "b: no delay (no pieces, refused(503))"]
+
+
+def test_more_than_eight_recordings_are_a_bar_for_each_name_and_on_it_a_mark_for_each_of_them() -> None:
+    ax = drawn("hops", "groups")
+    assert [name.rpartition(" (")[2] for name in texts(ax, "_named")] == ["5): 5.0 ms", "5): 94 ms"] * 2
+    assert [bar[1] for bar in bars(ax)] == [5, 94] * 2
+    marks = labelled(ax, "_each")
+    assert [[start[0] for start, _ in mark.get_segments()] for mark in marks[:2]] == [
+        [1, 2, 3, 4, 5],
+        [90, 91, 92, 93, 94],
+    ]
+    assert ax.get_xlabel() == "p95 of the delay from tap to tap (ms; a mark for each recording)"
+
+
+def test_of_a_group_it_is_said_how_many_of_it_had_no_delay() -> None:
+    shown = [replace(WAYS[case], label=label) for label, case in [("a", "fine"), ("b", "far"), ("c", "refused")] * 3]
+    shown[0] = replace(WAYS["refused"], label="a")
+    said = " ".join(texts(plots.hops(shown, empty_axes(8, 3)), "_said"))
+    assert said.endswith("a (3): no delay in 1 of them. c (3): no delay in any of them.")
+
+
+def test_of_one_name_alone_all_delays_are_drawn_as_those_of_one_recording() -> None:
+    ax = plots.hops([WAYS["fine"]] * 9)
+    assert rows(ax) == rows(drawn("hops", "fine"))
+    assert ax.get_xlabel() == "delay from tap to tap (ms, log scale; 9 recordings together)"
+    assert inside(plots.hops([WAYS["refused"]] * 9)) == ["all 9: no delay in any of them"]

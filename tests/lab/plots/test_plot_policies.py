@@ -17,10 +17,11 @@ from streamkit.lab.recording.recording import Recording
 from streamkit.taps import Tap
 from tests.figures import (
     empty_axes,
+    key_of,
     labelled,
     texts,
 )
-from tests.lab.plots.cases import drawn
+from tests.lab.plots.cases import SLOW_READER, drawn
 from tests.policy_model import FOUR, under
 
 
@@ -204,5 +205,24 @@ def test_a_mapping_may_be_any_mapping_and_a_sequence_any_iterable() -> None:
         def __len__(self) -> int:
             return 2
 
-    assert texts(plots.policies(Chosen()), "_name") == ["pause", "latest"]
-    assert texts(plots.policies(iter(FOUR.values())), "_name") == [f"recording {n}" for n in range(1, 5)]
+    assert texts(plots.policies(Chosen(), empty_axes(layout=None)), "_name") == ["pause", "latest"]
+    assert texts(plots.policies(iter(FOUR.values()), empty_axes(layout=None)), "_name") == [
+        f"recording {n}" for n in range(1, 5)
+    ]
+
+
+def test_more_than_eight_recordings_are_a_lane_for_each_name_with_thin_staircases_of_all_but_the_middle_one() -> None:
+    ax = drawn("policies", "groups")
+    assert len(texts(ax, "_name")) == 3
+    assert texts(ax, "_name")[0] == "pause(8) (5)"
+    middle = SLOW_READER["groups"][2]
+    assert stairs_of(ax, "client.event")[0][0][-1] == pytest.approx(middle.events.at_ns[-1] / 1e9)
+    assert len(labelled(ax, "_other")) == 4 * (4 + 3)
+    assert len(labelled(ax, "_other_end")) == 4 + 3
+    assert "the others" in key_of(ax)
+
+
+def test_below_a_groups_numbers_is_from_where_to_where_it_reaches() -> None:
+    cells = texts(drawn("policies", "groups"), "_cell")
+    assert cells[4:6] == ["2.7 s", "2.6 – 2.8 s"]
+    assert cells[:2] == ["0", "of 60"], "where all are alike it is as ever"

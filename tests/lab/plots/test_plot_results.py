@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -68,3 +69,23 @@ def test_one_number_all_the_time_lies_within_the_figure() -> None:
     ax = plots.results(results_of([{"mean": 7}] * 5))
     low, high = ax.get_ylim()
     assert low < 7 < high
+
+
+def test_more_than_eight_recordings_are_groups_a_thin_line_for_each_and_a_thick_one_for_their_median() -> None:
+    ax = drawn("results", "groups")
+    assert key_of(ax)[0] == "a (5)"
+    assert len(key_of(ax)) == 2
+    thin = labelled(ax, "_one")
+    assert [len(lines.get_segments()) for lines in thin] == [5, 5]
+    thick = line_of(ax, "_a (5)")
+    assert thick.get_color() == palette.recording_stroke(0).colour
+    assert min(line[-1][0] for line in thin[0].get_segments()) < max(thick.get_xdata())
+
+
+def test_of_a_group_it_is_said_how_many_of_it_have_no_such_number_and_a_single_one_is_a_dot() -> None:
+    shown = [results_of([{"mean": 1}] * (n % 3)) for n in range(9)]
+    ax = plots.results(shown, empty_axes(layout=None))
+    assert key_of(ax) == ["all 9, 3 of them without"]
+    assert labelled(ax, "_single")[0].get_xdata().tolist() == [10] * 3
+    only = plots.results([*shown, *[replace(results_of([{}]), label="none")] * 9], empty_axes(layout=None))
+    assert key_of(only) == ["all 18, 12 of them without"]

@@ -9,17 +9,18 @@ import numpy as np
 from streamkit.lab import plots
 from streamkit.lab.findings.sweep import sweep_facts
 from tests.figures import empty_axes, key_of, labelled, note_of
+from tests.lab.plots.cases import drawn
 from tests.lab.sweep.examples import SWEEPS, swept
 
 
 def test_every_trial_is_a_point() -> None:
-    ax = plots.sweep(SWEEPS["sure"], empty_axes())
-    drawn = sorted(value for line in labelled(ax, "_trials") for value in line.get_ydata())
-    assert drawn == sorted(SWEEPS["sure"].to_pandas().held_ms)
+    ax = drawn("sweep", "sure")
+    values = sorted(value for line in labelled(ax, "_trials") for value in line.get_ydata())
+    assert values == sorted(SWEEPS["sure"].to_pandas().held_ms)
 
 
 def test_the_dashed_line_is_the_best_median_and_bars_are_differences_from_it() -> None:
-    facts, ax = sweep_facts(SWEEPS["sure"]), plots.sweep(SWEEPS["sure"], empty_axes())
+    facts, ax = sweep_facts(SWEEPS["sure"]), drawn("sweep", "sure")
     assert facts.best is not None
     best = facts.settings[facts.best].median
     (line,) = labelled(ax, "_best")
@@ -31,18 +32,18 @@ def test_the_dashed_line_is_the_best_median_and_bars_are_differences_from_it() -
 
 
 def test_a_bar_is_empty_where_the_setting_may_be_as_good() -> None:
-    ax, facts = plots.sweep(SWEEPS["not sure"], empty_axes()), sweep_facts(SWEEPS["not sure"])
+    ax, facts = drawn("sweep", "not sure"), sweep_facts(SWEEPS["not sure"])
     white = [bar for group in ax.containers for bar in group if bar.get_facecolor()[:3] == (1.0, 1.0, 1.0)]
     assert len(white) == len(facts.open) == 10
     assert "may not differ (95 %)" in key_of(ax)
 
 
 def test_of_few_rounds_there_is_no_bar() -> None:
-    assert plots.sweep(SWEEPS["one round"], empty_axes()).containers == []
+    assert drawn("sweep", "one round").containers == []
 
 
 def test_failed_trials_are_crosses_and_the_note_says_why() -> None:
-    ax = plots.sweep(SWEEPS["some failed"], empty_axes())
+    ax = drawn("sweep", "some failed")
     assert sum(len(line.get_xdata()) for line in labelled(ax, "_failed")) == 2
     assert note_of(ax) == "24 trials in 3 rounds, shuffled; 6 failed: ConnectionError: nobody there"
 
@@ -63,6 +64,6 @@ def test_many_settings_have_ranges_and_medians_alone() -> None:
 
 
 def test_the_scale_is_one_of_ratios_where_values_differ_much() -> None:
-    assert plots.sweep(SWEEPS["ratios"], empty_axes()).get_yscale() == "log"
-    assert plots.sweep(SWEEPS["sure"], empty_axes()).get_yscale() == "linear"
-    assert plots.sweep(SWEEPS["sure"], empty_axes()).get_ylim()[0] == 0
+    assert drawn("sweep", "ratios").get_yscale() == "log"
+    assert drawn("sweep", "sure").get_yscale() == "linear"
+    assert drawn("sweep", "sure").get_ylim()[0] == 0

@@ -41,7 +41,7 @@ def bars(ax: Axes, label: str) -> int:
 )
 def test_the_axis_says_the_unit_and_where_time_begins(recordings: Any, label: str) -> None:
     """ms up to 100 s; "sent" only if it is known of every recording."""
-    assert plots.timeline(recordings).get_xlabel() == label
+    assert plots.timeline(recordings, empty_axes(layout=None)).get_xlabel() == label
 
 
 def test_time_begins_when_the_request_had_left() -> None:
@@ -199,7 +199,7 @@ def test_silence_before_a_complete_end_is_a_stall_in_the_title() -> None:
 )
 @pytest.mark.parametrize("count", [0, 5])
 def test_an_end_that_is_not_complete_is_a_cross_with_its_name(outcome: str, count: int) -> None:
-    ax = plots.timeline(made(count, outcome=outcome))
+    ax = plots.timeline(made(count, outcome=outcome), empty_axes(layout=None))
     assert outcome in inside(ax)
     assert [len(labelled(ax, name)) for name in ("_cut", "_stopped", "_complete")] == [1, 0, 0]
 
@@ -207,7 +207,7 @@ def test_an_end_that_is_not_complete_is_a_cross_with_its_name(outcome: str, coun
 @pytest.mark.parametrize("outcome", ["cancelled", "cancelled(by us)", "cancelled(max_events)", "timeout(total)"])
 @pytest.mark.parametrize("count", [0, 5])
 def test_an_end_that_was_our_own_is_a_square_with_its_name_and_no_cut(outcome: str, count: int) -> None:
-    ax = plots.timeline(made(count, outcome=outcome))
+    ax = plots.timeline(made(count, outcome=outcome), empty_axes(layout=None))
     assert outcome in inside(ax)
     assert [len(labelled(ax, name)) for name in ("_cut", "_stopped", "_complete")] == [0, 1, 0]
     assert "cut" not in " ".join([*inside(ax), ax.get_title("left")]).lower()

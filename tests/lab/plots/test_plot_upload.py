@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from streamkit.lab import plots
 from tests.figures import key_of, labelled, steps_of
-from tests.lab.plots.cases import UPLOADS, drawn
+from tests.lab.plots.cases import drawn
 
 
 def test_the_staircases_are_the_bytes_and_the_area_is_what_lay_between_them() -> None:
@@ -28,7 +27,7 @@ def test_where_they_run_on_each_other_the_one_below_stays_to_be_seen() -> None:
 
 
 def test_what_another_client_sent_counts_from_when_the_server_read_the_first_of_it() -> None:
-    ax = plots.upload(UPLOADS["another client's"])
+    ax = drawn("upload", "another client's")
     assert ax.get_xlabel() == "ms since the server read the first of it"
     assert ax.get_xlim()[0] == 0
     assert key_of(ax) == ["server.read: 40 kB", "client.read: 6 events"]
@@ -36,5 +35,5 @@ def test_what_another_client_sent_counts_from_when_the_server_read_the_first_of_
 
 
 def test_the_ticks_are_the_events_as_they_came() -> None:
-    (ticks,) = labelled(plots.upload(UPLOADS["another client's"]), "_results")
+    (ticks,) = labelled(drawn("upload", "another client's"), "_results")
     assert min(ticks.get_xdata()) == 950
