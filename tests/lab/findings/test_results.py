@@ -79,9 +79,8 @@ def test_more_than_eight_recordings_are_groups_for_each_number_and_from_where_to
         (f"{name} (5): {number}", 5) for name in "ab" for number in ("mean", "p95")
     ]
     assert results_finding(shown[:8], "p95").startswith("Last p95: a 9, b 9, and 6 more")
-    assert (
-        results_finding([shown[0], *[results_of([{}], label="none")] * 8]) == "mean: from 0 to 0 in 1 result, ending at 0"
-    )
+    alone = [shown[0], *[results_of([{}], label="none")] * 8]
+    assert results_finding(alone) == "mean: from 0 to 0 in 1 result, ending at 0"
 
 
 def test_a_median_is_where_more_than_half_have_the_number() -> None:
