@@ -39,6 +39,7 @@ from benchmarks.relay import ENDPOINT, Relay, Traffic, in_turns, median, our_com
 from benchmarks.relay_load import ALL_OPEN, Load
 from benchmarks.relay_upstream import Question, text_of
 from benchmarks.resume_cuts import contest
+from streamkit.serving.listener import free_port
 
 __all__ = ["redis_server", "stores"]
 
@@ -58,8 +59,7 @@ def redis_server() -> Iterator[str | None]:
     if SERVER is None:
         yield None
         return
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     with tempfile.TemporaryDirectory(prefix="streamkit-benchmark-") as folder:
         words = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", folder]
         with subprocess.Popen([SERVER, *words], stdout=subprocess.DEVNULL) as process:  # noqa: S603  # of ours

@@ -38,6 +38,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from benchmarks.harness import Started, cpu_s, started, table
+from streamkit.serving.listener import free_port
 
 __all__ = ["Run", "main", "measure"]
 
@@ -85,10 +86,8 @@ def upstream() -> Iterator[Started]:
     program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if program is None:
         raise SystemExit("nginx is not installed: it is the upstream that takes next to no CPU (apt-get install nginx)")
-    with tempfile.TemporaryDirectory(prefix="streamkit-workers-") as folder, socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-        probe.close()
+    with tempfile.TemporaryDirectory(prefix="streamkit-workers-") as folder:
+        port = free_port()
         Path(folder, "answer").write_bytes(answer())
         Path(folder, "conf").write_text(NGINX.format(folder=folder, port=port))
         says = f'echo "ready http://127.0.0.1:{port}"; exec "$0" "$@"'

@@ -37,6 +37,7 @@ from urllib.parse import urlsplit
 
 import streamkit as sk
 from benchmarks.harness import ROOT, table
+from streamkit.serving.listener import free_port
 
 if TYPE_CHECKING:
     from streamkit.lab.recording.recording import Recording
@@ -190,7 +191,7 @@ def running(proxy: Proxy, backend: int) -> Iterator[str]:
     program = proxy.found
     assert program is not None, f"{proxy.program} is not installed"
     with tempfile.TemporaryDirectory(prefix="streamkit-proxy-") as folder, tempfile.TemporaryFile() as said:
-        port = _free_port()
+        port = free_port()
         config = Path(folder, "config")
         config.write_text(proxy.config.format(folder=folder, port=port, backend=backend, options=proxy.options))
         arguments = [each.format(folder=folder, config=config) for each in proxy.arguments]
@@ -204,12 +205,6 @@ def running(proxy: Proxy, backend: int) -> Iterator[str]:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(STOP_S)
                 process.kill()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes], said: IO[bytes]) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import redis
 
+from streamkit.serving.listener import free_port
 from tests.rawsockets import WAIT_S
 
 REDIS: Final = shutil.which("redis-server", path="/usr/bin:/usr/local/bin:/usr/sbin:/opt/homebrew/bin")
@@ -25,9 +26,7 @@ class RedisServer:
 
     def __init__(self, *options: str) -> None:
         self._options = options
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -109,11 +109,6 @@ def eventually(claim: Callable[[], bool], within_s: float = WAIT_S) -> bool:
     return True
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
 # asyncio's debug mode, which comes with -X dev, complains where a busy machine was slow.
 NO_WORD_ON_SPEED = """\
 import logging

@@ -6,12 +6,13 @@ One process (`master_process off`), which replaces this one.
 from __future__ import annotations
 
 import os
-import socket
 import sys
 import tempfile
 from pathlib import Path
 from shutil import which
 from urllib.parse import urlsplit
+
+from streamkit.serving.listener import free_port
 
 CONFIG = """
 daemon off;
@@ -45,8 +46,7 @@ def main() -> None:
     """Write the configuration into a folder of its own, say where it will listen, and become nginx."""
     program = which("nginx")
     assert program is not None, "nginx is not installed"
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     folder = Path(tempfile.mkdtemp(prefix="streamkit-nginx-"))
     config = folder / "nginx.conf"
     config.write_text(CONFIG.format(folder=folder, port=port, upstream=urlsplit(sys.argv[1]).geturl()))

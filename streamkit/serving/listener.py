@@ -7,6 +7,7 @@ is known at once, and the socket has the protocol number that makes asyncio set 
 from __future__ import annotations
 
 import os
+import random
 import socket
 import tempfile
 from contextlib import suppress
@@ -16,12 +17,16 @@ from urllib.parse import quote
 
 from streamkit.errors import ServerError
 
-__all__ = ["BACKLOG", "WILDCARDS", "Listener", "listen"]
+__all__ = ["BACKLOG", "WILDCARDS", "Listener", "free_port", "listen"]
 
 BACKLOG = 4096  # connections that wait to be taken: Linux's own bound (somaxconn); beyond it, those that come are reset
 _UNIX_PATH_MAX = 107  # bytes; sun_path of Linux less the final NUL
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  # compared with, not bound to
 """Hosts that stand for every address of a machine, and by which of them it is reached from itself."""
+
+
+_NOT_EPHEMERAL = range(20_000, 30_000)
+"""No kernel takes one of these for a connection: Linux begins at 32,768, macOS at 49,152 (RFC 6335, section 6)."""
 
 
 @dataclass(slots=True)
@@ -64,6 +69,17 @@ def listen(host: str = "127.0.0.1", port: int = 0, unix: str | os.PathLike[str] 
     if unix is True:
         return _listen_unix(Path(tempfile.mkdtemp(prefix="streamkit-")) / "http.sock", own_folder=True)
     return _listen_unix(Path(unix).absolute(), own_folder=False)
+
+
+def free_port() -> int:
+    """A port on 127.0.0.1 for somebody who listens later, such as a program that has yet to start.
+
+    One that the kernel does not give to others in the meantime, neither to a listener nor to a connection.
+    """
+    for port in random.SystemRandom().sample(_NOT_EPHEMERAL, 100):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise ServerError("expected a free port from 20000 to 29999 on 127.0.0.1, found none in 100 tries")
 
 
 def _listen_tcp(host: str, port: int) -> Listener:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,14 +13,10 @@ from pathlib import Path
 import pytest
 
 from streamkit.cli import main
+from streamkit.serving.listener import free_port
 
 GOOD = f"{sys.executable} -m tests.bad_gateway {{port}} {{upstream}}"
 ROOT = Path(__file__).parents[2]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def test_nothing_found_is_0_and_the_certificate_is_shown_and_kept(

@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import random
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from streamkit.errors import ConfigError, ServerError
 from streamkit.lab.audit import Certificate, Gateway, audit
 from streamkit.lab.audit.witness import FINDINGS
 from streamkit.lab.upstream import Script, create_upstream
+from streamkit.serving.listener import free_port
 from streamkit.serving.server import serve
 from tests.bad_gateway import FAULTS, LINE_LIMIT
 from tests.bad_gateway import Gateway as BadGateway
@@ -53,14 +52,6 @@ async def here(fault: str) -> AsyncIterator[Gateway]:
     async with await asyncio.start_server(gateway.serve, "127.0.0.1", 0, limit=LINE_LIMIT) as server, gateway.client:
         own = server.sockets[0].getsockname()[1]
         yield Gateway(url=f"http://127.0.0.1:{own}/v1/chat/completions", upstream_port=port, name=fault)
-
-
-def free_port() -> int:
-    """One that the kernel gives nobody who asks it for any."""
-    for port in random.SystemRandom().sample(range(20_000, 30_000), 100):
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
-    raise AssertionError("expected a free port")
 
 
 def audited(gateway: Gateway, *only: str) -> Certificate:

@@ -198,7 +198,9 @@ def test_200_mb_for_a_reader_of_10_kb_a_second_hold_the_upstream_and_cost_the_re
         told = asyncio.run(record(f"{lab.upstream.url}/sent", method="GET", total_s=WAIT_S))
         sent = len(json.loads(told.body or b"[]")[-1]["sent_ns"])
     assert read > SLOW_S * 10_000 / 2, "the client is slow, not dead"
-    assert sent < 4_000, "of 20,000: the upstream is held, but for what the buffers of two hops take"
+    assert sent < 10_000, (
+        "of 20,000: the upstream is held, but for what the buffers of two hops take (each up to 38 MB)"
+    )
     assert most - before < most_mb * MB
 
 

@@ -26,6 +26,7 @@ from streamkit.lab.upstream import Script, create_upstream
 from streamkit.presets import writer
 from streamkit.relay.request import connection
 from streamkit.relay.request.connection import MAX_PIPELINED_BYTES
+from streamkit.serving.listener import free_port
 from streamkit.serving.server import Server, serve
 from tests.rawsockets import (
     LAST_CHUNK,
@@ -39,7 +40,7 @@ from tests.rawsockets import (
     read_answer,
     request,
 )
-from tests.servers import eventually, free_port, leaves_nothing
+from tests.servers import eventually, leaves_nothing
 
 TEXT = "床前明月光"
 SCRIPT = Script(["床前", "明月", "光"], first_piece_ms=1, gap_ms=1)
@@ -777,7 +778,8 @@ def test_the_rules_hold_under_every_command(upstream: Server, command: list[str]
     try:
         assert eventually(lambda: listens(port), 60)
         for sent, code in ((LENIENT, "bad_header"), (b"GET", "timeout_head")):
-            assert answers(exchange(url, sent))[0].code == code
+            answer = answers(exchange(url, sent))[0]
+            assert answer.code == code, answer
         assert text_of(answers(exchange(url, ASK))[0]) == TEXT
     finally:
         os.killpg(process.pid, signal.SIGKILL)  # with its workers

@@ -33,6 +33,7 @@ from sanic import json as json_response
 from sanic.response import HTTPResponse
 
 from streamkit.app import create_app
+from streamkit.serving.listener import free_port
 from streamkit.serving.server import Server, serve
 from tests.rawsockets import (
     LAST_CHUNK,
@@ -46,7 +47,7 @@ from tests.rawsockets import (
     read_request,
     request,
 )
-from tests.servers import QUICK_S, eventually, free_port
+from tests.servers import QUICK_S, eventually
 from tests.transport.test_transport import serving_tls
 
 CONNECT_S: Final = 0.3

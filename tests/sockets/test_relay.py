@@ -23,6 +23,7 @@ from sanic import Sanic
 from streamkit.app import create_app, create_blueprint
 from streamkit.lab.upstream import Script, create_upstream
 from streamkit.presets import writer
+from streamkit.serving.listener import free_port
 from streamkit.serving.server import Server, serve
 from tests.rawsockets import (
     LAST_CHUNK,
@@ -573,8 +574,7 @@ def from_shell(up: Callable[..., Server]) -> Iterator[Callable[..., tuple[subpro
     started: list[subprocess.Popen[bytes]] = []
 
     def start(*command: str) -> tuple[subprocess.Popen[bytes], str]:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = free_port()
         process = subprocess.Popen(
             [sys.executable, "-m", *command, "--port", str(port)],
             env={**os.environ, "STREAMKIT_UPSTREAM": up(partial(create_upstream, QUICK)).url},

@@ -21,9 +21,10 @@ from sanic import Sanic
 from streamkit.app import create_app, create_blueprint
 from streamkit.errors import ServerError
 from streamkit.lab.upstream import Script, create_upstream
+from streamkit.serving.listener import free_port
 from streamkit.serving.server import serve
 from tests.rawsockets import WAIT_S
-from tests.servers import eventually, free_port
+from tests.servers import eventually
 
 QUICK = Script(["你", "好"], first_piece_ms=1, gap_ms=1)
 

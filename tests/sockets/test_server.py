@@ -17,6 +17,7 @@ import pytest
 from sanic import Sanic
 
 from streamkit.errors import ServerError
+from streamkit.serving.listener import free_port
 from streamkit.serving.server import serve, servers
 from tests import server_apps
 from tests.rawsockets import LAST_CHUNK, WAIT_S, exchange, read_answer, request
@@ -25,7 +26,6 @@ from tests.servers import (
     EITHER,
     about,
     eventually,
-    free_port,
     open_stream,
     python,
     refused,

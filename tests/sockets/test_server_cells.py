@@ -7,13 +7,11 @@ import gc
 import pytest
 
 from streamkit.errors import ServerError
+from streamkit.serving.listener import free_port
 from streamkit.serving.server import serve, servers, stop_all
 from tests import server_apps
 from tests.cells import FakeShell
 from tests.server_apps import make_app
-from tests.servers import (
-    free_port,
-)
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 

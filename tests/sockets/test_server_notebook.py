@@ -10,7 +10,8 @@ import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
-from tests.servers import ROOT, alive, eventually, free_port
+from streamkit.serving.listener import free_port
+from tests.servers import ROOT, alive, eventually
 
 WAIT_S = 60.0
 SHUTDOWN_S = 5.0  # generous; a notebook's kernel without servers takes about half a second

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import shlex
-import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +18,7 @@ from streamkit.lab.audit.room import Room, group_of, process_of
 from streamkit.lab.client.connections import public_url
 from streamkit.presets import preset as preset_of
 from streamkit.reasons import masked
+from streamkit.serving.listener import free_port
 from streamkit.serving.server import Server, serve
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ class Gateway:
                 stack.push_async_callback(asyncio.to_thread, server.stop, 0)
                 yield RunningGateway(server.url + self.where, _room_of(server))
         else:
-            port = _free_port()
+            port = free_port()
             words = {"port": str(port), "upstream": upstream, "upstream_port": upstream.rpartition(":")[2]}
             words_of = [_filled(word, words) for word in shlex.split(self.start or "")]
             async with Command(words_of).running() as command:
@@ -186,11 +186,6 @@ def _filled(template: str, words: Mapping[str, str]) -> str:
     for name, word in words.items():
         template = template.replace(f"{{{name}}}", word)
     return template
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 async def _accepts(port: int, command: Command, within_s: float) -> None:
