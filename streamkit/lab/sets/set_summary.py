@@ -23,10 +23,10 @@ __all__ = ["SetSummary", "Spread", "live_streams", "outcomes_of", "summarize_set
 
 WIDEST_NUMBER: Final = 48  # characters, in the printed table
 WIDTH: Final = 110  # of the lines of the verdict above it
-BRIEF_S: Final = 0.1
-"""What was spread over less than that had no rate worth a word."""
 FEW: Final = 100
 """Below so many values the 99th percentile by nearest rank is the largest."""
+BRIEF_S: Final = 0.1
+"""What was spread over less than that had no rate worth a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +141,8 @@ class SetSummary(Mapping[str, Any]):
     def rows(self) -> list[tuple[str, str]]:
         """The rows of the printed table: pairs of a name and a value with its unit; what is not known is left out.
 
-        The verdict is the line above the table, and not among them. Rates are left out where all requests were due at
-        once, or all within a tenth of a second.
+        The verdict is the line above the table, and not among them. The rates of requests are left out where all
+        were due at once or within a tenth of a second; that of ends where all was over within that.
         """
         spreads = [
             ("time to first piece, from due", self.ttft_due),

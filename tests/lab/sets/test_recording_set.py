@@ -13,7 +13,7 @@ from streamkit.lab.recording.recording import Recording
 from streamkit.lab.sets import RecordingSet, Resources
 from streamkit.outcome import Outcome
 from tests.lab.recording.examples import small
-from tests.lab.sets.streams import MS, ZERO_NS, load, stream
+from tests.lab.sets.streams import MS, load, stream
 
 
 class TestItIsASequenceOfRecordings:
@@ -118,7 +118,7 @@ class TestItsSummary:
     def test_speaks_of_no_rate_where_all_were_due_at_once_or_within_a_moment(self) -> None:
         at_once = [stream(0, leaving=2 + n / 100) for n in range(3)]
         shortly = [stream(20 * n) for n in range(5)]
-        closed = [stream(None, 0, started_ns=ZERO_NS + n) for n in range(3)]
+        closed = [stream(None, 0, started_ns=n) for n in range(3)]
         for streams in (at_once, shortly, closed):
             summary = RecordingSet(streams).summary()
             assert not {"offered", "sent"} & {name for name, _ in summary.rows()}
