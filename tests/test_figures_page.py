@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from PIL import Image
 
 import streamkit as sk
@@ -25,6 +27,7 @@ from campaigns.pictures import (
     picture_of,
     shown_on,
 )
+from streamkit.taps import TAPS
 
 TEXT = PAGE.read_text("utf-8")
 SHOWN = shown_on(PAGE)
@@ -82,6 +85,17 @@ def test_each_picture_is_there_is_small_and_has_words_for_who_cannot_see_it(show
     assert not re.search(r"\d+(\.\d+)? (ms|kB|s)\b", shown.alt), "a measured number is another one the next time"
     assert shown.path.stat().st_size < LARGEST
     assert size_of(shown.path)[0] > 700
+
+
+def test_in_the_picture_of_the_way_each_tap_has_its_own_colour() -> None:
+    """A dot is a few pixels among many greys: of few colours, chosen by how common they are, none is left for it."""
+    (way,) = [each for each in SHOWN if each.path.stem == "way"]
+    drawn = {str(line.get_label()): to_rgb(str(line.get_color())) for line in draw(way.code).axes[0].lines}
+    with Image.open(way.path) as image:
+        saved = np.unique(np.asarray(image.convert("RGB"), dtype=int).reshape(-1, 3), axis=0)
+    for tap in TAPS:
+        apart = np.abs(saved - 255 * np.array(drawn[f"_tap {tap}"])).max(axis=1)
+        assert apart.min() <= 8, f"{tap}: python -m campaigns.pictures --figures"
 
 
 def test_no_picture_lies_there_that_the_page_does_not_show() -> None:

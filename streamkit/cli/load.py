@@ -13,6 +13,7 @@ from streamkit.cli.stopping import INTERRUPTED, stoppable
 from streamkit.errors import ConfigError
 
 if TYPE_CHECKING:
+    from streamkit.lab.metrics import SLO
     from streamkit.lab.sets import RecordingSet
 
 __all__ = ["add_load"]
@@ -182,10 +183,15 @@ def _show(streams: RecordingSet, arguments: argparse.Namespace) -> None:
         return
     print(f"\n{streams.summary()}")
     if kept is not None:
-        print(f"kept the objective {arguments.slo}: {kept.good} of {kept.total} streams")
+        print(f"kept the objective ({_in_words(arguments.slo)}): {kept.good} of {kept.total} streams")
     for used in streams.resources:
-        most = ", ".join(f"{name} {value:,}" for name, value in _most_used(used).items() if value is not None)
-        print(f"{used.name}: {most or 'gone'}")
+        print(used)
+
+
+def _in_words(slo: SLO) -> str:
+    first = [] if slo.ttft_ms is None else [f"first piece within {slo.ttft_ms:,g} ms"]
+    gaps = [] if slo.gap_ms is None else [f"no gap above {slo.gap_ms:,g} ms"]
+    return ", ".join(first + gaps) or "no limit"
 
 
 def _most_used(used: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import threading
 from pathlib import Path
@@ -43,6 +44,16 @@ def test_as_json_it_shows_one_object_with_all_that_is_known(capsys: pytest.Captu
 def test_a_server_on_this_machine_can_be_watched(capsys: pytest.CaptureFixture[str]) -> None:
     _, told = loaded(capsys, "--streams", "2", "--pid", str(os.getpid()))
     assert told["resources"]["server"]["rss_mb"] > 1
+
+
+def test_the_objective_and_what_was_used_are_said_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    with RawServer(answering) as server:
+        assert main(["load", server.url, "--streams", "3", "--slo", "ttft=60000,gap=200"]) == 0
+    shown = capsys.readouterr().out
+    assert "kept the objective (first piece within 60,000 ms, no gap above 200 ms): 3 of 3 streams" in shown
+    assert " MB of memory at most, " in shown
+    assert shown.split()[0] == "trust"
+    assert not re.search(r"SLO\(|_ms|_mb|requests/s", shown)
 
 
 def test_the_table_has_the_verdict_above_it_and_all_is_saved(

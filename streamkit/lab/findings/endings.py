@@ -18,7 +18,18 @@ from streamkit.lab.findings.words import short
 from streamkit.lab.recording.recording import Recording
 from streamkit.outcome import Outcome
 
-__all__ = ["KINDS", "Band", "EndGrid", "EndKind", "Ending", "broken_and_complete", "end_grid", "ending", "endings_of"]
+__all__ = [
+    "KINDS",
+    "SAYS_LIMIT",
+    "Band",
+    "EndGrid",
+    "EndKind",
+    "Ending",
+    "broken_and_complete",
+    "end_grid",
+    "ending",
+    "endings_of",
+]
 
 EndKind: TypeAlias = Literal["complete", "named", "unnamed", "cut", "endless", "false_complete"]
 KINDS: Final[tuple[EndKind, ...]] = get_args(EndKind)
@@ -29,7 +40,8 @@ cut             broken off, and that can be seen
 endless         the client gave up, or had enough: it was never told anything
 false_complete  looks complete, and is not
 """
-SAYS_LIMIT: Final = 24
+SAYS_LIMIT: Final = 44
+"""The longest of our own codes can be read whole, as `error_event(upstream_incremental_refused)`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +148,7 @@ def ending(recording: Recording, whole: str | None) -> Ending:
         return Ending("false_complete", _what_is_wrong(recording.text, whole), after_ms)
     named = recording.meta.get("server_outcome")
     if named is not None:
-        return Ending("named", short(str(named), SAYS_LIMIT), after_ms)
+        return Ending("named", _code(str(named)), after_ms)
     return Ending(_kind(outcome), _says(outcome), after_ms)
 
 
@@ -211,6 +223,12 @@ def _kind(outcome: Outcome) -> EndKind:
             return "cut"
         case _:
             return "endless"
+
+
+def _code(server_outcome: str) -> str:
+    """Of an error event its code, which says all; else the whole word: `timeout(idle)`, `refused(429)`."""
+    code = server_outcome.removeprefix("error_event(")
+    return short(server_outcome if code == server_outcome else code.removesuffix(")"), SAYS_LIMIT)
 
 
 def _says(outcome: Outcome) -> str:

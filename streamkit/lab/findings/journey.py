@@ -356,11 +356,12 @@ def _per_step(curve: Curve) -> float:
 def _pace(journey: Journey, tap: str) -> str:
     curve, noun = journey.curves[tap], journey.subject.noun
     first = f"{duration(int(curve.at_ns[0]))} to the {{}} {noun}"
-    every = metrics.percentile_ns(np.diff(np.unique(curve.at_ns)), 50)
-    if every is None:
+    steps = np.unique(curve.at_ns).size
+    if steps == 1:
         return first.format("only") if curve.total == 1 else f"all at once after {duration(int(curve.at_ns[0]))}"
-    together = "" if _per_step(curve) < JOINED else f"{_per_step(curve):.0f} events "
-    return f"{first.format('first')}, {together or 'one '}every {duration(every)}"
+    together = _per_step(curve) >= JOINED
+    every = duration(float(np.ptp(curve.at_ns)) / ((steps if together else curve.total) - 1))
+    return f"{first.format('first')}, {f'{_per_step(curve):.0f} {journey.unit}' if together else 'one'} every {every}"
 
 
 def _source(tap: str, its: str, there: str) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Leaving", "Left", "after_leaving", "describe_leaving", "leaving_finding", "leavings"]
 
 STAYED: Final = "The client did not leave before the end"
+ALL_STAYED: Final = "No client left before the end"
 SENDERS: Final = ("upstream.sent", "relay.sent")
 """The taps of what can be sent for nobody, in the order of the way."""
 
@@ -135,6 +136,8 @@ def describe_leaving(shown: list[Left]) -> str:
     """`leaving_finding` of what is already a list of `Left`s."""
     if len(shown) == 1:
         return STAYED if shown[0].stayed else _one(shown[0].facts)
+    if all(left.stayed for left in shown):
+        return ALL_STAYED
     least, most = (pick(shown, key=lambda left: left.facts.pieces) for pick in (min, max))
     if least.facts.pieces < most.facts.pieces:
         none = "none" if not least.facts.pieces else f"{least.facts.pieces:,}"

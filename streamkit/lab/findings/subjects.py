@@ -116,6 +116,20 @@ class Subject:
         return metrics.percentile_ns(self.gaps, q) or 0
 
     @property
+    def piece_every_ns(self) -> float:
+        """The mean time from one piece (or event) to the next, those of one read included; 0 where there is only one.
+
+        It is what a rate is: the median gap is not, where pieces come at uneven intervals.
+        """
+        at_ns = self.at_ns[self.counted]
+        return float(at_ns[-1] - at_ns[0]) / (at_ns.size - 1) if at_ns.size > 1 else 0.0
+
+    @property
+    def read_every_ns(self) -> float:
+        """The mean gap between two reads that brought pieces (or events); 0 where there is none."""
+        return float(self.gaps.mean()) if self.gaps.size else 0.0
+
+    @property
     def silence(self) -> tuple[int, int] | None:
         """From the last piece (or event) to the end, in ns, if that took longer than a stall; see `end_silence`."""
         found = metrics.end_silence(
@@ -253,7 +267,7 @@ def named(recordings: Sequence[tuple[str, Recording]]) -> list[tuple[str, Record
     ]
 
 
-def extremes(shown: Sequence[Subject], values: Sequence[int]) -> tuple[Subject, Subject]:
+def extremes(shown: Sequence[Subject], values: Sequence[float]) -> tuple[Subject, Subject]:
     """Which has the least of these values, one for each, and which the most; the first of several alike."""
     return shown[int(np.argmin(values))], shown[int(np.argmax(values))]
 

@@ -2,7 +2,8 @@
 
 Pieces are counted where any text was extracted, events otherwise; numbers count from 1. Times to the first piece
 are from when the request had left (from the call where that is not known), gaps are between reads: both by
-`streamkit.lab.metrics.gaps`, so the sentence, the figure and `summary()` agree.
+`streamkit.lab.metrics.gaps`, so the sentence, the figure and `summary()` agree. "One every 50 ms" is the mean from the
+first piece to the last.
 """
 
 from __future__ import annotations
@@ -142,10 +143,10 @@ def _pace(subject: Subject) -> str:
         return f"The only {subject.noun} after {wait}"
     if not subject.gaps.size:
         return f"All {many(subject.count, subject.noun)} in one read after {wait}"
-    every = duration(subject.gap_ns(50))
     if subject.shared >= CROWDED:
+        every = duration(subject.read_every_ns)
         return f"First {subject.noun} after {wait}, then {_ratio(subject)} events per read, a read every {every}"
-    return f"First {subject.noun} after {wait}, then one every {every}"
+    return f"First {subject.noun} after {wait}, then one every {duration(subject.piece_every_ns)}"
 
 
 def _several(shown: list[Subject]) -> str:
@@ -178,19 +179,18 @@ def _several(shown: list[Subject]) -> str:
     paced = [subject for subject in shown if subject.gaps.size and subject.shared < CROWDED]
     if crowded and paced:
         most = max(crowded, key=lambda subject: subject.shared)
-        every = duration(paced[0].gap_ns(50))
+        every = duration(paced[0].piece_every_ns)
         return f"{short(most.name)}: {_together(most)}, {short(paced[0].name)}: one every {every}"
     if paced:
-        low, high = extremes(paced, [subject.gap_ns(50) for subject in paced])
-        fast, slow = low.gap_ns(50), high.gap_ns(50)
+        low, high = extremes(paced, [subject.read_every_ns for subject in paced])
+        fast, slow = low.read_every_ns, high.read_every_ns
         if are_apart(fast, slow):
             return f"{short(high.name)}: a read every {duration(slow)}, {short(low.name)} every {duration(fast)}"
         others = [subject for subject in shown if not subject.gaps.size]
         if others:
             one, other = others[0], paced[0]
-            return (
-                f"{short(one.name)}: {lower(_pace(one))}, {short(other.name)}: one every {duration(other.gap_ns(50))}"
-            )
+            every = duration(other.piece_every_ns)
+            return f"{short(one.name)}: {lower(_pace(one))}, {short(other.name)}: one every {every}"
     return f"{both(len(shown))} alike: {lower(_pace(shown[0]))}"
 
 

@@ -36,6 +36,9 @@ WINDOW_SHARE: Final = 0.5  # … by the server where its window was full for so 
 UNREAD_SHARE: Final = 0.5  # … because of the client where at so many looks it had not read …
 UNREAD_BYTES: Final = 4_096  # … so much of what had come: a result or two are on their way to it, and no more
 OUTCOME_SIGNS: Final = 32
+READY: Final = "the body could be sent"
+LEAVES: Final = "the body began to leave"
+MADE: Final = "the request was made"
 NOTHING_KNOWN: Final = "Nothing is known of an upload: its body was sent by another client, or there was none"
 
 
@@ -43,11 +46,12 @@ NOTHING_KNOWN: Final = "Nothing is known of an upload: its body was sent by anot
 class UploadFacts:
     """One upload as its figure sees it; times in ns from `origin_ns` on, sizes in bytes. None: not known.
 
-    origin_ns    when the first of it had left; where another client sent it, when the server read the first of it
+    origin_ns    when it could be sent: its connection stood; where another client sent it, when the request was made
+    since        the same in words
     curves       `Recording.upload()`: what had been sent, and what the server had read, by when
     results      what had come back: the counted events of the answer
     whole        all of it had left
-    took_ns      from when it could be sent until the last of it had left
+    took_ns      from `origin_ns` until the last of it had left
     held_ns      for how much of that the kernel had no room
     window_ns    for how much of that the other end of the connection had none
     unread_share at how many of the looks meanwhile the client had not read what had come of the answer
@@ -58,6 +62,7 @@ class UploadFacts:
     outcome: Outcome
     trust: Trust
     origin_ns: int
+    since: str
     end_ns: int
     curves: Mapping[str, Curve]
     results: Curve
@@ -121,7 +126,7 @@ def slow_side(facts: UploadFacts) -> SlowSide:
 
 
 def _read_only(facts: UploadFacts) -> str:
-    """Of a body that another client sent: when it was sent is not known, but when something came back is."""
+    """Of a body that another client sent: when it had left is not known, but when something came back is."""
     read, results = facts.curves["server.read"], facts.results
     what = f"{byte_size(read.total)} read by the server in {duration(int(read.at_ns[-1]))}"
     if not results.total:
@@ -159,22 +164,20 @@ _WHY: Final[Mapping[SlowSide, Callable[[UploadFacts], str]]] = {
 def _facts(name: str, recording: Recording) -> UploadFacts:
     sends = recording.sends
     known = recording.upload()
-    first = next((one for one in known.values() if one.at_ns.size), None)  # what was sent, or else what was read
-    origin_ns = recording.origin_ns if first is None else int(first.at_ns[0])
+    origin_ns, since = _zero(recording)
     curves = {tap: one._replace(at_ns=one.at_ns - origin_ns) for tap, one in known.items()}
-    ready = (recording.tls_ns, recording.connected_ns, recording.acquired_ns)
-    ready_ns = next((at_ns for at_ns in ready if at_ns is not None), origin_ns)
     results = curve(recording.counted.at_ns - origin_ns) if recording.events else curve([])
     held = backlog(curves["client.sent"], curves["server.read"]) if len(curves) > 1 else None
     steps = [int(one.at_ns[-1]) for one in (*curves.values(), results) if one.at_ns.size]
     ended_ns = 0 if recording.ended_ns is None else recording.ended_ns - origin_ns
-    took_ns = max(0, sends.at_ns[-1] - ready_ns) if sends else 0
+    took_ns = max(0, sends.at_ns[-1] - origin_ns) if sends else 0
     window_ns = recording.meta.get("window_full_ns", None if any(sends.held_ns) else 0)
     return UploadFacts(
         name=name,
         outcome=recording.outcome,
         trust=recording.trust,
         origin_ns=origin_ns,
+        since=since,
         end_ns=max([ended_ns, *steps]),
         curves=curves,
         results=results,
@@ -186,6 +189,15 @@ def _facts(name: str, recording: Recording) -> UploadFacts:
         most=None if held is None else max(0, int(held.held.max(initial=0))),
         most_at_ns=int(held.at_ns[np.argmax(held.held)]) if held is not None and held.held.size else 0,
     )
+
+
+def _zero(recording: Recording) -> tuple[int, str]:
+    """From when on the sentence and the figure count, and how it is called: all waiting for the body is in it."""
+    if not recording.sends:
+        return 0, MADE
+    ready = (recording.tls_ns, recording.connected_ns, recording.acquired_ns)
+    ready_ns = next((at_ns for at_ns in ready if at_ns is not None), None)
+    return (recording.sends.at_ns[0], LEAVES) if ready_ns is None else (ready_ns, READY)
 
 
 def _unread_share(recording: Recording) -> float | None:

@@ -45,14 +45,14 @@ STOPPED: Final[dict[str, Any]] = {
 
 
 def leaving(*recordings: Recordings, ax: Axes | None = None, title: str | None = None) -> Axes:
-    """Streams whose client left: when it left (dashed), and what was still sent to nobody after that (hatched).
+    """Streams whose client left: when it left (dashed), and what was still sent for nobody after that (hatched).
 
         sk.plots.leaving(ours, pumped)
         sk.plots.leaving({"our relay": ours, "a relay that pumps": pumped})
 
-    There is one panel per recording, all with one scale, over one axis of time. The staircases are the pieces that the
-    upstream and the relay had sent, and that the client had read, by when; an upright tick is where the upstream
-    stopped.
+    There is one panel per recording, all with one scale, over one axis of time; where the client stayed to the end,
+    there is no dashed line. The staircases are the pieces that the upstream and the relay had sent, and that the client
+    had read, by when; an upright tick is where the upstream stopped.
 
     It draws on `ax`, by default in a new figure, and returns it. `title` replaces the finding; "" leaves it out.
 
@@ -120,7 +120,8 @@ def _draw(inner: Axes, left: Left, zero_ns: int, scale: tuple[float, int], most:
         total = left.curves["upstream.sent"].total if "upstream.sent" in left.curves else 0
         at = (left.stopped_ns - zero_ns) / unit_ns
         inner.plot([at], [total], zorder=3, clip_on=False, label="_stopped", **STOPPED)
-    inner.axvline(gone_ns / unit_ns, 0, 1, label="_leaves", **LEAVES)
+    if not left.stayed:
+        inner.axvline(gone_ns / unit_ns, 0, 1, label="_leaves", **LEAVES)
     return page
 
 
@@ -136,12 +137,16 @@ def _draw_staircase(page: Page, tap: str, curve: Curve, left: Left, moments: tup
     page.ax.plot(at_ns / page.unit_ns, count, drawstyle="steps-post", label=f"_{tap}", zorder=2, **style)
     if tap != "upstream.sent":
         return
-    if left.facts.pieces:
+    if _for_nobody(left):
         behind, floor = at_ns > gone_ns, int(count_at(curve, gone_ns))
         x = np.concatenate(([gone_ns], at_ns[behind])) / page.unit_ns
         y = np.concatenate(([floor], count[behind]))
         area = {"step": "post", "label": "_for nobody", "zorder": 1.5, **palette.NOBODY.style}
         page.ax.fill_between(x, floor, y, **area)
+
+
+def _for_nobody(left: Left) -> bool:
+    return left.facts.pieces > 0 and not left.stayed
 
 
 def _caption(left: Left) -> str:
@@ -169,7 +174,7 @@ def _name_directly(shown: list[Left], pages: list[Page]) -> bool:
     done = _name_leaving(page) and all(
         _write_beside(page, tap, page.drawn[list(left.curves).index(tap)]) for tap in taps
     )
-    if done and left.facts.pieces:
+    if done and _for_nobody(left):
         _write_inside(page, left)
     if not done:
         page.todo, page.boxes = kept
@@ -178,8 +183,10 @@ def _name_directly(shown: list[Left], pages: list[Page]) -> bool:
 
 
 def _name_leaving(page: Page) -> bool:
-    """Beside the dashed line, above the staircases."""
-    (line,) = [line for line in page.ax.lines if line.get_label() == "_leaves"]
+    """Beside the dashed line, above the staircases; where nobody left there is neither."""
+    line = next((line for line in page.ax.lines if line.get_label() == "_leaves"), None)
+    if line is None:
+        return True
     across = page.across(float(np.asarray(line.get_xdata(), dtype=float)[0]) * page.unit_ns)
     text = "the client left"
     middle = page.high - LINE_PT / 2
@@ -210,7 +217,7 @@ def _key(shown: list[Left]) -> list[tuple[Artist, str]]:
     entries: list[tuple[Artist, str]] = [
         (Line2D([], [], **{**palette.TAP_STROKES[tap].style, "linewidth": WIDTHS[tap]}), SAYS[tap]) for tap in taps
     ]
-    if any(left.facts.pieces for left in shown):
+    if any(map(_for_nobody, shown)):
         entries.append((Patch(**palette.NOBODY.style), NOBODY))
     if any(left.stopped_ns is not None for left in shown):
         entries.append((Line2D([], [], **STOPPED), "it stopped"))

@@ -320,11 +320,19 @@ def _lines(endings: Sequence[Ending], width: float) -> list[str]:
     """The words that occur, the most frequent ones first, as many as there is room for; then the times."""
     words = [says for says, _ in Counter(one.says for one in endings if one.says).most_common()]
     told = next((line for n in range(len(words), 0, -1) if width_pt(line := _several(words, n)) <= width), "")
-    if words and not told:
-        told = palette.legible(words[0], limit=max(4, int(width / (0.62 * NOTE_PT))))[0]
+    lines = [told] if told else _in_two(words[0], width) if words else []
+    if words and not lines:
+        lines = [palette.legible(words[0], limit=max(4, int(width / (0.62 * NOTE_PT))))[0]]
     times = [one.after_ms for one in endings if one.after_ms is not None]
     when = _span(min(times), max(times)) if times else ""
-    return [line for line in (told, when) if line and width_pt(line) <= width]
+    return [line for line in (*lines, when) if line and width_pt(line) <= width]
+
+
+def _in_two(word: str, width: float) -> list[str]:
+    """A code that is too wide, broken at a joint, as late as there is room; nothing where that is too wide as well."""
+    joints = [at + 1 for at, sign in enumerate(word) if sign in "_-.:( "]
+    halves = ([word[:at].rstrip(), word[at:]] for at in reversed(joints))
+    return next((both for both in halves if all(width_pt(line) <= width for line in both)), [])
 
 
 def _several(words: Sequence[str], shown: int) -> str:

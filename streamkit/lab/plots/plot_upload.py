@@ -36,10 +36,11 @@ def upload(recording: Recording, ax: Axes | None = None, *, title: str | None = 
 
         sk.plots.upload(await sk.record(url, content=rows, accept="sse"))
 
-    x is in ms since the body began to leave (if another client sent it, so that this is not known: since the server
-    read the first of it). What lies between the two staircases was held by the kernels and the network; a dot marks the
-    most. The ticks above are the results, or pieces, of the answer as they came: if there is none before the end of the
-    body, the server, or something on the way, answers only when everything is there.
+    x is in ms since the body could be sent, as its connection stood; the title counts from there, too. (If that is not
+    known, since the body began to leave; if another client sent it, since the request was made.) What lies between the
+    two staircases was held by the kernels and the network; a dot marks the most. The ticks above are the results, or
+    pieces, of the answer as they came: if there is none before the end of the body, the server, or something on the
+    way, answers only when everything is there.
 
     It draws on `ax`, by default in a new figure, and returns it. `title` replaces the finding; "" leaves it out.
 
@@ -49,8 +50,7 @@ def upload(recording: Recording, ax: Axes | None = None, *, title: str | None = 
     if ax is None:
         ax = palette.new_axes(WIDTH_IN, HEIGHT_IN)
     unit_ns = palette.time_axis(ax, facts.end_ns, sent=True)
-    began = "the body began to leave" if facts.sent or not facts.read else "the server read the first of it"
-    ax.set_xlabel(ax.get_xlabel().replace("the request was sent", began))
+    ax.set_xlabel(ax.get_xlabel().replace("the request was sent", facts.since))
     most = max((one.total for one in facts.curves.values()), default=0)
     size, unit = next((size, unit) for size, unit in UNITS if max(most, 1) >= size)
     ax.set_ylabel(f"{unit} of the body", fontsize=LABEL_PT)

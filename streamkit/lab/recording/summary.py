@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["HopSummary", "Summary", "summarize", "timetable"]
 
 WIDEST_NUMBER: Final = 16  # characters, in the printed table
+WORTH_A_ROW_MS: Final = 1.0
+"""So long takes a request that did not have to wait for a connection, or less."""
 
 
 class HopSummary(NamedTuple):
@@ -60,7 +62,8 @@ class Summary(Mapping[str, Any]):
                               the request may have left later than was noted; an estimate where the read was shared
     ttft_is_bound             the first piece shared its read with what came after it: `ttft_ms` is an upper bound
     waited_ms, connecting_ms, tls_ms, sending_ms   what came before that moment, and is in no other number: waiting for
-                              a slot, connecting, the TLS handshake, sending the request; each where both ends are known
+                              a connection (a limit on them may make a request wait), connecting, the TLS handshake,
+                              sending the request; each where both ends are known
     sent_bytes, sent_whole    for a request's body given as `content` or `files`: how much had left, and whether that
                               was all of it
     held_ms                   for how long in all the kernel had no room for more of it: back-pressure
@@ -162,8 +165,9 @@ class Summary(Mapping[str, Any]):
     def rows(self) -> list[tuple[str, str]]:
         """The rows of the printed table: pairs of a name and a value with its unit; "–" where it is not defined.
 
-        Rows about the connection, hops and the instrument are left out where nothing is known about them, and the
-        relay's outcome where the client saw the same. If no event came, there are no rows of dashes, only how it ended.
+        Rows about the connection, hops and the instrument are left out where nothing is known about them, the wait for
+        a connection where there was none, and the relay's outcome where the client saw the same. If no event came,
+        there are no rows of dashes, only how it ended.
         """
         return [
             ("outcome", str(self.outcome)),
@@ -209,9 +213,10 @@ class Summary(Mapping[str, Any]):
         return [("events", "0"), *body, *_known(("duration", self.duration_ms)), *self._connecting()]
 
     def _connecting(self) -> list[tuple[str, str]]:
+        waited = self.waited_ms is not None and self.waited_ms >= WORTH_A_ROW_MS
         return (
             _known(
-                ("waited for a slot", self.waited_ms),
+                ("waited for a connection", self.waited_ms if waited else None),
                 ("connecting", self.connecting_ms),
                 ("TLS", self.tls_ms),
                 ("sending", self.sending_ms),

@@ -48,7 +48,7 @@ class StreamRows:
                        where the recordings were made by different clocks
     own_late           started − due: how late the caller was itself; below 0 if it was early
     own_busy           for how long, from begin to sending, the event loop was busy for certain
-    leaving            sent − started: waiting for a slot, connecting, sending, and whatever held the loop meanwhile
+    leaving            sent − started: waiting for a connection, connecting, sending, and what held the loop meanwhile
     ttft_due, ttft_sent   the first piece, from when the request was due, and from when it had left
     duration           the end, from when the request had left
     gap_p50, gap_p99, gap_max   of the stream's gaps

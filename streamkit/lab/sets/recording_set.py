@@ -159,7 +159,7 @@ class RecordingSet(Sequence[Recording]):
         due_ms, started_ms, sent_ms, first_ms, ended_ms   moments, from when the first stream was due
         own_late_ms         started − due: how late this client itself was
         own_busy_ms         for how long its loop was certainly busy from then until the request had left
-        leaving_ms          sent − started: waiting for a slot, connecting, sending
+        leaving_ms          sent − started: waiting for a connection, connecting, sending
         ttft_due_ms, ttft_sent_ms   the time to the first piece, from due and from sent
         duration_ms         from sent to the end
         gap_p50_ms, gap_p99_ms, gap_max_ms, gaps   of the gaps between reads, and how many there are

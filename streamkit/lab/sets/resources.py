@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from streamkit.lab.metrics.words import ms
+
 __all__ = ["UNKNOWN", "Resources"]
 
 UNKNOWN = -1
@@ -25,7 +27,7 @@ class Resources:
     cpu_ns          user and system time used, from any zero: only differences count
     loop_late_ns    how late its event loop was at worst since the sample before
 
-    Raises ValueError for columns of different lengths.
+    `str()` says the most that it used, in words. Raises ValueError for columns of different lengths.
     """
 
     name: str
@@ -52,3 +54,19 @@ class Resources:
 
     def __len__(self) -> int:
         return len(self.at_ns)
+
+    def __str__(self) -> str:
+        known_ns = self.cpu_ns[self.cpu_ns >= 0]
+        memory, files, late_ns = map(_most, (self.rss_bytes, self.descriptors, self.loop_late_ns))
+        told = [
+            None if memory is None else f"{memory / 1e6:,.0f} MB of memory at most",
+            None if files is None else f"{files:,} open files and sockets at most",
+            f"{(known_ns[-1] - known_ns[0]) / 1e9:,.2f} s of CPU time" if len(known_ns) else None,
+            None if late_ns is None else f"its event loop late by {ms(late_ns / 1e6)} at most",
+        ]
+        return f"{self.name}: {', '.join(each for each in told if each is not None) or 'gone'}"
+
+
+def _most(column: npt.NDArray[np.int64]) -> int | None:
+    """The largest value; None where none is known."""
+    return int(column.max()) if len(column) and column.max() >= 0 else None

@@ -25,6 +25,8 @@ WIDEST_NUMBER: Final = 48  # characters, in the printed table
 WIDTH: Final = 110  # of the lines of the verdict above it
 FEW: Final = 100
 """Below so many values the 99th percentile by nearest rank is the largest."""
+BRIEF_S: Final = 0.1
+"""What was spread over less than that had no rate worth a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class SetSummary(Mapping[str, Any]):
     ttft_due            the time to the first piece from when a request was due: what somebody who came then waited
     ttft_sent           the same from when it had left: what most tools report, without any wait for a slow client
     own_late            how late this client itself began each request (`started − due`)
-    leaving             from there until it had left: waiting for a slot, connecting, sending
+    leaving             from there until it had left: waiting for a connection, connecting, sending
     gap                 all gaps of all streams, between reads (`metrics.gaps_ns`)
     duration            from when the request had left to the end
     server              the servers' own times, by name: `queue`, `prefill`, …
@@ -139,7 +141,8 @@ class SetSummary(Mapping[str, Any]):
     def rows(self) -> list[tuple[str, str]]:
         """The rows of the printed table: pairs of a name and a value with its unit; what is not known is left out.
 
-        The verdict is the line above the table, and not among them.
+        The verdict is the line above the table, and not among them. The rates of requests are left out where all
+        were due at once or within a tenth of a second; that of ends where all was over within that.
         """
         spreads = [
             ("time to first piece, from due", self.ttft_due),
@@ -154,23 +157,33 @@ class SetSummary(Mapping[str, Any]):
             ("streams", f"{self.streams:,}"),
             ("outcomes", ", ".join(f"{count:,} {outcome}" for outcome, count in self.outcomes.items()) or "–"),
             *_aligned([(name, each) for name, each in spreads if each.count]),
-            *_told("offered", self.offered_per_s, "requests/s"),
-            *_told("sent", self.achieved_per_s, "requests/s"),
-            *_told("completed", self.ended_per_s, "streams/s"),
+            *([] if self._at_once else _told("offered", self.offered_per_s, "requests/s")),
+            *([] if self._at_once else _told("sent", self.achieved_per_s, "requests/s")),
+            *([] if self._brief else _told("completed", self.ended_per_s, "streams/s")),
             *([] if self.most_live is None else [("most live at once", f"{self.most_live:,}")]),
-            *_told("from the first request to the last end", None if self.span_ms is None else self.span_ms / 1e3, "s"),
+            *([] if self.span_ms is None else [("from the first request to the last end", _seconds(self.span_ms))]),
             ("events", f"{self.events:,}"),
             ("bytes", f"{self.bytes:,}"),
             ("stamps", ", ".join(f"{name} ({count:,})" for name, count in self.stamps.items()) or "–"),
             *_told("recorder's loop late, at worst", self.loop_late_max_ms, "ms"),
         ]
 
+    @property
+    def _at_once(self) -> bool:
+        """Whether all requests were due, or without a schedule sent, at once, or so to say: then there is no rate."""
+        rate = self.offered_per_s if self.own_late.count else self.achieved_per_s
+        return rate is None or self.streams - 1 < BRIEF_S * rate
+
+    @property
+    def _brief(self) -> bool:
+        return self.span_ms is not None and self.span_ms < BRIEF_S * 1e3
+
     def __str__(self) -> str:
-        verdict = textwrap.fill(str(self.verdict), WIDTH)
+        verdict = textwrap.fill(f"trust  {self.verdict}", WIDTH, subsequent_indent=" " * 7)
         return f"{verdict}\n{text_table(self.rows(), self.notes, widest=WIDEST_NUMBER)}"
 
     def _repr_html_(self) -> str:
-        return html_table(self.rows(), self.notes, caption=str(self.verdict))
+        return html_table(self.rows(), self.notes, caption=f"trust: {self.verdict}")
 
 
 def summarize_set(
@@ -253,6 +266,10 @@ def _aligned(spreads: Sequence[tuple[str, Spread]]) -> list[tuple[str, str]]:
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lined = [" / ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)) for row in cells]
     return [(f"{name}, p50 / p95 / p99 / max", f"{line} ms") for (name, _), line in zip(spreads, lined, strict=True)]
+
+
+def _seconds(value_ms: float) -> str:
+    return f"{value_ms / 1e3:,.1f} s" if value_ms >= 1_000 else f"{value_ms:,.0f} ms"
 
 
 def _told(name: str, value: float | None, unit: str) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamkit.lab.findings.endings import KINDS, Band, EndGrid, Ending, end_grid, ending, endings_of
+from streamkit.lab.findings.endings import KINDS, SAYS_LIMIT, Band, EndGrid, Ending, end_grid, ending, endings_of
 from streamkit.lab.recording.recording import Recording
 from streamkit.outcome import Outcome
 
@@ -38,6 +38,8 @@ def got(text: str, outcome: str, server: str | None = None, **fields: Any) -> Re
         (got("", "refused(504)", "timeout(first_piece)"), "named", "timeout(first_piece)"),
         (got(WHOLE[:3], "error_event(timeout_idle)", "timeout(idle)"), "named", "timeout(idle)"),
         (got(WHOLE[:3], "error_event(overloaded)"), "named", "overloaded"),
+        (got("", "refused(502)", "error_event(upstream_content_type)"), "named", "upstream_content_type"),
+        (got("", "refused(429)", "refused(429)"), "named", "refused(429)"),
         (got("", "refused(500)"), "unnamed", "500"),
         (got("", "refused(connect)"), "unnamed", "connect"),
         (got(WHOLE[:3], "truncated"), "cut", "cut"),
@@ -71,7 +73,12 @@ def test_its_time_is_from_the_request_to_the_end() -> None:
 
 
 def test_codes_that_others_wrote_are_kept_short() -> None:
-    assert len(ending(got("", f"error_event({'x' * 500})"), WHOLE).says) <= 24
+    assert len(ending(got("", f"error_event({'x' * 500})"), WHOLE).says) <= SAYS_LIMIT
+
+
+def test_our_own_codes_are_whole() -> None:
+    (one,) = endings_of(got("", "refused(502)", "error_event(upstream_incremental_refused)")).all()
+    assert one.says == "error_event(upstream_incremental_refused), 0 characters"
 
 
 FAULTS = {

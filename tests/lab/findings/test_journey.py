@@ -29,6 +29,7 @@ CUT = way(
 LOST_AT_ONCE = way({"upstream.sent": DUE[:20], "relay.sent": DUE[:18]}, DUE[:18], "truncated")
 IDLE = way({"upstream.sent": DUE[:14]}, DUE[:14], "timeout(idle)", 3000)
 OWN = "the wait is the upstream's own"
+UNEVEN = [300, 330, 360, 450, 480, 510, 600]
 WAVES = [300 + 50 * i + (200 if 10 <= i < 20 else 0) for i in range(20)]
 
 
@@ -71,6 +72,7 @@ WAVES = [300 + 50 * i + (200 if 10 <= i < 20 else 0) for i in range(20)]
             FINE,
             "Every hop adds under 1 ms: the wait is the upstream's own (300 ms to the first piece, one every 50 ms)",
         ),
+        (quick(UNEVEN), f"Every hop adds under 1 ms: {OWN} (300 ms to the first piece, one every 50 ms)"),
         (
             way({"relay.read": [300]}, [303]),
             "Every hop adds under 5 ms: the wait was there already at relay.read (300 ms to the only piece)",
@@ -113,6 +115,7 @@ def test_a_reader_that_takes_its_time_is_named_without_other_taps() -> None:
 
 
 def test_bytes_are_counted_in_bytes() -> None:
+    assert journey_finding(FINE, "bytes").endswith("(300 ms to the first piece, 7 bytes every 50 ms)")
     assert journey_finding(CUT, "bytes").endswith("56 more were on the way, 14 of them past relay.sent")
 
 

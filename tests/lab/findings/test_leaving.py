@@ -72,6 +72,7 @@ def test_of_several_the_finding_is_what_sets_them_apart() -> None:
 def test_who_stayed_did_not_leave() -> None:
     stayed = replace(recording([10, 20], 25, 26), outcome=Outcome("complete"))
     assert leaving_finding(stayed) == "The client did not leave before the end"
+    assert leaving_finding(stayed, stayed) == "No client left before the end"
 
 
 def test_what_the_relay_sent_on_is_known_where_it_has_taps() -> None:

@@ -51,6 +51,35 @@ def test_finding_of_one_recording(recording: Recording, sentence: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("recording", "sentence"),
+    [
+        (made([300, 330, 360, 450, 480, 510, 600]), "First piece after 300 ms, then one every 50 ms"),
+        (made([300, 330, 360, 450, 450, 510, 600]), "First piece after 300 ms, then one every 50 ms"),
+        (
+            made([300] * 2 + [330] * 2 + [450] * 2),
+            "First piece after 300 ms, then 2 events per read, a read every 75 ms",
+        ),
+    ],
+)
+def test_one_every_is_the_mean_over_the_pieces_and_a_read_every_that_over_the_reads(
+    recording: Recording, sentence: str
+) -> None:
+    """Most gaps are shorter than that, where a few are longer: the median is no rate."""
+    assert finding(recording) == sentence
+    pieces = recording.counted.at_ns
+    if "one every" in sentence:
+        assert (pieces[-1] - pieces[0]) / (len(pieces) - 1) == 50 * MS
+
+
+def test_what_is_alike_and_what_sets_several_apart_are_rates_too() -> None:
+    uneven = made([300, 330, 360, 450, 480, 510, 600])
+    assert finding([uneven] * 3) == "All 3 alike: first piece after 300 ms, then one every 50 ms"
+    even = made([300 + 30 * i for i in range(7)])
+    assert finding({"a": uneven, "b": even}) == "a: a read every 50 ms, b every 30 ms"
+    assert finding({"a": made([300]), "b": uneven}) == "a: the only piece after 300 ms, b: one every 50 ms"
+
+
+@pytest.mark.parametrize(
     ("recordings", "sentence"),
     [
         ({"direct": paced(), "relay": paced(601)}, "relay: first piece 300 ms later than direct"),
@@ -86,7 +115,7 @@ def test_finding_of_several_is_what_sets_them_apart(
 
 def test_what_counts_as_a_stall_can_be_said() -> None:
     recording = made([0, 50, 100, 200, 250])
-    assert finding(recording) == "First piece after 0 ms, then one every 50 ms"
+    assert finding(recording) == "First piece after 0 ms, then one every 62 ms"
     assert finding(recording, stall_ms=80) == "A stall of 100 ms after piece 3"
 
 

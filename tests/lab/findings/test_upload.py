@@ -9,7 +9,6 @@ from streamkit.lab.findings.upload import UNREAD_BYTES, slow_side, uploads
 from streamkit.lab.recording.recording import Recording
 from streamkit.lab.recording.sends import Sends
 from tests.lab.plots.cases import UPLOADS, of_another_client, sent
-from tests.ways import MS
 
 
 @pytest.mark.parametrize(
@@ -60,17 +59,30 @@ def test_what_is_not_known_is_not_said() -> None:
     assert findings.upload_finding(Recording()).startswith("Nothing is known of an upload")
 
 
-def test_times_count_from_the_first_byte_and_waiting_for_it_from_the_connection() -> None:
+def test_all_times_count_from_when_the_connection_stood_so_that_waiting_for_the_first_byte_is_in_them() -> None:
     facts = uploads(Recording(sends=Sends([70, 90], [1, 1]), connected_ns=50, sent_ns=90, ended_ns=100))[0]
-    assert (facts.origin_ns, facts.end_ns, facts.took_ns) == (70, 30, 40)
-    assert facts.curves["client.sent"].at_ns.tolist() == [0, 20]
+    assert (facts.origin_ns, facts.end_ns, facts.took_ns) == (50, 50, 40)
+    assert facts.curves["client.sent"].at_ns.tolist() == [20, 40]
+    assert facts.since == "the body could be sent"
+
+
+def test_where_that_is_not_known_they_count_from_the_first_byte() -> None:
+    facts = uploads(Recording(sends=Sends([70, 90], [1, 1]), sent_ns=90, ended_ns=100))[0]
+    assert (facts.origin_ns, facts.end_ns, facts.took_ns) == (70, 30, 20)
+    assert facts.since == "the body began to leave"
+
+
+@pytest.mark.parametrize("name", ["iterator", "server", "nobody"])
+def test_the_sentence_counts_from_the_zero_of_the_curves(name: str) -> None:
+    facts = uploads(UPLOADS[name])[0]
+    assert facts.took_ns == facts.curves["client.sent"].at_ns[-1]
 
 
 @pytest.mark.parametrize(
     ("first_after", "came"),
     [
-        (950, "; the first of 6 events came back after 950 ms"),
-        (120, "; the first of 6 events came back after 120 ms"),
+        (950, "; the first of 6 events came back after 1,050 ms"),
+        (120, "; the first of 6 events came back after 220 ms"),
         (None, "; nothing came back"),
     ],
 )
@@ -78,6 +90,7 @@ def test_of_what_another_client_sent_it_says_when_the_server_had_it_and_when_som
     first_after: float | None, came: str
 ) -> None:
     recording = of_another_client(first_after)
-    assert findings.upload_finding(recording) == f"40 kB read by the server in 900 ms{came}"
+    assert findings.upload_finding(recording) == f"40 kB read by the server in 1,000 ms{came}"
     facts = uploads(recording)[0]
-    assert (facts.origin_ns, facts.curves["server.read"].at_ns[0]) == (100 * MS, 0)
+    assert (facts.origin_ns, facts.since) == (0, "the request was made")
+    assert facts.curves["server.read"].at_ns.tolist() == recording.taps["server.read"].at_ns.tolist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from matplotlib.axes import Axes
 
 from streamkit.lab import plots
 from streamkit.lab.recording.recording import Recording
+from streamkit.outcome import Outcome
 from tests.figures import are_apart, boxes, empty_axes, key_of, labelled, texts, title_of
 from tests.lab.plots.cases import LATE, LEAVINGS, SOON, drawn
 
@@ -39,6 +41,18 @@ def test_the_dashed_line_is_where_the_client_left_and_the_tick_where_the_upstrea
     assert [list(labelled(inner, "_stopped")[0].get_data()[0]), texts(inner, "_left")] == [[2252], []]
     never = panels(drawn("leaving", "before a piece"))[2]
     assert not labelled(never, "_stopped")
+
+
+def test_where_nobody_left_there_is_no_line_no_word_for_it_and_no_area() -> None:
+    stayed, gone = replace(LATE, outcome=Outcome("complete")), LATE
+    (alone,) = panels(plots.leaving(stayed))
+    assert texts(alone, "_caption") == ["the client did not leave before the end"]
+    first, second = panels(plots.leaving({"stayed": stayed, "gone": gone}))
+    for inner in (alone, first):
+        assert not any(labelled(inner, what) for what in ("_leaves", "_left", "_for nobody", "_says for nobody"))
+    assert texts(alone, "_says client.read") == ["read by the client"]
+    assert labelled(second, "_leaves")
+    assert labelled(second, "_for nobody")
 
 
 def test_staircases_are_named_directly_where_all_have_room_and_in_a_key_elsewhere() -> None:

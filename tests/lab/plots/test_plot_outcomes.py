@@ -11,7 +11,7 @@ from matplotlib.colors import same_color
 from streamkit.lab import plots
 from streamkit.lab.experiments.silences import LENGTHS, RELAYS
 from streamkit.lab.experiments.timeouts import PLACES, TimeoutMap
-from streamkit.lab.findings.endings import KINDS, Band, EndGrid, Ending
+from streamkit.lab.findings.endings import KINDS, Band, EndGrid, Ending, end_grid
 from streamkit.lab.plots import palette
 from tests.figures import (
     key_of,
@@ -106,6 +106,15 @@ def test_a_row_of_a_map_says_which_timer_and_when() -> None:
 def test_a_cell_of_a_table_says_what_was_seen_and_when() -> None:
     says = texts(drawn("outcomes", "table"), "_says")
     assert says[:6] == ["complete, 312 ms"] * 3 + ["error in text, 312 ms", "text missing, 312 ms", "truncated, 312 ms"]
+
+
+@pytest.mark.parametrize("code", ["upstream_content_type", "malformed_json", "upstream_incremental_refused"])
+def test_among_four_columns_a_code_can_be_read_whole(code: str) -> None:
+    ours = got("", "refused(502)", f"error_event({code})")
+    ax = plots.outcomes(end_grid({f"fault {n}": dict.fromkeys("abcd", ours) for n in range(10)}, whole="all"))
+    says = texts(ax, "_says")
+    assert len(says) == 40
+    assert all(each.replace("\n", "").startswith(code) for each in says)
 
 
 def test_the_legend_has_what_occurs() -> None:

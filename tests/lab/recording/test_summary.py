@@ -53,7 +53,7 @@ def test_no_stall_has_no_place() -> None:
 def test_what_came_before_the_request_had_left_has_rows_of_its_own() -> None:
     recording = Recording(acquired_ns=5 * MS, connected_ns=7 * MS, tls_ns=37 * MS, sent_ns=38 * MS)
     found = rows(recording)
-    assert [found[name] for name in ("waited for a slot", "connecting", "TLS", "sending")] == [
+    assert [found[name] for name in ("waited for a connection", "connecting", "TLS", "sending")] == [
         "5.0 ms",
         "2.0 ms",
         "30.0 ms",
@@ -63,12 +63,20 @@ def test_what_came_before_the_request_had_left_has_rows_of_its_own() -> None:
 
 def test_on_a_reused_connection_only_the_wait_for_it_and_the_sending_are_shown() -> None:
     found = rows(Recording(acquired_ns=5 * MS, sent_ns=6 * MS))
-    assert (found["waited for a slot"], found["sending"]) == ("5.0 ms", "1.0 ms")
+    assert (found["waited for a connection"], found["sending"]) == ("5.0 ms", "1.0 ms")
     assert not {"connecting", "TLS"} & set(found)
 
 
+def test_where_it_did_not_have_to_wait_for_a_connection_no_row_speaks_of_it() -> None:
+    told = Recording(acquired_ns=MS // 2, connected_ns=2 * MS, sent_ns=3 * MS).summary()
+    names = [name for name, _ in told.rows()]
+    assert "waited for a connection" not in names
+    assert "connecting" in names
+    assert told["waited_ms"] == 0.5
+
+
 def test_a_part_of_which_only_one_end_is_known_is_not_shown() -> None:
-    assert not {"waited for a slot", "connecting", "TLS", "sending"} & set(rows(Recording(sent_ns=5)))
+    assert not {"waited for a connection", "connecting", "TLS", "sending"} & set(rows(Recording(sent_ns=5)))
 
 
 def refused() -> Recording:
@@ -83,7 +91,7 @@ def test_a_recording_without_an_event_tells_its_error_and_no_dashes() -> None:
         ("error", "no connection could be made"),
         ("events", "0"),
         ("duration", "3.0 ms"),
-        ("waited for a slot", "1.0 ms"),
+        ("waited for a connection", "1.0 ms"),
         ("trust", "limited: no event came: nothing but the end was measured"),
     ]
     assert "–" not in str(refused().summary())

@@ -115,13 +115,29 @@ class TestItsSummary:
         summary = RecordingSet([stream(0), stream(500, 500), stream(1000, 1000)]).summary()
         assert (summary.offered_per_s, summary.achieved_per_s) == (2, 1)
 
+    def test_speaks_of_no_rate_where_all_were_due_at_once_or_within_a_moment(self) -> None:
+        at_once = [stream(0, leaving=2 + n / 100) for n in range(3)]
+        shortly = [stream(20 * n) for n in range(5)]
+        closed = [stream(None, 0, started_ns=n) for n in range(3)]
+        for streams in (at_once, shortly, closed):
+            summary = RecordingSet(streams).summary()
+            assert not {"offered", "sent"} & {name for name, _ in summary.rows()}
+            assert summary["achieved_per_s"] > 0, "as a value it is there"
+            assert "completed" in dict(summary.rows())
+        short = dict(RecordingSet([stream(n, ttft=5, gap=1) for n in range(3)]).summary().rows())
+        assert "completed" not in short
+        assert short["from the first request to the last end"] == "14 ms"
+        spread = dict(RecordingSet([stream(500 * n) for n in range(3)]).summary().rows())
+        assert (spread["offered"], spread["sent"]) == ("2.0 requests/s", "2.0 requests/s")
+        assert spread["from the first request to the last end"] == "1.2 s"
+
     def test_most_live_counts_an_end_before_a_begin_of_the_same_moment(self) -> None:
         one, two, three = stream(0, ttft=7, pieces=0), stream(10, ttft=7), stream(15, ttft=7)
         assert RecordingSet([one, two, three]).summary().most_live == 2
 
     def test_is_a_table_whose_first_line_is_the_verdict(self) -> None:
         text = str(RecordingSet(load(20)).summary())
-        assert text.splitlines()[0] == "good"
+        assert text.splitlines()[0] == "trust  good"
         assert "time to first piece, from due, p50 / p95 / p99 / max" in text
         assert "with fewer than 100 values the p99 is the largest one" in text
 

@@ -18,6 +18,17 @@ def test_no_samples_are_no_rows() -> None:
     assert len(Resources.of("relay", [])) == 0
 
 
+def test_it_says_the_most_that_was_used_in_words_and_leaves_out_what_is_not_known() -> None:
+    rows = [(0, 91_000_000, 12, 0, 0), (5, 91_500_000, 14, 350_000_000, 4_000_000), (9, 90_000_000, 13, 350_000_000, 0)]
+    assert str(Resources.of("client", rows)) == (
+        "client: 92 MB of memory at most, 14 open files and sockets at most, 0.35 s of CPU time, "
+        "its event loop late by 4.0 ms at most"
+    )
+    unknown = Resources.of("server", [(0, 20_000_000, -1, -1, -1)])
+    assert str(unknown) == "server: 20 MB of memory at most"
+    assert str(Resources.of("server", [])) == "server: gone"
+
+
 def test_columns_of_different_lengths_are_refused() -> None:
     one = np.zeros(1, dtype=np.int64)
     with pytest.raises(ValueError, match="one length"):
