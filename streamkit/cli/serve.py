@@ -10,7 +10,8 @@ from functools import partial
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from streamkit.cli.arguments import count, json_object, port
+from streamkit.cli.arguments import as_options, count, json_object, port
+from streamkit.cli.request import check_url
 from streamkit.errors import ConfigError
 from streamkit.presets import presets
 from streamkit.relay.settings import options
@@ -138,8 +139,13 @@ def _serve(arguments: argparse.Namespace) -> int:
     from streamkit.serving.listener import WILDCARDS
     from streamkit.serving.workers import run_workers
 
+    if arguments.upstream is not None:
+        check_url(arguments.upstream)
     relay = _relay_arguments(arguments)
-    checked = create_blueprint(**relay, metrics=arguments.metrics)  # says now what is wrong with the settings
+    try:
+        checked = create_blueprint(**relay, metrics=arguments.metrics)  # says now what is wrong with the settings
+    except ConfigError as error:
+        raise ConfigError(_for_the_shell(str(error))) from error
     kept: Relay = checked.ctx.relay
     workers: int = arguments.workers
     show_log()
@@ -165,6 +171,11 @@ def _serve(arguments: argparse.Namespace) -> int:
             on_ready=ready,
         )
     return 0
+
+
+def _for_the_shell(message: str) -> str:
+    """Names as options; what is said of Python alone is left out."""
+    return as_options(message.replace("pass upstream=URL, --upstream", "pass --upstream"), [o.name for o in options()])
 
 
 @contextmanager
