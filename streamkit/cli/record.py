@@ -271,7 +271,7 @@ def _upload(given: str | None) -> contextlib.AbstractContextManager[BinaryIO | N
 
 
 def _ask(request: dict[str, Any], arguments: argparse.Namespace) -> None:
-    """The prompt in it, as it is sent. Of headers, those that are given count."""
+    """The prompt in it, as it is sent. Headers that are given take the place of the provider's."""
     from streamkit.presets import preset
 
     if not isinstance(arguments.preset, str):
@@ -279,7 +279,12 @@ def _ask(request: dict[str, Any], arguments: argparse.Namespace) -> None:
         return
     asked = preset(arguments.preset).request(arguments.prompt, model=arguments.model)
     request["content"] = asked.content
-    request["headers"] += [each for each in dict(asked.headers).items() if not has(request["headers"], each[0].lower())]
+    given = {"accept": arguments.accept, "accept-encoding": arguments.accept_encoding}
+    request["headers"] += [
+        (name, value)
+        for name, value in asked.headers.items()
+        if given.get(name.lower()) is None and not has(request["headers"], name.lower())
+    ]
     if asked.params:
         request["params"] = asked.params
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -145,7 +147,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     try:
         checked = create_blueprint(**relay, metrics=arguments.metrics)  # says now what is wrong with the settings
     except ConfigError as error:
-        raise ConfigError(_for_the_shell(str(error))) from error
+        raise ConfigError(_for_the_shell(str(error), arguments)) from error
     kept: Relay = checked.ctx.relay
     workers: int = arguments.workers
     show_log()
@@ -173,9 +175,13 @@ def _serve(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _for_the_shell(message: str) -> str:
-    """Names as options; what is said of Python alone is left out."""
-    return as_options(message.replace("pass upstream=URL, --upstream", "pass --upstream"), [o.name for o in options()])
+def _for_the_shell(message: str, arguments: argparse.Namespace) -> str:
+    """Settings by the names by which they were given; what is said of Python alone is left out."""
+    for option in options():
+        if getattr(arguments, option.name) is None and option.env in os.environ:
+            message = re.sub(rf"\b{option.name}\b", option.env, message)
+    message = message.replace("pass upstream=URL, --upstream", "pass --upstream")
+    return as_options(message, [option.name for option in options()])
 
 
 @contextmanager

@@ -169,7 +169,8 @@ class _Loading:
             return "it is empty"
         if not self._json:
             return "no line of it is JSON"
-        return "its lines are JSON, but none is a whole line of a set"
+        some = "its" if self._json == self._lines else "some of its"
+        return f"{some} lines are JSON, but none is a whole line of a set"
 
     def compare_counts(self) -> None:
         """Name the streams that are missing."""
@@ -248,9 +249,10 @@ def _texts(column: Any, count: int) -> list[str]:
 
 def _is_json(line: bytes) -> bool:
     try:
-        return isinstance(json.loads(line), dict)
+        json.loads(line)
     except (ValueError, RecursionError):
         return False
+    return True
 
 
 def _begin_of(name: str, first_line: bytes) -> str:
