@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import streamkit as sk
-from building.plain import inline, rest_of
+from building.plain import for_users, inline, rest_of
 from streamkit.relay.settings import options
 
 BY_DOTTED_NAME = {
@@ -43,6 +43,15 @@ SEE_THE_MODULE = {"Lab", "Policy", "Closed", "Processor"}
 """Whose docstrings lean on that of their module: it is shown before them."""
 ELSEWHERE = {"app": "relay", "shipped": "relay", "errors": "errors", "outcome": "outcome"}
 """Files beside the rooms: the page on which their names are."""
+
+
+MOST_USED = (
+    ":py:obj:`sk.record <streamkit.record>`: send one request, and record its answer",
+    ":py:obj:`sk.Lab <streamkit.Lab>`: a scripted LLM, a relay and a client, to try things on",
+    ":doc:`sk.plots <lab-plots>`: the figures, such as :py:obj:`sk.plots.journey <streamkit.plots.journey>`",
+    ":py:obj:`sk.compare <streamkit.compare>`: which of several servers is slower, and is that sure?",
+    ":py:obj:`sk.load <streamkit.load>`: many requests, each sent when it is due",
+)
 
 
 class Named(NamedTuple):
@@ -149,15 +158,18 @@ def _heading(text: str) -> list[str]:
 def _index(shown: list[str], rooms: dict[str, str], named: dict[str, list[Named]]) -> str:
     lines = [
         *_heading("API"),
-        "By the rooms of :doc:`the house </house>`, in the order of the way of the data. What is used every day stands",
-        "at the top, ``import streamkit as sk``; the rest is in modules by concept, and tab completion shows what is",
-        "in each. How the relay is set: :doc:`every deadline and limit <settings>`.",
+        "Most used, after ``import streamkit as sk``:",
+        "",
+        *(f"- {each}" for each in MOST_USED),
+        "",
+        "The relay's options are on a page of their own: :doc:`every deadline and limit <settings>`. Below are all",
+        "names, by package (:doc:`the house </house>` says what belongs where).",
         "",
         ".. list-table::",
         "   :header-rows: 1",
         "   :widths: 20 30 50",
         "",
-        "   * - room",
+        "   * - package",
         "     - what it is for",
         "     - names",
     ]
@@ -172,7 +184,7 @@ def _page(room: str, named: list[Named]) -> str:
     lines = _heading(room)
     module = "streamkit." + room.replace("/", ".")
     about = inspect.getdoc(import_module(module)) or ""
-    lines += [*rest_of(about, links()), ""]
+    lines += [*rest_of(for_users(about), links()), ""]
     if len(named) > 1:
         lines += [".. list-table::", "   :widths: 30 70", ""]
         for each in named:

@@ -13,6 +13,8 @@ from ast import PyCF_ALLOW_TOP_LEVEL_AWAIT, PyCF_ONLY_AST
 from collections.abc import Iterator, Mapping
 from textwrap import dedent, indent
 
+WITHIN = re.compile(r"(The )?[Dd]oors?\b|The way of the data:")
+"""How a paragraph of a room begins that is for those who change it."""
 ENTRY = re.compile(r"^(?P<names>\S+(?:[, ]\s?\S+){0,5}?) {2,}(?P<text>\S.*)$")
 """The first line of a row of a table: `accept      the media type`."""
 LITERAL = re.compile(r"(`{1,2})(.+?)\1(?!`)", re.S)
@@ -26,6 +28,15 @@ def rest_of(docstring: str, known: Mapping[str, str] | None = None) -> list[str]
     for block in _blocks(docstring):
         lines += [*_rest(block, known or {}), ""]
     return lines[:-1]
+
+
+def for_users(docstring: str) -> str:
+    """What a room says of itself, without its insides: these are for docs/house.md.
+
+    >>> for_users("Figures.\\n\\nThe way of the data: a → b.\\n\\nEach takes `ax`.\\n\\nDoors: `c`.")
+    'Figures.\\n\\nEach takes `ax`.'
+    """
+    return "\n\n".join(block for block in re.split(r"\n\s*\n", docstring) if not WITHIN.match(block))
 
 
 def _blocks(text: str) -> Iterator[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from streamkit._version import __version__
 from streamkit.cli.audit import add_audit
@@ -20,6 +21,7 @@ from streamkit.cli.output import show_any_text, silence
 from streamkit.cli.plot import add_plot
 from streamkit.cli.record import add_record
 from streamkit.cli.replay import add_replay
+from streamkit.cli.request import check_no_body
 from streamkit.cli.serve import add_serve
 from streamkit.cli.stopping import INTERRUPTED, TERMINATED, Terminated
 from streamkit.cli.tap import add_tap
@@ -38,9 +40,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     they are given, and raise a StreamkitError or OSError. Anything else is a bug of ours, and keeps its traceback.
     """
     show_any_text()
-    arguments = _parser().parse_args(argv)
+    arguments, unknown = _parser().parse_known_args(argv)
     command: Callable[[argparse.Namespace], int] = arguments.command
     try:
+        if unknown:
+            check_no_body(arguments, [*unknown, getattr(arguments, "url", "")])
+            arguments.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
         status = command(arguments)
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -60,8 +65,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
+class _Parser(argparse.ArgumentParser):
+    """Of which a mistake is told in a line, and not below a dozen of usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(MISTAKEN, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="streamkit", description="The oscilloscope for streaming HTTP.")
+    parser = _Parser(prog="streamkit", description="The oscilloscope for streaming HTTP.")
     parser.add_argument("--version", action="version", version=f"streamkit {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add_demo(commands)
@@ -75,4 +87,6 @@ def _parser() -> argparse.ArgumentParser:
     add_audit(commands)
     add_replay(commands)
     add_export(commands)
+    for each in commands.choices.values():
+        each.set_defaults(parser=each)  # which tells of what none of its own arguments took
     return parser

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "above_zero",
     "address",
+    "as_options",
     "codings",
     "count",
     "folded",
@@ -200,6 +201,24 @@ def folded(pairs: Iterable[tuple[str, str]]) -> dict[str, str | list[str]]:
     for name, value in pairs:
         values.setdefault(name, []).append(value)
     return {name: given if len(given) > 1 else given[0] for name, given in values.items()}
+
+
+def as_options(message: str, names: Iterable[str]) -> str:
+    """What is said of arguments in Python, for the shell.
+
+    >>> from streamkit.cli.arguments import as_options
+    >>> as_options("expected rate= or idle_s as seconds, got none", ["rate", "idle_s"])
+    'expected --rate or --idle-s as seconds, got none'
+
+    By itself a name of one word may be a word of the sentence: that stays.
+    """
+    known = set(names)
+
+    def option(found: re.Match[str]) -> str:
+        name, equals = found.groups()
+        return f"--{name.replace('_', '-')}" if name in known and (equals or "_" in name) else found[0]
+
+    return re.sub(r"(?<![\w-])([a-z][a-z_]*)\b(=(?!\w))?", option, message)
 
 
 def text(given: str) -> str:

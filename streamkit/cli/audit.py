@@ -96,7 +96,10 @@ def _add_request(audit: argparse.ArgumentParser) -> None:
     )
     body = audit.add_mutually_exclusive_group()
     body.add_argument(
-        "--json", metavar="JSON", type=json_text, help="the body to send; {prompt} and {model} in it are filled in"
+        *("--json", "--body"),
+        metavar="JSON",
+        type=json_text,
+        help="the body to send; {prompt} and {model} in it are filled in",
     )
     body.add_argument(
         "--data",

@@ -7,7 +7,7 @@ import asyncio
 from typing import Any
 
 from streamkit.cli.arguments import above_zero, pair
-from streamkit.cli.request import add_request, json_or_file, request_of
+from streamkit.cli.request import add_request, check_url, json_or_file, request_of
 
 __all__ = ["add_buffering"]
 
@@ -23,7 +23,7 @@ def add_buffering(commands: Any) -> None:
     buffering.add_argument("url", metavar="URL", help="the endpoint, as its clients reach it")
     body = buffering.add_mutually_exclusive_group()
     body.add_argument("--data", metavar="NAME=VALUE", action="append", type=pair, help="a form field; may be repeated")
-    body.add_argument("--json", metavar="JSON", type=json_or_file, help="a JSON body, or '@FILE' with one")
+    body.add_argument("--json", "--body", metavar="JSON", type=json_or_file, help="a JSON body, or '@FILE' with one")
     add_request(buffering)
     buffering.add_argument("--preset", metavar="NAME", help="how to find the text in the events (default: guessed)")
     buffering.add_argument(
@@ -40,11 +40,10 @@ def add_buffering(commands: Any) -> None:
 
 def _buffering(arguments: argparse.Namespace) -> int:
     from streamkit.lab.experiments import find_buffering
-    from streamkit.transport.url import split_unix_url
 
     for url in (arguments.url, arguments.direct):
         if url is not None:
-            split_unix_url(url)  # says what is wrong with it
+            check_url(url)
     request = request_of(arguments, arguments.json, [arguments.url])
     asked = find_buffering(
         arguments.url, direct=arguments.direct, refusals=not arguments.no_refusals, progress=False, **request

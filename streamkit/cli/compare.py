@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from streamkit.cli.arguments import count, from_none, objective
 from streamkit.cli.files import load_sets
 from streamkit.cli.output import check_file, check_picture, draw, note, seen_at_once
-from streamkit.cli.request import add_question, question_of
+from streamkit.cli.request import add_question, check_no_body, check_url, question_of
 from streamkit.cli.stopping import INTERRUPTED, stoppable
 from streamkit.errors import ConfigError
 
@@ -54,8 +54,8 @@ def add_compare(commands: Any) -> None:
     )
     compare.add_argument("--seed", type=from_none, default=0, metavar="N", help="for everything random (default: 0)")
     add_question(compare)
-    compare.add_argument("--json", action="store_true", help="show one JSON object instead of a table")
-    compare.add_argument("--save", type=Path, metavar="FILE", help="save all recordings (JSON Lines)")
+    compare.add_argument("--json", action="store_true", help="show one JSON object instead of a table (a body: --body)")
+    compare.add_argument("--save", "--out", type=Path, metavar="FILE", help="save all recordings (JSON Lines)")
     compare.add_argument("--plot", type=Path, metavar="FILE", help="draw the comparison (.png, .svg, .pdf)")
     compare.set_defaults(command=_compare)
 
@@ -87,6 +87,7 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 def _compared(arguments: argparse.Namespace) -> tuple[Comparison, bool]:
     """The comparison, and whether Ctrl-C ended it: then it is of the rounds that were over."""
+    check_no_body(arguments, arguments.targets)
     urls = ["://" in each for each in arguments.targets]
     if not any(urls):
         return _of_files(arguments), False
@@ -129,12 +130,11 @@ def _of_servers(arguments: argparse.Namespace) -> tuple[Comparison, bool]:
 def _url(given: str) -> tuple[str, str]:
     """Its name, and the URL, of which only what is public is a name."""
     from streamkit.lab.client.connections import public_url
-    from streamkit.transport.url import split_unix_url
 
     name, equals, url = given.partition("=")
     if not equals or "://" in name:
         name, url = "", given
-    split_unix_url(url)  # says what is wrong with it
+    check_url(url)
     return name or public_url(url), url
 
 
@@ -151,8 +151,20 @@ def _of_files(arguments: argparse.Namespace) -> Comparison:
 
     pairs = [_file(each) for each in arguments.targets]
     if len(pairs) == 1:
+        _check_told_apart(*pairs[0], arguments.by)
         return compare(pairs[0][1], by=arguments.by, **_asked(arguments))
     return compare(_named(pairs), **_asked(arguments))
+
+
+def _check_told_apart(name: str, recordings: RecordingSet, by: str) -> None:
+    """One file has to say which of its runs are whose."""
+    if len(recordings.by(by)) > 1:
+        return
+    found = "a single one" if len(recordings) == 1 else f"{len(recordings):,} that have the same {by!r}"
+    raise ConfigError(
+        f"expected two files, or one of runs with different labels (record --label gives them, --by names one); {name} "
+        f"holds {found}"
+    )
 
 
 def _file(given: str) -> tuple[str, RecordingSet]:

@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from streamkit.cli.arguments import above_zero, count, from_none, objective, share
+from streamkit.cli.arguments import above_zero, as_options, count, from_none, objective, share
 from streamkit.cli.output import check_file, check_picture, draw, note, seen_at_once
-from streamkit.cli.request import add_label, add_question, question_of
+from streamkit.cli.request import add_label, add_question, check_no_body, check_url, question_of
 from streamkit.cli.stopping import INTERRUPTED, stoppable
 from streamkit.errors import ConfigError
 
@@ -32,8 +32,8 @@ def add_load(commands: Any) -> None:
     add_question(load)
     add_label(load)
     _add_clients(load)
-    load.add_argument("--json", action="store_true", help="show one JSON object instead of a table")
-    load.add_argument("--save", type=Path, metavar="FILE", help="save all recordings (JSON Lines)")
+    load.add_argument("--json", action="store_true", help="show one JSON object instead of a table (a body: --body)")
+    load.add_argument("--save", "--out", type=Path, metavar="FILE", help="save all recordings (JSON Lines)")
     load.add_argument("--plot", type=Path, metavar="FILE", help="draw the load (.png, .svg, .pdf)")
     load.set_defaults(command=_load)
 
@@ -95,9 +95,8 @@ def _add_clients(load: argparse.ArgumentParser) -> None:
 
 @stoppable
 def _load(arguments: argparse.Namespace) -> int:
-    from streamkit.transport.url import split_unix_url
-
-    split_unix_url(arguments.url)  # says what is wrong with it
+    check_no_body(arguments, [arguments.url])
+    check_url(arguments.url)
     _check_schedule(arguments)
     if arguments.save is not None:
         check_file(arguments.save)
@@ -122,7 +121,7 @@ def _check_schedule(arguments: argparse.Namespace) -> None:
     try:
         spread_of(arguments.arrivals, streams=arguments.streams, duration_s=arguments.duration_s, rate=arguments.rate)
     except ValueError as error:
-        raise ConfigError(str(error)) from error
+        raise ConfigError(as_options(str(error), vars(arguments))) from error
 
 
 def _loaded(arguments: argparse.Namespace) -> tuple[RecordingSet, bool]:

@@ -11,7 +11,7 @@ from mimetypes import guess_type
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from streamkit.cli.arguments import above_zero, codings, count, pair, path
+from streamkit.cli.arguments import above_zero, codings, count, pair, path, text
 from streamkit.cli.output import (
     STREAMS_HEAD,
     check_file,
@@ -25,7 +25,7 @@ from streamkit.cli.output import (
     stays,
     stream_line,
 )
-from streamkit.cli.request import add_label, add_request, has, json_or_file, request_of
+from streamkit.cli.request import add_label, add_request, check_url, has, json_or_file, request_of
 from streamkit.cli.stopping import INTERRUPTED, stoppable
 from streamkit.errors import ConfigError
 
@@ -58,10 +58,16 @@ def add_record(commands: Any) -> None:
         help="a form field; may be repeated, with the same name too",
     )
     body.add_argument(
-        "--json",
+        *("--json", "--body"),
         metavar="JSON",
         type=json_or_file,
         help="a JSON body: any value, sent as it is written; '@FILE' reads it from a file, '@-' from stdin",
+    )
+    body.add_argument(
+        "--prompt",
+        metavar="TEXT",
+        type=text,
+        help="or what to ask: sent as the form field chat_history, or as the provider of --preset wants it",
     )
     body.add_argument(
         "--upload",
@@ -85,6 +91,7 @@ def add_record(commands: Any) -> None:
         help="ask for the codings that browsers ask for (gzip, deflate, br, zstd): a proxy that compresses keeps text "
         "back from them, but not from clients that ask for none",
     )
+    record.add_argument("--model", metavar="NAME", help="with --prompt and --preset: which of its models to ask for")
     reading = record.add_mutually_exclusive_group()
     reading.add_argument("--preset", metavar="NAME", help="how to find the text in the events (default: guessed)")
     reading.add_argument(
@@ -135,9 +142,7 @@ def add_record(commands: Any) -> None:
 
 @stoppable
 def _record(arguments: argparse.Namespace) -> int:
-    from streamkit.transport.url import split_unix_url
-
-    split_unix_url(arguments.url)  # says what is wrong with it
+    check_url(arguments.url)
     if arguments.out is not None:
         check_file(arguments.out)
     if arguments.plot is not None:
@@ -265,12 +270,35 @@ def _upload(given: str | None) -> contextlib.AbstractContextManager[BinaryIO | N
         raise ConfigError(f"expected a file that can be read to --upload, got {given}: {error.strerror}") from None
 
 
+def _ask(request: dict[str, Any], arguments: argparse.Namespace) -> None:
+    """The prompt in it, as it is sent. Headers that are given take the place of the provider's."""
+    from streamkit.presets import preset
+
+    if not isinstance(arguments.preset, str):
+        request["data"] = {"chat_history": arguments.prompt}
+        return
+    asked = preset(arguments.preset).request(arguments.prompt, model=arguments.model)
+    request["content"] = asked.content
+    given = {"accept": arguments.accept, "accept-encoding": arguments.accept_encoding}
+    request["headers"] += [
+        (name, value)
+        for name, value in asked.headers.items()
+        if given.get(name.lower()) is None and not has(request["headers"], name.lower())
+    ]
+    if asked.params:
+        request["params"] = asked.params
+
+
 def _request(arguments: argparse.Namespace) -> dict[str, Any]:
     """What `record()` is told; what is not given is left to it."""
     from streamkit.lab.client.pace import Reader
     from streamkit.lab.client.resume import Resume
 
     request = request_of(arguments, arguments.json, [arguments.url])
+    if arguments.model is not None and (arguments.prompt is None or not isinstance(arguments.preset, str)):
+        raise ConfigError("expected --prompt and --preset with --model: it is part of how a provider is asked")
+    if arguments.prompt is not None:
+        _ask(request, arguments)
     given: dict[str, Any] = {
         "accept_encoding": arguments.accept_encoding,
         "timeout": arguments.timeout_s,

@@ -6,7 +6,7 @@ import argparse
 import base64
 import getpass
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -19,6 +19,8 @@ __all__ = [
     "add_label",
     "add_question",
     "add_request",
+    "check_no_body",
+    "check_url",
     "has",
     "json_or_file",
     "question_of",
@@ -28,6 +30,20 @@ __all__ = [
 BODILESS: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 """Methods by which nothing is sent unless it is given."""
 STDIN: Final = "-"
+
+
+def check_url(url: str) -> None:
+    """Raise ConfigError for what is no full URL, and repeat it but for what may be a secret: a password, a query."""
+    from streamkit.reasons import masked
+    from streamkit.transport.url import split_unix_url
+
+    try:
+        split_unix_url(url)
+    except ConfigError as error:
+        if ", got" in str(error):
+            raise
+        bare = url.rpartition("@")[2].partition("?")[0].partition("#")[0]
+        raise ConfigError(f"{error}, got {masked(bare)!r}") from None
 
 
 def add_request(parser: argparse.ArgumentParser) -> None:
@@ -86,6 +102,12 @@ def add_question(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--total-s", type=above_zero, metavar="S", help="the longest that a stream may take (default: none)"
     )
+
+
+def check_no_body(arguments: argparse.Namespace, words: Iterable[str]) -> None:
+    """Raise ConfigError for a body behind the --json of a command in which that is the form of what it shows."""
+    if "body" in arguments and arguments.json and any(word.lstrip().startswith(("{", "[{", "@")) for word in words):
+        raise ConfigError("--json is how the result is shown, and takes nothing: the JSON to send is --body JSON")
 
 
 def question_of(arguments: argparse.Namespace, urls: Sequence[str]) -> dict[str, Any]:

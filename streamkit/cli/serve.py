@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from streamkit.cli.arguments import count, json_object, port
+from streamkit.cli.arguments import as_options, count, json_object, port
+from streamkit.cli.request import check_url
 from streamkit.errors import ConfigError
 from streamkit.presets import presets
 from streamkit.relay.settings import options
@@ -138,8 +141,13 @@ def _serve(arguments: argparse.Namespace) -> int:
     from streamkit.serving.listener import WILDCARDS
     from streamkit.serving.workers import run_workers
 
+    if arguments.upstream is not None:
+        check_url(arguments.upstream)
     relay = _relay_arguments(arguments)
-    checked = create_blueprint(**relay, metrics=arguments.metrics)  # says now what is wrong with the settings
+    try:
+        checked = create_blueprint(**relay, metrics=arguments.metrics)  # says now what is wrong with the settings
+    except ConfigError as error:
+        raise ConfigError(_for_the_shell(str(error), arguments)) from error
     kept: Relay = checked.ctx.relay
     workers: int = arguments.workers
     show_log()
@@ -165,6 +173,15 @@ def _serve(arguments: argparse.Namespace) -> int:
             on_ready=ready,
         )
     return 0
+
+
+def _for_the_shell(message: str, arguments: argparse.Namespace) -> str:
+    """Settings by the names by which they were given; what is said of Python alone is left out."""
+    for option in options():
+        if getattr(arguments, option.name) is None and option.env in os.environ:
+            message = re.sub(rf"\b{option.name}\b", option.env, message)
+    message = message.replace("pass upstream=URL, --upstream", "pass --upstream")
+    return as_options(message, [option.name for option in options()])
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from streamkit.cli.arguments import address, count
 from streamkit.cli.output import STREAMS_HEAD, check_picture, draw, note, silence, stream_line
+from streamkit.cli.request import check_url
 from streamkit.cli.stopping import INTERRUPTED, stoppable
 from streamkit.errors import ConfigError
 
@@ -100,9 +101,8 @@ def _tap(arguments: argparse.Namespace) -> int:
 def _wiretap(arguments: argparse.Namespace, lines: _Lines) -> Wiretap:
     from streamkit.lab.client.connections import public_url
     from streamkit.lab.wiretap.wiretap import Wiretap
-    from streamkit.transport.url import split_unix_url
 
-    split_unix_url(arguments.to)  # says what is wrong with it
+    check_url(arguments.to)
     arguments.to_shown = public_url(arguments.to)
     host, port = arguments.listen
     bounds = {"max_streams": arguments.max_streams, "max_bytes": arguments.max_bytes}

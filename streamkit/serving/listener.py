@@ -99,7 +99,7 @@ def _listen_tcp(host: str, port: int) -> Listener:
         sock.close()
         raise ServerError(
             f"cannot listen on {host} port {port}: {error.strerror}; stop the server that is there, "
-            "or pass another port (port=0 takes a free one)"
+            "or pass another port (port 0 takes a free one)"
         ) from error
     return Listener(sock, host, int(sock.getsockname()[1]))
 

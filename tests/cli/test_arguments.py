@@ -68,5 +68,12 @@ def test_what_makes_none_is_refused_in_words(kind: Callable[[str], Any], given: 
     assert "secret" not in str(refused.value), "a header's value may be a key"
 
 
+def test_names_of_arguments_in_a_message_become_options() -> None:
+    names = ["rate", "streams", "idle_s"]
+    said = "expected rate=, streams= or idle_s as seconds, got rate=3, other_s and a rate of idle_seconds"
+    told = "expected --rate, --streams or --idle-s as seconds, got rate=3, other_s and a rate of idle_seconds"
+    assert kinds.as_options(said, names) == told
+
+
 def test_a_name_that_is_given_several_times_has_all_its_values() -> None:
     assert kinds.folded([("a", "1"), ("b", "2"), ("a", "3"), ("a", "")]) == {"a": ["1", "3", ""], "b": "2"}

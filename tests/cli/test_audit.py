@@ -94,4 +94,4 @@ def test_the_gateways_key_may_stand_in_a_file_and_is_in_no_certificate(
     keys.write_text("no colon, sesame-44\n")
     with pytest.raises(SystemExit, match="2"):
         main(["audit", "--start", GOOD, "--header-file", str(keys), *asked])
-    assert f"line 1 of {keys}: expected NAME:VALUE\n" in capsys.readouterr().err
+    assert f"line 1 of {keys}: expected NAME:VALUE; see" in capsys.readouterr().err

@@ -79,6 +79,19 @@ def test_what_could_not_be_decided_is_status_1(tmp_path: Path, capsys: pytest.Ca
 
 
 @pytest.mark.parametrize(
+    ("count", "words"), [(1, "one.jsonl holds a single one"), (7, "one.jsonl holds 7 that have the same 'label'")]
+)
+def test_one_file_whose_runs_cannot_be_told_apart_is_a_mistake(
+    count: int, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    RecordingSet(runs("a", count=count)).save(tmp_path / "one.jsonl")
+    assert main(["compare", f"one.jsonl={tmp_path / 'one.jsonl'}"]) == 2
+    errors = capsys.readouterr().err
+    assert errors.startswith("streamkit: expected two files, or one of runs with different labels")
+    assert errors.endswith(f"{words}\n")
+
+
+@pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["http://x/a", "http://x/a"], "expected a name for each, got 'http://x/a' twice: give them as a="),

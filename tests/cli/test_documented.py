@@ -19,6 +19,8 @@ PAGES: Final = [
     *(page for page in sorted(ROOT.glob("docs/**/*.md")) if page.relative_to(ROOT).parts[1] not in MADE),
 ]
 BLOCKS: Final = re.compile(r"```sh\n(.*?)```", re.S)
+WIDEST: Final = 92
+"""Characters of code beside which no other column stands, on a screen of 1,300 pixels."""
 LINKS: Final = re.compile(r"\]\((?!https?://)([^)\s#]*)(?:#([^)\s]*))?\)")
 
 
@@ -42,6 +44,13 @@ def local(page: Path) -> str:
 def test_each_command_is_one_that_there_is(line: str) -> None:
     words = shlex.split(line.replace("…", "http://127.0.0.1:8000"), comments=True)[1:]
     assert callable(_parser().parse_args(words).command)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.parent.name != "certificates"], ids=local)
+def test_no_command_is_wider_than_a_page_of_the_site(page: Path) -> None:
+    """A certificate's are written by a program."""
+    lines = [line for block in BLOCKS.findall(page.read_text("utf-8")) for line in block.splitlines()]
+    assert [line for line in lines if len(line) > WIDEST] == []
 
 
 def test_there_are_such_commands_on_the_pages_that_show_them() -> None:

@@ -67,6 +67,12 @@ def test_the_table_has_the_verdict_above_it_and_all_is_saved(
     assert [recording.text for recording in RecordingSet.load(kept)] == ["hi"] * 3
 
 
+def test_a_file_for_the_recordings_may_be_called_out_as_in_record(tmp_path: Path) -> None:
+    with RawServer(answering) as server:
+        assert main(["load", server.url, "--streams", "1", "--out", str(tmp_path / "x.jsonl")]) == 0
+    assert len(RecordingSet.load(tmp_path / "x.jsonl")) == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "sent"),
     [
@@ -113,8 +119,8 @@ def test_ctrl_c_and_sigterm_show_what_is_there(
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ([], "expected rate= (requests a second), arrivals= or streams="),
-        (["--rate", "3"], "expected streams= (how many) or duration_s="),
+        ([], "expected --rate (requests a second), --arrivals or --streams"),
+        (["--rate", "3"], "expected --streams (how many) or --duration-s"),
         (["--arrivals", "poison", "--streams", "1"], "expected arrivals as one of constant, poisson"),
         (["--streams", "5", "--max-open", "2"], "expected at most 2 streams open at a time, got 5"),
     ],

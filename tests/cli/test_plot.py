@@ -52,7 +52,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 def test_a_file_that_is_no_recording_is_said_to_be_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path, picture = tmp_path / "x.jsonl", tmp_path / "x.png"
     path.write_bytes(b"\x80 hello\n")
-    assert "expected recordings in x.jsonl" in refused(capsys, str(path), "--out", str(picture))
+    assert "x.jsonl is no recording: no line of it is JSON" in refused(capsys, str(path), "--out", str(picture))
 
 
 def test_a_file_that_is_not_there_or_is_a_folder_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -56,6 +56,34 @@ def test_the_method_may_be_another_and_then_nothing_is_sent(command: list[str], 
 
 
 @EITHER
+def test_json_to_send_is_body_in_every_command(command: list[str]) -> None:
+    assert asked(command, "--body", '{"a": 1}').endswith(b'\r\n\r\n{"a": 1}')
+
+
+@EITHER
+def test_a_prompt_is_a_form_field_or_what_the_provider_wants(command: list[str]) -> None:
+    assert asked(command, "--prompt", "hi").endswith(b"\r\n\r\nchat_history=hi")
+    as_provider = ["--prompt", "hi", "--preset", "openai", "--model", "m", "-H", "accept: text/plain"]
+    with RawServer(lambda connection: connection.sendall(WHOLE)) as server:
+        main([command[0], f"{server.url}/ans", *command[1:], *as_provider])  # which is not answered as it should be
+        head, _, body = server.requests[0].partition(b"\r\n\r\n")
+    assert json.loads(body)["messages"][-1]["content"] == "hi"
+    assert json.loads(body)["model"] == "m"
+    assert [line for line in head.lower().split(b"\r\n") if line.startswith(b"accept:")] == [b"accept: text/plain"]
+
+
+def test_what_is_asked_for_by_an_option_takes_the_place_of_the_providers_header() -> None:
+    options = ["--prompt", "hi", "--preset", "openai", "--model", "m", "--accept", "text", "--like-browser"]
+    with RawServer(lambda connection: connection.sendall(WHOLE)) as server:
+        main(["record", f"{server.url}/ans", *options])
+        lines = server.requests[0].lower().split(b"\r\n")
+    assert [line for line in lines if line.startswith(b"accept:")] == [b"accept: text/plain"]
+    assert [line for line in lines if line.startswith(b"accept-encoding:")] == [
+        b"accept-encoding: gzip, deflate, br, zstd"
+    ]
+
+
+@EITHER
 def test_headers_may_stand_in_a_file(command: list[str], tmp_path: Path) -> None:
     file = tmp_path / "headers"
     file.write_text("# the key\nAuthorization: Bearer sk-abcdef\n\nX-A: 1\r\n")

@@ -111,4 +111,12 @@ def test_traces_that_several_workers_would_keep_apart_are_warned_of(
 
 def test_settings_that_make_no_sense_are_a_line_before_any_worker_starts(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", "--workers", "2", "--upstream", "http://127.0.0.1:9/", "--idle-s", "-1"]) == 2
-    assert "idle_s" in capsys.readouterr().err
+    assert "expected --idle-s as seconds" in capsys.readouterr().err
+
+
+def test_one_of_the_environment_is_named_as_it_was_given(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STREAMKIT_IDLE_S", "-1")
+    assert main(["serve", "--upstream", "http://127.0.0.1:9/"]) == 2
+    assert "expected STREAMKIT_IDLE_S as seconds" in capsys.readouterr().err

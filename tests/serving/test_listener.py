@@ -21,7 +21,7 @@ def test_a_free_port_is_known_at_once_and_small_writes_will_not_wait() -> None:
 def test_a_taken_port_names_host_and_port_and_what_to_do() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        with pytest.raises(ServerError, match=rf"127\.0\.0\.1 port {port}: Address already in use; .*port=0"):
+        with pytest.raises(ServerError, match=rf"127\.0\.0\.1 port {port}: Address already in use; .*port 0 takes"):
             listen(port=port)
 
 

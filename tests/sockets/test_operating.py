@@ -118,7 +118,8 @@ def tap_commands() -> list[list[str]]:
     """The commands that the page shows below that heading, as words."""
     page = (Path(__file__).parents[2] / "docs" / "operating.md").read_text("utf-8")
     block = page.split("## See what passes\n", 1)[1].split("```sh\n", 1)[1].split("```", 1)[0]
-    return [shlex.split(line, comments=True)[1:] for line in block.splitlines()]
+    lines = block.replace("\\\n", " ").splitlines()  # a line may go on in the next
+    return [shlex.split(line)[1:] for line in lines if line.startswith("streamkit ")]
 
 
 def test_a_tap_before_the_relay_shows_what_its_clients_see_and_the_plot_draws_it(

@@ -3,10 +3,11 @@
 Every function takes recordings and `ax=None`, and returns the matplotlib Axes it drew on; without `ax` it makes a new
 pyplot figure. The title states the finding of the same name (`streamkit.lab.findings`); `title=` replaces it, and
 `title=""` leaves it out. Small print below says how far to trust the figure. The functions set no style, show and save
-nothing, and draw on nothing but the Axes they are given. Only this room imports matplotlib.
+nothing, and draw on nothing but the Axes they are given.
 
 The way of the data: recordings → facts and sentence (`findings`) → a layout in points (each `plot_*.py`; `page` for
 staircases) → artists in the one language of `palette`, which defines what each colour, line, hatch and mark means.
+Only this room imports matplotlib.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ def load(
     for number, line in enumerate(chain([first] if first else [], lines), start=1):
         loading.take(number, line)
     if not loading.whole:
-        raise RecordingFormatError(f"expected recordings in {name}, got a file without a single whole line of a set")
+        raise RecordingFormatError(f"{name} is no recording: {loading.why_none()}")
     loading.compare_counts()
     damage = tuple(loading.damage)
     if damage:
@@ -133,8 +133,11 @@ class _Loading:
         self.resources: list[Resources] = []
         self.meta: dict[str, Any] = {}
         self._streams: int | None = None
+        self._lines = self._json = 0
 
     def take(self, number: int, line: bytes) -> None:
+        if not self.whole:  # else it is a set, however damaged
+            self._lines, self._json = number, self._json + _is_json(line)
         if not line.endswith(b"\n"):
             self.damage.append(f"line {number}: no line end; the file was cut here")
         try:
@@ -159,6 +162,15 @@ class _Loading:
             self.recordings[number] = _recording(record)
         else:
             raise BadLineError("is neither a header, a stream nor resources")
+
+    def why_none(self) -> str:
+        """Of a file without a single whole line: what it is instead."""
+        if not self._lines:
+            return "it is empty"
+        if not self._json:
+            return "no line of it is JSON"
+        some = "its" if self._json == self._lines else "some of its"
+        return f"{some} lines are JSON, but none is a whole line of a set"
 
     def compare_counts(self) -> None:
         """Name the streams that are missing."""
@@ -233,6 +245,14 @@ def _texts(column: Any, count: int) -> list[str]:
     if not set(map(type, values)) <= {str}:
         raise BadLineError("has a column of texts with something else in it")
     return values
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _begin_of(name: str, first_line: bytes) -> str:

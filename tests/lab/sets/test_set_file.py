@@ -113,10 +113,20 @@ def test_a_newer_format_is_not_guessed_at(tmp_path: Path) -> None:
         RecordingSet.load(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"hello\n", b"[1]\n", b'{"streamkit":"recordings","version":1}\n'])
-def test_what_is_no_set_is_refused(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "it is empty"),
+        (b"hello\n", "no line of it is JSON"),
+        (b"\x80\n" * 3, "no line of it is JSON"),
+        (b"[1]\n", "its lines are JSON, but none is a whole line of a set"),
+        (b'{"streamkit":"recordings","version":1}\n', "its lines are JSON, but none is a whole line of a set"),
+        (b'hello\n{"a": 1}\n', "some of its lines are JSON, but none is a whole line of a set"),
+    ],
+)
+def test_what_is_no_set_is_refused_and_what_it_is_instead_is_said(tmp_path: Path, content: bytes, why: str) -> None:
     (tmp_path / "x").write_bytes(content)
-    with pytest.raises(RecordingFormatError, match="expected recordings in x"):
+    with pytest.raises(RecordingFormatError, match=f"x is no recording: {why}$"):
         RecordingSet.load(tmp_path / "x")
 
 
