@@ -28,13 +28,14 @@ from streamkit.extractor.pieces import End, ExtractionError, Piece, ProviderErro
 from streamkit.presets.answer import Answer
 from streamkit.presets.foreign import unreadable
 from streamkit.presets.recognise import misread
-from streamkit.presets.registry import ALIASES, PRESETS, PresetLike, detect, preset, presets, writer
+from streamkit.presets.registry import ALIASES, PRESETS, SSE_TEXT, PresetLike, detect, preset, presets, writer
 from streamkit.presets.rules import EndMark, ErrorMark, Preset
 from streamkit.presets.writer import Writer
 
 __all__ = [
     "ALIASES",
     "PRESETS",
+    "SSE_TEXT",
     "Answer",
     "End",
     "EndMark",
