@@ -217,8 +217,8 @@ TABLE = (
         write=writing.REPLICATE,
     ),
     # Nobody's own, and what many write by hand. It has no sign: it is what fits no other preset (see `detect`). The
-    # text is what a browser's EventSource hands on: the lines of one event are joined by a newline; empty data are
-    # nothing, and may be a keep-alive. No data are an error, whatever they say: that is told by its type.
+    # text is what a browser's EventSource hands on: the lines of one event are joined by a newline; empty data is
+    # nothing, and may be a keep-alive. No data is an error, whatever it says: an error shows by the event's type.
     Preset(
         name="sse-text",
         text=Extractor("@data", where=("@event == 'message'", "@data != '[DONE]'")),

@@ -32,7 +32,7 @@ DETECT_EVENTS = 32
 DETECT_BYTES = 1 << 16
 
 SSE_TEXT: Final = "sse-text"
-"""The preset of streams whose data are the text itself: it has no sign, and is guessed where no other fits."""
+"""The preset of streams whose data is the text itself: it has no sign, and is guessed where no other fits."""
 
 TABLE: Final = (*reading.TABLE, *FRAMEWORKS, *ENGINES, *CLOUDS)
 PRESETS = {known.name: known for known in TABLE}
@@ -128,8 +128,11 @@ def detect(events: bytes | Iterable[ServerSentEvent | bytes], headers: Mapping[s
 
     `headers` are those of the answer: our own relay and the AI SDK say there what their events alone do not. Returns
     the preset's name, or None if nothing tells. Providers with OpenAI's format, Azure and all aliases included, are
-    "openai". Server-Sent Events of no type whose data are words, and not JSON of any shape, are "sse-text". A number or
-    a quoted word, which is JSON too, does not count either way; an object among them does: then nothing tells.
+    "openai". Where no other preset fits, Server-Sent Events without a type whose data is not JSON are "sse-text";
+    numbers and quoted words, which are JSON too, may be among them, objects may not.
+
+        >>> sk.detect(b'data: hello\\n\\n')
+        'sse-text'
     """
     first = list(islice([events] if isinstance(events, bytes) else events, DETECT_EVENTS))
     seen = [event for event in first if isinstance(event, ServerSentEvent)]
@@ -150,9 +153,9 @@ def detect(events: bytes | Iterable[ServerSentEvent | bytes], headers: Mapping[s
 
 
 def _is_text(events: Iterable[ServerSentEvent]) -> bool:
-    """Some of the data are words; and none is an object, or a list of such, which somebody's preset may read.
+    """Some of the data is no JSON; and none is an object, or a list of such, which some preset may read.
 
-    What else is JSON, or broken JSON, says nothing: among words there may be numbers, quotations, brackets.
+    Other JSON, and broken JSON, says nothing: there may be numbers, quotations and brackets among words.
     """
     found = False
     for event in events:

@@ -1,8 +1,8 @@
 """Events in, text out: by the preset given, or by one guessed from the first events. No I/O.
 
-A known provider shows in one event. That the data themselves are the text (`sse-text`) shows only in what no other
-preset fits: it is believed after WORDS of them, or at `[DONE]`, or at the end of the body, if no event was a JSON
-object; a greeting in front of somebody's JSON is then not taken for the text. What was guessed stays.
+A known provider shows in one event. That the data itself is the text (`sse-text`) shows only in that no other preset
+fits. It is believed after WORDS events whose data is no JSON, or at `[DONE]`, or at the end of the body, and only if no
+event was a JSON object: a greeting in front of somebody's JSON is not the text. What was guessed stays.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["PieceReader"]
 DONE: Final = "[DONE]"
 DETECT_WITHIN: Final = 32  # events; a provider's shape shows in the first few
 WORDS: Final = 3
-"""Events whose data are words, and no JSON: so many are not a greeting."""
+"""Events whose data is no JSON: so many are not a greeting."""
 OURS: Final = "streamkit"
 
 
@@ -44,7 +44,7 @@ class PieceReader:
         self.headers: Mapping[str, str] = {}
         """The answer's, by which some presets are guessed."""
         self.is_sse = True
-        """The events are Server-Sent Events: of no others is it guessed that their data are the text."""
+        """The events are Server-Sent Events: of no others is it guessed that their data is the text."""
         self._reasoning = reasoning
         self._channels = Channels()
         self._preset: Preset | None = None
@@ -144,8 +144,8 @@ class PieceReader:
         notes = [] if self.answer is None else self.answer.notes()
         if self._preset is None and self._waiting:
             notes.append(
-                "no preset fits the events, so there is no text: name one with preset= (--preset; sse-text, if the "
-                "data themselves are the text), or say where it stands with preset=sk.Extractor('path') (--text PATH)"
+                "no preset fits the events, so there is no text: name one with preset= (--preset; sse-text, if "
+                "the data itself is the text), or say where it stands with preset=sk.Extractor('path') (--text PATH)"
             )
         if self._preset is not None and self._first and (why := misread(self._first, self._preset)):
             notes.append(why)

@@ -81,7 +81,7 @@ NDJSON_PLAIN = {**PLAIN, "content-type": "application/x-ndjson"}
 WORDS = [b"data: word%d \n\n" % number for number in range(4)]
 
 
-class TestDataThatAreTheText:
+class TestDataThatIsTheText:
     def test_it_is_guessed_after_a_few_words_and_nothing_is_lost(self) -> None:
         told: list[str] = []
         recording = taken([*WORDS, CHAT_DONE], PLAIN, on_piece=told.append)
@@ -115,7 +115,7 @@ class TestDataThatAreTheText:
     def test_where_it_is_not_certain_nothing_is_guessed(self, reads: list[bytes]) -> None:
         recording = taken([*reads, CHAT_DONE], PLAIN)
         assert (recording.preset, recording.text) == (None, "")
-        assert "sse-text, if the data themselves are the text" in recording.meta["notes"][0]
+        assert "sse-text, if the data itself is the text" in recording.meta["notes"][0]
 
     def test_lines_are_no_server_sent_events(self) -> None:
         recording = taken([b"some\n", b"words\n", b"more\n", b"and more\n"], NDJSON_PLAIN)
