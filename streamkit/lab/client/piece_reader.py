@@ -1,8 +1,8 @@
 """Events in, text out: by the preset given, or by one guessed from the first events. No I/O.
 
 A known provider shows in one event. That the data itself is the text (`sse-text`) shows only in that no other preset
-fits. It is believed after WORDS events whose data is no JSON, or at `[DONE]`, or at the end of the body, and only if no
-event was a JSON object: a greeting in front of somebody's JSON is not the text. What was guessed stays.
+fits. It is believed after WORDS events whose data is no JSON, or at `[DONE]`, an error or the end of the body, and only
+if no event was a JSON object: a greeting in front of somebody's JSON is not the text. What was guessed stays.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class PieceReader:
         if found == SSE_TEXT:
             self._words += 1
             found = SSE_TEXT if self._words >= WORDS and self._are_text() else None
-        elif found is None and event.data == DONE and self._are_text():
+        elif found is None and (event.data == DONE or event.event == "error") and self._are_text():
             found = SSE_TEXT
         if found is None:
             self._guessing = len(self._waiting) < DETECT_WITHIN

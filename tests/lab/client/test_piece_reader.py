@@ -96,6 +96,7 @@ class TestDataThatIsTheText:
 
     def test_a_failure_behind_one_word_is_told_in_the_providers_words(self) -> None:
         recording = taken([WORDS[0], b"event: error\ndata: the GPU is gone\n\n"], PLAIN)
+        assert "the GPU is gone" in str(recording.error)
         assert (recording.text, str(recording.outcome)) == ("word0 ", "error_event(error)")
 
     def test_what_is_cut_is_truncated(self) -> None:
