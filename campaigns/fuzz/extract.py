@@ -174,7 +174,7 @@ def some_event(known: Preset, source: ByteSource) -> ServerSentEvent:
 @cache
 def original_events(name: str) -> list[ServerSentEvent]:
     form = writer(name)
-    texts = ("Hi", '"', "\\", "你好", "[DONE]", "null")
+    texts = ("Hi", '"', "\\", "你好", "[DONE" if name == "sse-text" else "[DONE]", "null")
     pieces = [form.piece(text, number) for number, text in enumerate(texts)]
     blocks = [*form.open(), *pieces, *form.close(6), b"\n\n", form.error("overloaded"), form.error("503")]
     parser = NDJSONParser() if PRESETS[name].grammar == "ndjson" else SSEParser()

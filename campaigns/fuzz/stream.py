@@ -115,7 +115,9 @@ def check_whole(
     if stop == len(body):
         failing = closing == [form.error("overloaded")]
         ends = clean or proof(known.name, events(known, body, Limits())) == "conclusive"
-        failing = failing or (not texts and known.name in ("seed", "langserve"))  # that say nothing else: no answer
+        failing = failing or (
+            not texts and known.name in ("seed", "langserve", "sse-text")
+        )  # that say nothing else: no answer
         expect(seen.complete is (ends and not failing), "an intact answer is judged rightly", body=body, seen=seen)
 
 
@@ -232,7 +234,7 @@ def proof(name: str, whole: Sequence[Event]) -> str:
     for event in whole:
         if is_error(name, event):
             return "error"
-        if CONCLUSIVE.get(name, _never)(event) or (name != "replicate" and _chat_done(event)):
+        if CONCLUSIVE.get(name, _never)(event) or (name not in PLAIN and _chat_done(event)):
             return "conclusive"
         if FINISH.get(name, _never)(event):
             best = "finish"
@@ -241,8 +243,12 @@ def proof(name: str, whole: Sequence[Event]) -> str:
 
 def is_error(name: str, event: Event) -> bool:
     kind, _, value = event
-    in_json = name != "replicate" and isinstance(value, dict) and bool(value.get("error"))
+    in_json = name not in PLAIN and isinstance(value, dict) and bool(value.get("error"))
     return kind == "too large" or in_json or kind == "error"
+
+
+PLAIN = ("replicate", "sse-text")
+"""Whose data are the text itself."""
 
 
 def _never(_: Event) -> bool:
@@ -309,6 +315,7 @@ CONCLUSIVE: dict[str, Callable[[Event], bool]] = {
     "cohere": _cohere_done,
     "dashscope": _dashscope_done,
     "replicate": _replicate_done,
+    "sse-text": lambda event: event[1] == "[DONE]",
     "coze": lambda event: event[0] == "conversation.chat.completed",
     "huggingface": lambda event: at(event[2], "generated_text") is not None,
     "dify": lambda event: at(event[2], "event") in ("message_end", "workflow_finished"),

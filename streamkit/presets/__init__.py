@@ -17,9 +17,9 @@ whether its end is proven, why it ended, which of several choices it is.
     answer.problem_at_end(clean=True)         # -> None: it is whole
 
 Doors: `preset`, `presets`, `writer` and `detect`, which know the providers by name, and `misread`, which notices a
-wrong one; `Answer`; `Preset`, `EndMark`, `ErrorMark` and `Writer`, of which you make a provider of your own, and
-`PresetLike`, everything that is accepted as a preset; `unreadable`, which knows the media types that no preset reads;
-`asking` for questions and requests.
+wrong one; `SSE_TEXT`, the name of the preset without a sign; `Answer`; `Preset`, `EndMark`, `ErrorMark` and `Writer`,
+of which you make a provider of your own, and `PresetLike`, everything that is accepted as a preset; `unreadable`,
+which knows the media types that no preset reads; `asking` for questions and requests.
 """
 
 from __future__ import annotations
@@ -28,13 +28,14 @@ from streamkit.extractor.pieces import End, ExtractionError, Piece, ProviderErro
 from streamkit.presets.answer import Answer
 from streamkit.presets.foreign import unreadable
 from streamkit.presets.recognise import misread
-from streamkit.presets.registry import ALIASES, PRESETS, PresetLike, detect, preset, presets, writer
+from streamkit.presets.registry import ALIASES, PRESETS, SSE_TEXT, PresetLike, detect, preset, presets, writer
 from streamkit.presets.rules import EndMark, ErrorMark, Preset
 from streamkit.presets.writer import Writer
 
 __all__ = [
     "ALIASES",
     "PRESETS",
+    "SSE_TEXT",
     "Answer",
     "End",
     "EndMark",

@@ -216,6 +216,17 @@ TABLE = (
         ask=asking.replicate,
         write=writing.REPLICATE,
     ),
+    # Nobody's own, and what many write by hand. It has no sign: it is what fits no other preset (see `detect`). The
+    # text is what a browser's EventSource hands on: the lines of one event are joined by a newline; empty data is
+    # nothing, and may be a keep-alive. No data is an error, whatever it says: an error shows by the event's type.
+    Preset(
+        name="sse-text",
+        text=Extractor("@data", where=("@event == 'message'", "@data != '[DONE]'")),
+        ends=(replace(DONE_MARK, optional=True),),
+        errors=(ErrorMark(where="@event == 'error'"),),
+        ask=asking.form,
+        write=writing.SSE_TEXT,
+    ),
     Preset(
         name="coze",
         text=Extractor("content", where=("@event == 'conversation.message.delta'", "type == 'answer'")),

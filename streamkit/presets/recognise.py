@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from streamkit.parser import ServerSentEvent
-from streamkit.presets.registry import PRESETS, detect
+from streamkit.presets.registry import PRESETS, SSE_TEXT, detect
 from streamkit.presets.rules import Preset
 
 __all__ = ["misread"]
@@ -21,6 +21,8 @@ def misread(seen: bytes | Iterable[ServerSentEvent], given: Preset) -> str | Non
     `seen` are the stream's first events, or its first bytes. It is a guess, to be shown only if nothing could be read.
     """
     found = detect(seen)
+    if found == SSE_TEXT and given.grammar != "sse":  # to whom any line is an event
+        return None
     if found is None or PRESETS[found].text == given.text:  # whatever its name: many write as openai does
         return None
     return f"these events look like {found}'s, not {given.name}'s: give preset={found!r} (--preset {found})"

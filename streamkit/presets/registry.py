@@ -9,7 +9,8 @@ from itertools import islice
 from typing import Final, TypeAlias
 
 from streamkit.errors import ConfigError, LimitExceeded, UnknownPreset
-from streamkit.extractor import Document, Extractor, Where
+from streamkit.extractor import Document, ExtractionError, Extractor, Where
+from streamkit.extractor.follow import decode
 from streamkit.parser import NDJSONParser, ServerSentEvent, SSEParser
 from streamkit.presets import reading
 from streamkit.presets.asking import Compatible
@@ -17,10 +18,11 @@ from streamkit.presets.clouds import CLOUDS
 from streamkit.presets.engines import ENGINES
 from streamkit.presets.frameworks import FRAMEWORKS
 from streamkit.presets.marks import EndMark
+from streamkit.presets.reader import HEARTBEATS
 from streamkit.presets.rules import Preset
 from streamkit.presets.writer import Writer, remember
 
-__all__ = ["ALIASES", "PRESETS", "PresetLike", "detect", "preset", "presets", "writer"]
+__all__ = ["ALIASES", "PRESETS", "SSE_TEXT", "PresetLike", "detect", "preset", "presets", "writer"]
 
 PresetLike: TypeAlias = str | Preset | Extractor
 """What is accepted as a preset: its name, a `Preset`, or an `Extractor`, which only says where the text is."""
@@ -28,6 +30,9 @@ PresetLike: TypeAlias = str | Preset | Extractor
 # The first events of a stream that `detect` looks at, and the first bytes.
 DETECT_EVENTS = 32
 DETECT_BYTES = 1 << 16
+
+SSE_TEXT: Final = "sse-text"
+"""The preset of streams whose data is the text itself: it has no sign, and is guessed where no other fits."""
 
 TABLE: Final = (*reading.TABLE, *FRAMEWORKS, *ENGINES, *CLOUDS)
 PRESETS = {known.name: known for known in TABLE}
@@ -123,14 +128,20 @@ def detect(events: bytes | Iterable[ServerSentEvent | bytes], headers: Mapping[s
 
     `headers` are those of the answer: our own relay and the AI SDK say there what their events alone do not. Returns
     the preset's name, or None if nothing tells. Providers with OpenAI's format, Azure and all aliases included, are
-    "openai".
+    "openai". Where no other preset fits, Server-Sent Events without a type whose data is not JSON are "sse-text";
+    numbers and quoted words, which are JSON too, may be among them, objects may not.
+
+        >>> sk.detect(b'data: hello\\n\\n')
+        'sse-text'
     """
     first = list(islice([events] if isinstance(events, bytes) else events, DETECT_EVENTS))
     seen = [event for event in first if isinstance(event, ServerSentEvent)]
     body = b"".join(item for item in first if isinstance(item, bytes))[:DETECT_BYTES]
+    may_be_text = bool(seen)
     for parser in (SSEParser(), NDJSONParser()):
         if not seen:
             seen = _events(parser, body)[:DETECT_EVENTS]
+            may_be_text = bool(seen) and isinstance(parser, SSEParser)  # any line is an event to the other
     for known in TABLE:
         if any(known.matches(event) for event in seen):
             return known.name
@@ -138,7 +149,23 @@ def detect(events: bytes | Iterable[ServerSentEvent | bytes], headers: Mapping[s
     for name, header, shape in _WITH_HEADER:
         if header in there and any(shape.holds(Document.of(event)) for event in seen):
             return name
-    return None
+    return SSE_TEXT if may_be_text and _is_text(seen) else None
+
+
+def _is_text(events: Iterable[ServerSentEvent]) -> bool:
+    """Some of the data is no JSON; and none is an object, or a list of such, which some preset may read.
+
+    Other JSON, and broken JSON, says nothing: there may be numbers, quotations and brackets among words.
+    """
+    found = False
+    for event in events:
+        if event.event == "message":
+            value, word = decode(event.data), event.data.strip().lower()
+            if (value and type(value) is dict) or (type(value) is list and any(type(item) is dict for item in value)):
+                return False
+            is_word = type(value) is ExtractionError and value.code == "malformed_json" and word[0] not in "{["
+            found = found or (is_word and word not in HEARTBEATS)
+    return found
 
 
 def _events(parser: SSEParser | NDJSONParser, body: bytes) -> list[ServerSentEvent]:

@@ -36,6 +36,7 @@ __all__ = [
     "OPENAI_RESPONSES",
     "REPLICATE",
     "SEED",
+    "SSE_TEXT",
     "STREAMKIT",
     "STREAMKIT_NDJSON",
     "WATSONX",
@@ -282,6 +283,23 @@ REPLICATE = Writer(
     piece_event=_replicate_piece,
     closing=lambda index: [sse_event("{}", event="done", id=f"1700000000:{index}")],
     error_event=lambda code: sse_event({"code": code, "detail": "scripted error"}, event="error"),
+)
+
+
+# --- nobody's in particular: the data is the text itself, and `[DONE]` may end it
+
+
+def _sse_text_piece(text: str, _: int) -> bytes:
+    if "\r" in text or text == "[DONE]":
+        raise EncodeError(f"expected text without CR, and other than [DONE], which is the end, got {text[:40]!r}")
+    return sse_event(text)
+
+
+SSE_TEXT = Writer(
+    name="sse-text",
+    piece_event=_sse_text_piece,
+    closing=lambda _: [DONE_EVENT],
+    error_event=lambda code: sse_event({"code": code, "message": "scripted error"}, event="error"),
 )
 
 

@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 
 from streamkit.parser import ServerSentEvent
 
+PLAIN = {"replicate", "sse-text"}
+"""The presets whose data are the text itself, and no JSON."""
+
 
 def event(data: object, kind: str = "message") -> ServerSentEvent:
     return ServerSentEvent(kind, data if isinstance(data, str) else json.dumps(data))

@@ -15,6 +15,7 @@ from streamkit.extractor.pieces import Piece
 from streamkit.parser import NDJSONParser, ServerSentEvent, SSEParser
 from streamkit.presets import PRESETS, Answer, preset, writer
 from streamkit.presets.answer import EMPTY, TRUNCATED
+from tests.presets.providers import PLAIN
 
 DONE = ServerSentEvent(data="[DONE]")
 
@@ -74,7 +75,7 @@ def test_gemini_without_a_finish_reason_is_truncated() -> None:
     assert problem("gemini", unspecified) == TRUNCATED
 
 
-@pytest.mark.parametrize("name", sorted({*PRESETS} - {"replicate", "cohere"}))
+@pytest.mark.parametrize("name", sorted({*PRESETS} - {*PLAIN, "cohere"}))
 @pytest.mark.parametrize("word", ["[DONE]", " [DONE] ", '"[DONE]"'])
 def test_done_ends_every_stream_of_json(name: str, word: str) -> None:
     parser = NDJSONParser() if preset(name).grammar == "ndjson" else SSEParser()

@@ -10,7 +10,7 @@ from streamkit.presets import PRESETS, detect, preset, writer
 from tests.presets.test_clouds import ASSISTANTS, HUNYUAN, INTERACTIONS, QIANFAN
 from tests.presets.test_engines import LLAMACPP
 from tests.presets.test_frameworks import AG_UI, AI_SDK, DIFY, DIFY_WORKFLOW, LANGGRAPH, LANGSERVE
-from tests.presets.test_reading import ANTHROPIC, COZE, HUGGINGFACE, OPENAI, REPLICATE, RESPONSES, STREAMKIT
+from tests.presets.test_reading import ANTHROPIC, COZE, HUGGINGFACE, OPENAI, REPLICATE, RESPONSES, SSE_TEXT, STREAMKIT
 
 OPENAI_SHAPED = {"openai-responses", "azure", "mistral"}
 SAMPLES = {
@@ -21,6 +21,7 @@ SAMPLES = {
     "openai-responses": RESPONSES,
     "replicate": REPLICATE,
     "streamkit": STREAMKIT,
+    "sse-text": SSE_TEXT,
     "dify": DIFY + DIFY_WORKFLOW,
     "ai-sdk": AI_SDK,
     "langgraph": LANGGRAPH,
@@ -96,3 +97,33 @@ def test_a_head_alone_tells_nothing() -> None:
     heads = {"x-stream-id": "s1", "x-vercel-ai-ui-message-stream": "v1"}
     assert detect(b"", heads) is None
     assert detect(b'data: {"say": "Hi"}\n\n', heads) is None
+
+
+WORD, NUMBER, QUOTED = b"data: Tea\n\n", b"data: 7\n\n", b'data: "tea"\n\n'
+OBJECT, OPENAIS = b'data: {"say": "Tea"}\n\n', b'data: {"choices": []}\n\n'
+
+
+@pytest.mark.parametrize("body", [WORD, NUMBER + WORD, QUOTED + WORD, WORD + b"data: {}\n\n", b"data: [x\n\n" + WORD])
+def test_words_that_are_no_json_are_text(body: bytes) -> None:
+    assert detect(body) == detect(SSEParser().feed(body)) == "sse-text"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        NUMBER + QUOTED,
+        WORD + OBJECT,
+        OBJECT + WORD,
+        WORD + b'data: [{"a": 1}]\n\n',
+        b"data: {'say': 'Tea'}\n\n",
+        b"data: ping\n\n",
+        b"event: endpoint\ndata: /messages\n\n",
+        b"Tea\nand lemons\n",
+    ],
+)
+def test_other_data_are_not_taken_for_text(body: bytes) -> None:
+    assert detect(body) is None
+
+
+def test_where_anybody_else_fits_data_are_not_taken_for_text() -> None:
+    assert detect(WORD + OPENAIS) == detect(OPENAIS + WORD) == "openai"

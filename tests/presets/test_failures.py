@@ -10,8 +10,9 @@ import pytest
 from streamkit.extractor.pieces import End, ExtractionError, Piece, ProviderError
 from streamkit.parser import ServerSentEvent, SSEParser
 from streamkit.presets import PRESETS, Answer, preset
+from tests.presets.providers import PLAIN
 
-JSON_PRESETS = sorted({*PRESETS} - {"replicate"})
+JSON_PRESETS = sorted({*PRESETS} - PLAIN)
 
 
 def read(name: str, data: object, kind: str = "message") -> Any:

@@ -339,6 +339,51 @@ def test_replicate_failing_and_cancelled() -> None:
     assert preset("replicate").read(event('{"detail": "GPU gone"}', "error")) == ProviderError("error", "GPU gone")
 
 
+SSE_TEXT = """\
+: hi
+
+data: Tea 
+
+data:  with
+
+data:
+
+data: 2
+
+data: "lemons"
+
+event: ping
+data: x
+
+data: and
+data:
+data: {}
+
+data: [DONE]
+
+"""  # noqa: W291  # what people write
+
+
+def test_sse_text() -> None:
+    said = ["Tea ", " with", "2", '"lemons"', "and\n\n{}"]
+    assert results("sse-text", SSE_TEXT) == [*map(Piece, said), End()]
+    assert detect(SSE_TEXT.encode()) == "sse-text"
+
+
+def test_sse_text_failing() -> None:
+    read = preset("sse-text").read
+    assert read(event("the GPU is gone", "error")) == ProviderError("error", "the GPU is gone")
+    assert read(event({"code": "busy", "message": "later"}, "error")) == ProviderError("busy", "later")
+    for data in ('{"error": "busy"}', "Error: busy", "[DONE] "):
+        assert read(event(data)) == Piece(data)
+
+
+@pytest.mark.parametrize("kind", ["status", "done", "ping"])
+def test_sse_text_has_no_text_in_events_of_other_types(kind: str) -> None:
+    for data in ("x", "", '"x"', '{"error": "busy"}', "[1"):
+        assert preset("sse-text").read(event(data, kind)) is None
+
+
 COZE = """\
 event:conversation.chat.created
 data:{"id":"1","status":"created","last_error":{"code":0,"msg":""}}

@@ -93,7 +93,19 @@ def test_detect_takes_events_bytes_and_chunks_of_bytes() -> None:
 
 
 @pytest.mark.parametrize(
-    "unsure", [b"", b"data: hello\n\n", b"data: {}\n\n", b'{"a": 1}\n', b"\xff\x00", b"<html>", b"data: [DONE]\n\n", []]
+    "unsure",
+    [
+        b"",
+        b"data: 1\n\n",
+        b'data: "hello"\n\n',
+        b"hello\n",
+        b"data: {}\n\n",
+        b'{"a": 1}\n',
+        b"\xff\x00",
+        b"<html>",
+        b"data: [DONE]\n\n",
+        [],
+    ],
 )
 def test_detect_says_none_when_nothing_tells(unsure: Any) -> None:
     assert detect(unsure) is None

@@ -77,7 +77,7 @@ def test_an_error_alone_is_in_openais_shape_as_everybodys_is(error: str) -> None
 
 
 @pytest.mark.parametrize(
-    "data", ['{"result": 5, "error": null}', '{"error": false}', '{"error": ""}', "{}", "[1]", "no JSON", '{"a": "hi"}']
+    "data", ['{"result": 5, "error": null}', '{"error": false}', '{"error": ""}', "{}", "[1]", "7", '{"a": "hi"}']
 )
 def test_other_documents_are_nobodys(data: str) -> None:
     assert detect([ServerSentEvent(data=data)]) is None

@@ -35,6 +35,7 @@ from streamkit.presets import (
     writer,
 )
 from streamkit.presets.asked import Asked
+from tests.presets.providers import PLAIN
 
 NAMES = sorted(PRESETS)
 # The same shape as another one, so that nothing in the stream tells them apart.
@@ -68,7 +69,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 @pytest.mark.parametrize("name", NAMES)
 @given(pieces=st.lists(texts, max_size=5))
 def test_any_pieces_come_back_exactly_and_end_as_promised(name: str, pieces: list[str]) -> None:
-    if name == "replicate":  # its data is no JSON: a CR would be a line end
+    if name in PLAIN:  # no JSON: a CR would be a line end
         pieces = [piece.replace("\r", "\n") for piece in pieces]
     found = read(name, b"".join(stream(name, pieces)))
     assert [result.text for result in found if isinstance(result, Piece)] == said(name, pieces)
@@ -136,6 +137,9 @@ def test_what_cannot_be_written_is_refused(name: str) -> None:
 def test_a_cr_is_refused_where_the_data_is_plain_text() -> None:
     with pytest.raises(EncodeError, match="CR"):
         writer("replicate").piece("a\rb", 0)
+    for text in ("a\rb", "[DONE]"):
+        with pytest.raises(EncodeError, match="expected text without CR"):
+            writer("sse-text").piece(text, 0)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -236,6 +236,8 @@ class Decoder:
             yield from self._settle(self._guess.end())
         if self._parser is not None:
             yield from self._rows(self._parser.close() if whole else [], read, at_ns)
+            yield from self._late(self._pieces.settle())
+            self.final = self._pieces.final
             late_text, late_reasoning = self._pieces.close()
             if late_text or late_reasoning:
                 self.events.grow(-1, late_text, late_reasoning)
@@ -377,6 +379,8 @@ class Decoder:
             self._decode = self._uncoded = self._ignore
 
     def _rows(self, wire_events: Iterable[ServerSentEvent], read: int, at_ns: int) -> Iterator[tuple[int, str]]:
+        assert self._parser is not None  # noqa: S101  whose events these are
+        self._pieces.is_sse = self._parser.grammar == "sse"
         events = self.events
         for wire_event in self._new(wire_events) if self._resumed else wire_events:
             if self._room <= 0:
@@ -386,9 +390,7 @@ class Decoder:
             found = self._pieces.read(wire_event)
             text, reasoning = found.pop()
             new = len(events)
-            for index, (late_text, late_reasoning) in enumerate(found, start=new - len(found)):
-                events.grow(index, late_text, late_reasoning)  # it had none
-                yield index, late_text
+            yield from self._late(found)
             size = len(wire_event.data.encode("utf-8", "replace"))
             events.append(
                 wire_event,
@@ -401,6 +403,12 @@ class Decoder:
             )
             self.final = self._pieces.final
             yield new, text
+
+    def _late(self, found: Sequence[tuple[str, str]]) -> Iterator[tuple[int, str]]:
+        """(text, reasoning) of the last rows, which had none."""
+        for index, (text, reasoning) in enumerate(found, start=len(self.events) - len(found)):
+            self.events.grow(index, text, reasoning)
+            yield index, text
 
     def _take_text(self, data: bytes, read: int, at_ns: int) -> Iterator[tuple[int, str]]:
         text, events = self._utf8.decode(data), self.events

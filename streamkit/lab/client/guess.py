@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from streamkit.content.looking import BOM, LOOK_BYTES, look
 from streamkit.errors import LimitExceeded
 from streamkit.parser import JSONParser, SSEParser
-from streamkit.presets import detect
+from streamkit.presets import SSE_TEXT, detect
 
 if TYPE_CHECKING:
     from streamkit.content.head import Grammar
@@ -65,4 +65,4 @@ class Guess:
                 return "text"
         if not values:
             return None
-        return "json" if detect(values[:1]) else "text"
+        return "text" if detect(values[:1]) in (None, SSE_TEXT) else "json"

@@ -1,4 +1,9 @@
-"""Events in, text out: by the preset given, or by one guessed from the first events. No I/O."""
+"""Events in, text out: by the preset given, or by one guessed from the first events. No I/O.
+
+A known provider shows in one event. That the data itself is the text (`sse-text`) shows only in that no other preset
+fits. It is believed after WORDS events whose data is no JSON, or at `[DONE]`, an error or the end of the body, and only
+if no event was a JSON object: a greeting in front of somebody's JSON is not the text. What was guessed stays.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from streamkit.extractor.pieces import ExtractionError, Piece
 from streamkit.lab.client.channels import Channels
 from streamkit.lab.recording.results import Results, is_plain_text
-from streamkit.presets import Answer, Preset, PresetLike, detect, misread
+from streamkit.presets import SSE_TEXT, Answer, Preset, PresetLike, detect, misread
 from streamkit.presets import preset as find_preset
 
 if TYPE_CHECKING:
@@ -19,7 +24,10 @@ if TYPE_CHECKING:
 
 __all__ = ["PieceReader"]
 
+DONE: Final = "[DONE]"
 DETECT_WITHIN: Final = 32  # events; a provider's shape shows in the first few
+WORDS: Final = 3
+"""Events whose data is no JSON: so many are not a greeting."""
 OURS: Final = "streamkit"
 
 
@@ -35,10 +43,13 @@ class PieceReader:
         """The data of the event that reported the error."""
         self.headers: Mapping[str, str] = {}
         """The answer's, by which some presets are guessed."""
+        self.is_sse = True
+        """The events are Server-Sent Events: of no others is it guessed that their data is the text."""
         self._reasoning = reasoning
         self._channels = Channels()
         self._preset: Preset | None = None
         self._waiting: list[ServerSentEvent] = []  # seen before a preset was found
+        self._words = 0  # how many of them
         self._guessing = preset is None
         self._first: list[ServerSentEvent] = []  # until one is of the preset
         if preset is not None:
@@ -84,11 +95,26 @@ class PieceReader:
             return [self._read(event)]
         self._waiting.append(event)
         found = detect((event,), self.headers)  # one event is enough to tell, and those before it told nothing
+        if found == SSE_TEXT:
+            self._words += 1
+            found = SSE_TEXT if self._words >= WORDS and self._are_text() else None
+        elif found is None and (event.data == DONE or event.event == "error") and self._are_text():
+            found = SSE_TEXT
         if found is None:
             self._guessing = len(self._waiting) < DETECT_WITHIN
             return [("", "")]
+        return self._found(found)
+
+    def settle(self) -> list[tuple[str, str]]:
+        """The body is over: (text, reasoning) of the last so many events, if it is known only now how they are read."""
+        return self._found(SSE_TEXT) if self._guessing and self._are_text() else []
+
+    def _are_text(self) -> bool:
+        return self.is_sse and self._words > 0 and detect(self._waiting) == SSE_TEXT
+
+    def _found(self, preset: str) -> list[tuple[str, str]]:
         self._guessing = False
-        self._read_by(found)
+        self._read_by(preset)
         return [self._read(waiting) for waiting in self._waiting]
 
     @property
@@ -118,8 +144,8 @@ class PieceReader:
         notes = [] if self.answer is None else self.answer.notes()
         if self._preset is None and self._waiting:
             notes.append(
-                "no preset fits the events, so there is no text: name one with preset= (--preset), or say where the "
-                "text stands with preset=sk.Extractor('path') (--text PATH)"
+                "no preset fits the events, so there is no text: name one with preset= (--preset; sse-text, if "
+                "the data itself is the text), or say where it stands with preset=sk.Extractor('path') (--text PATH)"
             )
         if self._preset is not None and self._first and (why := misread(self._first, self._preset)):
             notes.append(why)

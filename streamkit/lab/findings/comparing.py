@@ -31,6 +31,7 @@ from streamkit.lab.metrics.resampling import (
 from streamkit.lab.recording.measures import Measure, MetricLike, measure_of
 from streamkit.lab.recording.recording import Recording
 from streamkit.lab.sets import RecordingSet
+from streamkit.lab.sets.set_summary import no_text
 
 if TYPE_CHECKING:
     from streamkit.lab.findings.comparison import Decision
@@ -177,6 +178,8 @@ class _Told:
     rounds: tuple[Label | None, ...]
     doubtful: int
     """How many of them say of themselves that they are not to be quoted."""
+    runs: RecordingSet
+    """All of them."""
 
     @classmethod
     def of(cls, runs: RecordingSet, measure: Measure) -> _Told:
@@ -195,6 +198,7 @@ class _Told:
             failed=failed,
             over=over,
             rounds=tuple(run.labels.get(ROUND) for run in runs),
+            runs=runs,
             doubtful=sum(run.trust.level == "do not quote" for run in runs) if measure.name.startswith(OF_GAPS) else 0,
         )
 
@@ -303,7 +307,9 @@ class _Comparing:
         few = min(pair.mine.known.size, pair.its.known.size)
         silent = [each for each in (self._base, name) if not self._told[each].known.size]
         if silent and not any(pair.failed):
-            return f"no run of {short(silent[0])}'s has a {self._measure.name}"
+            whose = f"{short(silent[0])}'s"
+            without = no_text(self._told[silent[0]].runs, whose=f" of {whose}")
+            return without or f"no run of {whose} has a {self._measure.name}"
         if few < enough_for(self._at):
             there = many(few, "round") if self._in_rounds else f"{many(few, 'run')} of one of them"
             return (

@@ -19,10 +19,11 @@ from streamkit.lab.recording.tables import html_table, text_table
 from streamkit.lab.sets.columns import Floats, StreamRows, known
 from streamkit.lab.sets.verdict import Verdict, rates_per_s
 
-__all__ = ["SetSummary", "Spread", "live_streams", "outcomes_of", "summarize_set"]
+__all__ = ["SetSummary", "Spread", "live_streams", "no_text", "outcomes_of", "summarize_set"]
 
 WIDEST_NUMBER: Final = 48  # characters, in the printed table
 WIDTH: Final = 110  # of the lines of the verdict above it
+HOW: Final = "preset=, --preset"
 FEW: Final = 100
 """Below so many values the 99th percentile by nearest rank is the largest."""
 BRIEF_S: Final = 0.1
@@ -227,6 +228,16 @@ def left_as_asked(recording: Recorded) -> bool:
     return bool(recording.labels.get("leaves")) and recording.outcome.name == "cancelled"
 
 
+def no_text(recordings: Iterable[Recorded], *, whose: str = "", so: str = "") -> str:
+    """That streams came whole, and no text was found in any event, with what to do; "" where that is not so."""
+    came = [one for one in recordings if len(one.events) and one.outcome.ok]
+    if not came or any(one.counted.characters.any() for one in came):
+        return ""
+    presets = sorted({one.preset for one in came if one.preset is not None})
+    found = f"no text was found in any event{whose}"
+    return f"{found} by the preset {', '.join(presets)}{so}" if presets else f"{found}{so}: name a preset ({HOW})"
+
+
 def outcomes_of(recordings: Sequence[Recorded]) -> dict[str, int]:
     """How many ended in which way, the most frequent first."""
     return dict(Counter(str(one.outcome) for one in recordings).most_common())
@@ -253,6 +264,8 @@ def _notes(recordings: Sequence[Recorded], rows: StreamRows) -> Iterator[str]:
     silent = int(np.count_nonzero(np.isnan(rows.ttft_sent)))
     if silent and silent < len(recordings):
         yield f"{many(silent, 'stream')} brought no piece: left out of the time to the first piece"
+    elif silent and (why := no_text(recordings, so=", so there is no time to the first piece")):
+        yield why
     unsent = int(np.count_nonzero(np.isnan(rows.sent)))
     if unsent:
         yield f"of {many(unsent, 'stream')} it is not known when the request had left: their times are from the call"

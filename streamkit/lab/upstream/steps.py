@@ -133,9 +133,10 @@ def raw(due_ns: int, kind: Kind, data: bytes, at: int = -1) -> Step:
 
 
 def noise(due_ns: int, preset: Preset, data: bytes) -> Step:
-    """A step for an event that carries no text: an error if the preset that reads it takes it for one."""
-    kind: Kind = "error" if isinstance(meaning(preset, data), ProviderError) else "noise"
-    return Step(due_ns, kind, partial(bytes, data))
+    """A step for an event that carries no text: an error, or text after all, if its preset takes it for such."""
+    meant = meaning(preset, data)
+    kind: Kind = "error" if isinstance(meant, ProviderError) else "noise"
+    return Step(due_ns, kind, partial(bytes, data), text=partial(str, meant.text if isinstance(meant, Piece) else ""))
 
 
 def filled(due_ns: int, before: bytes, size_bytes: int) -> Iterator[Step]:
@@ -203,9 +204,9 @@ def truth_of(
         if step.kind != "part":
             event_bytes = 0
             texts.append(step.text())
-        spoke = spoke or step.kind == "piece"
+        spoke = spoke or step.kind == "piece" or (step.kind == "noise" and bool(texts[-1]))
         if step.proof == "proof":
-            return Truth(True, "".join(texts))
+            return Truth(marked or spoke, "".join(texts))
         signed = signed or step.proof == "sign"
         if step.breaks:
             break

@@ -15,7 +15,7 @@ from streamkit.lab.recording.recording import Recording
 from streamkit.lab.sets import RecordingSet
 from streamkit.outcome import Outcome
 from tests.lab.compare.examples import COMPARISONS, runs
-from tests.lab.sets.streams import load, stream
+from tests.lab.sets.streams import load, stream, wordless
 
 BY_US = Outcome("cancelled", "by us")
 
@@ -218,6 +218,16 @@ def test_runs_without_the_number_are_told_of() -> None:
     none = compare({"a": runs("a", pieces=1), "b": runs("b")}, metric="gap_p50")
     assert none.sentence == "Cannot decide whether b's median gap is longer than a's: no run of a's has a gap_p50_ms"
     assert math.isnan(none.difference)
+
+
+def test_runs_in_whose_events_no_text_was_found_are_told_of() -> None:
+    silent = {name: [wordless(one) for one in runs(name)] for name in "ab"}
+    compared = compare(silent)
+    assert compared.sentence == (
+        "Cannot decide whether b's first piece is later than a's: no text was found in any event of a's: "
+        "name a preset (preset=, --preset)"
+    )
+    assert "of b's" in compare({"a": runs("a"), "b": silent["b"]}).sentence
 
 
 # --- Several --------------------------------------------------------------------------------------------------------

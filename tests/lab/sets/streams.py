@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 from streamkit.lab.recording.recorded import Events, Reads
@@ -41,6 +42,12 @@ def stream(
         "meta": {"loop_lag_ns": MS, "loop_busy_ns": [[a * MS, b * MS] for a, b in busy], "sent_error_ns": 10_000},
     }
     return Recording(**{**told, **fields})
+
+
+def wordless(one: Recording, preset: str | None = None) -> Recording:
+    """The same, in whose events no text was found."""
+    number = len(one.events)
+    return replace(one, events=Events([*one.events.at_ns], text=[""] * number, data=["{}"] * number), preset=preset)
 
 
 def load(count: int, rate: float = 50, *, seed: int = 1, late: float = 0, **given: Any) -> list[Recording]:

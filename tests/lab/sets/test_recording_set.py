@@ -13,7 +13,7 @@ from streamkit.lab.recording.recording import Recording
 from streamkit.lab.sets import RecordingSet, Resources
 from streamkit.outcome import Outcome
 from tests.lab.recording.examples import small
-from tests.lab.sets.streams import MS, load, stream
+from tests.lab.sets.streams import MS, load, stream, wordless
 
 
 class TestItIsASequenceOfRecordings:
@@ -144,6 +144,23 @@ class TestItsSummary:
     def test_says_what_is_in_no_percentile(self) -> None:
         notes = RecordingSet([stream(), stream(pieces=0, outcome="refused(503)")]).summary().notes
         assert notes[0] == "1 stream brought no piece: left out of the time to the first piece"
+
+    @pytest.mark.parametrize(
+        ("preset", "said"),
+        [
+            (None, ", so there is no time to the first piece: name a preset (preset=, --preset)"),
+            ("openai", " by the preset openai, so there is no time to the first piece"),
+        ],
+    )
+    def test_says_that_no_text_was_found_in_events_that_came(self, preset: str | None, said: str) -> None:
+        silent = [
+            wordless(stream(), preset),
+            wordless(stream(20), preset),
+            stream(40, pieces=0, outcome="refused(503)"),
+        ]
+        assert RecordingSet(silent).summary().notes[0] == f"no text was found in any event{said}"
+        for others in ([stream(pieces=0)], [stream(pieces=0, outcome="refused(503)")]):
+            assert not any("no text" in note for note in RecordingSet(others).summary().notes)
 
     def test_says_what_whoever_made_the_load_has_to_say(self) -> None:
         assert RecordingSet([stream()], meta={"notes": ["a closed loop"]}).summary().notes[-1] == "a closed loop"

@@ -137,7 +137,7 @@ def test_what_breaks_before_the_end_leaves_no_answer_whole(fault: Fault, name: s
 
 
 def test_a_cut_behind_the_end_marker_is_none_and_where_there_is_no_marker_it_is_one() -> None:
-    proven = {name for name in MARKED if any(mark.conclusive for mark in preset(name).ends)}
+    proven = {name for name in PRESETS if any(mark.conclusive for mark in preset(name).ends)}
     for fault in (Cut(5), Cut(5, inside=True), BadChunk(5), BadChunk(5, "crlf")):
         assert {script(fault, preset=name).whole for name in proven} == {True}
         assert {script(fault, preset=name).whole for name in PRESETS if name not in proven} == {False}

@@ -20,7 +20,7 @@ from tests.relay.sources.upstreams import Answering, Chunk, failed, joined, rela
 
 
 @pytest.mark.parametrize(
-    "name", ["seed", "openai", "anthropic", "gemini", "cohere", "mistral", "dashscope", "replicate"]
+    "name", ["seed", "openai", "anthropic", "gemini", "cohere", "mistral", "dashscope", "replicate", "sse-text"]
 )
 def test_a_whole_answer_is_complete(name: str) -> None:
     batches, failure = relay(Answering(stream(name, "你", "好")), name)
@@ -58,7 +58,7 @@ def test_a_finish_reason_and_clean_framing_are_enough_for_openai() -> None:
     assert relay(Answering(without_done))[1] is None
 
 
-@pytest.mark.parametrize("name", ["openai", "anthropic", "seed", "replicate"])
+@pytest.mark.parametrize("name", ["openai", "anthropic", "seed", "replicate", "sse-text"])
 def test_many_events_in_one_read_give_what_they_give_one_by_one(name: str) -> None:
     events = stream(name, *("你好\n" if i % 7 else '"' for i in range(100)))
     texts = [text for batch in relay(Answering(events), name)[0] for text in batch]
