@@ -10,6 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, cast
 from urllib.parse import urlsplit
 
+import httpx2
+
 from streamkit.lab.arguments import check_whole
 from streamkit.lab.client.connections import public_url
 from streamkit.lab.client.record import record
@@ -133,7 +135,7 @@ class LabTarget:
 
     async def ask(self, visit: Visit) -> Recording:
         asked = _merged({**self._options, "headers": self._given_headers}, _as_fields(visit.prompt))
-        headers = {**dict(asked.pop("headers") or {}), STREAM_ID_HEADER: new_stream_id()}
+        headers = [*(asked.pop("headers") or []), (STREAM_ID_HEADER, new_stream_id())]
         return await self._lab.post(headers=headers, taps_wait_s=None, **asked, **visit.options)
 
     async def joined(self, recordings: list[Recording]) -> list[Recording]:
@@ -226,9 +228,10 @@ def _as_provider(preset: Preset, model: str | None, prompt: Prompt) -> dict[str,
 
 
 def _merged(options: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
-    """Both; of headers those of either, the caller's last."""
-    headers = {**dict(asked.get("headers") or {}), **dict(options.get("headers") or {})}
-    return {**options, **asked, "headers": headers or None}
+    """Both; of headers those of either, but of one name the caller's alone, however often."""
+    own = httpx2.Headers(options.get("headers"))
+    others = [(name, value) for name, value in httpx2.Headers(asked.get("headers")).multi_items() if name not in own]
+    return {**options, **asked, "headers": [*others, *own.multi_items()] or None}
 
 
 def _others(pids: Pids | None) -> list[Watched]:

@@ -87,6 +87,20 @@ def test_a_text_is_asked_as_a_form_and_as_its_provider_wants_it_where_that_is_kn
     assert b"x-mine: 1" in mine.lower()
 
 
+def test_a_header_of_ones_own_takes_the_place_of_the_providers_and_may_be_repeated() -> None:
+    headers = [("Accept", "text/plain"), ("x-mine", "1"), ("X-Mine", "2")]
+
+    async def main() -> list[bytes]:
+        async with serving(HELLO) as (url, peers):
+            await load(url, streams=1, preset="openai", model="m", headers=headers, progress=False)
+            return [peer.request for peer in peers]
+
+    (asked,) = asyncio.run(main())
+    fields = [line.partition(b": ") for line in asked.lower().partition(b"\r\n\r\n")[0].split(b"\r\n")]
+    assert [value for name, _, value in fields if name == b"accept"] == [b"text/plain"]
+    assert [value for name, _, value in fields if name == b"x-mine"] == [b"1", b"2"]
+
+
 def test_what_the_set_was_to_be_stands_in_it() -> None:
     meta = loaded(streams=3, rate=500, arrivals="gamma(0.5)", seed=2, slo=sk.metrics.SLO(ttft_ms=50)).meta
     assert (meta["arrivals"], meta["rate"], meta["streams"], meta["seed"]) == ("gamma(0.5)", 500, 3, 2)
