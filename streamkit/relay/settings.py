@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
+import difflib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, NamedTuple, TypedDict
 
@@ -26,6 +27,7 @@ __all__ = [
     "Shipped",
     "Tracing",
     "UploadBounds",
+    "check_names",
     "flag",
     "options",
     "settings_from",
@@ -306,15 +308,33 @@ def settings_from(given: Mapping[str, float | None], env: Mapping[str, str]) -> 
 
     Raises TypeError for a name that is no field, ConfigError for a value that makes no sense.
     """
+    check_names(given)
     known = {option.name: option for option in options()}
-    if unknown := set(given) - set(known):
-        raise TypeError(f"unknown setting {min(unknown)!r}; expected one of {', '.join(known)}")
     chosen: dict[str, Any] = {name: _number(o, env[o.env]) for name, o in known.items() if o.env in env}
     chosen |= {name: value for name, value in given.items() if value is not None}
     made: list[Any] = [
         kind(**{each.name: chosen[each.name] for each in fields(kind) if each.name in chosen}) for kind in KINDS
     ]
     return Settings(*made)
+
+
+def check_names(given: Iterable[str], beside: Iterable[str] = (), *, meant: Iterable[str] = ()) -> None:
+    """Raise TypeError unless each of these names is that of a setting, or of what its caller takes `beside` them;
+    `meant`: what else may have been meant.
+
+    >>> from streamkit.relay.settings import check_names
+    >>> check_names(["idel_s"])
+    Traceback (most recent call last):
+    TypeError: unknown setting 'idel_s': did you mean 'idle_s'?
+    """
+    known = dict.fromkeys([*(option.name for option in options()), *beside])
+    if unknown := set(given) - set(known):
+        name = min(unknown)
+        near = difflib.get_close_matches(name, [*known, *meant], 1)
+        raise TypeError(
+            f"unknown setting {name!r}"
+            + (f": did you mean {near[0]!r}?" if near else f"; expected one of {', '.join(known)}")
+        )
 
 
 def flag(env: Mapping[str, str], name: str) -> bool:
