@@ -242,7 +242,8 @@ class Lab(Stoppable):
                       (`Lab(uses="upload")`: `lab.post("/upload", content=rows)`), `reader`, `on_piece`, `label`,
                       `total_s`, …
 
-        A failure on the wire is the recording's outcome, not an exception. Taps that are missing or incomplete are
+        A failure on the wire is the recording's outcome, not an exception; its `error` ends with what the relay's log
+        gives as the reason and no client is told (not with roles="processes"). Taps that are missing or incomplete are
         named in `meta["notes"]`.
 
         Raises ServerError after `stop()`, TypeError for an unknown option and for a `chat_history` that is no text,

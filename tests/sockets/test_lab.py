@@ -543,6 +543,20 @@ def test_what_makes_no_sense_is_refused_and_leaves_nothing(
     assert servers() == []
 
 
+def test_a_forgotten_preset_is_what_the_recording_names() -> None:
+    with (
+        serve(functools.partial(create_upstream, Script("Hi", preset="streamkit"))) as own,
+        Lab(upstream=own.url, preset="openai") as lab,
+    ):
+        one = asyncio.run(lab.ask("hi"))
+    assert one.meta["server_outcome"] == "error_event(upstream_empty)"
+    assert one.error == (
+        "the server answered with status 502: upstream_empty: the upstream's answer ended, and held not one event of "
+        "its preset; the relay's log says why: these events look like streamkit's, not openai's: "
+        "give preset='streamkit' (--preset streamkit)"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "text"),
     [
