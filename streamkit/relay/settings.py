@@ -148,13 +148,20 @@ class Buffers:
     The two kernel buffers are 0 by default, which leaves them to the kernel: megabytes for each TCP connection (tcp(7),
     `tcp_wmem` and `tcp_rmem`). The kernel may change a number too: Linux doubles it for its bookkeeping.
 
+    `read_ahead_bytes` stops the reading and does not shorten a read: the event loop takes up to 256 KiB at once, so a
+    fast upstream's answer may have `read_ahead_bytes` and 256 KiB waiting.
+
     Raises ConfigError for anything but an integer >= 0.
     """
 
     send_buffer_bytes: int = _bound(0, "client: its connection's SO_SNDBUF; 0 = the kernel's choice")
     write_buffer_bytes: int = _bound(65_536, "client: what the relay writes ahead of the kernel before it waits")
     receive_buffer_bytes: int = _bound(0, "upstream: its connection's SO_RCVBUF; 0 = the kernel's choice")
-    read_ahead_bytes: int = _bound(65_536, "upstream: what is read from it while the client cannot take it yet")
+    read_ahead_bytes: int = _bound(
+        65_536,
+        "upstream: once so much of its answer waits for a slow client, no more is read; the last read may bring up to "
+        "256 KiB more",
+    )
 
     def __post_init__(self) -> None:
         _check_integers(self, 0)
