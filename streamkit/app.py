@@ -14,6 +14,7 @@ A route is a source plus a delivery; nothing below this file knows about routes.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import itertools
 import logging
 import os
@@ -42,11 +43,12 @@ from streamkit.relay.log import show_log
 from streamkit.relay.relay import Relay
 from streamkit.relay.request.connection import NO_ASGI, Connection, RelayApp, StrictHttp
 from streamkit.relay.route import Route
+from streamkit.relay.settings import check_names
 from streamkit.serving.running import DRAINING, GRACE_OVER
 from streamkit.taps import new_stream_id
 from streamkit.transport.tls import Verify
 
-__all__ = ["Connection", "create_app", "create_blueprint", "source"]
+__all__ = ["RELAY_NAMES", "Connection", "create_app", "create_blueprint", "source"]
 
 F = TypeVar("F", bound=SourceFunction)
 Handler: TypeAlias = Callable[..., Coroutine[Any, Any, HTTPResponse]]
@@ -70,6 +72,7 @@ def create_blueprint(
     It takes what `create_app` takes (`upstream`, `preset`, `uses`, `routes`, settings, …), and raises what that raises;
     `name` is the blueprint's. The app keeps its own Sanic timers for its other routes.
     """
+    check_names(relay, RELAY_NAMES)
     added = {
         **shipped.named(os.environ.get("STREAMKIT_WITH", "") if uses is None else uses),
         **_as_routes(routes or {}),
@@ -340,7 +343,8 @@ def create_app(
     Each call makes a new app, since a Sanic app cannot be started twice. All arguments are keyword-only, because
     `sanic streamkit.app:create_app --factory` first calls a factory with arguments of its own.
 
-    Raises ConfigError for settings that make no sense, UnknownPreset for an unknown preset.
+    Raises ConfigError for settings that make no sense, TypeError for one that does not exist, UnknownPreset for an
+    unknown preset.
     """
     blueprint = create_blueprint(
         upstream=upstream,
@@ -381,6 +385,12 @@ def create_app(
     _finish_every_head(app, kept)
     app.after_server_start(_say_so)
     return app
+
+
+RELAY_NAMES: Final = tuple(
+    each.name for each in inspect.signature(create_app).parameters.values() if each.kind is each.KEYWORD_ONLY
+)
+"""What `create_app` takes beside settings."""
 
 
 async def _say_so(app: Sanic[Any, Any]) -> None:

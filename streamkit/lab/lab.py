@@ -37,7 +37,7 @@ from streamkit.lab.client.kept import LAST
 from streamkit.lab.client.record import record
 from streamkit.lab.net import Link, Network
 from streamkit.lab.net.toxics import Toxic, check_toxics
-from streamkit.lab.places import Apart, Links, MakeRelay, Open, RelayFactory, Together, is_url
+from streamkit.lab.places import Apart, Links, MakeRelay, Open, RelayFactory, Together, check_relay_names, is_url
 from streamkit.lab.server_taps import TAPS_WAIT_S, joined, seen_so_far
 from streamkit.lab.under_way import completed_by
 from streamkit.lab.upstream import Script, create_upstream
@@ -94,11 +94,11 @@ class Lab(Stoppable):
     settings    settings of `create_app`: `idle_s=2`, `max_streams=100`, `key=…`, `policy="latest"`; `trace=False`
                 switches the taps off. Buffer sizes given here override the network's
 
-    Raises TypeError for arguments that exclude each other, for settings beside a `relay` of your own, and for values
-    that cannot be sent to another process; ValueError for an unknown value of `roles`, `network` or `loop`, for links
-    in one loop (a link needs a thread beside it) and for links between unix sockets (a link is TCP, whose buffers vary
-    from run to run); ConfigError (a ValueError) for a setting that makes no sense; ServerError when a server cannot
-    start.
+    Raises TypeError for arguments that exclude each other, for a setting that does not exist, for settings beside a
+    `relay` of your own, and for values that cannot be sent to another process; ValueError for an unknown value of
+    `roles`, `network` or `loop`, for links in one loop (a link needs a thread beside it) and for links between unix
+    sockets (a link is TCP, whose buffers vary from run to run); ConfigError (a ValueError) for a setting that makes no
+    sense; ServerError when a server cannot start.
     """
 
     def __init__(
@@ -242,7 +242,8 @@ class Lab(Stoppable):
                       (`Lab(uses="upload")`: `lab.post("/upload", content=rows)`), `reader`, `on_piece`, `label`,
                       `total_s`, …
 
-        A failure on the wire is the recording's outcome, not an exception. Taps that are missing or incomplete are
+        A failure on the wire is the recording's outcome, not an exception; its `error` ends with what the relay's log
+        gives as the reason and no client is told (not with roles="processes"). Taps that are missing or incomplete are
         named in `meta["notes"]`.
 
         Raises ServerError after `stop()`, TypeError for an unknown option and for a `chat_history` that is no text,
@@ -316,6 +317,7 @@ def _check_roles(roles: Roles) -> Roles:
 
 def _check_settings(settings: Mapping[str, Any]) -> None:
     """By the relay's own rules, but now: as an error of this call, and not of a server that could not start."""
+    check_relay_names(settings, inspect.signature(Lab).parameters)
     numbers = {option.name for option in options()}
     settings_from({name: value for name, value in settings.items() if name in numbers}, {})
 

@@ -19,15 +19,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeGuard, cast
 
-from streamkit.app import create_app
+from streamkit.app import RELAY_NAMES, create_app
 from streamkit.lab.net.link import Link
 from streamkit.lab.net.toxics import Toxic
 from streamkit.lab.server_taps import FetchTaps, fetcher
+from streamkit.relay.settings import check_names
 from streamkit.serving.factory import build, forget
 from streamkit.serving.listener import listen
 from streamkit.serving.running import RunningApp, StopRequest
@@ -36,7 +37,7 @@ from streamkit.serving.server import Server
 if TYPE_CHECKING:
     from streamkit.serving.factory import App, Factory
 
-__all__ = ["Apart", "Links", "MakeRelay", "Open", "RelayFactory", "Together", "is_url"]
+__all__ = ["Apart", "Links", "MakeRelay", "Open", "RelayFactory", "Together", "check_relay_names", "is_url"]
 
 GRACE_S: Final = 0.2  # as that of a server
 RelayFactory: TypeAlias = "Callable[[str], App]"
@@ -45,6 +46,13 @@ RelayFactory: TypeAlias = "Callable[[str], App]"
 def is_url(upstream: Factory) -> TypeGuard[str]:
     """A server that runs elsewhere, and no import string of a factory."""
     return isinstance(upstream, str) and "://" in upstream
+
+
+def check_relay_names(given: Iterable[str], own: Iterable[str]) -> None:
+    """Raise TypeError unless our relay can be made with settings of these names; `own`: those of whoever makes it, one
+    of which may have been meant.
+    """
+    check_names(given, RELAY_NAMES, meant=own)
 
 
 class Open(NamedTuple):

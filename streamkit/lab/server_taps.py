@@ -62,8 +62,17 @@ async def joined(
             recording = attach(recording, taps)
         except ValueError as error:  # its clock is another one, as that of each process outside Linux
             recording = noted(recording, f"the taps of {who} cannot be joined: {error}")
+        recording = _explained(recording, taps.why)
     missing = ", ".join(who for who in sources if who not in found and not _was_not_asked(who, found.get("relay")))
     return noted(recording, f"no taps of this stream: {missing}") if missing else recording
+
+
+def _explained(recording: Recording, why: str) -> Recording:
+    """With what the relay logged of a failure, and tells no client: who has made the lab may know."""
+    error = recording.error or ""
+    if not why or why in error or recording.outcome.ok:
+        return recording
+    return replace(recording, error="; ".join(filter(None, [error, f"the relay's log says why: {why}"])))
 
 
 def seen_so_far(recording: Recording, sources: Mapping[str, FetchTaps], stream_id: str) -> Recording:

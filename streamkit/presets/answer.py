@@ -40,7 +40,7 @@ TRUNCATED: Final = "upstream_truncated"
 """The answer stopped, and nothing proves that this was its end."""
 
 EMPTY: Final = "upstream_empty"
-"""It ended, and not one event of it was of its provider."""
+"""It ended, and not one event of it was of its provider: none came, or all were another one's."""
 
 
 class Answer:
@@ -181,12 +181,14 @@ class Answer:
         pieces = self._checked(self._pieces) if self._pieces else []
         return pieces if self._shown is None else self._without_reasoning(pieces, self._shown)
 
-    def problem_at_end(self, *, clean: bool, unfinished: ServerSentEvent | None = None) -> str | None:
+    def problem_at_end(
+        self, *, clean: bool, unfinished: ServerSentEvent | None = None, foreign: bool = False
+    ) -> str | None:
         """Judge the end, when the body is over: None if the answer is whole, else a code.
 
         The code is that of the failure, `TRUNCATED` or `EMPTY`. `clean` says whether the body ended as its framing
         requires. `unfinished` is the event that the end cut off: it is lost and proves nothing, but if it reports an
-        error, that counts.
+        error, that counts. `foreign`: what came looks like another provider's (`misread`).
         """
         if not self.over and unfinished is not None:
             last = self._rules.read_by_rules(unfinished)
@@ -198,7 +200,8 @@ class Answer:
         # that event would be lost, or it is a page or an error that is no event stream at all.
         signs = self.signed or (not self._needs_sign and unfinished is None)
         if not self.complete and not (clean and signs):
-            return TRUNCATED
+            another = foreign and clean and not self.recognised and unfinished is None  # it answered: nothing was cut
+            return EMPTY if another else TRUNCATED
         return None if self.recognised else EMPTY
 
     def notes(self) -> list[str]:
@@ -228,10 +231,8 @@ class Answer:
                 end = self._rules.read_by_rules(event)
                 if isinstance(end, End) and end.conclusive:
                     return
-            if not self._rules.may_recognise(event.data):
-                continue
-            value = self._rules.document(event).json
-            if self._rules.recognises(value):
+            value = self._rules.document(event).json if self._rules.may_recognise(event.data) else None
+            if value is not None and self._rules.recognises_as_own(value):
                 self.recognised = True
                 if self._choices is not None:
                     self._choices.saw(value.get(self._choices_key))

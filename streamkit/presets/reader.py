@@ -44,8 +44,8 @@ class Rules:
 
     Each rule stands behind the key without which it cannot apply: of a dozen, most need not be tried. `by_key`
     is False where none needs a key, so that the data, which need not be JSON, are not decoded for that. `known` are the
-    keys at which texts begin, `roots` the kinds of payloads in which they do; `whole` finds the texts that repeat what
-    came in pieces (see `Preset`).
+    keys at which texts begin, `beginnings` the same, each with the key that its rule's condition needs, `roots` the
+    kinds of payloads in which they do; `whole` finds the texts that repeat what came in pieces (see `Preset`).
     """
 
     plans: Plans
@@ -56,6 +56,7 @@ class Rules:
     whole: tuple[TextRule, ...]
     misfits: tuple[Misfit, ...]
     known: frozenset[str]
+    beginnings: frozenset[tuple[str, str | None]]
     by_key: bool
     roots: frozenset[type]
 
@@ -140,6 +141,12 @@ class Rules:
     def recognises(self, value: object) -> bool:
         """Something stands where this provider's texts begin."""
         return type(value) is dict and any(value.get(key) for key in self.known)
+
+    def recognises_as_own(self, value: object) -> bool:
+        """The same where a rule may hold: a `text` that is one's own only beside a `type` may be anybody's without."""
+        if type(value) is not dict:
+            return False
+        return any(value.get(key) and (needed is None or needed in value) for key, needed in self.beginnings)
 
     def _of_no_object(self, document: Document, value: Any) -> Ending:
         """A payload that is no JSON object, and no rule's: `[DONE]` ends every stream, a heartbeat is none of it."""

@@ -154,7 +154,17 @@ class Preset(Compiled):
         misfits = tuple(misfit_of(one.paths, one.where, self._kinds) for one in looked_at)
         roots = self._kinds.get((), frozenset())
         return Rules(
-            Plans(self._plan, self._common), errors, text, reasoning, ends, whole, misfits, self._known, by_key, roots
+            Plans(self._plan, self._common),
+            errors,
+            text,
+            reasoning,
+            ends,
+            whole,
+            misfits,
+            self._known,
+            frozenset(self._beginnings),
+            by_key,
+            roots,
         )
 
     @cached_property
@@ -178,10 +188,14 @@ class Preset(Compiled):
     @cached_property
     def _known(self) -> frozenset[str]:
         """The keys at which its texts begin, and the reasons that are ends by themselves."""
-        reasons = (extractor for mark in self.ends if not mark.where for extractor in mark.reasons)
-        several = (*self._all_texts, *reasons)
-        keys = (first_key(path) for extractor in several for path in extractor.paths)
-        return frozenset(key for key in keys if key is not None)
+        return frozenset(key for key, _ in self._beginnings)
+
+    @cached_property
+    def _beginnings(self) -> set[tuple[str, str | None]]:
+        """Each of these keys, and the one without which it means nothing to this provider, if there is one."""
+        several = (*self._all_texts, *self._end_reasons)
+        found = ((first_key(path), Where(one.where).needed_key) for one in several for path in one.paths)
+        return {(key, needed) for key, needed in found if key is not None}
 
     @cached_property
     def _with_reasoning(self) -> Preset:

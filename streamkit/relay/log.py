@@ -11,7 +11,7 @@ the upstream: one line, bounded, without secrets. An answer from which something
 has `notes`.
 
 If streams are traced, the line is kept with their taps (`StreamTaps.word`), but without `why` and `notes`, as anybody
-who reaches the relay can read it there.
+who reaches the relay can read it there. A lab in the same process gets the `why` too (`StreamTaps.why`).
 """
 
 from __future__ import annotations

@@ -364,6 +364,7 @@ class Relay:
             stream.counts.answered(stream.record)
         if self.taps is None or stream.taps is None:
             return
+        stream.taps.why = stream.record.why
         if self.resumable is not None:
             self.resumable.answered(stream.taps, word)
         else:

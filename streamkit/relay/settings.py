@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
+import difflib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, NamedTuple, TypedDict
 
@@ -26,6 +27,7 @@ __all__ = [
     "Shipped",
     "Tracing",
     "UploadBounds",
+    "check_names",
     "flag",
     "options",
     "settings_from",
@@ -146,13 +148,20 @@ class Buffers:
     The two kernel buffers are 0 by default, which leaves them to the kernel: megabytes for each TCP connection (tcp(7),
     `tcp_wmem` and `tcp_rmem`). The kernel may change a number too: Linux doubles it for its bookkeeping.
 
+    `read_ahead_bytes` stops the reading and does not shorten a read: the event loop takes up to 256 KiB at once, so a
+    fast upstream's answer may have `read_ahead_bytes` and 256 KiB waiting.
+
     Raises ConfigError for anything but an integer >= 0.
     """
 
     send_buffer_bytes: int = _bound(0, "client: its connection's SO_SNDBUF; 0 = the kernel's choice")
     write_buffer_bytes: int = _bound(65_536, "client: what the relay writes ahead of the kernel before it waits")
     receive_buffer_bytes: int = _bound(0, "upstream: its connection's SO_RCVBUF; 0 = the kernel's choice")
-    read_ahead_bytes: int = _bound(65_536, "upstream: what is read from it while the client cannot take it yet")
+    read_ahead_bytes: int = _bound(
+        65_536,
+        "upstream: once so much of its answer waits for a slow client, no more is read; the last read may bring up to "
+        "256 KiB more",
+    )
 
     def __post_init__(self) -> None:
         _check_integers(self, 0)
@@ -306,15 +315,33 @@ def settings_from(given: Mapping[str, float | None], env: Mapping[str, str]) -> 
 
     Raises TypeError for a name that is no field, ConfigError for a value that makes no sense.
     """
+    check_names(given)
     known = {option.name: option for option in options()}
-    if unknown := set(given) - set(known):
-        raise TypeError(f"unknown setting {min(unknown)!r}; expected one of {', '.join(known)}")
     chosen: dict[str, Any] = {name: _number(o, env[o.env]) for name, o in known.items() if o.env in env}
     chosen |= {name: value for name, value in given.items() if value is not None}
     made: list[Any] = [
         kind(**{each.name: chosen[each.name] for each in fields(kind) if each.name in chosen}) for kind in KINDS
     ]
     return Settings(*made)
+
+
+def check_names(given: Iterable[str], beside: Iterable[str] = (), *, meant: Iterable[str] = ()) -> None:
+    """Raise TypeError unless each of these names is that of a setting, or of what its caller takes `beside` them;
+    `meant`: what else may have been meant.
+
+    >>> from streamkit.relay.settings import check_names
+    >>> check_names(["idel_s"])
+    Traceback (most recent call last):
+    TypeError: unknown setting 'idel_s': did you mean 'idle_s'?
+    """
+    known = dict.fromkeys([*(option.name for option in options()), *beside])
+    if unknown := set(given) - set(known):
+        name = min(unknown)
+        near = difflib.get_close_matches(name, [*known, *meant], 1)
+        raise TypeError(
+            f"unknown setting {name!r}"
+            + (f": did you mean {near[0]!r}?" if near else f"; expected one of {', '.join(known)}")
+        )
 
 
 def flag(env: Mapping[str, str], name: str) -> bool:

@@ -143,6 +143,8 @@ class StreamTaps:
     counts     single numbers by name, such as `relay.dropped_pieces`
     gauges     the queues on its way, if they are sampled
     word       what the relay itself says of the stream once it has ended: the dict that it logs (`streamkit.relay.log`)
+    why        more of how it failed, which is in its log line and may quote the upstream: for whoever is in the same
+               process, since `as_dict`, which others can ask for, leaves it out
     finished   True when the stream has ended
     dropped    how many steps there was no room for
 
@@ -156,6 +158,7 @@ class StreamTaps:
         self.counts: dict[str, int] = {}
         self.gauges: Gauges | None = None
         self.word: dict[str, Any] | None = None
+        self.why = ""
         self.origin = clock_origin()
         self.finished = False
         self.dropped = 0

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
+from dataclasses import replace
 
 from streamkit.lab.client.joining import FetchTaps, finished_taps
 from streamkit.lab.recording.recording import Recording
 from streamkit.lab.server_taps import fetcher, joined
+from streamkit.outcome import Outcome
 from streamkit.taps import StreamTaps
 
 STARTED_NS = 1_000
@@ -72,3 +75,17 @@ def test_taps_of_another_clock_are_left_out_and_the_recording_stays() -> None:
 
 def test_a_server_that_cannot_be_asked_counts_as_none() -> None:
     assert asyncio.run(finished_taps({"upstream": fetcher(None, "http://127.0.0.1:1")}, "one", 0)) == {}
+
+
+def test_why_the_relay_failed_is_told_beside_what_its_client_was_told_and_not_to_others() -> None:
+    taps = taps_of("relay.read")
+    taps.why = "the key is wrong"
+    assert "the key is wrong" not in json.dumps(taps.as_dict())
+    failed = replace(recording(), outcome=Outcome("refused", 502), error="status 502")
+    for one, error in [
+        (failed, "status 502; the relay's log says why: the key is wrong"),
+        (replace(failed, error=None), "the relay's log says why: the key is wrong"),
+        (replace(failed, error="the key is wrong"), "the key is wrong"),
+        (replace(failed, outcome=Outcome("complete"), error=None), None),
+    ]:
+        assert asyncio.run(joined(one, {"relay": source(taps)}, "one", 1)).error == error

@@ -97,6 +97,26 @@ def test_done_alone_is_no_answer_and_neither_is_a_chunk_without_a_choice() -> No
     assert problem("openai", chat("", role="assistant"), chat(reason="stop"), DONE) is None
 
 
+FOREIGN = [event({"text": "Hello"}), event({"text": " you"})]
+
+
+@pytest.mark.parametrize("name", ["openai", "anthropic", "gemini"])
+def test_whole_events_of_another_provider_and_a_clean_end_are_no_answer_and_nothing_was_cut(name: str) -> None:
+    answer = Answer(preset(name))
+    said(answer, *FOREIGN)
+    assert answer.problem_at_end(clean=True, foreign=True) == EMPTY
+    assert answer.problem_at_end(clean=True) == TRUNCATED  # nobody knows whose they are
+    assert answer.problem_at_end(clean=False, foreign=True) == TRUNCATED
+    assert answer.problem_at_end(clean=True, foreign=True, unfinished=event({"text": "!"})) == TRUNCATED
+
+
+def test_a_text_that_is_a_providers_only_beside_a_type_is_anybodys_without() -> None:
+    for told, own in [({"text": "a"}, False), ({"type": "response.output_text.done", "text": "a"}, True)]:
+        answer = Answer(preset("openai"))
+        said(answer, event(told))
+        assert answer.recognised is own
+
+
 def test_what_stands_behind_the_end_in_one_read_is_not_looked_at() -> None:
     answer = Answer(preset("openai"))
     assert answer.read([DONE, chat("late")]) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from streamkit.errors import ConfigError
-from streamkit.relay.settings import Buffers, Deadlines, Limits, Tracing, options, settings_from
+from streamkit.relay.settings import Buffers, Deadlines, Limits, Tracing, check_names, options, settings_from
 
 NAMES = ["head_s", "body_s", "connect_s", "first_piece_s", "idle_s", "write_stall_s", "total_s", "grace_s"]
 NAMES += ["heartbeat_s", "drain_s"]
@@ -64,6 +64,16 @@ def test_a_variable_that_does_not_parse_is_named() -> None:
         settings_from({}, {"STREAMKIT_IDLE_S": "soon"})
 
 
+def test_a_misspelt_setting_is_a_type_error_that_names_the_nearest() -> None:
+    with pytest.raises(TypeError, match=r"^unknown setting 'idel_s': did you mean 'idle_s'\?$"):
+        settings_from({"idel_s": 1}, {})
+    check_names(["model", "idle_s"], ["model"])
+    with pytest.raises(TypeError, match=r"^unknown setting 'modle': did you mean 'model'\?$"):
+        check_names(["modle"], ["model"])
+    with pytest.raises(TypeError, match=r"^unknown setting 'role': did you mean 'roles'\?$"):
+        check_names(["role"], meant=["roles"])
+
+
 def test_an_unknown_setting_is_a_type_error_that_lists_the_known_ones() -> None:
-    with pytest.raises(TypeError, match=r"unknown setting 'idle'; expected one of head_s, .*max_streams"):
-        settings_from({"idle": 1}, {})
+    with pytest.raises(TypeError, match=r"unknown setting 'colour'; expected one of head_s, .*max_streams"):
+        settings_from({"colour": 1}, {})

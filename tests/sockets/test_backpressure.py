@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from streamkit.lab.client.pace import Reader
 from streamkit.lab.client.record import record
 from streamkit.lab.lab import Lab
 from streamkit.lab.net.buffers import NETWORKS
@@ -27,6 +28,8 @@ from tests.servers import connect, eventually
 STATES = tuple(f"state {number:03}" for number in range(1, 301))
 FAST = Script(STATES, first_piece_ms=1, gap_ms=1)
 MB = 1_000_000
+ONE_READ_BYTES = 256 * 1024  # what an event loop takes at once
+OF_PARTS_BYTES = 8_192  # which the inbox counts beside the bytes: 256 for each part of 16 KiB or more
 
 
 def ask(server: Server, **headers: str) -> socket.socket:
@@ -202,6 +205,18 @@ def test_200_mb_for_a_reader_of_10_kb_a_second_hold_the_upstream_and_cost_the_re
         "of 20,000: the upstream is held, but for what the buffers of two hops take (each up to 38 MB)"
     )
     assert most - before < most_mb * MB
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_a_flood_for_a_reader_that_never_reads_is_read_ahead_by_the_bound_and_one_read(loop: str) -> None:
+    bound = 65_536
+    flood = Script(["x" * 10_000] * 600, first_piece_ms=1, gap_ms=0)
+    with Lab(flood, loop=loop, read_ahead_bytes=bound, send_buffer_bytes=65_536, gauge_ms=2) as lab:
+        asked = lab.ask("hi", accept="sse", reader=Reader.never(), total_s=0.7)
+        gauges = asyncio.run(asked).gauges
+    most = {name: max(gauges[f"relay.{name}"].value) for name in ("inbox", "pending", "buffer")}
+    assert bound < most["inbox"] < bound + ONE_READ_BYTES + OF_PARTS_BYTES, "docs/relay.md tells the sum"
+    assert most["pending"] + most["buffer"] < 3 * 65_536
 
 
 def test_one_stalled_reader_does_not_hold_up_the_others() -> None:

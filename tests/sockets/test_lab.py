@@ -508,6 +508,10 @@ def test_an_upstream_that_keeps_no_taps_is_no_fault(roles: Roles) -> None:
             TypeError,
             "expected transport as a value that can be given",
         ),
+        ({"idel_s": 2}, TypeError, r"^unknown setting 'idel_s': did you mean 'idle_s'\?$"),
+        ({"idel_s": 2, "roles": "processes"}, TypeError, r"^unknown setting 'idel_s': did you mean 'idle_s'\?$"),
+        ({"netwrok": "small-buffers"}, TypeError, r"^unknown setting 'netwrok': did you mean 'network'\?$"),
+        ({"modle": "x"}, TypeError, r"^unknown setting 'modle': did you mean 'model'\?$"),
         ({"idle_s": -1}, ConfigError, "expected idle_s as seconds"),
         ({"preset": "opnai"}, ServerError, "opnai"),
         ({"network": "wifi"}, ValueError, "out of loopback-tcp, small-buffers, got 'wifi'"),
@@ -537,6 +541,20 @@ def test_what_makes_no_sense_is_refused_and_leaves_nothing(
     with pytest.raises(error, match=text):
         Lab(**arguments)
     assert servers() == []
+
+
+def test_a_forgotten_preset_is_what_the_recording_names() -> None:
+    with (
+        serve(functools.partial(create_upstream, Script("Hi", preset="streamkit"))) as own,
+        Lab(upstream=own.url, preset="openai") as lab,
+    ):
+        one = asyncio.run(lab.ask("hi"))
+    assert one.meta["server_outcome"] == "error_event(upstream_empty)"
+    assert one.error == (
+        "the server answered with status 502: upstream_empty: the upstream's answer ended, and held not one event of "
+        "its preset; the relay's log says why: these events look like streamkit's, not openai's: "
+        "give preset='streamkit' (--preset streamkit)"
+    )
 
 
 @pytest.mark.parametrize(

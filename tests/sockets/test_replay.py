@@ -42,7 +42,7 @@ def replayed(one: sk.Recording, speed: float = 1.0, **given: Any) -> sk.Recordin
 
 def seen(one: sk.Recording) -> tuple[Any, ...]:
     """All that has to agree; neither times, nor how TCP cut what was sent in one go."""
-    headers = {name: value for name, value in one.headers.items() if name != "connection"}
+    headers = {name: value for name, value in one.headers.items() if name not in ("connection", "date", "x-stream-id")}
     fields = (one.outcome, one.error, one.finish_reason, one.status, one.preset, headers, one.content_type)
     columns = (list(one.events.text), list(one.events.event), list(one.events.data), list(one.events.id))
     return (*fields, *columns, one.body, one.meta["wire_end"], one.meta["framing"])
@@ -70,6 +70,16 @@ def test_a_stream_ends_as_it_ended_when_it_was_recorded(end: str) -> None:
     first = recorded(sk.Script(PIECES, 10, 15, preset="openai", faults=faults))
     assert (str(first.outcome), first.meta["wire_end"]) == (outcome, wire_end)
     assert seen(replayed(first)) == seen(first)
+
+
+def test_each_answer_has_a_name_of_its_own_under_which_its_taps_are_found() -> None:
+    first = recorded(sk.Script(PIECES, 1, 1, preset="streamkit"))
+    with sk.serve(partial(sk.create_upstream, sk.Script.from_recording(first))) as server:
+        one, other = (record(server.url, taps=True) for _ in range(2))
+        assert record(server.url, headers={"x-stream-id": "mine"}).headers["x-stream-id"] == "mine"
+    assert len({each.headers["x-stream-id"] for each in (first, one, other)}) == 3
+    assert "upstream.sent" in one.taps
+    assert "upstream.sent" in other.taps
 
 
 @pytest.mark.parametrize("preset", presets())

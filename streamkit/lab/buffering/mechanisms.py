@@ -20,7 +20,7 @@ from typing import Final, Literal, TypeAlias
 
 from streamkit.lab.buffering.probes import Probed, known_by
 from streamkit.lab.buffering.releases import Pattern
-from streamkit.lab.findings.words import many
+from streamkit.lab.findings.words import many, short
 
 __all__ = ["CORK_NS", "ENOUGH_BYTES", "Kind", "Mechanism", "disagree", "mechanism_of"]
 
@@ -42,6 +42,7 @@ CORK_NS: Final = (100_000_000, 300_000_000)
 """
 SAME: Final = 1.3  # by how much the amounts of two probes may differ …
 SAME_PERIOD: Final = 2.5  # … and their periods: a kernel's timers depend on the round trip that it has measured
+FASTER: Final = 4  # times as fast as the answer itself comes its copy
 CROWDED: Final = 4  # times as many events in a release as in the plain probe
 
 
@@ -131,13 +132,31 @@ def _refused(probes: Sequence[Probed]) -> Mechanism | None:
 
 
 def _copied(probes: Sequence[Probed]) -> Mechanism | None:
-    """An answer out of a cache, by its head, or since two answers are one stream."""
+    """An answer out of a cache: by its head, or since two answers are one stream, and one of them came as only a copy
+    does. A server that gives several answers one name, and streams each of them, is no cache.
+    """
     for probe in probes:
         if probe.copy is not None:
             return Mechanism("copy", because=(f"{probe.name}: {probe.copy}",), of=probe)
-    ids = [probe.stream_id for probe in probes if probe.stream_id is not None and probe.ok]
-    if len(set(ids)) < len(ids):
-        return Mechanism("copy", because=("two probes were answered with the same X-Stream-Id",), of=probes[-1])
+    by_id: dict[str, list[Probed]] = {}
+    for probe in probes:
+        if probe.stream_id is not None and probe.ok:
+            by_id.setdefault(probe.stream_id, []).append(probe)
+    for alike in (several for several in by_id.values() if len(several) > 1):
+        slowest_ns = max(probe.span_ns for probe in alike)
+        for probe in alike:
+            if (how := _as_copies_come(probe, slowest_ns)) is not None:
+                same = f"{many(len(alike), 'probe')} were answered with the same X-Stream-Id, {probe.name} {how}"
+                return Mechanism("copy", because=(same,), of=probe)
+    return None
+
+
+def _as_copies_come(probe: Probed, slowest_ns: int) -> str | None:
+    """How it came, if that is how a stored answer does; `slowest_ns` is how long another answer of its name took."""
+    if probe.age is not None:
+        return f"with Age: {short(probe.age, 20)}"
+    if probe.releasing.pattern == "lump" or probe.span_ns * FASTER < slowest_ns:
+        return "all at once"
     return None
 
 

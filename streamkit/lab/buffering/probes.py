@@ -26,7 +26,7 @@ Differs: TypeAlias = Literal["plain", "codings", "not incremental", "unbuffered"
 @dataclass(frozen=True, slots=True)
 class Probed:
     """What one probe told. `held` is whether something kept its bytes back, None where that cannot be known; `untold`
-    says why its server did not tell when they left it, `error` why it was no whole answer.
+    says why its server did not tell when they left it, `error` why it was no whole answer; `age` is the head's Age.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Probed:
     lateness: Lateness | None
     untold: str | None = None
     error: str | None = None
+    age: str | None = None
 
     @property
     def held(self) -> bool | None:
@@ -53,6 +54,11 @@ class Probed:
         if self.releasing.pattern in ("portions", "as it came"):
             return self.releasing.pattern == "portions"
         return None
+
+    @property
+    def span_ns(self) -> int:
+        """From its first release to its last."""
+        return self.releasing.last_ns - self.releasing.first_ns
 
     @property
     def crowd(self) -> float:
@@ -93,6 +99,7 @@ def probed(name: str, differs: Differs, recording: Recording, *, refused: str | 
         lateness=lateness(recording),
         untold=next((note for note in recording.meta.get("notes", ()) if note.startswith("the taps of")), None),
         error=recording.error,
+        age=headers.get("age"),
     )
 
 

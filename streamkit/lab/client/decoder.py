@@ -296,7 +296,10 @@ class Decoder:
         if answer is None or self._parser is None:
             return None
         unfinished = self._parser.unfinished
-        return answer.problem_at_end(clean=clean, unfinished=unfinished if last or unfinished is None else _NO_EVENT)
+        unfinished = unfinished if last or unfinished is None else _NO_EVENT
+        return answer.problem_at_end(
+            clean=clean, unfinished=unfinished, foreign=self._pieces.other_provider is not None
+        )
 
     def notes(self) -> list[str]:
         """What has to be known about the rows."""

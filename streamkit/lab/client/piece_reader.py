@@ -147,9 +147,16 @@ class PieceReader:
                 "no preset fits the events, so there is no text: name one with preset= (--preset; sse-text, if "
                 "the data itself is the text), or say where it stands with preset=sk.Extractor('path') (--text PATH)"
             )
-        if self._preset is not None and self._first and (why := misread(self._first, self._preset)):
+        if (why := self.other_provider) is not None:
             notes.append(why)
         return [*notes, *self._channels.notes()]
+
+    @property
+    def other_provider(self) -> str | None:
+        """A sentence that names the provider whose events seem to have come instead of the preset's."""
+        if self._preset is None or not self._first:
+            return None
+        return misread(self._first, self._preset, self.headers)
 
     def _read_by(self, preset: PresetLike) -> None:
         self._preset = find_preset(preset, reasoning=self._reasoning)

@@ -33,6 +33,7 @@ from sanic.response import BaseHTTPResponse, json
 
 from streamkit.inside_sanic import can_write, keep_plain, take_over, transport_of, without_alt_svc
 from streamkit.lab.upstream.lateness import own_lateness_ns, p95
+from streamkit.lab.upstream.playback import renewed
 from streamkit.lab.upstream.script import Script
 from streamkit.lab.upstream.steps import Step
 from streamkit.presets import writer
@@ -58,10 +59,11 @@ class SentLog:
 
     `ready_ns` is when the step could have been sent, had the connection taken it (`streamkit.lab.upstream.lateness`).
     `stream_id` is the asker's (header X-Stream-Id), or one of our own that the answer's head tells, but for a script
-    with faults. `finished`: all of it was sent; `cut`: the connection was ended where the script says; `ended_ns`:
-    from when on nothing more is sent, for one of these reasons or since the asker has left. `wrote_bytes` of body were
-    written, the framing of HTTP chunks included; `gauges` are the queues, while they are kept. `hang_up()` resets the
-    connection, whatever the script says; it is for the upstream's own thread.
+    with faults, and for a recording of an answer without one. `finished`: all of it was sent; `cut`: the connection was
+    ended where the script says; `ended_ns`: from when on nothing more is sent, for one of these reasons or since the
+    asker has left. `wrote_bytes` of body were written, the framing of HTTP chunks included; `gauges` are the queues,
+    while they are kept. `hang_up()` resets the connection, whatever the script says; it is for the upstream's own
+    thread.
     """
 
     started_ns: int
@@ -269,8 +271,11 @@ async def _answer(request: Request, log: SentLog, content_type: str) -> None:
         log.wrote_bytes += len(LAST_CHUNK)
 
 
-async def _perform(request: Request, log: SentLog, ahead_ns: Callable[[], int] = int) -> None:
-    """Write the steps past Sanic, which adds nothing of its own to an answer that it takes for failed.
+async def _perform(
+    request: Request, log: SentLog, ahead_ns: Callable[[], int] = int, head: Callable[[bytes], bytes] = bytes
+) -> None:
+    """Write the steps past Sanic, which adds nothing of its own to an answer that it takes for failed. `head` makes of
+    the script's head that of this answer.
 
     Never returns: for Sanic a handler without a response is an error. The task is cancelled when the connection is
     lost, as it is when the asker leaves.
@@ -281,7 +286,8 @@ async def _perform(request: Request, log: SentLog, ahead_ns: Callable[[], int] =
     for step in log.steps:
         if step.kind == "silence":
             await _cancelled()
-        waiting.append(step.framed)  # made before it is due
+        data = step.framed  # made before it is due
+        waiting.append(head(data) if step.kind == "head" else data)
         await _turn(request, log, step, ahead_ns())
         if step.joined:
             continue
@@ -312,7 +318,7 @@ class _Player:
     async def __call__(self, request: Request, log: SentLog) -> None:
         self._live += 1
         try:
-            await _perform(request, log, self._ahead_ns)
+            await _perform(request, log, self._ahead_ns, partial(renewed, stream_id=log.stream_id))
         finally:
             self._live -= 1
 

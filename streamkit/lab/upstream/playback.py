@@ -12,7 +12,9 @@ What a recording says of its answer is taken as it is, and nothing is guessed:
                                         that is late makes none of the others late
     the head, its time                  the same status and fields; those of the connection and the framing are written
                                         anew, those that a recording leaves out (cookies, credentials) are missing. With
-                                        the first read in one write, if that brought both
+                                        the first read in one write, if that brought both. Date, and what names a
+                                        single answer (X-Stream-Id, X-Request-Id, …), are new in each (`renewed`): two
+                                        answers with one name would look like copies out of a cache
     `meta["wire_end"]`  clean           the final chunk, or the last byte of Content-Length
                         fin, reset      the connection is closed, or reset, when it was then
                         open            silence, until whoever asks leaves, as the recording's client did
@@ -25,25 +27,37 @@ request's body is played behind it, as a scripted upstream answers what it has r
 from __future__ import annotations
 
 import itertools
+import os
+import re
+import string
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from email.utils import formatdate
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from streamkit.lab.arguments import check_number
 from streamkit.lab.upstream.steps import BODILESS, Kind, Step, raw
+from streamkit.taps import STREAM_ID_HEADER
 from streamkit.transport.framing import LAST_CHUNK, chunk
 
 if TYPE_CHECKING:
     from streamkit.lab.recording.recorded import Read, Recorded, WireEnd
 
-__all__ = ["Playback", "PlayedRead", "playback_of"]
+__all__ = ["Playback", "PlayedRead", "playback_of", "renewed"]
 
 OF_THE_CONNECTION: Final = frozenset(
     ("connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "alt-svc")
 )
 """Fields of one connection (RFC 9110 section 7.6.1), of its framing, and what would lead a client elsewhere."""
+OF_ONE_ANSWER: Final = re.compile(
+    r"(?:.*-)?(?:request|correlation|trace|log)-?id|traceresponse|x-cloud-trace-context"
+    r"|cf-ray|x-amz-cf-id|x-azure-ref|x-vercel-id|x-varnish"
+)
+"""Fields by which servers and proxies name one answer."""
+_NAMING: Final = re.compile(r"[0-9A-Za-z]{6,}")  # not the words around it: `req_`, `-FRA`
+_KINDS: Final = (string.digits, string.digits + "abcdef", string.digits + "ABCDEF")
 END_KINDS: Final[Mapping[WireEnd, Kind]] = {"clean": "end", "fin": "fin", "reset": "rst", "open": "silence"}
 
 
@@ -206,6 +220,37 @@ def _head(recording: Recorded, *, chunked: bool) -> bytes:
     lines = [f"HTTP/1.1 {recording.status} {_reason(recording.status)}"]
     lines += [f"{name}: {value}" for name, value in fields.items() if _may_stand(name, value)]
     return "\r\n".join([*lines, "", ""]).encode("latin-1", "replace")
+
+
+def renewed(head: bytes, stream_id: str) -> bytes:
+    """The head of a playback for one more answer: with the time as its Date, if it has one, with `stream_id` in the
+    place of the recorded X-Stream-Id, also where other fields repeat that (Location), and with new values of the same
+    look in the other fields that name one answer.
+
+    >>> from streamkit.lab.upstream.playback import renewed
+    >>> renewed(b"HTTP/1.1 200 OK\\r\\nx-stream-id: old\\r\\nlocation: /streams/old\\r\\n\\r\\n", "new")
+    b'HTTP/1.1 200 OK\\r\\nx-stream-id: new\\r\\nlocation: /streams/new\\r\\n\\r\\n'
+    """
+    first, *lines = head.decode("latin-1").split("\r\n")
+    fields = [line.partition(": ") for line in lines]
+    named = next((value for name, _, value in fields if name.lower() == STREAM_ID_HEADER), "")
+    fresh = [(name, sep, _renewed(name.lower(), value, named, stream_id)) for name, sep, value in fields]
+    return "\r\n".join([first, *map("".join, fresh)]).encode("latin-1")
+
+
+def _renewed(name: str, value: str, named: str, stream_id: str) -> str:
+    if name == "date":
+        return formatdate(usegmt=True)
+    if named and named in value:
+        return value.replace(named, stream_id)
+    return _NAMING.sub(_alike, value) if OF_ONE_ANSWER.fullmatch(name) else value
+
+
+def _alike(found: re.Match[str]) -> str:
+    """As many characters of the same kind, by chance."""
+    text = found[0]
+    signs = next((signs for signs in _KINDS if {*text} <= {*signs}), string.ascii_letters + string.digits)
+    return "".join(signs[byte % len(signs)] for byte in os.urandom(len(text)))
 
 
 def _reason(status: int | None) -> str:

@@ -85,9 +85,9 @@ async def llm(upstream: Upstream, question: UpstreamRequest, into: Into) -> Asyn
             del question  # sent, and perhaps large: not held for as long as the answer takes
             expected = await _check_head(reply, upstream.preset)
             body, proves = reply.body, framing(reply.headers, reply.http_version) != "close"
-            reply.headers = {}
             preset = upstream.preset if expected == upstream.preset.grammar else _without_whole(upstream.preset)
-            reading = Reading(preset, upstream.settings.limits, into.taps, expected)
+            reading = Reading(preset, upstream.settings.limits, into.taps, expected, reply.headers)
+            reply.headers = {}
             if body is not None:
                 into.opened(body)
             wait_s = finish_wait_s(upstream.settings.deadlines)

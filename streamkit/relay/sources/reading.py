@@ -7,6 +7,7 @@ behind whole events. Whatever else the body ends in is a failure, behind the pie
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -44,15 +45,23 @@ NOT_A_STREAM: Final = Failure(
 
 
 class Reading:
-    """One answer of `preset`'s provider, within `limits`; `expected`: written in what, if not the preset's grammar."""
+    """One answer of `preset`'s provider, within `limits`; `expected`: written in what, if not the preset's grammar;
+    `headers` are kept until it is known whose it is.
+    """
 
     def __init__(
-        self, preset: Preset, limits: Limits, taps: StreamTaps | None, expected: Grammar | None = None
+        self,
+        preset: Preset,
+        limits: Limits,
+        taps: StreamTaps | None,
+        expected: Grammar | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         bounds = {"max_line_bytes": limits.max_line_bytes, "max_event_bytes": limits.max_event_bytes}
         self._parser = AnswerParser(expected or preset.grammar, **bounds)
         self._preset = preset
         self._first = b""  # bytes, until something of the preset was found in them
+        self._headers = headers
         self._taps = taps
         self._read_ns = 0
         self._gathered = 0  # bytes since the last event was complete: what comes next is no longer than that
@@ -100,7 +109,7 @@ class Reading:
         if not self._answer.recognised:
             self._first += data[: RECOGNISED_WITHIN - len(self._first)]
         elif self._first:
-            self._first = b""  # its provider is known: nobody asks for them any more
+            self._first, self._headers = b"", None  # its provider is known: nobody asks for them any more
         self._gathered += len(data)
         try:
             events = self._reads.feed(data)
@@ -164,7 +173,8 @@ class Reading:
             raise Failed(self._explained(NOT_A_STREAM))
         if self.failure is not None and not answer.complete:
             raise Failed(self._explained(self.failure))
-        problem = answer.problem_at_end(clean=clean, unfinished=self._parser.unfinished)
+        foreign = bool(self._other_provider())
+        problem = answer.problem_at_end(clean=clean, unfinished=self._parser.unfinished, foreign=foreign)
         if answer.failure is not None:
             raise Failed(self._explained(provider_failure(answer.failure)))
         if problem is not None:
@@ -178,8 +188,12 @@ class Reading:
 
     def _explained(self, failure: Failure) -> Failure:
         """With what explains it best: that nothing was found because another provider answers."""
-        why = None if self._answer.recognised else misread(self._first, self._preset)
+        why = self._other_provider()
         return failure if why is None else replace(failure, why=why)
+
+    def _other_provider(self) -> str | None:
+        """A sentence that names the provider that seems to answer instead."""
+        return None if self._answer.recognised else misread(self._first, self._preset, self._headers)
 
 
 def provider_failure(error: ProviderError) -> Failure:

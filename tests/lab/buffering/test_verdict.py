@@ -277,8 +277,23 @@ def test_a_copy_is_no_stream(headers: dict[str, str], layer: str) -> None:
 
 
 def test_two_answers_of_one_stream_are_a_copy() -> None:
+    same = {"x-stream-id": "same", **NGINX}
+    one, at_once = plain(headers=same, told=False), plain(whole, headers=same, told=False)
+    assert found(one, at_once) == ("nginx", "a cache")
+    assert found(at_once, at_once) == ("nginx", "a cache")
+    quickly = plain(headers=same, sent=steady(gap_ms=1.0), told=False)
+    assert found(one, quickly) == ("nginx", "a cache")
+    aged = plain(headers={**same, "age": "3"})
+    told = name_buffering([one, aged], [])
+    assert (told.mechanism, told.evidence[0]) == (
+        "a cache",
+        "2 probes were answered with the same X-Stream-Id, plain with Age: 3",
+    )
+
+
+def test_answers_of_one_name_that_stream_are_no_copies() -> None:
     one = plain(headers={"x-stream-id": "same", **NGINX})
-    assert found(one, one) == ("nginx", "a cache")
+    assert found(one, one, one) == ("none", "none found")
 
 
 def test_an_endpoint_that_does_not_answer_is_unknown() -> None:

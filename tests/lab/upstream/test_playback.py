@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 from dataclasses import replace
 from itertools import accumulate
 from typing import Any
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 import streamkit as sk
 from streamkit.lab.recording.cuts import Cut
 from streamkit.lab.recording.rows import Events, Reads, SlimEvents
-from streamkit.lab.upstream.playback import playback_of
+from streamkit.lab.upstream.playback import playback_of, renewed
 from streamkit.transport.http1 import ResponseParser
 
 MS = 1_000_000
@@ -121,6 +122,46 @@ def test_a_file_of_somebody_else_cannot_smuggle_fields_into_the_head(headers: di
     parser, body = parsed(played(recording(b"ab", headers=headers)))
     assert sorted(name for name, _ in parser.headers) == [b"connection", b"content-type", b"transfer-encoding"]
     assert body == b"ab"
+
+
+def test_what_names_one_answer_is_new_in_each_and_what_is_the_servers_stays() -> None:
+    headers = {
+        "server": "nginx/1.22.1",
+        "cache-control": "no-store",
+        "date": "Tue, 01 Jan 2019 00:00:00 GMT",
+        "x-stream-id": "0123456789abcdef",
+        "location": "/streams/0123456789abcdef",
+        "x-request-id": "req_011CTabcdefgh",
+        "cf-ray": "8f2ab3c4d5e6f708-FRA",
+        "openai-model-id": "gpt-12345678",
+    }
+    recorded = sk.Script.from_recording(recording(b"ab", headers=headers)).playback
+    assert recorded is not None
+    (one, _), (other, _) = (parsed(renewed(recorded.head, "a" * 32)), parsed(renewed(recorded.head, "b" * 32)))
+    first, second = ({name.decode(): value.decode() for name, value in parser.headers} for parser in (one, other))
+    assert {name for name, value in first.items() if headers.get(name, value) == value} == {
+        "server",
+        "cache-control",
+        "openai-model-id",
+        "content-type",
+        "transfer-encoding",
+        "connection",
+    }
+    assert (first["x-stream-id"], first["location"]) == ("a" * 32, f"/streams/{'a' * 32}")
+    assert re.fullmatch("req_[0-9A-Za-z]{13}", first["x-request-id"])
+    assert re.fullmatch("[0-9a-f]{16}-FRA", first["cf-ray"])
+    assert "2019" not in first["date"]
+    assert {name for name in first if first[name] != second[name]} - {"date"} == {
+        "x-stream-id",
+        "location",
+        "x-request-id",
+        "cf-ray",
+    }
+
+
+def test_a_head_that_names_nothing_is_as_it_was_recorded() -> None:
+    head = playback_of(recording(b"ab")).head
+    assert renewed(head, "a" * 32) == head
 
 
 @pytest.mark.parametrize("status", [204, 304])

@@ -234,6 +234,15 @@ def test_a_forgotten_preset_is_recognised_and_named(given: str, answers: str) ->
     assert why([*stream(answers, "a", "b")], given).startswith(f"these events look like {answers}'s, not {given}'s")
 
 
+def test_whole_events_of_another_provider_are_not_said_to_be_cut() -> None:
+    for answers, headers in {"gemini": {}, "streamkit": {"x-stream-id": "7"}}.items():
+        upstream = Answering([*stream(answers, "a", "b")], headers={"transfer-encoding": "chunked", **headers})
+        _, failure = relay(upstream, "openai")
+        assert failure is not None
+        assert (failure.code, str(failure.outcome)) == ("upstream_empty", "error_event(upstream_empty)")
+        assert failure.why.startswith(f"these events look like {answers}'s, not openai's: give preset='{answers}'")
+
+
 def test_where_something_was_read_it_is_not_guessed_at() -> None:
     assert "look like" not in why([*stream("anthropic", "a")[:-2], *stream("openai", "b")[:-1]], "anthropic")
 
