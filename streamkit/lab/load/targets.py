@@ -135,7 +135,7 @@ class LabTarget:
 
     async def ask(self, visit: Visit) -> Recording:
         asked = _merged({**self._options, "headers": self._given_headers}, _as_fields(visit.prompt))
-        headers = [*(asked.pop("headers") or []), (STREAM_ID_HEADER, new_stream_id())]
+        headers = [*(asked.pop("headers") or []), (STREAM_ID_HEADER.encode(), new_stream_id().encode())]
         return await self._lab.post(headers=headers, taps_wait_s=None, **asked, **visit.options)
 
     async def joined(self, recordings: list[Recording]) -> list[Recording]:
@@ -230,8 +230,8 @@ def _as_provider(preset: Preset, model: str | None, prompt: Prompt) -> dict[str,
 def _merged(options: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
     """Both; of headers those of either, but of one name the caller's alone, however often."""
     own = httpx2.Headers(options.get("headers"))
-    others = [(name, value) for name, value in httpx2.Headers(asked.get("headers")).multi_items() if name not in own]
-    return {**options, **asked, "headers": [*others, *own.multi_items()] or None}
+    others = [field for field in httpx2.Headers(asked.get("headers")).raw if field[0].decode("ascii") not in own]
+    return {**options, **asked, "headers": [*others, *own.raw] or None}  # raw: as they are spelt
 
 
 def _others(pids: Pids | None) -> list[Watched]:
