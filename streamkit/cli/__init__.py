@@ -43,8 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments, unknown = _parser().parse_known_args(argv)
     command: Callable[[argparse.Namespace], int] = arguments.command
     try:
+        check_no_body(arguments, unknown)
         if unknown:
-            check_no_body(arguments, [*unknown, getattr(arguments, "url", "")])
             arguments.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
         status = command(arguments)
         if sys.stdout is not None:

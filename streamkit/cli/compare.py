@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from streamkit.cli.arguments import count, from_none, objective
 from streamkit.cli.files import load_sets
 from streamkit.cli.output import check_file, check_picture, draw, note, seen_at_once
-from streamkit.cli.request import add_question, check_no_body, check_url, question_of
+from streamkit.cli.request import add_question, check_url, question_of
 from streamkit.cli.stopping import INTERRUPTED, stoppable
 from streamkit.errors import ConfigError
 
@@ -87,7 +87,6 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 def _compared(arguments: argparse.Namespace) -> tuple[Comparison, bool]:
     """The comparison, and whether Ctrl-C ended it: then it is of the rounds that were over."""
-    check_no_body(arguments, arguments.targets)
     urls = ["://" in each for each in arguments.targets]
     if not any(urls):
         return _of_files(arguments), False

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from streamkit.cli.arguments import above_zero, as_options, count, from_none, objective, share
 from streamkit.cli.output import check_file, check_picture, draw, note, seen_at_once
-from streamkit.cli.request import add_label, add_question, check_no_body, check_url, question_of
+from streamkit.cli.request import add_label, add_question, check_url, question_of
 from streamkit.cli.stopping import INTERRUPTED, stoppable
 from streamkit.errors import ConfigError
 
 if TYPE_CHECKING:
     from streamkit.lab.metrics import SLO
     from streamkit.lab.sets import RecordingSet
+    from streamkit.lab.sets.resources import Resources
 
 __all__ = ["add_load"]
 
@@ -95,7 +96,6 @@ def _add_clients(load: argparse.ArgumentParser) -> None:
 
 @stoppable
 def _load(arguments: argparse.Namespace) -> int:
-    check_no_body(arguments, [arguments.url])
     check_url(arguments.url)
     _check_schedule(arguments)
     if arguments.save is not None:
@@ -193,16 +193,12 @@ def _in_words(slo: SLO) -> str:
     return ", ".join(first + gaps) or "no limit"
 
 
-def _most_used(used: Any) -> dict[str, Any]:
+def _most_used(used: Resources) -> dict[str, float | None]:
     """The most that it used; None where that is not known."""
-
-    def most(column: Any, unit: float) -> float | None:
-        return round(float(column.max()) / unit, 1) if len(column) and column.max() >= 0 else None
-
-    known = used.cpu_ns[used.cpu_ns >= 0]
+    rss_bytes, descriptors, cpu_ns, loop_late_ns = used.most().values()
     return {
-        "rss_mb": most(used.rss_bytes, 1e6),
-        "descriptors": None if (found := most(used.descriptors, 1)) is None else int(found),
-        "cpu_s": round(float(known[-1] - known[0]) / 1e9, 2) if len(known) else None,
-        "loop_late_ms": most(used.loop_late_ns, 1e6),
+        "rss_mb": None if rss_bytes is None else round(rss_bytes / 1e6, 1),
+        "descriptors": descriptors,
+        "cpu_s": None if cpu_ns is None else round(cpu_ns / 1e9, 2),
+        "loop_late_ms": None if loop_late_ns is None else round(loop_late_ns / 1e6, 1),
     }

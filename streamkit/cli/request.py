@@ -104,9 +104,15 @@ def add_question(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def check_no_body(arguments: argparse.Namespace, words: Iterable[str]) -> None:
-    """Raise ConfigError for a body behind the --json of a command in which that is the form of what it shows."""
-    if "body" in arguments and arguments.json and any(word.lstrip().startswith(("{", "[{", "@")) for word in words):
+def check_no_body(arguments: argparse.Namespace, unknown: Iterable[str]) -> None:
+    """Raise ConfigError for a body behind the --json of a command in which that is the form of what it shows.
+
+    argparse takes it for a URL or a target, or leaves it over as `unknown`.
+    """
+    if "body" not in arguments or not arguments.json:
+        return
+    words = [*unknown, *([arguments.url] if "url" in arguments else arguments.targets)]
+    if any(word.lstrip().startswith(("{", "[{", "@")) for word in words):
         raise ConfigError("--json is how the result is shown, and takes nothing: the JSON to send is --body JSON")
 
 

@@ -153,12 +153,14 @@ class _Lines:
 
 
 def _show_end(tap: Wiretap, recordings: RecordingSet) -> None:
+    from streamkit.lab.metrics.words import many
+
     if len(recordings):
         note(f"\n{recordings.summary()}")
     gone = tap.finished - len(recordings)
     told = [
-        f"{tap.finished:,} answer{'' if tap.finished == 1 else 's'} recorded",
-        *([f"{gone:,} older one{'' if gone == 1 else 's'} made room"] if gone else []),
+        f"{many(tap.finished, 'answer')} recorded",
+        *([f"{many(gone, 'older one')} made room"] if gone else []),
         *([f"{tap.unrecorded:,} passed unrecorded, for want of room"] if tap.unrecorded else []),
         *([f"{tap.untold:,} neither saved nor shown, which was too slow"] if tap.untold else []),
     ]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Self
 
 from streamkit.lab import metrics
 from streamkit.lab.metrics.columns import characters
-from streamkit.lab.metrics.words import times
+from streamkit.lab.metrics.words import many, times
 from streamkit.lab.recording import file as storage
 from streamkit.lab.recording.diagnosed import diagnosed
 from streamkit.lab.recording.frames import Curves, event_columns
@@ -206,9 +206,9 @@ class Recording(Recorded):
 
     def _counts(self) -> str:
         """What does not change from run to run: the number of reads does, and without event borders that of events."""
-        came = _plural(int(characters(self.events.text).sum()), "character")
+        came = many(int(characters(self.events.text).sum()), "character")
         without_borders = len(self.events) > 0 and not any(self.events.event)
-        return came if without_borders else f"{_plural(len(self.events), 'event')}, {came}"
+        return came if without_borders else f"{many(len(self.events), 'event')}, {came}"
 
     def _repr_html_(self) -> str:
         title = f"{self.label}: {self.outcome}" if self.label else str(self.outcome)
@@ -216,7 +216,3 @@ class Recording(Recorded):
         counts = [("counts", self._counts())] if self.events else []
         rows = [*status, *counts, *self.summary().rows()]
         return html_table(rows, caption=title)
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

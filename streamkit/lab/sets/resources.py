@@ -27,7 +27,7 @@ class Resources:
     cpu_ns          user and system time used, from any zero: only differences count
     loop_late_ns    how late its event loop was at worst since the sample before
 
-    `str()` says the most that it used, in words. Raises ValueError for columns of different lengths.
+    `most()` is the most that it used, and `str()` says it in words. Raises ValueError for columns of different lengths.
     """
 
     name: str
@@ -55,13 +55,27 @@ class Resources:
     def __len__(self) -> int:
         return len(self.at_ns)
 
+    def most(self) -> dict[str, int | None]:
+        """The largest value of each column, and of `cpu_ns` the time used from the first sample to the last; None for
+        what is not known.
+
+        >>> Resources.of("relay", [(0, 1 << 20, 9, 5, 0), (1, 1 << 19, -1, 7, 0)]).most()
+        {'rss_bytes': 1048576, 'descriptors': 9, 'cpu_ns': 2, 'loop_late_ns': 0}
+        """
+        cpu_ns = self.cpu_ns[self.cpu_ns >= 0]
+        return {
+            "rss_bytes": _most(self.rss_bytes),
+            "descriptors": _most(self.descriptors),
+            "cpu_ns": int(cpu_ns[-1] - cpu_ns[0]) if len(cpu_ns) else None,
+            "loop_late_ns": _most(self.loop_late_ns),
+        }
+
     def __str__(self) -> str:
-        known_ns = self.cpu_ns[self.cpu_ns >= 0]
-        memory, files, late_ns = map(_most, (self.rss_bytes, self.descriptors, self.loop_late_ns))
+        memory, files, cpu_ns, late_ns = self.most().values()
         told = [
             None if memory is None else f"{memory / 1e6:,.0f} MB of memory at most",
             None if files is None else f"{files:,} open files and sockets at most",
-            f"{(known_ns[-1] - known_ns[0]) / 1e9:,.2f} s of CPU time" if len(known_ns) else None,
+            None if cpu_ns is None else f"{cpu_ns / 1e9:,.2f} s of CPU time",
             None if late_ns is None else f"its event loop late by {ms(late_ns / 1e6)} at most",
         ]
         return f"{self.name}: {', '.join(each for each in told if each is not None) or 'gone'}"
