@@ -56,13 +56,14 @@ def draw_differing(shown: Sequence[Bundle[Journey]], ax: Axes | None, title: str
     ax.set_ylim(height, 0)
     first = top = _say(ax, rest, width)
     stretch = max(0.2, (height - top) / (bands * BAND_PT + len(compared.drawn) * GAP_PT))
-    _limit(ax, [bar for hop in compared.drawn for bar in _bars(shown, hop, compared.q)], width)
+    rows = [_bars(shown, hop, compared.q) for hop in compared.drawn]
+    _limit(ax, [bar for bars in rows for bar in bars], width)
     middles = []
-    for row, hop in enumerate(compared.drawn):
+    for row, bars in enumerate(rows):
         if row:
             ax.axhline(top, color=palette.GRID, linewidth=0.8, zorder=0, label="_border")
-        tall = (len(hop.of) * BAND_PT + GAP_PT) * stretch
-        for band, bar in enumerate(_bars(shown, hop, compared.q)):
+        tall = (len(bars) * BAND_PT + GAP_PT) * stretch
+        for band, bar in enumerate(bars):
             y = top + (GAP_PT / 2 + (band + 0.5) * BAND_PT) * stretch
             _draw_bar(ax, y, bar, stretch)
         middles.append(top + tall / 2)
